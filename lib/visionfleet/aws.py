@@ -1,0 +1,118 @@
+"""The one door to AWS: makes boto3 clients, and wraps botocore's errors into ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
+)
+from botocore.exceptions import ConnectionError as BotoConnectionError
+
+from visionfleet.errors import AlreadyExists, GiveUp, LeaseLost, NotFound, TryLater
+
+# Codes on which another try later can help, beside every 5xx and the SDK's own list.
+_PASSING = {
+    "InternalError",
+    "OperationAborted",
+    "OverLimit",
+    "QueueDeletedRecently",
+    "AWS.SimpleQueueService.QueueDeletedRecently",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestTimeout",
+    "ServiceUnavailable",
+    "SlowDown",
+    "Throttling",
+    "ThrottlingException",
+}
+_MISSING = {
+    "404",
+    "AWS.SimpleQueueService.NonExistentQueue",
+    "NoSuchBucket",
+    "NoSuchKey",
+    "QueueDoesNotExist",
+}
+_LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
+_TAKEN = {"ConditionalRequestConflict", "PreconditionFailed"}
+_NO_ANSWER = (BotoConnectionError, HTTPClientError, IncompleteReadError, MetadataRetrievalError)
+# Expired credentials are renewed by the instance role within minutes.
+_CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How AWS is reached; the fields are those of the configuration's section `aws`.
+
+    `placeholder_credentials` are for an endpoint on this machine, which checks none.
+    """
+
+    region: str
+    endpoint_url: str | None
+    connect_timeout_seconds: float
+    read_timeout_seconds: float
+    max_attempts: int
+    placeholder_credentials: bool = False
+
+    def client(
+        self, service: str, connections: int = 10, read_timeout_seconds: float | None = None
+    ) -> Any:
+        """Make a client with a pool of `connections`; clients may be shared by threads.
+
+        A long poll needs a client of its own: its read timeout differs, and its parked
+        connections must not starve the other calls.
+        """
+        config = BotoConfig(
+            connect_timeout=self.connect_timeout_seconds,
+            read_timeout=read_timeout_seconds or self.read_timeout_seconds,
+            max_pool_connections=connections,
+            retries={"mode": "standard", "total_max_attempts": self.max_attempts},
+            s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+            tcp_keepalive=True,
+        )
+        # botocore signs nothing without credentials, and looks for an instance role for seconds.
+        key = "placeholder" if self.placeholder_credentials else None
+        session: Any = boto3.session.Session(key, key, region_name=self.region)
+        return session.client(service, endpoint_url=self.endpoint_url, config=config)
+
+
+@contextmanager
+def wrapped_errors(doing: str) -> Iterator[None]:
+    """Turn what botocore raises into TryLater or a kind of GiveUp; `doing` opens the sentence."""
+    try:
+        yield
+    except ClientError as error:
+        raise _client_error(error, doing) from error
+    except _NO_ANSWER as error:
+        raise TryLater(f"{doing}: {error}") from error
+    except BotoCoreError as error:
+        raise GiveUp(f"{doing}: {error}") from error
+
+
+def entry_error(code: str, sender_fault: bool, doing: str) -> TryLater | GiveUp:
+    """Judge one failed entry of a batch call by its code and by whose fault it was."""
+    if code in _LOST:
+        return LeaseLost(f"{doing}: {code}")
+    if code in _PASSING or not sender_fault:
+        return TryLater(f"{doing}: {code}")
+    return GiveUp(f"{doing}: {code}")
+
+
+def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
+    code = error.response.get("Error", {}).get("Code", "")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    sentence = f"{doing}: {error}"
+    if code in _TAKEN or status == 412:
+        return AlreadyExists(sentence)
+    if code in _MISSING or status == 404:
+        return NotFound(sentence)
+    if code in _PASSING or code in _CREDENTIALS or status == 429 or status >= 500:
+        return TryLater(sentence)
+    return GiveUp(sentence)

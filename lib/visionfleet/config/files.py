@@ -1,0 +1,124 @@
+"""Reads YAML into plain values that remember where each came from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value was set; `line` and `column` count from 1, 0 where there are none."""
+
+    source: str
+    line: int = 0
+    column: int = 0
+    directory: Path = Path()
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Values by dotted key as a tuple, their origins, and the faults met while reading."""
+
+    values: dict[Key, object] = field(default_factory=dict)
+    origins: dict[Key, Origin] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def put(self, key: Key, value: object, origin: Origin) -> None:
+        """Set a value over what an earlier source said of the same key."""
+        self.values[key] = value
+        self.origins[key] = origin
+
+    def tree(self) -> dict[str, object]:
+        """Nest the values: {("web", "port"): 80} becomes {"web": {"port": 80}}.
+
+        A value where a section belongs stays, so that it is found to be one.
+        """
+        root: dict[str, object] = {}
+        for key, value in self.values.items():
+            node: object = root
+            for part in key[:-1]:
+                node = node.setdefault(part, {}) if isinstance(node, dict) else None
+            if isinstance(node, dict):
+                node[key[-1]] = value
+        return root
+
+
+def read_file(path: Path, into: Settings) -> None:
+    """Merge one YAML file over `into`; what is wrong with it is added to the faults."""
+    try:
+        _read_root(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), path, into)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        into.faults.append(f"{path}: cannot be read: {reason}")
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        into.faults.append(f"{where}: not YAML: {error.problem or error.context}")
+    except yaml.YAMLError as error:
+        into.faults.append(f"{path}: not YAML: {str(error).splitlines()[0]}")
+    except RecursionError:  # also of an alias that holds itself
+        into.faults.append(f"{path}: not YAML that can be read: it is nested too deeply")
+
+
+def read_value(text: str) -> object:
+    """Read a value that stands alone, as in the environment; what is not YAML is taken as text."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        return text
+    return None if node is None else _construct(node)
+
+
+def _read_root(root: yaml.Node | None, path: Path, into: Settings) -> None:
+    if isinstance(root, yaml.MappingNode):
+        _read_mapping(root, (), path, into)
+    elif root is not None and not _is_null(root):
+        into.faults.append(f"{path}: expected sections with keys, like `web:` and `port: 8080`")
+
+
+def _read_mapping(node: yaml.MappingNode, above: Key, path: Path, into: Settings) -> None:
+    for name, value, mark in _entries(node, above, path, into):
+        key = (*above, name)
+        if isinstance(value, yaml.MappingNode) and value.value:
+            _read_mapping(value, key, path, into)
+        else:
+            origin = Origin(str(path), mark.line + 1, mark.column + 1, path.parent)
+            into.put(key, _construct(value), origin)
+
+
+def _entries(
+    node: yaml.MappingNode, above: Key, path: Path, into: Settings
+) -> Iterator[tuple[str, yaml.Node, yaml.Mark]]:
+    """Go through a mapping; PyYAML itself would silently keep the last of two equal keys."""
+    lines: dict[str, int] = {}
+    for key_node, value in node.value:
+        name, mark = str(key_node.value), key_node.start_mark
+        if name in lines:
+            dotted = ".".join((*above, name))
+            into.faults.append(
+                f"{path}:{mark.line + 1}:{mark.column + 1}: {dotted}: "
+                f"set twice, first in line {lines[name]}"
+            )
+        lines.setdefault(name, mark.line + 1)
+        yield name, value, mark
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def _construct(node: yaml.Node) -> object:
+    loader = yaml.SafeLoader("")
+    try:
+        return loader.construct_object(node, deep=True)
+    except (yaml.YAMLError, ValueError):  # ValueError: `!!int many`, and dates like 2026-99-99
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else f"an odd {node.id}"
+    finally:
+        loader.dispose()

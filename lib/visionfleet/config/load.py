@@ -1,0 +1,163 @@
+"""Loads the configuration: defaults, then the file, then its drop-ins, then the environment.
+
+All faults are found before any is reported.
+"""
+
+import difflib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from visionfleet.config.expectation import expectation, keys_of, path_keys
+from visionfleet.config.files import Key, Origin, Settings, read_file, read_value
+from visionfleet.config.rules import RULES
+from visionfleet.config.schema import Config
+from visionfleet.errors import BadConfig
+
+PREFIX = "VISIONFLEET_"
+CONFIG_VARIABLE = "VISIONFLEET_CONFIG"
+DEFAULT_PATH = Path("/etc/visionfleet/visionfleet.yaml")
+_SHOWN_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A checked configuration, the files it came from and the origin of what was set."""
+
+    config: Config
+    files: tuple[Path, ...]
+    origins: Mapping[Key, Origin]
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
+    """Read and check everything; `path` None means VISIONFLEET_CONFIG or `DEFAULT_PATH`.
+
+    Raises BadConfig with one sentence per fault: where, which key, what was expected, what came.
+    """
+    path = path or Path(environment.get(CONFIG_VARIABLE, DEFAULT_PATH))
+    files = (path, *sorted((path.parent / "conf.d").glob("*.yaml")))
+    settings = Settings()
+    for file in files:
+        read_file(file, settings)
+    _read_environment(environment, settings)
+    _forget_empty_sections(settings)
+    _anchor_paths(settings)
+    config = _check(settings)
+    return Loaded(config, files, settings.origins)
+
+
+def _read_environment(environment: Mapping[str, str], into: Settings) -> None:
+    for variable, text in sorted(environment.items()):
+        if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
+            continue
+        key = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+        into.put(key, read_value(text), Origin(f"environment {variable}"))
+
+
+def _forget_empty_sections(settings: Settings) -> None:
+    """Drop `web:` with nothing below it; an unknown section stays, to be reported."""
+    for key, value in list(settings.values.items()):
+        if len(key) == 1 and value in (None, {}) and keys_of(Config, key):
+            del settings.values[key]
+
+
+def _anchor_paths(settings: Settings) -> None:
+    """Take relative paths from the folder of the file that names them, not from the process's."""
+    for key in path_keys(Config):
+        value, origin = settings.values.get(key), settings.origins.get(key)
+        if isinstance(value, str) and origin is not None:
+            settings.values[key] = str(_anchored(Path(value).expanduser(), origin.directory))
+
+
+def _anchored(path: Path, directory: Path) -> Path:
+    """Resolve `..` on the way to a file, but not the file itself: a link keeps its name."""
+    whole = directory / path
+    return path if path.is_absolute() else whole.parent.resolve() / whole.name
+
+
+def _check(settings: Settings) -> Config:
+    """Validate; a faulty key is reported and left at its default, so that the rest is checked."""
+    faulty: set[Key] = set()
+    faults = list(settings.faults)
+    for error in _errors(settings.tree()):
+        key = tuple(str(part) for part in error["loc"])
+        origin = _origin(settings, key)
+        faults.append(f"{origin}: {_sentence(error, key)}")
+        faulty.add(key)
+    config = Config() if faulty else Config.model_validate(settings.tree())
+    if faulty:
+        config = _without(settings, faulty)
+    faults += [fault for fault in _rule_faults(config, settings, faulty) if fault not in faults]
+    if faults:
+        raise BadConfig(tuple(faults))
+    return config
+
+
+def _errors(tree: dict[str, object]) -> Iterator[ErrorDetails]:
+    try:
+        Config.model_validate(tree)
+    except ValidationError as error:
+        seen: set[Key] = set()
+        for detail in error.errors():
+            # A union reports each of its members, as `scaler.maximum.int`: one fault is enough.
+            key = _known_key(tuple(str(part) for part in detail["loc"]))
+            if key not in seen:
+                seen.add(key)
+                yield {**detail, "loc": key}
+
+
+def _known_key(location: Key) -> Key:
+    """Cut what stands below a setting: items of lists, members of unions."""
+    return location[:1] if len(location) == 1 else location[:2]
+
+
+def _without(settings: Settings, faulty: set[Key]) -> Config:
+    rest = Settings()
+    for key, value in settings.values.items():
+        if not any(key[: len(bad)] == bad for bad in faulty):
+            rest.put(key, value, settings.origins[key])
+    return Config.model_validate(rest.tree())
+
+
+def _origin(settings: Settings, key: Key) -> Origin:
+    """Find where a key was set; for an unknown section, where its first key was."""
+    for candidate, origin in settings.origins.items():
+        if candidate[: len(key)] == key:
+            return origin
+    return Origin("configuration")
+
+
+def _sentence(error: ErrorDetails, key: Key) -> str:
+    dotted = ".".join(key)
+    if error["type"] == "extra_forbidden":
+        siblings = keys_of(Config, key[:-1])
+        near = difflib.get_close_matches(key[-1], siblings, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(siblings)}"
+        return f"{dotted}: unknown key; {hint}"
+    return f"{dotted}: expected {expectation(Config, key)}, got {_shown(error['input'])}"
+
+
+def _shown(value: object) -> str:
+    try:
+        text = json.dumps(value, default=str)
+    except (TypeError, ValueError):  # keys that JSON has not, or a list that holds itself
+        text = repr(value)
+    return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
+
+
+def _rule_faults(config: Config, settings: Settings, faulty: set[Key]) -> Iterator[str]:
+    names = {".".join(key) for key in faulty} | {key[0] for key in faulty if len(key) == 1}
+    for rule in RULES:
+        touched = set(rule.keys) | {key.split(".", 1)[0] for key in rule.keys}
+        if not touched & names and rule.broken(config):
+            first = tuple(rule.keys[0].split("."))
+            key = next((k for k in map(_split, rule.keys) if k in settings.origins), first)
+            yield f"{_origin(settings, key)}: {rule.keys[0]}: {rule.sentence}"
+
+
+def _split(dotted: str) -> Key:
+    return tuple(dotted.split("."))

@@ -1,0 +1,79 @@
+"""Rules that tie several settings together. No I/O here.
+
+A rule names its keys, so that it is left out when one of them is faulty already.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from visionfleet.config.schema import Config
+
+# botocore gives up on a long poll this many seconds after the server should have answered.
+RECEIVE_MARGIN_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`broken` tells whether a configuration breaks it; the fault is reported at `keys[0]`."""
+
+    keys: tuple[str, ...]
+    broken: Callable[[Config], bool]
+    sentence: str
+
+
+RULES = (
+    # AWS: a receive whose answer was lost must not come back while it is still invisible.
+    Rule(
+        ("queue.visibility_timeout_seconds", "queue.wait_seconds"),
+        lambda c: (
+            c.queue.visibility_timeout_seconds <= c.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
+        ),
+        f"must be more than queue.wait_seconds + {RECEIVE_MARGIN_SECONDS}, the read timeout of "
+        "a receive",
+    ),
+    Rule(
+        ("queue.dead_retention_seconds", "queue.retention_seconds"),
+        lambda c: c.queue.dead_retention_seconds < c.queue.retention_seconds,
+        "must not be less than queue.retention_seconds: a dead letter keeps its first time",
+    ),
+    Rule(
+        ("classifier.max_processing_seconds", "queue.visibility_timeout_seconds"),
+        lambda c: c.classifier.max_processing_seconds < c.queue.visibility_timeout_seconds,
+        "must not be less than queue.visibility_timeout_seconds",
+    ),
+    Rule(
+        ("classifier.prefetch", "classifier.batch_size"),
+        lambda c: c.classifier.prefetch < c.classifier.batch_size,
+        "must not be less than classifier.batch_size",
+    ),
+    Rule(
+        ("web.wait_seconds", "web.max_wait_seconds"),
+        lambda c: c.web.wait_seconds > c.web.max_wait_seconds,
+        "must not be more than web.max_wait_seconds",
+    ),
+    Rule(
+        ("scaler.minimum", "scaler.maximum"),
+        lambda c: c.scaler.maximum != "cores" and c.scaler.minimum > c.scaler.maximum,
+        "must not be more than scaler.maximum",
+    ),
+    Rule(
+        ("scaler.silent_seconds", "classifier.report_seconds"),
+        lambda c: c.scaler.silent_seconds < 3 * c.classifier.report_seconds,
+        "must be at least three times classifier.report_seconds",
+    ),
+    Rule(
+        ("model.crop", "model.resize"),
+        lambda c: c.model.crop > c.model.resize,
+        "must not be more than model.resize",
+    ),
+    Rule(
+        ("model.sha256", "model.path"),
+        lambda c: c.model.path is not None and c.model.sha256 is None,
+        "is required with model.path: sha256sum FILE prints it",
+    ),
+    Rule(
+        ("model.labels", "model.path"),
+        lambda c: c.model.path is not None and c.model.labels is None,
+        "is required with model.path: a file with one label a line",
+    ),
+)

@@ -1,0 +1,202 @@
+"""Every setting with its type, range, default and a line that says what it does. No I/O here."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+_Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+_Port = Annotated[int, Field(ge=1, le=65535)]
+_Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# YAML gives lists; a strict tuple would refuse them.
+_Three = Annotated[tuple[float, float, float], Field(strict=False)]
+Format = Literal["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
+
+
+class Section(BaseModel):
+    """A frozen group of settings; a key that is not in it is an error."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Aws(Section):
+    """How AWS is reached. Credentials come from the instance role or the environment."""
+
+    region: str = Field("us-east-1", min_length=1, description="region of all services")
+    endpoint_url: str | None = Field(
+        None, pattern=r"^https?://", description="another endpoint than AWS, for all services"
+    )
+    connect_timeout_seconds: float = Field(3.0, ge=0.1, le=60, description="to open a connection")
+    read_timeout_seconds: float = Field(15.0, ge=1, le=120, description="to wait for an answer")
+    max_attempts: int = Field(4, ge=1, le=10, description="tries of one call before it fails")
+
+
+class Storage(Section):
+    """The S3 buckets; both may be the same one."""
+
+    input_bucket: _Bucket = Field("visionfleet-input", description="bucket of the uploads")
+    output_bucket: _Bucket = Field(
+        "visionfleet-output", description="bucket of results and of what the fleet says of itself"
+    )
+
+
+class Queue(Section):
+    """The SQS queues, made by `visionfleet provision`."""
+
+    visibility_timeout_seconds: int = Field(
+        60, ge=2, le=43200, description="a worker that dies returns its messages after this"
+    )
+    wait_seconds: int = Field(20, ge=0, le=20, description="how long an empty receive waits")
+    max_receives: int = Field(5, ge=1, le=1000, description="tries before the dead letters")
+    retention_seconds: int = Field(345600, ge=60, le=1209600, description="life of a request")
+    dead_retention_seconds: int = Field(
+        1209600, ge=60, le=1209600, description="life of a dead letter, from its first sending"
+    )
+
+
+class Images(Section):
+    """What an upload may be."""
+
+    max_bytes: int = Field(20971520, ge=1024, le=536870912, description="largest upload")
+    max_pixels: int = Field(
+        50000000, ge=1024, le=89000000, description="largest width times height"
+    )
+    formats: tuple[Format, ...] = Field(
+        ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"),
+        strict=False,
+        min_length=1,
+        description="accepted formats, found by content, never by name",
+    )
+
+
+class Web(Section):
+    """The web daemon."""
+
+    address: str = Field("127.0.0.1", min_length=1, description="address to listen on")
+    port: _Port = Field(8080, description="port to listen on")
+    share_port: bool = Field(False, description="let several web processes listen on the port")
+    plain_reply: str = Field(
+        "{label}", pattern=r"\{label\}", description="answer to plain clients: {label}, {stem}"
+    )
+    plain_wait_seconds: float = Field(
+        300.0, ge=1, le=3600, description="a plain POST / waits this long for its label"
+    )
+    wait_seconds: float = Field(30.0, ge=0, le=3600, description="wait when none is asked for")
+    max_wait_seconds: float = Field(300.0, ge=0, le=3600, description="longest wait to ask for")
+    max_files: int = Field(32, ge=1, le=100, description="files in one request")
+    expire_seconds: float | None = Field(
+        None, ge=1, le=1209600, description="work older than this is answered as expired"
+    )
+    threads: int = Field(32, ge=2, le=256, description="calls to AWS at the same time")
+    stop_seconds: float = Field(20.0, ge=0, le=600, description="to answer what waits, at a stop")
+
+
+class Model(Section):
+    """The model that every worker loads. Files are never unpickled."""
+
+    name: str = Field(
+        "default",
+        pattern=r"^[a-z0-9][a-z0-9_.-]*$",
+        description="default, a torchvision architecture (resnet18), or a name for your file",
+    )
+    directory: Path = Field(
+        Path("/usr/share/visionfleet/models"),
+        strict=False,
+        description="where the default model and placed weights are",
+    )
+    path: Path | None = Field(None, strict=False, description="a TorchScript file of your own")
+    sha256: _Sha256 | None = Field(None, description="SHA-256 of that file, required with it")
+    labels: Path | None = Field(
+        None, strict=False, description="labels of that file, one a line, required with it"
+    )
+    resize: int = Field(256, ge=8, le=4096, description="shorter side in pixels, for your file")
+    crop: int = Field(224, ge=8, le=4096, description="centre square in pixels, for your file")
+    mean: _Three = Field((0.485, 0.456, 0.406), description="mean per channel, for your file")
+    std: _Three = Field((0.229, 0.224, 0.225), description="deviation per channel, likewise")
+    threads: int | None = Field(
+        None, ge=1, le=256, description="threads of one worker; empty: what the machine grants"
+    )
+
+
+class Classifier(Section):
+    """The classifier daemon."""
+
+    batch_size: int = Field(8, ge=1, le=256, description="images in one forward pass at most")
+    prefetch: int = Field(16, ge=1, le=1000, description="messages one worker holds at most")
+    fetch_threads: int = Field(4, ge=1, le=64, description="threads that fetch and decode")
+    max_processing_seconds: float = Field(
+        300.0, ge=5, le=43000, description="a message is held no longer than this"
+    )
+    drain_check_seconds: float = Field(
+        5.0, ge=0.2, le=300, description="how often a worker asks whether it shall drain"
+    )
+    report_seconds: float = Field(30.0, ge=0.5, le=300, description="how often a worker reports")
+    stop_seconds: float = Field(25.0, ge=1, le=600, description="to finish what is in hand")
+
+
+class Scaler(Section):
+    """The scaler daemon."""
+
+    fleet: Literal["supervisor"] = Field("supervisor", description="what runs the workers")
+    policy: Literal["ours", "per_message"] = Field("ours", description="how the size is decided")
+    minimum: int = Field(0, ge=0, le=1000, description="workers that always run")
+    maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = Field(
+        19, description="workers at the most; `cores`: one per core of this machine"
+    )
+    interval_seconds: float = Field(5.0, ge=0.2, le=60, description="time between two looks")
+    hold_seconds: float = Field(60.0, ge=0, le=3600, description="no work for this long: leave")
+    target_wait_seconds: float = Field(
+        10.0, ge=0.1, le=3600, description="the wait in the queue that the fleet is sized for"
+    )
+    boot_seconds: float = Field(60.0, ge=0, le=3600, description="boot time before one is known")
+    service_seconds: float = Field(
+        0.5, ge=0.001, le=3600, description="time per image and worker before one is known"
+    )
+    paid_seconds: float = Field(
+        60.0, ge=0, le=3600, description="a started worker is paid for at least this long"
+    )
+    boot_limit_seconds: float = Field(
+        300.0, ge=5, le=3600, description="a worker that has not reported by then is dead"
+    )
+    silent_seconds: float = Field(
+        120.0, ge=5, le=3600, description="a worker that stopped reporting is dead after this"
+    )
+
+
+class Supervisor(Section):
+    """The fleet of one machine: processes that supervisor starts and stops."""
+
+    socket: Path = Field(
+        Path("/run/visionfleet/supervisor.sock"), strict=False, description="supervisor's socket"
+    )
+    group: str = Field("classifier", min_length=1, description="its group of classifiers")
+
+
+class Results(Section):
+    """The results in S3."""
+
+    by_name: bool = Field(False, description="also write the bare label under the file's name")
+
+
+class Log(Section):
+    """The logs, on standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level")
+
+
+class Config(Section):
+    """The whole configuration."""
+
+    name: _Name = Field("visionfleet", description="deployment; its queues' names start with it")
+    aws: Aws = Aws()
+    storage: Storage = Storage()
+    queue: Queue = Queue()
+    images: Images = Images()
+    web: Web = Web()
+    model: Model = Model()
+    classifier: Classifier = Classifier()
+    scaler: Scaler = Scaler()
+    supervisor: Supervisor = Supervisor()
+    results: Results = Results()
+    log: Log = Log()

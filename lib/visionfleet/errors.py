@@ -1,0 +1,53 @@
+"""The errors of visionfleet, one small tree. A class's docstring says when it is raised."""
+
+
+class VisionfleetError(Exception):
+    """Anything visionfleet raises on purpose."""
+
+
+class TryLater(VisionfleetError):
+    """An outside service failed in a way that passes: throttling, a timeout, a 5xx answer."""
+
+
+class GiveUp(VisionfleetError):
+    """An outside service refused in a way that no retry mends: permissions, a missing bucket."""
+
+
+class NotFound(GiveUp):
+    """The object or queue asked for does not exist."""
+
+
+class AlreadyExists(GiveUp):
+    """A conditional write lost: somebody else wrote the object first."""
+
+
+class LeaseLost(GiveUp):
+    """A message is no longer ours: its visibility ran out and another worker may have it."""
+
+
+class BadMessage(VisionfleetError):
+    """A message body that cannot be decoded. `raw` keeps the body as it was received."""
+
+    def __init__(self, reason: str, raw: str) -> None:
+        super().__init__(reason)
+        self.raw = raw
+
+
+class BadImage(VisionfleetError):
+    """Bytes that cannot be classified. `code` is the stable name of the reason, for machines."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class BadModel(VisionfleetError):
+    """A model that cannot be used: unknown name, missing file, wrong SHA-256, wrong labels."""
+
+
+class BadConfig(VisionfleetError):
+    """A faulty configuration. `faults` holds every fault found, one sentence each."""
+
+    def __init__(self, faults: tuple[str, ...]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults

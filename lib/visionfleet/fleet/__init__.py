@@ -1,0 +1,32 @@
+"""What runs the workers: one module per kind of fleet, all with the same small interface."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+MemberState = Literal["running", "stopping", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One worker as its fleet knows it. `launched_at` is wall time in seconds.
+
+    A `failed` one did not start, and will be started again without us.
+    """
+
+    name: str
+    launched_at: float
+    state: MemberState = "running"
+
+
+class Fleet(Protocol):
+    """Starts and ends workers; every method raises TryLater when the fleet does not answer."""
+
+    def members(self) -> list[Member]:
+        """List the workers that exist, also those that are starting or stopping."""
+
+    def launch(self, count: int) -> list[str]:
+        """Start up to `count` workers and return the names of those that were."""
+
+    def terminate(self, names: Sequence[str]) -> None:
+        """End workers; one that is gone already is fine."""

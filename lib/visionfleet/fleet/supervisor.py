@@ -1,0 +1,77 @@
+"""The fleet of one machine: processes of a supervisor group, over XML-RPC on its unix socket."""
+
+import http.client
+import xmlrpc.client
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from visionfleet.errors import GiveUp, TryLater
+from visionfleet.fleet import Member, MemberState
+from visionfleet.supervisor_rpc import connect
+
+# Faults of supervisor's XML-RPC interface that mean: it is as wished already.
+_ALREADY_STARTED, _NOT_RUNNING = 60, 70
+# Asked to start a process that still stops, supervisor answers with this one.
+_ABNORMAL_TERMINATION = 40
+_STATES: dict[str, MemberState] = {
+    "STARTING": "running",
+    "RUNNING": "running",
+    "BACKOFF": "running",
+    "STOPPING": "stopping",
+    "FATAL": "failed",
+}
+_STARTABLE = {"STOPPED", "EXITED"}
+
+
+class SupervisorFleet:
+    """Starts and stops single members of one process group."""
+
+    def __init__(self, socket: str, group: str) -> None:
+        self._rpc = connect(f"unix://{socket}")
+        self._group = group
+
+    def verify(self) -> None:
+        """Check that supervisor answers and has the group; raises TryLater or GiveUp."""
+        if not self._processes():
+            raise GiveUp(f"supervisor has no process group {self._group!r}")
+
+    def members(self) -> list[Member]:
+        """List the processes that run, start, stop, or failed to start."""
+        return [
+            Member(process["name"], float(process["start"]), _STATES[process["statename"]])
+            for process in self._processes()
+            if process["statename"] in _STATES
+        ]
+
+    def launch(self, count: int) -> list[str]:
+        """Start the first `count` processes that stand still."""
+        still = [p["name"] for p in self._processes() if p["statename"] in _STARTABLE]
+        started = []
+        for name in still[:count]:
+            with _wrapped(f"start {name}", {_ALREADY_STARTED, _ABNORMAL_TERMINATION}):
+                self._rpc.supervisor.startProcess(f"{self._group}:{name}", False)
+                started.append(name)
+        return started
+
+    def terminate(self, names: Sequence[str]) -> None:
+        """Send TERM to processes; supervisor kills what has not ended within its limit."""
+        for name in names:
+            with _wrapped(f"stop {name}", {_NOT_RUNNING}):
+                self._rpc.supervisor.stopProcess(f"{self._group}:{name}", False)
+
+    def _processes(self) -> list[dict[str, Any]]:
+        with _wrapped("list processes", set()):
+            found: Any = self._rpc.supervisor.getAllProcessInfo()
+        return [process for process in found if process["group"] == self._group]
+
+
+@contextmanager
+def _wrapped(doing: str, fine: set[int]) -> Iterator[None]:
+    try:
+        yield
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode not in fine:
+            raise GiveUp(f"supervisor: {doing}: {fault.faultString}") from fault
+    except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+        raise TryLater(f"supervisor: {doing}: {error}") from error

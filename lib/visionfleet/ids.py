@@ -1,0 +1,28 @@
+"""Job ids: unique, and sorted by the time they were made. No I/O here."""
+
+import re
+
+# Crockford's base 32 without the letters that are mistaken for digits, as in the ULID
+# specification: 48 bits of milliseconds, then 80 bits of randomness, 26 characters in all.
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+_TIME_BITS, _RANDOM_BITS, _LENGTH = 48, 80, 26
+_PATTERN = re.compile(f"[0-7][{_ALPHABET}]{{{_LENGTH - 1}}}")
+
+RANDOM_BYTES = _RANDOM_BITS // 8
+
+
+def new_job_id(now: float, randomness: bytes) -> str:
+    """Make a job id from the time in seconds and `RANDOM_BYTES` random bytes.
+
+    Raises ValueError when there are not exactly that many bytes.
+    """
+    if len(randomness) != RANDOM_BYTES:
+        raise ValueError(f"a job id needs {RANDOM_BYTES} random bytes, got {len(randomness)}")
+    milliseconds = int(now * 1000) & ((1 << _TIME_BITS) - 1)
+    number = milliseconds << _RANDOM_BITS | int.from_bytes(randomness, "big")
+    return "".join(_ALPHABET[number >> 5 * place & 31] for place in reversed(range(_LENGTH)))
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether `text` has the form of a job id; what has not never reaches S3."""
+    return _PATTERN.fullmatch(text) is not None

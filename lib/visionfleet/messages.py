@@ -1,0 +1,244 @@
+"""The wire contract: names of objects and queues, and the messages in them. No I/O here.
+
+Messages are small JSON objects with a version field. Unknown fields are ignored, so a newer
+sender can talk to an older receiver; a missing or ill-typed field is a BadMessage.
+"""
+
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from visionfleet.errors import BadMessage
+
+_M = TypeVar("_M")
+
+
+def requests_queue(name: str) -> str:
+    """Name the queue of a deployment's requests."""
+    return f"{name}-requests"
+
+
+def dead_queue(name: str) -> str:
+    """Name the queue of the requests that failed too often."""
+    return f"{name}-requests-dead"
+
+
+def replies_prefix(name: str) -> str:
+    """Start of the names of all reply queues of a deployment."""
+    return f"{name}-replies-"
+
+
+def replies_queue(name: str, host: str, process: str) -> str:
+    """Name the reply queue of one web process; SQS allows 80 of [A-Za-z0-9_-]."""
+    tidy = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in host)
+    room = 80 - len(replies_prefix(name)) - len(process) - 1
+    return f"{replies_prefix(name)}{tidy[:room]}-{process}"
+
+
+def image_key(job: str) -> str:
+    """Key of the uploaded bytes in the input bucket."""
+    return f"images/{job}"
+
+
+def result_key(job: str) -> str:
+    """Key of the result in the output bucket."""
+    return f"results/{job}.json"
+
+
+def by_name_key(file_name: str) -> str:
+    """Key of the bare label under the file's name without its extension: a/b.jpg -> b."""
+    return f"results/by-name/{file_stem(file_name)}"
+
+
+def file_stem(file_name: str) -> str:
+    """Cut the folders and the extension off a file's name: a/b.jpg -> b."""
+    base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
+    return base.rsplit(".", 1)[0] if "." in base[1:] else base
+
+
+def worker_key(worker: str) -> str:
+    """Key of what a worker reports of itself."""
+    return f"{WORKERS_PREFIX}{worker}.json"
+
+
+def drain_key(worker: str) -> str:
+    """Key whose presence asks a worker to take no more work."""
+    return f"fleet/drain/{worker}"
+
+
+WORKERS_PREFIX = "fleet/workers/"
+STATUS_KEY = "fleet/status.json"
+
+
+class _Value(BaseModel):
+    """What all parts of messages share: frozen, strict in types, lenient to unknown fields."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class _Message(_Value):
+    """A value that travels by itself and so carries the version of the contract."""
+
+    v: Literal[1] = 1
+
+
+class Request(_Message):
+    """One image to classify. Times are Unix seconds; `expires_at` None never expires."""
+
+    job: str
+    key: str
+    reply_to: str | None = None
+    file_name: str = ""
+    top: Annotated[int, Field(ge=1, le=1000)] = 5
+    sent_at: float
+    expires_at: float | None = None
+
+
+class Ranked(_Value):
+    """One class of a ranking: `score` is its probability, 0 to 1."""
+
+    index: int
+    label: str
+    score: float
+
+
+class ModelInfo(_Value):
+    """Which model answered: the fingerprint tells two files of one name apart."""
+
+    name: str
+    fingerprint: str
+
+
+class Timings(_Value):
+    """Seconds an image spent in each stage; `queue` runs from sending to receiving."""
+
+    queue: float = 0.0
+    fetch: float = 0.0
+    decode: float = 0.0
+    infer: float = 0.0
+
+
+class Succeeded(_Message):
+    """The answer to a job. `top` is sorted by score, best first; `label` is its first."""
+
+    status: Literal["succeeded"] = "succeeded"
+    job: str
+    file_name: str = ""
+    label: str
+    score: float
+    top: tuple[Ranked, ...]
+    model: ModelInfo
+    timings: Timings
+    attempts: int
+    worker: str
+    finished_at: float
+
+
+class Failed(_Message):
+    """Why a job has no answer: a stable `code` for machines, a `reason` for people."""
+
+    status: Literal["failed"] = "failed"
+    job: str
+    file_name: str = ""
+    code: str
+    reason: str
+    attempts: int
+    worker: str
+    finished_at: float
+
+
+Result = Annotated[Succeeded | Failed, Field(discriminator="status")]
+
+
+class Reply(_Message):
+    """Wakes the web process that waits for a job; the result rides along to save it a read."""
+
+    job: str
+    result: Result
+
+
+WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped"]
+
+
+class WorkerReport(_Message):
+    """What a worker says of itself. `service_seconds` is its mean per image, None before one."""
+
+    worker: str
+    state: WorkerState
+    since: float
+    reported_at: float
+    started_at: float
+    boot_seconds: float | None = None
+    in_flight: int = 0
+    handled: int = 0
+    service_seconds: float | None = None
+    model: ModelInfo | None = None
+    version: str
+    host: str
+
+
+class StatusEntry(_Value):
+    """One line of the fleet's history: what was seen at a moment, and what was done."""
+
+    at: float
+    visible: int
+    in_flight: int
+    workers: int
+    reason: str = ""
+
+
+class FleetStatus(_Message):
+    """What the scaler saw, decided and did, for people and pages. `history` is oldest first."""
+
+    at: float
+    visible: int
+    in_flight: int
+    minimum: int
+    maximum: int
+    states: dict[str, int]
+    decision: str
+    decided_at: float
+    history: tuple[StatusEntry, ...] = ()
+
+
+_RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)
+
+
+def encode(message: _Message) -> str:
+    """Write a message as compact JSON."""
+    return message.model_dump_json()
+
+
+def decode_request(raw: str) -> Request:
+    """Read a request; raises BadMessage, which keeps the raw body."""
+    return _decode(TypeAdapter(Request), raw)
+
+
+def decode_reply(raw: str) -> Reply:
+    """Read a reply; raises BadMessage."""
+    return _decode(TypeAdapter(Reply), raw)
+
+
+def decode_result(raw: str) -> Succeeded | Failed:
+    """Read a result object; raises BadMessage."""
+    return _decode(_RESULT, raw)
+
+
+def decode_report(raw: str) -> WorkerReport:
+    """Read a worker's report; raises BadMessage."""
+    return _decode(TypeAdapter(WorkerReport), raw)
+
+
+def decode_status(raw: str) -> FleetStatus:
+    """Read the fleet's status; raises BadMessage."""
+    return _decode(TypeAdapter(FleetStatus), raw)
+
+
+def _decode(adapter: TypeAdapter[_M], raw: str) -> _M:
+    try:
+        return adapter.validate_json(raw)
+    except ValidationError as error:
+        faults = (
+            f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors()
+        )
+        raise BadMessage("; ".join(faults), raw) from error

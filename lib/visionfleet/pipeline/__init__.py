@@ -1,0 +1,1 @@
+"""The classifier's pipeline: receive, fetch, decode, classify, store, reply, delete."""

@@ -1,0 +1,83 @@
+"""The front of the pipeline: what a delivery of a message turns into."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from visionfleet import images
+from visionfleet.errors import BadImage, BadMessage, NotFound
+from visionfleet.messages import Request, Timings, decode_request, decode_result, result_key
+from visionfleet.pipeline.jobs import EXPIRED, GAVE_UP, IMAGE_MISSING, Author, Done, Job
+from visionfleet.pipeline.leases import Lease
+from visionfleet.preprocessing import Preprocessing, prepare
+from visionfleet.store import Store
+
+log = logging.getLogger("classifier")
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Fetches and decodes. `now` is wall time, `clock` measures; both in seconds."""
+
+    uploads: Store
+    results: Store
+    limits: images.Limits
+    preprocessing: Preprocessing
+    author: Author
+    max_receives: int
+    now: Callable[[], float]
+    clock: Callable[[], float]
+
+    def open(self, lease: Lease) -> Job:
+        """Decode the message; raises BadMessage."""
+        request = decode_request(lease.message.body)
+        queued = max(0.0, self.now() - request.sent_at)
+        return Job(lease, request, Timings(queue=queued))
+
+    def take(self, job: Job) -> Job | Done:
+        """Bring a job to its pixels, or to its end when it has one already.
+
+        Raises TryLater when S3 does not answer.
+        """
+        return self._answered_before(job) or self._without_a_look(job) or self._decode(job)
+
+    def _answered_before(self, job: Job) -> Done | None:
+        """A message seen before may have its result, when a worker died before deleting it."""
+        if job.attempt == 1:
+            return None
+        found = self.results.find(result_key(job.request.job))
+        if found is None:
+            return None
+        try:
+            return Done(job, decode_result(found.decode()), stored=True)
+        except BadMessage as error:
+            log.warning("result unreadable", extra={"job": job.request.job, "reason": str(error)})
+            return None
+
+    def _without_a_look(self, job: Job) -> Done | None:
+        request: Request = job.request
+        if request.expires_at is not None and self.now() > request.expires_at:
+            return self._failed(job, EXPIRED, "nobody waits for this image any more")
+        if job.attempt >= self.max_receives:
+            # The last delivery is not for another try: an image that kills its worker would
+            # go to the dead letters unanswered. It is for telling the client.
+            tries = f"given up after {job.attempt - 1} tries"
+            return self._failed(job, GAVE_UP, tries)
+        return None
+
+    def _decode(self, job: Job) -> Job | Done:
+        started = self.clock()
+        try:
+            data = self.uploads.get(job.request.key)
+        except NotFound:
+            return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
+        fetched = self.clock()
+        try:
+            image = images.decode(data, self.limits, self.preprocessing.resize)
+        except BadImage as error:
+            return self._failed(job, error.code, str(error))
+        pixels = prepare(image, self.preprocessing)
+        return job.decoded(pixels, fetched - started, self.clock() - fetched)
+
+    def _failed(self, job: Job, code: str, reason: str) -> Done:
+        return self.author.failed(job, code, reason, self.now())

@@ -1,0 +1,112 @@
+"""Tells the scaler how this worker is, and listens for its wish that the worker drains."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from visionfleet.errors import TryLater
+from visionfleet.messages import (
+    ModelInfo,
+    WorkerReport,
+    WorkerState,
+    drain_key,
+    encode,
+    worker_key,
+)
+from visionfleet.pipeline.pipeline import Tally
+from visionfleet.store import Store
+
+log = logging.getLogger("classifier")
+
+# A state that flickers between idle and busy is written no more often than this.
+LEAST_GAP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who reports: `started_at` is wall time, so that an older life's report is told apart."""
+
+    worker: str
+    host: str
+    version: str
+    started_at: float
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Writes the worker's report on change and regularly; `now` is wall time in seconds."""
+
+    store: Store
+    identity: Identity
+    model: ModelInfo | None
+    report_seconds: float
+    now: Callable[[], float]
+    boot_seconds: float | None = None
+    _state: WorkerState = "booting"
+    _since: float = 0.0
+    _written_at: float = 0.0
+    _written_state: WorkerState | None = field(default=None)
+
+    def observe(self, state: WorkerState, tally: Tally) -> None:
+        """Take note of the state; write a report when it is due."""
+        now = self.now()
+        if state != self._state:
+            self._state, self._since = state, now
+        age = now - self._written_at
+        changed = state != self._written_state and age >= LEAST_GAP_SECONDS
+        if changed or age >= self.report_seconds:
+            self.write(state, tally)
+
+    def write(self, state: WorkerState, tally: Tally) -> None:
+        """Write a report now; a failure is logged, and the next one is soon."""
+        now = self.now()
+        report = WorkerReport(
+            worker=self.identity.worker,
+            state=state,
+            since=self._since or now,
+            reported_at=now,
+            started_at=self.identity.started_at,
+            boot_seconds=self.boot_seconds,
+            in_flight=tally.in_flight,
+            handled=tally.handled,
+            service_seconds=tally.service_seconds,
+            model=self.model,
+            version=self.identity.version,
+            host=self.identity.host,
+        )
+        try:
+            self.store.put_json(worker_key(self.identity.worker), encode(report))
+        except TryLater as error:
+            log.warning("report failed", extra={"reason": str(error)})
+        else:
+            self._written_at, self._written_state = now, state
+
+    def asked_to_drain(self) -> bool:
+        """Look whether the scaler wants this worker to take no more work."""
+        try:
+            asked = self.store.find(drain_key(self.identity.worker))
+        except TryLater as error:
+            log.warning("drain check failed", extra={"reason": str(error)})
+            return False
+        # A wish from before this life was meant for the worker that had the name then.
+        return asked is not None and float(asked) >= self.identity.started_at
+
+
+def watch(
+    stop: threading.Event, check_seconds: float, look: Callable[[], bool], due: Callable[[], None]
+) -> bool:
+    """Call `due` a few times a second and `look` every `check_seconds` until one says stop.
+
+    Returns True when `look` said so, False when `stop` was set.
+    """
+    ticks = 0
+    step = min(0.25, check_seconds)
+    while not stop.wait(step):
+        due()
+        ticks += 1
+        if ticks * step >= check_seconds:
+            ticks = 0
+            if look():
+                return True
+    return False

@@ -1,0 +1,49 @@
+"""The shell of a daemon: signals, the stop event, and readiness told to systemd."""
+
+import contextlib
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+EXIT_OK = 0
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: restarting does not help
+EXIT_FORCED = 130
+
+
+def stop_on_signals(on_stop: Callable[[str], None]) -> None:
+    """Call `on_stop` with the signal's name on the first TERM or INT; the second ends at once."""
+    seen = threading.Event()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if seen.is_set():
+            os._exit(EXIT_FORCED)
+        seen.set()
+        on_stop(signal.Signals(number).name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def started_at(now: float) -> float:
+    """Tell when this process started, in wall time: imports count as boot time too.
+
+    proc(5): field 22 of /proc/self/stat is the start in clock ticks since the machine's boot.
+    """
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return now - (uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+
+
+def notify(state: str) -> None:
+    """Tell systemd, as sd_notify(3) does: `READY=1`, `STOPPING=1`; nothing without systemd."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier, contextlib.suppress(OSError):
+        notifier.connect(name)
+        notifier.sendall(state.encode())

@@ -1,0 +1,107 @@
+"""The S3 edge: objects of one bucket, with boto's errors turned into ours."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from visionfleet.aws import wrapped_errors
+from visionfleet.errors import AlreadyExists, NotFound
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_JSON = "application/json"
+
+
+class Store:
+    """One bucket.
+
+    Permissions: s3:GetObject, s3:PutObject, s3:DeleteObject on its objects and s3:ListBucket,
+    without which a missing object is answered with 403 in place of 404.
+    """
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def verify(self) -> None:
+        """Check that the bucket is there and ours; raises NotFound, GiveUp or TryLater."""
+        with wrapped_errors(f"bucket {self._bucket}"):
+            self._client.head_bucket(Bucket=self._bucket)
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        content_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        """Write an object, over any that is there."""
+        with wrapped_errors(f"put {key}"):
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,
+                ContentType=content_type,
+                Metadata=metadata or {},
+            )
+
+    def put_json(self, key: str, text: str) -> None:
+        """Write JSON text, over any that is there."""
+        self.put(key, text.encode(), _JSON)
+
+    def put_json_first(self, key: str, text: str) -> bool:
+        """Write JSON text unless the key exists already; tells whether this write won.
+
+        S3 answers 412 when the object exists and 409 when another write is under way.
+        """
+        try:
+            with wrapped_errors(f"put {key} first"):
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=text.encode(),
+                    ContentType=_JSON,
+                    IfNoneMatch="*",
+                )
+        except AlreadyExists:
+            return False
+        return True
+
+    def get(self, key: str) -> bytes:
+        """Read an object whole; raises NotFound."""
+        with wrapped_errors(f"get {key}"):
+            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    def find(self, key: str) -> bytes | None:
+        """Read an object whole, None when there is none."""
+        try:
+            return self.get(key)
+        except NotFound:
+            return None
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is an object."""
+        try:
+            with wrapped_errors(f"head {key}"):
+                self._client.head_object(Bucket=self._bucket, Key=key)
+        except NotFound:
+            return False
+        return True
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """List the keys under a prefix, all pages of them."""
+        with wrapped_errors(f"list {prefix}"):
+            pages = self._client.get_paginator("list_objects_v2")
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+    def delete(self, key: str) -> None:
+        """Remove an object; none there is fine."""
+        with wrapped_errors(f"delete {key}"):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+
+def file_name_metadata(file_name: str) -> dict[str, str]:
+    """Metadata that keeps a file's name; S3 takes ASCII only, so it is written as JSON does."""
+    return {"file-name": json.dumps(file_name)[1:-1][:512]} if file_name else {}

@@ -1,0 +1,58 @@
+"""supervisor's XML-RPC over its unix socket, with the standard library alone."""
+
+import http.client
+import socket
+import xmlrpc.client
+from typing import Any
+
+SCHEME = "unix://"
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """An HTTP connection over a unix socket."""
+
+    def __init__(self, path: str, timeout_seconds: float) -> None:
+        super().__init__("localhost", timeout=timeout_seconds)
+        self.path = path
+        self.timeout_seconds = timeout_seconds
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout_seconds)
+        self.sock.connect(self.path)
+
+
+class UnixTransport(xmlrpc.client.Transport):
+    """An XML-RPC transport with a fresh connection for each call, which is tried once."""
+
+    def __init__(self, path: str, timeout_seconds: float) -> None:
+        super().__init__()
+        self.path = path
+        self.timeout_seconds = timeout_seconds
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = UnixConnection(self.path, self.timeout_seconds)
+        self._connection = (host, connection)  # where close() finds it
+        return connection
+
+    def request(self, host: Any, handler: str, request_body: Any, verbose: bool = False) -> Any:
+        try:
+            return self.single_request(host, handler, request_body, verbose)
+        except (http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            raise OSError(f"no XML-RPC answer at {SCHEME}{self.path}: {error!r}") from error
+        finally:
+            self.close()
+
+
+def connect(server_url: str, timeout_seconds: float = 10.0) -> xmlrpc.client.ServerProxy:
+    """Make a proxy for supervisor at `unix:///path/of/the.sock`; no I/O yet.
+
+    The address is what supervisor gives its children as SUPERVISOR_SERVER_URL. A call raises
+    OSError when supervisor is not reached, does not answer in time or answers no XML-RPC, and
+    xmlrpc.client.Fault when supervisor refuses. A call that waits at the other end (startProcess
+    or stopProcess with wait true) must have a timeout longer than that wait.
+    """
+    if not server_url.startswith(SCHEME + "/"):
+        raise ValueError(f"{server_url!r} is not of the form unix:///path/of/the.sock")
+    transport = UnixTransport(server_url.removeprefix(SCHEME), timeout_seconds)
+    return xmlrpc.client.ServerProxy("http://localhost/RPC2", transport=transport)

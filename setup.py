@@ -1,0 +1,69 @@
+"""Packages visionfleet: the library from `lib`, the daemons from `daemons`."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "lib/visionfleet/__init__.py").read_text(), re.MULTILINE
+).group(1)
+
+# One line each, with the reason it is here and not written by us.
+BASE = [
+    "boto3>=1.40",  # S3, SQS and EC2; 1.36 brought conditional writes
+    "pillow>=12.2",  # decodes images; 12.2 fixes the last bomb outside our allow-list too
+    "pydantic>=2.10",  # the configuration schema and its errors
+    "pyyaml>=6.0.1",  # configuration files, with line numbers
+    "rich>=13.7",  # progress bars and tables of the admin command
+    "tornado>=6.5.5",  # the web daemon; 6.5.5 limits the parts of a multipart body
+    "urllib3>=2.2",  # the admin command as an HTTP client; boto3 stands on it as well
+]
+CLASSIFIER = [
+    "numpy>=1.26",  # decoded pixels on their way into a tensor
+    "torch>=2.6",  # the forward pass; from 2.6 weights are not unpickled by default
+    "torchvision>=0.21",  # architectures and their published weights
+]
+LOCAL = [
+    "cheroot>=10.0",  # keep-alive WSGI server for the embedded AWS
+    "moto[ec2,s3,server,sqs]>=5.1",  # the embedded AWS
+    "scikit-image>=0.24",  # ships freely licensed photos for the demonstration
+    "supervisor>=4.3",  # starts and stops the processes of one machine
+]
+DEV = [
+    "boto3-stubs[ec2,s3,sqs]>=1.40",
+    "hypothesis>=6.100",
+    "matplotlib>=3.8",
+    "mypy>=1.15",
+    "pre-commit>=4.0",
+    "pytest>=8.3",
+    "pytest-timeout>=2.3",
+    "requests>=2.32",
+    "ruff>=0.9",
+    "types-PyYAML>=6.0",
+    "types-requests>=2.32",
+]
+
+setup(
+    name="visionfleet",
+    version=VERSION,
+    description="Elastic image recognition: upload over HTTP, a fleet of workers that follows the queue",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11",
+    package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
+    packages=find_packages("lib") + find_packages("daemons"),
+    package_data={"visionfleet": ["py.typed"]},
+    install_requires=BASE,
+    extras_require={"classifier": CLASSIFIER, "local": LOCAL, "dev": DEV},
+    entry_points={
+        "console_scripts": [
+            "visionfleet = visionfleet.cli:main",
+            "visionfleet-web = visionfleetd.web:main",
+            "visionfleet-scaler = visionfleetd.scaler:main",
+            "visionfleet-classifier = visionfleetd.classifier:main",
+        ]
+    },
+)

@@ -1,0 +1,93 @@
+"""The mends of moto, each by itself; what they do for clients is in test_embedded_aws."""
+
+import io
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+moto_mends = pytest.importorskip("visionfleet.local.moto_mends")
+sqs = pytest.importorskip("moto.sqs.models")
+
+
+def environ(body: bytes = b"", **more: Any) -> dict[str, Any]:
+    return {"wsgi.input": io.BytesIO(body), **more}
+
+
+def test_one_request_at_a_time_is_inside_moto() -> None:
+    inside = threading.Semaphore(0)
+
+    def application(_environ: dict[str, Any], _start_response: Any) -> list[bytes]:
+        inside.release()
+        # gives the others 50 ms to come in as well: then there are two permits to be had
+        alone = inside.acquire() and not inside.acquire(timeout=0.05)
+        return [b"alone" if alone else b"in company"]
+
+    serialised = moto_mends.one_at_a_time(application, threading.RLock())
+    with ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(serialised, environ(), None) for _ in range(4)]
+        assert [answer.result() for answer in answers] == 4 * [[b"alone"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "whole"),
+    [
+        (b"abc", "3", True),
+        (b"", "", True),
+        (b"", "0", True),
+        (b"ab", "3", False),
+        (b"", "3", False),
+    ],
+)
+def test_a_body_is_whole_or_an_error(body: bytes, length: str, whole: bool) -> None:
+    request = environ(body, CONTENT_LENGTH=length)
+    if whole:
+        assert moto_mends.whole_body(request) == body
+    else:
+        with pytest.raises(ConnectionResetError):
+            moto_mends.whole_body(request)
+
+
+def test_a_closed_peer_is_seen_without_waiting_and_without_taking_bytes() -> None:
+    ours, theirs = socket.socketpair()
+    with closing(ours), closing(theirs):
+        ours.settimeout(30)  # as in the server; the look must not wait for it
+        assert not moto_mends.is_closed_by_peer(ours)
+        theirs.sendall(b"next request")
+        assert not moto_mends.is_closed_by_peer(ours)
+        assert ours.recv(100) == b"next request"
+        theirs.close()
+        assert moto_mends.is_closed_by_peer(ours)
+
+
+def test_the_mends_are_taken_back() -> None:
+    before = (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message)
+    with moto_mends.mended(threading.Event()):
+        assert sqs.SQSBackend.receive_message is not before[2]
+    assert (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message) == before
+
+
+def other_receive(self: Any, queue: str) -> None:
+    """A receive_message of some future moto."""
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "value", "told"),
+    [
+        (sqs.SQSBackend, "receive_message", other_receive, "SQSBackend.receive_message"),
+        (sqs, "unix_time", None, "unix_time"),
+        (sqs.Queue, "__init__", lambda self, *args: None, "Queue._messages_lock"),
+    ],
+)
+def test_a_moto_with_other_internals_is_refused(
+    monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, value: Any, told: str
+) -> None:
+    if value is None:
+        monkeypatch.delattr(owner, name)
+    else:
+        monkeypatch.setattr(owner, name, value)
+    with pytest.raises(moto_mends.UnknownMotoError, match=r"moto \d+\.\d+.*" + told):
+        moto_mends.check_moto()

@@ -1,0 +1,174 @@
+"""The scaler as a real process: real supervisord, embedded AWS, workers without a model."""
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.cloud import Cloud, cloud
+from tests.support.processes import Process, started_module
+from tests.support.supervised import Supervised, supervised
+from tests.support.waiting import wait_until
+
+SETTINGS = """
+scaler:
+  maximum: 3
+  interval_seconds: 0.2
+  hold_seconds: 1
+  paid_seconds: 0
+  boot_seconds: 1
+  service_seconds: 1
+  target_wait_seconds: 1
+"""
+
+Start = Callable[..., AbstractContextManager[Process]]
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[Cloud]:
+    with cloud(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def workers(aws: Cloud) -> Iterator[Supervised]:
+    with supervised(aws.environment, service_seconds=0.5) as made:
+        yield made
+
+
+@pytest.fixture
+def start(aws: Cloud, tmp_path: Path) -> Start:
+    config = tmp_path / "visionfleet.yaml"
+    config.write_text(SETTINGS)
+
+    def begin(workers: Supervised, *options: str, **more: str) -> AbstractContextManager[Process]:
+        socket = {"VISIONFLEET_SUPERVISOR__SOCKET": str(workers.socket)}
+        return started_module(
+            "visionfleetd.scaler",
+            *("--config", str(config), *options),
+            log=tmp_path / "scaler.log",
+            env={**aws.environment, **socket, **more},
+        )
+
+    return begin
+
+
+def send(aws: Cloud, count: int) -> None:
+    for i in range(count):
+        aws.send_request(f"job{i}", None)
+
+
+def status(aws: Cloud) -> dict[str, Any]:
+    found = aws.object("fleet/status.json")
+    return {} if found is None else json.loads(found)
+
+
+def test_from_zero_to_one_and_back_to_zero(aws: Cloud, workers: Supervised, start: Start) -> None:
+    with start(workers) as scaler:
+        scaler.wait_for_output("ready", 20)
+        assert workers.states() == {}
+        send(aws, 1)
+        wait_until(lambda: workers.states() == {"classifier_00": "RUNNING"}, 10, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 20, scaler.tail)
+        wait_until(lambda: status(aws)["states"] == {}, 10, "the status says zero")
+    assert aws.counts() == (0, 0)
+    assert aws.keys("fleet/workers/") == aws.keys("fleet/drain/") == []
+    reasons = [entry["reason"] for entry in status(aws)["history"] if entry["reason"]]
+    assert [reason.split(":")[0] for reason in reasons] == ["launch 1", "drain 1", "terminate 1"]
+
+
+def test_a_crowd_never_opens_more_than_the_maximum(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 30)
+    peak: set[int] = set()
+    with start(workers) as scaler:
+
+        def seen_to_the_end() -> bool:
+            peak.add(len(workers.states()))
+            return aws.counts() == (0, 0)
+
+        wait_until(seen_to_the_end, 40, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 20, scaler.tail)
+        told = scaler.output().count("at maximum")
+    assert max(peak) == 3
+    assert told == 1, "once per episode"
+    assert "no more can be opened: 3 is the maximum" in scaler.output()
+
+
+def test_a_killed_scaler_comes_back_to_the_same_fleet(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 60)
+    with start(workers) as first:
+        wait_until(lambda: len(workers.states()) == 3, 20, first.tail)
+        first.kill()
+    pids = workers.pids()
+    with start(workers) as second:
+        second.wait_for_output("ready", 20)
+        wait_until(lambda: status(aws).get("states", {}).get("busy") == 3, 20, second.tail)
+        assert workers.pids() == pids, "it found them, and neither doubled nor ended one"
+
+
+def test_a_worker_that_dies_is_started_again_while_there_is_work(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 60)
+    with start(workers) as scaler:
+        wait_until(lambda: len(workers.pids()) == 3, 20, scaler.tail)
+        name, pid = next(iter(workers.pids().items()))
+
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: workers.pids().get(name, pid) != pid, 20, scaler.tail)
+        assert len(workers.states()) == 3
+
+
+def test_a_fleet_that_does_not_answer_changes_nothing(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    with start(workers) as scaler:
+        scaler.wait_for_output("ready", 20)
+        moved = workers.socket.rename(workers.folder / "elsewhere")
+        send(aws, 1)
+        scaler.wait_for_output("tick failed", 10)
+        assert scaler.running
+        moved.rename(workers.socket)
+        wait_until(lambda: len(workers.states()) == 1, 10, scaler.tail)
+        assert scaler.output().count("tick failed") == 1, "told once per episode"
+
+
+def test_term_ends_it_and_leaves_the_workers_alone(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 20)
+    with start(workers) as scaler:
+        wait_until(lambda: len(workers.pids()) == 3, 20, scaler.tail)
+        status_, seconds = scaler.stop()
+        assert (status_, seconds < 3) == (0, True)
+        assert len(workers.states()) == 3
+
+
+def test_once_is_one_look(aws: Cloud, workers: Supervised, start: Start) -> None:
+    send(aws, 1)
+    with start(workers, "--once") as scaler:
+        scaler.assert_exit(0, 20)
+    assert len(workers.states()) == 1
+
+
+def test_the_simple_policy_is_a_setting(aws: Cloud, workers: Supervised, start: Start) -> None:
+    send(aws, 2)
+    with start(workers, VISIONFLEET_SCALER__POLICY="per_message") as scaler:
+        wait_until(lambda: len(workers.states()) == 2, 20, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 20, scaler.tail)
+
+
+def test_a_group_that_is_not_there_is_told(aws: Cloud, workers: Supervised, start: Start) -> None:
+    with start(workers, VISIONFLEET_SUPERVISOR__GROUP="painters") as scaler:
+        scaler.assert_exit(1, 20)
+        assert "supervisor has no process group 'painters'" in scaler.output()
+        assert "Traceback" not in scaler.output()

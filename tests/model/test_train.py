@@ -1,0 +1,122 @@
+"""The training script as a real process, on a tiny data set made for the test."""
+
+import io
+import os
+import random
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("rich")
+
+from PIL import Image  # noqa: E402
+
+from visionfleet.model.network import build  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+ROOT = Path(__file__).resolve().parents[2]
+LABELS = [f"class{number}" for number in range(10)]
+
+
+def jpeg(shade: int, noise: random.Random, size: tuple[int, int]) -> bytes:
+    image = Image.new("RGB", size, (shade, 255 - shade, noise.randrange(256)))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def write_zip(path: Path, seed: int, labels: list[str] = LABELS) -> None:
+    """Ten folders of twelve JPEGs; some are not 32 px square and must be resized."""
+    noise = random.Random(seed)
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, label in enumerate(labels):
+            for image in range(12):
+                size = (48, 40) if image == 0 else (32, 32)
+                name = f"{path.stem}/{label}/{image:04}.jpg"
+                archive.writestr(name, jpeg(25 * number, noise, size))
+
+
+def run_training(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "models" / "train.py"), "--data", str(folder)]
+    small = ["--width", "4", "--batch", "30", "--out", str(folder / "tiny.pt")]
+    return subprocess.run(
+        [*command, *small, *options],
+        env=os.environ | {"PYTHONPATH": str(ROOT / "lib"), "OMP_NUM_THREADS": "1"},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    write_zip(tmp_path / "train.zip", seed=1)
+    write_zip(tmp_path / "test.zip", seed=2)
+    return tmp_path
+
+
+def test_a_training_is_resumed_and_its_checkpoint_can_be_served(folder: Path) -> None:
+    first = run_training(folder, "--epochs", "1")
+    assert first.returncode == 0, first.stderr
+    assert "epoch 1/1" in first.stdout
+
+    second = run_training(folder, "--epochs", "2", "--resume")
+    assert second.returncode == 0, second.stderr
+    assert "epoch 2/2" in second.stdout
+    assert "epoch 1/2" not in second.stdout
+
+    other = run_training(folder, "--epochs", "3", "--resume", "--seed", "7")
+    assert other.returncode == 1
+    assert "begun with other settings" in other.stderr
+
+    content = torch.load(folder / "tiny.pt", weights_only=True)
+    assert content["format"] == "visionfleet-checkpoint/1"
+    assert (content["name"], content["licence"]) == ("cifar10", "MIT")
+    assert content["labels"] == LABELS
+    assert content["metrics"]["test_images"] == 120
+    assert content["metrics"]["epochs"] == 2
+    assert 0 <= content["metrics"]["top1"] <= 1
+    assert set(content["metrics"]["per_class"]) == set(LABELS)
+    preprocessing = content["preprocessing"]
+    assert (preprocessing["resize"], preprocessing["crop"]) == (32, 32)
+    assert preprocessing["interpolation"] in {"bilinear", "bicubic"}
+    assert len(preprocessing["mean"]) == len(preprocessing["std"]) == 3
+
+    network = build(content["architecture"], content["options"], len(LABELS)).eval()
+    network.load_state_dict(content["state_dict"])
+    assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+    assert not list(folder.glob("*.partial"))
+
+
+@pytest.mark.parametrize(
+    ("arrange", "options", "sentence"),
+    [
+        pytest.param(
+            lambda folder: (folder / "test.zip").unlink(), [], "test.zip", id="no test images"
+        ),
+        pytest.param(
+            lambda folder: write_zip(folder / "test.zip", 2, LABELS[:9]),
+            [],
+            "do not have the same classes",
+            id="the classes differ",
+        ),
+        pytest.param(lambda folder: None, ["--resume"], "no state", id="nothing to resume"),
+    ],
+)
+def test_what_is_missing_is_named(
+    folder: Path, arrange: Callable[[Path], object], options: list[str], sentence: str
+) -> None:
+    arrange(folder)
+    ended = run_training(folder, "--epochs", "1", *options)
+    assert ended.returncode == 1
+    assert sentence in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (folder / "tiny.pt").exists()
