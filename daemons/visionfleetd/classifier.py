@@ -10,15 +10,15 @@ import time
 from collections.abc import Sequence
 from random import Random
 
-from visionfleet.connections import access
-
 from visionfleet import __version__, cores, images, messages, runtime
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
+from visionfleet.connections import access
 from visionfleet.errors import BadModel
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 from visionfleet.pipeline.intake import Intake
+from visionfleet.pipeline.isolation import Isolation
 from visionfleet.pipeline.jobs import Author
 from visionfleet.pipeline.leases import LeaseKeeper
 from visionfleet.pipeline.outcome import Outcome
@@ -98,7 +98,8 @@ def _run(
         return runtime.EXIT_OK
     reporter.model = model.info
     reporter.boot_seconds = time.time() - identity.started_at
-    pipeline = _build(config, clients, model, identity.worker, random)
+    isolation = _isolation(arguments, config.classifier.isolated_seconds)
+    pipeline = _build(config, clients, model, identity.worker, isolation, random)
     log.info(
         "ready",
         extra={"worker": identity.worker, "model": model.info.name}
@@ -108,13 +109,23 @@ def _run(
     return _serve(config, pipeline, reporter, stop, arguments.once)
 
 
+def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation:
+    named = ("--config", str(arguments.config)) if arguments.config else ()
+    return Isolation((sys.executable, "-m", "visionfleetd.isolated", *named), limit_seconds)
+
+
 def _load_model(config: Config) -> Inference:
     threads = config.model.threads or cores.granted()
     return Inference(load(config.model), config.classifier.batch_size, threads)
 
 
 def _build(
-    config: Config, clients: _Clients, model: Inference, worker: str, random: Random
+    config: Config,
+    clients: _Clients,
+    model: Inference,
+    worker: str,
+    isolation: Isolation,
+    random: Random,
 ) -> Pipeline:
     settings, requests = config.classifier, clients.requests()
     keeper = LeaseKeeper(
@@ -131,6 +142,7 @@ def _build(
         limits=limits,
         preprocessing=model.preprocessing,
         author=author,
+        isolation=isolation,
         max_receives=config.queue.max_receives,
         now=time.time,
         clock=time.monotonic,

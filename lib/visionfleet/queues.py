@@ -9,6 +9,7 @@ from visionfleet.errors import NotFound, VisionfleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
 BATCH = 10  # entries that SQS takes in one call
 
@@ -21,6 +22,16 @@ class Received:
     body: str
     receipt: str
     receive_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One delivery with all that SQS tells of it; times are Unix seconds."""
+
+    message: Received
+    sent_at: float
+    first_received_at: float
+    attributes: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +60,27 @@ class Queue:
     def send(self, body: str) -> None:
         """Send one message of at most 1 MiB."""
         send_to(self._client, self.url, body)
+
+    def arn(self) -> str:
+        """Ask for the queue's ARN, which calls about two queues want."""
+        with wrapped_errors(f"ARN of {self.name}"):
+            found = self._client.get_queue_attributes(
+                QueueUrl=self.url, AttributeNames=["QueueArn"]
+            )
+        return found["Attributes"]["QueueArn"]
+
+    def inspect(self, wait_seconds: int, hold_seconds: int, most: int = BATCH) -> list[Letter]:
+        """Receive with all attributes and hold for `hold_seconds`; a look counts as a receive."""
+        with wrapped_errors(f"receive from {self.name}"):
+            answer = self._parked.receive_message(
+                QueueUrl=self.url,
+                MaxNumberOfMessages=min(most, BATCH),
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=hold_seconds,
+                MessageSystemAttributeNames=["All"],
+                MessageAttributeNames=["All"],
+            )
+        return [_letter(message) for message in answer.get("Messages", ())]
 
     def receive(self, wait_seconds: int, most: int = BATCH) -> list[Received]:
         """Receive up to `most` (at most ten), waiting up to `wait_seconds` (at most 20)."""
@@ -118,10 +150,10 @@ class Outbox:
         self._client = client
         self._urls: dict[str, str] = {}
 
-    def send(self, queue: str, body: str) -> None:
+    def send(self, queue: str, body: str, attributes: Mapping[str, str] | None = None) -> None:
         """Send one message; raises NotFound when the queue is gone."""
         try:
-            send_to(self._client, self._url(queue), body)
+            send_to(self._client, self._url(queue), body, attributes)
         except NotFound:
             self._urls.pop(queue, None)
             raise
@@ -133,10 +165,29 @@ class Outbox:
         return self._urls[queue]
 
 
-def send_to(client: "SQSClient", url: str, body: str) -> None:
-    """Send one message to a queue's address."""
+def send_to(
+    client: "SQSClient", url: str, body: str, attributes: Mapping[str, str] | None = None
+) -> None:
+    """Send one message to a queue's address; `attributes` are texts that are not empty."""
+    carried: dict[str, MessageAttributeValueTypeDef] = {
+        name: {"DataType": "String", "StringValue": text}
+        for name, text in (attributes or {}).items()
+    }
     with wrapped_errors("send"):
-        client.send_message(QueueUrl=url, MessageBody=body)
+        client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
+
+
+def _letter(message: Mapping[str, Any]) -> Letter:
+    told = message["Attributes"]
+    return Letter(
+        message=_received(message),
+        sent_at=int(told["SentTimestamp"]) / 1000,
+        first_received_at=int(told["ApproximateFirstReceiveTimestamp"]) / 1000,
+        attributes={
+            name: value.get("StringValue", "")
+            for name, value in message.get("MessageAttributes", {}).items()
+        },
+    )
 
 
 def _received(message: Mapping[str, Any]) -> Received:

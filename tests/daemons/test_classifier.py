@@ -1,6 +1,7 @@
 """The classifier as a real process against the embedded AWS."""
 
 import json
+import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from tests.support.cloud import BUCKETS, Cloud, cloud
 from tests.support.models import table_model
 from tests.support.pictures import encoded, numbered
-from tests.support.processes import Process, started_module
+from tests.support.processes import PYTHONPATH, ROOT, Process, started_module
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
@@ -229,6 +230,28 @@ def test_the_last_delivery_tells_the_client(aws: Cloud, start: Start) -> None:
         found = results(aws, ["job0"])
     assert found["job0"]["code"] == "gave_up"
     assert found["job0"]["reason"] == "given up after 4 tries"
+
+
+def test_an_image_that_kills_its_worker_ends_alone_and_is_told(aws: Cloud, start: Start) -> None:
+    """Its neighbours are answered, its client is told, and no fifth process dies of it."""
+    jobs = send(aws, range(6))
+    aws.send_request("job-poison", encoded(numbered(1, side=66)), sent_at=time.time())
+    poison = str(ROOT / "tests/support/poison")
+    settings = {
+        "PYTHONPATH": os.pathsep.join((poison, PYTHONPATH)),
+        "VISIONFLEET_QUEUE__WAIT_SECONDS": "0",
+    }
+    for life in range(3):
+        with start(f"life{life}", **settings) as process:
+            assert process.wait(60) == -signal.SIGSEGV, process.tail()
+    with start("last", **settings) as process:
+        found = results(aws, [*jobs, "job-poison"], seconds=90)
+        wait_until(lambda: aws.counts() == (0, 0), 20, "the queue is empty")
+        assert process.running
+    assert [found[job]["label"] for job in jobs] == [f"label-{i}" for i in range(6)]
+    assert (found["job-poison"]["code"], found["job-poison"]["attempts"]) == ("crashed", 4)
+    assert "signal 11" in found["job-poison"]["reason"]
+    assert aws.counts("visionfleet-requests-dead") == (0, 0)
 
 
 def test_results_by_name_when_wanted(aws: Cloud, start: Start) -> None:

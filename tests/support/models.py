@@ -16,8 +16,8 @@ class Table(nn.Module):
 
     def __init__(self, rows: Tensor, busy_rounds: int) -> None:
         super().__init__()
-        self.register_buffer("rows", rows)
-        self.register_buffer("half_squares", rows.square().sum(dim=1) / 2)
+        self.rows = nn.Parameter(rows, requires_grad=False)
+        self.half_squares = nn.Parameter(rows.square().sum(dim=1) / 2, requires_grad=False)
         self.busy_rounds = busy_rounds
 
     def forward(self, images: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ def table_model(
     path, names = folder / "table.pt", folder / "table.txt"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is what users bring, old or not
-        torch.jit.script(Table(rows, busy_rounds)).save(str(path))
+        torch.jit.script(Table(rows, busy_rounds)).save(str(path))  # type: ignore[no-untyped-call]
     names.write_text("\n".join(labels) + "\n")
     return {
         "VISIONFLEET_MODEL__NAME": "table",

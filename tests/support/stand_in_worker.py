@@ -10,25 +10,29 @@ import signal
 import sys
 import threading
 import time
+from typing import Any
 
 import boto3
 
 NAME, SERVICE_SECONDS = sys.argv[1], float(sys.argv[2])
 STARTED = time.time()
 BUCKET, QUEUE = "visionfleet-output", "visionfleet-requests"
-WHERE = {"endpoint_url": os.environ["VISIONFLEET_AWS__ENDPOINT_URL"], "region_name": "us-east-1"}
+WHERE: dict[str, Any] = {
+    "endpoint_url": os.environ["VISIONFLEET_AWS__ENDPOINT_URL"],
+    "region_name": "us-east-1",
+}
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 s3, sqs = boto3.client("s3", **WHERE), boto3.client("sqs", **WHERE)
 url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
-written = None
+written: list[str] = []
 
 
 def report(state: str) -> None:
-    global written
-    if state == written:
+
+    if written[-1:] == [state]:
         return
-    written = state
+    written.append(state)
     body = {"worker": NAME, "state": state, "since": time.time(), "reported_at": time.time()}
     body |= {"started_at": STARTED, "version": "0", "host": "h", "boot_seconds": 0.5}
     s3.put_object(Bucket=BUCKET, Key=f"fleet/workers/{NAME}.json", Body=json.dumps(body).encode())

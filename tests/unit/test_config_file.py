@@ -1,5 +1,6 @@
 """The shipped configuration files against the schema: they cannot drift apart."""
 
+import itertools
 import re
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def test_ranges_in_the_comments_are_those_of_the_schema() -> None:
     lines = WHOLE.read_text().splitlines()
     schema = Config.model_json_schema()
     section = ""
-    for above, line in zip(lines, lines[1:], strict=False):
+    for above, line in itertools.pairwise(lines):
         if match := re.match(r"^([a-z]+):$", line):
             section = match[1].capitalize()
         elif (match := _SETTING.match(line)) and line.startswith(" "):

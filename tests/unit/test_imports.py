@@ -110,7 +110,12 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ("cheroot", {"visionfleet.local"}),
         (
             "visionfleet.model",
-            {"visionfleet.model", "visionfleetd.classifier", "visionfleet.cli.evaluate"},
+            {
+                "visionfleet.model",
+                "visionfleet.cli.evaluate",
+                "visionfleetd.classifier",
+                "visionfleetd.isolated",
+            },
         ),
     ],
 )

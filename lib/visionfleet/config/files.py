@@ -53,7 +53,9 @@ class Settings:
 def read_file(path: Path, into: Settings) -> None:
     """Merge one YAML file over `into`; what is wrong with it is added to the faults."""
     try:
-        _read_root(yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), path, into)
+        _read_root(
+            yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), path, into
+        )
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         into.faults.append(f"{path}: cannot be read: {reason}")
@@ -119,6 +121,6 @@ def _construct(node: yaml.Node) -> object:
     try:
         return loader.construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError):  # ValueError: `!!int many`, and dates like 2026-99-99
-        return str(node.value) if isinstance(node, yaml.ScalarNode) else f"an odd {node.id}"
+        return str(node.value) if isinstance(node, yaml.ScalarNode) else "something odd"
     finally:
         loader.dispose()

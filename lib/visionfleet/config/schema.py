@@ -48,7 +48,9 @@ class Queue(Section):
         60, ge=2, le=43200, description="a worker that dies returns its messages after this"
     )
     wait_seconds: int = Field(20, ge=0, le=20, description="how long an empty receive waits")
-    max_receives: int = Field(5, ge=1, le=1000, description="tries before the dead letters")
+    max_receives: int = Field(
+        5, ge=3, le=1000, description="deliveries of a request: tries, a last one alone, and to tell"
+    )
     retention_seconds: int = Field(345600, ge=60, le=1209600, description="life of a request")
     dead_retention_seconds: int = Field(
         1209600, ge=60, le=1209600, description="life of a dead letter, from its first sending"
@@ -132,6 +134,9 @@ class Classifier(Section):
         5.0, ge=0.2, le=300, description="how often a worker asks whether it shall drain"
     )
     report_seconds: float = Field(30.0, ge=0.5, le=300, description="how often a worker reports")
+    isolated_seconds: float = Field(
+        60.0, ge=5, le=600, description="a job's last try, in a process of its own, ends after this"
+    )
     stop_seconds: float = Field(25.0, ge=1, le=600, description="to finish what is in hand")
 
 

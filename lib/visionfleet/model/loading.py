@@ -135,7 +135,7 @@ def _load_torchscript(data: bytes, path: Path) -> nn.Module:
                 io.BytesIO(data), map_location="cpu"
             )
         except (RuntimeError, ValueError) as error:
-            first = str(error).splitlines()[0]
+            first = _first_line(error)
             raise BadModel(f"{path}: not a TorchScript file: {first}") from error
     return module
 
@@ -155,7 +155,7 @@ def _load_tensors(data: bytes, path: Path) -> Mapping[str, Any]:
             io.BytesIO(data), map_location="cpu", weights_only=True
         )
     except Exception as error:  # torch raises many kinds for a damaged file
-        first = str(error).splitlines()[0]
+        first = _first_line(error)
         raise BadModel(f"{path}: cannot be loaded: {first}") from error
     return loaded
 
@@ -165,6 +165,11 @@ def _read(path: Path, what: str) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise BadModel(f"{path}: cannot be read: {error.strerror} ({what})") from error
+
+
+def _first_line(error: Exception) -> str:
+    """Shorten torch's errors, which bring pages of C++ or nothing at all."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _info(name: str, data: bytes) -> ModelInfo:

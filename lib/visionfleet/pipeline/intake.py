@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from visionfleet import images
 from visionfleet.errors import BadImage, BadMessage, NotFound
 from visionfleet.messages import Request, Timings, decode_request, decode_result, result_key
+from visionfleet.pipeline.isolation import Isolation
 from visionfleet.pipeline.jobs import EXPIRED, GAVE_UP, IMAGE_MISSING, Author, Done, Job
 from visionfleet.pipeline.leases import Lease
 from visionfleet.preprocessing import Preprocessing, prepare
@@ -24,6 +25,7 @@ class Intake:
     limits: images.Limits
     preprocessing: Preprocessing
     author: Author
+    isolation: Isolation
     max_receives: int
     now: Callable[[], float]
     clock: Callable[[], float]
@@ -39,7 +41,7 @@ class Intake:
 
         Raises TryLater when S3 does not answer.
         """
-        return self._answered_before(job) or self._without_a_look(job) or self._decode(job)
+        return self._answered_before(job) or self._without_a_look(job) or self._look(job)
 
     def _answered_before(self, job: Job) -> Done | None:
         """A message seen before may have its result, when a worker died before deleting it."""
@@ -59,25 +61,38 @@ class Intake:
         if request.expires_at is not None and self.now() > request.expires_at:
             return self._failed(job, EXPIRED, "nobody waits for this image any more")
         if job.attempt >= self.max_receives:
-            # The last delivery is not for another try: an image that kills its worker would
-            # go to the dead letters unanswered. It is for telling the client.
+            # The last delivery is not for another try: a job whose worker dies every time
+            # would go to the dead letters unanswered. It is for telling the client.
             tries = f"given up after {job.attempt - 1} tries"
             return self._failed(job, GAVE_UP, tries)
         return None
 
-    def _decode(self, job: Job) -> Job | Done:
+    def _look(self, job: Job) -> Job | Done:
         started = self.clock()
         try:
             data = self.uploads.get(job.request.key)
         except NotFound:
             return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
-        fetched = self.clock()
+        fetch = self.clock() - started
         try:
-            image = images.decode(data, self.limits, self.preprocessing.resize)
+            if job.attempt == self.max_receives - 1:
+                return self._classify_alone(job, data)
+            return self._decode(job, data, fetch)
         except BadImage as error:
             return self._failed(job, error.code, str(error))
+
+    def _classify_alone(self, job: Job, data: bytes) -> Done:
+        """Spend the last try in a child process: whatever happens there, it happens to no other."""
+        log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
+        started = self.clock()
+        ranking = self.isolation.classify(data)
+        return self.author.succeeded(job, ranking, self.clock() - started, self.now())
+
+    def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
+        started = self.clock()
+        image = images.decode(data, self.limits, self.preprocessing.resize)
         pixels = prepare(image, self.preprocessing)
-        return job.decoded(pixels, fetched - started, self.clock() - fetched)
+        return job.decoded(pixels, fetch, self.clock() - started)
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
         return self.author.failed(job, code, reason, self.now())

@@ -1,0 +1,69 @@
+# visionfleet on this machine. Needs make and Python 3.11 or newer; the rest is installed into .venv.
+#
+# PYTHON  the interpreter that makes .venv; default: the first of python3, python3.13 ... that fits
+# IMAGES  a folder of images for `make demo`; default: crops of freely licensed photos
+# PIP_*   pip's own settings. torch comes with everything for GPUs unless pip is pointed at its
+#         builds for the CPU, which are a tenth of the size: PIP_EXTRA_INDEX_URL or PIP_INDEX_URL.
+
+BIN := .venv/bin
+RUNTIME := .venv/.installed-runtime
+DEVELOPMENT := .venv/.installed-development
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## print this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(RUNTIME) ## run the whole service in the foreground; Ctrl-C stops it
+	@$(BIN)/visionfleet up --config etc/local.yaml
+
+.PHONY: demo
+demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMAGES=folder]
+	@$(BIN)/visionfleet demo --config etc/local.yaml $(if $(IMAGES),--images '$(IMAGES)')
+
+.PHONY: test
+test: check ## check, then all tests
+	$(BIN)/python -m pytest
+
+.PHONY: check
+check: $(DEVELOPMENT) ## lint, formatting, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/unit/test_imports.py
+
+.PHONY: clean
+clean: ## remove logs, caches and builds, but not .venv
+	rm -rf var build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find lib daemons tests models -name __pycache__ -prune -exec rm -rf {} +
+
+# The stamps make the second time quick: pip runs again only when setup.py has changed.
+$(RUNTIME): setup.py | $(BIN)/python
+	$(PIP) -e '.[classifier,local]'
+	@touch $@
+
+$(DEVELOPMENT): setup.py | $(BIN)/python
+	$(PIP) -e '.[classifier,local,dev]'
+	@touch $@ $(RUNTIME)
+
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
+$(BIN)/python:
+	@for python in $(PYTHONS) none; do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done; \
+	if [ "$$python" = none ]; then \
+		echo "visionfleet needs Python 3.11 or newer, looked for: $(PYTHONS)" >&2; \
+		echo "On Debian 12 and later: sudo apt-get install python3 python3-venv" >&2; \
+		exit 1; \
+	fi; \
+	if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+		package=$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+		echo "$$python cannot make virtual environments: sudo apt-get install $$package" >&2; \
+		exit 1; \
+	fi; \
+	"$$python" -m venv .venv || { rm -rf .venv; exit 1; }

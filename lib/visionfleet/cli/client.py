@@ -1,0 +1,232 @@
+"""The HTTP client of the web daemon: one image in, one answer out, and many at once.
+
+It is patient: an answer of 202 is followed, 429 and 503 are tried again when they say, and a job
+that was accepted is asked for again when the connection breaks.
+"""
+
+import json
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from urllib.parse import urlencode, urljoin
+
+import urllib3
+
+LONG_POLL_SECONDS = 25.0  # what proxies on the way bear
+BREATH_SECONDS = 0.5  # between two questions that were answered at once
+_MARGIN_SECONDS = 15.0  # for the server's own work on top of the wait it was asked for
+_BUSY = {429, 503}
+_RETRY_AFTER = urllib3.Retry()
+
+_Item = TypeVar("_Item")
+_Outcome = TypeVar("_Outcome")
+Response = urllib3.BaseHTTPResponse
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one image. `problem` is None when it has a label; `seconds` as waited here."""
+
+    file: str
+    seconds: float
+    label: str | None = None
+    score: float | None = None
+    job: str | None = None
+    top: tuple[dict[str, object], ...] = ()
+    problem: str | None = None
+    code: str | None = None
+
+
+class Refused(Exception):
+    """An image got no answer: a sentence, the code of the problem, and the job if there is one."""
+
+    def __init__(self, sentence: str, code: str, job: str | None = None) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.job = job
+
+
+class Client:
+    """Asks one web daemon; may be shared by threads. `stop` ends all waiting between calls."""
+
+    def __init__(self, url: str, connections: int, stop: threading.Event) -> None:
+        self._url = url.rstrip("/") + "/"
+        self._stop = stop
+        self._http = urllib3.PoolManager(maxsize=connections, block=False, retries=False)
+
+    def classify(self, file: str, data: bytes, top: int, wait_seconds: float) -> Answer:
+        """Upload one image and wait for its answer; never raises for what a server may say."""
+        started = time.monotonic()
+        try:
+            found = self._ask(file, data, top, started + wait_seconds)
+        except Refused as refused:
+            seconds = time.monotonic() - started
+            return Answer(file, seconds, problem=str(refused), code=refused.code, job=refused.job)
+        return _answer(file, time.monotonic() - started, found)
+
+    def _ask(self, file: str, data: bytes, top: int, deadline: float) -> dict[str, Any]:
+        response = self._patiently(lambda: self._post(file, data, top, deadline), deadline, None)
+        job: str | None = None
+        while response.status == 202:
+            job = _document(response).get("job")
+            location = urljoin(self._url, response.headers.get("Location", ""))
+            if time.monotonic() >= deadline:
+                raise Refused(f"no answer in time; it will be at {location}", "late", job)
+            response = self._follow(location, deadline, job)
+        if response.status != 200:
+            raise _refusal(response, job)
+        return _document(response)
+
+    def _follow(self, location: str, deadline: float, job: str | None) -> Response:
+        """Ask for a job once more, but not at once again when it was answered at once."""
+        asked = time.monotonic()
+        response = self._patiently(lambda: self._get(location, deadline), deadline, job)
+        if response.status == 202:
+            self._pause(asked + BREATH_SECONDS - time.monotonic(), job)
+        return response
+
+    def _patiently(
+        self, call: Callable[[], Response], deadline: float, job: str | None
+    ) -> Response:
+        """Call until the server is not busy; a job that is accepted outlives broken connections."""
+        while True:
+            response, broken, pause = None, None, 1.0
+            try:
+                response = call()
+            except urllib3.exceptions.HTTPError as error:
+                broken = Refused(_connection_sentence(error), "no_connection", job)
+            if response is not None:
+                if response.status not in _BUSY:
+                    return response
+                pause = _retry_after(response)
+            late = time.monotonic() + pause > deadline
+            if broken is not None and (late or job is None):
+                raise broken
+            if response is not None and late:
+                return response
+            self._pause(pause, job)
+
+    def _pause(self, seconds: float, job: str | None) -> None:
+        if self._stop.wait(max(0.0, seconds)):
+            raise Refused("stopped", "stopped", job)
+
+    def _post(self, file: str, data: bytes, top: int, deadline: float) -> Response:
+        wait = _long_poll(deadline)
+        return self._http.request(
+            "POST",
+            f"{self._url}v1/classify?{urlencode({'wait': wait, 'top': top})}",
+            fields={"file": (file.rsplit("/", 1)[-1], data, "application/octet-stream")},
+            headers={"Accept": "application/json"},
+            timeout=_timeout(wait),
+        )
+
+    def _get(self, location: str, deadline: float) -> Response:
+        wait = _long_poll(deadline)
+        return self._http.request(
+            "GET", f"{location}?{urlencode({'wait': wait})}", timeout=_timeout(wait)
+        )
+
+
+def in_parallel(
+    function: Callable[[_Item], _Outcome], items: Iterable[_Item], threads: int
+) -> Iterator[_Outcome]:
+    """Call a function for each item on threads; yields the outcomes as they come.
+
+    The threads are daemons: whoever stops listening does not wait for calls under way.
+    """
+    waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+    done: queue.SimpleQueue[_Outcome | BaseException] = queue.SimpleQueue()
+    count = 0
+    for item in items:
+        waiting.put(item)
+        count += 1
+    for _ in range(min(threads, count)):
+        threading.Thread(target=_work, args=(function, waiting, done), daemon=True).start()
+    for _ in range(count):
+        outcome = done.get()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        yield outcome
+
+
+def _work(
+    function: Callable[[_Item], _Outcome],
+    waiting: "queue.SimpleQueue[_Item]",
+    done: "queue.SimpleQueue[_Outcome | BaseException]",
+) -> None:
+    while True:
+        try:
+            item = waiting.get_nowait()
+        except queue.Empty:
+            return
+        try:
+            done.put(function(item))
+        except BaseException as error:  # told to whoever listens, on its own thread
+            done.put(error)
+
+
+def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:
+    if found.get("status") == "failed":
+        return Answer(
+            file,
+            seconds,
+            job=found.get("job"),
+            problem=str(found.get("reason", "failed")),
+            code=found.get("code"),
+        )
+    return Answer(
+        file,
+        seconds,
+        label=found.get("label"),
+        score=found.get("score"),
+        job=found.get("job"),
+        top=tuple(found.get("top", ())),
+    )
+
+
+def _document(response: Response) -> dict[str, Any]:
+    try:
+        found = json.loads(response.data)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Refused(f"{response.status} {response.reason}: the answer is no JSON", "no_json")
+    return found
+
+
+def _refusal(response: Response, job: str | None) -> Refused:
+    """Read a problem after RFC 9457; what is none is told by its status."""
+    status = f"{response.status} {response.reason or ''}".strip()
+    try:
+        found = _document(response)
+    except Refused:
+        return Refused(status, f"http_{response.status}", job)
+    detail = found.get("detail") or found.get("title")
+    sentence = f"{status}: {detail}" if detail else status
+    return Refused(sentence, found.get("code", f"http_{response.status}"), found.get("job", job))
+
+
+def _retry_after(response: Response) -> float:
+    """Read Retry-After, seconds or a date; a second when there is none that can be read."""
+    try:
+        pause = _RETRY_AFTER.parse_retry_after(response.headers.get("Retry-After", "1"))
+    except urllib3.exceptions.InvalidHeader:
+        return 1.0
+    return max(0.1, pause)
+
+
+def _connection_sentence(error: Exception) -> str:
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return "nothing answers there: is visionfleet running?"
+    return f"the connection broke: {error}"
+
+
+def _long_poll(deadline: float) -> float:
+    return round(min(max(0.0, deadline - time.monotonic()), LONG_POLL_SECONDS), 1)
+
+
+def _timeout(wait: float) -> urllib3.Timeout:
+    return urllib3.Timeout(connect=10.0, read=wait + _MARGIN_SECONDS)

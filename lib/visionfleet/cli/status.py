@@ -1,0 +1,162 @@
+"""`visionfleet status`: the queue, the workers, and what the scaler decided last."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+    from visionfleet.cli.looking import Look, Observer
+    from visionfleet.messages import FleetStatus, WorkerReport
+
+STALE_SECONDS = 180.0  # three times as long as a scaler may be silent when nothing changes
+NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = command(subparsers, "status", "show the queue, the workers, the last decision", run)
+    add_config(parser)
+    parser.add_argument("--json", action="store_true", help="print it as JSON")
+    parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument(
+        "--interval",
+        type=seconds(0.2, 3600),
+        default=2.0,
+        metavar="SECONDS",
+        help="time between two looks with --watch; default: %(default)g",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look once, or until interrupted."""
+    from visionfleet.cli.looking import Observer
+
+    observer = Observer(loaded(arguments).config)
+    if arguments.watch and not arguments.json and sys.stdout.isatty():
+        return _watch(observer, arguments.interval)
+    for look in _looks(observer, arguments.interval, arguments.watch):
+        if arguments.json:
+            print(json.dumps(document(look)), flush=True)
+        else:
+            _print(look)
+    return 0
+
+
+def _looks(observer: "Observer", interval: float, watch: bool) -> Iterator["Look"]:
+    """Look once, or for ever; while watching, AWS may be away for a while."""
+    from visionfleet.errors import TryLater
+
+    while True:
+        try:
+            yield observer.look()
+        except TryLater as error:
+            if not watch:
+                raise
+            print(f"visionfleet: {error}", file=sys.stderr)
+        if not watch:
+            return
+        time.sleep(interval)
+
+
+def _watch(observer: "Observer", interval: float) -> int:
+    from rich.live import Live
+
+    with Live(auto_refresh=False, screen=False) as live:
+        for look in _looks(observer, interval, watch=True):
+            live.update(page(look, time.time()), refresh=True)
+    return 0
+
+
+def _print(look: "Look") -> None:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else 10_000
+    Console(width=width, highlight=False).print(page(look, time.time()))
+
+
+def document(look: "Look") -> dict[str, object]:
+    """Write a look as one JSON object."""
+    return {
+        "queue": {
+            "visible": look.counts.visible,
+            "in_flight": look.counts.in_flight,
+            "dead_letters": look.dead,
+        },
+        "status": None if look.status is None else look.status.model_dump(mode="json"),
+        "workers": [report.model_dump(mode="json") for report in look.workers],
+    }
+
+
+def page(look: "Look", now: float) -> "Group":
+    """Lay a look out for a person."""
+    from rich.console import Group
+    from rich.text import Text
+
+    counts = look.counts
+    queue = (
+        f"Queue: {counts.visible} waiting, {counts.in_flight} in flight, {look.dead} dead letters"
+    )
+    alive = [report for report in look.workers if report.state != "stopped"]
+    parts: list[Text | Table] = [Text(queue)]
+    parts += [Text(line) for line in scaler_lines(look.status, now)]
+    if alive:
+        parts += [Text(""), workers_table(alive, now)]
+    return Group(*parts)
+
+
+def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
+    """Say in words what the scaler saw and decided, and when."""
+    if status is None:
+        yield NO_STATUS
+        return
+    states = ", ".join(f"{count} {state}" for state, count in sorted(status.states.items()))
+    limits = f"minimum {status.minimum}, maximum {status.maximum}"
+    yield f"Workers: {states or 'none'} ({limits})"
+    yield f"Last decision, {ago(now - status.decided_at)}: {status.decision}"
+    if now - status.at > STALE_SECONDS:
+        yield f"The scaler reported last {ago(now - status.at)}: is it running?"
+
+
+def workers_table(reports: list["WorkerReport"], now: float) -> "Table":
+    """Lay out what the workers say of themselves."""
+    from rich.table import Table
+    from rich.text import Text
+
+    columns = ("worker", "state", "for", "in flight", "handled", "s/image", "model", "reported")
+    made = Table(*columns, box=None, pad_edge=False)
+    for report in reports:
+        service = "" if report.service_seconds is None else f"{report.service_seconds:.3f}"
+        made.add_row(
+            Text(report.worker),
+            report.state,
+            span(now - report.since),
+            str(report.in_flight),
+            str(report.handled),
+            service,
+            Text(report.model.name if report.model else ""),
+            ago(now - report.reported_at),
+        )
+    return made
+
+
+def ago(seconds: float) -> str:
+    """Say how long ago something was; the clocks of two hosts may differ a little."""
+    return f"{span(seconds)} ago"
+
+
+def span(seconds: float) -> str:
+    """Write a length of time: 45 s, 3 min, 2.5 h, 4 d."""
+    seconds = max(0.0, seconds)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.0f} d"

@@ -1,0 +1,130 @@
+"""`visionfleet up`: the whole service on this machine, in the foreground."""
+
+import argparse
+import shlex
+import signal
+import sys
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from visionfleet.cli.options import Subparsers, add_config, command, loaded
+
+if TYPE_CHECKING:
+    from visionfleet.local.stack import Place, Stack
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = command(subparsers, "up", "run the whole service on this machine", run)
+    add_config(parser)
+    add_place(parser)
+
+
+def add_place(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say where the stack's files are."""
+    parser.add_argument(
+        "--supervisor",
+        type=Path,
+        metavar="PATH",
+        help="supervisor's configuration; default: supervisor/local.conf beside the configuration",
+    )
+    parser.add_argument(
+        "--var",
+        type=Path,
+        metavar="FOLDER",
+        help="where logs go; default: var beside the configuration's folder",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start, wait for a signal, stop; nothing is left running."""
+    from visionfleet.local.stack import running
+
+    whole = loaded(arguments)
+    place = place_of(arguments, whole.files[0])
+    stop = stop_on_signals()
+    say("starting ...")
+    with running(whole.config, place) as stack:
+        if stack.wait_until_ready(stop):
+            print(banner(stack, place, arguments.config), flush=True)
+        while not stop.wait(0.5):
+            stack.check()
+        wind_down(stack)
+    return 0
+
+
+def place_of(arguments: argparse.Namespace, config: Path) -> "Place":
+    """Find the files of the stack from its configuration, where the arguments do not say."""
+    from visionfleet.local.stack import Place
+
+    etc = config.resolve().parent
+    return Place(
+        config=config.resolve(),
+        supervisor=(arguments.supervisor or etc / "supervisor/local.conf").resolve(),
+        var=(arguments.var or etc.parent / "var").resolve(),
+    )
+
+
+def stop_on_signals() -> threading.Event:
+    """Make an event that a signal sets; the second signal interrupts whatever is waited for."""
+    stop = threading.Event()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for number in _SIGNALS:  # also HUP: the terminal was closed
+        signal.signal(number, handle)
+    return stop
+
+
+def wind_down(stack: "Stack") -> None:
+    """Stop a stack and say what still runs; a second signal kills the rest."""
+    from visionfleet.local.stack import STOP_SECONDS
+
+    started, told, known = time.monotonic(), "", stack.alive()
+    stack.terminate()
+    while not stack.ended(0.3) and time.monotonic() - started < STOP_SECONDS:
+        now = " ".join(stack.still_alive(known))
+        if now and now != told:
+            say(f"stopping: {now}")
+            told = now
+    say(f"stopped in {time.monotonic() - started:.1f} s")
+
+
+def banner(stack: "Stack", place: "Place", config: Path | None) -> str:
+    """Say what a person does next."""
+    named = f" --config {shlex.quote(str(config))}" if config else ""
+    return "\n".join(
+        (
+            "",
+            f"visionfleet is ready: {stack.url}/",
+            "",
+            f"  classify an image  curl -F myfile=@{shlex.quote(str(photo()))} {stack.url}/",
+            f"  watch the fleet    {shlex.quote(sys.argv[0])} status --watch{named}",
+            f"  logs               {place.logs}/{{aws,web,scaler,classifier_00,...}}.log",
+            "",
+            "The first image starts a worker. Everything is kept in memory, images and results",
+            "too: it is gone when this ends. Ctrl-C stops all of it.",
+            "",
+        )
+    )
+
+
+def photo() -> Path:
+    """Find an image that is on this machine for sure: a cat that scikit-image ships."""
+    spec = find_spec("skimage")
+    found = Path(spec.origin).parent / "data/chelsea.png" if spec and spec.origin else None
+    return found if found and found.exists() else Path("photo.jpg")
+
+
+def say(text: str) -> None:
+    """Tell a person how things go; results alone go to standard output."""
+    print(f"visionfleet: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,75 @@
+"""Labelled images from a folder or a ZIP file with one folder per class."""
+
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from visionfleet.errors import VisionfleetError
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+class BadDataset(VisionfleetError):
+    """A data set that cannot be read, or whose classes the model does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """One image: its bytes, and the name of the folder it is in."""
+
+    name: str
+    folder: str
+    data: bytes
+
+
+def count(path: Path) -> int:
+    """Count the images; raises BadDataset when there are none."""
+    found = sum(1 for _ in _names(path))
+    if not found:
+        raise BadDataset(f"{path}: no images in class folders, like cat/1.jpg")
+    return found
+
+
+def read(path: Path) -> Iterator[Labelled]:
+    """Read the images one by one, in order of their names."""
+    if path.is_dir():
+        for name in _names(path):
+            yield Labelled(name, PurePosixPath(name).parent.name, (path / name).read_bytes())
+        return
+    with zipfile.ZipFile(path) as archive:
+        for name in _names(path):
+            yield Labelled(name, PurePosixPath(name).parent.name, archive.read(name))
+
+
+def class_indices(folders: set[str], labels: tuple[str, ...]) -> dict[str, int]:
+    """Find each folder's class: its name is a label, or the number of one.
+
+    Labels are compared without case, and up to their first comma: `tench` is `tench, Tinca tinca`.
+    Raises BadDataset that names what no label fits.
+    """
+    known = {_plain(label): index for index, label in reversed(list(enumerate(labels)))}
+    numbers = {str(index): index for index in range(len(labels))}
+    found = {f: known.get(_plain(f), numbers.get(f.lstrip("0") or "0")) for f in folders}
+    unknown = sorted(folder for folder, index in found.items() if index is None)
+    if unknown:
+        some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
+        raise BadDataset(f"class folders that are no label of the model: {some}")
+    return {folder: index for folder, index in found.items() if index is not None}
+
+
+def _plain(label: str) -> str:
+    return label.partition(",")[0].strip().lower().replace("_", " ")
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        if path.is_dir():
+            files = (p.relative_to(path) for p in path.rglob("*") if p.is_file())
+            names = [file.as_posix() for file in files]
+        else:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+    except (OSError, zipfile.BadZipFile) as error:
+        raise BadDataset(f"{path}: neither a folder nor a ZIP file: {error}") from error
+    return sorted(n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES and "/" in n)

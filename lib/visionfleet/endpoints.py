@@ -1,0 +1,19 @@
+"""Tells an endpoint on this machine from one elsewhere. No I/O here."""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def loopback_address(endpoint_url: str | None) -> tuple[str, int] | None:
+    """Host and port of an endpoint on this machine's loopback, None for any other endpoint."""
+    if endpoint_url is None:
+        return None
+    parts = urlsplit(endpoint_url)
+    host = parts.hostname or ""
+    try:
+        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return (host, parts.port or _PORTS[parts.scheme]) if inside else None
+    except (KeyError, ValueError):
+        return None

@@ -1,0 +1,62 @@
+"""Many varied images from a few photos: random crops, flips and brightness, from a seed."""
+
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+
+from PIL import Image, ImageEnhance, ImageOps
+
+# What the wheel of scikit-image has inside, without a download. The licences as its documentation
+# says: astronaut.png (NASA) and rocket.jpg (SpaceX) are in the public domain, chelsea.png (Stefan
+# van der Walt) and coffee.png (Rachel Michetti, Pikolo Espresso Bar) are CC0.
+PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+SIDE = 256
+_LEAST_SHARE, _MOST_SHARE = 0.4, 1.0  # of the shorter side of the photo
+_BRIGHTNESS = (0.6, 1.4)
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """One image to upload: the photo it came from, and its JPEG bytes."""
+
+    photo: str
+    name: str
+    data: bytes
+
+
+def shipped_photos() -> dict[str, Path]:
+    """Find the freely licensed photos; empty when scikit-image is not installed."""
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        return {}
+    folder = Path(spec.origin).parent / "data"
+    return {Path(name).stem: folder / name for name in PHOTOS if (folder / name).is_file()}
+
+
+def crops(photos: Mapping[str, Path], count: int, seed: int) -> Iterator[Crop]:
+    """Make `count` crops, the photos in turn; the same seed makes the same ones."""
+    random = Random(seed)
+    opened = {name: Image.open(path).convert("RGB") for name, path in photos.items()}
+    for number in range(count):
+        name = list(opened)[number % len(opened)]
+        yield Crop(name, f"{name}_{number:04d}.jpg", _jpeg(varied(opened[name], random)))
+
+
+def varied(photo: Image.Image, random: Random) -> Image.Image:
+    """Cut a random square, mirror it or not, and make it darker or brighter."""
+    side = int(min(photo.size) * random.uniform(_LEAST_SHARE, _MOST_SHARE))
+    left = random.randint(0, photo.width - side)
+    upper = random.randint(0, photo.height - side)
+    piece = photo.crop((left, upper, left + side, upper + side)).resize((SIDE, SIDE))
+    if random.random() < 0.5:
+        piece = ImageOps.mirror(piece)
+    return ImageEnhance.Brightness(piece).enhance(random.uniform(*_BRIGHTNESS))
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()

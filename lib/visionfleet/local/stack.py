@@ -1,0 +1,257 @@
+"""The whole service on one machine: supervisord and all below it, as one thing to start and stop.
+
+Nothing is left behind: supervisord has a session of its own, and what is still in that session
+when it has ended is killed. When this process dies, supervisord gets TERM.
+"""
+
+import contextlib
+import errno
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import xmlrpc.client
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+
+from visionfleet import supervisor_rpc
+from visionfleet.config import Config
+from visionfleet.endpoints import loopback_address
+from visionfleet.errors import GiveUp, VisionfleetError
+from visionfleet.local import sessions
+
+READY_SECONDS = 60.0
+STOP_SECONDS = 120.0  # supervisord itself kills what does not end, so this is for it alone
+
+_TAIL_LINES = 20
+_SOCKET_BYTES = 107  # sun_path has 108 bytes, the last one is 0
+# supervisord binds SOCKET.PID first, and a pid has 7 digits at the most.
+_PID_SUFFIX_BYTES = 8
+
+
+class StackFailed(VisionfleetError):
+    """The stack did not start, or ended by itself; the end of the log is part of the sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a stack finds its files: configuration, supervisor's, and its folder for logs."""
+
+    config: Path
+    supervisor: Path
+    var: Path
+
+    @property
+    def logs(self) -> Path:
+        """Folder of the logs."""
+        return self.var / "log"
+
+
+class Stack:
+    """A running supervisord. `environment` is what its processes get beside ours."""
+
+    def __init__(self, config: Config, place: Place, environment: Mapping[str, str]) -> None:
+        self._config, self._place = config, place
+        server = f"unix://{config.supervisor.socket}"
+        self._rpc = supervisor_rpc.connect(server).supervisor
+        self._http = urllib3.PoolManager(retries=False, timeout=5.0)
+        self._process = _start(config, place, environment)
+
+    @property
+    def url(self) -> str:
+        """Address of the web daemon, as seen from this machine."""
+        return f"http://{_host_in_url(self._config.web.address)}:{self._config.web.port}"
+
+    def wait_until_ready(self, stop: threading.Event, seconds: float = READY_SECONDS) -> bool:
+        """Wait for GET /readyz; False when `stop` was set first, StackFailed when it fails."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.check()
+            states = self.states()
+            for name, state in states.items():
+                if state == "FATAL":
+                    raise StackFailed(self._with_log(f"{name} does not start", f"{name}.log"))
+            if set(states.values()) == {"RUNNING"} and self._answers():
+                return True
+            if stop.wait(0.2):
+                return False
+        raise StackFailed(self._with_log(f"not ready within {seconds:g} s", "web.log"))
+
+    def check(self) -> None:
+        """Raise StackFailed when supervisord has ended."""
+        if self._process.poll() is not None:
+            sentence = f"supervisord ended with status {self._process.returncode}"
+            raise StackFailed(self._with_log(sentence, "supervisord.out", "supervisord.log"))
+
+    def states(self) -> dict[str, str]:
+        """Ask supervisord for the states of the programs, without the workers; empty: no answer."""
+        found = self._processes()
+        group = self._config.supervisor.group
+        return {str(p["name"]): str(p["statename"]) for p in found if p["group"] != group}
+
+    def alive(self) -> dict[str, int]:
+        """Ask supervisord for the names and process ids of all that runs."""
+        return {str(p["name"]): pid for p in self._processes() if isinstance(pid := p["pid"], int)}
+
+    def still_alive(self, known: Mapping[str, int]) -> list[str]:
+        """Tell which of the processes still run; a supervisord that stops answers no questions."""
+        left = sessions.members(self._process.pid)
+        return [name for name, pid in known.items() if pid in left]
+
+    def terminate(self) -> None:
+        """Let supervisord stop all of it, in the order that its configuration says."""
+        if self._process.poll() is None:
+            self._process.terminate()
+
+    def ended(self, seconds: float) -> bool:
+        """Wait for the end of supervisord; tells whether it came."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> list[int]:
+        """Kill whatever is left, supervisord too; returns the ids of those processes."""
+        left = sessions.kill_all(self._process.pid)
+        self._process.wait()
+        return left
+
+    def _processes(self) -> list[dict[str, object]]:
+        try:
+            return self._rpc.getAllProcessInfo()  # type: ignore[return-value]
+        except (OSError, xmlrpc.client.Error):
+            return []  # not there yet, or no more
+
+    def _answers(self) -> bool:
+        try:
+            return self._http.request("GET", f"{self.url}/readyz").status == 200
+        except urllib3.exceptions.HTTPError:
+            return False
+
+    def _with_log(self, sentence: str, *names: str) -> str:
+        tails = [f"{self._place.logs / name}:\n{tail(self._place.logs / name)}" for name in names]
+        return "\n".join((sentence, *tails))
+
+
+@contextlib.contextmanager
+def running(
+    config: Config, place: Place, environment: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
+    """Run a stack for the length of a with block; what it leaves after a stop is killed."""
+    check(config, place)
+    prepare(config, place)
+    stack = Stack(config, place, environment or {})
+    patience = STOP_SECONDS
+    try:
+        yield stack
+    except KeyboardInterrupt:
+        patience = 0.0
+        raise
+    finally:
+        try:
+            stack.terminate()
+            stack.ended(patience)
+        finally:
+            stack.kill()
+
+
+def check(config: Config, place: Place) -> None:
+    """Find what would keep the stack from starting, and say which setting mends it."""
+    if not _program("supervisord").exists():
+        raise GiveUp("supervisord is missing: pip install 'visionfleet[local]'")
+    if not place.supervisor.is_file():
+        raise GiveUp(f"{place.supervisor} is missing: supervisor's configuration of the stack")
+    endpoint = loopback_address(config.aws.endpoint_url)
+    if endpoint is None:
+        raise GiveUp(
+            "aws.endpoint_url must be on this machine, as http://127.0.0.1:5500, to run the whole "
+            f"service here; it is {config.aws.endpoint_url}"
+        )
+    _check_socket(config.supervisor.socket)
+    _check_port(config.web.address, config.web.port, "web.port, or VISIONFLEET_WEB__PORT")
+    _check_port(*endpoint, "aws.endpoint_url, or VISIONFLEET_AWS__ENDPOINT_URL")
+
+
+def prepare(config: Config, place: Place) -> None:
+    """Make the folders; the socket's is for this user alone, whoever connects may run anything."""
+    config.supervisor.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def tail(path: Path, lines: int = _TAIL_LINES) -> str:
+    """Read the end of a log."""
+    try:
+        text = path.read_text(errors="replace")
+    except OSError:
+        return "(there is none)"
+    return "\n".join(text.splitlines()[-lines:]) or "(it is empty)"
+
+
+def _start(
+    config: Config, place: Place, environment: Mapping[str, str]
+) -> "subprocess.Popen[bytes]":
+    argv = [str(_program("supervisord")), "-n", "-c", str(place.supervisor)]
+    with (place.logs / "supervisord.out").open("wb") as output:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=place.var,
+            env=_environment(config, place, environment),
+            start_new_session=True,
+            preexec_fn=sessions.end_with_parent,
+        )
+
+
+def _environment(config: Config, place: Place, more: Mapping[str, str]) -> dict[str, str]:
+    """Names that start with VISIONFLEET_ are settings, so ours for supervisor must not."""
+    path = os.pathsep.join((str(_program("")), os.environ.get("PATH", os.defpath)))
+    return {
+        **os.environ,
+        **more,
+        "PATH": path,
+        "STACK_SOCKET": str(config.supervisor.socket),
+        "STACK_VAR": str(place.var),
+        "VISIONFLEET_CONFIG": str(place.config),
+    }
+
+
+def _program(name: str) -> Path:
+    """Find a program beside the running Python, which in a virtual environment is a link."""
+    return Path(sys.executable).parent / name
+
+
+def _host_in_url(address: str) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104 - not bound
+    return f"[{host}]" if ":" in host else host
+
+
+def _check_socket(path: Path) -> None:
+    room, size = _SOCKET_BYTES - _PID_SUFFIX_BYTES, len(os.fsencode(path))
+    if size > room:
+        raise GiveUp(
+            f"supervisor.socket: {path} has {size} bytes, {room} are possible for a unix socket; "
+            "set a shorter one: VISIONFLEET_SUPERVISOR__SOCKET=/tmp/visionfleet/supervisor.sock"
+        )
+    with socket.socket(socket.AF_UNIX) as probe:
+        if path.exists() and probe.connect_ex(str(path)) == 0:
+            raise GiveUp(f"a supervisor is running at {path} already (supervisor.socket); stop it")
+
+
+def _check_port(host: str, port: int, setting: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no use of it
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise GiveUp(f"port {port} is in use on {host}; change {setting}") from error
+            raise GiveUp(f"{host}:{port} cannot be used: {error}; change {setting}") from error

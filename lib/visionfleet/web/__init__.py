@@ -1,0 +1,1 @@
+"""The HTTP side of the web daemon: the only place that knows Tornado."""

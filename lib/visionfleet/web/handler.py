@@ -1,0 +1,182 @@
+"""What all handlers share: bounded bodies, problem documents, and their count."""
+
+import asyncio
+import json
+import logging
+import re
+from dataclasses import dataclass
+from types import TracebackType
+
+from tornado.web import HTTPError, RequestHandler, stream_request_body
+
+from visionfleet.web.answers import Outcome, Queued, document, status
+from visionfleet.web.body import Body
+from visionfleet.web.problems import Problem
+from visionfleet.web.service import Patience, Service
+from visionfleet.web.uploads import Upload, read
+
+log = logging.getLogger("web")
+
+PROBLEM_TYPE = "application/problem+json"
+_LENGTH = re.compile(r"[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that handlers go by. `one_bytes` and `all_bytes` bound a request's body."""
+
+    one_bytes: int
+    all_bytes: int
+    patience_bytes: int
+    max_files: int
+    plain_reply: str
+    plain_wait_seconds: float
+    wait_seconds: float
+    max_wait_seconds: float
+
+
+@stream_request_body
+class Handler(RequestHandler):
+    """The base of all handlers.
+
+    All of them stream, also those that want no body: Tornado would answer a body beyond its own
+    limit with a bare 400.
+    """
+
+    service: Service
+    rules: Rules
+    body: Body
+    gone: "asyncio.Future[None]"
+
+    def initialize(self, service: Service, rules: Rules) -> None:
+        """Take what the routes give; Tornado calls this for each request."""
+        self.service = service
+        self.rules = rules
+        self.body = Body(self.body_limit(), rules.patience_bytes)
+        self.gone = asyncio.get_running_loop().create_future()
+        service.under_way.enter(self)
+
+    def body_limit(self) -> int:
+        """Tell how much body to keep; a handler that wants none ignores what comes."""
+        return 0
+
+    def set_default_headers(self) -> None:
+        """Say who answers."""
+        self.set_header("Server", "visionfleet")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def prepare(self) -> None:
+        """Refuse a body that is much too large before it is sent."""
+        declared = self.request.headers.get("Content-Length", "")
+        if _LENGTH.fullmatch(declared):
+            asks_first = self.request.headers.get("Expect", "").lower() == "100-continue"
+            self.body.declare(int(declared), asks_first)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Take a piece of the body; too much of it is answered before its end."""
+        self.body.add(chunk)
+        if self.body.exhausting and not self._finished:
+            problem = self.body.too_large()
+            self.note(problem)
+            self.send_error(problem.status, exc_info=(Problem, problem, None))
+
+    def files(self, max_files: int) -> list[Upload]:
+        """Find the uploaded files; raises Problem."""
+        return read(self.request.headers.get("Content-Type", ""), self.body.take(), max_files)
+
+    def patience(self, seconds: float) -> Patience:
+        """Wait for this client at most so long from now."""
+        return Patience(self.service.clock() + seconds, self.gone)
+
+    def answer_job(self, outcome: Outcome) -> None:
+        """Answer with one job; a problem is raised."""
+        if isinstance(outcome, Problem):
+            raise outcome
+        self.note(outcome)
+        if isinstance(outcome, Queued):
+            self.set_header("Location", outcome.location)
+        self.answer(status(outcome), document(outcome))
+
+    def answer(self, status_code: int, body: dict[str, object]) -> None:
+        """Answer with JSON."""
+        self.set_status(status_code)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(body))
+
+    def note(self, outcome: Outcome) -> None:
+        """Log what a client is told of one upload."""
+        if isinstance(outcome, Problem) and outcome.job is None:
+            fields = {"path": self.request.path, "code": outcome.code, "detail": outcome.detail}
+            log.info("refused", extra=fields)
+            return
+        seconds = self.request.request_time()
+        fields = {"job": str(outcome.job), "status": str(status(outcome))}
+        log.info("job answered", extra={**fields, "seconds": seconds})
+
+    def finish(
+        self, chunk: str | bytes | dict[str, object] | None = None
+    ) -> "asyncio.Future[None]":
+        """Send the answer; the request is over when all of it is handed to the kernel."""
+        if self.service.vitals.stopping:
+            self.set_header("Connection", "close")
+        sent = super().finish(chunk)
+        sent.add_done_callback(lambda _: self.service.under_way.leave(self))
+        return sent
+
+    def on_connection_close(self) -> None:
+        """The client went away: nobody waits any more, but an accepted job goes on."""
+        super().on_connection_close()
+        self.service.under_way.leave(self)
+        if not self.gone.done():
+            self.gone.set_result(None)
+
+    def write_error(self, status_code: int, **kwargs: object) -> None:
+        """Answer with a problem document, whatever went wrong."""
+        cause = kwargs.get("exc_info")
+        error = cause[1] if isinstance(cause, tuple) else None
+        problem = error if isinstance(error, Problem) else self._problem(status_code)
+        self.set_status(problem.status)
+        self.set_header("Content-Type", PROBLEM_TYPE)
+        for name, value in problem.headers.items():
+            self.set_header(name, value)
+        self.finish(json.dumps(problem.document()))
+
+    def log_exception(
+        self,
+        _type: type[BaseException] | None,
+        value: BaseException | None,
+        _traceback: TracebackType | None,
+    ) -> None:
+        """Log what was refused in a line, and with its traceback what should not have happened."""
+        if isinstance(value, Problem):
+            self.note(value)
+        elif isinstance(value, HTTPError):
+            self.note(self._problem(value.status_code))
+        else:
+            request = f"{self.request.method} {self.request.uri}"
+            log.error("request failed", extra={"request": request}, exc_info=value)
+
+    def _problem(self, status_code: int) -> Problem:
+        if status_code == 405:
+            allowed = ", ".join(self._methods())
+            detail = f"{self.request.method} is not allowed here, {allowed} is"
+            return Problem("method_not_allowed", detail, headers={"Allow": allowed})
+        if status_code == 404:
+            return Problem("not_found", f"there is nothing at {self.request.path}")
+        if 400 <= status_code < 500:
+            return Problem("bad_parameter", "the request cannot be read")
+        return Problem("internal", "an unexpected error; the server's log tells more")
+
+    def _methods(self) -> list[str]:
+        missing = RequestHandler._unimplemented_method
+        names = sorted(self.SUPPORTED_METHODS)
+        return [name for name in names if getattr(type(self), name.lower()) is not missing]
+
+
+class NotFoundHandler(Handler):
+    """Answers every path that has no route."""
+
+    def prepare(self) -> None:
+        """Answer with 404, whatever the method."""
+        super().prepare()
+        raise HTTPError(404)

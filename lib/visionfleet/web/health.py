@@ -1,0 +1,37 @@
+"""Routes that tell how this process and the fleet are."""
+
+from visionfleet.web.handler import Handler
+from visionfleet.web.problems import Problem
+
+
+class LivenessHandler(Handler):
+    """`/healthz`: 200 while the loop turns."""
+
+    def get(self) -> None:
+        """Answer at once."""
+        self.answer(200, {"status": "ok"})
+
+    head = get
+
+
+class ReadinessHandler(Handler):
+    """`/readyz`: 200 when work should come here, else 503 with the reasons."""
+
+    def get(self) -> None:
+        """Answer from what the process knows already."""
+        reasons = self.service.vitals.reasons()
+        self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+
+    head = get
+
+
+class FleetHandler(Handler):
+    """`/v1/fleet`: what the scaler saw, decided and did."""
+
+    async def get(self) -> None:
+        """Answer with the status that the scaler wrote last, as it wrote it."""
+        found = await self.service.fleet()
+        if found is None:
+            raise Problem("no_status", "the scaler has not written a status yet")
+        self.set_header("Content-Type", "application/json")
+        self.finish(found)

@@ -1,0 +1,69 @@
+"""Errors as clients see them: problem documents after RFC 9457. No I/O here."""
+
+from http import HTTPStatus
+
+from visionfleet.messages import Failed
+
+# The HTTP status of every code. What a worker gives as the reason of a failed result and is not
+# listed here is FAILED_STATUS: the request was fine, its content could not be classified.
+STATUSES = {
+    "bad_body": 400,
+    "bad_parameter": 400,
+    "empty": 400,
+    "no_file": 400,
+    "too_many_files": 400,
+    "no_status": 404,
+    "not_found": 404,
+    "unknown_job": 404,
+    "method_not_allowed": 405,
+    "too_large": 413,
+    "not_an_image": 415,
+    "cannot_be_decoded": 422,
+    "expired": 422,
+    "gave_up": 422,
+    "image_missing": 422,
+    "too_many_pixels": 422,
+    "internal": 500,
+    "try_later": 503,
+}
+FAILED_STATUS = 422
+RETRY_AFTER_SECONDS = 5
+
+
+class Problem(Exception):
+    """An error to be told to the client: a stable `code` for machines, a `detail` for people."""
+
+    def __init__(
+        self, code: str, detail: str, job: str | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.job = job
+        self.headers = headers or {}
+
+    @property
+    def status(self) -> int:
+        """HTTP status of the code."""
+        return STATUSES.get(self.code, FAILED_STATUS)
+
+    def document(self) -> dict[str, object]:
+        """Write the body; the type is about:blank, so the title is that of the status."""
+        members: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        return members if self.job is None else {**members, "job": self.job}
+
+
+def of_failed(result: Failed) -> Problem:
+    """Turn a failed result into the problem that a waiting client is told."""
+    return Problem(result.code, result.reason, result.job)
+
+
+def try_later(detail: str) -> Problem:
+    """Say that S3 or SQS do not answer, and when to come back."""
+    return Problem("try_later", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

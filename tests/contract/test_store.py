@@ -1,0 +1,70 @@
+"""The S3 edge against the embedded AWS."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.ports import free_port
+from visionfleet.aws import Access
+from visionfleet.errors import GiveUp, NotFound, TryLater
+from visionfleet.store import Store, file_name_metadata
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with cloud(tmp_path_factory.mktemp("aws")) as made:
+        yield made
+
+
+@pytest.fixture
+def store(aws: Cloud) -> Store:
+    return Store(aws.s3, BUCKETS[0])
+
+
+def test_what_is_put_is_got(store: Store, aws: Cloud) -> None:
+    store.put("a/b", b"bytes", "image/png", file_name_metadata("Löwe 1.png"))
+    assert store.get("a/b") == b"bytes"
+    assert store.exists("a/b")
+    head = aws.s3.head_object(Bucket=BUCKETS[0], Key="a/b")
+    assert head["ContentType"] == "image/png"
+    assert head["Metadata"] == {"file-name": "L\\u00f6we 1.png"}
+
+
+def test_what_is_not_there(store: Store) -> None:
+    assert store.find("nothing") is None
+    assert not store.exists("nothing")
+    store.delete("nothing")
+    with pytest.raises(NotFound, match="get nothing"):
+        store.get("nothing")
+
+
+def test_the_first_write_wins(store: Store) -> None:
+    assert store.put_json_first("first", '{"a": 1}')
+    assert not store.put_json_first("first", '{"a": 2}')
+    assert store.get("first") == b'{"a": 1}'
+
+
+def test_keys_come_in_pages(store: Store) -> None:
+    for i in range(3):
+        store.put(f"list/{i}", b"")
+    assert list(store.keys("list/")) == ["list/0", "list/1", "list/2"]
+
+
+def test_verify_tells_a_missing_bucket(aws: Cloud) -> None:
+    Store(aws.s3, BUCKETS[1]).verify()
+    with pytest.raises(NotFound, match="bucket no-such-bucket"):
+        Store(aws.s3, "no-such-bucket").verify()
+
+
+def test_nobody_there_is_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    door = Access("us-east-1", f"http://127.0.0.1:{free_port()}", 1.0, 1.0, 1)
+    with pytest.raises(TryLater):
+        Store(door.client("s3"), "bucket").get("key")
+
+
+def test_a_refusal_is_for_ever(aws: Cloud) -> None:
+    with pytest.raises(GiveUp, match="put a"):
+        Store(aws.s3, "x" * 3).put("a", b"", metadata={"k": "v" * 5000})

@@ -1,0 +1,134 @@
+"""AWS fails under a running web daemon, and comes back."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.support.cloud import Cloud, cloud
+from tests.support.outage import Relay
+from tests.support.pictures import encoded, numbered
+from tests.support.stand_in import label_of, stand_in
+from tests.support.waiting import wait_until
+from tests.support.web_daemon import Web, launched
+
+IMAGE = encoded(numbered(0))
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with cloud(tmp_path_factory.mktemp("aws")) as made:
+        yield made
+
+
+@pytest.fixture
+def relay(aws: Cloud) -> Iterator[Relay]:
+    made = Relay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
+    made.open()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def environment(aws: Cloud, relay: Relay) -> dict[str, str]:
+    return {
+        **aws.environment,
+        "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
+        "VISIONFLEET_AWS__MAX_ATTEMPTS": "1",
+    }
+
+
+@pytest.fixture
+def web(environment: dict[str, str], tmp_path: Path) -> Iterator[Web]:
+    with launched(environment, tmp_path) as made:
+        made.process.wait_for_output("web: ready", 30)
+        yield made
+
+
+def test_uploads_are_refused_with_a_time_to_come_back(web: Web, relay: Relay) -> None:
+    relay.close()
+    for path in ("/", "/v1/classify", "/v1/jobs"):
+        answer = web.post(path, data=IMAGE)
+        assert (answer.status_code, answer.json()["code"]) == (503, "try_later")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "Traceback" not in answer.text
+    readiness = web.get("/readyz")
+    assert readiness.status_code == 503
+    assert readiness.json() == {
+        "ready": False,
+        "reasons": ["S3 or SQS refused the last 3 uploads"],
+    }
+    assert web.get("/healthz").ok
+    assert web.get("/v1/fleet").status_code == 503
+    assert web.get("/v1/jobs/" + "0" * 26).status_code == 503
+    several = web.post("/v1/jobs", files=[("f", ("1", IMAGE)), ("f", ("2", IMAGE))])
+    assert (several.status_code, several.headers["Retry-After"]) == (503, "5")
+
+
+def test_bad_images_are_told_without_aws(web: Web, relay: Relay) -> None:
+    relay.close()
+    assert web.post("/", data=b"text").status_code == 415
+
+
+def test_an_accepted_job_outlives_an_outage(aws: Cloud, web: Web, relay: Relay) -> None:
+    location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
+    relay.close()
+    web.process.wait_for_output("replies cannot be received", 20)
+    with stand_in(aws):
+        wait_until(lambda: aws.keys("results/"), 20)
+    relay.open()
+    web.process.wait_for_output("replies are received again", 60)
+    assert web.process.output().count("replies cannot be received") == 1, "once per episode"
+    assert web.get(location).json()["label"] == label_of(IMAGE)
+    assert web.get("/readyz").ok
+
+
+def test_it_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
+    relay.close()
+    web.process.wait_for_output("replies cannot be received", 20)
+    status, seconds = web.process.stop()
+    assert status == 0
+    assert seconds < 8
+
+
+def test_an_upload_that_hangs_does_not_hold_up_the_stop(
+    aws: Cloud, relay: Relay, environment: dict[str, str], tmp_path: Path
+) -> None:
+    answers: list[requests.Response] = []
+    with launched(environment, tmp_path, WEB__STOP_SECONDS="0.5") as web:
+        web.process.wait_for_output("web: ready", 30)
+        relay.close()
+        with socket.create_server(("127.0.0.1", relay.port)) as silent:
+            client = threading.Thread(target=lambda: answers.append(web.post("/", data=IMAGE)))
+            client.start()
+            held = until_an_image_comes(silent)
+            status, seconds = web.process.stop(20)
+            client.join()
+    assert held
+    assert (status, answers[0].status_code, answers[0].json()["code"]) == (0, 503, "try_later")
+    assert seconds < 10  # and not until S3 is given up
+
+
+def until_an_image_comes(silent: socket.socket) -> list[socket.socket]:
+    """Take connections and answer none of them; return them when one of them is an upload."""
+    held: list[socket.socket] = []
+    silent.settimeout(10)
+    while True:
+        one, _ = silent.accept()
+        held.append(one)
+        if b"images/" in one.recv(65536):
+            return held
+
+
+def test_a_silent_reply_queue_is_no_readiness(web: Web, relay: Relay) -> None:
+    relay.close()
+
+    def reasons() -> list[str]:
+        found: list[str] = web.get("/readyz").json()["reasons"]
+        return found
+
+    (reason,) = wait_until(reasons, 40, interval_seconds=0.5)
+    assert reason.startswith("the reply queue has not answered for")

@@ -1,0 +1,178 @@
+"""Models from every source, and the errors that say what to do."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+
+from tests.support.models import table_model
+from tests.support.pictures import numbered
+from visionfleet.config.schema import Model
+from visionfleet.errors import BadModel
+from visionfleet.model.inference import Inference
+from visionfleet.model.loading import load
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = Model(directory=ROOT / "models")
+
+
+def choice(environment: dict[str, str], **changes: Any) -> Model:
+    """The settings of a table model, as a configuration would hold them."""
+    plain = {k.removeprefix("VISIONFLEET_MODEL__").lower(): v for k, v in environment.items()}
+    fields: dict[str, Any] = {
+        "name": plain["name"],
+        "path": Path(plain["path"]),
+        "sha256": plain["sha256"].strip("'"),
+        "labels": Path(plain["labels"]),
+        "resize": int(plain["resize"]),
+        "crop": int(plain["crop"]),
+        "mean": (0.0, 0.0, 0.0),
+        "std": (1.0, 1.0, 1.0),
+    }
+    return Model(**(fields | changes))
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    pictures = [numbered(i) for i in range(8)]
+    return table_model(tmp_path_factory.mktemp("table"), pictures, [f"l{i}" for i in range(8)])
+
+
+def test_the_default_needs_nothing_but_its_file() -> None:
+    loaded = load(DEFAULT)
+    assert loaded.labels[:2] == ("airplane", "automobile")
+    data = (ROOT / "models" / "cifar10.pt").read_bytes()
+    assert len(data) <= 5_000_000
+    assert loaded.info.fingerprint == hashlib.sha256(data).hexdigest()[:16]
+
+
+def test_a_missing_default_says_which_setting() -> None:
+    with pytest.raises(BadModel, match=r"/nowhere/cifar10.pt: cannot be read.*model.directory"):
+        load(Model(directory=Path("/nowhere")))
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 broken zip"])
+def test_a_damaged_default_is_told(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "cifar10.pt").write_bytes(content)
+    with pytest.raises(BadModel, match="cannot be loaded"):
+        load(Model(directory=tmp_path))
+
+
+def test_pickled_code_is_not_run(tmp_path: Path) -> None:
+    trap = tmp_path / "trap"
+
+    class Evil:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return (Path.touch, (trap,))
+
+    torch.save({"format": Evil()}, tmp_path / "cifar10.pt")
+    with pytest.raises(BadModel, match="cannot be loaded"):
+        load(Model(directory=tmp_path))
+    assert not trap.exists()
+
+
+def test_a_table_model_answers_for_each_picture_alone_and_in_batches(table: dict[str, str]) -> None:
+    model = Inference(load(choice(table)), batch_size=8, threads=1)
+    pixels = [np.asarray(numbered(i)) for i in range(8)]
+    batched = [ranking[0].label for ranking in model.rank(pixels, 3)]
+    assert batched == [f"l{i}" for i in range(8)]
+    assert [model.rank([p], 3)[0][0].label for p in pixels] == batched
+    assert all(len(ranking) == 3 for ranking in model.rank(pixels, 3))
+    assert len(model.rank(pixels[:1], 1000)[0]) == 8
+
+
+def test_a_wrong_sha256_is_told(table: dict[str, str]) -> None:
+    with pytest.raises(BadModel, match=f"its SHA-256 is .*, model.sha256 says {'0' * 64}"):
+        load(choice(table, sha256="0" * 64))
+
+
+def test_a_file_that_is_no_torchscript_is_told(tmp_path: Path, table: dict[str, str]) -> None:
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"not a model")
+    digest = hashlib.sha256(b"not a model").hexdigest()
+    with pytest.raises(BadModel, match="not a TorchScript file"):
+        load(choice(table, path=path, sha256=digest))
+
+
+def test_labels_that_do_not_fit_the_model_are_told(tmp_path: Path, table: dict[str, str]) -> None:
+    labels = tmp_path / "labels.txt"
+    labels.write_text("only\ntwo\n")
+    with pytest.raises(BadModel, match=r"gives \(1, 8\), not \(1, 2\)"):
+        Inference(load(choice(table, labels=labels)), batch_size=2, threads=1)
+
+
+class OneByOne(torch.nn.Module):
+    """What tracing with one image makes of many models: the batch size is baked in."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.mean(dim=(2, 3)).reshape(1, 3)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning"
+)
+def test_a_model_traced_for_one_image_is_fed_singly(tmp_path: Path) -> None:
+    path, labels = tmp_path / "one.pt", tmp_path / "labels.txt"
+    torch.jit.trace(OneByOne(), torch.rand(1, 3, 32, 32)).save(str(path))
+    labels.write_text("red\ngreen\nblue\n")
+    loaded = load(
+        Model(
+            name="one",
+            path=path,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+            labels=labels,
+            resize=32,
+            crop=32,
+        )
+    )
+    model = Inference(loaded, batch_size=4, threads=1)
+    colours = np.zeros((3, 32, 32, 3), np.uint8)
+    for i in range(3):
+        colours[i, ..., i] = 255
+    assert [r[0].label for r in model.rank(list(colours), 1)] == ["red", "green", "blue"]
+
+
+def test_an_unknown_name_is_told_with_the_nearest() -> None:
+    with pytest.raises(BadModel, match=r"'resnet81' is neither .* did you mean .*resnet18"):
+        load(Model(name="resnet81"))
+
+
+def test_weights_that_cannot_be_downloaded_name_the_file_and_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_network(*_: object, **__: object) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    with pytest.raises(BadModel, match=r"fetch https://\S+/resnet18-f37072fd.pth .* place it at"):
+        load(Model(name="resnet18", directory=tmp_path))
+
+
+def test_placed_weights_of_an_architecture_are_loaded_with_their_own_preset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random weights in the published file's place; its name is made to fit their SHA-256."""
+    made = tmp_path / "made.pth"
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), made)
+    digest = hashlib.sha256(made.read_bytes()).hexdigest()[:8]
+    (tmp_path / f"resnet18-{digest}.pth").write_bytes(made.read_bytes())
+    weights = torchvision.models.ResNet18_Weights.DEFAULT
+    url = f"https://example.org/resnet18-{digest}.pth"
+    monkeypatch.setattr(type(weights), "url", property(lambda _: url), raising=False)
+    loaded = load(Model(name="resnet18", directory=tmp_path))
+    assert (loaded.preprocessing.resize, loaded.preprocessing.crop) == (256, 224)
+    assert (len(loaded.labels), loaded.labels[0]) == (1000, "tench")
+    model = Inference(loaded, batch_size=2, threads=1)
+    assert len(model.rank([np.zeros((224, 224, 3), np.uint8)], 5)[0]) == 5
+
+
+def test_damaged_weights_are_told(tmp_path: Path) -> None:
+    (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"half a download")
+    with pytest.raises(BadModel, match="damaged: its SHA-256 starts with"):
+        load(Model(name="resnet18", directory=tmp_path))

@@ -1,0 +1,80 @@
+"""A proxy between a daemon and the embedded AWS that counts the calls."""
+
+import http.client
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Counting(ThreadingHTTPServer):
+    """Forwards every request; `calls` counts them by operation."""
+
+    daemon_threads = True
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(("127.0.0.1", 0), Forward)
+        self.upstream = urlsplit(upstream).netloc
+        self.calls: Counter[str] = Counter()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Forward(BaseHTTPRequestHandler):
+    """One kept-alive connection, with one of its own to the embedded AWS."""
+
+    protocol_version = "HTTP/1.1"
+    server: Counting
+
+    def setup(self) -> None:
+        super().setup()
+        self.upstream = http.client.HTTPConnection(self.server.upstream)
+
+    def handle(self) -> None:
+        with suppress(ConnectionError, http.client.HTTPException):  # either side went away
+            super().handle()
+
+    def finish(self) -> None:
+        self.upstream.close()
+        with suppress(ConnectionError):
+            super().finish()
+
+    def forward(self) -> None:
+        target = self.headers.get("X-Amz-Target")
+        operation = target.replace("AmazonSQS.", "SQS ") if target else f"S3 {self.command}"
+        self.server.calls[operation] += 1
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.upstream.request(self.command, self.path, body, dict(self.headers))
+        answer = self.upstream.getresponse()
+        content = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def counting(upstream: str) -> Iterator[Counting]:
+    """Run a counting proxy in front of an endpoint for the length of a with block."""
+    with Counting(upstream) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,103 @@
+"""A hundred clients at once, as the oldest load generators do it."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.support.models import table_model
+from tests.support.pictures import encoded, numbered
+from tests.support.stack import Stack, stack
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.needs_torch
+
+CLIENTS = 100
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    pictures = [numbered(i) for i in range(CLIENTS)]
+    labels = [f"label-{i}" for i in range(CLIENTS)]
+    model = table_model(tmp_path_factory.mktemp("table"), pictures, labels, busy_rounds=10)
+    with stack({**model, "VISIONFLEET_SCALER__MAXIMUM": "2"}) as made:
+        yield made
+
+
+def test_a_hundred_clients_with_one_file_name_each_get_their_own_answer(running: Stack) -> None:
+    """One connection each, no retry, no timeout; every file is called the same."""
+    peak, over = [0], threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            peak[0] = max(peak[0], len(running.pids("visionfleet-classifier")))
+
+    def upload(number: int) -> tuple[int, str]:
+        files = {"myfile": ("test.png", encoded(numbered(number)))}
+        answer = requests.post(running.url + "/", files=files)
+        return answer.status_code, answer.text
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        answers = list(clients.map(upload, range(CLIENTS)))
+    over.set()
+    watcher.join()
+
+    assert answers == [(200, f"label-{i}") for i in range(CLIENTS)]
+    assert len(running.aws.keys("images/", "visionfleet-input")) == CLIENTS
+    assert len(running.aws.keys("results/")) == CLIENTS
+    wait_until(lambda: running.aws.counts() == (0, 0), 10, "the requests are gone")
+    replies = running.aws.sqs.list_queues(QueueNamePrefix="visionfleet-replies-")["QueueUrls"]
+    for url in replies:
+        name = url.rsplit("/", 1)[-1]
+        wait_until(lambda name=name: running.aws.counts(name) == (0, 0), 10, "replies are gone")
+    assert running.aws.counts("visionfleet-requests-dead") == (0, 0)
+    assert 1 <= peak[0] <= 2, "workers within the maximum"
+
+
+def test_a_hundred_uploads_survive_a_kill_of_every_worker(running: Stack) -> None:
+    """Workers are killed while they have jobs in hand; each job ends in one result all the same."""
+    before = len(running.aws.keys("results/"))
+    jobs = {}
+    for i in range(40):
+        files = {"file": ("same.png", encoded(numbered(i)))}
+        answer = requests.post(f"{running.url}/v1/jobs", files=files, timeout=30)
+        assert answer.status_code == 202
+        jobs[answer.json()["job"]] = f"label-{i}"
+    wait_until(lambda: len(running.aws.keys("results/")) > before, 60, "work has begun")
+    killed = running.pids("visionfleet-classifier")
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    for job, label in jobs.items():
+        answer = requests.get(f"{running.url}/v1/jobs/{job}?wait=120", timeout=130)
+        assert (answer.status_code, answer.json()["label"]) == (200, label)
+    assert len(running.aws.keys("results/")) == before + 40
+    assert killed
+    wait_until(lambda: running.aws.counts() == (0, 0), 60, "the requests are gone")
+
+
+def test_a_killed_web_daemon_forgets_no_job(running: Stack) -> None:
+    jobs = {}
+    for i in range(20):
+        files = {"file": ("same.png", encoded(numbered(i)))}
+        answer = requests.post(f"{running.url}/v1/jobs", files=files, timeout=30)
+        jobs[answer.json()["job"]] = f"label-{i}"
+    (old,) = running.pids("visionfleet-web")
+    os.kill(old, signal.SIGKILL)
+    wait_until(lambda: running.pids("visionfleet-web") not in ([old], []), 30, "a new web daemon")
+    wait_until(lambda: up(running), 30, "the new web daemon is ready")
+    for job, label in jobs.items():
+        answer = requests.get(f"{running.url}/v1/jobs/{job}?wait=60", timeout=70)
+        assert (answer.status_code, answer.json()["label"]) == (200, label)
+
+
+def up(running: Stack) -> bool:
+    try:
+        return requests.get(f"{running.url}/readyz", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False

@@ -1,0 +1,74 @@
+"""From zero workers to the first answer and back, as a user at one machine sees it."""
+
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.pictures import photo
+from tests.support.processes import Process
+from tests.support.stack import BIN, stack
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.needs_torch
+
+CLASSES = {
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+}
+
+
+def test_the_first_answer_comes_within_15_s_and_zero_within_30_s(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = tmp_path / "photo.jpg"
+    image.write_bytes(photo())
+    with stack() as running:
+        assert running.workers() == 0
+        began = time.monotonic()
+        command = ["curl", "-s", "-w", "|%{http_code}", "-F", f"myfile=@{image}", running.url + "/"]
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        first = time.monotonic() - began
+        body, _, status = answer.stdout.partition("|")
+        assert (status, body in CLASSES) == ("200", True), answer.stdout
+        assert running.workers() >= 1
+        answered = time.monotonic()
+        wait_until(lambda: running.workers() == 0, 30, running.process.tail)
+        zero = time.monotonic() - answered
+        assert running.pids("visionfleet-classifier") == []
+    with capsys.disabled():
+        print(f"\nfirst answer from zero after {first:.1f} s, zero again after {zero:.1f} s")
+    assert first < 15
+
+
+def test_ctrl_c_stops_all_of_it_and_supervisor_restarts_cleanly() -> None:
+    with stack() as running:
+        before = running.commands()
+        assert len(before) >= 5, before
+        supervisorctl = [str(BIN / "supervisorctl"), "-s"]
+        socket = running.environment["VISIONFLEET_SUPERVISOR__SOCKET"]
+        subprocess.run([*supervisorctl, f"unix://{socket}", "reload"], check=True, timeout=60)
+        old = {pid for pid, line in before.items() if "visionfleet-" in line or "aws" in line}
+        wait_until(lambda: not old & set(running.commands()), 60, "the old processes are gone")
+        wait_until(lambda: ready(running.url), 60, running.process.tail)
+        assert running.process.stop(60)[0] == 0
+        assert running.commands() == {}, "nothing is left behind"
+
+
+def ready(url: str) -> bool:
+    return subprocess.run(["curl", "-sf", f"{url}/readyz"], capture_output=True).returncode == 0
+
+
+def test_up_tells_what_is_in_the_way(tmp_path: Path) -> None:
+    with stack() as running:
+        argv = [*running.process.argv[:-1], str(tmp_path)]
+        same = Process(argv, tmp_path / "same.log", running.environment)
+        same.assert_exit(1, 30)
+        assert "a supervisor is running at" in same.output()
+        other = {**running.environment, "VISIONFLEET_SUPERVISOR__SOCKET": "/tmp/vf-other.sock"}
+        second = Process(argv, tmp_path / "second.log", other)
+        second.assert_exit(1, 30)
+        assert "web.port" in second.output(), second.output()
+        assert "Traceback" not in same.output() + second.output()
+        assert ready(running.url)

@@ -1,0 +1,103 @@
+"""The parts of the demonstration that need no service: crops, chart, tables."""
+
+import io
+from pathlib import Path
+from random import Random
+
+import pytest
+from PIL import Image
+from rich.console import Console, RenderableType
+
+from visionfleet.cli import demo
+from visionfleet.cli.client import Answer
+from visionfleet.cli.demo import Piece, Sample
+from visionfleet.local.chart import bars, squeezed
+from visionfleet.local.crops import SIDE, crops, shipped_photos, varied
+
+
+def text_of(*shown: RenderableType) -> str:
+    stream = io.StringIO()
+    console = Console(file=stream, width=200)
+    for one in shown:
+        console.print(one)
+    return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> dict[str, Path]:
+    for name, colour in (("red", "red"), ("blue", "blue")):
+        Image.new("RGB", (300, 200), colour).save(tmp_path / f"{name}.png")
+    return {name: tmp_path / f"{name}.png" for name in ("red", "blue")}
+
+
+def test_crops_take_the_photos_in_turn_and_are_jpegs(photos: dict[str, Path]) -> None:
+    made = list(crops(photos, 5, seed=1))
+    assert [crop.photo for crop in made] == ["red", "blue", "red", "blue", "red"]
+    assert len({crop.name for crop in made}) == 5
+    opened = Image.open(io.BytesIO(made[0].data))
+    assert (opened.format, opened.size) == ("JPEG", (SIDE, SIDE))
+
+
+def test_the_same_seed_makes_the_same_crops(photos: dict[str, Path]) -> None:
+    assert list(crops(photos, 6, seed=1)) == list(crops(photos, 6, seed=1))
+    assert list(crops(photos, 6, seed=1)) != list(crops(photos, 6, seed=2))
+
+
+def test_a_photo_of_one_pixel_can_be_varied() -> None:
+    assert varied(Image.new("RGB", (3, 3)), Random(0)).size == (SIDE, SIDE)
+
+
+def test_the_photos_are_inside_the_wheel() -> None:
+    pytest.importorskip("skimage")
+    assert set(shipped_photos()) == {"astronaut", "chelsea", "coffee", "rocket"}
+
+
+@pytest.mark.parametrize(
+    ("values", "height", "lines"),
+    [
+        ([], 2, ["", ""]),
+        ([0, 0], 1, ["  "]),
+        ([1, 2, 4, 8], 1, ["▁▂▄█"]),
+        ([8, 4], 2, ["█ ", "██"]),
+        ([16, 1], 2, ["█ ", "█▁"]),
+    ],
+)
+def test_bars(values: list[float], height: int, lines: list[str]) -> None:
+    assert bars(values, height) == lines
+
+
+@pytest.mark.parametrize(
+    ("samples", "columns"),
+    [
+        ([], [0, 0, 0, 0]),
+        ([(1, 5)], [5, 5, 5, 5]),
+        ([(3.5, 5)], [0, 0, 0, 5]),
+        ([(0.5, 1), (0.9, 7), (1.0, 2), (4, 9)], [7, 2, 2, 9]),
+        ([(1, 1), (2, 2), (3, 3), (4.1, 4)], [1, 2, 3, 4]),
+    ],
+)
+def test_squeezed(samples: list[tuple[float, float]], columns: list[float]) -> None:
+    assert squeezed(samples, 4, until=4) == columns
+
+
+def test_the_chart_names_the_highest_values() -> None:
+    text = text_of(*demo.chart([Sample(1, 0, 40), Sample(2, 3, 10), Sample(12, 0, 0)]))
+    assert "workers, at most 3" in text
+    assert "queue, at most 40" in text
+    assert "12 s" in text
+
+
+def test_a_chart_of_nothing_is_no_error() -> None:
+    assert "at most 0" in text_of(*demo.chart([]))
+
+
+def test_labels_are_counted_by_photo() -> None:
+    pieces = [Piece("cat", "c1", b""), Piece("cat", "c2", b""), Piece("[red]", "d1", b"")]
+    answers = [
+        Answer("c2", 0.1, label="cat"),
+        Answer("c1", 0.1, label="cat"),
+        Answer("d1", 0.1, problem="too large", code="too_large"),
+    ]
+    lines = text_of(demo.groups_table(pieces, answers)).splitlines()
+    assert lines[1].split() == ["[red]", "1", "(too_large)", "1"]
+    assert lines[2].split() == ["cat", "2", "cat", "2"]

@@ -1,0 +1,106 @@
+"""From a request's body to the files in it."""
+
+import pytest
+import requests
+
+from visionfleet.web.problems import Problem
+from visionfleet.web.uploads import Upload, base_name, read
+
+
+def form(*files: tuple[str, tuple[str, bytes]], **fields: str) -> tuple[str, bytes]:
+    """Write a multipart body as the library of most clients does."""
+    made = requests.Request("POST", "http://x/", files=list(files), data=fields).prepare()
+    assert isinstance(made.body, bytes)
+    return made.headers["Content-Type"], made.body
+
+
+@pytest.mark.parametrize("field", ["myfile", "file", "inputFile", "x y", "bücher"])
+def test_a_file_is_found_in_any_field(field: str) -> None:
+    assert read(*form((field, ("test_0.JPEG", b"bytes"))), 1) == [
+        Upload("test_0.JPEG", "application/unknown", b"bytes")
+    ]
+
+
+def test_fields_that_are_no_files_are_passed_over() -> None:
+    many = {f"field{i}": "value" for i in range(15)}
+    assert [file.data for file in read(*form(("f", ("a", b"1")), **many), 1)] == [b"1"]
+
+
+def test_order_is_kept_across_fields() -> None:
+    sent = [("a", ("1", b"1")), ("b", ("2", b"2")), ("a", ("3", b"3"))]
+    assert [file.file_name for file in read(*form(*sent), 3)] == ["1", "2", "3"]
+
+
+def test_bytes_are_kept_whatever_they_are() -> None:
+    data = bytes(range(256)) + b"\r\n\r\n--\r\n"
+    assert read(*form(("f", ("a", data))), 1)[0].data == data
+
+
+def test_an_empty_file_is_a_file() -> None:
+    assert read(*form(("f", ("a.png", b""))), 1) == [Upload("a.png", "application/unknown", b"")]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["image/jpeg", "IMAGE/PNG; q=1", "application/octet-stream", ""]
+)
+def test_a_raw_body_is_a_file_without_a_name(media_type: str) -> None:
+    (upload,) = read(media_type, b"bytes", 1)
+    assert (upload.file_name, upload.data) == ("", b"bytes")
+
+
+BOUNDARY = "multipart/form-data; boundary=X"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "code"),
+    [
+        ("", b"", "no_file"),
+        ("image/jpeg", b"", "no_file"),
+        ("application/json", b"{}", "no_file"),
+        ("application/x-www-form-urlencoded", b"a=b", "no_file"),
+        (BOUNDARY, b'--X\r\nContent-Disposition: form-data; name="a"\r\n\r\nb\r\n--X--', "no_file"),
+        # What a browser sends when no file was chosen.
+        (
+            BOUNDARY,
+            b'--X\r\nContent-Disposition: form-data; name="a"; filename=""\r\n\r\n\r\n--X--',
+            "no_file",
+        ),
+        (BOUNDARY, b"", "bad_body"),
+        (BOUNDARY, b"--X\r\nno headers\r\n--X--", "bad_body"),
+        (BOUNDARY, b"--X\r\n\xff: \xff\r\n\r\nb\r\n--X--", "bad_body"),
+        ("multipart/form-data", b"--X--", "bad_body"),
+        ("multipart/form-data; boundary=", b"----", "bad_body"),
+    ],
+)
+def test_bodies_without_a_file(content_type: str, body: bytes, code: str) -> None:
+    with pytest.raises(Problem) as caught:
+        read(content_type, body, 3)
+    assert caught.value.code == code
+
+
+def test_too_many_files() -> None:
+    with pytest.raises(Problem) as caught:
+        read(*form(*[("f", (str(i), b"x")) for i in range(4)]), 3)
+    assert caught.value.code == "too_many_files"
+
+
+def test_too_many_parts() -> None:
+    with pytest.raises(Problem) as caught:
+        read(*form(("f", ("a", b"x")), **{f"field{i}": "v" for i in range(100)}), 3)
+    assert caught.value.code == "bad_body"
+
+
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("test_0.JPEG", "test_0.JPEG"),
+        ("a/b/c.png", "c.png"),
+        (r"C:\photos\c.png", "c.png"),
+        ("../../etc/passwd", "passwd"),
+        ("é" * 200, "é" * 127),
+        ("a\udc80b", "ab"),
+        ("", ""),
+    ],
+)
+def test_base_name(sent: str, kept: str) -> None:
+    assert base_name(sent) == kept
