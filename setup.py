@@ -48,7 +48,7 @@ DEV = [
 setup(
     name="visionfleet",
     version=VERSION,
-    description="Elastic image recognition: upload over HTTP, a fleet of workers that follows the queue",
+    description="Elastic image recognition: uploads over HTTP, workers that follow the queue",
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="MIT",

@@ -7,7 +7,9 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from random import Random
 
 from visionfleet import __version__, cores, images, messages, runtime
@@ -15,20 +17,27 @@ from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.connections import access
 from visionfleet.errors import BadModel
+from visionfleet.interruption import Interruptions, Metadata, endpoint
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
+from visionfleet.pipeline.attendant import Attendant
+from visionfleet.pipeline.events import Events
 from visionfleet.pipeline.intake import Intake
 from visionfleet.pipeline.isolation import Isolation
 from visionfleet.pipeline.jobs import Author
 from visionfleet.pipeline.leases import LeaseKeeper
+from visionfleet.pipeline.lookouts import Lookout, Orphan, interruption, scaler_wish
 from visionfleet.pipeline.outcome import Outcome
 from visionfleet.pipeline.pipeline import Limits, Pipeline, Tally
-from visionfleet.pipeline.reporting import Identity, Reporter, watch
+from visionfleet.pipeline.reporting import Identity, Reporter
 from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
 from visionfleetd import startup
 
 log = logging.getLogger("classifier")
+
+_REPORT_SECONDS = 3.0  # for the last report of a stop
+_COMMAND_SECONDS = 60.0
 
 _NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
 
@@ -95,18 +104,24 @@ def _run(
         log.error("model cannot be used", extra={"reason": str(error)})
         return runtime.EXIT_CONFIG
     if stop.is_set():
+        reporter.write("stopped", _NOTHING)
         return runtime.EXIT_OK
     reporter.model = model.info
     reporter.boot_seconds = time.time() - identity.started_at
     isolation = _isolation(arguments, config.classifier.isolated_seconds)
-    pipeline = _build(config, clients, model, identity.worker, isolation, random)
+    events = Events()
+    pipeline = _build(config, clients, model, identity.worker, isolation, events, random)
     log.info(
         "ready",
         extra={"worker": identity.worker, "model": model.info.name}
         | {"fingerprint": model.info.fingerprint, "boot_seconds": reporter.boot_seconds},
     )
     runtime.notify("READY=1")
-    return _serve(config, pipeline, reporter, stop, arguments.once)
+    if arguments.once:
+        return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
+    lookouts = _lookouts(config, clients.results, pipeline, reporter, events)
+    with _metrics(config, pipeline, reporter, events):
+        return _serve(config, pipeline, reporter, lookouts, stop)
 
 
 def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation:
@@ -125,6 +140,7 @@ def _build(
     model: Inference,
     worker: str,
     isolation: Isolation,
+    events: Events,
     random: Random,
 ) -> Pipeline:
     settings, requests = config.classifier, clients.requests()
@@ -133,6 +149,7 @@ def _build(
         config.queue.visibility_timeout_seconds,
         settings.max_processing_seconds,
         time.monotonic,
+        events,
     )
     author = Author(worker, model.info)
     limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
@@ -155,6 +172,7 @@ def _build(
         by_name=config.results.by_name,
         random=random,
         now=time.time,
+        events=events,
     )
     return Pipeline(
         requests=requests,
@@ -172,47 +190,97 @@ def _build(
         ),
         random=random,
         crashed=_crash,
+        events=events,
     )
+
+
+def _lookouts(
+    config: Config, results: Store, pipeline: Pipeline, reporter: Reporter, events: Events
+) -> list[Lookout]:
+    settings = config.classifier
+    found = [scaler_wish(reporter, settings.drain_check_seconds)]
+    if settings.interruption_notices:  # first: S3 may be slow, and two minutes are short
+        metadata = Metadata(endpoint(os.environ), time.monotonic)
+        notices = Interruptions(metadata, time.monotonic)
+        found.insert(0, interruption(notices, reporter, events))
+    if settings.self_shutdown:
+        limit = settings.idle_shutdown_seconds
+        in_flight = lambda: pipeline.tally().in_flight  # noqa: E731
+        orphan = Orphan(results, limit, in_flight, events.receives, time.time, time.monotonic)
+        found.append(orphan.lookout())
+    return found
+
+
+def _metrics(
+    config: Config, pipeline: Pipeline, reporter: Reporter, events: Events
+) -> AbstractContextManager[object]:
+    settings, model = config.classifier, reporter.model
+    if not settings.metrics_port or model is None:
+        return nullcontext()
+    from visionfleet import metrics  # most workers of one machine have none, and start sooner
+
+    threads = config.model.threads or cores.granted()
+    facts = metrics.Facts(
+        worker={"worker": reporter.identity.worker, "host": reporter.identity.host}
+        | {"version": reporter.identity.version},
+        model={"name": model.name, "fingerprint": model.fingerprint}
+        | {"precision": "float32", "threads": str(threads)},
+        boot_seconds=reporter.boot_seconds or 0.0,
+    )
+    numbers = metrics.Numbers(events, lambda: pipeline.tally().in_flight, facts)
+    port = metrics.port_of(settings.metrics_port, reporter.identity.worker)
+    try:
+        return closing(metrics.Server(numbers, settings.metrics_address, port))
+    except OSError as error:  # to classify without them is better than not to
+        log.error("no metrics", extra={"port": port, "reason": str(error)})
+        return nullcontext()
+
+
+def _answer_once(pipeline: Pipeline, reporter: Reporter, seconds: float) -> int:
+    pipeline.start()
+    return _finish(pipeline, reporter, hurry=False, seconds=seconds)
 
 
 def _serve(
-    config: Config, pipeline: Pipeline, reporter: Reporter, stop: threading.Event, once: bool
+    config: Config,
+    pipeline: Pipeline,
+    reporter: Reporter,
+    lookouts: Sequence[Lookout],
+    stop: threading.Event,
 ) -> int:
+    """Work until `stop` is set. This thread calls nothing that may hang, so a stop is prompt."""
     settings = config.classifier
+    command = partial(runtime.run_command, settings.shutdown_command, _COMMAND_SECONDS)
+    attendant = Attendant(pipeline, reporter, lookouts, command)
     pipeline.start()
-    if once:
-        return _finish(pipeline, reporter, hurry=False, seconds=settings.max_processing_seconds)
-    drained = watch(
-        stop,
-        settings.drain_check_seconds,
-        reporter.asked_to_drain,
-        lambda: reporter.observe(_state(pipeline), pipeline.tally()),
-    )
-    if drained:
-        log.info("draining", extra={"in_flight": pipeline.tally().in_flight})
-        pipeline.close_intake()
-        _wait_until_drained(pipeline, reporter, stop)
+    talk = _beside(partial(attendant.run, stop), "attendant")
+    stop.wait()
     runtime.notify("STOPPING=1")
-    return _finish(pipeline, reporter, hurry=True, seconds=settings.stop_seconds)
-
-
-def _wait_until_drained(pipeline: Pipeline, reporter: Reporter, stop: threading.Event) -> None:
-    """Work off what is in hand, say so, and wait to be ended by who asked for it."""
-    while not stop.wait(0.1):
-        over = not pipeline.receiving() and pipeline.tally().in_flight == 0
-        reporter.observe("drained" if over else "draining", pipeline.tally())
+    talk.join(1.0)  # a report that is under way must not overtake the last one
+    status = _finish(pipeline, reporter, hurry=True, seconds=settings.stop_seconds)
+    return 1 if attendant.failed else status
 
 
 def _finish(pipeline: Pipeline, reporter: Reporter, hurry: bool, seconds: float) -> int:
     clean = pipeline.finish(hurry, time.monotonic() + seconds)
     tally = pipeline.tally()
-    reporter.write("stopped", tally)
+    _beside(partial(reporter.write, "stopped", tally), "last report").join(_REPORT_SECONDS)
     log.info("stopped", extra={"handled": tally.handled, "left_in_hand": tally.in_flight})
     return runtime.EXIT_OK if clean else 1
 
 
-def _state(pipeline: Pipeline) -> messages.WorkerState:
-    return "busy" if pipeline.tally().in_flight else "idle"
+def _beside(work: Callable[[], None], name: str) -> threading.Thread:
+    """Run work on a thread that does not hold up the end of the process."""
+
+    def guarded() -> None:
+        try:
+            work()
+        except BaseException as error:  # what nobody expected ends the process
+            _crash(error)
+
+    thread = threading.Thread(target=guarded, name=name, daemon=True)
+    thread.start()
+    return thread
 
 
 def _crash(error: BaseException) -> None:

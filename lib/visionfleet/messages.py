@@ -68,6 +68,7 @@ def drain_key(worker: str) -> str:
 
 WORKERS_PREFIX = "fleet/workers/"
 STATUS_KEY = "fleet/status.json"
+LEASE_KEY = "fleet/lease.json"
 
 
 class _Value(BaseModel):
@@ -172,9 +173,19 @@ class WorkerReport(_Message):
     in_flight: int = 0
     handled: int = 0
     service_seconds: float | None = None
+    stage_seconds: dict[str, float] = {}
+    notice: str | None = None
     model: ModelInfo | None = None
     version: str
     host: str
+
+
+class Lease(_Message):
+    """Which scaler acts, until `expires_at`; `term` grows by one with every new holder."""
+
+    holder: str
+    expires_at: float
+    term: Annotated[int, Field(ge=0)]
 
 
 class StatusEntry(_Value):
@@ -232,6 +243,11 @@ def decode_report(raw: str) -> WorkerReport:
 def decode_status(raw: str) -> FleetStatus:
     """Read the fleet's status; raises BadMessage."""
     return _decode(TypeAdapter(FleetStatus), raw)
+
+
+def decode_lease(raw: str) -> Lease:
+    """Read the scaler's lease; raises BadMessage."""
+    return _decode(TypeAdapter(Lease), raw)
 
 
 def _decode(adapter: TypeAdapter[_M], raw: str) -> _M:

@@ -16,6 +16,7 @@ RUNNING = frozenset({"RUNNING", "CANCELLING"})
 class Move:
     """What SQS says of a task: `status` is RUNNING, COMPLETED, CANCELLING, CANCELLED or FAILED."""
 
+    started_at_ms: int
     status: str
     moved: int
     to_move: int | None
@@ -57,6 +58,7 @@ class MoveTasks:
 
 def _move(entry: Mapping[str, Any]) -> Move:
     return Move(
+        started_at_ms=entry.get("StartedTimestamp", 0),
         status=entry["Status"],
         moved=entry.get("ApproximateNumberOfMessagesMoved", 0),
         to_move=entry.get("ApproximateNumberOfMessagesToMove"),

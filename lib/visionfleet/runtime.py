@@ -4,8 +4,9 @@ import contextlib
 import os
 import signal
 import socket
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -47,3 +48,17 @@ def notify(state: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier, contextlib.suppress(OSError):
         notifier.connect(name)
         notifier.sendall(state.encode())
+
+
+def run_command(command: Sequence[str], seconds: float) -> str | None:
+    """Run a command of the configuration; returns what went wrong."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0:
+        return None
+    said = done.stderr.decode(errors="replace").strip()
+    return f"{command[0]} ended with status {done.returncode}: {said[-500:]}"

@@ -68,6 +68,27 @@ class Store:
             return False
         return True
 
+    def put_json_over(self, key: str, text: str, etag: str) -> bool:
+        """Write JSON text over the object with this ETag; tells whether it was still that one."""
+        try:
+            with wrapped_errors(f"put {key} over"):
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=text.encode(),
+                    ContentType=_JSON,
+                    IfMatch=etag,
+                )
+        except (AlreadyExists, NotFound):
+            return False
+        return True
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        """Read an object whole, with its ETag; raises NotFound."""
+        with wrapped_errors(f"get {key}"):
+            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+
     def get(self, key: str) -> bytes:
         """Read an object whole; raises NotFound."""
         with wrapped_errors(f"get {key}"):

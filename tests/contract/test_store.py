@@ -68,3 +68,13 @@ def test_nobody_there_is_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_refusal_is_for_ever(aws: Cloud) -> None:
     with pytest.raises(GiveUp, match="put a"):
         Store(aws.s3, "x" * 3).put("a", b"", metadata={"k": "v" * 5000})
+
+
+def test_a_write_over_wants_the_object_that_was_read(store: Store) -> None:
+    assert not store.put_json_over("over", "{}", '"0"'), "there is none"
+    store.put_json("over", '"first"')
+    body, etag = store.get_tagged("over")
+    assert body == b'"first"'
+    assert store.put_json_over("over", '"second"', etag)
+    assert not store.put_json_over("over", '"third"', etag), "it is another one now"
+    assert store.get("over") == b'"second"'

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.corpus import corpus
 from tests.support.models import table_model
 from tests.support.pictures import encoded, numbered
 from tests.support.processes import PYTHONPATH, ROOT, Process, started_module
@@ -230,6 +231,24 @@ def test_the_last_delivery_tells_the_client(aws: Cloud, start: Start) -> None:
         found = results(aws, ["job0"])
     assert found["job0"]["code"] == "gave_up"
     assert found["job0"]["reason"] == "given up after 4 tries"
+
+
+def test_hostile_files_leave_their_neighbours_alone(aws: Cloud, start: Start) -> None:
+    """The whole corpus, with a good image between every two files."""
+    samples = corpus()
+    for i, sample in enumerate(samples):
+        aws.send_request(f"job-odd-{i}", sample.data)
+        aws.send_request(f"job-good-{i}", encoded(numbered(i % PICTURES)))
+    jobs = [f"job-{kind}-{i}" for kind in ("odd", "good") for i in range(len(samples))]
+    with start("w0"):
+        found = results(aws, jobs, seconds=90)
+    for i, sample in enumerate(samples):
+        assert found[f"job-good-{i}"]["label"] == f"label-{i % PICTURES}"
+        odd = found[f"job-odd-{i}"]
+        if isinstance(sample.answer, str):
+            assert (sample.name, odd.get("code")) == (sample.name, sample.answer)
+        else:
+            assert (sample.name, odd["status"]) == (sample.name, "succeeded")
 
 
 def test_an_image_that_kills_its_worker_ends_alone_and_is_told(aws: Cloud, start: Start) -> None:

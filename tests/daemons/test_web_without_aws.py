@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -101,26 +102,24 @@ def test_an_upload_that_hangs_does_not_hold_up_the_stop(
     with launched(environment, tmp_path, WEB__STOP_SECONDS="0.5") as web:
         web.process.wait_for_output("web: ready", 30)
         relay.close()
-        with socket.create_server(("127.0.0.1", relay.port)) as silent:
+        with socket.create_server(("127.0.0.1", relay.port)) as silent, ExitStack() as held:
             client = threading.Thread(target=lambda: answers.append(web.post("/", data=IMAGE)))
             client.start()
-            held = until_an_image_comes(silent)
+            until_an_image_comes(silent, held)
             status, seconds = web.process.stop(20)
             client.join()
-    assert held
     assert (status, answers[0].status_code, answers[0].json()["code"]) == (0, 503, "try_later")
     assert seconds < 10  # and not until S3 is given up
 
 
-def until_an_image_comes(silent: socket.socket) -> list[socket.socket]:
-    """Take connections and answer none of them; return them when one of them is an upload."""
-    held: list[socket.socket] = []
+def until_an_image_comes(silent: socket.socket, held: ExitStack) -> None:
+    """Take connections and answer none of them, until one of them is an upload."""
     silent.settimeout(10)
-    while True:
+    piece = b""
+    while b"images/" not in piece:
         one, _ = silent.accept()
-        held.append(one)
-        if b"images/" in one.recv(65536):
-            return held
+        held.enter_context(one)
+        piece = one.recv(65536)
 
 
 def test_a_silent_reply_queue_is_no_readiness(web: Web, relay: Relay) -> None:

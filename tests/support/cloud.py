@@ -105,6 +105,15 @@ def connect(endpoint_url: str) -> Cloud:
     return Cloud(endpoint_url, boto3.client("s3", **options), boto3.client("sqs", **options))
 
 
+def renew(made: Cloud) -> None:
+    """Empty an embedded AWS that several tests share: new queues, no results."""
+    for url in made.sqs.list_queues().get("QueueUrls", ()):
+        made.sqs.delete_queue(QueueUrl=url)
+    for key in made.keys(""):
+        made.s3.delete_object(Bucket=BUCKETS[1], Key=key)
+    provision(made, {})
+
+
 def provision(made: Cloud, attributes: Mapping[str, str]) -> None:
     """Make buckets and queues by hand: tests of a daemon do not lean on our own provisioning."""
     for bucket in BUCKETS:

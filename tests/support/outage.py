@@ -15,29 +15,35 @@ class Relay:
     def __init__(self, target_port: int) -> None:
         self._target = ("127.0.0.1", target_port)
         self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
+        self._forwarders: list[threading.Thread] = []
+        self._listener: socket.socket | None = None
+        self._acceptor: threading.Thread | None = None
         self.port = free_port()
 
     def open(self) -> None:
         """Begin to forward."""
-        listener = socket.create_server(("127.0.0.1", self.port))
-        self._sockets.append(listener)
-        self._spawn(partial(self._accept, listener))
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._acceptor = threading.Thread(target=self._accept, args=(self._listener,))
+        self._acceptor.start()
 
     def close(self) -> None:
-        """Cut every connection and refuse new ones."""
+        """Refuse new connections, then cut those there are; twice does no harm."""
+        if self._listener is None or self._acceptor is None:
+            return
+        end(self._listener)
+        self._acceptor.join()  # from now on no connection is added
         for one in self._sockets:
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
+            end(one)
+        for thread in self._forwarders:
             thread.join()
-        for one in self._sockets:
+        for one in (self._listener, *self._sockets):
             one.close()
-        self._sockets, self._threads = [], []
+        self._listener, self._acceptor = None, None
+        self._sockets, self._forwarders = [], []
 
     def _spawn(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work)
-        self._threads.append(thread)
+        self._forwarders.append(thread)
         thread.start()
 
     def _accept(self, listener: socket.socket) -> None:
@@ -53,5 +59,10 @@ class Relay:
         with suppress(OSError):
             while data := source.recv(65536):
                 sink.sendall(data)
-        with suppress(OSError):
-            sink.shutdown(socket.SHUT_RDWR)
+        end(sink)
+
+
+def end(one: socket.socket) -> None:
+    """Wake whoever waits on a socket, on both sides."""
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)

@@ -14,9 +14,10 @@ class Counting(ThreadingHTTPServer):
     """Forwards every request; `calls` counts them by operation."""
 
     daemon_threads = True
+    request_queue_size = 128
 
-    def __init__(self, upstream: str) -> None:
-        super().__init__(("127.0.0.1", 0), Forward)
+    def __init__(self, upstream: str, handler: type[BaseHTTPRequestHandler] | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), handler or Forward)
         self.upstream = urlsplit(upstream).netloc
         self.calls: Counter[str] = Counter()
 
@@ -45,13 +46,25 @@ class Forward(BaseHTTPRequestHandler):
             super().finish()
 
     def forward(self) -> None:
-        target = self.headers.get("X-Amz-Target")
-        operation = target.replace("AmazonSQS.", "SQS ") if target else f"S3 {self.command}"
-        self.server.calls[operation] += 1
+        """Answer one request; what comes between is for subclasses."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.server.calls[self.operation] += 1
+        self.relay(*self.ask(body))
+
+    @property
+    def operation(self) -> str:
+        """Name the call: `SQS ReceiveMessage`, `S3 PUT`."""
+        target = self.headers.get("X-Amz-Target")
+        return target.replace("AmazonSQS.", "SQS ") if target else f"S3 {self.command}"
+
+    def ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        """Forward the request and read the answer."""
         self.upstream.request(self.command, self.path, body, dict(self.headers))
         answer = self.upstream.getresponse()
-        content = answer.read()
+        return answer, answer.read()
+
+    def relay(self, answer: http.client.HTTPResponse, content: bytes) -> None:
+        """Hand the answer on."""
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
@@ -70,11 +83,17 @@ class Forward(BaseHTTPRequestHandler):
 @contextmanager
 def counting(upstream: str) -> Iterator[Counting]:
     """Run a counting proxy in front of an endpoint for the length of a with block."""
-    with Counting(upstream) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with Counting(upstream) as server, serving(server):
+        yield server
+
+
+@contextmanager
+def serving(server: ThreadingHTTPServer) -> Iterator[None]:
+    """Serve on a thread for the length of a with block."""
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()

@@ -14,6 +14,7 @@ from visionfleet import __version__
 from visionfleet.cli import (
     classify,
     config,
+    dead,
     demo,
     embedded_aws,
     evaluate,
@@ -28,7 +29,7 @@ from visionfleet.runtime import EXIT_CONFIG
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves
 
-_COMMANDS = (up, demo, classify, status, evaluate, config, provision, embedded_aws, revive)
+_COMMANDS = (up, demo, classify, status, dead, evaluate, config, provision, embedded_aws, revive)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -127,10 +127,11 @@ def show_table(answers: Iterable["Answer"], stream: TextIO) -> None:
 
 def table(answers: Iterable["Answer"]) -> "Table":
     """Lay answers out; what has no label shows its problem there."""
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    made = Table("file", "label", "score", "seconds", box=None, pad_edge=False)
+    file = Column("file", overflow="fold")  # the end of a path tells most
+    made = Table(file, "label", "score", "seconds", box=None, pad_edge=False)
     for answer in answers:
         label = Text(answer.label or "") if answer.problem is None else Text(answer.problem, "red")
         score = "" if answer.score is None else f"{answer.score:.3f}"

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 _Item = TypeVar("_Item")
 
 
-def tracked(items: Iterable[_Item], doing: str, total: int) -> Iterator[_Item]:
+def tracked(items: Iterable[_Item], doing: str, total: int | None) -> Iterator[_Item]:
     """Pass items through and count them on a bar."""
     console = Console(stderr=True)
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -49,7 +49,10 @@ class Queue(Section):
     )
     wait_seconds: int = Field(20, ge=0, le=20, description="how long an empty receive waits")
     max_receives: int = Field(
-        5, ge=3, le=1000, description="deliveries of a request: tries, a last one alone, and to tell"
+        5,
+        ge=3,
+        le=1000,
+        description="deliveries of a request: tries, a last one alone, and to tell",
     )
     retention_seconds: int = Field(345600, ge=60, le=1209600, description="life of a request")
     dead_retention_seconds: int = Field(
@@ -138,6 +141,27 @@ class Classifier(Section):
         60.0, ge=5, le=600, description="a job's last try, in a process of its own, ends after this"
     )
     stop_seconds: float = Field(25.0, ge=1, le=600, description="to finish what is in hand")
+    metrics_port: int = Field(
+        0, ge=0, le=64535, description="port of worker 0's metrics, worker 7's is 7 more; 0: none"
+    )
+    metrics_address: str = Field(
+        "127.0.0.1", min_length=1, description="address that the metrics are served on"
+    )
+    interruption_notices: bool = Field(
+        False, description="drain when EC2 announces the end of this spot instance"
+    )
+    self_shutdown: bool = Field(
+        False, description="end this machine when it is idle and no scaler is alive"
+    )
+    idle_shutdown_seconds: float = Field(
+        900.0, ge=5, le=86400, description="idle for this long, without a scaler"
+    )
+    shutdown_command: tuple[str, ...] = Field(
+        ("systemctl", "poweroff"),
+        strict=False,
+        min_length=1,
+        description="command that ends this machine, and its arguments",
+    )
 
 
 class Scaler(Section):

@@ -8,7 +8,15 @@ from visionfleet import images
 from visionfleet.errors import BadImage, BadMessage, NotFound
 from visionfleet.messages import Request, Timings, decode_request, decode_result, result_key
 from visionfleet.pipeline.isolation import Isolation
-from visionfleet.pipeline.jobs import EXPIRED, GAVE_UP, IMAGE_MISSING, Author, Done, Job
+from visionfleet.pipeline.jobs import (
+    EXPIRED,
+    GAVE_UP,
+    IMAGE_MISSING,
+    Author,
+    Done,
+    Job,
+    is_provisional,
+)
 from visionfleet.pipeline.leases import Lease
 from visionfleet.preprocessing import Preprocessing, prepare
 from visionfleet.store import Store
@@ -51,10 +59,12 @@ class Intake:
         if found is None:
             return None
         try:
-            return Done(job, decode_result(found.decode()), stored=True)
+            result = decode_result(found.decode(errors="replace"))
         except BadMessage as error:
             log.warning("result unreadable", extra={"job": job.request.job, "reason": str(error)})
             return None
+        again = is_provisional(result) and job.attempt < self.max_receives
+        return None if again else Done(job, result, stored=True)
 
     def _without_a_look(self, job: Job) -> Done | None:
         request: Request = job.request

@@ -18,6 +18,11 @@ EXPIRED = "expired"
 IMAGE_MISSING = "image_missing"
 
 
+def is_provisional(result: Succeeded | Failed) -> bool:
+    """Tell whether a result may make room for an answer: a redriven job is tried again."""
+    return isinstance(result, Failed) and result.code == GAVE_UP
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
     """One request in hand. `pixels` is None until it is decoded; times are seconds."""

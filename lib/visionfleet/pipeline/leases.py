@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from visionfleet.errors import LeaseLost, TryLater
+from visionfleet.pipeline.events import Events
 from visionfleet.queues import Queue, Received
 
 log = logging.getLogger("classifier")
@@ -34,11 +35,13 @@ class LeaseKeeper:
         visibility_seconds: int,
         max_seconds: float,
         clock: Callable[[], float],
+        events: Events | None = None,
     ) -> None:
         self._queue = queue
         self._visibility = visibility_seconds
         self._max = max_seconds
         self._clock = clock
+        self._events = events or Events()
         self._held: set[Lease] = set()
         self._beating: set[Lease] = set()
         self._changed = threading.Condition()
@@ -66,6 +69,11 @@ class LeaseKeeper:
         """Count the messages that are held now."""
         with self._changed:
             return len(self._held)
+
+    def held(self) -> list[Lease]:
+        """List the messages that are held now."""
+        with self._changed:
+            return list(self._held)
 
     def beat(self) -> None:
         """Extend what is due; called every `tick_seconds`."""
@@ -98,8 +106,13 @@ class LeaseKeeper:
         try:
             failed = self._queue.extend(list(by_receipt), self._visibility)
         except TryLater as error:
+            self._events.extended("error", len(due))
             log.warning("heartbeat failed", extra={"messages": len(due), "reason": str(error)})
             return
+        lost = [error for error in failed.values() if isinstance(error, LeaseLost)]
+        self._events.extended("ok", len(due) - len(failed))
+        self._events.extended("lost", len(lost))
+        self._events.extended("error", len(failed) - len(lost))
         with self._changed:
             for receipt, lease in by_receipt.items():
                 if receipt not in failed:
@@ -110,4 +123,5 @@ class LeaseKeeper:
     def _lose(self, lease: Lease, reason: str) -> None:
         lease.lost = True
         self._held.discard(lease)
+        self._events.lease_lost()
         log.warning("lease lost", extra={"message_id": lease.message.message_id, "reason": reason})

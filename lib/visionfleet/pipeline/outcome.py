@@ -1,11 +1,12 @@
 """The end of the pipeline: store the result, reply, and only then delete the message."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 
-from visionfleet.errors import GiveUp, NotFound, TryLater, VisionfleetError
+from visionfleet.errors import BadMessage, GiveUp, NotFound, TryLater, VisionfleetError
 from visionfleet.messages import (
     Failed,
     Reply,
@@ -15,7 +16,8 @@ from visionfleet.messages import (
     encode,
     result_key,
 )
-from visionfleet.pipeline.jobs import Done
+from visionfleet.pipeline.events import Events
+from visionfleet.pipeline.jobs import Done, is_provisional
 from visionfleet.pipeline.leases import Lease, LeaseKeeper
 from visionfleet.queues import Outbox, Queue
 from visionfleet.retry import backoff_seconds
@@ -35,17 +37,27 @@ class Outcome:
     by_name: bool
     random: Random
     now: Callable[[], float]
+    events: Events = field(default_factory=Events)
 
     def finish(self, done: Sequence[Done]) -> list[Done]:
         """Store and answer each job, then delete their messages; returns those that ended.
 
         A job whose result could not be stored goes back to the queue, for a later try.
         """
-        ended = [finished for each in done if (finished := self._store(each)) is not None]
-        for each in ended:
+        ended: list[Done] = []
+        spent: list[dict[str, float]] = []
+        for each in done:
+            started = time.monotonic()
+            if (finished := self._store(each)) is not None:
+                ended.append(finished)
+                spent.append(_stages(each) | {"store": time.monotonic() - started})
+        for each, stages in zip(ended, spent, strict=True):
+            started = time.monotonic()
             self._reply(each)
+            stages["reply"] = time.monotonic() - started
         self._delete([each.job.lease for each in ended])
-        for each in ended:
+        for each, stages in zip(ended, spent, strict=True):
+            self.events.ended(_outcome(each), stages)
             _log_end(each)
         return ended
 
@@ -56,10 +68,14 @@ class Outcome:
             "will be tried again",
             extra={"message_id": lease.message.message_id, "in_seconds": wait, "reason": reason},
         )
+        self.events.retried()
         self.hand_back([lease], wait)
 
-    def hand_back(self, leases: Iterable[Lease], seconds: int = 0) -> None:
-        """Make messages visible again after `seconds`; what fails comes back by itself."""
+    def hand_back(self, leases: Iterable[Lease], seconds: int = 0) -> bool:
+        """Make messages visible again after `seconds`; tells whether SQS answered.
+
+        What fails comes back by itself, when its visibility timeout is over.
+        """
         leases = list(leases)
         self.keeper.release(leases)
         receipts = [lease.message.receipt for lease in leases if not lease.lost]
@@ -67,6 +83,8 @@ class Outcome:
             self.requests.extend(receipts, seconds)
         except TryLater as error:
             log.warning("hand back failed", extra={"messages": len(receipts), "reason": str(error)})
+            return False
+        return True
 
     def bury(self, lease: Lease, dead: str, reason: str) -> None:
         """Move a message that cannot be decoded to the dead letters."""
@@ -75,17 +93,20 @@ class Outcome:
             extra={"message_id": lease.message.message_id, "reason": reason},
         )
         try:
-            self.outbox.send(dead, lease.message.body)
-        except TryLater as error:
+            self.outbox.send(dead, lease.message.body, {"reason": one_line(reason)})
+        except VisionfleetError as error:  # if it cannot be sent, SQS moves it in the end
             self.retry(lease, str(error))
         else:
             self._delete([lease])
+            self.events.ended("undecodable", {})
 
     def _store(self, done: Done) -> Done | None:
         if done.job.lease.lost:
             return None
         try:
-            return done if done.stored else self._store_first(done)
+            stored = done if done.stored else self._store_first(done)
+            self._store_by_name(stored.result)
+            return stored
         except TryLater as error:
             self.retry(done.job.lease, str(error))
             return None
@@ -93,13 +114,23 @@ class Outcome:
     def _store_first(self, done: Done) -> Done:
         """The first result wins; if another worker was first, its result is the answer."""
         key = result_key(done.result.job)
-        if not self.results.put_json_first(key, encode(done.result)):
-            first = decode_result(self.results.get(key).decode())
+        if self.results.put_json_first(key, encode(done.result)):
+            return done
+        try:
+            body, etag = self.results.get_tagged(key)
+        except NotFound as error:  # the other write is still under way, or failed
+            raise TryLater(str(error)) from error
+        first = _readable(body)
+        if first is not None and not (is_provisional(first) and isinstance(done.result, Succeeded)):
             return Done(done.job, first, stored=True)
-        if self.by_name and isinstance(done.result, Succeeded) and done.result.file_name:
-            label = done.result.label.encode()
-            self.results.put(by_name_key(done.result.file_name), label, "text/plain")
+        if not self.results.put_json_over(key, encode(done.result), etag):
+            raise TryLater(f"{key}: somebody else replaced it")
         return done
+
+    def _store_by_name(self, result: Succeeded | Failed) -> None:
+        """Write the bare label too, also for a result whose writer may have died before this."""
+        if self.by_name and isinstance(result, Succeeded) and result.file_name:
+            self.results.put(by_name_key(result.file_name), result.label.encode(), "text/plain")
 
     def _reply(self, done: Done) -> None:
         """Wake the web process; whoever is not woken finds the result in S3."""
@@ -129,6 +160,35 @@ class Outcome:
         except TryLater:
             return receipts
         return [receipt for receipt, error in failed.items() if not isinstance(error, GiveUp)]
+
+
+def _outcome(done: Done) -> str:
+    """Name how a job ended, for its counter: a failure by its code."""
+    if done.stored:
+        return "duplicate"
+    return done.result.code if isinstance(done.result, Failed) else "succeeded"
+
+
+def _stages(done: Done) -> dict[str, float]:
+    """List what a job's own timings know; an image that failed early has not seen all stages."""
+    known = done.job.timings
+    if isinstance(done.result, Succeeded) and not done.stored:  # else they are another worker's
+        known = done.result.timings
+    later = {"fetch": known.fetch, "decode": known.decode, "infer": known.infer}
+    return {"queue": known.queue} | {stage: spent for stage, spent in later.items() if spent}
+
+
+def one_line(reason: str) -> str:
+    """Make a reason fit for an attribute of a message: not empty, printable and short."""
+    return "".join(letter if letter.isprintable() else " " for letter in reason)[:500] or "unknown"
+
+
+def _readable(body: bytes) -> Succeeded | Failed | None:
+    """Read a result; None for what is none, which must not stand in the way of one."""
+    try:
+        return decode_result(body.decode(errors="replace"))
+    except BadMessage:
+        return None
 
 
 def _log_end(done: Done) -> None:

@@ -8,13 +8,14 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol, TypeVar
 
 from visionfleet.errors import BadMessage, TryLater
 from visionfleet.messages import Ranked
+from visionfleet.pipeline.events import Events
 from visionfleet.pipeline.intake import Intake
 from visionfleet.pipeline.jobs import Author, Done, Job
 from visionfleet.pipeline.leases import Lease, LeaseKeeper
@@ -28,6 +29,7 @@ log = logging.getLogger("classifier")
 _T = TypeVar("_T")
 
 FINISHERS = 2
+_HAND_BACK_SECONDS = 3.0
 
 
 class Ranker(Protocol):
@@ -49,11 +51,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What a pipeline has done: `service_seconds` is the time with work in hand, per image."""
+    """What a pipeline has done.
+
+    `service_seconds` is the time with work in hand, per image; `stage_seconds` is the mean time
+    that an image spent in each stage, side by side with others.
+    """
 
     in_flight: int
     handled: int
     service_seconds: float | None
+    stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -71,11 +78,13 @@ class Pipeline:
         limits: Limits,
         random: Random,
         crashed: Callable[[BaseException], None],
+        events: Events | None = None,
     ) -> None:
         self._requests, self._dead, self._model = requests, dead, model
         self._intake, self._outcome, self._author = intake, outcome, author
         self._keeper, self._limits, self._random = keeper, limits, random
         self._crashed = crashed
+        self._events = events or Events()
         self._received: queue.Queue[Lease | None] = queue.Queue()
         self._decoded: queue.Queue[Job | None] = queue.Queue()
         self._done: queue.Queue[Done | None] = queue.Queue()
@@ -109,10 +118,11 @@ class Pipeline:
         return self._threads["receive"][0].is_alive()
 
     def finish(self, hurry: bool, deadline: float) -> bool:
-        """End all threads by the monotonic `deadline`; tells whether nothing was left in hand.
+        """End all threads by the monotonic `deadline`; tells whether no message hangs.
 
-        In a hurry, what has not reached the model is handed back to the queue at once. A parked
-        receive is then given a second and abandoned: its connection closes with the process.
+        In a hurry, what has not reached the model is handed back to the queue at once, and what
+        is stuck elsewhere is handed back within three seconds after the deadline. A parked
+        receive is given a second and abandoned: its connection closes with the process.
         """
         self.close_intake()
         if hurry:
@@ -123,7 +133,7 @@ class Pipeline:
         self._join("model", self._decoded, deadline)
         self._join("finish", self._done, deadline)
         self._beats_over.set()
-        return self.tally().in_flight == 0
+        return self._hand_back_rest() if hurry else self.tally().in_flight == 0
 
     def tally(self) -> Tally:
         """Say what is in hand and what was done."""
@@ -131,12 +141,29 @@ class Pipeline:
             now = time.monotonic()
             busy = self._busy_seconds + (now - self._busy_since if self._in_hand else 0.0)
             return Tally(
-                self._in_hand, self._handled, busy / self._handled if self._handled else None
+                self._in_hand,
+                self._handled,
+                busy / self._handled if self._handled else None,
+                self._events.stage_means(),
             )
 
     def seconds_since_poll(self) -> float:
         """Age of the last receive that was answered, for a watchdog."""
         return time.monotonic() - self._last_poll
+
+    def _hand_back_rest(self) -> bool:
+        """Give back what is still held: a job whose S3 or model hangs is somebody else's now."""
+        rest = self._keeper.held()
+        if not rest:
+            return self.tally().in_flight == 0
+        log.warning("out of time, handing back", extra={"messages": len(rest)})
+        answers: list[bool] = []
+        last = threading.Thread(
+            target=lambda: answers.append(self._outcome.hand_back(rest)), daemon=True
+        )
+        last.start()  # SQS may hang as well, and the stop must not
+        last.join(_HAND_BACK_SECONDS)
+        return answers == [True]
 
     # Receiving
 
@@ -146,11 +173,13 @@ class Pipeline:
             try:
                 messages = self._requests.receive(self._limits.wait_seconds, most)
             except TryLater as error:
+                self._events.poll_failed()
                 log.warning("receive failed", extra={"reason": str(error)})
                 self._intake_closed.wait(next(waits))
                 continue
             waits = growing_waits(self._random)
             self._last_poll = time.monotonic()
+            self._events.polled([message.receive_count for message in messages], time.time())
             self._admit(messages)
 
     def _wait_for_room(self) -> int:
@@ -242,6 +271,7 @@ class Pipeline:
         pixels = [job.pixels for job in jobs if job.pixels is not None]
         rankings = self._model.rank(pixels, max(job.request.top for job in jobs))
         seconds = time.monotonic() - started
+        self._events.batch(len(pixels), seconds)
         for job, ranking in zip(jobs, rankings, strict=True):
             self._done.put(self._author.succeeded(job, ranking, seconds, time.time()))
 

@@ -1,7 +1,6 @@
 """Tells the scaler how this worker is, and listens for its wish that the worker drains."""
 
 import logging
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -43,6 +42,7 @@ class Reporter:
     report_seconds: float
     now: Callable[[], float]
     boot_seconds: float | None = None
+    notice: str | None = None
     _state: WorkerState = "booting"
     _since: float = 0.0
     _written_at: float = 0.0
@@ -58,6 +58,10 @@ class Reporter:
         if changed or age >= self.report_seconds:
             self.write(state, tally)
 
+    def note(self, notice: str) -> None:
+        """Say this too, in a report that is due at once."""
+        self.notice, self._written_state = notice, None
+
     def write(self, state: WorkerState, tally: Tally) -> None:
         """Write a report now; a failure is logged, and the next one is soon."""
         now = self.now()
@@ -71,6 +75,8 @@ class Reporter:
             in_flight=tally.in_flight,
             handled=tally.handled,
             service_seconds=tally.service_seconds,
+            stage_seconds=dict(tally.stage_seconds),
+            notice=self.notice,
             model=self.model,
             version=self.identity.version,
             host=self.identity.host,
@@ -91,22 +97,3 @@ class Reporter:
             return False
         # A wish from before this life was meant for the worker that had the name then.
         return asked is not None and float(asked) >= self.identity.started_at
-
-
-def watch(
-    stop: threading.Event, check_seconds: float, look: Callable[[], bool], due: Callable[[], None]
-) -> bool:
-    """Call `due` a few times a second and `look` every `check_seconds` until one says stop.
-
-    Returns True when `look` said so, False when `stop` was set.
-    """
-    ticks = 0
-    step = min(0.25, check_seconds)
-    while not stop.wait(step):
-        due()
-        ticks += 1
-        if ticks * step >= check_seconds:
-            ticks = 0
-            if look():
-                return True
-    return False
