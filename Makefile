@@ -15,7 +15,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .PHONY: help
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(RUNTIME) ## run the whole service in the foreground; Ctrl-C stops it
@@ -27,7 +27,8 @@ demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMA
 
 .PHONY: test
 test: check ## check, then all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 tests/unit tests/contract tests/model tests/daemons
+	$(BIN)/python -m pytest tests/system
 
 .PHONY: check
 check: $(DEVELOPMENT) ## lint, formatting, types, import rules
@@ -35,6 +36,10 @@ check: $(DEVELOPMENT) ## lint, formatting, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_imports.py
+
+.PHONY: bench-chaos
+bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
+	$(BIN)/python -m bench.chaos
 
 .PHONY: clean
 clean: ## remove logs, caches and builds, but not .venv

@@ -11,15 +11,15 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from random import Random
+from typing import TYPE_CHECKING
 
 from visionfleet import __version__, cores, images, messages, runtime
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
-from visionfleet.connections import access
+from visionfleet.connections import access, fetcher
 from visionfleet.errors import BadModel
 from visionfleet.interruption import Interruptions, Metadata, endpoint
-from visionfleet.model.inference import Inference
-from visionfleet.model.loading import load
+from visionfleet.phases import Phases
 from visionfleet.pipeline.attendant import Attendant
 from visionfleet.pipeline.events import Events
 from visionfleet.pipeline.intake import Intake
@@ -34,9 +34,12 @@ from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
 from visionfleetd import startup
 
+if TYPE_CHECKING:
+    from visionfleet.model.inference import Inference
+
 log = logging.getLogger("classifier")
 
-_REPORT_SECONDS = 3.0  # for the last report of a stop
+_REPORT_SECONDS = 2.0  # for the last report of a stop
 _COMMAND_SECONDS = 60.0
 
 _NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
@@ -60,15 +63,19 @@ class _Clients:
         self.outbox = Outbox(sqs)
         self._sqs, self._parked = sqs, parked
         self._name = messages.requests_queue(config.name)
+        self._requests: Queue | None = None
 
     def requests(self) -> Queue:
-        """Find the queue of requests; raises NotFound and TryLater."""
-        return Queue(self._sqs, self._name, self._parked)
+        """Find the queue of requests, once; raises NotFound and TryLater."""
+        if self._requests is None:
+            self._requests = Queue(self._sqs, self._name, self._parked)
+        return self._requests
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the daemon; the exit status says how it ended."""
     started_at = runtime.started_at(time.time())
+    phases = Phases(started_at, time.time)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--worker", help="name of this worker; default: host and process")
     parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
@@ -79,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     host = socket.gethostname()
     worker = arguments.worker or f"{host}-{os.getpid()}"
     identity = Identity(worker, host, __version__, started_at)
-    sys.exit(_run(config, identity, stop, arguments))
+    phases.end("start")
+    sys.exit(_run(config, identity, stop, phases, arguments))
 
 
 def _note_signal(name: str, stop: threading.Event) -> None:
@@ -88,7 +96,11 @@ def _note_signal(name: str, stop: threading.Event) -> None:
 
 
 def _run(
-    config: Config, identity: Identity, stop: threading.Event, arguments: argparse.Namespace
+    config: Config,
+    identity: Identity,
+    stop: threading.Event,
+    phases: Phases,
+    arguments: argparse.Namespace,
 ) -> int:
     clients, random = _Clients(config), Random()
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
@@ -98,29 +110,34 @@ def _run(
         clients.results, identity, None, config.classifier.report_seconds, time.time
     )
     reporter.write("booting", _NOTHING)
+    phases.end("aws")
+    models: list[Inference] = []
+    load: Callable[[], None] = lambda: models.append(_load_model(config, phases))  # noqa: E731
     try:
-        model = _load_model(config)
+        there = startup.verify((load,), stop, log, random)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         return runtime.EXIT_CONFIG
-    if stop.is_set():
+    if stop.is_set() or not there:
         reporter.write("stopped", _NOTHING)
         return runtime.EXIT_OK
+    model = models[0]
     reporter.model = model.info
-    reporter.boot_seconds = time.time() - identity.started_at
+    reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     isolation = _isolation(arguments, config.classifier.isolated_seconds)
     events = Events()
     pipeline = _build(config, clients, model, identity.worker, isolation, events, random)
     log.info(
         "ready",
         extra={"worker": identity.worker, "model": model.info.name}
-        | {"fingerprint": model.info.fingerprint, "boot_seconds": reporter.boot_seconds},
+        | {"fingerprint": model.info.fingerprint, "boot_seconds": reporter.boot_seconds}
+        | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
     )
     runtime.notify("READY=1")
     if arguments.once:
         return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
     lookouts = _lookouts(config, clients.results, pipeline, reporter, events)
-    with _metrics(config, pipeline, reporter, events):
+    with _metrics(config, model, pipeline, reporter, events):
         return _serve(config, pipeline, reporter, lookouts, stop)
 
 
@@ -129,15 +146,29 @@ def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation
     return Isolation((sys.executable, "-m", "visionfleetd.isolated", *named), limit_seconds)
 
 
-def _load_model(config: Config) -> Inference:
-    threads = config.model.threads or cores.granted()
-    return Inference(load(config.model), config.classifier.batch_size, threads)
+def _load_model(config: Config, phases: Phases) -> "Inference":
+    """Load and try the model; torch comes now only, for nothing before has a use for it."""
+    cores.yield_while_waiting(os.environ)
+    from visionfleet.model.inference import Inference, Settings
+    from visionfleet.model.loading import load
+    from visionfleet.model.source import Source, cache_folder
+
+    phases.end("framework")
+    choice = config.model
+    source = Source(fetcher(config.aws), cache_folder(choice.cache_directory, os.environ))
+    loaded = load(choice, source)
+    phases.end("model")
+    threads = choice.threads or cores.granted()
+    settings = Settings(choice.device, choice.precision, choice.agreement_floor)
+    model = Inference(loaded, config.classifier.batch_size, threads, settings)
+    phases.end("warm_up")
+    return model
 
 
 def _build(
     config: Config,
     clients: _Clients,
-    model: Inference,
+    model: "Inference",
     worker: str,
     isolation: Isolation,
     events: Events,
@@ -212,10 +243,10 @@ def _lookouts(
 
 
 def _metrics(
-    config: Config, pipeline: Pipeline, reporter: Reporter, events: Events
+    config: Config, model: "Inference", pipeline: Pipeline, reporter: Reporter, events: Events
 ) -> AbstractContextManager[object]:
-    settings, model = config.classifier, reporter.model
-    if not settings.metrics_port or model is None:
+    settings = config.classifier
+    if not settings.metrics_port:
         return nullcontext()
     from visionfleet import metrics  # most workers of one machine have none, and start sooner
 
@@ -223,8 +254,8 @@ def _metrics(
     facts = metrics.Facts(
         worker={"worker": reporter.identity.worker, "host": reporter.identity.host}
         | {"version": reporter.identity.version},
-        model={"name": model.name, "fingerprint": model.fingerprint}
-        | {"precision": "float32", "threads": str(threads)},
+        model={"name": model.info.name, "fingerprint": model.info.fingerprint}
+        | {"precision": model.precision.name, "threads": str(threads)},
         boot_seconds=reporter.boot_seconds or 0.0,
     )
     numbers = metrics.Numbers(events, lambda: pipeline.tally().in_flight, facts)

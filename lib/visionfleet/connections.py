@@ -1,11 +1,12 @@
 """From the configuration to the door to AWS, for the daemons and the admin command."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from visionfleet.aws import Access
 from visionfleet.config.schema import Aws
 from visionfleet.endpoints import loopback_address
+from visionfleet.store import Store
 
 
 def access(settings: Aws, environment: Mapping[str, str] = os.environ) -> Access:
@@ -19,3 +20,12 @@ def access(settings: Aws, environment: Mapping[str, str] = os.environ) -> Access
         max_attempts=settings.max_attempts,
         placeholder_credentials=not given and loopback_address(settings.endpoint_url) is not None,
     )
+
+
+def fetcher(settings: Aws) -> Callable[[str, str], bytes]:
+    """Make what reads `(bucket, key)`; its client is made when an object is asked for."""
+
+    def fetch(bucket: str, key: str) -> bytes:
+        return Store(access(settings).client("s3"), bucket).get(key)
+
+    return fetch

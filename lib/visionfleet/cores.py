@@ -1,6 +1,7 @@
 """How many processor cores this process is granted: its affinity and its cgroup's quota."""
 
 import os
+from collections.abc import MutableMapping
 from pathlib import Path
 
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
@@ -12,6 +13,15 @@ def granted() -> int:
     allowed = len(os.sched_getaffinity(0))
     quota = _quota(_CGROUP_V2, _CGROUP_V1)
     return max(1, min(allowed, int(quota))) if quota else allowed
+
+
+def yield_while_waiting(environment: MutableMapping[str, str]) -> None:
+    """Let threads that wait for each other sleep; to be called before torch is imported.
+
+    OpenMP's threads spin by default. That costs nothing while every core is theirs alone, but
+    here others fetch and decode on the same cores, and are kept from it by the spinning.
+    """
+    environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _quota(v2: Path, v1: Path) -> float | None:

@@ -174,6 +174,7 @@ class WorkerReport(_Message):
     handled: int = 0
     service_seconds: float | None = None
     stage_seconds: dict[str, float] = {}
+    boot_phases: dict[str, float] = {}
     notice: str | None = None
     model: ModelInfo | None = None
     version: str

@@ -158,6 +158,24 @@ class Outbox:
             self._urls.pop(queue, None)
             raise
 
+    def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
+        """Send up to ten messages in one call; returns the bodies that failed, with the reason.
+
+        Raises NotFound when the queue is gone.
+        """
+        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
+        doing = f"send to {queue}"
+        try:
+            with wrapped_errors(doing):
+                answer = self._client.send_message_batch(
+                    QueueUrl=self._url(queue),
+                    Entries=entries,  # type: ignore[arg-type]
+                )
+        except NotFound:
+            self._urls.pop(queue, None)
+            raise
+        return _failures(answer.get("Failed", ()), bodies, doing)
+
     def _url(self, queue: str) -> str:
         if queue not in self._urls:
             with wrapped_errors(f"queue {queue}"):

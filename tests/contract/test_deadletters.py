@@ -8,9 +8,10 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
 from tests.support.cloud import BUCKETS, NAME, Cloud, cloud, renew
+from tests.support.moving import MovingSqs
 from visionfleet import deadletters
 from visionfleet.deadletters import Sample, reason, result
 from visionfleet.errors import GiveUp, TryLater
@@ -220,50 +221,12 @@ def test_the_pace_is_kept() -> None:
     assert waits == [0.25, 0.25, 0.25, 0.25]
 
 
-class MovingSqs:
-    """A stateful stand-in for SQS's move tasks: one per source; each look moves some messages."""
-
-    def __init__(self, waiting: int, ends_as: str = "COMPLETED", hidden_looks: int = 0) -> None:
-        self.waiting, self.ends_as, self.hidden = waiting, ends_as, hidden_looks
-        self.tasks: list[dict[str, Any]] = []
-        self.started: list[dict[str, Any]] = []
-
-    def start_message_move_task(self, **parameters: Any) -> dict[str, str]:
-        if self.tasks and self.tasks[0]["Status"] == "RUNNING":
-            error = {"Code": "AWS.SimpleQueueService.UnsupportedOperation", "Message": "one only"}
-            raise ClientError({"Error": error}, "StartMessageMoveTask")
-        self.started.append(parameters)
-        task = {"Status": "RUNNING", "StartedTimestamp": len(self.started)}
-        task |= {"ApproximateNumberOfMessagesMoved": 0}
-        self.tasks.insert(0, task | {"ApproximateNumberOfMessagesToMove": self.waiting})
-        return {"TaskHandle": "handle"}
-
-    def list_message_move_tasks(self, SourceArn: str, MaxResults: int) -> dict[str, Any]:  # noqa: N803
-        assert SourceArn == "arn:dead"
-        shown = self.tasks[:MaxResults]
-        if self.tasks and self.hidden:
-            self.hidden -= 1
-            shown = self.tasks[1 : 1 + MaxResults]
-        answer = {"Results": [dict(task) for task in shown]}
-        self._work()
-        return answer
-
-    def _work(self) -> None:
-        task = self.tasks[0] if self.tasks else {"Status": "COMPLETED"}
-        if task["Status"] == "RUNNING":
-            task["ApproximateNumberOfMessagesMoved"] += min(10, self.waiting)
-            self.waiting -= min(10, self.waiting)
-            if not self.waiting:
-                task["Status"] = self.ends_as
-                task["FailureReason"] = "" if self.ends_as == "COMPLETED" else "AccessDenied"
-
-
 def no_wait(_: float) -> None:
     pass
 
 
 def test_a_task_is_started_with_its_rate_and_followed_to_its_end() -> None:
-    sqs = MovingSqs(25)
+    sqs = MovingSqs("arn:dead", 25)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     before = tasks.latest()
     assert before is None
@@ -281,7 +244,7 @@ def test_a_task_is_started_with_its_rate_and_followed_to_its_end() -> None:
 
 
 def test_a_second_task_is_told_from_the_first_one_and_may_be_listed_late() -> None:
-    sqs = MovingSqs(5)
+    sqs = MovingSqs("arn:dead", 5)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     list(by_task(tasks, None, no_wait))
@@ -293,7 +256,7 @@ def test_a_second_task_is_told_from_the_first_one_and_may_be_listed_late() -> No
 
 
 def test_one_task_at_a_time_and_a_failed_one_says_why() -> None:
-    sqs = MovingSqs(25, ends_as="FAILED")
+    sqs = MovingSqs("arn:dead", 25, ends_as="FAILED")
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(GiveUp, match="one only"):
@@ -303,7 +266,7 @@ def test_one_task_at_a_time_and_a_failed_one_says_why() -> None:
 
 
 def test_a_task_that_is_never_listed_is_told() -> None:
-    sqs = MovingSqs(25, hidden_looks=1000)
+    sqs = MovingSqs("arn:dead", 25, hidden_looks=1000)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(TryLater, match="does not list it"):
@@ -313,8 +276,6 @@ def test_a_task_that_is_never_listed_is_told() -> None:
 def test_the_calls_are_those_that_boto3_knows() -> None:
     """The stand-in takes anything: botocore's own model checks names and types."""
     client = boto3.client("sqs", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
-    from botocore.stub import Stubber
-
     with Stubber(client) as stub:
         task = {"Status": "RUNNING", "StartedTimestamp": 7, "ApproximateNumberOfMessagesMoved": 3}
         stub.add_response("list_message_move_tasks", {"Results": [task]})

@@ -5,48 +5,18 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.support.cloud import Cloud, cloud, connect
+from tests.support.command import COMMAND, MAIN, at, config_file, visionfleet
 from tests.support.ports import free_port
 from tests.support.processes import PYTHONPATH, ROOT, started
 from tests.support.waiting import wait_until
 from tests.support.web_stand_in import Reply, problem, queued, succeeded, web_stand_in
-
-MAIN = "import sys; from visionfleet.cli import main; sys.exit(main())"
-COMMAND = [sys.executable, "-c", MAIN]
-
-
-def visionfleet(
-    *arguments: str,
-    stdin: bytes = b"",
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-) -> "subprocess.CompletedProcess[str]":
-    """Run to the end; our own settings in the tester's environment do not count."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("VISIONFLEET_", "AWS_"))}
-    done = subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        env={**kept, "PYTHONPATH": PYTHONPATH, **(env or {})},
-        cwd=cwd,
-        timeout=60,
-        check=False,
-    )
-    return subprocess.CompletedProcess(
-        done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
-    )
-
-
-def config_file(folder: Path, text: str = "") -> str:
-    path = folder / "vf.yaml"
-    path.write_text(text)
-    return str(path)
 
 
 def json_lines(output: str) -> list[dict[str, object]]:
@@ -155,11 +125,6 @@ def test_a_closed_pipe_is_no_error_to_talk_about() -> None:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with cloud(tmp_path_factory.mktemp("aws")) as made:
         yield made
-
-
-def at(aws: Cloud) -> dict[str, str]:
-    """Point at the embedded AWS without any credentials: it needs none."""
-    return {"VISIONFLEET_AWS__ENDPOINT_URL": aws.endpoint_url}
 
 
 def test_provision_prints_each_line_and_can_be_run_again(aws: Cloud, tmp_path: Path) -> None:

@@ -180,6 +180,8 @@ BROKEN_RULES = {
     "model.crop": "model: {crop: 257}",
     "model.sha256": "model: {path: a.pt, labels: a.txt}",
     "model.labels": f"model: {{path: a.pt, sha256: {'a' * 64}}}",
+    "model.path": f"model: {{path: a.pt, labels: 's3://bucket', sha256: {'a' * 64}}}",
+    "model.architecture": "model: {architecture: resnet18}",
 }
 KEPT_RULES = {
     "queue.visibility_timeout_seconds": "queue: {visibility_timeout_seconds: 26, wait_seconds: 20}",
@@ -192,6 +194,8 @@ KEPT_RULES = {
     "model.crop": "model: {crop: 256}",
     "model.sha256": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
     "model.labels": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
+    "model.path": f"model: {{path: 's3://b/k', labels: 's3://b/l', sha256: {'a' * 64}}}",
+    "model.architecture": "model: {path: a, labels: b, architecture: x, sha256: " + "a" * 64 + "}",
 }
 
 
@@ -313,8 +317,8 @@ def test_relative_paths_start_at_the_file_that_names_them(tmp_path: Path) -> Non
     digest = "a" * 64
     drop_in(tmp_path, "a.yaml", "model: {labels: ../names.txt}\n")
     found = loaded(tmp_path, f"model: {{path: m/a.pt, directory: /abs, sha256: {digest}}}\n").config
-    assert found.model.path == tmp_path / "m" / "a.pt"
-    assert found.model.labels == tmp_path / "names.txt"
+    assert found.model.path == str(tmp_path / "m" / "a.pt")
+    assert found.model.labels == str(tmp_path / "names.txt")
     assert found.model.directory == Path("/abs")
 
 
@@ -333,7 +337,13 @@ def test_a_link_to_a_file_keeps_its_name(tmp_path: Path) -> None:
     (tmp_path / "current.txt").symlink_to("v1.txt")
     text = f"model: {{path: /m.pt, sha256: {'a' * 64}, labels: x/../current.txt}}"
     (tmp_path / "x").mkdir()
-    assert loaded(tmp_path, text).config.model.labels == tmp_path / "current.txt"
+    assert loaded(tmp_path, text).config.model.labels == str(tmp_path / "current.txt")
+
+
+def test_an_address_in_s3_is_no_path(tmp_path: Path) -> None:
+    text = f"model: {{path: 's3://b/x/../m.pt', sha256: {'a' * 64}, labels: 's3://b/l.txt'}}"
+    model = loaded(tmp_path, text).config.model
+    assert (model.path, model.labels) == ("s3://b/x/../m.pt", "s3://b/l.txt")
 
 
 def test_without_a_path_the_environment_names_the_file(tmp_path: Path) -> None:

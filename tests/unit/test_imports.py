@@ -20,6 +20,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.retry": set(),
     "visionfleet.scaling": set(),
     "visionfleet.messages": set(),
+    "visionfleet.idling": {"visionfleet.messages"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},
     "visionfleet.watching": {
@@ -35,7 +36,12 @@ PURE: dict[str, set[str]] = {
 }
 # Of the standard library, what a pure module must not touch.
 IMPURE = {"http", "logging", "random", "socket", "subprocess", "threading", "time", "urllib"}
-EDGES = {"visionfleet.store", "visionfleet.queues", "visionfleet.provision"}
+EDGES = {
+    "visionfleet.interruption",
+    "visionfleet.provision",
+    "visionfleet.queues",
+    "visionfleet.store",
+}
 
 
 def module_name(path: Path) -> str:
@@ -104,6 +110,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ("torch", {"visionfleet.model"}),
         ("torchvision", {"visionfleet.model"}),
         ("tornado", {"visionfleet.web", "visionfleetd.web"}),
+        ("prometheus_client", {"visionfleet.metrics"}),
         ("boto3", {"visionfleet.aws"}),
         ("botocore", {"visionfleet.aws"}),
         ("moto", {"visionfleet.local"}),

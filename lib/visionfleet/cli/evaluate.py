@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -67,23 +68,38 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load the configured model and measure it."""
-    from visionfleet import cores, datasets
-    from visionfleet.model.inference import Inference
-    from visionfleet.model.loading import load
+    from visionfleet import datasets
 
     config = loaded(arguments).config
     total = min(datasets.count(arguments.data), arguments.limit or sys.maxsize)
-    chosen = load(config.model)
-    threads = config.model.threads or cores.granted()
-    model = Inference(chosen, config.classifier.batch_size, threads)
+    model = _load(config)
     images = islice(datasets.read(arguments.data), total)
-    score = _measure(config, model, chosen.labels, images, total)
-    summary = score.summary(f"{model.info.name} {model.info.fingerprint}")
+    score = _measure(config, model, model.labels, images, total)
+    summary = score.summary(f"{model.info.name} {model.info.fingerprint} {model.precision.name}")
     if arguments.json:
         print(json.dumps(summary, indent=2))
     else:
         _print_table(summary)
     return 0
+
+
+def _load(config: "Config") -> "Inference":
+    from visionfleet import cores
+    from visionfleet.connections import fetcher
+
+    cores.yield_while_waiting(os.environ)
+    from visionfleet.model.inference import Inference, Settings
+    from visionfleet.model.loading import load
+    from visionfleet.model.source import Source, cache_folder
+
+    choice = config.model
+    source = Source(fetcher(config.aws), cache_folder(choice.cache_directory, os.environ))
+    return Inference(
+        load(choice, source),
+        config.classifier.batch_size,
+        choice.threads or cores.granted(),
+        Settings(choice.device, choice.precision, choice.agreement_floor),
+    )
 
 
 def _measure(

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from visionfleet.config.files import Key
+from visionfleet.config.schema import FILE_OR_S3
 
 _TYPES = {
     "string": "a string",
@@ -36,14 +37,20 @@ def keys_of(model: type[BaseModel], section: Key) -> list[str]:
 
 
 def path_keys(model: type[BaseModel], above: Key = ()) -> list[Key]:
-    """Keys whose values are paths."""
+    """Keys whose values are paths, or may be."""
     found: list[Key] = []
     for name, field in model.model_fields.items():
         if _is_section(field):
             found += path_keys(field.annotation, (*above, name))  # type: ignore[arg-type]
-        elif field.annotation is Path or Path in get_args(field.annotation):
+        elif _is_path(field):
             found.append((*above, name))
     return found
+
+
+def _is_path(field: FieldInfo) -> bool:
+    if field.json_schema_extra == {"format": FILE_OR_S3}:
+        return True
+    return field.annotation is Path or Path in get_args(field.annotation)
 
 
 def _is_section(field: FieldInfo) -> bool:

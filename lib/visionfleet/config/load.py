@@ -69,7 +69,7 @@ def _anchor_paths(settings: Settings) -> None:
     """Take relative paths from the folder of the file that names them, not from the process's."""
     for key in path_keys(Config):
         value, origin = settings.values.get(key), settings.origins.get(key)
-        if isinstance(value, str) and origin is not None:
+        if isinstance(value, str) and origin is not None and not value.startswith("s3://"):
             settings.values[key] = str(_anchored(Path(value).expanduser(), origin.directory))
 
 

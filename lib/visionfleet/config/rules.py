@@ -21,6 +21,14 @@ class Rule:
     sentence: str
 
 
+def _has_form(location: str | None) -> bool:
+    """Tell whether an address in S3 has a bucket and a key; any path will do."""
+    if location is None or not location.startswith("s3://"):
+        return True
+    bucket, _, key = location.removeprefix("s3://").partition("/")
+    return bool(bucket and key)
+
+
 RULES = (
     # AWS: a receive whose answer was lost must not come back while it is still invisible.
     Rule(
@@ -75,5 +83,15 @@ RULES = (
         ("model.labels", "model.path"),
         lambda c: c.model.path is not None and c.model.labels is None,
         "is required with model.path: a file with one label a line",
+    ),
+    Rule(
+        ("model.path", "model.labels"),
+        lambda c: not (_has_form(c.model.path) and _has_form(c.model.labels)),
+        "must be a path or s3://BUCKET/KEY, and so must model.labels",
+    ),
+    Rule(
+        ("model.architecture", "model.path"),
+        lambda c: c.model.path is None and c.model.architecture is not None,
+        "is for the state dict in model.path; without one, put the architecture in model.name",
     ),
 )

@@ -11,6 +11,8 @@ _Port = Annotated[int, Field(ge=1, le=65535)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # YAML gives lists; a strict tuple would refuse them.
 _Three = Annotated[tuple[float, float, float], Field(strict=False)]
+# Marks a string as a path, or as an address in S3, in the schema.
+FILE_OR_S3 = "file-or-s3"
 Format = Literal["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
 
 
@@ -110,15 +112,43 @@ class Model(Section):
         strict=False,
         description="where the default model and placed weights are",
     )
-    path: Path | None = Field(None, strict=False, description="a TorchScript file of your own")
+    path: str | None = Field(
+        None,
+        min_length=1,
+        json_schema_extra={"format": FILE_OR_S3},
+        description="a file of your own, or s3://bucket/key: TorchScript, exported, state dict",
+    )
     sha256: _Sha256 | None = Field(None, description="SHA-256 of that file, required with it")
-    labels: Path | None = Field(
-        None, strict=False, description="labels of that file, one a line, required with it"
+    labels: str | None = Field(
+        None,
+        min_length=1,
+        json_schema_extra={"format": FILE_OR_S3},
+        description="labels of that file, one a line or JSON, required with it; s3:// as well",
+    )
+    architecture: str | None = Field(
+        None,
+        pattern=r"^[a-z0-9][a-z0-9_]*$",
+        description="network of a state dict: one of torchvision's, or resnet9",
+    )
+    cache_directory: Path | None = Field(
+        None,
+        strict=False,
+        description="where models from S3 are kept; empty: models/ in CACHE_DIRECTORY or "
+        "/var/cache/visionfleet",
     )
     resize: int = Field(256, ge=8, le=4096, description="shorter side in pixels, for your file")
     crop: int = Field(224, ge=8, le=4096, description="centre square in pixels, for your file")
     mean: _Three = Field((0.485, 0.456, 0.406), description="mean per channel, for your file")
     std: _Three = Field((0.229, 0.224, 0.225), description="deviation per channel, likewise")
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="where it runs; auto: on a GPU when there is one"
+    )
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: the quickest that answers as float32 does, tried at the start"
+    )
+    agreement_floor: float = Field(
+        0.99, ge=0, le=1, description="share of answers that must be those of float32"
+    )
     threads: int | None = Field(
         None, ge=1, le=256, description="threads of one worker; empty: what the machine grants"
     )

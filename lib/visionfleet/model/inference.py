@@ -1,102 +1,172 @@
-"""The forward pass: batches of pixels in, rankings out."""
+"""The model at work: batches of pixels in, rankings out."""
 
+import copy
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
 from visionfleet.errors import BadModel
 from visionfleet.messages import ModelInfo, Ranked
-from visionfleet.model.loading import Loaded
+from visionfleet.model import device, precision
+from visionfleet.model.folding import fold
+from visionfleet.model.forward import MODEL_ERRORS, Forward, Stages, last_line
+from visionfleet.model.loaded import Loaded
+from visionfleet.model.precision import EXACT, Chosen, Trial
+from visionfleet.model.reference import pictures
 from visionfleet.preprocessing import Pixels, Preprocessing
 
 log = logging.getLogger("classifier")
 
-_AGREEMENT = 1e-2  # largest difference of a probability between a batch and single images
+_SAME = 1e-2  # largest difference of a probability between a batch and single images
+_BATCH_SECONDS = 0.4  # a batch that takes longer is tried in parts
+_TRIAL_SECONDS = 0.4  # for each precision, after its warm-up
+_MOST_PICTURES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a model is run; the fields are those of the configuration's section `model`."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    agreement_floor: float = 0.99
+
+
+_AS_IS = Settings()
 
 
 class Inference:
     """A loaded model, warmed up at the shapes it will serve.
 
-    Raises BadModel when the model does not fit its labels. A model that was traced for one
-    image at a time is found out at the start and fed singly.
+    Raises BadModel when the model does not fit its labels, or differs too much from itself in
+    the precision that was asked for. A model that was traced for one image at a time is found out
+    at the start and fed singly.
     """
 
-    def __init__(self, loaded: Loaded, batch_size: int, threads: int) -> None:
+    def __init__(
+        self, loaded: Loaded, batch_size: int, threads: int, settings: Settings = _AS_IS
+    ) -> None:
         torch.set_num_threads(threads)
         self.info: ModelInfo = loaded.info
         self.preprocessing: Preprocessing = loaded.preprocessing
-        self._labels = loaded.labels
-        self._module = _laid_out(loaded.module)
-        self._mean = torch.tensor(loaded.preprocessing.mean).view(1, 3, 1, 1)
-        self._std = torch.tensor(loaded.preprocessing.std).view(1, 3, 1, 1)
-        self._warm_up(batch_size)
+        self.device: torch.device = device.choose(settings.device)
+        self.folded = 0
+        self._pictures = pictures(self.preprocessing.crop)
+        self.labels: tuple[str, ...] = loaded.labels
+        try:
+            exact = self._first_passes(loaded)
+            self._forward, self.precision = self._fastest(exact, batch_size, settings)
+        except MODEL_ERRORS as error:
+            reason = last_line(error)
+            raise BadModel(
+                f"model {self.info.name}: the first forward pass failed: {reason}"
+            ) from error
+        how = {"device": str(self.device), "threads": threads, "folded": self.folded}
+        log.info("precision chosen", extra=precision.tell(self.precision) | how)
 
     def rank(self, batch: Sequence[Pixels], top: int) -> list[tuple[Ranked, ...]]:
         """Rank the classes for each of N arrays of H x W x 3 bytes, best first.
 
         Raises RuntimeError when the model fails on this batch.
         """
-        best = torch.topk(self._probabilities(batch), min(top, len(self._labels)))
-        return [
+        probabilities = self._forward.probabilities(batch)
+        started = time.perf_counter()
+        best = torch.topk(probabilities, min(top, len(self.labels)))
+        ranked = [
             tuple(
-                Ranked(index=index, label=self._labels[index], score=score)
+                Ranked(index=index, label=self.labels[index], score=score)
                 for score, index in zip(scores, indices, strict=True)
             )
             for scores, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True)
         ]
+        self._forward.seconds.rank += time.perf_counter() - started
+        return ranked
 
-    def _probabilities(self, batch: Sequence[Pixels]) -> Tensor:
-        with torch.inference_mode():
-            if self._singly:
-                logits = torch.cat([self._forward([pixels]) for pixels in batch])
-            else:
-                logits = self._forward(batch)
-            if not torch.isfinite(logits).all():
-                raise RuntimeError("the model gave scores that are not finite")
-            return torch.softmax(logits.float(), dim=1)
+    @property
+    def seconds(self) -> Stages:
+        """Seconds spent on serving so far, by stage."""
+        return replace(self._forward.seconds)
 
-    def _forward(self, batch: Sequence[Pixels]) -> Tensor:
-        # N x H x W x 3 seen as N x 3 x H x W is channels_last, the layout convolutions like.
-        bytes_ = torch.from_numpy(np.stack(batch)).permute(0, 3, 1, 2)
-        logits = self._module((bytes_.float() / 255 - self._mean) / self._std)
-        expected = (len(batch), len(self._labels))
-        if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise RuntimeError(f"the model gives {found}, not {expected} images and labels")
-        return logits
+    def _first_passes(self, loaded: Loaded) -> Forward:
+        """Run the model as it came, in float32: here shows what does not fit."""
+        how, classes = loaded.preprocessing, len(loaded.labels)
+        two = list(islice(self._pictures, 2))
+        for weights in loaded.module.parameters():
+            weights.requires_grad_(False)
+        exact = Forward(loaded.module, torch.float32, self.device, how, classes)
+        if loaded.kind == "module":
+            exact.module, self.folded = fold(exact.module, exact.prepared(two))
+            exact.probabilities(two)
+        else:
+            exact.singly = not self._batches_like_singles(exact, two)
+        return exact
 
-    def _warm_up(self, batch_size: int) -> None:
-        side = self.preprocessing.crop
-        noise = np.random.default_rng(0).integers(0, 256, (batch_size, side, side, 3), np.uint8)
-        batch = list(noise)
-        self._singly = True
+    def _batches_like_singles(self, exact: Forward, two: list[Pixels]) -> bool:
+        expected = torch.cat([exact.probabilities([pixels]) for pixels in two])
         try:
-            expected = self._probabilities(batch)
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise BadModel(
-                f"model {self.info.name}: the first forward pass failed: {reason}"
-            ) from error
-        self._singly = not self._batches_like_singles(batch, expected)
-
-    def _batches_like_singles(self, batch: list[Pixels], expected: Tensor) -> bool:
-        if len(batch) == 1:
-            return True
-        self._singly = False
-        try:
-            same = torch.allclose(self._probabilities(batch), expected, atol=_AGREEMENT)
+            same = torch.allclose(exact.probabilities(two), expected, atol=_SAME)
         except RuntimeError:
             same = False
         if not same:
             log.warning("model takes one image at a time", extra={"model": self.info.name})
         return same
 
+    def _fastest(
+        self, exact: Forward, batch_size: int, settings: Settings
+    ) -> tuple[Forward, Chosen]:
+        """Try the precisions on the same pictures, and keep the network in the chosen one."""
+        convertible = any(p.is_floating_point() for p in exact.module.parameters())
+        names = precision.candidates(
+            settings.precision,
+            self.device.type == "cuda",
+            device.multiplies_bfloat16(self.device),
+            convertible,
+        )
+        if len(names) == 1:  # nothing to choose from, but the first real batch must not be slow
+            exact.probabilities(list(islice(self._pictures, batch_size)))
+            return _serving(exact), Chosen(EXACT, {})
+        batches: list[list[Pixels]] = []
+        networks = {EXACT: exact}
+        trials = {EXACT: _try_out(exact, self._batches(exact, batch_size, batches))}
+        for name in names[1:]:
+            networks[name], trials[name] = _tried(exact, name, batches)
+        chosen = precision.choose(settings.precision, settings.agreement_floor, trials)
+        return _serving(networks[chosen.name]), chosen
 
-def _laid_out(module: nn.Module) -> nn.Module:
-    """Bring plain modules to channels_last; TorchScript keeps the layout it was made with."""
-    if isinstance(module, torch.jit.ScriptModule):
-        return module
-    return module.to(memory_format=torch.channels_last)
+    def _batches(
+        self, exact: Forward, batch_size: int, drawn: list[list[Pixels]]
+    ) -> Iterator[list[Pixels]]:
+        """Draw batches, kept in `drawn`, of the real size unless that takes too long."""
+        one = list(islice(self._pictures, 1))
+        started = time.perf_counter()
+        exact.probabilities(one)
+        seconds = time.perf_counter() - started
+        size = max(1, min(batch_size, int(_BATCH_SECONDS / seconds)))
+        for _ in range(max(_MOST_PICTURES // size, 2)):
+            drawn.append(list(islice(self._pictures, size)))
+            yield drawn[-1]
+
+
+def _try_out(network: Forward, batches: Iterable[list[Pixels]]) -> Trial:
+    return precision.try_out(network.probabilities, batches, _TRIAL_SECONDS, time.perf_counter)
+
+
+def _tried(exact: Forward, name: str, batches: list[list[Pixels]]) -> tuple[Forward, Trial]:
+    """Try a lower precision; a model that fails in it keeps float32."""
+    dtype = precision.DTYPES[name]
+    try:
+        network = exact.replaced(copy.deepcopy(exact.module).to(dtype), dtype)
+        return network, _try_out(network, batches)
+    except MODEL_ERRORS as error:
+        return exact, Trial(torch.empty(0), 0.0, last_line(error))
+
+
+def _serving(network: Forward) -> Forward:
+    """Forget the seconds of the trials."""
+    network.seconds = Stages()
+    return network

@@ -1,132 +1,109 @@
 """Finds and loads a model: the default, a torchvision architecture, or a file of the user's.
 
-Nothing is ever unpickled: state dicts load with `weights_only`, and a file of the user's is
-TorchScript with a SHA-256 that must match what is loaded.
+Nothing is ever unpickled: tensors load with `weights_only`, and a file of the user's has a
+SHA-256 that must match what is loaded. What a file is, its content tells, never its name.
 """
 
-import difflib
-import hashlib
 import io
-import json
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-from urllib.error import URLError
 
 import torch
-import torchvision
-from torch import nn
+from torch import Tensor, nn
 
 from visionfleet.config.schema import Model as Choice
 from visionfleet.errors import BadModel
-from visionfleet.messages import ModelInfo
+from visionfleet.model.exported import load_exported
+from visionfleet.model.kinds import kind_of
+from visionfleet.model.loaded import Kind, Loaded, info
 from visionfleet.model.network import build
+from visionfleet.model.source import Source, read_labels
+from visionfleet.model.tensors import first_line, fit, load_tensors, state_dict_of
 from visionfleet.preprocessing import Preprocessing
 
 DEFAULT_FILE = "cifar10.pt"
 DEFAULT_FORMAT = "visionfleet-checkpoint/1"
 
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A model ready for inference: float32 on the CPU, in evaluation mode."""
-
-    module: nn.Module
-    labels: tuple[str, ...]
-    preprocessing: Preprocessing
-    info: ModelInfo
+_HERE = Source()
 
 
-def load(choice: Choice) -> Loaded:
-    """Load the model of the configuration; raises BadModel with what to do about it."""
+def load(choice: Choice, source: Source = _HERE) -> Loaded:
+    """Load the model of the configuration; raises BadModel with what to do about it.
+
+    Raises TryLater when the file is in S3 and S3 does not answer.
+    """
     if choice.path is not None:
-        return _load_file(choice, choice.path)
+        return _load_file(choice, choice.path, source)
     if choice.name == "default":
-        return _load_default(choice.directory / DEFAULT_FILE)
-    return _load_torchvision(choice.name, choice.directory)
+        return _load_default(str(choice.directory / DEFAULT_FILE))
+    from visionfleet.model.published import load_published
+
+    return load_published(choice.name, choice.directory, source.cache)
 
 
-def _load_default(path: Path) -> Loaded:
-    data = _read(path, "the default model; set model.directory to the folder it is in")
-    saved = _load_tensors(data, path)
+def _load_default(path: str) -> Loaded:
+    data = _HERE.read(path, "the default model; set model.directory to the folder it is in")
+    saved = load_tensors(data, path)
     if saved.get("format") != DEFAULT_FORMAT:
         raise BadModel(f"{path}: not a checkpoint of the format {DEFAULT_FORMAT}")
     labels = tuple(saved["labels"])
     module = build(saved["architecture"], saved["options"], len(labels))
-    module.load_state_dict({name: t.float() for name, t in saved["state_dict"].items()})
+    fit(module, state_dict_of(saved, path), path, saved["architecture"])
     how = saved["preprocessing"]
     preprocessing = Preprocessing(
         how["resize"], how["crop"], tuple(how["mean"]), tuple(how["std"]), how["interpolation"]
     )
-    return Loaded(module.eval(), labels, preprocessing, _info(saved["name"], data))
+    return Loaded(module.eval(), labels, preprocessing, info(saved["name"], data))
 
 
-def _load_torchvision(name: str, directory: Path) -> Loaded:
-    known = torchvision.models.list_models(module=torchvision.models)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise BadModel(f"model.name: {name!r} is neither `default` nor known to torchvision{hint}")
-    weights = torchvision.models.get_model_weights(name).DEFAULT
-    path = _find_weights(weights.url, directory)
-    data = _read(path, "the weights")
-    _check_name(path, data)
-    module = torchvision.models.get_model(name, weights=None)
-    module.load_state_dict(_load_tensors(data, path))
-    labels = tuple(weights.meta["categories"])
-    return Loaded(module.eval(), labels, _of_preset(weights.transforms()), _info(name, data))
-
-
-def _find_weights(url: str, directory: Path) -> Path:
-    """Take weights placed by hand, then those downloaded before, then download them."""
-    file = url.rsplit("/", 1)[-1]
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    for folder in (directory, cache):
-        if (folder / file).is_file():
-            return folder / file
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(cache / file), progress=False)
-    except (URLError, OSError) as error:
-        raise BadModel(
-            f"the weights {file} are not here and cannot be downloaded ({error}); "
-            f"fetch {url} on a machine that can, and place it at {directory / file}"
-        ) from error
-    return cache / file
-
-
-def _check_name(path: Path, data: bytes) -> None:
-    """Published weights carry the start of their SHA-256: resnet18-f37072fd.pth."""
-    expected = path.stem.rsplit("-", 1)[-1]
-    digest = hashlib.sha256(data).hexdigest()
-    if not digest.startswith(expected):
-        raise BadModel(f"{path}: damaged: its SHA-256 starts with {digest[:8]}, not {expected}")
-
-
-def _of_preset(preset: Any) -> Preprocessing:
-    return Preprocessing(
-        resize=preset.resize_size[0],
-        crop=preset.crop_size[0],
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-        interpolation=preset.interpolation.value,
-    )
-
-
-def _load_file(choice: Choice, path: Path) -> Loaded:
-    data = _read(path, "model.path")
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != choice.sha256:
-        raise BadModel(f"{path}: its SHA-256 is {digest}, model.sha256 says {choice.sha256}")
-    labels = _read_labels(choice.labels)
-    module = _load_torchscript(data, path)
+def _load_file(choice: Choice, path: str, source: Source) -> Loaded:
+    if choice.labels is None or choice.sha256 is None:
+        raise BadModel("model.labels and model.sha256 are required with model.path")
+    data = source.read_checked(path, "model.path", choice.sha256)
+    labels = read_labels(source, choice.labels)
+    module, kind = _load_module(data, path, choice.architecture, len(labels))
     preprocessing = Preprocessing(choice.resize, choice.crop, choice.mean, choice.std)
-    return Loaded(module.eval(), labels, preprocessing, _info(choice.name, data))
+    return Loaded(module, labels, preprocessing, info(choice.name, data), kind)
 
 
-def _load_torchscript(data: bytes, path: Path) -> nn.Module:
+def _load_module(
+    data: bytes, path: str, architecture: str | None, classes: int
+) -> tuple[nn.Module, Kind]:
+    kind = kind_of(data, path)
+    if kind == "tensors":
+        if architecture is None:
+            load_tensors(data, path)  # a pickled model is told first that code is never run
+            raise BadModel(
+                f"{path}: holds weights only; name their network in model.architecture, as resnet18"
+            )
+        tensors = state_dict_of(load_tensors(data, path), path)
+        what = f"{architecture} with {classes} labels"
+        return fit(_network(architecture, tensors, classes), tensors, path, what).eval(), "module"
+    if architecture is not None:
+        raise BadModel(f"{path}: brings its network with it; leave model.architecture out")
+    if kind == "exported":
+        return load_exported(data, path), kind
+    return _load_torchscript(data, path).eval(), kind
+
+
+def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.Module:
+    if architecture == "resnet9":
+        try:
+            return build(architecture, _options_of(tensors), classes)
+        except ValueError as error:
+            raise BadModel(f"model.architecture: {error}") from error
+    from visionfleet.model import published
+
+    return published.build(architecture, classes, "model.architecture")
+
+
+def _options_of(tensors: dict[str, Tensor]) -> dict[str, int]:
+    """Read the width of a resnet9 off its first convolution."""
+    first: Any = tensors.get("features.0.conv.weight")
+    return {} if first is None else {"width": int(first.shape[0])}
+
+
+def _load_torchscript(data: bytes, path: str) -> nn.Module:
     with warnings.catch_warnings():
         # torch advises newer formats; the files that people have are still TorchScript.
         warnings.simplefilter("ignore")
@@ -135,42 +112,5 @@ def _load_torchscript(data: bytes, path: Path) -> nn.Module:
                 io.BytesIO(data), map_location="cpu"
             )
         except (RuntimeError, ValueError) as error:
-            first = _first_line(error)
-            raise BadModel(f"{path}: not a TorchScript file: {first}") from error
+            raise BadModel(f"{path}: not a TorchScript file: {first_line(error)}") from error
     return module
-
-
-def _read_labels(path: Path | None) -> tuple[str, ...]:
-    if path is None:
-        raise BadModel("model.labels is required with model.path")
-    text = _read(path, "model.labels").decode()
-    if path.suffix == ".json":
-        return tuple(map(str, json.loads(text)))
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
-
-
-def _load_tensors(data: bytes, path: Path) -> Mapping[str, Any]:
-    try:
-        loaded: Mapping[str, Any] = torch.load(
-            io.BytesIO(data), map_location="cpu", weights_only=True
-        )
-    except Exception as error:  # torch raises many kinds for a damaged file
-        first = _first_line(error)
-        raise BadModel(f"{path}: cannot be loaded: {first}") from error
-    return loaded
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise BadModel(f"{path}: cannot be read: {error.strerror} ({what})") from error
-
-
-def _first_line(error: Exception) -> str:
-    """Shorten torch's errors, which bring pages of C++ or nothing at all."""
-    return next(iter(str(error).splitlines()), type(error).__name__)
-
-
-def _info(name: str, data: bytes) -> ModelInfo:
-    return ModelInfo(name=name, fingerprint=hashlib.sha256(data).hexdigest()[:16])

@@ -56,7 +56,8 @@ class Attendant:
 
     def _wait_to_be_ended(self, stop: threading.Event, wish: Wish) -> None:
         """By who asked for it; where nobody did, by the machine's own shutdown."""
-        self._reporter.write("drained", self._pipeline.tally())
+        self._observe("drained", "drained")
+        self._reporter.write("drained", self._pipeline.tally())  # at once: it may be the last
         deadline = float("inf")
         if wish.shut_down:
             deadline = time.monotonic() + _SHUT_DOWN_SECONDS

@@ -1,6 +1,7 @@
 """Classifies one image alone in a child process, for an image that may have killed a worker."""
 
 import json
+import signal
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,11 @@ from visionfleet.errors import BadImage, TryLater
 from visionfleet.messages import Ranked
 
 CRASHED = "crashed"
+_STOPS = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
+
+
+class ChildFailed(TryLater):
+    """The child failed for a reason of its own; it says nothing about the image, nor about S3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,15 @@ class Isolation:
         except subprocess.TimeoutExpired as error:
             sentence = f"the image was not classified within {self.limit_seconds:g} s"
             raise BadImage(CRASHED, sentence) from error
+        if -done.returncode in _STOPS:  # systemd stops a worker's children with it
+            raise ChildFailed("the child process was stopped")
         if done.returncode < 0:
             sentence = (
                 f"the image ends the process that classifies it, with signal {-done.returncode}"
             )
             raise BadImage(CRASHED, sentence)
         if done.returncode > 0:
-            raise TryLater(f"the child process ended with status {done.returncode}")
+            raise ChildFailed(f"the child process ended with status {done.returncode}")
         return _read(done.stdout)
 
 

@@ -51,13 +51,12 @@ class Outcome:
             if (finished := self._store(each)) is not None:
                 ended.append(finished)
                 spent.append(_stages(each) | {"store": time.monotonic() - started})
-        for each, stages in zip(ended, spent, strict=True):
-            started = time.monotonic()
-            self._reply(each)
-            stages["reply"] = time.monotonic() - started
+        started = time.monotonic()
+        self._reply(ended)
+        reply_seconds = time.monotonic() - started
         self._delete([each.job.lease for each in ended])
         for each, stages in zip(ended, spent, strict=True):
-            self.events.ended(_outcome(each), stages)
+            self.events.ended(_outcome(each), stages | {"reply": reply_seconds})
             _log_end(each)
         return ended
 
@@ -132,17 +131,23 @@ class Outcome:
         if self.by_name and isinstance(result, Succeeded) and result.file_name:
             self.results.put(by_name_key(result.file_name), result.label.encode(), "text/plain")
 
-    def _reply(self, done: Done) -> None:
-        """Wake the web process; whoever is not woken finds the result in S3."""
-        queue = done.job.request.reply_to
-        if queue is None:
-            return
-        try:
-            self.outbox.send(queue, encode(Reply(job=done.result.job, result=done.result)))
-        except NotFound:
-            log.info("nobody waits", extra={"job": done.result.job, "queue": queue})
-        except VisionfleetError as error:
-            log.warning("reply failed", extra={"job": done.result.job, "reason": str(error)})
+    def _reply(self, ended: Sequence[Done]) -> None:
+        """Wake the web processes, each with one call; who is not woken finds the result in S3."""
+        by_queue: dict[str, list[Done]] = {}
+        for done in ended:
+            if done.job.request.reply_to is not None:
+                by_queue.setdefault(done.job.request.reply_to, []).append(done)
+        for queue, some in by_queue.items():
+            bodies = [encode(Reply(job=done.result.job, result=done.result)) for done in some]
+            fields = {"queue": queue, "replies": len(bodies)}
+            try:
+                if failed := self.outbox.send_all(queue, bodies):
+                    reason = str(next(iter(failed.values())))
+                    log.warning("replies failed", extra=fields | {"reason": reason})
+            except NotFound:
+                log.info("nobody waits", extra=fields)
+            except VisionfleetError as error:
+                log.warning("replies failed", extra=fields | {"reason": str(error)})
 
     def _delete(self, leases: list[Lease]) -> None:
         self.keeper.release(leases)

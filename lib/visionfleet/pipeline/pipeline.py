@@ -17,6 +17,7 @@ from visionfleet.errors import BadMessage, TryLater
 from visionfleet.messages import Ranked
 from visionfleet.pipeline.events import Events
 from visionfleet.pipeline.intake import Intake
+from visionfleet.pipeline.isolation import ChildFailed
 from visionfleet.pipeline.jobs import Author, Done, Job
 from visionfleet.pipeline.leases import Lease, LeaseKeeper
 from visionfleet.pipeline.outcome import Outcome
@@ -29,6 +30,7 @@ log = logging.getLogger("classifier")
 _T = TypeVar("_T")
 
 FINISHERS = 2
+S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
 _HAND_BACK_SECONDS = 3.0
 
 
@@ -208,20 +210,34 @@ class Pipeline:
     # Fetching and decoding
 
     def _fetch_loop(self) -> None:
-        waits = growing_waits(self._random)
         while (lease := self._received.get()) is not None:
             if self._hurry.is_set():
                 self._outcome.hand_back([lease])
                 self._let_go(1)
-                continue
+            else:
+                self._fetch_patiently(lease)
+        self._received.put(None)
+
+    def _fetch_patiently(self, lease: Lease) -> None:
+        """Hold a message while S3 has trouble: handed back, it would use up its deliveries.
+
+        Five deliveries with seconds between them are over within a minute or two; held, each
+        lasts as long as a message may be held at all.
+        """
+        for wait in growing_waits(self._random, cap=S3_WAIT_SECONDS):
             try:
                 self._fetch(lease)
-                waits = growing_waits(self._random)
-            except TryLater as error:
+                return
+            except ChildFailed as error:
                 self._outcome.retry(lease, str(error))
-                self._let_go(1)
-                self._hurry.wait(next(waits))  # S3 has trouble: ask it less
-        self._received.put(None)
+                break
+            except TryLater as error:
+                self._events.retried()
+                log.warning("waiting for S3", extra={"in_seconds": wait, "reason": str(error)})
+            if self._hurry.wait(wait):
+                self._outcome.hand_back([lease])
+                break
+        self._let_go(1)
 
     def _fetch(self, lease: Lease) -> None:
         try:

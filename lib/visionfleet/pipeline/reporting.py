@@ -42,6 +42,7 @@ class Reporter:
     report_seconds: float
     now: Callable[[], float]
     boot_seconds: float | None = None
+    boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
     _state: WorkerState = "booting"
     _since: float = 0.0
@@ -72,6 +73,7 @@ class Reporter:
             reported_at=now,
             started_at=self.identity.started_at,
             boot_seconds=self.boot_seconds,
+            boot_phases=dict(self.boot_phases),
             in_flight=tally.in_flight,
             handled=tally.handled,
             service_seconds=tally.service_seconds,

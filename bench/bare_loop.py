@@ -1,0 +1,49 @@
+"""The physical limit: decode, then a batched forward pass, in the same precision, nothing else.
+
+Prints JSON: images, wall and CPU seconds, after a warm-up.
+"""
+
+import argparse
+import json
+import os
+import resource
+import time
+from pathlib import Path
+
+from visionfleet import images
+from visionfleet.config import load
+from visionfleet.model.inference import Inference
+from visionfleet.model.loading import load as load_model
+from visionfleet.preprocessing import prepare
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process, user and system."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def main() -> None:
+    """Load the configured model and loop over the files of a folder."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    files = sorted(parser.parse_args().folder.iterdir())
+    config = load(None, os.environ).config
+    size = config.classifier.batch_size
+    limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
+    model = Inference(load_model(config.model), size, config.model.threads or 2)
+
+    def work(some: list[Path]) -> None:
+        decoded = [images.decode(p.read_bytes(), limits, model.preprocessing.resize) for p in some]
+        model.rank([prepare(image, model.preprocessing) for image in decoded], 5)
+
+    work(files[:size])
+    cpu, wall = cpu_seconds(), time.perf_counter()
+    for start in range(0, len(files), size):
+        work(files[start : start + size])
+    spent = {"wall": time.perf_counter() - wall, "cpu": cpu_seconds() - cpu}
+    print(json.dumps({"images": len(files), **spent}))
+
+
+if __name__ == "__main__":
+    main()

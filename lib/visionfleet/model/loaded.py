@@ -1,0 +1,28 @@
+"""What loading a model gives, whatever the model came from."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from visionfleet.messages import ModelInfo
+from visionfleet.preprocessing import Preprocessing
+
+Kind = Literal["module", "torchscript", "exported"]
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model ready for inference: float32 on the CPU, in evaluation mode."""
+
+    module: nn.Module
+    labels: tuple[str, ...]
+    preprocessing: Preprocessing
+    info: ModelInfo
+    kind: Kind = "module"
+
+
+def info(name: str, data: bytes) -> ModelInfo:
+    """Name a model and its file: the fingerprint is the start of the file's SHA-256."""
+    return ModelInfo(name=name, fingerprint=hashlib.sha256(data).hexdigest()[:16])

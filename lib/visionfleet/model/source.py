@@ -1,0 +1,116 @@
+"""Reads a model's files, from disk or from S3, and makes sure that they are the right ones."""
+
+import hashlib
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from visionfleet.errors import BadModel, GiveUp
+
+log = logging.getLogger("classifier")
+
+SCHEME = "s3://"
+DEFAULT_CACHE = Path("/var/cache/visionfleet")
+
+Fetch = Callable[[str, str], bytes]
+
+
+def cache_folder(chosen: Path | None, environment: Mapping[str, str]) -> Path:
+    """Find where models are kept: as configured, else in the cache that systemd gives."""
+    given = environment.get("CACHE_DIRECTORY", "").split(":")[0]
+    return chosen or Path(given or DEFAULT_CACHE) / "models"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Reads paths, and `s3://bucket/key` through `fetch(bucket, key)`.
+
+    Objects whose SHA-256 is known are kept in `cache`; None keeps none.
+    """
+
+    fetch: Fetch | None = None
+    cache: Path | None = None
+
+    def read(self, location: str, setting: str) -> bytes:
+        """Read a file whole; raises BadModel that names the setting, TryLater when S3 fails."""
+        try:
+            if location.startswith(SCHEME):
+                return self._fetch(location)
+            return Path(location).read_bytes()
+        except OSError as error:
+            raise BadModel(f"{location}: cannot be read: {error.strerror} ({setting})") from error
+        except GiveUp as error:
+            raise BadModel(f"{location}: cannot be read: {error} ({setting})") from error
+
+    def read_checked(self, location: str, setting: str, sha256: str) -> bytes:
+        """Read a file whose bytes must have this SHA-256; what is returned is what was hashed."""
+        remote = location.startswith(SCHEME)
+        kept = self._recall(sha256) if remote else None
+        if kept is not None:
+            return kept
+        data = self.read(location, setting)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != sha256:
+            raise BadModel(f"{location}: its SHA-256 is {digest}, model.sha256 says {sha256}")
+        if remote:
+            self._keep(data, sha256)
+        return data
+
+    def _fetch(self, location: str) -> bytes:
+        bucket, _, key = location.removeprefix(SCHEME).partition("/")
+        if self.fetch is None or not (bucket and key):
+            raise BadModel(f"{location}: expected s3://bucket/key")
+        return self.fetch(bucket, key)
+
+    def _recall(self, sha256: str) -> bytes | None:
+        """Read from the cache; a damaged file counts as none and is overwritten later."""
+        if self.cache is None:
+            return None
+        try:
+            data = (self.cache / sha256).read_bytes()
+        except OSError:
+            return None
+        return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+    def _keep(self, data: bytes, sha256: str) -> None:
+        """Write to the cache, whole or not at all: other workers read it at the same time."""
+        if self.cache is None:
+            return
+        try:
+            self.cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=self.cache, delete=False) as file:
+                file.write(data)
+            Path(file.name).replace(self.cache / sha256)
+        except OSError as error:
+            log.info("model not cached", extra={"folder": self.cache, "reason": str(error)})
+
+
+def read_labels(source: Source, location: str) -> tuple[str, ...]:
+    """Read labels: JSON when the name ends in .json, else one a line."""
+    data = source.read(location, "model.labels")
+    try:
+        text = data.decode("utf-8-sig")
+        found = json.loads(text) if location.endswith(".json") else text.splitlines()
+    except ValueError as error:
+        raise BadModel(f"{location}: not labels: {error} (model.labels)") from error
+    if isinstance(found, dict):
+        found = _by_index(found, location)
+    if not isinstance(found, list):
+        raise BadModel(f"{location}: expected a list of labels, or labels by index (model.labels)")
+    labels = tuple(str(label).strip() for label in found)
+    labels = labels if location.endswith(".json") else tuple(filter(None, labels))
+    if not labels:
+        raise BadModel(f"{location}: no labels in it (model.labels)")
+    return labels
+
+
+def _by_index(found: dict[str, object], location: str) -> list[object]:
+    """Order {"0": "tench", "1": ...}, with or without the class id of ImageNet beside it."""
+    try:
+        values = [found[str(index)] for index in range(len(found))]
+    except KeyError as error:
+        raise BadModel(f"{location}: no label for index {error.args[0]} (model.labels)") from error
+    return [value[-1] if isinstance(value, list) and value else value for value in values]

@@ -1,0 +1,110 @@
+"""Batch norms are folded where that is sound, and only there; the answers stay."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from visionfleet.config.schema import Model
+from visionfleet.model.folding import fold
+from visionfleet.model.loading import load
+
+pytestmark = pytest.mark.needs_torch
+
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def stirred(module: nn.Module) -> nn.Module:
+    """Give batch norms statistics that matter, as training does."""
+    generator = torch.Generator().manual_seed(1)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for values in (part.weight, part.bias, part.running_mean, part.running_var):
+                assert values is not None
+                values.data.copy_(torch.rand(values.shape, generator=generator) + 0.5)
+    return module.eval()
+
+
+def difference(module: nn.Module, folded: nn.Module) -> float:
+    with torch.inference_mode():
+        return float((module(IMAGES) - folded(IMAGES)).abs().max())
+
+
+class Plain(nn.Module):
+    """Two pairs behind each other, declared in another order than they are called in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second_norm = nn.BatchNorm2d(6)
+        self.norm = nn.BatchNorm2d(5)
+        self.second = nn.Conv2d(5, 6, 3)
+        self.first = nn.Conv2d(3, 5, 3, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = torch.relu(self.norm(self.first(images)))
+        return self.second_norm(self.second(images)).mean(dim=(2, 3))
+
+
+class UsedTwice(Plain):
+    """The convolution's own answer is used beside that of its norm."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        raw = self.first(images)
+        return self.second((self.norm(raw) + raw).relu()).mean(dim=(2, 3))
+
+
+class CalledTwice(Plain):
+    """One convolution in front of a norm here and alone there."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.norm(self.first(images)) + self.first(images)).mean(dim=(2, 3))
+
+
+class ChangedBetween(Plain):
+    """The convolution's answer is changed in place before the norm takes it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.first(images).relu_()).mean(dim=(2, 3))
+
+
+class SomethingBetween(Plain):
+    """Pooling between the two: with a negative factor the largest becomes the smallest."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(torch.max_pool2d(self.first(images), 2)).mean(dim=(2, 3))
+
+
+def test_pairs_are_found_by_what_flows_not_by_names() -> None:
+    module = stirred(Plain())
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 2
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    assert difference(module, folded) < 1e-5
+    assert any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+
+
+@pytest.mark.parametrize("kind", [UsedTwice, CalledTwice, ChangedBetween, SomethingBetween])
+def test_what_cannot_be_folded_is_left(kind: type[nn.Module]) -> None:
+    module = stirred(kind())
+    folded, pairs = fold(module, IMAGES)
+    assert (folded is module, pairs) == (True, 0)
+
+
+def test_the_default_model_answers_as_before() -> None:
+    module = load(Model(directory=Path(__file__).resolve().parents[2] / "models")).module
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 5  # the three others pool in between
+    assert difference(module, folded) < 1e-4
+
+
+def test_resnet18_is_folded_whole() -> None:
+    from visionfleet.model.published import build
+
+    torch.manual_seed(0)
+    module = stirred(build("resnet18", 10, "model.architecture"))
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 20
+    with torch.inference_mode():
+        expected = module(IMAGES)
+    assert difference(module, folded) < 1e-4 * float(expected.abs().max())
