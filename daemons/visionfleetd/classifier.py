@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 from visionfleet import __version__, cores, images, messages, runtime
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
-from visionfleet.connections import access, fetcher
+from visionfleet.connections import access
 from visionfleet.errors import BadModel
 from visionfleet.interruption import Interruptions, Metadata, endpoint
+from visionfleet.model.opening import open_model
 from visionfleet.phases import Phases
 from visionfleet.pipeline.attendant import Attendant
 from visionfleet.pipeline.events import Events
@@ -112,7 +113,7 @@ def _run(
     reporter.write("booting", _NOTHING)
     phases.end("aws")
     models: list[Inference] = []
-    load: Callable[[], None] = lambda: models.append(_load_model(config, phases))  # noqa: E731
+    load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
     try:
         there = startup.verify((load,), stop, log, random)
     except BadModel as error:
@@ -144,25 +145,6 @@ def _run(
 def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation:
     named = ("--config", str(arguments.config)) if arguments.config else ()
     return Isolation((sys.executable, "-m", "visionfleetd.isolated", *named), limit_seconds)
-
-
-def _load_model(config: Config, phases: Phases) -> "Inference":
-    """Load and try the model; torch comes now only, for nothing before has a use for it."""
-    cores.yield_while_waiting(os.environ)
-    from visionfleet.model.inference import Inference, Settings
-    from visionfleet.model.loading import load
-    from visionfleet.model.source import Source, cache_folder
-
-    phases.end("framework")
-    choice = config.model
-    source = Source(fetcher(config.aws), cache_folder(choice.cache_directory, os.environ))
-    loaded = load(choice, source)
-    phases.end("model")
-    threads = choice.threads or cores.granted()
-    settings = Settings(choice.device, choice.precision, choice.agreement_floor)
-    model = Inference(loaded, config.classifier.batch_size, threads, settings)
-    phases.end("warm_up")
-    return model
 
 
 def _build(

@@ -6,12 +6,9 @@ from collections.abc import Sequence
 
 from visionfleet import images
 from visionfleet.config import Config
-from visionfleet.connections import fetcher
 from visionfleet.errors import BadImage
 from visionfleet.messages import Ranked
-from visionfleet.model.inference import Inference, Settings
-from visionfleet.model.loading import load
-from visionfleet.model.source import Source, cache_folder
+from visionfleet.model.opening import open_model
 from visionfleet.pipeline.isolation import answer, refusal
 from visionfleet.preprocessing import prepare
 from visionfleetd import startup
@@ -30,11 +27,20 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _classify(config: Config, data: bytes) -> tuple[Ranked, ...]:
     limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
-    source = Source(fetcher(config.aws), cache_folder(config.model.cache_directory, os.environ))
-    plain = Settings(device="cpu", precision="float32")  # a trial would be for one image
-    model = Inference(load(config.model, source), batch_size=1, threads=1, settings=plain)
+    model = open_model(_plain(config), os.environ)
     image = images.decode(data, limits, model.preprocessing.resize)
     return model.rank([prepare(image, model.preprocessing)], TOP)[0]
+
+
+def _plain(config: Config) -> Config:
+    """Leave out what pays for many images only: the trial of precisions, and threads."""
+    model = {"device": "cpu", "precision": "float32", "threads": 1}
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update=model),
+            "classifier": config.classifier.model_copy(update={"batch_size": 1}),
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -69,10 +69,11 @@ def add_parser(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Load the configured model and measure it."""
     from visionfleet import datasets
+    from visionfleet.model.opening import open_model
 
     config = loaded(arguments).config
     total = min(datasets.count(arguments.data), arguments.limit or sys.maxsize)
-    model = _load(config)
+    model = open_model(config, os.environ)
     images = islice(datasets.read(arguments.data), total)
     score = _measure(config, model, model.labels, images, total)
     summary = score.summary(f"{model.info.name} {model.info.fingerprint} {model.precision.name}")
@@ -81,25 +82,6 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         _print_table(summary)
     return 0
-
-
-def _load(config: "Config") -> "Inference":
-    from visionfleet import cores
-    from visionfleet.connections import fetcher
-
-    cores.yield_while_waiting(os.environ)
-    from visionfleet.model.inference import Inference, Settings
-    from visionfleet.model.loading import load
-    from visionfleet.model.source import Source, cache_folder
-
-    choice = config.model
-    source = Source(fetcher(config.aws), cache_folder(choice.cache_directory, os.environ))
-    return Inference(
-        load(choice, source),
-        config.classifier.batch_size,
-        choice.threads or cores.granted(),
-        Settings(choice.device, choice.precision, choice.agreement_floor),
-    )
 
 
 def _measure(

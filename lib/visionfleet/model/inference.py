@@ -16,7 +16,7 @@ from visionfleet.model import device, precision
 from visionfleet.model.folding import fold
 from visionfleet.model.forward import MODEL_ERRORS, Forward, Stages, last_line
 from visionfleet.model.loaded import Loaded
-from visionfleet.model.precision import EXACT, Chosen, Trial
+from visionfleet.model.precision import EXACT, Chosen, Clock, Trial
 from visionfleet.model.reference import pictures
 from visionfleet.preprocessing import Pixels, Preprocessing
 
@@ -56,6 +56,7 @@ class Inference:
         self.preprocessing: Preprocessing = loaded.preprocessing
         self.device: torch.device = device.choose(settings.device)
         self.folded = 0
+        self._clock = time.perf_counter if self.device.type == "cuda" else _own_cores(threads)
         self._pictures = pictures(self.preprocessing.crop)
         self.labels: tuple[str, ...] = loaded.labels
         try:
@@ -132,9 +133,9 @@ class Inference:
             return _serving(exact), Chosen(EXACT, {})
         batches: list[list[Pixels]] = []
         networks = {EXACT: exact}
-        trials = {EXACT: _try_out(exact, self._batches(exact, batch_size, batches))}
+        trials = {EXACT: self._try_out(exact, self._batches(exact, batch_size, batches))}
         for name in names[1:]:
-            networks[name], trials[name] = _tried(exact, name, batches)
+            networks[name], trials[name] = self._tried(exact, name, batches)
         chosen = precision.choose(settings.precision, settings.agreement_floor, trials)
         return _serving(networks[chosen.name]), chosen
 
@@ -143,27 +144,32 @@ class Inference:
     ) -> Iterator[list[Pixels]]:
         """Draw batches, kept in `drawn`, of the real size unless that takes too long."""
         one = list(islice(self._pictures, 1))
-        started = time.perf_counter()
+        started = self._clock()
         exact.probabilities(one)
-        seconds = time.perf_counter() - started
+        seconds = max(self._clock() - started, 1e-6)
         size = max(1, min(batch_size, int(_BATCH_SECONDS / seconds)))
         for _ in range(max(_MOST_PICTURES // size, 2)):
             drawn.append(list(islice(self._pictures, size)))
             yield drawn[-1]
 
+    def _try_out(self, network: Forward, batches: Iterable[list[Pixels]]) -> Trial:
+        return precision.try_out(network.probabilities, batches, _TRIAL_SECONDS, self._clock)
 
-def _try_out(network: Forward, batches: Iterable[list[Pixels]]) -> Trial:
-    return precision.try_out(network.probabilities, batches, _TRIAL_SECONDS, time.perf_counter)
+    def _tried(
+        self, exact: Forward, name: str, batches: list[list[Pixels]]
+    ) -> tuple[Forward, Trial]:
+        """Try a lower precision; a model that fails in it keeps float32."""
+        dtype = precision.DTYPES[name]
+        try:
+            network = exact.replaced(copy.deepcopy(exact.module).to(dtype), dtype)
+            return network, self._try_out(network, batches)
+        except MODEL_ERRORS as error:
+            return exact, Trial(torch.empty(0), 0.0, last_line(error))
 
 
-def _tried(exact: Forward, name: str, batches: list[list[Pixels]]) -> tuple[Forward, Trial]:
-    """Try a lower precision; a model that fails in it keeps float32."""
-    dtype = precision.DTYPES[name]
-    try:
-        network = exact.replaced(copy.deepcopy(exact.module).to(dtype), dtype)
-        return network, _try_out(network, batches)
-    except MODEL_ERRORS as error:
-        return exact, Trial(torch.empty(0), 0.0, last_line(error))
+def _own_cores(threads: int) -> Clock:
+    """Make a clock of the processor time used: what else runs on the cores must not decide."""
+    return lambda: time.process_time() / threads
 
 
 def _serving(network: Forward) -> Forward:
