@@ -14,7 +14,8 @@ pytestmark = pytest.mark.needs_torch
 
 def test_every_job_has_one_right_result_after_a_storm(tmp_path: Path) -> None:
     said: list[str] = []
-    plan = Plan(jobs=150, kills=6, terms=2, outages=1, workers=3, seed=1, pause_seconds=0.5)
+    shape = {"jobs": 150, "kills": 6, "terms": 2, "outages": 1, "workers": 3, "seed": 1}
+    plan = Plan(**shape, pause_seconds=0.5, outage_seconds=2.0)
     verdict = run(plan, tmp_path, said.append, calm_seconds=60)
     assert verdict.kept(), (verdict, said)
     assert sum(verdict.faults.values()) > 50, "there was a storm"

@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 PYTHONPATH = os.pathsep.join(str(ROOT / part) for part in ("lib", "daemons", "."))
 
 
+def _hear_interrupts() -> None:
+    """Let Ctrl-C work: a shell that starts the tests in the background has switched it off."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 class Process:
     """One started process; its stdout and stderr go to one log file."""
 
@@ -36,6 +41,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=whole,
                 cwd=cwd,
+                preexec_fn=_hear_interrupts,
             )
 
     @property

@@ -24,7 +24,7 @@ log = logging.getLogger("classifier")
 
 _SAME = 1e-2  # largest difference of a probability between a batch and single images
 _BATCH_SECONDS = 0.4  # a batch that takes longer is tried in parts
-_TRIAL_SECONDS = 0.4  # for each precision, after its warm-up
+_TRIAL_SECONDS = 0.25  # for each precision, after its warm-up
 _MOST_PICTURES = 64
 
 
@@ -102,7 +102,6 @@ class Inference:
         exact = Forward(loaded.module, torch.float32, self.device, how, classes)
         if loaded.kind == "module":
             exact.module, self.folded = fold(exact.module, exact.prepared(two))
-            exact.probabilities(two)
         else:
             exact.singly = not self._batches_like_singles(exact, two)
         return exact
