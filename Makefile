@@ -37,6 +37,10 @@ check: $(DEVELOPMENT) ## lint, formatting, types, import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_imports.py
 
+.PHONY: bench-classifier
+bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
+	$(BIN)/python -m bench.classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
+
 .PHONY: bench-chaos
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
 	$(BIN)/python -m bench.chaos

@@ -12,8 +12,7 @@ from pathlib import Path
 
 from visionfleet import images
 from visionfleet.config import load
-from visionfleet.model.inference import Inference
-from visionfleet.model.loading import load as load_model
+from visionfleet.model.opening import open_model
 from visionfleet.preprocessing import prepare
 
 
@@ -31,7 +30,7 @@ def main() -> None:
     config = load(None, os.environ).config
     size = config.classifier.batch_size
     limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
-    model = Inference(load_model(config.model), size, config.model.threads or 2)
+    model = open_model(config, os.environ)
 
     def work(some: list[Path]) -> None:
         decoded = [images.decode(p.read_bytes(), limits, model.preprocessing.resize) for p in some]

@@ -146,7 +146,10 @@ def test_an_rpc_answer_that_is_none_is_an_oserror(directory: Path, answer: bytes
 
     class Answer(socketserver.BaseRequestHandler):
         def handle(self) -> None:
-            calls.append(self.request.recv(65536))
+            request = b""
+            while b"</methodCall>" not in request:  # head and body come in pieces
+                request += self.request.recv(65536)
+            calls.append(request)
             self.request.sendall(answer)
 
     path = f"{directory}/odd.sock"

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from visionfleet.errors import BadMessage, TryLater
 from visionfleet.messages import Ranked
+from visionfleet.pipeline.crew import Crew, Feed, take
 from visionfleet.pipeline.events import Events
+from visionfleet.pipeline.hands import Hands
 from visionfleet.pipeline.intake import Intake
 from visionfleet.pipeline.isolation import ChildFailed
 from visionfleet.pipeline.jobs import Author, Done, Job
@@ -26,8 +28,6 @@ from visionfleet.queues import BATCH, Queue, Received
 from visionfleet.retry import growing_waits
 
 log = logging.getLogger("classifier")
-
-_T = TypeVar("_T")
 
 FINISHERS = 2
 S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
@@ -85,39 +85,33 @@ class Pipeline:
         self._requests, self._dead, self._model = requests, dead, model
         self._intake, self._outcome, self._author = intake, outcome, author
         self._keeper, self._limits, self._random = keeper, limits, random
-        self._crashed = crashed
         self._events = events or Events()
-        self._received: queue.Queue[Lease | None] = queue.Queue()
-        self._decoded: queue.Queue[Job | None] = queue.Queue()
-        self._done: queue.Queue[Done | None] = queue.Queue()
+        self._received: Feed[Lease] = queue.Queue()
+        self._decoded: Feed[Job] = queue.Queue()
+        self._done: Feed[Done] = queue.Queue()
         self._intake_closed = threading.Event()
         self._hurry = threading.Event()
         self._beats_over = threading.Event()
-        self._room = threading.Condition()
-        self._in_hand = 0
-        self._handled = 0
-        self._busy_seconds = 0.0
-        self._busy_since = 0.0
+        self._hands = Hands(limits.prefetch)
         self._last_poll = time.monotonic()
-        self._threads: dict[str, list[threading.Thread]] = {}
+        self._crew = Crew(crashed)
 
     def start(self) -> None:
         """Start all threads; the heartbeat first."""
-        self._spawn("heartbeat", 1, lambda: self._keeper.run(self._beats_over))
-        self._spawn("finish", FINISHERS, self._finish_loop)
-        self._spawn("model", 1, self._model_loop)
-        self._spawn("fetch", self._limits.fetch_threads, self._fetch_loop)
-        self._spawn("receive", 1, self._receive_loop)
+        self._crew.spawn("heartbeat", 1, lambda: self._keeper.run(self._beats_over))
+        self._crew.spawn("finish", FINISHERS, self._finish_loop)
+        self._crew.spawn("model", 1, self._model_loop)
+        self._crew.spawn("fetch", self._limits.fetch_threads, self._fetch_loop)
+        self._crew.spawn("receive", 1, self._receive_loop)
 
     def close_intake(self) -> None:
         """Receive no more; what is in hand goes on."""
         self._intake_closed.set()
-        with self._room:
-            self._room.notify_all()
+        self._hands.close()
 
     def receiving(self) -> bool:
         """Tell whether a receive may still bring messages."""
-        return self._threads["receive"][0].is_alive()
+        return self._crew.alive("receive")
 
     def finish(self, hurry: bool, deadline: float) -> bool:
         """End all threads by the monotonic `deadline`; tells whether no message hangs.
@@ -130,24 +124,16 @@ class Pipeline:
         if hurry:
             self._hurry.set()
         grace = min(deadline, time.monotonic() + 1.0) if hurry else deadline
-        self._join("receive", None, grace)
-        self._join("fetch", self._received, deadline)
-        self._join("model", self._decoded, deadline)
-        self._join("finish", self._done, deadline)
+        self._crew.join("receive", None, grace)
+        self._crew.join("fetch", self._received, deadline)
+        self._crew.join("model", self._decoded, deadline)
+        self._crew.join("finish", self._done, deadline)
         self._beats_over.set()
         return self._hand_back_rest() if hurry else self.tally().in_flight == 0
 
     def tally(self) -> Tally:
         """Say what is in hand and what was done."""
-        with self._room:
-            now = time.monotonic()
-            busy = self._busy_seconds + (now - self._busy_since if self._in_hand else 0.0)
-            return Tally(
-                self._in_hand,
-                self._handled,
-                busy / self._handled if self._handled else None,
-                self._events.stage_means(),
-            )
+        return Tally(*self._hands.tally(), self._events.stage_means())
 
     def seconds_since_poll(self) -> float:
         """Age of the last receive that was answered, for a watchdog."""
@@ -171,9 +157,9 @@ class Pipeline:
 
     def _receive_loop(self) -> None:
         waits = growing_waits(self._random)
-        while (most := self._wait_for_room()) > 0:
+        while (room := self._hands.wait_for_room()) > 0:
             try:
-                messages = self._requests.receive(self._limits.wait_seconds, most)
+                messages = self._requests.receive(self._limits.wait_seconds, min(room, BATCH))
             except TryLater as error:
                 self._events.poll_failed()
                 log.warning("receive failed", extra={"reason": str(error)})
@@ -184,26 +170,13 @@ class Pipeline:
             self._events.polled([message.receive_count for message in messages], time.time())
             self._admit(messages)
 
-    def _wait_for_room(self) -> int:
-        """Wait until a message may be received; returns how many, 0 when the intake closed."""
-        with self._room:
-            self._room.wait_for(self._has_room_or_closed)
-            room = self._limits.prefetch - self._in_hand
-        return 0 if self._intake_closed.is_set() else min(room, BATCH)
-
-    def _has_room_or_closed(self) -> bool:
-        return self._intake_closed.is_set() or self._in_hand < self._limits.prefetch
-
     def _admit(self, messages: list[Received]) -> None:
         now = time.monotonic()
         leases = [self._keeper.hold(message, now) for message in messages]
         if self._hurry.is_set():  # the receive was abandoned, and came back all the same
             self._outcome.hand_back(leases)
             return
-        with self._room:
-            if leases and not self._in_hand:
-                self._busy_since = now
-            self._in_hand += len(leases)
+        self._hands.take(len(leases))
         for lease in leases:
             self._received.put(lease)
 
@@ -213,7 +186,7 @@ class Pipeline:
         while (lease := self._received.get()) is not None:
             if self._hurry.is_set():
                 self._outcome.hand_back([lease])
-                self._let_go(1)
+                self._hands.let_go(1)
             else:
                 self._fetch_patiently(lease)
         self._received.put(None)
@@ -237,17 +210,17 @@ class Pipeline:
             if self._hurry.wait(wait):
                 self._outcome.hand_back([lease])
                 break
-        self._let_go(1)
+        self._hands.let_go(1)
 
     def _fetch(self, lease: Lease) -> None:
         try:
             job = self._intake.open(lease)
         except BadMessage as error:
             self._outcome.bury(lease, self._dead, str(error))
-            self._let_go(1)
+            self._hands.let_go(1)
             return
         if lease.lost:
-            self._let_go(1)
+            self._hands.let_go(1)
             return
         taken = self._intake.take(job)
         if isinstance(taken, Job):
@@ -258,16 +231,16 @@ class Pipeline:
     # The model
 
     def _model_loop(self) -> None:
-        while (batch := _take(self._decoded, self._limits.batch_size)) is not None:
+        while (batch := take(self._decoded, self._limits.batch_size)) is not None:
             if self._hurry.is_set():
                 self._outcome.hand_back([job.lease for job in batch])
-                self._let_go(len(batch))
+                self._hands.let_go(len(batch))
             else:
                 self._classify(batch)
 
     def _classify(self, batch: list[Job]) -> None:
         held = [job for job in batch if not job.lease.lost]
-        self._let_go(len(batch) - len(held))
+        self._hands.let_go(len(batch) - len(held))
         if not held:
             return
         try:
@@ -280,7 +253,7 @@ class Pipeline:
             reason = str(error).strip().splitlines()[-1]
             log.error("model failed", extra={"job": held[0].request.job, "reason": reason})
             self._outcome.retry(held[0].lease, reason)
-            self._let_go(1)
+            self._hands.let_go(1)
 
     def _rank(self, jobs: list[Job]) -> None:
         started = time.monotonic()
@@ -294,55 +267,7 @@ class Pipeline:
     # Finishing
 
     def _finish_loop(self) -> None:
-        while (done := _take(self._done, BATCH)) is not None:
+        while (done := take(self._done, BATCH)) is not None:
             ended = self._outcome.finish(done)
-            self._let_go(len(done), len(ended))
+            self._hands.let_go(len(done), len(ended))
         self._done.put(None)
-
-    def _let_go(self, jobs: int, handled: int = 0) -> None:
-        with self._room:
-            self._in_hand -= jobs
-            self._handled += handled
-            if jobs and not self._in_hand:
-                self._busy_seconds += time.monotonic() - self._busy_since
-            self._room.notify_all()
-
-    # Threads
-
-    def _spawn(self, name: str, count: int, loop: Callable[[], None]) -> None:
-        self._threads[name] = [
-            threading.Thread(target=self._guarded, args=(loop,), name=f"{name}-{i}", daemon=True)
-            for i in range(count)
-        ]
-        for thread in self._threads[name]:
-            thread.start()
-
-    def _guarded(self, loop: Callable[[], None]) -> None:
-        try:
-            loop()
-        except BaseException as error:  # what nobody expected ends the process
-            self._crashed(error)
-
-    def _join(self, name: str, feed: "queue.Queue[_T | None] | None", deadline: float) -> None:
-        if feed is not None:
-            feed.put(None)
-        for thread in self._threads[name]:
-            thread.join(max(0.0, deadline - time.monotonic()))
-
-
-def _take(feed: "queue.Queue[_T | None]", most: int) -> "list[_T] | None":
-    """Wait for one, then take what else is there, up to `most`; None when the feed has ended."""
-    first = feed.get()
-    if first is None:
-        return None
-    taken = [first]
-    while len(taken) < most:
-        try:
-            item = feed.get_nowait()
-        except queue.Empty:
-            break
-        if item is None:
-            feed.put(None)
-            break
-        taken.append(item)
-    return taken
