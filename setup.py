@@ -42,6 +42,7 @@ DEV = [
     "pytest>=8.3",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",  # most tests wait for processes, so three at a time fit on two cores
+    "python-multipart>=0.0.20",  # what LitServe reads uploads with
     "requests>=2.32",
     "ruff>=0.9",
     "types-PyYAML>=6.0",

@@ -6,6 +6,7 @@ from typing import Any
 
 import litserve
 import torch
+from fastapi import Request
 from PIL import Image
 from torchvision import transforms
 
@@ -30,7 +31,7 @@ class Labels(litserve.LitAPI):  # type: ignore[misc]
             ]
         )
 
-    def decode_request(self, request: Any, **_: Any) -> torch.Tensor:
+    def decode_request(self, request: Request, **_: Any) -> torch.Tensor:
         image = Image.open(BytesIO(request["file"].file.read())).convert("RGB")
         tensor: torch.Tensor = self.transform(image)
         return tensor
