@@ -165,18 +165,6 @@ def _build(
         events,
     )
     author = Author(worker, model.info)
-    limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
-    intake = Intake(
-        uploads=clients.uploads,
-        results=clients.results,
-        limits=limits,
-        preprocessing=model.preprocessing,
-        author=author,
-        isolation=isolation,
-        max_receives=config.queue.max_receives,
-        now=time.time,
-        clock=time.monotonic,
-    )
     outcome = Outcome(
         requests=requests,
         outbox=clients.outbox,
@@ -191,7 +179,7 @@ def _build(
         requests=requests,
         dead=messages.dead_queue(config.name),
         model=model,
-        intake=intake,
+        intake=_intake(config, clients, model, author, isolation),
         outcome=outcome,
         author=author,
         keeper=keeper,
@@ -204,6 +192,23 @@ def _build(
         random=random,
         crashed=_crash,
         events=events,
+    )
+
+
+def _intake(
+    config: Config, clients: _Clients, model: "Inference", author: Author, isolation: Isolation
+) -> Intake:
+    limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
+    return Intake(
+        uploads=clients.uploads,
+        results=clients.results,
+        limits=limits,
+        preprocessing=model.preprocessing,
+        author=author,
+        isolation=isolation,
+        max_receives=config.queue.max_receives,
+        now=time.time,
+        clock=time.monotonic,
     )
 
 
