@@ -1,14 +1,15 @@
 """The scaler daemon: observes, decides, acts and reports, once per interval."""
 
 import logging
+import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from visionfleet import cores, messages, runtime, watching
+from visionfleet import cores, ids, messages, runtime, watching
 from visionfleet.config import Config
 from visionfleet.connections import access
 from visionfleet.errors import BadMessage, TryLater
@@ -34,6 +35,7 @@ class Scaler:
     fleet: Fleet
     decide: Decide
     policy: Policy
+    new_id: Callable[[float], str]
     history: History = field(default_factory=History)
     _asked: set[str] = field(default_factory=set)
     _status: FleetStatus | None = None
@@ -75,8 +77,9 @@ class Scaler:
             self.store.put(messages.drain_key(worker), str(now).encode(), "text/plain")
             self._asked.add(worker)
         if decision.launch:
-            started = self.fleet.launch(decision.launch)
-            log.info("launched", extra={"workers": ",".join(started)})
+            decision_id = self.new_id(now)
+            started = self.fleet.launch(decision.launch, decision_id)
+            log.info("launched", extra={"decision": decision_id, "workers": ",".join(started)})
 
     def _report(self, seen: Observation, decision: Decision, now: float) -> None:
         limits = (self.policy.minimum, self.policy.maximum)
@@ -113,7 +116,8 @@ def _run(config: Config, stop: threading.Event, once: bool) -> int:
     ):
         return runtime.EXIT_OK
     policy = _policy(config)
-    scaler = Scaler(Queue(sqs, name), store, fleet, POLICIES[config.scaler.policy], policy)
+    chosen = POLICIES[config.scaler.policy]
+    scaler = Scaler(Queue(sqs, name), store, fleet, chosen, policy, _decision_id)
     log.info(
         "ready",
         extra={"fleet": config.scaler.fleet, "policy": config.scaler.policy}
@@ -138,6 +142,10 @@ def _loop(scaler: Scaler, interval_seconds: float, stop: threading.Event, once: 
             failing = True
         if once or stop.wait(interval_seconds):
             return
+
+
+def _decision_id(now: float) -> str:
+    return ids.new_job_id(now, os.urandom(ids.RANDOM_BYTES))
 
 
 def _policy(config: Config) -> Policy:

@@ -25,8 +25,11 @@ class Fleet(Protocol):
     def members(self) -> list[Member]:
         """List the workers that exist, also those that are starting or stopping."""
 
-    def launch(self, count: int) -> list[str]:
-        """Start up to `count` workers and return the names of those that were."""
+    def launch(self, count: int, decision_id: str) -> list[str]:
+        """Start up to `count` workers and return the names of those that were.
+
+        The same `decision_id` again, after a crash or an answer that was lost, starts no others.
+        """
 
     def terminate(self, names: Sequence[str]) -> None:
         """End workers; one that is gone already is fine."""

@@ -44,8 +44,8 @@ class SupervisorFleet:
             if process["statename"] in _STATES
         ]
 
-    def launch(self, count: int) -> list[str]:
-        """Start the first `count` processes that stand still."""
+    def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
+        """Start the first `count` processes that stand still; names make it idempotent here."""
         still = [p["name"] for p in self._processes() if p["statename"] in _STARTABLE]
         started = []
         for name in still[:count]:
