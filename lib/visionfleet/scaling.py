@@ -7,9 +7,13 @@ seconds; `now` and the times in an observation are of one clock.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 State = Literal["booting", "idle", "busy", "draining", "drained", "stopping", "failed"]
+_N = TypeVar("_N", int, float)
+
+_CAPACITY = frozenset({"booting", "idle", "busy", "failed"})
+_ROUNDING = 1e-9  # 3.0000000000000004 workers are 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,23 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen in one look. Counts are approximate; learned times are None when unknown."""
+    """What was seen in one look. Counts are approximate; learned times are None when unknown.
+
+    `handled` is how many images the workers have finished since some moment in the past, as they
+    report it; only its growth counts.
+    """
 
     visible: int
     in_flight: int
     workers: tuple[Worker, ...]
     boot_seconds: float | None = None
     service_seconds: float | None = None
+    handled: float = 0.0
+
+    @property
+    def images(self) -> int:
+        """All that is still to be answered."""
+        return self.visible + self.in_flight
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +61,20 @@ class Policy:
     paid_seconds: float
     boot_limit_seconds: float
     silent_seconds: float
+    pace_seconds: float = 30.0
+    spare: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a decision must remember: the needs within the hold window, and what was learned."""
+    """What a decision must remember: what was seen and kept for a while, and what was learned.
 
-    needs: tuple[tuple[float, int], ...] = ()
+    `kept` are the sizes worth keeping within the hold window, `arrived` the images that had ever
+    come within the pace window, both as (when, how many).
+    """
+
+    kept: tuple[tuple[float, int], ...] = ()
+    arrived: tuple[tuple[float, float], ...] = ()
     boot_seconds: float | None = None
     service_seconds: float | None = None
     at_maximum: bool = False
@@ -81,22 +102,84 @@ Decide = Callable[[Observation, Policy, History, float], tuple[Decision, History
 def decide(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
-    """Size the fleet so that the queue's wait stays below the target, and no larger."""
-    history = _learn(seen, history)
-    need = _need(seen, policy, history)
-    return _act(seen, policy, _remember(history, need, policy, now), now, need, policy.hold_seconds)
+    """Size the fleet to keep pace with the arrivals, and to clear what would wait too long."""
+    history = _learn(seen, policy, history, now)
+    pace = _pace(policy, history)
+    kept = _sized(seen, policy, math.ceil(pace - _ROUNDING))
+    need = _sized(seen, policy, _need(seen, policy, history, pace, now))
+    kept_since = _within((*history.kept, (now, kept)), now - policy.hold_seconds)
+    return _act(seen, policy, replace(history, kept=kept_since), now, need, policy.hold_seconds)
 
 
 def per_message(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
     """One worker per message up to the maximum; without messages all idle ones leave at once."""
-    need = seen.visible + (seen.in_flight if _capacity(seen) else 0)
-    history = replace(history, needs=((now, need),))
-    return _act(seen, policy, history, now, need, hold_seconds=0.0)
+    need = _sized(seen, policy, seen.images)
+    return _act(seen, policy, replace(history, kept=((now, need),)), now, need, hold_seconds=0.0)
 
 
 POLICIES: dict[str, Decide] = {"ours": decide, "per_message": per_message}
+
+
+def _need(
+    seen: Observation, policy: Policy, history: History, pace: float, now: float
+) -> int:
+    """Count the workers that keep pace and clear in time what a new one would still find.
+
+    40 images at 0.5 s and no worker are 20 s of work: 2 workers clear them within a target of 10 s.
+    With 2 workers that are up and boots of 30 s nothing is left when a third would be up: 0 more.
+    """
+    left = _work_after_a_boot(seen, policy, history, pace, now)
+    need = math.ceil(pace + left / policy.target_wait_seconds - _ROUNDING)
+    return min(need, max(seen.images, math.ceil(pace)))  # more workers than images are of no use
+
+
+def _work_after_a_boot(
+    seen: Observation, policy: Policy, history: History, pace: float, now: float
+) -> float:
+    """Seconds of work that are left when a worker launched now would be up.
+
+    What comes meanwhile is added; what the fleet does meanwhile, the booting ones in time, is not.
+    """
+    boot = _known(history.boot_seconds, policy.boot_seconds)
+    done = sum(
+        min(boot, now - w.launched_at) if w.state == "booting" else boot for w in _capacity(seen)
+    )
+    service = _known(history.service_seconds, policy.service_seconds)
+    return max(0.0, seen.images * service + pace * boot - done)
+
+
+def _pace(policy: Policy, history: History) -> float:
+    """Workers that the arrivals of the pace window keep busy, its steepest step left out.
+
+    That step may be a burst that is over, which the backlog shows anyway, or a wrong count: of
+    0, 0, 200, 0 images the pace is none, of 50, 60, 50, 40 in 5 s each it is 9.3 a second.
+    """
+    points = history.arrived
+    steps = [
+        (later - at, after - before)
+        for (at, before), (later, after) in zip(points, points[1:], strict=False)
+    ]
+    if len(steps) < 2:
+        return 0.0
+    steepest = max(steps, key=lambda step: step[1] / step[0])
+    seconds = points[-1][0] - points[0][0] - steepest[0]
+    images = points[-1][1] - points[0][1] - steepest[1]
+    service = _known(history.service_seconds, policy.service_seconds)
+    return max(0.0, images / seconds * service)
+
+
+def _sized(seen: Observation, policy: Policy, size: int) -> int:
+    """Bring a size within what makes sense: one for any image, none for phantoms, and limits.
+
+    What is in flight without a worker becomes visible again, or never was.
+    """
+    if seen.visible == 0 and not _capacity(seen):
+        size = 0
+    elif seen.images:
+        size = max(1, size)
+    return max(size + policy.spare if size else 0, policy.minimum)
 
 
 def _act(
@@ -105,16 +188,15 @@ def _act(
     """Turn a need into steps, within what the fleet may be."""
     gone = _to_terminate(seen, policy, now)
     alive = len(seen.workers)  # one that is told to go counts until it is gone
-    capacity = sum(w.name not in gone for w in _capacity(seen))
-    wanted = max(need, policy.minimum) - capacity
-    launch = max(0, min(wanted, policy.maximum - alive))
-    full = wanted > 0 and alive + launch >= policy.maximum and wanted > launch
-    drain = () if wanted > 0 else _to_drain(seen, policy, history, now, capacity, hold_seconds)
+    capacity = len(_capacity(seen)) - sum(w.state in _CAPACITY for w in gone)
+    launch = max(0, min(need - capacity, policy.maximum - alive))
+    full = need > capacity + launch
+    drain = () if need > capacity else _to_drain(seen, policy, history, now, need, hold_seconds)
     decision = Decision(
         launch=launch,
         drain=drain,
-        terminate=gone,
-        reason=_reason(seen, need, capacity, launch, drain, gone, full, policy),
+        terminate=tuple(w.name for w in gone),
+        reason=_reason(seen, need, capacity, launch, len(drain), len(gone), full, policy),
         at_maximum=full and not history.at_maximum,
     )
     return decision, replace(history, at_maximum=full)
@@ -122,35 +204,19 @@ def _act(
 
 def _capacity(seen: Observation) -> list[Worker]:
     """Workers that work or will: a failed one is being revived, and must not be doubled."""
-    return [w for w in seen.workers if w.state in {"booting", "idle", "busy", "failed"}]
+    return [w for w in seen.workers if w.state in _CAPACITY]
 
 
-def _need(seen: Observation, policy: Policy, history: History) -> int:
-    """Count the workers that keep the wait below the target.
-
-    40 images at 0.5 s each and a target of 10 s: 40 * 0.5 / 10 = 2 workers.
-    """
-    capacity = len(_capacity(seen))
-    if seen.visible == 0 and capacity == 0:
-        return 0  # in flight without a worker: it becomes visible again, or was a phantom
-    work = seen.visible + seen.in_flight
-    service = history.service_seconds or policy.service_seconds
-    need = math.ceil(work * service / policy.target_wait_seconds)
-    if work:
-        need = max(1, need)
-    if capacity and need > capacity and work * service / capacity <= _boot(policy, history):
-        return capacity  # the present fleet is done before another worker has booted
-    return need
+def _known(learned: float | None, prior: float) -> float:
+    return prior if learned is None else learned
 
 
-def _boot(policy: Policy, history: History) -> float:
-    return policy.boot_seconds if history.boot_seconds is None else history.boot_seconds
-
-
-def _learn(seen: Observation, history: History) -> History:
-    """Keep the last times that workers told, for when there is nobody to tell them."""
+def _learn(seen: Observation, policy: Policy, history: History, now: float) -> History:
+    """Keep the times that workers told, for when there is nobody to tell them, and the arrivals."""
+    arrived = (*history.arrived, (now, seen.images + seen.handled))
     return replace(
         history,
+        arrived=_within(arrived, now - policy.pace_seconds),
         boot_seconds=history.boot_seconds if seen.boot_seconds is None else seen.boot_seconds,
         service_seconds=(
             history.service_seconds if seen.service_seconds is None else seen.service_seconds
@@ -158,36 +224,31 @@ def _learn(seen: Observation, history: History) -> History:
     )
 
 
-def _remember(history: History, need: int, policy: Policy, now: float) -> History:
-    """Keep the needs of the hold window, and the last one before it, which covers its start."""
-    needs = (*history.needs, (now, need))
-    start = now - policy.hold_seconds
-    first = max((i for i, (at, _) in enumerate(needs) if at <= start), default=0)
-    return replace(history, needs=needs[first:])
+def _within(samples: tuple[tuple[float, _N], ...], start: float) -> tuple[tuple[float, _N], ...]:
+    """Keep the samples since `start`, and the last one before it, which covers its beginning."""
+    first = 0
+    while first + 1 < len(samples) and samples[first + 1][0] <= start:
+        first += 1
+    return samples[first:]
 
 
 def _to_drain(
-    seen: Observation,
-    policy: Policy,
-    history: History,
-    now: float,
-    capacity: int,
-    hold_seconds: float,
+    seen: Observation, policy: Policy, history: History, now: float, need: int, hold_seconds: float
 ) -> tuple[str, ...]:
     """Pick the workers that were not needed for the whole hold window, longest idle first."""
-    if not history.needs or history.needs[0][0] > now - hold_seconds:
+    if not history.kept or history.kept[0][0] > now - hold_seconds:
         return ()  # not watched for long enough, as after a restart
-    peak = max(need for _, need in history.needs)
-    surplus = capacity - max(peak, policy.minimum)
+    keep = max(need, max(size for _, size in history.kept))
+    surplus = max(0, len(_capacity(seen)) - keep)
     idle = [w for w in seen.workers if w.state == "idle"]
     paid = [w for w in idle if now - w.launched_at >= policy.paid_seconds]
     longest_first = sorted(paid, key=lambda w: w.since)
-    return tuple(w.name for w in longest_first[: max(0, surplus)])
+    return tuple(w.name for w in longest_first[:surplus])
 
 
-def _to_terminate(seen: Observation, policy: Policy, now: float) -> tuple[str, ...]:
+def _to_terminate(seen: Observation, policy: Policy, now: float) -> list[Worker]:
     """Pick the workers that said they are drained, and those that are dead."""
-    return tuple(w.name for w in seen.workers if w.state == "drained" or _dead(w, policy, now))
+    return [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
 
 
 def _dead(worker: Worker, policy: Policy, now: float) -> bool:
@@ -203,8 +264,8 @@ def _reason(
     need: int,
     capacity: int,
     launch: int,
-    drain: tuple[str, ...],
-    gone: tuple[str, ...],
+    drain: int,
+    gone: int,
     full: bool,
     policy: Policy,
 ) -> str:
@@ -215,7 +276,7 @@ def _reason(
     if full:
         steps.append(f"no more can be opened: {policy.maximum} is the maximum")
     if drain:
-        steps.append(f"drain {len(drain)}: needed {need} of {capacity} for the hold window")
+        steps.append(f"drain {drain}: needed {need} of {capacity} for the hold window")
     if gone:
-        steps.append(f"terminate {len(gone)}: drained or dead")
+        steps.append(f"terminate {gone}: drained or dead")
     return "; ".join(steps) or f"hold at {capacity}: {waits} need {need}"

@@ -1,0 +1,43 @@
+"""What a replay costs and how long its images waited."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The figures of one replay. `waits` counts images by whole seconds in the queue.
+
+    `billed_hours` are worker-hours with the minimum per start; `work_hours` those of pure service.
+    `busy_kills` are workers that were ended in the middle of an image.
+    """
+
+    waits: Mapping[int, int]
+    billed_hours: float
+    work_hours: float
+    launches: int
+    busy_kills: int
+    crashes: int
+    peak_workers: int
+    unserved: int
+    first_launch_delay: float | None = None
+    timeline: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
+
+    @property
+    def served(self) -> int:
+        """Images that were started."""
+        return sum(self.waits.values())
+
+    def wait_quantile(self, share: float) -> float:
+        """The wait in seconds that this share of the images did not exceed."""
+        below, limit = 0, share * self.served
+        for seconds in sorted(self.waits):
+            below += self.waits[seconds]
+            if below >= limit:
+                return float(seconds)
+        return 0.0
+
+    @property
+    def mean_wait_seconds(self) -> float:
+        """The mean wait."""
+        return sum(wait * count for wait, count in self.waits.items()) / max(1, self.served)

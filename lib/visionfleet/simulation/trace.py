@@ -1,0 +1,57 @@
+"""Traces: counts per minute, scaled to a fleet, and the arrivals per second drawn from them."""
+
+import csv
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from random import Random
+
+SECONDS_PER_MINUTE = 60
+
+
+class BadTrace(ValueError):
+    """A trace that cannot be read; the sentence names the line."""
+
+
+def read(lines: Iterable[str]) -> list[int]:
+    """Read `minute,count` rows with a header; one row is one minute. Raises BadTrace."""
+    counts = []
+    for number, row in enumerate(csv.DictReader(lines), start=2):
+        text = row.get("count") or ""
+        if not text.strip().isdecimal():
+            raise BadTrace(f"line {number}: expected minute,count, got {text!r}")
+        counts.append(int(text))
+    if not counts:
+        raise BadTrace("no rows: expected a header `minute,count` and one row per minute")
+    return counts
+
+
+def scale(counts: Sequence[int], workers: int, service_seconds: float, share: float) -> float:
+    """The factor that makes the minute at the quantile `share` need so many busy workers.
+
+    19 workers at 0.5 s an image do 2,280 a minute: a trace whose 99.9th percentile minute has
+    171 requests is scaled by 13.3.
+    """
+    ordered = sorted(counts)
+    busiest = ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return workers * SECONDS_PER_MINUTE / service_seconds / max(1, busiest)
+
+
+def arrivals(counts: Iterable[int], factor: float, random: Random) -> list[int]:
+    """Draw the arrivals of each second: Poisson, with the scaled rate of its minute."""
+    drawn: list[int] = []
+    for count in counts:
+        table = _poisson_table(count * factor / SECONDS_PER_MINUTE)
+        drawn += [bisect_left(table, random.random()) for _ in range(SECONDS_PER_MINUTE)]
+    return drawn
+
+
+def _poisson_table(mean: float) -> list[float]:
+    """Cumulative probabilities of 0, 1, 2 ... events, up to far beyond the mean."""
+    if mean == 0:
+        return [1.0]
+    table, total = [], 0.0
+    for events in range(int(mean + 8 * math.sqrt(mean) + 10)):
+        total += math.exp(events * math.log(mean) - mean - math.lgamma(events + 1))
+        table.append(total)
+    return table

@@ -1,0 +1,316 @@
+"""The simulated service: a queue whose counts lag, workers that boot, break and cost money.
+
+Time goes in whole seconds. Images are started first come first served; an image that a worker had
+in hand when it was ended or crashed comes back after the visibility timeout, as with SQS.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Protocol
+
+from visionfleet.scaling import Decision, Observation, State, Worker
+from visionfleet.simulation.outcome import Outcome
+
+_SECONDS_PER_HOUR = 3600.0
+
+
+class Controller(Protocol):
+    """A policy under test: looks every `interval_seconds`, and remembers what it must."""
+
+    interval_seconds: int
+
+    def __call__(self, seen: Observation, now: float) -> Decision:
+        """Decide on one look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What the world is like.
+
+    `boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old, wrong
+    by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
+    Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker.
+    """
+
+    service_seconds: float = 0.5
+    boot_seconds: float = 45.0
+    boot_spread: float = 0.25
+    lag_seconds: int = 10
+    noise: float = 0.05
+    phantoms: float = 0.01
+    refused: float = 0.0
+    crashes_per_hour: float = 0.0
+    visibility_seconds: int = 60
+    report_seconds: int = 20
+    drain_seconds: int = 5
+    packed: bool = False
+    minimum_billed_seconds: int = 60
+    seed: int = 1
+
+
+@dataclass(slots=True)
+class _Machine:
+    """One worker: what the policy sees of it, and when it comes up."""
+
+    view: Worker
+    ready_at: float
+
+
+@dataclass(slots=True)
+class World:
+    """One replay. `run` plays all arrivals, then waits until the queue is empty."""
+
+    conditions: Conditions
+    controller: Controller
+    random: Random = field(init=False)
+    _queue: deque[list[int]] = field(default_factory=deque)  # [second of arrival, images]
+    _visible: int = 0
+    _returning: dict[int, list[list[int]]] = field(default_factory=dict)
+    _booting: list[_Machine] = field(default_factory=list)
+    _ready: list[_Machine] = field(default_factory=list)
+    _draining: dict[str, tuple[_Machine, int]] = field(default_factory=dict)
+    _drained: list[_Machine] = field(default_factory=list)
+    _credit: float = 0.0
+    _starts: deque[int] = field(default_factory=deque)
+    _recent_starts: int = 0
+    _started: int = 0
+    _in_service: float = 0.0
+    _busy: int = 0
+    _told: int = 0
+    _last_wait: int = 0
+    _waits: dict[int, int] = field(default_factory=dict)
+    _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
+    _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
+    _billed: float = 0.0
+    _launches: int = 0
+    _busy_kills: int = 0
+    _crashes: int = 0
+    _peak: int = 0
+    _timeline: list[tuple[int, int, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.random = Random(self.conditions.seed)
+        window = max(1, math.ceil(self.conditions.service_seconds))
+        self._starts = deque([0] * window)
+
+    def run(
+        self, arrivals: Sequence[int], progress: Callable[[int], None] = lambda _: None
+    ) -> Outcome:
+        """Play the arrivals of each second; `progress` is told every simulated hour."""
+        interval, next_look, second = self.controller.interval_seconds, 0, 0
+        last = len(arrivals)
+        while second < last or (self._left() and second < last + 86400):
+            if second < last and arrivals[second]:
+                self._queue.append([second, arrivals[second]])
+                self._visible += arrivals[second]
+            self._move(second)
+            self._serve(second)
+            if second >= next_look:
+                next_look += interval
+                self._look(second)
+            second += 1
+            if second % 3600 == 0:
+                progress(second)
+        return self._outcome(second)
+
+    def _left(self) -> bool:
+        return bool(self._visible or self._returning)
+
+    # -- the queue and the work ------------------------------------------------------------
+
+    def _move(self, second: int) -> None:
+        """What happens by itself: messages return, workers come up, break, and drain."""
+        for group in self._returning.pop(second, ()):
+            self._queue.appendleft(group)
+            self._visible += group[1]
+        if self._booting:
+            up = [m for m in self._booting if m.ready_at <= second]
+            for machine in up:
+                self._booting.remove(machine)
+                machine.view = replace(
+                    machine.view, state="idle", since=float(second), reported_at=math.inf
+                )
+                self._ready.append(machine)
+        if self._draining:
+            self._finish_drains(second)
+        rate = self.conditions.crashes_per_hour
+        if rate and self._ready and self.random.random() < rate * len(self._ready) / 3600:
+            self._crash(second)
+
+    def _finish_drains(self, second: int) -> None:
+        done = [name for name, (_, at) in self._draining.items() if at <= second]
+        for name in done:
+            machine, _ = self._draining.pop(name)
+            machine.view = replace(machine.view, state="drained", since=float(second))
+            self._drained.append(machine)
+
+    def _serve(self, second: int) -> None:
+        """Start as many images as the workers that are up can start within this second."""
+        workers, service = len(self._ready), self.conditions.service_seconds
+        credit = self._credit + workers / service
+        starts = min(self._visible, int(credit))
+        # A worker that waited may start at once, but not make up for the time it had nothing.
+        self._credit = min(credit - starts, workers if service > 1 else min(1.0, workers))
+        window = self._starts
+        self._recent_starts += starts - window.popleft()
+        window.append(starts)
+        self._in_service = min(workers, self._recent_starts * service / len(window))
+        if starts:
+            self._start(second, starts)
+        self._seen_counts.append((self._visible, round(self._in_service)))
+        if second % self.conditions.report_seconds == 0:
+            self._reported = (second, self._started, self._reported[1])
+
+    def _start(self, second: int, starts: int) -> None:
+        self._visible -= starts
+        self._started += starts
+        queue, waits = self._queue, self._waits
+        while starts:
+            group = queue[0]
+            taken = min(starts, group[1])
+            wait = second - group[0]
+            waits[wait] = waits.get(wait, 0) + taken
+            starts -= taken
+            if taken == group[1]:
+                queue.popleft()
+            else:
+                group[1] -= taken
+            self._last_wait = wait
+
+    def _give_back(self, second: int) -> None:
+        """Let the image that a busy worker had in hand come back after the visibility timeout."""
+        if self._waits.get(self._last_wait, 0) > 0:
+            self._waits[self._last_wait] -= 1
+            self._started -= 1
+            back = second + self.conditions.visibility_seconds
+            self._returning.setdefault(back, []).append([second - self._last_wait, 1])
+
+    # -- the fleet -------------------------------------------------------------------------
+
+    def _look(self, second: int) -> None:
+        decision = self.controller(self._observe(second), float(second))
+        for name in decision.terminate:
+            self._terminate(name, second)
+        for name in decision.drain:
+            self._drain(name, second)
+        self._launch(decision.launch, second)
+        size = self._size()
+        self._peak = max(self._peak, size)
+        if second % 60 == 0:
+            self._timeline.append((second, self._visible, size))
+
+    def _size(self) -> int:
+        return len(self._ready) + len(self._booting) + len(self._draining) + len(self._drained)
+
+    def _observe(self, second: int) -> Observation:
+        conditions = self.conditions
+        while len(self._seen_counts) > conditions.lag_seconds + 1:
+            self._seen_counts.popleft()
+        visible, in_flight = self._seen_counts[0]
+        if conditions.noise and visible:
+            visible = max(0, round(visible * self.random.uniform(1 - conditions.noise, 1 + conditions.noise)))
+        if conditions.phantoms and self.random.random() < conditions.phantoms:
+            visible += self.random.randint(1, 2)
+        self._mark_busy(float(second))
+        workers = [m.view for m in self._ready]
+        workers += [m.view for m in self._booting]
+        workers += [m.view for m, _ in self._draining.values()]
+        workers += [m.view for m in self._drained]
+        known = bool(self._started)
+        return Observation(
+            visible=visible,
+            in_flight=in_flight,
+            workers=tuple(workers),
+            boot_seconds=conditions.boot_seconds if known else None,
+            service_seconds=conditions.service_seconds if known else None,
+            handled=self._handled(second),
+        )
+
+    def _handled(self, second: int) -> float:
+        """What the reports say, carried on to now with the rate between the last two."""
+        at, images, before = self._reported
+        return images + (images - before) / self.conditions.report_seconds * (second - at)
+
+    def _mark_busy(self, now: float) -> None:
+        """Say who is busy: anybody, as SQS gives a message to any poller; packed: the oldest."""
+        ready, images = self._ready, self._started - self._told
+        self._told = self._started
+        busy = min(len(ready), math.ceil(self._in_service))
+        if not self.conditions.packed and len(ready) > 1:
+            self.random.shuffle(ready)
+        untouched = (1 - 1 / len(ready)) ** images if ready else 1.0
+        for index, machine in enumerate(ready):
+            view = machine.view
+            state: State = "busy" if index < busy else "idle"
+            worked = not self.conditions.packed and self.random.random() >= untouched
+            if view.state != state or (worked and state == "idle"):
+                machine.view = Worker(view.name, state, now, view.launched_at, view.reported_at)
+        self._busy = busy
+
+    def _launch(self, count: int, second: int) -> None:
+        conditions = self.conditions
+        for _ in range(count):
+            if conditions.refused and self.random.random() < conditions.refused:
+                continue
+            self._launches += 1
+            boot = conditions.boot_seconds * math.exp(self.random.gauss(0, conditions.boot_spread))
+            name = f"w{self._launches}"
+            view = Worker(name, "booting", float(second), float(second))
+            self._booting.append(_Machine(view, second + boot))
+
+    def _drain(self, name: str, second: int) -> None:
+        for machine in self._ready:
+            if machine.view.name == name:
+                self._ready.remove(machine)
+                machine.view = replace(machine.view, state="draining", since=float(second))
+                until = second + self.conditions.drain_seconds
+                self._draining[name] = (machine, until)
+                return
+
+    def _terminate(self, name: str, second: int) -> None:
+        for index, machine in enumerate(self._ready):
+            if machine.view.name == name:
+                if index < self._busy:
+                    self._busy_kills += 1
+                    self._busy -= 1
+                    self._give_back(second)
+                self._end(machine, self._ready, second)
+                return
+        for machines in (self._booting, self._drained):
+            for machine in machines:
+                if machine.view.name == name:
+                    self._end(machine, machines, second)
+                    return
+
+    def _crash(self, second: int) -> None:
+        index = self.random.randrange(len(self._ready))
+        self._crashes += 1
+        if index < math.ceil(self._in_service):
+            self._give_back(second)
+        self._end(self._ready[index], self._ready, second)
+
+    def _end(self, machine: _Machine, machines: list[_Machine], second: int) -> None:
+        machines.remove(machine)
+        lived = second - machine.view.launched_at
+        self._billed += max(self.conditions.minimum_billed_seconds, lived)
+
+    def _outcome(self, second: int) -> Outcome:
+        for machines in (self._ready, self._booting, self._drained):
+            for machine in list(machines):
+                self._end(machine, machines, second)
+        for machine, _ in self._draining.values():
+            self._billed += max(self.conditions.minimum_billed_seconds, second - machine.view.launched_at)
+        return Outcome(
+            waits=self._waits,
+            billed_hours=self._billed / _SECONDS_PER_HOUR,
+            work_hours=sum(self._waits.values()) * self.conditions.service_seconds / _SECONDS_PER_HOUR,
+            launches=self._launches,
+            busy_kills=self._busy_kills,
+            crashes=self._crashes,
+            peak_workers=self._peak,
+            unserved=self._visible,
+            timeline=tuple(self._timeline),
+        )
