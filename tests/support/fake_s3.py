@@ -5,21 +5,24 @@ import io
 from dataclasses import dataclass, field
 from typing import Any
 
+from botocore.exceptions import ReadTimeoutError
+
 from tests.support.fake_aws import Hook, no_hook, refusal
 
 
 @dataclass
 class Bucket:
-    """What the clients of one S3 share."""
+    """What the clients of one S3 share; so many writes take effect without an answer."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    lost_answers: int = 0
 
 
 class FakeS3:
     """A client; `hook` is called before and after each write takes effect, and before a read."""
 
     def __init__(self, bucket: Bucket, hook: Hook = no_hook) -> None:
-        self._objects, self._hook = bucket.objects, hook
+        self._bucket, self._objects, self._hook = bucket, bucket.objects, hook
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         key = request["Key"]
@@ -40,6 +43,9 @@ class FakeS3:
             raise refusal("PreconditionFailed", "PutObject", 412)
         self._objects[key] = body
         self._hook(f"put {key} done")
+        if self._bucket.lost_answers > 0:
+            self._bucket.lost_answers -= 1
+            raise ReadTimeoutError(endpoint_url="https://s3.example")
         return {"ETag": etag(body)}
 
     def delete_object(self, **request: Any) -> None:
