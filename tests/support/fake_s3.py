@@ -19,7 +19,7 @@ class Bucket:
 
 
 class FakeS3:
-    """A client; `hook` is called before and after each write takes effect, and before a read."""
+    """A client; `hook` is called before each call and after it took effect."""
 
     def __init__(self, bucket: Bucket, hook: Hook = no_hook) -> None:
         self._bucket, self._objects, self._hook = bucket, bucket.objects, hook
@@ -29,7 +29,9 @@ class FakeS3:
         self._hook(f"get {key}")
         if key not in self._objects:
             raise refusal("NoSuchKey", "GetObject", 404)
-        return {"Body": io.BytesIO(self._objects[key]), "ETag": etag(self._objects[key])}
+        body = self._objects[key]
+        self._hook(f"get {key} done")
+        return {"Body": io.BytesIO(body), "ETag": etag(body)}
 
     def put_object(self, **request: Any) -> dict[str, Any]:
         key, body = request["Key"], request["Body"]

@@ -1,5 +1,6 @@
 """The EC2 fleet against a stateful EC2 in memory: launches, crashes, refusals, ends."""
 
+import itertools
 import logging
 from collections.abc import Callable
 from random import Random
@@ -199,16 +200,44 @@ def test_of_two_scalers_that_looked_at_the_same_one_launches(make: Make, region:
 def test_a_scaler_that_slept_since_its_look_launches_nothing(
     make: Make, region: Region, clock: Clock
 ) -> None:
-    """The ledger is as empty again as it was, but it is another state of it."""
+    """The ledger is as empty again as it was at the look, but it is another state of it."""
     sleeper, other = make(), make()
+    empty_the_ledger(make(), region, "d0")
     sleeper.members()
     other.members()
-    other.launch(MAXIMUM, "d1")
+    other.launch(MAXIMUM - 1, "d1")
     clock.now += SEEN_SECONDS
-    region.room[("", "")] = 0
-    other.launch(1, "d2")
+    other.members()
+    empty_the_ledger(make(), region, "d2")
     with pytest.raises(Superseded):
         sleeper.launch(MAXIMUM, "d3")
+    assert len(region.alive()) == MAXIMUM - 1
+
+
+def empty_the_ledger(fleet: Ec2Fleet, region: Region, decision: str) -> None:
+    """Let a launch fail, which leaves a ledger without entries."""
+    region.room[("", "")] = 0
+    assert fleet.launch(1, decision) == []
+    region.room.clear()
+
+
+def test_a_scaler_that_sleeps_between_its_ledger_and_ec2_launches_nothing(
+    make: Make, region: Region, clock: Clock
+) -> None:
+    """Another takes its launch for failed meanwhile, and launches in its place."""
+    reads = itertools.count()
+
+    def sleep(at: str) -> None:
+        if at == f"get {LAUNCHES_KEY} done" and next(reads) == 1:  # what it wrote is its own
+            clock.now += HEARD_SECONDS
+            region.room[("", "")] = 0
+            assert make().members() == []
+            region.room.clear()
+            assert len(make().launch(MAXIMUM, "d2")) == MAXIMUM
+
+    empty_the_ledger(make(), region, "d0")
+    with pytest.raises(TryLater, match="too long ago"):
+        make(hook=sleep).launch(MAXIMUM, "d1")
     assert len(region.alive()) == MAXIMUM
 
 
