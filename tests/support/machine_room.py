@@ -1,9 +1,10 @@
 """Gives every instance of the embedded AWS a machine: a real classifier in a process of its own.
 
 Run as `python -m tests.support.machine_room FOLDER BOOT_SECONDS`; the folder gets the logs. The
-processes are forks of one that has torch already, or 19 of them would take minutes to start.
+processes are forks of one that has torch and boto's data already, or 19 of them would take minutes.
 """
 
+import functools
 import os
 import signal
 import sys
@@ -14,6 +15,7 @@ from types import FrameType
 from typing import Any
 
 import boto3
+from botocore.loaders import JSONFileLoader
 
 from tests.support.metadata import metadata
 from visionfleetd import classifier
@@ -98,6 +100,17 @@ def machine(name: str, log: Path) -> int:
     return 0
 
 
+def warm_up(where: dict[str, Any]) -> None:
+    """Load what takes a classifier seconds; torch is at rest, so its state can be forked."""
+    import torch  # noqa: F401
+    import torchvision  # noqa: F401
+
+    load = functools.cache(JSONFileLoader().load_file)
+    setattr(JSONFileLoader, "load_file", lambda _, path: load(path))  # noqa: B010
+    for service in ("s3", "sqs"):
+        boto3.client(service, **where)
+
+
 def main() -> None:
     """Look until TERM."""
     stop = threading.Event()
@@ -106,14 +119,10 @@ def main() -> None:
         stop.set()
 
     signal.signal(signal.SIGTERM, on_signal)
-    ec2: Any = boto3.client(
-        "ec2",
-        endpoint_url=os.environ["VISIONFLEET_AWS__ENDPOINT_URL"],
-        region_name="us-east-1",
-    )
-    import torch  # noqa: F401  # what takes the classifier seconds
-    import torchvision  # noqa: F401
-
+    endpoint = os.environ["VISIONFLEET_AWS__ENDPOINT_URL"]
+    where: dict[str, Any] = {"endpoint_url": endpoint, "region_name": "us-east-1"}
+    warm_up(where)
+    ec2: Any = boto3.client("ec2", **where)
     room = Room(ec2, Path(sys.argv[1]), float(sys.argv[2]))
     print("room is open", flush=True)
     while not stop.wait(STEP_SECONDS):
