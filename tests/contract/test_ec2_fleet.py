@@ -120,7 +120,7 @@ def test_a_stopped_instance_counts_as_one_that_leaves(make: Make, ec2: Any) -> N
     ec2.stop_instances(InstanceIds=[name])
     fleet = make()
     assert [(m.name, m.state) for m in fleet.members()] == [(name, "stopping")]
-    assert name in str(fleet.alarm)
+    assert name in str(fleet.alarms())
 
 
 def test_of_two_fleets_one_wins(make: Make, aws: Cloud) -> None:

@@ -281,7 +281,7 @@ def test_no_capacity_is_remembered_per_offering_and_the_next_is_tried(
     fleet.launch(1, "d3")
     assert [r["SubnetId"] for r in region.requests][3:] == [A.subnet, B.subnet]
     assert "no capacity" in caplog.text
-    assert fleet.alarm is None, "it passes by itself"
+    assert fleet.alarms() == (), "it passes by itself"
 
 
 def test_a_part_is_taken_and_the_rest_comes_from_the_next_offering(
@@ -352,15 +352,42 @@ def test_what_a_person_must_mend_is_one_alarm_and_no_retry_loop(
         fleet.members()
         fleet.launch(1, f"d{tick}")
         if not region.alive():
-            assert code in str(fleet.alarm)
+            assert code in str(fleet.alarms())
         clock.now += 5
     assert region.calls.count("run_instances") <= 3
     assert caplog.text.count("EC2 needs a person") == 1
     clock.now += 2 * REFUSED_SECONDS
     fleet.members()
     assert fleet.launch(1, "last")
-    assert fleet.alarm is None
+    assert fleet.alarms() == ()
     assert "EC2 is well again" in caplog.text
+
+
+def test_a_token_that_was_used_is_told_and_its_launch_counts_until_the_list_is_sure(
+    make: Make, region: Region, clock: Clock
+) -> None:
+    """As when the template's newest version changes between a launch and its repetition."""
+    region.list_seconds = 250
+    region.lost_answers["run_instances"] = 1
+    fleet = make()
+    fleet.launch(2, "d1")
+    region.tokens["d1-0"][0]["InstanceType"] = "changed"
+    clock.now += 5
+    assert len(fleet.members()) == 2
+    assert "IdempotentParameterMismatch" in str(fleet.alarms())
+    clock.now += 250
+    assert {m.name for m in fleet.members()} == {m.id for m in region.alive()}
+    clock.now += SEEN_SECONDS
+    assert len(fleet.members()) == len(region.alive()) == 2
+    assert fleet.alarms() == ()
+
+
+def test_the_maximum_may_change_at_any_time(make: Make, region: Region) -> None:
+    fleet = make(maximum=1)
+    assert len(fleet.launch(3, "d1")) == 1
+    fleet.maximum = 3
+    fleet.members()
+    assert len(fleet.launch(3, "d2")) == 2
 
 
 def test_one_faulty_offering_does_not_stop_the_others(make: Make, region: Region) -> None:
@@ -368,7 +395,7 @@ def test_one_faulty_offering_does_not_stop_the_others(make: Make, region: Region
     fleet = make(A, B)
     assert len(fleet.launch(2, "d1")) == 2
     assert A.subnet is not None
-    assert A.subnet in str(fleet.alarm)
+    assert A.subnet in str(fleet.alarms())
 
 
 def test_a_list_that_is_not_allowed_is_one_alarm(
@@ -394,7 +421,7 @@ def test_one_bad_id_does_not_spare_the_others(make: Make, region: Region) -> Non
     fleet.terminate(["i-0000000000000dead", *names, "d9-0/0"])
     assert set(region.ended) == set(names) - {names[2]}
     fleet.members()
-    assert names[2] in str(fleet.alarm)
+    assert names[2] in str(fleet.alarms())
     assert len(fleet.members()) == 5, "they count until they are gone"
 
 
@@ -434,11 +461,11 @@ def test_a_stopped_instance_counts_and_is_told(
     assert states(fleet) == ["running", "stopping"]
     assert fleet.launch(1, "d2") == [], "it may be started again"
     fleet.members()
-    assert "is stopped: start it or terminate it" in str(fleet.alarm)
+    assert "is stopped: start it or terminate it" in str(fleet.alarms())
     assert caplog.text.count("EC2 needs a person") == 1
     fleet.terminate([names[0]])
     fleet.members()
-    assert fleet.alarm is None
+    assert fleet.alarms() == ()
 
 
 def test_instances_of_other_deployments_are_not_ours(make: Make, region: Region) -> None:

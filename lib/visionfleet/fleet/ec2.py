@@ -47,8 +47,8 @@ class _Look:
 class Ec2Fleet:
     """One worker per instance; an instance's id is its worker's name.
 
-    `asker` names this process, `clock` is wall time in seconds. A changed setting needs a new
-    fleet, which also forgets what EC2 refused.
+    `asker` names this process, `clock` is wall time in seconds. `maximum` may be set at any time;
+    another setting needs a new fleet, which also forgets what EC2 refused.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class Ec2Fleet:
         random: Random,
     ) -> None:
         self._instances, self._ledger = instances, ledger
-        self._template, self._maximum = template, maximum
+        self._template, self.maximum = template, maximum
         self._asker, self._clock = asker, clock
         self._market = Market(tuple(offered), random)
         self._listing = Gate("list instances", random)
@@ -73,11 +73,9 @@ class Ec2Fleet:
         self._ending: dict[str, float] = {}  # ids that shall end, and when to say so again
         self._alarms: dict[str, str] = {}
 
-    @property
-    def alarm(self) -> str | None:
-        """What a person must mend, None when all is well."""
-        told = (f"{what}: {reason}" for what, reason in self._alarms.items())
-        return "; ".join(told) or None
+    def alarms(self) -> tuple[str, ...]:
+        """List what a person must mend."""
+        return tuple(f"{what}: {reason}" for what, reason in self._alarms.items())
 
     def verify(self) -> None:
         """Check the launch template, the permissions and that the ledger can be read."""
@@ -93,6 +91,7 @@ class Ec2Fleet:
         self._look = None
         look = self._settled(self._observe())
         self._end_again(look)
+        self._review(look)
         self._look = look
         return [self._shown(member) for member in look.members()]
 
@@ -108,7 +107,7 @@ class Ec2Fleet:
             return [name for launch in known for name in launch.instances]
         names: list[str] = []
         for attempt, offering in enumerate(self._market.open(self._clock())):
-            wanted = min(count - len(names), self._maximum - len(look.members()))
+            wanted = min(count - len(names), self.maximum - len(look.members()))
             if wanted <= 0 or not self._launching.open(self._clock()):
                 break
             launch = self._launch(decision_id, attempt, wanted, offering)
@@ -172,7 +171,7 @@ class Ec2Fleet:
             self._market.close(offering, SHORT_SECONDS, self._clock())
             return self._strike(look, launch), ()
         except AlreadyExists as error:
-            self._warn(f"launch {launches.token(launch)}", str(error))
+            self._warn(launches.token(launch), str(error))
             return self._confirm(look, launch, ()), None
         except TryLater as error:
             log.warning("launch not answered", extra={"reason": str(error)})
@@ -215,15 +214,22 @@ class Ec2Fleet:
         """Say again what EC2 has accepted and its list does not show."""
         up = {member.name for member in look.members() if member.state == "running"}
         self._ending = {name: at for name, at in self._ending.items() if name in up}
-        stopped = {i.id for i in look.instances if i.state == "stopped"}
-        for name in stopped:
-            self._warn(name, "it is stopped: start it or terminate it")
-        for name in [n for n in self._alarms if n.startswith("i-") and n not in up | stopped]:
-            self._mended(name)
         try:
             self._end(list(self._ending))
         except TryLater as error:  # the look itself is good, and the next one asks again
             log.warning("terminate not answered", extra={"reason": str(error)})
+
+    def _review(self, look: _Look) -> None:
+        """Tell of stopped instances, and end the alarms about what is there no more."""
+        stopped = {i.id for i in look.instances if i.state == "stopped"}
+        for name in stopped:
+            self._warn(name, "it is stopped: start it or terminate it")
+        there = {m.name for m in look.members() if m.state == "running"} | stopped
+        there |= {launches.token(launch) for launch in launches.current(look.ledger, look.at)}
+        # An alarm about a list or an offering ends when that works again, and not before.
+        lasting = {"list", *map(str, self._market.offered)}
+        for what in self._alarms.keys() - there - lasting:
+            self._mended(what)
 
     def _end(self, ids: Sequence[str]) -> None:
         now = self._clock()
