@@ -31,6 +31,7 @@ class Room:
         self._ec2, self._folder, self._boot_seconds = ec2, folder, boot_seconds
         self._first_seen: dict[str, float] = {}
         self._pids: dict[str, int] = {}
+        self._told: dict[str, float] = {}  # to end, and until when
 
     def look(self) -> None:
         """Start machines whose time has come, end those of terminated instances, take note."""
@@ -41,16 +42,19 @@ class Room:
             if time.monotonic() - self._first_seen[name] >= self._boot_seconds:
                 self._pids[name] = self._start(name)
                 print(f"started {name}", flush=True)
-        for name in self._pids.keys() - running:
-            os.kill(self._pids[name], signal.SIGTERM)
-            self._end(name)
+        for name in self._pids.keys() - running - self._told.keys():
+            self._tell(name)
+        for name in list(self._told):
+            self._reap(name)
 
     def close(self) -> None:
         """End all machines."""
-        for pid in self._pids.values():
-            os.kill(pid, signal.SIGTERM)
-        for name in list(self._pids):
-            self._end(name)
+        for name in self._pids.keys() - self._told.keys():
+            self._tell(name)
+        while self._told:
+            for name in list(self._told):
+                self._reap(name)
+            time.sleep(0.02)
 
     def _running(self) -> set[str]:
         pages = self._ec2.get_paginator("describe_instances").paginate(
@@ -69,19 +73,21 @@ class Room:
         finally:
             os._exit(status)
 
-    def _end(self, name: str) -> None:
-        """Wait for the end of a machine that was told to end."""
-        pid = self._pids.pop(name)
-        deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline:
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
-                print(f"ended {name} with {os.waitstatus_to_exitcode(status)}", flush=True)
-                return
-            time.sleep(0.02)
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        print(f"killed {name}", flush=True)
+    def _tell(self, name: str) -> None:
+        """Tell a machine to end, as EC2 does."""
+        os.kill(self._pids[name], signal.SIGTERM)
+        self._told[name] = time.monotonic() + STOP_SECONDS
+
+    def _reap(self, name: str) -> None:
+        """Take note of the end of a machine, and end it when its time is over."""
+        pid = self._pids[name]
+        if time.monotonic() >= self._told[name]:
+            os.kill(pid, signal.SIGKILL)
+            print(f"killed {name}", flush=True)
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            del self._told[name], self._pids[name]
+            print(f"ended {name} with {os.waitstatus_to_exitcode(status)}", flush=True)
 
 
 def machine(name: str, log: Path) -> int:
