@@ -14,12 +14,11 @@ from visionfleet.config import Config
 from visionfleet.connections import access
 from visionfleet.errors import BadMessage, TryLater
 from visionfleet.fleet import Fleet, Member
-from visionfleet.fleet.supervisor import SupervisorFleet
 from visionfleet.messages import FleetStatus, WorkerReport
 from visionfleet.queues import Queue
 from visionfleet.scaling import POLICIES, Decide, Decision, History, Observation, Policy
 from visionfleet.store import Store
-from visionfleetd import startup
+from visionfleetd import fleets, startup
 
 log = logging.getLogger("scaler")
 
@@ -109,13 +108,14 @@ def _run(config: Config, stop: threading.Event, once: bool) -> int:
     door, random = access(config.aws), Random()
     sqs = door.client("sqs")
     store = Store(door.client("s3"), config.storage.output_bucket)
-    fleet = SupervisorFleet(str(config.supervisor.socket), config.supervisor.group)
+    policy = _policy(config)
+    asker = _decision_id(time.time())
+    fleet = fleets.fleet(config, door, store, policy.maximum, asker, random)
     name = messages.requests_queue(config.name)
     if not startup.verify(
         (store.verify, lambda: Queue(sqs, name), fleet.verify), stop, log, random
     ):
         return runtime.EXIT_OK
-    policy = _policy(config)
     chosen = POLICIES[config.scaler.policy]
     scaler = Scaler(Queue(sqs, name), store, fleet, chosen, policy, _decision_id)
     log.info(

@@ -16,11 +16,13 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from visionfleet.errors import AlreadyExists, GiveUp, LeaseLost, NotFound, TryLater
+from visionfleet.errors import AlreadyExists, GiveUp, LeaseLost, NoCapacity, NotFound, TryLater
 
 # Codes on which another try later can help, beside every 5xx and the SDK's own list.
 _PASSING = {
+    "EC2ThrottledException",
     "InternalError",
+    "InternalFailure",
     "OperationAborted",
     "OverLimit",
     "QueueDeletedRecently",
@@ -32,16 +34,37 @@ _PASSING = {
     "SlowDown",
     "Throttling",
     "ThrottlingException",
+    "Unavailable",
 }
 _MISSING = {
     "404",
     "AWS.SimpleQueueService.NonExistentQueue",
+    "InvalidInstanceID.NotFound",
+    "InvalidLaunchTemplateId.NotFound",
+    "InvalidLaunchTemplateId.VersionNotFound",
+    "InvalidLaunchTemplateName.NotFoundException",
     "NoSuchBucket",
     "NoSuchKey",
     "QueueDoesNotExist",
 }
 _LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
-_TAKEN = {"ConditionalRequestConflict", "PreconditionFailed"}
+_TAKEN = {
+    "ConditionalRequestConflict",
+    "IdempotentInstanceTerminated",
+    "IdempotentParameterMismatch",
+    "PreconditionFailed",
+}
+# EC2 tells some of these with status 500, but to ask for the same again does not help.
+_NO_CAPACITY = {
+    "InsufficientCapacity",
+    "InsufficientFreeAddressesInSubnet",
+    "InsufficientHostCapacity",
+    "InsufficientInstanceCapacity",
+    "InsufficientReservedInstanceCapacity",
+    "MaxSpotInstanceCountExceeded",
+    "SpotMaxPriceTooLow",
+    "UnfulfillableCapacity",
+}
 _NO_ANSWER = (BotoConnectionError, HTTPClientError, IncompleteReadError, MetadataRetrievalError)
 # Expired credentials are renewed by the instance role within minutes.
 _CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
@@ -118,6 +141,8 @@ def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
         return AlreadyExists(sentence)
     if code in _MISSING or status == 404:
         return NotFound(sentence)
+    if code in _NO_CAPACITY:
+        return NoCapacity(sentence)
     if code in _PASSING or code in _CREDENTIALS or status == 429 or status >= 500:
         return TryLater(sentence)
     return GiveUp(sentence)

@@ -18,7 +18,15 @@ class NotFound(GiveUp):
 
 
 class AlreadyExists(GiveUp):
-    """A conditional write lost: somebody else wrote the object first."""
+    """A conditional write lost, or the token of a launch was used: somebody was there first."""
+
+
+class NoCapacity(GiveUp):
+    """EC2 has no such machine there just now; another type or another subnet may have one."""
+
+
+class Superseded(TryLater):
+    """Another scaler has launched since we looked, so what we know of the fleet is old."""
 
 
 class LeaseLost(GiveUp):

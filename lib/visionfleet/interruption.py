@@ -1,4 +1,4 @@
-"""EC2's warnings that a spot instance will be taken away, read from the instance's metadata.
+"""What EC2 tells an instance: its id, and warnings that a spot instance will be taken away.
 
 IMDSv2: a token first, then questions with it. The instance needs no permission for this; in a
 container the metadata's hop limit must be 2.
@@ -21,6 +21,7 @@ POLL_SECONDS = 5.0
 # Silent metadata is asked less, but often enough that a notice leaves most of its two minutes.
 MOST_SECONDS = 40.0
 TOKEN_SECONDS = 21600
+INSTANCE_ID = "/latest/meta-data/instance-id"
 INTERRUPTION = "/latest/meta-data/spot/instance-action"
 REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
 
@@ -85,6 +86,14 @@ class Metadata:
             return self._http.request(method, self._endpoint + path, headers=headers)
         except urllib3.exceptions.HTTPError as error:
             raise TryLater(f"metadata {path}: {error}") from error
+
+
+def instance_id(metadata: Metadata) -> str:
+    """Read the id of this instance; raises TryLater where nothing or something else answers."""
+    found = (metadata.find(INSTANCE_ID) or b"").decode("ascii", "replace")
+    if not found.startswith("i-"):
+        raise TryLater(f"metadata {INSTANCE_ID}: no id of an instance")
+    return found
 
 
 class Interruptions:

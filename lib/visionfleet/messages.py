@@ -69,6 +69,7 @@ def drain_key(worker: str) -> str:
 WORKERS_PREFIX = "fleet/workers/"
 STATUS_KEY = "fleet/status.json"
 LEASE_KEY = "fleet/lease.json"
+LAUNCHES_KEY = "fleet/launches.json"
 
 
 class _Value(BaseModel):
@@ -189,6 +190,38 @@ class Lease(_Message):
     term: Annotated[int, Field(ge=0)]
 
 
+class Launch(_Value):
+    """One launch of instances: all that is needed to ask EC2 for it again, word for word.
+
+    `asked_at` is when its last asker, `asker`, wrote that it would ask; until `open_until` an
+    earlier one may still be at it. `confirmed_at` is when EC2 had answered with `instances`.
+    """
+
+    decision: str
+    attempt: Annotated[int, Field(ge=0)]
+    count: Annotated[int, Field(ge=1)]
+    template: str
+    version: str
+    spot: bool
+    instance_type: str | None = None
+    subnet: str | None = None
+    asker: str
+    asked_at: float
+    open_until: float = 0.0
+    confirmed_at: float | None = None
+    instances: tuple[str, ...] = ()
+
+
+class LaunchLedger(_Message):
+    """The launches that count for the size of the fleet, written before EC2 is asked for any.
+
+    `revision` grows with every write, so that no two states have the same ETag.
+    """
+
+    revision: Annotated[int, Field(ge=0)] = 0
+    launches: tuple[Launch, ...] = ()
+
+
 class StatusEntry(_Value):
     """One line of the fleet's history: what was seen at a moment, and what was done."""
 
@@ -249,6 +282,11 @@ def decode_status(raw: str) -> FleetStatus:
 def decode_lease(raw: str) -> Lease:
     """Read the scaler's lease; raises BadMessage."""
     return _decode(TypeAdapter(Lease), raw)
+
+
+def decode_launches(raw: str) -> LaunchLedger:
+    """Read the ledger of launches; raises BadMessage."""
+    return _decode(TypeAdapter(LaunchLedger), raw)
 
 
 def _decode(adapter: TypeAdapter[_M], raw: str) -> _M:

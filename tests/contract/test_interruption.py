@@ -8,6 +8,7 @@ import pytest
 from tests.support.metadata import INTERRUPTION, REBALANCE, Metadata, metadata
 from tests.support.ports import free_port
 from visionfleet import interruption
+from visionfleet.errors import TryLater
 from visionfleet.interruption import MOST_SECONDS, POLL_SECONDS, TOKEN_SECONDS, Interruptions
 
 
@@ -120,6 +121,17 @@ def test_a_broken_recommendation_does_not_hide_an_interruption(
 def test_no_metadata_at_all(clock: Clock) -> None:
     nowhere = interruption.Metadata(f"http://127.0.0.1:{free_port()}", clock)
     assert Interruptions(nowhere, clock).look() == []
+
+
+def test_an_instance_learns_its_id(service: Metadata, clock: Clock) -> None:
+    metadata = interruption.Metadata(service.url, clock)
+    with pytest.raises(TryLater, match="no id of an instance"):
+        interruption.instance_id(metadata)
+    service.documents["/latest/meta-data/instance-id"] = b"i-0123456789abcdef0"
+    assert interruption.instance_id(metadata) == "i-0123456789abcdef0"
+    service.documents["/latest/meta-data/instance-id"] = b"<html>a proxy</html>"
+    with pytest.raises(TryLater):
+        interruption.instance_id(metadata)
 
 
 @pytest.mark.parametrize(

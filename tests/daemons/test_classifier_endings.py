@@ -1,4 +1,4 @@
-"""A classifier that is ended by EC2, a dead scaler, or while S3 hangs; and its metrics."""
+"""A classifier that is named or ended by EC2, a dead scaler, or while S3 hangs; its metrics."""
 
 import json
 import time
@@ -109,6 +109,30 @@ def test_an_interruption_is_a_drain(aws: Cloud, start: Start) -> None:
             assert aws.result("late") is None, "it takes no more"
             assert process.stop(10)[0] == 0
     assert report(aws)["state"] == "stopped"
+
+
+def test_a_worker_of_ec2_is_named_by_its_instance(
+    aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """The metadata may answer later than the machine starts."""
+    with metadata() as service:
+        settings = {
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.url,
+            "VISIONFLEET_CLASSIFIER__NAMED_BY_INSTANCE": "true",
+        }
+        config = tmp_path / "named.yaml"
+        config.write_text(SETTINGS)
+        with started_module(
+            "visionfleetd.classifier",
+            *("--config", str(config)),
+            log=tmp_path / "named.log",
+            env={**aws.environment, **models["quick"], **settings},
+            stop_seconds=20,
+        ) as process:
+            process.wait_for_output("waiting for AWS", BOOT_SECONDS)
+            service.documents["/latest/meta-data/instance-id"] = b"i-0123456789abcdef0"
+            key = "fleet/workers/i-0123456789abcdef0.json"
+            wait_until(lambda: aws.object(key), BOOT_SECONDS, process.tail)
 
 
 def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> None:

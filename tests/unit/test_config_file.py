@@ -64,7 +64,7 @@ def test_ranges_in_the_comments_are_those_of_the_schema() -> None:
     schema = Config.model_json_schema()
     section = ""
     for above, line in itertools.pairwise(lines):
-        if match := re.match(r"^([a-z]+):$", line):
+        if match := re.match(r"^([a-z0-9]+):$", line):
             section = match[1].capitalize()
         elif (match := _SETTING.match(line)) and line.startswith(" "):
             bounds = _bounds(schema["$defs"][section]["properties"][match[1]])

@@ -54,7 +54,7 @@ def test_settings_exist() -> None:
         if hasattr(field.annotation, "model_fields")
     }
     for document in DOCUMENTS:
-        for section, key in re.findall(r"`([a-z]+)\.([a-z_]+)(?:`|:)", document.read_text()):
+        for section, key in re.findall(r"`([a-z0-9]+)\.([a-z_]+)(?:`|:)", document.read_text()):
             if section in sections and key not in {"py", "yaml"}:
                 assert key in sections[section], f"{document}: {section}.{key}"
 
@@ -68,6 +68,7 @@ def test_names_of_the_wire_contract_are_documented() -> None:
         messages.worker_key("<worker>"),
         messages.drain_key("<worker>"),
         messages.STATUS_KEY,
+        messages.LAUNCHES_KEY,
         messages.requests_queue("{name}"),
         messages.dead_queue("{name}"),
     ):

@@ -65,6 +65,16 @@ RULES = (
         "must not be more than scaler.maximum",
     ),
     Rule(
+        ("ec2.launch_template", "scaler.fleet"),
+        lambda c: c.scaler.fleet == "ec2" and c.ec2.launch_template is None,
+        "is required with scaler.fleet: ec2",
+    ),
+    Rule(
+        ("scaler.maximum", "scaler.fleet"),
+        lambda c: c.scaler.fleet == "ec2" and c.scaler.maximum == "cores",
+        "must be a number with scaler.fleet: ec2, whose workers are not on this machine",
+    ),
+    Rule(
         ("scaler.silent_seconds", "classifier.report_seconds"),
         lambda c: c.scaler.silent_seconds < 3 * c.classifier.report_seconds,
         "must be at least three times classifier.report_seconds",

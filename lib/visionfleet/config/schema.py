@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 _Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _Port = Annotated[int, Field(ge=1, le=65535)]
+_InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
+_Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # YAML gives lists; a strict tuple would refuse them.
 _Three = Annotated[tuple[float, float, float], Field(strict=False)]
@@ -180,6 +182,9 @@ class Classifier(Section):
     interruption_notices: bool = Field(
         False, description="drain when EC2 announces the end of this spot instance"
     )
+    named_by_instance: bool = Field(
+        False, description="take the id of this EC2 instance as the worker's name"
+    )
     self_shutdown: bool = Field(
         False, description="end this machine when it is idle and no scaler is alive"
     )
@@ -197,7 +202,7 @@ class Classifier(Section):
 class Scaler(Section):
     """The scaler daemon."""
 
-    fleet: Literal["supervisor"] = Field("supervisor", description="what runs the workers")
+    fleet: Literal["supervisor", "ec2"] = Field("supervisor", description="what runs the workers")
     policy: Literal["ours", "per_message"] = Field("ours", description="how the size is decided")
     minimum: int = Field(0, ge=0, le=1000, description="workers that always run")
     maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = Field(
@@ -232,6 +237,28 @@ class Supervisor(Section):
     group: str = Field("classifier", min_length=1, description="its group of classifiers")
 
 
+class Ec2(Section):
+    """The fleet of EC2 instances, one worker on each."""
+
+    launch_template: str | None = Field(
+        None,
+        pattern=r"^[a-zA-Z0-9().\-/_]{3,128}$",
+        description="name or id (lt-...) of the launch template of the workers",
+    )
+    template_version: str = Field(
+        "$Default",
+        pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$",
+        description="its version: a number, $Default or $Latest",
+    )
+    spot: bool = Field(False, description="launch spot instances")
+    instance_types: tuple[_InstanceType, ...] = Field(
+        (), strict=False, description="types in the order of preference; none: the template's"
+    )
+    subnets: tuple[_Subnet, ...] = Field(
+        (), strict=False, description="subnets, tried in order per type; none: the template's"
+    )
+
+
 class Results(Section):
     """The results in S3."""
 
@@ -257,5 +284,6 @@ class Config(Section):
     classifier: Classifier = Classifier()
     scaler: Scaler = Scaler()
     supervisor: Supervisor = Supervisor()
+    ec2: Ec2 = Ec2()
     results: Results = Results()
     log: Log = Log()

@@ -22,6 +22,12 @@ class Member:
 class Fleet(Protocol):
     """Starts and ends workers; every method raises TryLater when the fleet does not answer."""
 
+    def verify(self) -> None:
+        """Check once, at the start, that the fleet can be used; raises GiveUp or TryLater."""
+
+    def alarms(self) -> tuple[str, ...]:
+        """List what a person must mend, a sentence each."""
+
     def members(self) -> list[Member]:
         """List the workers that exist, also those that are starting or stopping."""
 

@@ -36,6 +36,10 @@ class SupervisorFleet:
         if not self._processes():
             raise GiveUp(f"supervisor has no process group {self._group!r}")
 
+    def alarms(self) -> tuple[str, ...]:
+        """List nothing: what is wrong with a process, its state says."""
+        return ()
+
     def members(self) -> list[Member]:
         """List the processes that run, start, stop, or failed to start."""
         return [

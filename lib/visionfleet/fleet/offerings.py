@@ -1,0 +1,67 @@
+"""Where instances may be launched, and which places are out of machines just now. No I/O here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from visionfleet.retry import backoff_seconds
+
+# What runs out comes back within minutes; a quota or a wrong setting takes a person.
+SHORT_SECONDS = 180.0
+REFUSED_SECONDS = 600.0
+_MOST_SECONDS = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """An instance type in a subnet; None leaves it to the launch template."""
+
+    instance_type: str | None = None
+    subnet: str | None = None
+
+    def __str__(self) -> str:
+        """Write it for a log: `c7i.large in subnet-1`."""
+        return f"{self.instance_type or 'the template'} in {self.subnet or 'its subnet'}"
+
+
+def offerings(instance_types: Sequence[str], subnets: Sequence[str]) -> tuple[Offering, ...]:
+    """List the offerings in the order of preference: a type in all subnets, then the next type."""
+    types: Sequence[str | None] = instance_types or (None,)
+    places: Sequence[str | None] = subnets or (None,)
+    return tuple(Offering(one, place) for one in types for place in places)
+
+
+@dataclass(slots=True)
+class Market:
+    """The offerings in their order, without those that are closed. Times are of one clock."""
+
+    offered: tuple[Offering, ...]
+    random: Random
+    _closed_until: dict[Offering, float] = field(default_factory=dict)
+    _shut_until: float = 0.0
+    _rounds: int = 0
+
+    def open(self, now: float) -> list[Offering]:
+        """List the offerings that are worth a try."""
+        if now < self._shut_until:
+            return []
+        return [one for one in self.offered if self._closed_until.get(one, 0.0) <= now]
+
+    def closed(self, offering: Offering, now: float) -> bool:
+        """Tell whether an offering, also one that is no longer offered, failed a while ago."""
+        return self._closed_until.get(offering, 0.0) > now
+
+    def close(self, offering: Offering, seconds: float, now: float) -> None:
+        """Leave an offering alone for some time; when none is left, all of them for longer.
+
+        Without this, many offerings that reopen one by one would be asked all the time.
+        """
+        self._closed_until[offering] = now + seconds
+        if not self.open(now):
+            self._rounds += 1
+            wait = backoff_seconds(self._rounds, self.random, SHORT_SECONDS, _MOST_SECONDS)
+            self._shut_until = max(self._shut_until, now + wait)
+
+    def succeeded(self) -> None:
+        """Take note that a launch went through."""
+        self._rounds = 0
