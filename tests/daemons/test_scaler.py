@@ -24,6 +24,8 @@ scaler:
   boot_seconds: 1
   service_seconds: 1
   target_wait_seconds: 1
+  lease_seconds: 3
+  lease_margin_seconds: 0.5
 """
 
 Start = Callable[..., AbstractContextManager[Process]]

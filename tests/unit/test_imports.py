@@ -28,8 +28,11 @@ PURE: dict[str, set[str]] = {
         "visionfleet.messages",
         "visionfleet.scaling",
     },
+    "visionfleet.scaler.lease": {"visionfleet.messages"},
+    "visionfleet.scaler.leftovers": {"visionfleet.messages"},
     "visionfleet.config.schema": set(),
     "visionfleet.config.rules": {"visionfleet.config"},
+    "visionfleet.config.changes": {"visionfleet.config"},
     "visionfleet.config.expectation": {"visionfleet.config"},
     "visionfleet.config.files": {"yaml"},
     "visionfleet.config.load": {"yaml", "visionfleet.config"},
@@ -40,6 +43,7 @@ EDGES = {
     "visionfleet.interruption",
     "visionfleet.provision",
     "visionfleet.queues",
+    "visionfleet.reply_queues",
     "visionfleet.store",
 }
 
@@ -110,7 +114,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ("torch", {"visionfleet.model"}),
         ("torchvision", {"visionfleet.model"}),
         ("tornado", {"visionfleet.web", "visionfleetd.web"}),
-        ("prometheus_client", {"visionfleet.metrics"}),
+        ("prometheus_client", {"visionfleet.metrics", "visionfleet.scaler.metrics"}),
         ("boto3", {"visionfleet.aws"}),
         ("botocore", {"visionfleet.aws"}),
         ("moto", {"visionfleet.local"}),

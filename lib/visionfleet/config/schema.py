@@ -203,7 +203,7 @@ class Scaler(Section):
     maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = Field(
         19, description="workers at the most; `cores`: one per core of this machine"
     )
-    interval_seconds: float = Field(5.0, ge=0.2, le=60, description="time between two looks")
+    interval_seconds: float = Field(4.0, ge=0.2, le=60, description="time between two looks")
     hold_seconds: float = Field(60.0, ge=0, le=3600, description="no work for this long: leave")
     target_wait_seconds: float = Field(
         10.0, ge=0.1, le=3600, description="the wait in the queue that the fleet is sized for"
@@ -220,6 +220,19 @@ class Scaler(Section):
     )
     silent_seconds: float = Field(
         120.0, ge=5, le=3600, description="a worker that stopped reporting is dead after this"
+    )
+    lease_seconds: float = Field(
+        60.0, ge=1, le=600, description="a scaler that died is replaced after this at the most"
+    )
+    lease_margin_seconds: float = Field(
+        5.0, ge=0.1, le=60, description="a scaler stops so long before its lease ends; clock error"
+    )
+    housekeeping_seconds: float = Field(
+        600.0, ge=1, le=86400, description="time between two searches for what the dead left behind"
+    )
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of the metrics; 0: none")
+    metrics_address: str = Field(
+        "127.0.0.1", min_length=1, description="address that the metrics are served on"
     )
 
 

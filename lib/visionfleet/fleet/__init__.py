@@ -22,6 +22,9 @@ class Member:
 class Fleet(Protocol):
     """Starts and ends workers; every method raises TryLater when the fleet does not answer."""
 
+    def verify(self) -> None:
+        """Check at the start that the fleet can be used; raises TryLater or GiveUp."""
+
     def members(self) -> list[Member]:
         """List the workers that exist, also those that are starting or stopping."""
 
