@@ -48,6 +48,7 @@ def test_ten_minutes_without_a_service_change_nothing_and_pass_by_themselves(ser
     assert world.lives == before, "the fleet is held"
 
     world.out = set()
+    ours.tick()  # before any worker has had the time to report again
     assert run(world, [ours], 600) == 0
     assert world.lives.keys() == before.keys(), "nobody who was silent is taken for dead"
     world.queue = 0
@@ -65,6 +66,7 @@ def test_a_worker_that_booted_in_an_outage_gets_its_chance_to_report() -> None:
     run(world, [ours], 600)
     world.out = set()
     names = set(world.lives)
+    ours.tick()
     run(world, [ours], 400)
     assert set(world.lives) == names
     assert world.terminated == []
@@ -274,6 +276,7 @@ def test_the_house_is_kept_and_nothing_else_is_touched() -> None:
     for _ in range(8):
         world.reply_queues[live] = replies(world.now)
         run(world, [ours], 300)
+        assert live in world.reply_queues
     assert world.reply_queues.keys() == {*survivors, live}
     assert {*keys, "fleet/drain/i-member"} <= world.objects.keys()
     assert not {"fleet/workers/gone.json", "fleet/drain/gone"} & world.objects.keys()
@@ -284,13 +287,14 @@ def test_heartbeats_that_grew_old_in_an_outage_are_forgiven() -> None:
     ours = scaler(world)
     name = "visionfleet-replies-live"
     world.reply_queues = {name: replies(world.now)}
+    run(world, [ours], 40)
     world.out = {"SQS"}
     run(world, [ours], 7200)
     world.out = set()
     for _ in range(10):
         run(world, [ours], 200)
+        assert name in world.reply_queues
         world.reply_queues[name] = replies(world.now)
-    assert name in world.reply_queues
 
 
 def test_house_keeping_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:

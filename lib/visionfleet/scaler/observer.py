@@ -33,7 +33,8 @@ class Observer:
 
     def look(self, now: float) -> Look:
         """Look once; raises TryLater when anything does not answer."""
-        since, self._clear_since = self._clear_since, None
+        since = self._clear_since
+        self.lose_sight()
         counts = self.requests.counts()
         members = self.fleet.members()
         self.papers.look(member.name for member in members)
@@ -43,3 +44,7 @@ class Observer:
         known = [report for _, report, _ in reports if report is not None]
         seen = watching.observe(counts.visible, counts.in_flight, workers, known)
         return Look(now, tuple(members), seen)
+
+    def lose_sight(self) -> None:
+        """Note that S3 does not answer, whoever asked it: workers cannot report either."""
+        self._clear_since = None

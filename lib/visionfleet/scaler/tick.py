@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from visionfleet import watching
+from visionfleet.errors import TryLater
 from visionfleet.messages import FleetStatus
 from visionfleet.scaler.figures import Figures
 from visionfleet.scaler.hands import Hands
@@ -76,7 +77,11 @@ class Scaler:
 
     def _attend(self) -> None:
         """Look after the lease, and take over when it has become ours."""
-        acting = self.tenure.attend()
+        try:
+            acting = self.tenure.attend()
+        except TryLater:
+            self.observer.lose_sight()
+            raise
         self.figures.acting(acting)
         if acting and not self.acting:
             self.restore()
