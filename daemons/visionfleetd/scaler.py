@@ -125,8 +125,8 @@ def _run(config: Config, path: Path | None, wishes: Wishes, once: bool, dry: boo
         try:
             _Loop(scaler, config, path, wishes).run()
         finally:
+            runtime.notify("STOPPING=1")
             _release_in_time(scaler.tenure)
-    runtime.notify("STOPPING=1")
     log.info("stopped")
     return runtime.EXIT_OK
 
