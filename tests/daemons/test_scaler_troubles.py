@@ -1,4 +1,4 @@
-"""A scaler through an outage, from the first message to the launch, and what the dead left behind."""
+"""A scaler in an outage, from the first message to the launch, and as keeper of the house."""
 
 import time
 from collections.abc import Iterator

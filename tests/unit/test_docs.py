@@ -68,6 +68,7 @@ def test_names_of_the_wire_contract_are_documented() -> None:
         messages.worker_key("<worker>"),
         messages.drain_key("<worker>"),
         messages.STATUS_KEY,
+        messages.LEASE_KEY,
         messages.requests_queue("{name}"),
         messages.dead_queue("{name}"),
     ):
