@@ -47,16 +47,20 @@ def reloaded(path: Path | None, current: Config, reach: Reach, log: logging.Logg
     """
     runtime.notify_reloading()
     try:
+        return _read_again(path, current, reach, log)
+    finally:
+        runtime.notify("READY=1")
+
+
+def _read_again(path: Path | None, current: Config, reach: Reach, log: logging.Logger) -> Config:
+    try:
         fresh = load(path, os.environ).config
     except BadConfig as error:
         log.error("configuration faulty, nothing changed", extra={"faults": len(error.faults)})
         for fault in error.faults:
             log.error("fault", extra={"fault": fault})
         return current
-    finally:
-        runtime.notify("READY=1")
-    keys = changed(current, fresh)
-    now, later = reach.split(keys)
+    now, later = reach.split(changed(current, fresh))
     logs.set_up(fresh.log.level)
     log.info("reloaded", extra={"changed": ",".join(now) or "nothing"})
     if later:

@@ -53,14 +53,14 @@ def test_a_reload_takes_effect_at_the_next_tick_and_keeps_the_history(
         config.write_text(f"{QUICK}  lease_seconds: 4\n  housekeeping_seconds: 5\n")
         scaler.signal(signal.SIGHUP)
         scaler.wait_for_output("configuration faulty, nothing changed faults=1", 30)
-        assert "scaler.lease_seconds: set twice" in scaler.output()
+        scaler.wait_for_output("scaler.lease_seconds: set twice", 30)
         wait_until(lambda: listener.count("READY=1") == 2, 30, scaler.tail)
         assert len(workers.pids()) == 1
 
         config.write_text(f"{QUICK}  metrics_port: 1\nweb: {{port: 9}}\n")
         scaler.signal(signal.SIGHUP)
         scaler.wait_for_output("reloaded changed=scaler.maximum", 30)
-        assert "needs a restart settings=scaler.metrics_port\n" in scaler.output()
+        scaler.wait_for_output("needs a restart settings=scaler.metrics_port\n", 30)
         wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
         wait_until(lambda: status(aws)["maximum"] == 3, 30, scaler.tail)
         assert status(aws)["history"][: len(launched) - 1] == launched[:-1]
