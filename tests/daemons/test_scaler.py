@@ -72,11 +72,11 @@ def status(aws: Cloud) -> dict[str, Any]:
 
 def test_from_zero_to_one_and_back_to_zero(aws: Cloud, workers: Supervised, start: Start) -> None:
     with start(workers) as scaler:
-        scaler.wait_for_output("ready", 20)
+        scaler.wait_for_output("ready", 60)
         assert workers.states() == {}
         send(aws, 1)
-        wait_until(lambda: workers.states() == {"classifier_00": "RUNNING"}, 10, scaler.tail)
-        wait_until(lambda: workers.states() == {}, 20, scaler.tail)
+        wait_until(lambda: workers.states() == {"classifier_00": "RUNNING"}, 30, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 60, scaler.tail)
         wait_until(lambda: status(aws)["states"] == {}, 10, "the status says zero")
     assert aws.counts() == (0, 0)
     assert aws.keys("fleet/workers/") == aws.keys("fleet/drain/") == []
@@ -96,7 +96,7 @@ def test_a_crowd_never_opens_more_than_the_maximum(
             return aws.counts() == (0, 0)
 
         wait_until(seen_to_the_end, 40, scaler.tail)
-        wait_until(lambda: workers.states() == {}, 20, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 60, scaler.tail)
         told = scaler.output().count("at maximum")
     assert max(peak) == 3
     assert told == 1, "once per episode"
@@ -108,12 +108,12 @@ def test_a_killed_scaler_comes_back_to_the_same_fleet(
 ) -> None:
     send(aws, 60)
     with start(workers) as first:
-        wait_until(lambda: len(workers.states()) == 3, 20, first.tail)
+        wait_until(lambda: len(workers.states()) == 3, 60, first.tail)
         first.kill()
     pids = workers.pids()
     with start(workers) as second:
-        second.wait_for_output("ready", 20)
-        wait_until(lambda: status(aws).get("states", {}).get("busy") == 3, 20, second.tail)
+        second.wait_for_output("ready", 60)
+        wait_until(lambda: status(aws).get("states", {}).get("busy") == 3, 60, second.tail)
         assert workers.pids() == pids, "it found them, and neither doubled nor ended one"
 
 
@@ -122,11 +122,11 @@ def test_a_worker_that_dies_is_started_again_while_there_is_work(
 ) -> None:
     send(aws, 60)
     with start(workers) as scaler:
-        wait_until(lambda: len(workers.pids()) == 3, 20, scaler.tail)
+        wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
         name, pid = next(iter(workers.pids().items()))
 
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: workers.pids().get(name, pid) != pid, 20, scaler.tail)
+        wait_until(lambda: workers.pids().get(name, pid) != pid, 60, scaler.tail)
         assert len(workers.states()) == 3
 
 
@@ -134,13 +134,13 @@ def test_a_fleet_that_does_not_answer_changes_nothing(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
     with start(workers) as scaler:
-        scaler.wait_for_output("ready", 20)
+        scaler.wait_for_output("ready", 60)
         moved = workers.socket.rename(workers.folder / "elsewhere")
         send(aws, 1)
-        scaler.wait_for_output("tick failed", 10)
+        scaler.wait_for_output("tick failed", 30)
         assert scaler.running
         moved.rename(workers.socket)
-        wait_until(lambda: len(workers.states()) == 1, 10, scaler.tail)
+        wait_until(lambda: len(workers.states()) == 1, 30, scaler.tail)
         assert scaler.output().count("tick failed") == 1, "told once per episode"
 
 
@@ -149,7 +149,7 @@ def test_term_ends_it_and_leaves_the_workers_alone(
 ) -> None:
     send(aws, 20)
     with start(workers) as scaler:
-        wait_until(lambda: len(workers.pids()) == 3, 20, scaler.tail)
+        wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
         status_, seconds = scaler.stop(30)
         assert (status_, seconds < 6) == (0, True)
         assert len(workers.states()) == 3
@@ -158,19 +158,19 @@ def test_term_ends_it_and_leaves_the_workers_alone(
 def test_once_is_one_look(aws: Cloud, workers: Supervised, start: Start) -> None:
     send(aws, 1)
     with start(workers, "--once") as scaler:
-        scaler.assert_exit(0, 20)
+        scaler.assert_exit(0, 60)
     assert len(workers.states()) == 1
 
 
 def test_the_simple_policy_is_a_setting(aws: Cloud, workers: Supervised, start: Start) -> None:
     send(aws, 2)
     with start(workers, VISIONFLEET_SCALER__POLICY="per_message") as scaler:
-        wait_until(lambda: len(workers.states()) == 2, 20, scaler.tail)
-        wait_until(lambda: workers.states() == {}, 20, scaler.tail)
+        wait_until(lambda: len(workers.states()) == 2, 60, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 60, scaler.tail)
 
 
 def test_a_group_that_is_not_there_is_told(aws: Cloud, workers: Supervised, start: Start) -> None:
     with start(workers, VISIONFLEET_SUPERVISOR__GROUP="painters") as scaler:
-        scaler.assert_exit(1, 20)
+        scaler.assert_exit(1, 60)
         assert "supervisor has no process group 'painters'" in scaler.output()
         assert "Traceback" not in scaler.output()
