@@ -1,32 +1,18 @@
 """The scaler as a real process: real supervisord, embedded AWS, workers without a model."""
 
-import json
 import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.cloud import Cloud, cloud
-from tests.support.processes import Process, started_module
+from tests.support.processes import Process
+from tests.support.scaler_daemon import scaler_daemon, send, status
 from tests.support.supervised import Supervised, supervised
 from tests.support.waiting import wait_until
-
-SETTINGS = """
-scaler:
-  maximum: 3
-  interval_seconds: 0.2
-  hold_seconds: 1
-  paid_seconds: 0
-  boot_seconds: 1
-  service_seconds: 1
-  target_wait_seconds: 1
-  lease_seconds: 3
-  lease_margin_seconds: 0.5
-"""
 
 Start = Callable[..., AbstractContextManager[Process]]
 
@@ -45,29 +31,10 @@ def workers(aws: Cloud) -> Iterator[Supervised]:
 
 @pytest.fixture
 def start(aws: Cloud, tmp_path: Path) -> Start:
-    config = tmp_path / "visionfleet.yaml"
-    config.write_text(SETTINGS)
-
     def begin(workers: Supervised, *options: str, **more: str) -> AbstractContextManager[Process]:
-        socket = {"VISIONFLEET_SUPERVISOR__SOCKET": str(workers.socket)}
-        return started_module(
-            "visionfleetd.scaler",
-            *("--config", str(config), *options),
-            log=tmp_path / "scaler.log",
-            env={**aws.environment, **socket, **more},
-        )
+        return scaler_daemon(aws, workers, tmp_path, *options, **more)
 
     return begin
-
-
-def send(aws: Cloud, count: int) -> None:
-    for i in range(count):
-        aws.send_request(f"job{i}", None)
-
-
-def status(aws: Cloud) -> dict[str, Any]:
-    found = aws.object("fleet/status.json")
-    return {} if found is None else json.loads(found)
 
 
 def test_from_zero_to_one_and_back_to_zero(aws: Cloud, workers: Supervised, start: Start) -> None:
@@ -106,21 +73,22 @@ def test_a_crowd_never_opens_more_than_the_maximum(
 def test_a_killed_scaler_comes_back_to_the_same_fleet(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
-    send(aws, 60)
+    send(aws, 400)
     with start(workers) as first:
         wait_until(lambda: len(workers.states()) == 3, 60, first.tail)
         first.kill()
     pids = workers.pids()
     with start(workers) as second:
         second.wait_for_output("ready", 60)
-        wait_until(lambda: status(aws).get("states", {}).get("busy") == 3, 60, second.tail)
+        second.wait_for_output("acting", 60)
+        wait_until(lambda: status(aws)["term"] == 2, 60, second.tail)
         assert workers.pids() == pids, "it found them, and neither doubled nor ended one"
 
 
 def test_a_worker_that_dies_is_started_again_while_there_is_work(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
-    send(aws, 60)
+    send(aws, 400)
     with start(workers) as scaler:
         wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
         name, pid = next(iter(workers.pids().items()))
@@ -147,7 +115,7 @@ def test_a_fleet_that_does_not_answer_changes_nothing(
 def test_term_ends_it_and_leaves_the_workers_alone(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
-    send(aws, 20)
+    send(aws, 400)
     with start(workers) as scaler:
         wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
         status_, seconds = scaler.stop(30)

@@ -47,7 +47,7 @@ def test_a_killed_scaler_is_replaced_within_the_lease_time(
     ):
         wait_until(lambda: told(first, second) >= {"acting", "standby"}, 60, first.tail)
         active, other = (first, second) if told(first) == {"acting"} else (second, first)
-        send(aws, 60)
+        send(aws, 200)
         wait_until(lambda: len(workers.pids()) == 3, 60, active.tail)
         pids, term = workers.pids(), lease(aws)["term"]
         assert "launched" not in other.output()
@@ -61,7 +61,7 @@ def test_a_killed_scaler_is_replaced_within_the_lease_time(
         assert lease(aws)["term"] == term + 1
         wait_until(lambda: status(aws)["term"] == term + 1, 10, other.tail)
         assert workers.pids() == pids, "the same fleet, neither doubled nor ended"
-        wait_until(lambda: workers.states() == {}, 60, other.tail)
+        wait_until(lambda: workers.states() == {}, 90, other.tail)
         assert other.output().count("standby") == 1
 
 
