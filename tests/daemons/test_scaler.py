@@ -81,7 +81,7 @@ def test_a_killed_scaler_comes_back_to_the_same_fleet(
     with start(workers) as second:
         second.wait_for_output("ready", 60)
         second.wait_for_output("acting", 60)
-        wait_until(lambda: status(aws)["term"] == 2, 60, second.tail)
+        wait_until(lambda: status(aws).get("term") == 2, 60, second.tail)
         assert workers.pids() == pids, "it found them, and neither doubled nor ended one"
 
 
