@@ -2,150 +2,256 @@
 
 import logging
 import os
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 
-from visionfleet import cores, ids, messages, runtime, watching
+from visionfleet import cores, ids, messages, runtime
 from visionfleet.config import Config
+from visionfleet.config.changes import Reach
+from visionfleet.config.schema import DAYS
 from visionfleet.connections import access
-from visionfleet.errors import BadMessage, TryLater
-from visionfleet.fleet import Fleet, Member
-from visionfleet.messages import FleetStatus, WorkerReport
+from visionfleet.errors import TryLater
 from visionfleet.queues import Queue
-from visionfleet.scaling import POLICIES, Decide, Decision, History, Observation, Policy
+from visionfleet.reply_queues import ReplyQueues
+from visionfleet.runtime import Wishes
+from visionfleet.scaler import rehearsal
+from visionfleet.scaler.figures import Figures
+from visionfleet.scaler.hands import Hands
+from visionfleet.scaler.housekeeper import Housekeeper
+from visionfleet.scaler.lease import Terms
+from visionfleet.scaler.observer import Observer
+from visionfleet.scaler.papers import Papers
+from visionfleet.scaler.record import Record
+from visionfleet.scaler.tenure import Tenure
+from visionfleet.scaler.tick import Rule, Scaler
+from visionfleet.scaling import Policy
+from visionfleet.schedule import Window, minutes
 from visionfleet.store import Store
 from visionfleetd import fleets, startup
 
 log = logging.getLogger("scaler")
 
-STATUS_SECONDS = 60.0  # an unchanged status is written this often, as a sign of life
+# What a reload reaches; every other setting of the section `scaler` takes effect at the next tick.
+REACH = Reach(
+    concerns=frozenset({"name", "aws", "storage", "scaler", "supervisor", "ec2", "log"}),
+    fixed=frozenset({"name", "aws", "storage", "supervisor", "ec2"})
+    | {"scaler.fleet", "scaler.lease_seconds", "scaler.lease_margin_seconds"}
+    | {"scaler.housekeeping_seconds", "scaler.metrics_port", "scaler.metrics_address"},
+)
+RELEASE_SECONDS = 3.0  # for the last write of a stop
 
 
-@dataclass(slots=True)
-class Scaler:
-    """One scaler: `tick` is one look, one decision and its steps."""
+class _Parts:
+    """The clients of this process, and what is built on them once AWS answers."""
 
-    requests: Queue
-    store: Store
-    fleet: Fleet
-    decide: Decide
-    policy: Policy
-    new_id: Callable[[float], str]
-    history: History = field(default_factory=History)
-    _asked: set[str] = field(default_factory=set)
-    _status: FleetStatus | None = None
-    _written: FleetStatus | None = None
+    def __init__(self, config: Config) -> None:
+        door = access(config.aws)
+        self._sqs = door.client("sqs")
+        self._config = config
+        self._name = messages.requests_queue(config.name)
+        self.store = Store(door.client("s3"), config.storage.output_bucket)
+        maximum = _policy(config).maximum
+        self.fleet = fleets.fleet(config, door, self.store, maximum, _holder(), Random())
+        self.figures = Figures()
 
-    def tick(self, now: float) -> Decision:
-        """Observe, decide, act, report; raises TryLater when something does not answer."""
-        seen = self._observe()
-        decision, self.history = self.decide(seen, self.policy, self.history, now)
-        _log_decision(decision)
-        self._act(decision, now)
-        self._report(seen, decision, now)
-        return decision
+    def checks(self) -> Sequence[Callable[[], object]]:
+        """List what must answer before the daemon is ready."""
+        return (self.store.verify, self.requests, self.fleet.verify)
 
-    def _observe(self) -> Observation:
-        counts = self.requests.counts()
-        members = self.fleet.members()
-        self._asked &= {member.name for member in members}
-        reports = {m.name: report for m in members if (report := self._report_of(m)) is not None}
-        workers = [watching.worker(m, reports.get(m.name), m.name in self._asked) for m in members]
-        return watching.observe(counts.visible, counts.in_flight, workers, reports.values())
+    def requests(self) -> Queue:
+        """Find the queue of requests; raises NotFound and TryLater."""
+        return Queue(self._sqs, self._name)
 
-    def _report_of(self, member: Member) -> WorkerReport | None:
-        found = self.store.find(messages.worker_key(member.name))
-        if found is None:
-            return None
-        try:
-            return messages.decode_report(found.decode())
-        except BadMessage as error:
-            log.warning("report unreadable", extra={"worker": member.name, "reason": str(error)})
-            return None
+    def observer(self) -> Observer:
+        """Make the eyes."""
+        return Observer(self.requests(), self.fleet, Papers(self.store))
 
-    def _act(self, decision: Decision, now: float) -> None:
-        for worker in decision.terminate:
-            self.fleet.terminate([worker])
-            self.store.delete(messages.worker_key(worker))
-            self.store.delete(messages.drain_key(worker))
-        for worker in decision.drain:
-            self.store.put(messages.drain_key(worker), str(now).encode(), "text/plain")
-            self._asked.add(worker)
-        if decision.launch:
-            decision_id = self.new_id(now)
-            started = self.fleet.launch(decision.launch, decision_id)
-            log.info("launched", extra={"decision": decision_id, "workers": ",".join(started)})
-
-    def _report(self, seen: Observation, decision: Decision, now: float) -> None:
-        limits = (self.policy.minimum, self.policy.maximum)
-        self._status = watching.status(seen, decision, limits, self._status, now)
-        if watching.worth_writing(self._status, self._written, STATUS_SECONDS):
-            self.store.put_json(messages.STATUS_KEY, messages.encode(self._status))
-            self._written = self._status
+    def scaler(self) -> Scaler:
+        """Make the scaler."""
+        settings = self._config.scaler
+        terms = Terms(settings.lease_seconds, settings.lease_margin_seconds)
+        queues = ReplyQueues(self._sqs, messages.replies_prefix(self._config.name))
+        return Scaler(
+            observer=self.observer(),
+            tenure=Tenure(self.store, _holder(), terms, time.time),
+            record=Record(self.store),
+            hands=Hands(self.fleet, self.store, self.figures, time.time, _decision_id),
+            housekeeper=Housekeeper(queues, self.store, settings.housekeeping_seconds),
+            figures=self.figures,
+            rule=_rule(self._config),
+            now=time.time,
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the daemon; the exit status says how it ended."""
     parser = startup.parser("scaler", __doc__ or "")
     parser.add_argument("--once", action="store_true", help="one look and its steps, then exit")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be done, and do nothing of it"
+    )
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
-    stop = threading.Event()
-    runtime.stop_on_signals(lambda name: _note_signal(name, stop))
-    sys.exit(_run(config, stop, arguments.once))
+    wishes = Wishes()
+    runtime.stop_on_signals(lambda name: _note_signal(name, wishes))
+    runtime.reload_on_hangup(wishes.to_reload)
+    sys.exit(_run(config, arguments.config, wishes, arguments.once, arguments.dry_run))
 
 
-def _note_signal(name: str, stop: threading.Event) -> None:
+def _note_signal(name: str, wishes: Wishes) -> None:
     log.info("stopping", extra={"signal": name})
-    stop.set()
+    wishes.to_stop()
 
 
-def _run(config: Config, stop: threading.Event, once: bool) -> int:
-    door, random = access(config.aws), Random()
-    sqs = door.client("sqs")
-    store = Store(door.client("s3"), config.storage.output_bucket)
-    policy = _policy(config)
-    asker = _decision_id(time.time())
-    fleet = fleets.fleet(config, door, store, policy.maximum, asker, random)
-    name = messages.requests_queue(config.name)
-    if not startup.verify(
-        (store.verify, lambda: Queue(sqs, name), fleet.verify), stop, log, random
-    ):
+def _run(config: Config, path: Path | None, wishes: Wishes, once: bool, dry: bool) -> int:
+    parts, interval = _Parts(config), config.scaler.interval_seconds
+    if not startup.verify(parts.checks(), wishes.stop, log, Random()):
         return runtime.EXIT_OK
-    chosen = POLICIES[config.scaler.policy]
-    scaler = Scaler(Queue(sqs, name), store, fleet, chosen, policy, _decision_id)
-    log.info(
-        "ready",
-        extra={"fleet": config.scaler.fleet, "policy": config.scaler.policy}
-        | {"minimum": policy.minimum, "maximum": policy.maximum},
-    )
-    runtime.notify("READY=1")
-    _loop(scaler, config.scaler.interval_seconds, stop, once)
-    runtime.notify("STOPPING=1")
+    if dry:
+        wait = wishes.wait if not once else lambda _: True
+        return rehearsal.run(parts.observer(), Record(parts.store), _rule(config), wait, interval)
+    scaler = parts.scaler()
+    if once:
+        return _once(scaler)
+    with _metrics(config, parts.figures):
+        _log_ready(config, scaler.rule)
+        runtime.notify("READY=1")
+        try:
+            _Loop(scaler, config, path, wishes).run()
+        finally:
+            runtime.notify("STOPPING=1")
+            _release_in_time(scaler.tenure)
     log.info("stopped")
     return runtime.EXIT_OK
 
 
-def _loop(scaler: Scaler, interval_seconds: float, stop: threading.Event, once: bool) -> None:
-    """Tick until stopped; a failed look changes nothing, and is told once per episode."""
-    failing = False
-    while True:
+def _log_ready(config: Config, rule: Rule) -> None:
+    fields = {"fleet": config.scaler.fleet, "policy": rule.name}
+    limits = {"minimum": rule.policy.minimum, "maximum": rule.policy.maximum}
+    log.info("ready", extra={**fields, **limits})
+
+
+@dataclass(slots=True)
+class _Loop:
+    """Ticks until stopped; a failed look changes nothing, and is told once per episode."""
+
+    scaler: Scaler
+    config: Config
+    path: Path | None
+    wishes: Wishes
+    _failing_since: float | None = None
+    _told: str = ""
+
+    def run(self) -> None:
+        """Run until the stop. The watchdog is fed by each tick that ends, well or not."""
+        watchdog = runtime.watchdog_seconds(os.environ)
+        while not self.wishes.stop.is_set():
+            if self.wishes.take_reload():
+                self._reload()
+            self._tick()
+            interval = self.config.scaler.interval_seconds
+            if watchdog is not None:
+                runtime.notify("WATCHDOG=1")
+                interval = min(interval, watchdog / 3)
+            self.wishes.wait(interval)
+
+    def _tick(self) -> None:
         try:
-            scaler.tick(time.time())
-            failing = False
+            decision = self.scaler.tick()
         except TryLater as error:
-            log.log(logging.DEBUG if failing else logging.WARNING, "tick failed: %s", error)
-            failing = True
-        if once or stop.wait(interval_seconds):
+            level = logging.WARNING if self._failing_since is None else logging.DEBUG
+            log.log(level, "tick failed", extra={"reason": str(error)})
+            self._failing_since = self._failing_since or time.monotonic()
+            self.scaler.figures.failed()
+            self._tell("waiting for AWS or the fleet; nothing is changed")
             return
+        if self._failing_since is not None:
+            seconds = time.monotonic() - self._failing_since
+            log.info("ticks succeed again", extra={"seconds": seconds})
+            self._failing_since = None
+        standing = "acting" if self.scaler.acting else f"standby to {self.scaler.tenure.acting}"
+        self._tell(f"{standing}: {decision.reason}")
+
+    def _reload(self) -> None:
+        self.config = startup.reloaded(self.path, self.config, REACH, log)
+        self.scaler.rule = _rule(self.config)
+        self.scaler.hands.fleet.maximum = self.scaler.rule.policy.maximum
+
+    def _tell(self, text: str) -> None:
+        """Show systemd, and so `systemctl status`, what goes on."""
+        if text != self._told:
+            runtime.notify(f"STATUS={text}")
+            self._told = text
+
+
+def _once(scaler: Scaler) -> int:
+    """Tick once and give the lease back; 1 when nothing could be done."""
+    try:
+        scaler.tick()
+    except TryLater as error:
+        log.error("tick failed", extra={"reason": str(error)})
+        return 1
+    finally:
+        _release_in_time(scaler.tenure)
+    return runtime.EXIT_OK if scaler.acting else 1
+
+
+def _release_in_time(tenure: Tenure) -> None:
+    """Give the lease back, but let no silent S3 hold up the end."""
+    work = threading.Thread(target=_release, args=(tenure,), daemon=True)
+    work.start()
+    work.join(RELEASE_SECONDS)
+
+
+def _release(tenure: Tenure) -> None:
+    try:
+        tenure.release()
+    except TryLater as error:
+        log.warning("lease not released, it expires", extra={"reason": str(error)})
+
+
+def _metrics(config: Config, figures: Figures) -> AbstractContextManager[object]:
+    settings = config.scaler
+    if not settings.metrics_port:
+        return nullcontext()
+    from visionfleet.metrics import Server
+    from visionfleet.scaler.metrics import Numbers
+
+    try:
+        return closing(Server(Numbers(figures), settings.metrics_address, settings.metrics_port))
+    except OSError as error:  # to scale without them is better than not to
+        log.error("no metrics", extra={"port": settings.metrics_port, "reason": str(error)})
+        return nullcontext()
+
+
+def _holder() -> str:
+    """Name this process: no other one, nor a later life of it, has the same name."""
+    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 def _decision_id(now: float) -> str:
     return ids.new_job_id(now, os.urandom(ids.RANDOM_BYTES))
+
+
+def _rule(config: Config) -> Rule:
+    windows = tuple(
+        Window(
+            frozenset(map(DAYS.index, entry.days)),
+            minutes(entry.start),
+            minutes(entry.end),
+            entry.minimum,
+            entry.timezone,
+        )
+        for entry in config.scaler.schedule
+    )
+    return Rule(config.scaler.policy, _policy(config), windows)
 
 
 def _policy(config: Config) -> Policy:
@@ -161,18 +267,9 @@ def _policy(config: Config) -> Policy:
         paid_seconds=settings.paid_seconds,
         boot_limit_seconds=settings.boot_limit_seconds,
         silent_seconds=settings.silent_seconds,
+        pace_seconds=settings.pace_seconds,
+        spare=settings.spare,
     )
-
-
-def _log_decision(decision: Decision) -> None:
-    if decision.at_maximum:
-        log.warning("at maximum", extra={"reason": decision.reason})
-    elif decision.changes:
-        fields = {"launch": decision.launch, "drain": ",".join(decision.drain)}
-        gone = {"terminate": ",".join(decision.terminate)}
-        log.info("decision", extra=fields | gone | {"reason": decision.reason})
-    else:
-        log.debug("decision", extra={"reason": decision.reason})
 
 
 if __name__ == "__main__":

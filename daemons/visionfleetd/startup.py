@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
-from visionfleet import __version__, logs
+from visionfleet import __version__, logs, runtime
 from visionfleet.config import Config, load
+from visionfleet.config.changes import Reach, changed, merged
 from visionfleet.errors import BadConfig, GiveUp, NotFound, TryLater
 from visionfleet.retry import growing_waits
 from visionfleet.runtime import EXIT_CONFIG
@@ -37,6 +38,34 @@ def configuration(arguments: argparse.Namespace) -> Config:
         sys.exit(0)
     logs.set_up(loaded.config.log.level)
     return loaded.config
+
+
+def reloaded(path: Path | None, current: Config, reach: Reach, log: logging.Logger) -> Config:
+    """Read the configuration again and return what is in effect from now on.
+
+    A faulty one changes nothing. What needs a restart keeps its value, and is named.
+    """
+    runtime.notify_reloading()
+    try:
+        return _read_again(path, current, reach, log)
+    finally:
+        runtime.notify("READY=1")
+
+
+def _read_again(path: Path | None, current: Config, reach: Reach, log: logging.Logger) -> Config:
+    try:
+        fresh = load(path, os.environ).config
+    except BadConfig as error:
+        log.error("configuration faulty, nothing changed", extra={"faults": len(error.faults)})
+        for fault in error.faults:
+            log.error("fault", extra={"fault": fault})
+        return current
+    now, later = reach.split(changed(current, fresh))
+    logs.set_up(fresh.log.level)
+    log.info("reloaded", extra={"changed": ",".join(now) or "nothing"})
+    if later:
+        log.warning("needs a restart", extra={"settings": ",".join(later)})
+    return merged(current, fresh, now)
 
 
 def verify(

@@ -63,13 +63,32 @@ def worker_key(worker: str) -> str:
 
 def drain_key(worker: str) -> str:
     """Key whose presence asks a worker to take no more work."""
-    return f"fleet/drain/{worker}"
+    return f"{DRAIN_PREFIX}{worker}"
 
 
+def reporting_worker(key: str) -> str | None:
+    """Tell whose report a key is; None for any other key."""
+    name = key.removeprefix(WORKERS_PREFIX).removesuffix(".json")
+    return name if name and "/" not in name and key == worker_key(name) else None
+
+
+def draining_worker(key: str) -> str | None:
+    """Tell who is asked to drain by an object of this key; None for any other key."""
+    name = key.removeprefix(DRAIN_PREFIX)
+    return name if name and "/" not in name and key == drain_key(name) else None
+
+
+FLEET_PREFIX = "fleet/"
 WORKERS_PREFIX = "fleet/workers/"
+DRAIN_PREFIX = "fleet/drain/"
 STATUS_KEY = "fleet/status.json"
 LEASE_KEY = "fleet/lease.json"
 LAUNCHES_KEY = "fleet/launches.json"
+
+# A reply queue is tagged as one, and with the whole Unix second of its last heartbeat.
+REPLIES_TAGS = {"visionfleet": "replies"}
+HEARTBEAT_TAG = "heartbeat"
+HEARTBEAT_SECONDS = 300.0
 
 
 class _Value(BaseModel):
@@ -233,7 +252,10 @@ class StatusEntry(_Value):
 
 
 class FleetStatus(_Message):
-    """What the scaler saw, decided and did, for people and pages. `history` is oldest first."""
+    """What the scaler saw, decided and did, for people and pages. `history` is oldest first.
+
+    `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
+    """
 
     at: float
     visible: int
@@ -243,6 +265,12 @@ class FleetStatus(_Message):
     states: dict[str, int]
     decision: str
     decided_at: float
+    policy: str = ""
+    holder: str = ""
+    term: int = 0
+    boot_seconds: float | None = None
+    service_seconds: float | None = None
+    alarms: tuple[str, ...] = ()
     history: tuple[StatusEntry, ...] = ()
 
 

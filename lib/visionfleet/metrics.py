@@ -62,12 +62,12 @@ class Numbers(Collector):
         )
         in_flight = "Messages in hand, whatever their stage."
         yield GaugeMetricFamily("visionfleet_jobs_in_flight", in_flight, self._in_flight())
-        yield _count("visionfleet_retries", "Messages given back for a later try.", totals.retries)
-        yield _count("visionfleet_items", "Images the model has seen.", totals.batches.sum)
+        yield count("visionfleet_retries", "Messages given back for a later try.", totals.retries)
+        yield count("visionfleet_items", "Images the model has seen.", totals.batches.sum)
         batches = sum(totals.batches.counts)
-        yield _count("visionfleet_batches", "Forward passes of the model.", batches)
-        yield _count("visionfleet_model_seconds", "Time in forward passes.", totals.model_seconds)
-        yield _histogram("visionfleet_batch_size", "Images in a forward pass.", totals.batches)
+        yield count("visionfleet_batches", "Forward passes of the model.", batches)
+        yield count("visionfleet_model_seconds", "Time in forward passes.", totals.model_seconds)
+        yield histogram("visionfleet_batch_size", "Images in a forward pass.", totals.batches)
 
     def _of_worker(self, totals: Totals) -> Iterator[Metric]:
         yield _counts("visionfleet_notices", "Warnings of EC2, by kind.", "kind", totals.notices)
@@ -86,17 +86,17 @@ def _of_queue(totals: Totals) -> Iterator[Metric]:
         totals.polled_at,
     )
     deliveries = "Which delivery of its message a receive brought."
-    yield _histogram("visionfleet_sqs_receive_count", deliveries, totals.deliveries)
+    yield histogram("visionfleet_sqs_receive_count", deliveries, totals.deliveries)
     extensions = "Messages whose hold the heartbeat extended, by result."
     yield _counts("visionfleet_sqs_extensions", extensions, "result", totals.extensions)
     lost = "Messages whose hold was lost, so that their work was thrown away."
-    yield _count("visionfleet_sqs_leases_lost", lost, totals.leases_lost)
+    yield count("visionfleet_sqs_leases_lost", lost, totals.leases_lost)
 
 
 class Server:
     """Answers scrapes on threads of its own until it is closed; raises OSError at the start."""
 
-    def __init__(self, numbers: Numbers, address: str, port: int) -> None:
+    def __init__(self, numbers: Collector, address: str, port: int) -> None:
         registry = CollectorRegistry()
         registry.register(numbers)
         ProcessCollector(registry=registry)
@@ -109,7 +109,7 @@ class Server:
         self._thread.join()
 
 
-def _count(name: str, about: str, value: float) -> Metric:
+def count(name: str, about: str, value: float) -> Metric:
     return CounterMetricFamily(name, about, value)
 
 
@@ -120,7 +120,7 @@ def _counts(name: str, about: str, label: str, values: Mapping[str, int]) -> Met
     return family
 
 
-def _histogram(name: str, about: str, values: Distribution) -> Metric:
+def histogram(name: str, about: str, values: Distribution) -> Metric:
     return HistogramMetricFamily(name, about, _buckets(values), values.sum)
 
 

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -27,6 +29,57 @@ def stop_on_signals(on_stop: Callable[[str], None]) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What signals ask of a loop: `stop` for good, a reload each time anew. It waits on both."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    _reload: threading.Event = field(default_factory=threading.Event)
+    _wake: threading.Event = field(default_factory=threading.Event)
+
+    def to_stop(self) -> None:
+        """Ask for the end."""
+        self.stop.set()
+        self._wake.set()
+
+    def to_reload(self) -> None:
+        """Ask for the configuration to be read again."""
+        self._reload.set()
+        self._wake.set()
+
+    def take_reload(self) -> bool:
+        """Tell whether a reload was asked for since the last time."""
+        asked = self._reload.is_set()
+        self._reload.clear()
+        return asked
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a wish, or for so long; tells whether it is the end."""
+        if self._wake.wait(seconds):
+            self._wake.clear()  # first, so that a wish that comes now is not lost
+        return self.stop.is_set()
+
+
+def reload_on_hangup(on_hangup: Callable[[], None]) -> None:
+    """Call `on_hangup` on every HUP, which is what `systemctl reload` sends."""
+    signal.signal(signal.SIGHUP, lambda _number, _frame: on_hangup())
+
+
+def notify_reloading() -> None:
+    """Tell systemd that a reload begins; `READY=1` tells it the end of it."""
+    microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
+
+
+def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
+    """Tell how often systemd wants a sign of life; None when it wants none of this process."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    pid = environment.get("WATCHDOG_PID", "")
+    if not microseconds.isdigit() or pid not in {"", str(os.getpid())}:
+        return None
+    return int(microseconds) / 1e6
 
 
 def started_at(now: float) -> float:

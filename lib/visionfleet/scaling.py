@@ -7,6 +7,7 @@ seconds; `now` and the times in an observation are of one clock.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, TypeVar
 
 State = Literal["booting", "idle", "busy", "draining", "drained", "stopping", "failed"]
@@ -122,9 +123,7 @@ def per_message(
 POLICIES: dict[str, Decide] = {"ours": decide, "per_message": per_message}
 
 
-def _need(
-    seen: Observation, policy: Policy, history: History, pace: float, now: float
-) -> int:
+def _need(seen: Observation, policy: Policy, history: History, pace: float, now: float) -> int:
     """Count the workers that keep pace and clear in time what a new one would still find.
 
     40 images at 0.5 s and no worker are 20 s of work: 2 workers clear them within a target of 10 s.
@@ -157,10 +156,7 @@ def _pace(policy: Policy, history: History) -> float:
     0, 0, 200, 0 images the pace is none, of 50, 60, 50, 40 in 5 s each it is 9.3 a second.
     """
     points = history.arrived
-    steps = [
-        (later - at, after - before)
-        for (at, before), (later, after) in zip(points, points[1:], strict=False)
-    ]
+    steps = [(later - at, after - before) for (at, before), (later, after) in pairwise(points)]
     if len(steps) < 2:
         return 0.0
     steepest = max(steps, key=lambda step: step[1] / step[0])
@@ -213,7 +209,8 @@ def _known(learned: float | None, prior: float) -> float:
 
 def _learn(seen: Observation, policy: Policy, history: History, now: float) -> History:
     """Keep the times that workers told, for when there is nobody to tell them, and the arrivals."""
-    arrived = (*history.arrived, (now, seen.images + seen.handled))
+    earlier = tuple(point for point in history.arrived if point[0] < now)
+    arrived = (*earlier, (now, seen.images + seen.handled))
     return replace(
         history,
         arrived=_within(arrived, now - policy.pace_seconds),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from visionfleet.aws import wrapped_errors
@@ -11,6 +12,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing shows it; `modified_at` is in Unix seconds of S3's clock."""
+
+    key: str
+    etag: str
+    modified_at: float
 
 
 class Store:
@@ -83,6 +93,32 @@ class Store:
             return False
         return True
 
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        """Write JSON text if the object still has this ETag (None: if there is none).
+
+        Returns the new ETag; None when somebody else has written meanwhile.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            with wrapped_errors(f"put {key} if unchanged"):
+                answer = self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=text.encode(),
+                    ContentType=_JSON,
+                    **condition,  # type: ignore[arg-type]
+                )
+        except (AlreadyExists, NotFound):
+            return None
+        return answer["ETag"]
+
+    def find_tagged(self, key: str) -> tuple[bytes, str] | None:
+        """Read an object whole, with its ETag, None when there is none."""
+        try:
+            return self.get_tagged(key)
+        except NotFound:
+            return None
+
     def get_tagged(self, key: str) -> tuple[bytes, str]:
         """Read an object whole, with its ETag; raises NotFound."""
         with wrapped_errors(f"get {key}"):
@@ -116,6 +152,16 @@ class Store:
             pages = self._client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
                 yield from (entry["Key"] for entry in page.get("Contents", ()))
+
+    def listed(self, prefix: str) -> list[Listed]:
+        """List what lies under a prefix with what tells whether it has changed."""
+        with wrapped_errors(f"list {prefix}"):
+            pages = self._client.get_paginator("list_objects_v2")
+            return [
+                Listed(entry["Key"], entry["ETag"], entry["LastModified"].timestamp())
+                for page in pages.paginate(Bucket=self._bucket, Prefix=prefix)
+                for entry in page.get("Contents", ())
+            ]
 
     def delete(self, key: str) -> None:
         """Remove an object; none there is fine."""

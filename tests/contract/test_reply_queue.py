@@ -10,8 +10,8 @@ import pytest
 from tests.support.cloud import Cloud, cloud
 from tests.support.waiting import wait_until
 from visionfleet.errors import NotFound
-from visionfleet.messages import Failed, Reply, encode
-from visionfleet.web.replies import HEARTBEAT_SECONDS, ReplyPoller, ReplyQueue
+from visionfleet.messages import HEARTBEAT_SECONDS, Failed, Reply, encode
+from visionfleet.web.replies import ReplyPoller, ReplyQueue
 
 NAME = "visionfleet-replies-host-1"
 REPLY = Reply(

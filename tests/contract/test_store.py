@@ -1,5 +1,6 @@
 """The S3 edge against the embedded AWS."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -78,3 +79,30 @@ def test_a_write_over_wants_the_object_that_was_read(store: Store) -> None:
     assert store.put_json_over("over", '"second"', etag)
     assert not store.put_json_over("over", '"third"', etag), "it is another one now"
     assert store.get("over") == b'"second"'
+
+
+def test_a_write_on_condition_gives_the_next_condition(store: Store) -> None:
+    first = store.put_json_if("if", '"first"', None)
+    assert first is not None
+    assert store.put_json_if("if", '"again"', None) is None, "there is one already"
+    assert store.find_tagged("if") == (b'"first"', first)
+    second = store.put_json_if("if", '"second"', first)
+    assert second not in (None, first)
+    assert store.put_json_if("if", '"late"', first) is None, "it is another one now"
+    assert store.put_json_if("if-not-there", "{}", first) is None
+    assert store.get("if") == b'"second"'
+    assert store.find_tagged("if-not-there") is None
+
+
+def test_a_listing_tells_what_has_changed(store: Store) -> None:
+    store.put("listed/a", b"1")
+    store.put("listed/b", b"2")
+    before = {entry.key: entry for entry in store.listed("listed/")}
+    assert before.keys() == {"listed/a", "listed/b"}
+    assert abs(before["listed/a"].modified_at - time.time()) < 60
+    store.put("listed/b", b"3")
+    after = {entry.key: entry.etag for entry in store.listed("listed/")}
+    assert after["listed/a"] == before["listed/a"].etag
+    assert after["listed/b"] != before["listed/b"].etag
+    assert store.get_tagged("listed/b")[1] == after["listed/b"]
+    assert store.listed("nothing/") == []

@@ -19,6 +19,7 @@ from visionfleet.fleet.instances import LAUNCH_TAG, Instances
 from visionfleet.fleet.ledger import LedgerObject
 from visionfleet.fleet.offerings import offerings
 from visionfleet.messages import WorkerReport, WorkerState
+from visionfleet.scaler.handled import Handled
 from visionfleet.scaling import History, Policy, decide
 from visionfleet.store import Store
 
@@ -144,6 +145,7 @@ class Scaler:
     def __init__(self, world: World, number: int) -> None:
         self.world, self.number = world, number
         self.history = History()
+        self.handled = Handled()
         self.puppet: Puppet | None = None
         self.ticks = 0
         self.fleet = Ec2Fleet(
@@ -169,8 +171,10 @@ class Scaler:
         members = self.fleet.members()
         reports = {m.name: r for m in members if (r := self.world.report(m.name)) is not None}
         wishes = self.world.wishes
-        workers = [watching.worker(m, reports.get(m.name), m.name in wishes) for m in members]
-        seen = watching.observe(visible, in_flight, workers, reports.values())
+        asked = dict.fromkeys(wishes, now)
+        workers = [watching.worker(m, reports.get(m.name), asked.get(m.name), 0.0) for m in members]
+        handled = self.handled.count(reports.values(), now)
+        seen = watching.observe(visible, in_flight, workers, reports.values(), handled)
         decision, self.history = decide(seen, POLICY, self.history, now)
         self._hook("decided")
         for worker in decision.terminate:

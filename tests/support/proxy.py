@@ -53,8 +53,10 @@ class Forward(BaseHTTPRequestHandler):
 
     @property
     def operation(self) -> str:
-        """Name the call: `SQS ReceiveMessage`, `S3 PUT`."""
+        """Name the call: `SQS ReceiveMessage`, `S3 PUT`, `S3 LIST`."""
         target = self.headers.get("X-Amz-Target")
+        if "list-type=2" in self.path:
+            return "S3 LIST"
         return target.replace("AmazonSQS.", "SQS ") if target else f"S3 {self.command}"
 
     def ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:

@@ -1,6 +1,7 @@
 """A worker that looks like a classifier to the scaler, and starts without a model.
 
-It reports its state, answers requests as far as deleting them, and obeys the wish to drain.
+It reports its state, on change and every second, answers requests as far as deleting them, and
+obeys the wish to drain. AWS may be away for a while.
 Run by supervisor as `python stand_in_worker.py NAME SERVICE_SECONDS`.
 """
 
@@ -13,6 +14,8 @@ import time
 from typing import Any
 
 import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
 NAME, SERVICE_SECONDS = sys.argv[1], float(sys.argv[2])
 STARTED = time.time()
@@ -20,20 +23,23 @@ BUCKET, QUEUE = "visionfleet-output", "visionfleet-requests"
 WHERE: dict[str, Any] = {
     "endpoint_url": os.environ["VISIONFLEET_AWS__ENDPOINT_URL"],
     "region_name": "us-east-1",
+    "config": Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1}),
 }
 stop = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 s3, sqs = boto3.client("s3", **WHERE), boto3.client("sqs", **WHERE)
 url = sqs.get_queue_url(QueueName=QUEUE)["QueueUrl"]
-written: list[str] = []
+state, since, written_at = "", 0.0, 0.0
 
 
-def report(state: str) -> None:
-
-    if written[-1:] == [state]:
+def report(now_state: str) -> None:
+    global state, since, written_at
+    if now_state != state:
+        state, since, written_at = now_state, time.time(), 0.0
+    if time.time() - written_at < 1.0:
         return
-    written.append(state)
-    body = {"worker": NAME, "state": state, "since": time.time(), "reported_at": time.time()}
+    written_at = time.time()
+    body = {"worker": NAME, "state": state, "since": since, "reported_at": written_at}
     body |= {"started_at": STARTED, "version": "0", "host": "h", "boot_seconds": 0.5}
     s3.put_object(Bucket=BUCKET, Key=f"fleet/workers/{NAME}.json", Body=json.dumps(body).encode())
 
@@ -46,11 +52,11 @@ def asked_to_drain() -> bool:
     return float(wish) >= STARTED
 
 
-while not stop.is_set():
+def work() -> None:
     if asked_to_drain():
         report("drained")
         stop.wait()
-        break
+        return
     answer = sqs.receive_message(QueueUrl=url, WaitTimeSeconds=0)
     for message in answer.get("Messages", ()):
         report("busy")
@@ -58,4 +64,12 @@ while not stop.is_set():
         sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     if not answer.get("Messages"):
         report("idle")
+        stop.wait(0.2)
+
+
+while not stop.is_set():
+    try:
+        work()
+    except (BotoCoreError, ClientError) as error:
+        print(f"{NAME}: {error}", flush=True)
         stop.wait(0.2)

@@ -87,6 +87,20 @@ def test_the_scaler_in_words() -> None:
         "Workers: 2 busy, 1 idle (minimum 0, maximum 4)",
         "Last decision, 30 s ago: hold at 0",
     ]
+    whole = fleet(
+        holder="h-1",
+        term=3,
+        policy="ours",
+        boot_seconds=31.0,
+        service_seconds=0.25,
+        alarms=("ouch",),
+    )
+    assert list(status.scaler_lines(whole, 100.0))[1:] == [
+        "Scaler: h-1, term 3, policy ours",
+        "Learned: a boot takes 31.0 s, an image takes 0.250 s",
+        "Last decision, 30 s ago: hold at 0",
+        "Alarm: ouch",
+    ]
     assert list(status.scaler_lines(fleet(), 400.0))[-1] == (
         "The scaler reported last 5 min ago: is it running?"
     )

@@ -69,6 +69,7 @@ def test_names_of_the_wire_contract_are_documented() -> None:
         messages.drain_key("<worker>"),
         messages.STATUS_KEY,
         messages.LAUNCHES_KEY,
+        messages.LEASE_KEY,
         messages.requests_queue("{name}"),
         messages.dead_queue("{name}"),
     ):

@@ -32,8 +32,21 @@ PURE: dict[str, set[str]] = {
     "visionfleet.fleet": set(),
     "visionfleet.fleet.gate": {"visionfleet.retry"},
     "visionfleet.fleet.offerings": {"visionfleet.retry"},
+    "visionfleet.schedule": set(),
+    "visionfleet.scaler.handled": {"visionfleet.messages"},
+    "visionfleet.simulation": set(),
+    "visionfleet.simulation.trace": set(),
+    "visionfleet.simulation.backlog": set(),
+    "visionfleet.simulation.outcome": set(),
+    "visionfleet.simulation.world": {"visionfleet.scaling", "visionfleet.simulation"},
+    "visionfleet.simulation.baselines": {"visionfleet.scaling"},
+    "visionfleet.simulation.oracle": {"visionfleet.scaling"},
+    "visionfleet.simulation.policies": {"visionfleet.scaling", "visionfleet.simulation"},
+    "visionfleet.scaler.lease": {"visionfleet.messages"},
+    "visionfleet.scaler.leftovers": {"visionfleet.messages"},
     "visionfleet.config.schema": set(),
     "visionfleet.config.rules": {"visionfleet.config"},
+    "visionfleet.config.changes": {"visionfleet.config"},
     "visionfleet.config.expectation": {"visionfleet.config"},
     "visionfleet.config.files": {"yaml"},
     "visionfleet.config.load": {"yaml", "visionfleet.config"},
@@ -41,12 +54,19 @@ PURE: dict[str, set[str]] = {
 # Of the standard library, what a pure module must not touch.
 IMPURE = {"http", "logging", "random", "socket", "subprocess", "threading", "time", "urllib"}
 # A generator comes as an argument; these name its type.
-RANDOM = {(f"visionfleet.{name}", "random") for name in ("retry", "fleet.gate", "fleet.offerings")}
+RANDOM = {
+    (f"visionfleet.{name}", "random")
+    for name in (
+        *("retry", "fleet.gate", "fleet.offerings"),
+        *("simulation.trace", "simulation.world", "simulation.baselines", "simulation.policies"),
+    )
+}
 EDGES = {
     "visionfleet.fleet.instances",
     "visionfleet.interruption",
     "visionfleet.provision",
     "visionfleet.queues",
+    "visionfleet.reply_queues",
     "visionfleet.store",
 }
 
@@ -117,7 +137,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ("torch", {"visionfleet.model"}),
         ("torchvision", {"visionfleet.model"}),
         ("tornado", {"visionfleet.web", "visionfleetd.web"}),
-        ("prometheus_client", {"visionfleet.metrics"}),
+        ("prometheus_client", {"visionfleet.metrics", "visionfleet.scaler.metrics"}),
         ("boto3", {"visionfleet.aws"}),
         ("botocore", {"visionfleet.aws"}),
         ("moto", {"visionfleet.local"}),

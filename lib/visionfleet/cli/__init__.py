@@ -20,6 +20,7 @@ from visionfleet.cli import (
     evaluate,
     provision,
     revive,
+    simulate,
     status,
     up,
 )
@@ -29,7 +30,10 @@ from visionfleet.runtime import EXIT_CONFIG
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves
 
-_COMMANDS = (up, demo, classify, status, dead, evaluate, config, provision, embedded_aws, revive)
+_COMMANDS = (
+    *(up, demo, classify, status, dead, evaluate, simulate),
+    *(config, provision, embedded_aws, revive),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

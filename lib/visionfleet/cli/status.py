@@ -120,9 +120,21 @@ def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
     states = ", ".join(f"{count} {state}" for state, count in sorted(status.states.items()))
     limits = f"minimum {status.minimum}, maximum {status.maximum}"
     yield f"Workers: {states or 'none'} ({limits})"
+    if status.holder:
+        yield f"Scaler: {status.holder}, term {status.term}, policy {status.policy}"
+    if learned := list(_learned(status)):
+        yield f"Learned: {', '.join(learned)}"
     yield f"Last decision, {ago(now - status.decided_at)}: {status.decision}"
+    yield from (f"Alarm: {alarm}" for alarm in status.alarms)
     if now - status.at > STALE_SECONDS:
         yield f"The scaler reported last {ago(now - status.at)}: is it running?"
+
+
+def _learned(status: "FleetStatus") -> Iterator[str]:
+    if status.boot_seconds is not None:
+        yield f"a boot takes {status.boot_seconds:.1f} s"
+    if status.service_seconds is not None:
+        yield f"an image takes {status.service_seconds:.3f} s"
 
 
 def workers_table(reports: list["WorkerReport"], now: float) -> "Table":

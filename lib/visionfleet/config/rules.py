@@ -79,6 +79,14 @@ RULES = (
         lambda c: c.scaler.silent_seconds < 3 * c.classifier.report_seconds,
         "must be at least three times classifier.report_seconds",
     ),
+    # It is renewed when a third is left: one look must fall between that and the margin.
+    Rule(
+        ("scaler.lease_seconds", "scaler.lease_margin_seconds", "scaler.interval_seconds"),
+        lambda c: (
+            c.scaler.lease_seconds < 3 * (c.scaler.lease_margin_seconds + c.scaler.interval_seconds)
+        ),
+        "must be at least three times scaler.lease_margin_seconds + scaler.interval_seconds",
+    ),
     Rule(
         ("model.crop", "model.resize"),
         lambda c: c.model.crop > c.model.resize,

@@ -2,8 +2,19 @@
 
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+def _known_zone(name: str) -> str:
+    """Check that the machine knows a time zone."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"no time zone {name!r} on this machine") from error
+    return name
+
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 _Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -13,6 +24,10 @@ _Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # YAML gives lists; a strict tuple would refuse them.
 _Three = Annotated[tuple[float, float, float], Field(strict=False)]
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+_TimeZone = Annotated[str, AfterValidator(_known_zone)]
 # Marks a string as a path, or as an address in S3, in the schema.
 FILE_OR_S3 = "file-or-s3"
 Format = Literal["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
@@ -199,6 +214,16 @@ class Classifier(Section):
     )
 
 
+class ScheduleWindow(Section):
+    """Hours of some days in which more workers than `scaler.minimum` run."""
+
+    days: tuple[Day, ...] = Field(DAYS, strict=False, min_length=1, description="days of the week")
+    start: _TimeOfDay = Field(description="from this time of day on, HH:MM")
+    end: _TimeOfDay = Field(description="until this time; before start: of the next day")
+    minimum: int = Field(ge=0, le=1000, description="workers that run in these hours")
+    timezone: _TimeZone = Field("UTC", description="zone of the times, like Europe/Berlin")
+
+
 class Scaler(Section):
     """The scaler daemon."""
 
@@ -208,8 +233,17 @@ class Scaler(Section):
     maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = Field(
         19, description="workers at the most; `cores`: one per core of this machine"
     )
-    interval_seconds: float = Field(5.0, ge=0.2, le=60, description="time between two looks")
-    hold_seconds: float = Field(60.0, ge=0, le=3600, description="no work for this long: leave")
+    spare: int = Field(
+        0, ge=0, le=1000, description="workers beyond what is needed, while there is work"
+    )
+    schedule: tuple[ScheduleWindow, ...] = Field(
+        (), strict=False, description="hours with another minimum: days, start, end, minimum"
+    )
+    interval_seconds: float = Field(4.0, ge=0.2, le=60, description="time between two looks")
+    hold_seconds: float = Field(120.0, ge=0, le=3600, description="not needed for this long: leave")
+    pace_seconds: float = Field(
+        30.0, ge=1, le=600, description="the arrivals of this long are the pace to keep"
+    )
     target_wait_seconds: float = Field(
         10.0, ge=0.1, le=3600, description="the wait in the queue that the fleet is sized for"
     )
@@ -225,6 +259,19 @@ class Scaler(Section):
     )
     silent_seconds: float = Field(
         120.0, ge=5, le=3600, description="a worker that stopped reporting is dead after this"
+    )
+    lease_seconds: float = Field(
+        60.0, ge=1, le=600, description="a scaler that died is replaced after this at the most"
+    )
+    lease_margin_seconds: float = Field(
+        5.0, ge=0.1, le=60, description="a scaler stops so long before its lease ends; clock error"
+    )
+    housekeeping_seconds: float = Field(
+        600.0, ge=1, le=86400, description="time between two searches for what the dead left behind"
+    )
+    metrics_port: int = Field(0, ge=0, le=65535, description="port of the metrics; 0: none")
+    metrics_address: str = Field(
+        "127.0.0.1", min_length=1, description="address that the metrics are served on"
     )
 
 

@@ -20,7 +20,12 @@ class Member:
 
 
 class Fleet(Protocol):
-    """Starts and ends workers; every method raises TryLater when the fleet does not answer."""
+    """Starts and ends workers; every method raises TryLater when the fleet does not answer.
+
+    `maximum` bounds it whoever asks for more, and may be set at any time.
+    """
+
+    maximum: int
 
     def verify(self) -> None:
         """Check once, at the start, that the fleet can be used; raises GiveUp or TryLater."""

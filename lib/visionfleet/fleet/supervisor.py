@@ -27,9 +27,10 @@ _STARTABLE = {"STOPPED", "EXITED"}
 class SupervisorFleet:
     """Starts and stops single members of one process group."""
 
-    def __init__(self, socket: str, group: str) -> None:
+    def __init__(self, socket: str, group: str, maximum: int) -> None:
         self._rpc = connect(f"unix://{socket}")
         self._group = group
+        self.maximum = maximum
 
     def verify(self) -> None:
         """Check that supervisor answers and has the group; raises TryLater or GiveUp."""
@@ -50,9 +51,11 @@ class SupervisorFleet:
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
         """Start the first `count` processes that stand still; names make it idempotent here."""
-        still = [p["name"] for p in self._processes() if p["statename"] in _STARTABLE]
+        processes = self._processes()
+        still = [p["name"] for p in processes if p["statename"] in _STARTABLE]
+        room = self.maximum - (len(processes) - len(still))
         started = []
-        for name in still[:count]:
+        for name in still[: max(0, min(count, room))]:
             with _wrapped(f"start {name}", {_ALREADY_STARTED, _ABNORMAL_TERMINATION}):
                 self._rpc.supervisor.startProcess(f"{self._group}:{name}", False)
                 started.append(name)

@@ -29,7 +29,7 @@ class Fixed:
     workers: int
     interval_seconds: int = 5
 
-    def __call__(self, seen: Observation, now: float) -> Decision:
+    def __call__(self, seen: Observation, _now: float) -> Decision:
         return Decision(launch=max(0, self.workers - len(seen.workers)))
 
 
@@ -98,7 +98,7 @@ class TargetTracking:
     _high: int = 0
     _low: int = 0
 
-    def __call__(self, seen: Observation, now: float) -> Decision:
+    def __call__(self, seen: Observation, _now: float) -> Decision:
         messages = seen.visible + seen.in_flight
         in_service = sum(w.state != "booting" for w in seen.workers)
         if self.desired == 0:
@@ -185,9 +185,7 @@ class Buildkite:
 
     def __call__(self, seen: Observation, now: float) -> Decision:
         gone = tuple(
-            w.name
-            for w in seen.workers
-            if w.state == "idle" and now - w.since >= self.idle_seconds
+            w.name for w in seen.workers if w.state == "idle" and now - w.since >= self.idle_seconds
         )
         self.desired = max(0, self.desired - len(gone))
         need = seen.visible + seen.in_flight

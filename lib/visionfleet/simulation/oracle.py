@@ -8,6 +8,7 @@ Statistics 29, 2001). Its slope is the service rate wanted at each moment.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from visionfleet.scaling import Decision, Observation
 
@@ -17,7 +18,7 @@ def rates(arrivals: Sequence[int], wait_seconds: int, step: int) -> list[float]:
     upper, lower = _bounds(arrivals, wait_seconds, step)
     knots = _taut_string(lower, upper)
     slopes = []
-    for (x0, y0), (x1, y1) in zip(knots, knots[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(knots):
         slopes += [(y1 - y0) / (x1 - x0) / step] * (x1 - x0)
     return slopes
 

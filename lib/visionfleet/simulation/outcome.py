@@ -20,7 +20,6 @@ class Outcome:
     crashes: int
     peak_workers: int
     unserved: int
-    first_launch_delay: float | None = None
     timeline: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
 
     @property
@@ -36,6 +35,21 @@ class Outcome:
             if below >= limit:
                 return float(seconds)
         return 0.0
+
+    def figures(self) -> dict[str, float]:
+        """The figures by the names that result files have."""
+        return {
+            "p50_wait_seconds": self.wait_quantile(0.5),
+            "p95_wait_seconds": self.wait_quantile(0.95),
+            "p99_wait_seconds": self.wait_quantile(0.99),
+            "mean_wait_seconds": round(self.mean_wait_seconds, 3),
+            "billed_hours": round(self.billed_hours, 2),
+            "work_hours": round(self.work_hours, 2),
+            "launches": self.launches,
+            "busy_kills": self.busy_kills,
+            "peak_workers": self.peak_workers,
+            "unserved": self.unserved,
+        }
 
     @property
     def mean_wait_seconds(self) -> float:

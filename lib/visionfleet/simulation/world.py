@@ -6,15 +6,17 @@ in hand when it was ended or crashed comes back after the visibility timeout, as
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
 from visionfleet.scaling import Decision, Observation, State, Worker
+from visionfleet.simulation.backlog import Backlog
 from visionfleet.simulation.outcome import Outcome
 
 _SECONDS_PER_HOUR = 3600.0
+_PATIENCE_SECONDS = 86400  # for what is left when the trace has ended
 
 
 class Controller(Protocol):
@@ -22,7 +24,7 @@ class Controller(Protocol):
 
     interval_seconds: int
 
-    def __call__(self, seen: Observation, now: float) -> Decision:
+    def __call__(self, seen: Observation, now: float, /) -> Decision:
         """Decide on one look."""
 
 
@@ -66,9 +68,7 @@ class World:
     conditions: Conditions
     controller: Controller
     random: Random = field(init=False)
-    _queue: deque[list[int]] = field(default_factory=deque)  # [second of arrival, images]
-    _visible: int = 0
-    _returning: dict[int, list[list[int]]] = field(default_factory=dict)
+    _backlog: Backlog = field(default_factory=Backlog)
     _booting: list[_Machine] = field(default_factory=list)
     _ready: list[_Machine] = field(default_factory=list)
     _draining: dict[str, tuple[_Machine, int]] = field(default_factory=dict)
@@ -76,12 +76,9 @@ class World:
     _credit: float = 0.0
     _starts: deque[int] = field(default_factory=deque)
     _recent_starts: int = 0
-    _started: int = 0
     _in_service: float = 0.0
     _busy: int = 0
     _told: int = 0
-    _last_wait: int = 0
-    _waits: dict[int, int] = field(default_factory=dict)
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
     _billed: float = 0.0
@@ -96,16 +93,12 @@ class World:
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
 
-    def run(
-        self, arrivals: Sequence[int], progress: Callable[[int], None] = lambda _: None
-    ) -> Outcome:
+    def run(self, arrivals: Sequence[int], progress: Callable[[], None] = lambda: None) -> Outcome:
         """Play the arrivals of each second; `progress` is told every simulated hour."""
         interval, next_look, second = self.controller.interval_seconds, 0, 0
         last = len(arrivals)
-        while second < last or (self._left() and second < last + 86400):
-            if second < last and arrivals[second]:
-                self._queue.append([second, arrivals[second]])
-                self._visible += arrivals[second]
+        while second < last or (self._backlog.left and second < last + _PATIENCE_SECONDS):
+            self._backlog.arrive(second, arrivals[second] if second < last else 0)
             self._move(second)
             self._serve(second)
             if second >= next_look:
@@ -113,36 +106,30 @@ class World:
                 self._look(second)
             second += 1
             if second % 3600 == 0:
-                progress(second)
+                progress()
         return self._outcome(second)
 
-    def _left(self) -> bool:
-        return bool(self._visible or self._returning)
-
-    # -- the queue and the work ------------------------------------------------------------
-
     def _move(self, second: int) -> None:
-        """What happens by itself: messages return, workers come up, break, and drain."""
-        for group in self._returning.pop(second, ()):
-            self._queue.appendleft(group)
-            self._visible += group[1]
+        """What happens by itself: workers come up, drain, and break."""
         if self._booting:
-            up = [m for m in self._booting if m.ready_at <= second]
-            for machine in up:
-                self._booting.remove(machine)
-                machine.view = replace(
-                    machine.view, state="idle", since=float(second), reported_at=math.inf
-                )
-                self._ready.append(machine)
+            self._come_up(second)
         if self._draining:
             self._finish_drains(second)
         rate = self.conditions.crashes_per_hour
         if rate and self._ready and self.random.random() < rate * len(self._ready) / 3600:
             self._crash(second)
 
+    def _come_up(self, second: int) -> None:
+        for machine in [m for m in self._booting if m.ready_at <= second]:
+            self._booting.remove(machine)
+            view = machine.view
+            machine.view = Worker(view.name, "idle", second, view.launched_at, math.inf)
+            self._ready.append(machine)
+            if self.conditions.service_seconds > 1:
+                self._credit += 1  # it may start its first image at once
+
     def _finish_drains(self, second: int) -> None:
-        done = [name for name, (_, at) in self._draining.items() if at <= second]
-        for name in done:
+        for name in [name for name, (_, at) in self._draining.items() if at <= second]:
             machine, _ = self._draining.pop(name)
             machine.view = replace(machine.view, state="drained", since=float(second))
             self._drained.append(machine)
@@ -151,7 +138,7 @@ class World:
         """Start as many images as the workers that are up can start within this second."""
         workers, service = len(self._ready), self.conditions.service_seconds
         credit = self._credit + workers / service
-        starts = min(self._visible, int(credit))
+        starts = min(self._backlog.visible, int(credit))
         # A worker that waited may start at once, but not make up for the time it had nothing.
         self._credit = min(credit - starts, workers if service > 1 else min(1.0, workers))
         window = self._starts
@@ -159,36 +146,10 @@ class World:
         window.append(starts)
         self._in_service = min(workers, self._recent_starts * service / len(window))
         if starts:
-            self._start(second, starts)
-        self._seen_counts.append((self._visible, round(self._in_service)))
+            self._backlog.start(second, starts)
+        self._seen_counts.append((self._backlog.visible, round(self._in_service)))
         if second % self.conditions.report_seconds == 0:
-            self._reported = (second, self._started, self._reported[1])
-
-    def _start(self, second: int, starts: int) -> None:
-        self._visible -= starts
-        self._started += starts
-        queue, waits = self._queue, self._waits
-        while starts:
-            group = queue[0]
-            taken = min(starts, group[1])
-            wait = second - group[0]
-            waits[wait] = waits.get(wait, 0) + taken
-            starts -= taken
-            if taken == group[1]:
-                queue.popleft()
-            else:
-                group[1] -= taken
-            self._last_wait = wait
-
-    def _give_back(self, second: int) -> None:
-        """Let the image that a busy worker had in hand come back after the visibility timeout."""
-        if self._waits.get(self._last_wait, 0) > 0:
-            self._waits[self._last_wait] -= 1
-            self._started -= 1
-            back = second + self.conditions.visibility_seconds
-            self._returning.setdefault(back, []).append([second - self._last_wait, 1])
-
-    # -- the fleet -------------------------------------------------------------------------
+            self._reported = (second, self._backlog.started, self._reported[1])
 
     def _look(self, second: int) -> None:
         decision = self.controller(self._observe(second), float(second))
@@ -200,7 +161,7 @@ class World:
         size = self._size()
         self._peak = max(self._peak, size)
         if second % 60 == 0:
-            self._timeline.append((second, self._visible, size))
+            self._timeline.append((second, self._backlog.visible, size))
 
     def _size(self) -> int:
         return len(self._ready) + len(self._booting) + len(self._draining) + len(self._drained)
@@ -211,7 +172,9 @@ class World:
             self._seen_counts.popleft()
         visible, in_flight = self._seen_counts[0]
         if conditions.noise and visible:
-            visible = max(0, round(visible * self.random.uniform(1 - conditions.noise, 1 + conditions.noise)))
+            visible = max(
+                0, round(visible * self.random.uniform(1 - conditions.noise, 1 + conditions.noise))
+            )
         if conditions.phantoms and self.random.random() < conditions.phantoms:
             visible += self.random.randint(1, 2)
         self._mark_busy(float(second))
@@ -219,7 +182,7 @@ class World:
         workers += [m.view for m in self._booting]
         workers += [m.view for m, _ in self._draining.values()]
         workers += [m.view for m in self._drained]
-        known = bool(self._started)
+        known = bool(self._backlog.started)
         return Observation(
             visible=visible,
             in_flight=in_flight,
@@ -236,8 +199,8 @@ class World:
 
     def _mark_busy(self, now: float) -> None:
         """Say who is busy: anybody, as SQS gives a message to any poller; packed: the oldest."""
-        ready, images = self._ready, self._started - self._told
-        self._told = self._started
+        ready, images = self._ready, max(0, self._backlog.started - self._told)
+        self._told = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
         if not self.conditions.packed and len(ready) > 1:
             self.random.shuffle(ready)
@@ -276,7 +239,7 @@ class World:
                 if index < self._busy:
                     self._busy_kills += 1
                     self._busy -= 1
-                    self._give_back(second)
+                    self._backlog.give_back(second, self.conditions.visibility_seconds)
                 self._end(machine, self._ready, second)
                 return
         for machines in (self._booting, self._drained):
@@ -289,7 +252,7 @@ class World:
         index = self.random.randrange(len(self._ready))
         self._crashes += 1
         if index < math.ceil(self._in_service):
-            self._give_back(second)
+            self._backlog.give_back(second, self.conditions.visibility_seconds)
         self._end(self._ready[index], self._ready, second)
 
     def _end(self, machine: _Machine, machines: list[_Machine], second: int) -> None:
@@ -302,15 +265,17 @@ class World:
             for machine in list(machines):
                 self._end(machine, machines, second)
         for machine, _ in self._draining.values():
-            self._billed += max(self.conditions.minimum_billed_seconds, second - machine.view.launched_at)
+            self._billed += max(
+                self.conditions.minimum_billed_seconds, second - machine.view.launched_at
+            )
         return Outcome(
-            waits=self._waits,
+            waits=self._backlog.waits,
             billed_hours=self._billed / _SECONDS_PER_HOUR,
-            work_hours=sum(self._waits.values()) * self.conditions.service_seconds / _SECONDS_PER_HOUR,
+            work_hours=self._backlog.started * self.conditions.service_seconds / _SECONDS_PER_HOUR,
             launches=self._launches,
             busy_kills=self._busy_kills,
             crashes=self._crashes,
             peak_workers=self._peak,
-            unserved=self._visible,
+            unserved=self._backlog.visible,
             timeline=tuple(self._timeline),
         )

@@ -7,7 +7,13 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
-from visionfleet.messages import Reply, decode_reply
+from visionfleet.messages import (
+    HEARTBEAT_SECONDS,
+    HEARTBEAT_TAG,
+    REPLIES_TAGS,
+    Reply,
+    decode_reply,
+)
 from visionfleet.provision import delete_reply_queue, make_reply_queue, renew_reply_queue
 from visionfleet.queues import Queue, Received
 from visionfleet.retry import growing_waits
@@ -17,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("web")
 
-HEARTBEAT_SECONDS = 300.0
 # With queue.wait_seconds 0 SQS answers at once; this keeps such a poll from spinning.
 SHORT_POLL_SECONDS = 1.0
 
@@ -74,7 +79,7 @@ class ReplyQueue:
         return self._queue
 
     def _tags(self) -> dict[str, str]:
-        return {"visionfleet": "replies", "heartbeat": str(int(self._now()))}
+        return {**REPLIES_TAGS, HEARTBEAT_TAG: str(int(self._now()))}
 
 
 class ReplyPoller:

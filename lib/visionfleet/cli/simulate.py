@@ -1,0 +1,153 @@
+"""`visionfleet simulate`: what a policy would have cost on a trace, and how long images waited."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+
+from rich.console import Console
+from rich.table import Table
+
+from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds, whole
+from visionfleet.cli.progress import counted
+from visionfleet.config import Config
+from visionfleet.errors import VisionfleetError
+from visionfleet.scaling import Policy
+from visionfleet.simulation import trace
+from visionfleet.simulation.outcome import Outcome
+from visionfleet.simulation.policies import CONTROLLERS, Setting, controller
+from visionfleet.simulation.world import Conditions, World
+
+_BUSIEST_SHARE = 0.999  # of all minutes; the few above it may be what no fleet is paid for
+
+
+class NoSimulation(VisionfleetError):
+    """A trace that cannot be read, or a policy that does not exist."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = command(subparsers, "simulate", "replay a trace against policies, without AWS", run)
+    parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
+    known = ", ".join(CONTROLLERS)
+    parser.add_argument(
+        "--policy", action="append", metavar="NAME[=TARGET]", help=f"{known}, fixed:N; repeatable"
+    )
+    limits = (0.0, 86400.0)
+    defaults = Conditions()
+    parser.add_argument("--boot", type=seconds(*limits), default=defaults.boot_seconds)
+    parser.add_argument("--service", type=seconds(0.001, 3600), default=defaults.service_seconds)
+    parser.add_argument("--lag", type=seconds(0, 600), default=float(defaults.lag_seconds))
+    parser.add_argument("--crashes", type=seconds(0, 100), default=0.0, help="per worker and hour")
+    parser.add_argument("--factor", type=float, help="scale the counts; default: to the maximum")
+    parser.add_argument("--seed", type=whole(0, 2**31), default=1)
+    parser.add_argument("--plot", type=Path, metavar="FILE.png")
+    parser.add_argument("--json", type=Path, metavar="FILE.json")
+    add_config(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Replay the trace once per policy; print a table, and write what was asked for."""
+    policy = _policy(loaded(arguments).config, arguments.service, arguments.boot)
+    conditions = Conditions(
+        service_seconds=arguments.service,
+        boot_seconds=arguments.boot,
+        lag_seconds=round(arguments.lag),
+        crashes_per_hour=arguments.crashes,
+        seed=arguments.seed,
+    )
+    arrivals = _arrivals(arguments, policy.maximum)
+    names = arguments.policy or ["ours", "per_message"]
+    outcomes = {name: _replay(name, policy, conditions, arrivals) for name in names}
+    _print(outcomes)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(_figures(outcomes, conditions), indent=2) + "\n")
+    if arguments.plot:
+        _plot(outcomes, arguments.plot)
+    return 0
+
+
+def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
+    """The policy of the configuration; `cores` means nothing here, so it is the default's 19."""
+    settings = config.scaler
+    maximum = 19 if settings.maximum == "cores" else settings.maximum
+    return Policy(
+        minimum=min(settings.minimum, maximum),
+        maximum=maximum,
+        hold_seconds=settings.hold_seconds,
+        target_wait_seconds=settings.target_wait_seconds,
+        boot_seconds=boot_seconds,
+        service_seconds=service_seconds,
+        paid_seconds=settings.paid_seconds,
+        boot_limit_seconds=settings.boot_limit_seconds,
+        silent_seconds=settings.silent_seconds,
+        pace_seconds=settings.pace_seconds,
+        spare=settings.spare,
+    )
+
+
+def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
+    try:
+        with arguments.trace.open() as lines:
+            counts = trace.read(lines)
+    except (OSError, UnicodeDecodeError, trace.BadTrace) as error:
+        raise NoSimulation(f"{arguments.trace}: {error}") from error
+    factor = arguments.factor
+    if factor is None:
+        factor = trace.scale(counts, maximum, arguments.service, _BUSIEST_SHARE)
+    return trace.arrivals(counts, factor, Random(arguments.seed))
+
+
+def _replay(name: str, policy: Policy, conditions: Conditions, arrivals: Sequence[int]) -> Outcome:
+    kind, _, target = name.partition("=")
+    try:
+        setting = Setting(policy, conditions, arrivals, float(target) if target else None)
+        made = controller(kind, setting)
+    except (KeyError, ValueError) as error:
+        known = ", ".join(CONTROLLERS)
+        raise NoSimulation(f"no policy {name!r}; there are {known} and fixed:N") from error
+    with counted(f"{name}, hours", len(arrivals) // 3600) as advance:
+        return World(conditions, made).run(arrivals, advance)
+
+
+def _print(outcomes: dict[str, Outcome]) -> None:
+    columns = ("policy", "worker-hours", "of pure work", "p50 wait", "p95", "p99", "launches")
+    table = Table(*columns, "busy kills", "peak")
+    for name, outcome in outcomes.items():
+        waits = [f"{outcome.wait_quantile(share):.0f} s" for share in (0.5, 0.95, 0.99)]
+        ratio = outcome.billed_hours / max(outcome.work_hours, 1e-9)
+        counts = (outcome.launches, outcome.busy_kills, outcome.peak_workers)
+        hours = f"{outcome.billed_hours:.1f}"
+        table.add_row(name, hours, f"{ratio:.2f}", *waits, *map(str, counts))
+    Console().print(table)
+
+
+def _figures(outcomes: dict[str, Outcome], conditions: Conditions) -> dict[str, object]:
+    return {
+        "conditions": asdict(conditions),
+        "policies": {name: outcome.figures() for name, outcome in outcomes.items()},
+    }
+
+
+def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
+    try:
+        import matplotlib as mpl
+    except ImportError as error:
+        raise NoSimulation("--plot needs matplotlib: pip install matplotlib") from error
+    mpl.use("agg")
+    from matplotlib import pyplot
+
+    figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(10, 6))
+    for name, outcome in outcomes.items():
+        hours = [second / 3600 for second, _, _ in outcome.timeline]
+        above.step(hours, [size for _, _, size in outcome.timeline], where="post", label=name)
+        below.step(hours, [visible for _, visible, _ in outcome.timeline], where="post")
+    above.set_ylabel("workers")
+    above.legend()
+    below.set_ylabel("images waiting")
+    below.set_xlabel("hours")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,58 @@
+"""Carries decisions out, step by step, as long as this scaler may act."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from visionfleet.fleet import Fleet
+from visionfleet.messages import drain_key, worker_key
+from visionfleet.scaler.figures import Figures
+from visionfleet.scaling import Decision
+from visionfleet.store import Store
+
+log = logging.getLogger("scaler")
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Terminates, drains and launches. `now` is wall time; `new_id` makes decision ids."""
+
+    fleet: Fleet
+    store: Store
+    figures: Figures
+    now: Callable[[], float]
+    new_id: Callable[[float], str]
+
+    def carry_out(self, decision: Decision, may_act: Callable[[], bool]) -> bool:
+        """Take all steps; False when `may_act` said no before one of them. Raises TryLater."""
+        for step in self._steps(decision):
+            if not may_act():
+                return False
+            step()
+        return True
+
+    def _steps(self, decision: Decision) -> Iterator[Callable[[], None]]:
+        """Terminations come first: what is gone counts no more for the maximum."""
+        for worker in decision.terminate:
+            yield lambda worker=worker: self._terminate(worker)  # type: ignore[misc]
+        for worker in decision.drain:
+            yield lambda worker=worker: self._drain(worker)  # type: ignore[misc]
+        if decision.launch:
+            yield lambda: self._launch(decision.launch)
+
+    def _terminate(self, worker: str) -> None:
+        self.fleet.terminate([worker])
+        self.figures.terminated(1)
+        self.store.delete(worker_key(worker))
+        self.store.delete(drain_key(worker))
+
+    def _drain(self, worker: str) -> None:
+        self.store.put(drain_key(worker), str(self.now()).encode(), "text/plain")
+        self.figures.drained(1)
+
+    def _launch(self, count: int) -> None:
+        decision_id = self.new_id(self.now())
+        started = self.fleet.launch(count, decision_id)
+        self.figures.launched(len(started))
+        level = logging.INFO if started else logging.DEBUG  # no capacity: the fleet told it once
+        log.log(level, "launched", extra={"decision": decision_id, "workers": ",".join(started)})

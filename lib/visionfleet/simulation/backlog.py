@@ -1,0 +1,58 @@
+"""The simulated queue: first come first served, and what was in a dead worker's hand comes back."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Backlog:
+    """Images that wait, in groups by second of arrival, and the waits of those that were started.
+
+    `waits` counts images by whole seconds; an image that came back counts with its last start.
+    """
+
+    visible: int = 0
+    started: int = 0
+    waits: dict[int, int] = field(default_factory=dict)
+    _groups: deque[list[int]] = field(default_factory=deque)  # [second of arrival, images]
+    _returning: dict[int, list[list[int]]] = field(default_factory=dict)
+    _last_wait: int = 0
+
+    @property
+    def left(self) -> bool:
+        """Tell whether any image waits, or will again."""
+        return bool(self.visible or self._returning)
+
+    def arrive(self, second: int, images: int) -> None:
+        """Take in what came within a second, and what becomes visible again in it."""
+        for group in self._returning.pop(second, ()):
+            self._groups.appendleft(group)
+            self.visible += group[1]
+        if images:
+            self._groups.append([second, images])
+            self.visible += images
+
+    def start(self, second: int, images: int) -> None:
+        """Start the oldest images, at most those that are visible."""
+        self.visible -= images
+        self.started += images
+        groups, waits = self._groups, self.waits
+        while images:
+            group = groups[0]
+            taken = min(images, group[1])
+            wait = second - group[0]
+            waits[wait] = waits.get(wait, 0) + taken
+            images -= taken
+            if taken == group[1]:
+                groups.popleft()
+            else:
+                group[1] -= taken
+            self._last_wait = wait
+
+    def give_back(self, second: int, visibility_seconds: int) -> None:
+        """Let an image that was just started become visible again later."""
+        if self.waits.get(self._last_wait, 0) > 0:
+            self.waits[self._last_wait] -= 1
+            self.started -= 1
+            back = second + visibility_seconds
+            self._returning.setdefault(back, []).append([second - self._last_wait, 1])

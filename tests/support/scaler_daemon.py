@@ -1,0 +1,107 @@
+"""The real scaler daemon for tests, several of them if need be."""
+
+import json
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.support.cloud import Cloud
+from tests.support.processes import Process, started_module
+from tests.support.supervised import Supervised
+
+QUICK = """
+scaler:
+  maximum: 3
+  interval_seconds: 0.2
+  hold_seconds: 1
+  paid_seconds: 0
+  boot_seconds: 1
+  service_seconds: 1
+  target_wait_seconds: 1
+  lease_seconds: 3
+  lease_margin_seconds: 0.5
+"""
+
+
+@contextmanager
+def scaler_daemon(
+    aws: Cloud,
+    workers: Supervised,
+    folder: Path,
+    *options: str,
+    name: str = "scaler",
+    settings: str = QUICK,
+    **more: str,
+) -> Iterator[Process]:
+    """Start a scaler; its configuration and log are `folder`/`name`.yaml and .log."""
+    config = folder / f"{name}.yaml"
+    config.write_text(settings)
+    variables = {"VISIONFLEET_SUPERVISOR__SOCKET": str(workers.socket), **more}
+    with started_module(
+        "visionfleetd.scaler",
+        *("--config", str(config), *options),
+        log=folder / f"{name}.log",
+        env={**aws.environment, **variables},
+    ) as process:
+        yield process
+
+
+def status(aws: Cloud) -> dict[str, Any]:
+    """Read the fleet's status, empty while there is none."""
+    found = aws.object("fleet/status.json")
+    return {} if found is None else json.loads(found)
+
+
+def lease(aws: Cloud) -> dict[str, Any]:
+    """Read the lease, empty while there is none."""
+    found = aws.object("fleet/lease.json")
+    return {} if found is None else json.loads(found)
+
+
+def send(aws: Cloud, count: int, first: int = 0) -> None:
+    """Send requests that no model will see."""
+    for i in range(first, first + count):
+        aws.send_request(f"job{i}", None)
+
+
+@dataclass
+class Systemd:
+    """What a daemon tells systemd; `address` is its NOTIFY_SOCKET."""
+
+    address: str
+    told: list[str] = field(default_factory=list)
+
+    def count(self, state: str) -> int:
+        """Count the messages that hold this line."""
+        return sum(state in message.splitlines() for message in list(self.told))
+
+
+@contextmanager
+def systemd() -> Iterator[Systemd]:
+    """Listen as systemd does for the length of a with block."""
+    with (
+        tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
+    ):
+        made = Systemd(f"{folder}/notify")
+        listener.bind(made.address)
+        listener.settimeout(0.1)
+        over = threading.Event()
+
+        def listen() -> None:
+            while not over.is_set():
+                with suppress(TimeoutError):
+                    made.told.append(listener.recv(65536).decode())
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        try:
+            yield made
+        finally:
+            over.set()
+            thread.join()

@@ -1,0 +1,36 @@
+"""What signals ask of a loop, and what systemd asks of a process."""
+
+import os
+import threading
+import time
+
+from visionfleet.runtime import Wishes, watchdog_seconds
+
+
+def test_a_wish_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
+    wishes = Wishes()
+    for wish, over in ((wishes.to_reload, False), (wishes.to_stop, True)):
+        timer = threading.Timer(0.05, wish)
+        timer.start()
+        begun = time.monotonic()
+        assert wishes.wait(60) == over
+        assert time.monotonic() - begun < 30
+        timer.join()
+    assert wishes.take_reload()
+    assert not wishes.take_reload()
+
+
+def test_a_wish_before_the_wait_is_not_lost() -> None:
+    wishes = Wishes()
+    wishes.to_reload()
+    assert not wishes.wait(60)
+    assert not wishes.wait(0.01)
+    assert wishes.take_reload()
+
+
+def test_the_watchdog() -> None:
+    assert watchdog_seconds({}) is None
+    assert watchdog_seconds({"WATCHDOG_USEC": "30000000"}) == 30.0
+    assert watchdog_seconds({"WATCHDOG_USEC": "1", "WATCHDOG_PID": str(os.getpid())}) == 1e-6
+    assert watchdog_seconds({"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}) is None
+    assert watchdog_seconds({"WATCHDOG_USEC": "soon"}) is None
