@@ -45,6 +45,10 @@ bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a na
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
 	$(BIN)/python -m bench.chaos
 
+.PHONY: bench-scaling
+bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against others [TRACES=folder]
+	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.scaling
+
 .PHONY: clean
 clean: ## remove logs, caches and builds, but not .venv
 	rm -rf var build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
