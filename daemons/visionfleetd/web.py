@@ -13,21 +13,22 @@ from contextlib import suppress
 from random import Random
 from typing import NoReturn
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from visionfleet import ids, images, messages, runtime
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
+from visionfleet.config.schema import Web
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
 from visionfleet.messages import Reply
 from visionfleet.queues import Queue
 from visionfleet.store import Store
-from visionfleet.web.application import application, server
+from visionfleet.web.application import application
 from visionfleet.web.desk import Desk
 from visionfleet.web.handler import Rules
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
+from visionfleet.web.server import Server
 from visionfleet.web.service import Service
 from visionfleet.web.vitals import Vitals
 from visionfleetd import startup
@@ -43,6 +44,10 @@ ALL_FILES = 4
 # A body up to this many times the largest image is read to its end before it is refused.
 PATIENCE_FILES = 8
 BACKLOG = 1024
+# Open files that are not connections of clients: AWS, logs, libraries.
+OTHER_FILES = 400
+# At a stop an idle connection may bring one more request, which is answered with its close.
+LINGER_SECONDS = 3.0
 # At a stop: to write the last answers, for a parked poll to come back, and to remove the queue.
 LAST_ANSWERS_SECONDS = 2.0
 POLLER_SECONDS = 1.0
@@ -87,7 +92,8 @@ class _Clients:
         self.results = Store(s3, config.storage.output_bucket)
         self._name = messages.requests_queue(config.name)
         # SQS refuses the name of a deleted queue for 60 s, so each life has a name of its own.
-        replies = messages.replies_queue(config.name, socket.gethostname(), os.urandom(4).hex())
+        life = f"{os.getpid()}-{os.urandom(4).hex()}"
+        replies = messages.replies_queue(config.name, socket.gethostname(), life)
         self.replies = ReplyQueue(self._sqs, parked, replies, time.time)
 
     def find_requests(self) -> None:
@@ -149,7 +155,7 @@ async def _serve(
     pool = ThreadPoolExecutor(config.web.threads, thread_name_prefix="aws")
     service = _service(config, clients, pool)
     poller = _poller(config, clients.replies, service, random)
-    http = server(application(service, _rules(config)))
+    http = Server(application(service, _rules(config)), runtime.allow_open_files() - OTHER_FILES)
     poller.start()
     http.add_sockets(sockets)
     service.vitals.started = True
@@ -158,19 +164,22 @@ async def _serve(
     runtime.notify("READY=1")
     await stop.wait()
     runtime.notify("STOPPING=1")
-    await _drain(http, service, config.web.stop_seconds)
+    await _drain(http, service, config.web)
     poller.stop(POLLER_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def _drain(http: HTTPServer, service: Service, seconds: float) -> None:
-    """Take no new connections, answer what waits, then tell the rest their job, and close."""
+async def _drain(http: Server, service: Service, web: Web) -> None:
+    """Be unready, take no new connections, answer what waits, tell the rest their job, close."""
     service.vitals.stopping = True
-    http.stop()
-    if not await service.under_way.none_left(seconds):
+    await asyncio.sleep(web.unready_seconds)
+    await http.leave()
+    if not await service.under_way.none_left(web.stop_seconds):
         log.info("still unanswered", extra={"requests": len(service.under_way)})
         service.waiting.close()
         await service.under_way.none_left(LAST_ANSWERS_SECONDS)
+    await http.none_open(min(LINGER_SECONDS, web.stop_seconds))
+    await service.under_way.none_left(LAST_ANSWERS_SECONDS)
     await http.close_all_connections()
 
 

@@ -96,6 +96,9 @@ class Web(Section):
         None, ge=1, le=1209600, description="work older than this is answered as expired"
     )
     threads: int = Field(32, ge=2, le=256, description="calls to AWS at the same time")
+    unready_seconds: float = Field(
+        0.0, ge=0, le=300, description="at a stop: time between being unready and taking no more"
+    )
     stop_seconds: float = Field(20.0, ge=0, le=600, description="to answer what waits, at a stop")
 
 
