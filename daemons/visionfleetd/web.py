@@ -24,6 +24,7 @@ from visionfleet.errors import VisionfleetError
 from visionfleet.messages import Reply
 from visionfleet.queues import Queue
 from visionfleet.store import Store
+from visionfleet.web.access import Access
 from visionfleet.web.application import application
 from visionfleet.web.desk import Desk
 from visionfleet.web.handler import Rules
@@ -32,6 +33,7 @@ from visionfleet.web.server import Server
 from visionfleet.web.service import Service
 from visionfleet.web.vitals import Vitals
 from visionfleetd import startup
+from visionfleetd.entrance import Entrance, entrance
 
 log = logging.getLogger("web")
 
@@ -131,6 +133,7 @@ def _leave(status: int) -> NoReturn:
 
 
 def _run(config: Config, stop: _Stop) -> int:
+    way_in = entrance(config.web)
     clients, random = _Clients(config), Random()
     checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
     if not startup.verify((*checks, clients.replies.make), stop.event, log, random):
@@ -143,19 +146,25 @@ def _run(config: Config, stop: _Stop) -> int:
         log.error("cannot listen", extra={"address": where, "reason": str(error)})
         _remove(clients.replies)
         return 1
-    asyncio.run(_serve(config, clients, sockets, stop, random))
+    asyncio.run(_serve(config, clients, sockets, stop, random, way_in))
     _remove_in_time(clients.replies)
     log.info("stopped")
     return runtime.EXIT_OK
 
 
 async def _serve(
-    config: Config, clients: _Clients, sockets: list[socket.socket], stop: _Stop, random: Random
+    config: Config,
+    clients: _Clients,
+    sockets: list[socket.socket],
+    stop: _Stop,
+    random: Random,
+    way_in: Entrance,
 ) -> None:
     pool = ThreadPoolExecutor(config.web.threads, thread_name_prefix="aws")
-    service = _service(config, clients, pool)
+    service = _service(config, clients, pool, way_in.access)
     poller = _poller(config, clients.replies, service, random)
-    http = Server(application(service, _rules(config)), runtime.allow_open_files() - OTHER_FILES)
+    most = runtime.allow_open_files() - OTHER_FILES
+    http = Server(application(service, _rules(config)), most, way_in.tls)
     poller.start()
     http.add_sockets(sockets)
     service.vitals.started = True
@@ -198,9 +207,11 @@ def _remove(replies: ReplyQueue) -> None:
         log.warning("reply queue not removed", extra=fields)
 
 
-def _service(config: Config, clients: _Clients, pool: ThreadPoolExecutor) -> Service:
+def _service(
+    config: Config, clients: _Clients, pool: ThreadPoolExecutor, access: Access | None
+) -> Service:
     vitals = Vitals(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
-    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic)
+    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic, access)
 
 
 def _poller(config: Config, replies: ReplyQueue, service: Service, random: Random) -> ReplyPoller:
@@ -222,6 +233,7 @@ def _rules(config: Config) -> Rules:
         patience_bytes=PATIENCE_FILES * largest,
         max_files=web.max_files,
         plain_reply=web.plain_reply,
+        trusted_proxies=web.trusted_proxies,
         plain_wait_seconds=web.plain_wait_seconds,
         wait_seconds=web.wait_seconds,
         max_wait_seconds=web.max_wait_seconds,

@@ -18,6 +18,7 @@ from visionfleet.cli import (
     demo,
     embedded_aws,
     evaluate,
+    keys,
     provision,
     revive,
     status,
@@ -29,7 +30,19 @@ from visionfleet.runtime import EXIT_CONFIG
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves
 
-_COMMANDS = (up, demo, classify, status, dead, evaluate, config, provision, embedded_aws, revive)
+_COMMANDS = (
+    up,
+    demo,
+    classify,
+    status,
+    dead,
+    keys,
+    evaluate,
+    config,
+    provision,
+    embedded_aws,
+    revive,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

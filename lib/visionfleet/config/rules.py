@@ -60,6 +60,11 @@ RULES = (
         "must not be more than web.max_wait_seconds",
     ),
     Rule(
+        ("web.tls_certificate", "web.tls_key"),
+        lambda c: (c.web.tls_certificate is None) != (c.web.tls_key is None),
+        "must be set together with web.tls_key, or neither of them",
+    ),
+    Rule(
         ("scaler.minimum", "scaler.maximum"),
         lambda c: c.scaler.maximum != "cores" and c.scaler.minimum > c.scaler.maximum,
         "must not be more than scaler.maximum",

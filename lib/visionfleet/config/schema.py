@@ -1,5 +1,6 @@
 """Every setting with its type, range, default and a line that says what it does. No I/O here."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 _Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 _Port = Annotated[int, Field(ge=1, le=65535)]
+_Network = Annotated[IPv4Network, Field(strict=False)] | Annotated[IPv6Network, Field(strict=False)]
 _Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 # YAML gives lists; a strict tuple would refuse them.
 _Three = Annotated[tuple[float, float, float], Field(strict=False)]
@@ -83,6 +85,22 @@ class Web(Section):
     address: str = Field("127.0.0.1", min_length=1, description="address to listen on")
     port: _Port = Field(8080, description="port to listen on")
     share_port: bool = Field(False, description="let several web processes listen on the port")
+    auth: Literal["auto", "keys", "none"] = Field(
+        "auto", description="who may ask; auto: keys, but on loopback only if there are any"
+    )
+    keys_file: Path | None = Field(
+        None, strict=False, description="API keys, hashed; empty: systemd's credential web-keys"
+    )
+    key_per_second: float | None = Field(
+        None, gt=0, le=1e6, description="requests that one key may make, if it has no own rate"
+    )
+    tls_certificate: Path | None = Field(
+        None, strict=False, description="PEM file with the certificate and its chain"
+    )
+    tls_key: Path | None = Field(None, strict=False, description="PEM file with its key")
+    trusted_proxies: tuple[_Network, ...] = Field(
+        (), strict=False, description="networks of the proxies whose X-Forwarded-For is believed"
+    )
     plain_reply: str = Field(
         "{label}", pattern=r"\{label\}", description="answer to plain clients: {label}, {stem}"
     )

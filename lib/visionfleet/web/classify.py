@@ -5,13 +5,17 @@ from collections.abc import Coroutine, Sequence
 
 from visionfleet.web import parameters
 from visionfleet.web.answers import Outcome, Queued, document, plain, status_of_all, wants_json
-from visionfleet.web.handler import Handler
+from visionfleet.web.handler import READING, Handler
 from visionfleet.web.page import PAGE
 from visionfleet.web.problems import Problem
+
+PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; img-src data:"
 
 
 class PlainHandler(Handler):
     """`/`: a page for people, and the classification for the oldest and simplest clients."""
+
+    open_methods = READING  # the page asks for the key
 
     def body_limit(self) -> int:
         """Bound the body to one file."""
@@ -19,6 +23,7 @@ class PlainHandler(Handler):
 
     def get(self) -> None:
         """Answer with the page."""
+        self.set_header("Content-Security-Policy", PAGE_POLICY)
         self.finish(PAGE)
 
     head = get

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -12,11 +13,22 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from visionfleet.web.answers import Outcome, Queued, document, status
 from visionfleet.web.body import Body
 from visionfleet.web.problems import Problem
+from visionfleet.web.proxies import Network, client
 from visionfleet.web.service import Patience, Service
 from visionfleet.web.uploads import Upload, read
 
 log = logging.getLogger("web")
 
+# What every answer says; a page sets a policy of its own.
+HEADERS = {
+    "Server": "visionfleet",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+# The methods that are open for routes which anybody may read.
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBLEM_TYPE = "application/problem+json"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 
@@ -30,6 +42,7 @@ class Rules:
     patience_bytes: int
     max_files: int
     plain_reply: str
+    trusted_proxies: Sequence[Network]
     plain_wait_seconds: float
     wait_seconds: float
     max_wait_seconds: float
@@ -46,6 +59,8 @@ class Handler(RequestHandler):
     service: Service
     rules: Rules
     body: Body
+    # Methods that anybody may use, without a key.
+    open_methods: frozenset[str] = frozenset({"OPTIONS"})
     gone: "asyncio.Future[None]"
 
     def initialize(self, service: Service, rules: Rules) -> None:
@@ -62,11 +77,14 @@ class Handler(RequestHandler):
 
     def set_default_headers(self) -> None:
         """Say who answers."""
-        self.set_header("Server", "visionfleet")
-        self.set_header("X-Content-Type-Options", "nosniff")
+        for name, value in HEADERS.items():
+            self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse a body that is much too large before it is sent."""
+        """Refuse who has no key, and a body that is much too large, before it is sent."""
+        access, headers = self.service.access, self.request.headers
+        if access is not None and self.request.method not in self.open_methods:
+            access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
         declared = self.request.headers.get("Content-Length", "")
         if _LENGTH.fullmatch(declared):
             asks_first = self.request.headers.get("Expect", "").lower() == "100-continue"
@@ -88,6 +106,11 @@ class Handler(RequestHandler):
         """Wait for this client at most so long from now."""
         return Patience(self.service.clock() + seconds, self.gone)
 
+    def client(self) -> str:
+        """Tell whose request this is."""
+        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
+        return client(str(self.request.remote_ip), forwarded, self.rules.trusted_proxies)
+
     def answer_job(self, outcome: Outcome) -> None:
         """Answer with one job; a problem is raised."""
         if isinstance(outcome, Problem):
@@ -107,7 +130,7 @@ class Handler(RequestHandler):
         """Log what a client is told of one upload."""
         if isinstance(outcome, Problem) and outcome.job is None:
             fields = {"path": self.request.path, "code": outcome.code, "detail": outcome.detail}
-            log.info("refused", extra=fields)
+            log.info("refused", extra={**fields, "client": self.client()})
             return
         seconds = self.request.request_time()
         fields = {"job": str(outcome.job), "status": str(status(outcome))}

@@ -1,11 +1,13 @@
 """Routes that tell how this process and the fleet are."""
 
-from visionfleet.web.handler import Handler
+from visionfleet.web.handler import READING, Handler
 from visionfleet.web.problems import Problem
 
 
 class LivenessHandler(Handler):
     """`/healthz`: 200 while the loop turns."""
+
+    open_methods = READING
 
     def get(self) -> None:
         """Answer at once."""
@@ -16,6 +18,8 @@ class LivenessHandler(Handler):
 
 class ReadinessHandler(Handler):
     """`/readyz`: 200 when work should come here, else 503 with the reasons."""
+
+    open_methods = READING
 
     def get(self) -> None:
         """Answer from what the process knows already."""

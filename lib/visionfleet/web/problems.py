@@ -12,10 +12,13 @@ STATUSES = {
     "empty": 400,
     "no_file": 400,
     "too_many_files": 400,
+    "no_key": 401,
+    "wrong_key": 401,
     "no_status": 404,
     "not_found": 404,
     "unknown_job": 404,
     "method_not_allowed": 405,
+    "too_slow": 408,
     "too_large": 413,
     "not_an_image": 415,
     "cannot_be_decoded": 422,
@@ -23,7 +26,9 @@ STATUSES = {
     "gave_up": 422,
     "image_missing": 422,
     "too_many_pixels": 422,
+    "rate_limited": 429,
     "internal": 500,
+    "overloaded": 503,
     "try_later": 503,
 }
 FAILED_STATUS = 422

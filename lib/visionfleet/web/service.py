@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from visionfleet.errors import BadImage, BadMessage, TryLater, VisionfleetError
 from visionfleet.messages import Failed, Reply, Succeeded
+from visionfleet.web.access import Access
 from visionfleet.web.answers import Outcome, Queued, outcome
 from visionfleet.web.desk import Desk
 from visionfleet.web.problems import Problem, try_later
@@ -41,6 +42,7 @@ class Service:
         vitals: Vitals,
         new_job: Callable[[], str],
         clock: Callable[[], float],
+        access: Access | None = None,
     ) -> None:
         self._desk = desk
         self._pool = pool
@@ -49,6 +51,7 @@ class Service:
         self._fleet_lock = asyncio.Lock()
         self.clock = clock
         self.vitals = vitals
+        self.access = access
         self.waiting = Waiting()
         self.under_way = UnderWay()
 
