@@ -25,12 +25,15 @@ from visionfleet.messages import Reply
 from visionfleet.queues import Queue
 from visionfleet.store import Store
 from visionfleet.web.access import Access
+from visionfleet.web.admission import Room
 from visionfleet.web.application import application
 from visionfleet.web.desk import Desk
 from visionfleet.web.handler import Rules
+from visionfleet.web.holding import Held
+from visionfleet.web.outlook import Priors
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
-from visionfleet.web.server import Server
-from visionfleet.web.service import Service
+from visionfleet.web.server import Patience, Server
+from visionfleet.web.service import Door, Service
 from visionfleet.web.vitals import Vitals
 from visionfleetd import startup
 from visionfleetd.entrance import Entrance, entrance
@@ -120,6 +123,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the daemon; the exit status says how it ended."""
     arguments = startup.parser("web", __doc__ or "").parse_args(argv)
     config = startup.configuration(arguments)
+    # It would write a line for each malformed body, which the client is told of anyway.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     stop = _Stop()
     runtime.stop_on_signals(stop.set)
     _leave(_run(config, stop))
@@ -164,7 +169,8 @@ async def _serve(
     service = _service(config, clients, pool, way_in.access)
     poller = _poller(config, clients.replies, service, random)
     most = runtime.allow_open_files() - OTHER_FILES
-    http = Server(application(service, _rules(config)), most, way_in.tls)
+    patience = Patience(config.web.header_seconds, config.web.body_bytes_per_second)
+    http = Server(application(service, _rules(config)), most, patience, way_in.tls)
     poller.start()
     http.add_sockets(sockets)
     service.vitals.started = True
@@ -210,8 +216,14 @@ def _remove(replies: ReplyQueue) -> None:
 def _service(
     config: Config, clients: _Clients, pool: ThreadPoolExecutor, access: Access | None
 ) -> Service:
+    web, scaler = config.web, config.scaler
+    door = Door(
+        Held(web.max_held_bytes),
+        Room(web.max_waiting, web.max_queue_seconds),
+        Priors(scaler.service_seconds, scaler.boot_seconds),
+    )
     vitals = Vitals(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
-    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic, access)
+    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic, door, access)
 
 
 def _poller(config: Config, replies: ReplyQueue, service: Service, random: Random) -> ReplyPoller:

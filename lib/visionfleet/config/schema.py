@@ -110,6 +110,21 @@ class Web(Section):
     wait_seconds: float = Field(30.0, ge=0, le=3600, description="wait when none is asked for")
     max_wait_seconds: float = Field(300.0, ge=0, le=3600, description="longest wait to ask for")
     max_files: int = Field(32, ge=1, le=100, description="files in one request")
+    max_waiting: int = Field(
+        5000, ge=1, le=1000000, description="requests that one process has in hand at most"
+    )
+    max_queue_seconds: float | None = Field(
+        3600.0, ge=1, le=1209600, description="uploads are refused when they would wait longer"
+    )
+    max_held_bytes: int = Field(
+        268435456, ge=1048576, le=1 << 40, description="bytes of uploads in memory of one process"
+    )
+    header_seconds: float = Field(
+        15.0, ge=1, le=300, description="a new connection sends its first headers in this time"
+    )
+    body_bytes_per_second: int = Field(
+        1024, ge=0, le=1 << 30, description="a body that comes more slowly is given up"
+    )
     expire_seconds: float | None = Field(
         None, ge=1, le=1209600, description="work older than this is answered as expired"
     )

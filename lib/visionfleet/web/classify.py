@@ -5,14 +5,34 @@ from collections.abc import Coroutine, Sequence
 
 from visionfleet.web import parameters
 from visionfleet.web.answers import Outcome, Queued, document, plain, status_of_all, wants_json
+from visionfleet.web.body import Files
 from visionfleet.web.handler import READING, Handler
 from visionfleet.web.page import PAGE
 from visionfleet.web.problems import Problem
+from visionfleet.web.uploads import reader
 
 PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; img-src data:"
 
 
-class PlainHandler(Handler):
+class FilesHandler(Handler):
+    """Finds the uploaded files while they come in."""
+
+    body: Files
+
+    def new_body(self) -> Files:
+        """Read the body by its type."""
+        content_type = self.request.headers.get("Content-Type", "")
+        found = reader(content_type, self.rules.max_files)
+        return Files(self.body_limit(), self.rules.patience_bytes, self.service.held, found)
+
+    def enter(self) -> None:
+        """Also refuse what would wait for too long, or does not fit."""
+        super().enter()
+        if self.request.method == "POST":
+            self.service.admit(min(self.declared, self.body_limit()))
+
+
+class PlainHandler(FilesHandler):
     """`/`: a page for people, and the classification for the oldest and simplest clients."""
 
     open_methods = READING  # the page asks for the key
@@ -31,7 +51,7 @@ class PlainHandler(Handler):
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
         patience = self.patience(self.rules.plain_wait_seconds)
-        upload = self.files(self.rules.max_files)[0]
+        upload = self.body.files()[0]
         name = upload.file_name
         waiting = self.service.classify(upload, parameters.TOP_DEFAULT, patience)
         del upload
@@ -45,7 +65,7 @@ class PlainHandler(Handler):
         self.finish(plain(self.rules.plain_reply, outcome.label, name))
 
 
-class UploadHandler(Handler):
+class UploadHandler(FilesHandler):
     """What `/v1/classify` and `/v1/jobs` share: one file or several."""
 
     def body_limit(self) -> int:
@@ -82,7 +102,7 @@ class ClassifyHandler(UploadHandler):
         seconds = parameters.seconds(wait, rules.wait_seconds, rules.max_wait_seconds)
         patience = self.patience(seconds)
         outcomes = await self.settle(
-            [self.service.classify(file, top, patience) for file in self.files(rules.max_files)]
+            [self.service.classify(file, top, patience) for file in self.body.files()]
         )
         if len(outcomes) == 1:
             self.answer_job(outcomes[0])
@@ -97,9 +117,7 @@ class JobsHandler(UploadHandler):
     async def post(self) -> None:
         """Answer with the job of one file, or with the list for several."""
         top = self.top()
-        outcomes = await self.settle(
-            [self.service.submit(file, top) for file in self.files(self.rules.max_files)]
-        )
+        outcomes = await self.settle([self.service.submit(file, top) for file in self.body.files()])
         if len(outcomes) == 1:
             self.answer_job(outcomes[0])
         else:

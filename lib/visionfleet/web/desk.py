@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from visionfleet import images, messages
+from visionfleet.errors import BadMessage
 from visionfleet.queues import Queue
 from visionfleet.store import Store, file_name_metadata
 from visionfleet.web.answers import Queued
+from visionfleet.web.outlook import Seen, Status
 from visionfleet.web.uploads import Upload
 
 
@@ -54,6 +58,17 @@ class Desk:
         if result is not None:
             return result
         return Queued(job) if self.uploads.exists(messages.image_key(job)) else None
+
+    def look(self) -> Seen:
+        """Look at queue and fleet."""
+        counts, found = self.requests.counts(), self.fleet()
+        if found is None:
+            return Seen(counts, None)
+        text = found.decode(errors="replace")
+        try:
+            return Seen(counts, Status.model_validate_json(text))
+        except ValidationError as error:
+            raise BadMessage(str(error), text) from error
 
     def fleet(self) -> bytes | None:
         """Read what the scaler said last, None before it said anything."""

@@ -15,7 +15,6 @@ from visionfleet.web.body import Body
 from visionfleet.web.problems import Problem
 from visionfleet.web.proxies import Network, client
 from visionfleet.web.service import Patience, Service
-from visionfleet.web.uploads import Upload, read
 
 log = logging.getLogger("web")
 
@@ -59,6 +58,7 @@ class Handler(RequestHandler):
     service: Service
     rules: Rules
     body: Body
+    declared: int  # Content-Length
     # Methods that anybody may use, without a key.
     open_methods: frozenset[str] = frozenset({"OPTIONS"})
     gone: "asyncio.Future[None]"
@@ -67,9 +67,13 @@ class Handler(RequestHandler):
         """Take what the routes give; Tornado calls this for each request."""
         self.service = service
         self.rules = rules
-        self.body = Body(self.body_limit(), rules.patience_bytes)
+        self.body = self.new_body()
         self.gone = asyncio.get_running_loop().create_future()
         service.under_way.enter(self)
+
+    def new_body(self) -> Body:
+        """Make what collects the body."""
+        return Body(self.body_limit(), self.rules.patience_bytes, self.service.held)
 
     def body_limit(self) -> int:
         """Tell how much body to keep; a handler that wants none ignores what comes."""
@@ -81,14 +85,34 @@ class Handler(RequestHandler):
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse who has no key, and a body that is much too large, before it is sent."""
-        access, headers = self.service.access, self.request.headers
-        if access is not None and self.request.method not in self.open_methods:
-            access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
-        declared = self.request.headers.get("Content-Length", "")
-        if _LENGTH.fullmatch(declared):
-            asks_first = self.request.headers.get("Expect", "").lower() == "100-continue"
-            self.body.declare(int(declared), asks_first)
+        """Refuse who has no key, and what is too large or too much, before it is sent."""
+        headers = self.request.headers
+        asks_first = headers.get("Expect", "").lower() == "100-continue"
+        length = headers.get("Content-Length", "")
+        self.declared = int(length) if _LENGTH.fullmatch(length) else 0
+        self.body.declare(self.declared, asks_first)
+        try:
+            self.enter()
+        except Problem as problem:
+            if asks_first or not (self.declared or "Transfer-Encoding" in headers):
+                raise
+            self._refuse_at_its_end(problem)
+
+    def enter(self) -> None:
+        """Let the request in; raises Problem."""
+        headers = self.request.headers
+        if self.service.access is not None and self.request.method not in self.open_methods:
+            key = headers.get("Authorization", ""), headers.get("X-API-Key", "")
+            self.service.access.enter(*key)
+
+    def _refuse_at_its_end(self, problem: Problem) -> None:
+        """Read the body, keep nothing of it, and then answer: see Body for why."""
+        self.body.refuse(problem)
+
+        def refuse(*_arguments: object) -> None:
+            raise problem
+
+        setattr(self, str(self.request.method).lower(), refuse)
 
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body; too much of it is answered before its end."""
@@ -97,10 +121,6 @@ class Handler(RequestHandler):
             problem = self.body.too_large()
             self.note(problem)
             self.send_error(problem.status, exc_info=(Problem, problem, None))
-
-    def files(self, max_files: int) -> list[Upload]:
-        """Find the uploaded files; raises Problem."""
-        return read(self.request.headers.get("Content-Type", ""), self.body.take(), max_files)
 
     def patience(self, seconds: float) -> Patience:
         """Wait for this client at most so long from now."""
@@ -142,6 +162,7 @@ class Handler(RequestHandler):
         """Send the answer; the request is over when all of it is handed to the kernel."""
         if self.service.vitals.stopping:
             self.set_header("Connection", "close")
+        self.body.drop()
         sent = super().finish(chunk)
         sent.add_done_callback(lambda _: self.service.under_way.leave(self))
         return sent
@@ -149,6 +170,7 @@ class Handler(RequestHandler):
     def on_connection_close(self) -> None:
         """The client went away: nobody waits any more, but an accepted job goes on."""
         super().on_connection_close()
+        self.body.drop()
         self.service.under_way.leave(self)
         if not self.gone.done():
             self.gone.set_result(None)

@@ -23,7 +23,7 @@ class ReadinessHandler(Handler):
 
     def get(self) -> None:
         """Answer from what the process knows already."""
-        reasons = self.service.vitals.reasons()
+        reasons = self.service.reasons()
         self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
     head = get

@@ -1,5 +1,6 @@
 """Errors as clients see them: problem documents after RFC 9457. No I/O here."""
 
+import math
 from http import HTTPStatus
 
 from visionfleet.messages import Failed
@@ -72,3 +73,8 @@ def of_failed(result: Failed) -> Problem:
 def try_later(detail: str) -> Problem:
     """Say that S3 or SQS do not answer, and when to come back."""
     return Problem("try_later", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def overloaded(detail: str, retry_seconds: float) -> Problem:
+    """Say that there is too much to do, and when it is worth to come back."""
+    return Problem("overloaded", detail, headers={"Retry-After": str(math.ceil(retry_seconds))})

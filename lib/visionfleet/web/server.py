@@ -2,11 +2,14 @@
 
 import asyncio
 import ctypes
+import json
 import socket
 import ssl
 import struct
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from tornado.http1connection import HTTP1ServerConnection
@@ -21,11 +24,13 @@ from tornado.httputil import (
 from tornado.iostream import IOStream
 from tornado.web import Application
 
+from visionfleet.web.problems import Problem
+
 # An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
 # closed at the moment of its next use.
 IDLE_SECONDS = 120.0
-# From the accept to the end of the first request's headers, the TLS handshake included.
-HEADER_SECONDS = 15.0
+# How often the pace of a body is looked at.
+PACE_SECONDS = 10.0
 # Browsers send cookies of some KiB; nothing here needs as much.
 HEADER_BYTES = 32 << 10
 # The handlers bound bodies themselves and answer with 413; beyond this Tornado's bare 400 comes.
@@ -43,6 +48,19 @@ _DROP_OPENINGS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take.
+
+    `header_seconds` from the accept to the end of the first headers, the TLS handshake included;
+    later requests have `IDLE_SECONDS`. Then, as long as it sends a body, at least
+    `bytes_per_second` in each `PACE_SECONDS`: a slow line is fine, a standstill is not.
+    """
+
+    header_seconds: float
+    bytes_per_second: int
+
+
 class Server(HTTPServer):
     """Serves an application. `most_connections` guards the limit of open files."""
 
@@ -50,8 +68,8 @@ class Server(HTTPServer):
         self,
         routes: Application,
         most_connections: int,
+        patience: Patience,
         tls: ssl.SSLContext | None = None,
-        header_seconds: float = HEADER_SECONDS,
     ) -> None:
         """Set up; Tornado calls this with the arguments of the constructor."""
         super().initialize(
@@ -62,7 +80,7 @@ class Server(HTTPServer):
             max_body_size=_NO_LIMIT,
         )
         self._most_connections = most_connections
-        self._header_seconds = header_seconds
+        self._patience = patience
         self._listeners: list[socket.socket] = []
         self._known: set[object] = set()
         self._none = asyncio.Event()
@@ -96,12 +114,10 @@ class Server(HTTPServer):
     ) -> HTTPMessageDelegate:
         """Wait for a request; the first one of a connection must come soon."""
         inner = super().start_request(server_conn, request_conn)
-        if server_conn in self._known or not isinstance(server_conn, HTTP1ServerConnection):
-            return inner
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        late = None if server_conn in self._known else self._patience.header_seconds
         self._known.add(server_conn)
-        close = server_conn.stream.close
-        timer = asyncio.get_running_loop().call_later(self._header_seconds, close)
-        return _InTime(inner, timer)
+        return _InTime(inner, server_conn.stream, late, self._patience.bytes_per_second)
 
     async def leave(self) -> None:
         """Stop to listen without losing a connection.
@@ -123,27 +139,70 @@ class Server(HTTPServer):
 
 
 class _InTime(HTTPMessageDelegate):
-    """Passes a request on; its timer ends with its headers."""
+    """Passes a request on, and closes its connection when it does not come in time."""
 
-    def __init__(self, inner: HTTPMessageDelegate, timer: asyncio.TimerHandle) -> None:
+    def __init__(
+        self,
+        inner: HTTPMessageDelegate,
+        stream: IOStream,
+        header_seconds: float | None,
+        bytes_per_second: int,
+    ) -> None:
         self._inner = inner
-        self._timer = timer
+        self._stream = stream
+        self._least = bytes_per_second * PACE_SECONDS
+        self._came = 0
+        self._timer: asyncio.TimerHandle | None = None
+        if header_seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(header_seconds, stream.close)
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:
-        self._timer.cancel()
+        self._cancel()
+        if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
+            self._look_later()
         return self._inner.headers_received(start_line, headers)
 
     def data_received(self, chunk: bytes) -> Any:
+        self._came += len(chunk)
         return self._inner.data_received(chunk)
 
     def finish(self) -> None:
+        self._cancel()
         self._inner.finish()
 
     def on_connection_close(self) -> None:
-        self._timer.cancel()
+        self._cancel()
         self._inner.on_connection_close()
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(PACE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self._came >= self._least:
+            self._came = 0
+            self._look_later()
+        elif not self._stream.closed():
+            written = self._stream.write(_TOO_SLOW)
+            written.add_done_callback(lambda _: self._stream.close())
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _answer(problem: Problem) -> bytes:
+    """Write a whole answer, for where no handler can."""
+    body = json.dumps(problem.document()).encode()
+    head = (
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
+        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_TOO_SLOW = _answer(Problem("too_slow", "the body comes too slowly"))
 
 
 def drop_openings(listener: socket.socket, program: Sequence[Any] = _DROP_OPENINGS) -> None:

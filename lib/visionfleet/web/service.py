@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 from visionfleet.errors import BadImage, BadMessage, TryLater, VisionfleetError
 from visionfleet.messages import Failed, Reply, Succeeded
 from visionfleet.web.access import Access
+from visionfleet.web.admission import Load, Room, refusal
 from visionfleet.web.answers import Outcome, Queued, outcome
 from visionfleet.web.desk import Desk
-from visionfleet.web.problems import Problem, try_later
+from visionfleet.web.holding import Held
+from visionfleet.web.outlook import Outlook, Priors, load
+from visionfleet.web.problems import Problem, overloaded, try_later
 from visionfleet.web.uploads import Upload
 from visionfleet.web.vitals import Vitals
 from visionfleet.web.waiting import Expected, UnderWay, Waiting, pauses
@@ -32,6 +35,15 @@ class Patience:
     gone: asyncio.Future[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What one process takes in at the most, and what it reckons with."""
+
+    held: Held
+    room: Room
+    priors: Priors
+
+
 class Service:
     """One web process. `clock` is monotonic; it must be made while the loop runs."""
 
@@ -42,6 +54,7 @@ class Service:
         vitals: Vitals,
         new_job: Callable[[], str],
         clock: Callable[[], float],
+        door: Door,
         access: Access | None = None,
     ) -> None:
         self._desk = desk
@@ -52,8 +65,24 @@ class Service:
         self.clock = clock
         self.vitals = vitals
         self.access = access
+        self.held = door.held
+        self._room = door.room
+        self._priors = door.priors
+        self._outlook = Outlook(self._seen, pool, vitals.looked, clock)
         self.waiting = Waiting()
         self.under_way = UnderWay()
+
+    def admit(self, length: int) -> None:
+        """Let an upload of so many bytes in; raises Problem."""
+        self.held.expect(length)
+        refused = refusal(self._outlook.load(), len(self.under_way) - 1, self._room)
+        if refused is not None:
+            raise overloaded(refused.reason, refused.retry_seconds)
+
+    def reasons(self) -> list[str]:
+        """List why no work should come here, and look again at S3 and SQS for the next time."""
+        self._outlook.refresh()
+        return self.vitals.reasons()
 
     async def submit(self, upload: Upload, top: int) -> Queued | Problem:
         """Accept an upload without waiting for its result."""
@@ -103,6 +132,13 @@ class Service:
             log.debug("reply unmatched", extra={"job": reply.job})
 
     async def _accept(self, job: str, upload: Upload, top: int) -> None:
+        self.held.move(len(upload.data))
+        try:
+            await self._take_in(job, upload, top)
+        finally:
+            self.held.remove(len(upload.data))
+
+    async def _take_in(self, job: str, upload: Upload, top: int) -> None:
         self.waiting.remember(job)
         work = asyncio.ensure_future(self._on_thread(self._desk.accept, job, upload, top))
         await asyncio.wait({work, self.waiting.closed}, return_when=asyncio.FIRST_COMPLETED)
@@ -149,6 +185,9 @@ class Service:
         except VisionfleetError as error:
             log.warning("result not read", extra={"job": job, "reason": str(error)})
         return None
+
+    def _seen(self) -> Load | None:
+        return load(self._desk.look(), self._priors, self._desk.now())
 
     async def _on_thread(self, work: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
