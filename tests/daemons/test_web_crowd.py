@@ -109,7 +109,7 @@ def test_no_accepted_job_is_lost_when_a_process_is_killed(aws: Cloud, tmp_path: 
             one.result()
         assert not refused
         assert len(jobs) + len(cut) == UPLOADS
-        assert len(cut) <= 16 + 1024, "who was in the killed process, or in its queue"
+        assert len(cut) <= 16, "no more than were under way"
         for job, label in jobs.items():
             answer = requests.get(f"{url}/{job}?wait=60", timeout=90)
             assert (answer.status_code, answer.json()["label"]) == (200, label)

@@ -94,7 +94,7 @@ class Handler(RequestHandler):
         try:
             self.enter()
         except Problem as problem:
-            if asks_first or not (self.declared or "Transfer-Encoding" in headers):
+            if asks_first:
                 raise
             self._refuse_at_its_end(problem)
 
