@@ -189,12 +189,13 @@ async def _drain(http: Server, service: Service, web: Web) -> None:
     service.vitals.stopping = True
     await asyncio.sleep(web.unready_seconds)
     await http.leave()
-    if not await service.under_way.none_left(web.stop_seconds):
+    end = time.monotonic() + web.stop_seconds
+    if await service.under_way.none_left(web.stop_seconds):
+        await http.none_open(min(LINGER_SECONDS, web.stop_seconds))
+    if not await service.under_way.none_left(max(0.0, end - time.monotonic())):
         log.info("still unanswered", extra={"requests": len(service.under_way)})
         service.waiting.close()
         await service.under_way.none_left(LAST_ANSWERS_SECONDS)
-    await http.none_open(min(LINGER_SECONDS, web.stop_seconds))
-    await service.under_way.none_left(LAST_ANSWERS_SECONDS)
     await http.close_all_connections()
 
 

@@ -148,3 +148,20 @@ def test_a_large_form_does_not_hold_up_others(aws: Cloud, tmp_path: Path) -> Non
         f"80 MB form: {pauses[-1]:.3f} s the longest of {len(pauses)}, peak {int(peak) >> 10} MiB"
     )
     assert int(peak) >> 10 < 400
+
+
+def test_a_slow_line_is_no_attack(aws: Cloud, tmp_path: Path) -> None:
+    """Three KiB a second for longer than the pace is looked at: it is taken."""
+    image = encoded(numbered(3, side=110), compress_level=0)
+    assert 36_000 < len(image) < 37_000
+    pace = threading.Event()
+
+    def dripping() -> Iterator[bytes]:
+        for start in range(0, len(image), 1500):
+            pace.wait(0.5)
+            yield image[start : start + 1500]
+
+    with stand_in(aws), web_daemon(aws, tmp_path) as web:
+        started = time.monotonic()
+        assert web.post("/", data=dripping()).text == label_of(image)
+        assert time.monotonic() - started > 11
