@@ -31,13 +31,13 @@ def test_restarts_one_after_the_other_fail_no_request(aws: Cloud, tmp_path: Path
     with ExitStack() as running, stand_in(aws, threads=2):
         old = [running.enter_context(web_daemon(aws, tmp_path, **shared)) for _ in range(2)]
         with load(port, IMAGE, new=4, kept=4) as clients, load(port, b"", new=8, kept=2) as quick:
-            wait_until(lambda: clients.answered > 100, 30, "load")
+            wait_until(lambda: clients.answered > 100, 120, "load")
             for web in old:
                 before = clients.answered
                 status, seconds = web.process.stop(30)
                 assert (status, seconds < 10) == (0, True), web.process.tail()
                 running.enter_context(web_daemon(aws, tmp_path, **shared))
-                wait_until(lambda before=before: clients.answered > before + 100, 30, "load")
+                wait_until(lambda before=before: clients.answered > before + 100, 120, "load")
         assert clients.failures + quick.failures == []
         assert len(reply_queues(aws)) == 2
         print(f"{clients.answered} uploads and {quick.answered} others, none failed")
