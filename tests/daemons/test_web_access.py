@@ -91,6 +91,21 @@ def test_who_has_no_key_is_told_so(aws: Cloud, file: Path, tmp_path: Path) -> No
             assert web.get(path).status_code == 200
 
 
+def test_the_command_line_has_a_key(aws: Cloud, file: Path, tmp_path: Path) -> None:
+    image, key = tmp_path / "a.png", tmp_path / "mine"
+    image.write_bytes(IMAGE)
+    key.write_text(add("ann", file) + "\n")
+    argv = [str(Path(sys.executable).with_name("visionfleet")), "classify", str(image), "--json"]
+    with stand_in(aws), web_daemon(aws, tmp_path, WEB__KEYS_FILE=str(file)) as web:
+        argv += ["--url", web.url]
+        without = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+        with_key = subprocess.run(
+            [*argv, "--key-file", str(key)], capture_output=True, text=True, timeout=60
+        )
+    assert (without.returncode, "no_key" in without.stdout) == (1, True)
+    assert (with_key.returncode, label_of(IMAGE) in with_key.stdout) == (0, True)
+
+
 def test_a_key_asks_too_often(aws: Cloud, file: Path, tmp_path: Path) -> None:
     slow, quick = add("slow", file, "--per-second", "0.2"), add("quick", file)
     settings = {"WEB__KEYS_FILE": str(file), "WEB__KEY_PER_SECOND": "1000"}
