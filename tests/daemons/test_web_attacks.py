@@ -50,7 +50,7 @@ class Good(threading.Thread):
         self.failures: list[str] = []
 
     def run(self) -> None:
-        while not self.over.is_set() or not self.seconds:
+        while not self.over.is_set() or len(self.seconds) < 5:
             started = time.monotonic()
             try:
                 self._ask()
