@@ -25,8 +25,11 @@ from visionfleet.messages import Reply
 from visionfleet.queues import Queue
 from visionfleet.store import Store
 from visionfleet.web.application import application, server
+from visionfleet.web.cache import Cache
 from visionfleet.web.desk import Desk
 from visionfleet.web.handler import Rules
+from visionfleet.web.meters import serve
+from visionfleet.web.models import Sightings
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
 from visionfleet.web.service import Service
 from visionfleet.web.vitals import Vitals
@@ -105,7 +108,12 @@ class _Clients:
             reply_to=self.replies.name,
             expire_seconds=config.web.expire_seconds,
             now=time.time,
+            target_seconds=config.web.upload_expire_seconds,
+            cache=self._cache(config) if config.web.cache else None,
         )
+
+    def _cache(self, config: Config) -> Cache:
+        return Cache(self.results, config.results.by_name, time.time)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -150,11 +158,15 @@ async def _serve(
     service = _service(config, clients, pool)
     poller = _poller(config, clients.replies, service, random)
     http = server(application(service, _rules(config)))
+    metrics_port = serve(service.meters, config.web.metrics_address, config.web.metrics_port)
     poller.start()
     http.add_sockets(sockets)
     service.vitals.started = True
     address = f"{config.web.address}:{config.web.port}"
-    log.info("ready", extra={"address": address, "replies": clients.replies.name})
+    fields: dict[str, object] = {"address": address, "replies": clients.replies.name}
+    if metrics_port is not None:
+        fields["metrics_port"] = metrics_port
+    log.info("ready", extra=fields)
     runtime.notify("READY=1")
     await stop.wait()
     runtime.notify("STOPPING=1")
@@ -191,7 +203,8 @@ def _remove(replies: ReplyQueue) -> None:
 
 def _service(config: Config, clients: _Clients, pool: ThreadPoolExecutor) -> Service:
     vitals = Vitals(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
-    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic)
+    sightings = Sightings(config.web.cache_trust_seconds)
+    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic, sightings)
 
 
 def _poller(config: Config, replies: ReplyQueue, service: Service, random: Random) -> ReplyPoller:
@@ -216,6 +229,8 @@ def _rules(config: Config) -> Rules:
         plain_wait_seconds=web.plain_wait_seconds,
         wait_seconds=web.wait_seconds,
         max_wait_seconds=web.max_wait_seconds,
+        model=config.model.name,
+        cors_origins=web.cors_origins,
     )
 
 

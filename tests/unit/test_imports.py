@@ -110,7 +110,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ("torch", {"visionfleet.model"}),
         ("torchvision", {"visionfleet.model"}),
         ("tornado", {"visionfleet.web", "visionfleetd.web"}),
-        ("prometheus_client", {"visionfleet.metrics"}),
+        ("prometheus_client", {"visionfleet.metrics", "visionfleet.web.meters"}),
         ("boto3", {"visionfleet.aws"}),
         ("botocore", {"visionfleet.aws"}),
         ("moto", {"visionfleet.local"}),

@@ -33,6 +33,11 @@ class Body:
             raise self._too_large(str(length))
 
     @property
+    def seen(self) -> int:
+        """Count the bytes that came."""
+        return self._seen
+
+    @property
     def exhausting(self) -> bool:
         """Tell whether more came than is worth reading."""
         return self._seen > self._patience

@@ -3,11 +3,14 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 
-from visionfleet.web import parameters
+from visionfleet.ids import is_job_id
+from visionfleet.web import idempotency, parameters
 from visionfleet.web.answers import Outcome, Queued, document, plain, status_of_all, wants_json
 from visionfleet.web.handler import Handler
 from visionfleet.web.page import PAGE
 from visionfleet.web.problems import Problem
+from visionfleet.web.uploads import Upload, base_name
+from visionfleet.web.wishes import read_start
 
 
 class PlainHandler(Handler):
@@ -51,6 +54,19 @@ class UploadHandler(Handler):
         """Read the parameter `top`."""
         return parameters.top(self.get_query_argument("top", None))
 
+    def onces(self, files: Sequence[Upload], top: int) -> list[idempotency.Once | None]:
+        """Read the header `Idempotency-Key` for each file."""
+        headers = self.request.headers
+        key = idempotency.read(headers.get("Idempotency-Key"))
+        if key is None:
+            return [None] * len(files)
+        client = f"{headers.get('Authorization', '')}\0{headers.get('X-API-Key', '')}"
+        count = len(files)
+        return [
+            idempotency.once(key, client, (number, count), file.data, top)
+            for number, file in enumerate(files)
+        ]
+
     async def settle(self, works: Sequence[Coroutine[None, None, Outcome]]) -> list[Outcome]:
         """Do the work for all files at once and keep their order.
 
@@ -76,8 +92,12 @@ class ClassifyHandler(UploadHandler):
         wait = self.get_query_argument("wait", None)
         seconds = parameters.seconds(wait, rules.wait_seconds, rules.max_wait_seconds)
         patience = self.patience(seconds)
+        files = self.files(rules.max_files)
         outcomes = await self.settle(
-            [self.service.classify(file, top, patience) for file in self.files(rules.max_files)]
+            [
+                self.service.classify(file, top, patience, once)
+                for file, once in zip(files, self.onces(files, top), strict=True)
+            ]
         )
         if len(outcomes) == 1:
             self.answer_job(outcomes[0])
@@ -92,10 +112,24 @@ class JobsHandler(UploadHandler):
     async def post(self) -> None:
         """Answer with the job of one file, or with the list for several."""
         top = self.top()
+        if self.request.headers.get("Content-Type", "").startswith("application/json"):
+            self.answer_job(await self._start(top))
+            return
+        files = self.files(self.rules.max_files)
         outcomes = await self.settle(
-            [self.service.submit(file, top) for file in self.files(self.rules.max_files)]
+            [
+                self.service.submit(file, top, once)
+                for file, once in zip(files, self.onces(files, top), strict=True)
+            ]
         )
         if len(outcomes) == 1:
             self.answer_job(outcomes[0])
         else:
             self.answer(202, {"jobs": [document(one) for one in outcomes]})
+
+    async def _start(self, top: int) -> Queued:
+        """Take an upload that the client has put into S3 itself."""
+        start = read_start(self.body.take())
+        if not is_job_id(start.upload):
+            raise Problem("unknown_upload", "that is not the id of an upload")
+        return await self.service.start(start.upload, base_name(start.file_name), top)

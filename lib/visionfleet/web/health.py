@@ -1,11 +1,14 @@
 """Routes that tell how this process and the fleet are."""
 
+from visionfleet.web.description import describe
 from visionfleet.web.handler import Handler
 from visionfleet.web.problems import Problem
 
 
 class LivenessHandler(Handler):
     """`/healthz`: 200 while the loop turns."""
+
+    quiet = True
 
     def get(self) -> None:
         """Answer at once."""
@@ -16,6 +19,8 @@ class LivenessHandler(Handler):
 
 class ReadinessHandler(Handler):
     """`/readyz`: 200 when work should come here, else 503 with the reasons."""
+
+    quiet = True
 
     def get(self) -> None:
         """Answer from what the process knows already."""
@@ -35,3 +40,11 @@ class FleetHandler(Handler):
             raise Problem("no_status", "the scaler has not written a status yet")
         self.set_header("Content-Type", "application/json")
         self.finish(found)
+
+
+class DescriptionHandler(Handler):
+    """`/openapi.json`: the API described for programs."""
+
+    def get(self) -> None:
+        """Answer with the description."""
+        self.answer(200, describe(self.rules.max_wait_seconds))
