@@ -6,9 +6,9 @@ from typing import Any
 from tornado.httpserver import HTTPServer
 from tornado.web import Application, RequestHandler
 
-from visionfleet.web.classify import ClassifyHandler, JobsHandler, PlainHandler
+from visionfleet.web.classify import AnyPathHandler, ClassifyHandler, JobsHandler, PlainHandler
 from visionfleet.web.direct import UploadsHandler
-from visionfleet.web.handler import Handler, NotFoundHandler, Rules
+from visionfleet.web.handler import Handler, Rules
 from visionfleet.web.health import (
     DescriptionHandler,
     FleetHandler,
@@ -62,7 +62,7 @@ def application(service: Service, rules: Rules) -> Application:
     given: dict[str, Any] = {"service": service, "rules": rules}
     return Application(
         [(_pattern(route), kind, {**given, "route": route}) for route, kind in ROUTES],
-        default_handler_class=NotFoundHandler,
+        default_handler_class=AnyPathHandler,
         default_handler_args=given,
         log_function=_unlogged,
     )

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 
+from tornado.web import HTTPError
+
 from visionfleet.ids import is_job_id
 from visionfleet.web import idempotency, parameters
 from visionfleet.web.answers import Outcome, Queued, document, plain, status_of_all, wants_json
@@ -41,6 +43,21 @@ class PlainHandler(Handler):
         self.note(outcome)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish(plain(self.rules.plain_reply, outcome.label, name))
+
+
+class AnyPathHandler(PlainHandler):
+    """Every path that has no route: a form with a file is classified, all else is not found.
+
+    The oldest clients post to whatever their user types. A mistyped path of the API stays one.
+    """
+
+    def prepare(self) -> None:
+        """Let forms pass."""
+        super().prepare()
+        media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        of_api = self.request.path.split("/")[1] in {"v1", "v2"}
+        if self.request.method != "POST" or media_type != "multipart/form-data" or of_api:
+            raise HTTPError(404)
 
 
 class UploadHandler(Handler):

@@ -227,12 +227,3 @@ class Handler(RequestHandler):
         missing = RequestHandler._unimplemented_method
         names = sorted(self.SUPPORTED_METHODS)
         return [name for name in names if getattr(type(self), name.lower()) is not missing]
-
-
-class NotFoundHandler(Handler):
-    """Answers every path that has no route."""
-
-    def prepare(self) -> None:
-        """Answer with 404, whatever the method."""
-        super().prepare()
-        raise HTTPError(404)
