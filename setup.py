@@ -45,6 +45,8 @@ DEV = [
     "pytest-xdist>=3.6",  # most tests wait for processes, so three at a time fit on two cores
     "requests>=2.32",
     "ruff>=0.9",
+    "schemathesis>=4.0",  # asks the web daemon all that its description allows
+    "tritonclient[http]>=2.50",  # a client of the Open Inference Protocol that people have
     "types-PyYAML>=6.0",
     "types-requests>=2.32",
 ]

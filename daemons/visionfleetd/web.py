@@ -27,9 +27,12 @@ from visionfleet.store import Store
 from visionfleet.web.access import Access
 from visionfleet.web.admission import Room
 from visionfleet.web.application import application
+from visionfleet.web.cache import Cache
 from visionfleet.web.desk import Desk
 from visionfleet.web.handler import Rules
 from visionfleet.web.holding import Held
+from visionfleet.web.meters import serve
+from visionfleet.web.models import Sightings
 from visionfleet.web.outlook import Priors
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
 from visionfleet.web.server import Patience, Server
@@ -116,7 +119,12 @@ class _Clients:
             reply_to=self.replies.name,
             expire_seconds=config.web.expire_seconds,
             now=time.time,
+            target_seconds=config.web.upload_expire_seconds,
+            cache=self._cache(config) if config.web.cache else None,
         )
+
+    def _cache(self, config: Config) -> Cache:
+        return Cache(self.results, config.results.by_name, time.time)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -171,11 +179,15 @@ async def _serve(
     most = runtime.allow_open_files() - OTHER_FILES
     patience = Patience(config.web.header_seconds, config.web.body_bytes_per_second)
     http = Server(application(service, _rules(config)), most, patience, way_in.tls)
+    metrics_port = serve(service.meters, config.web.metrics_address, config.web.metrics_port)
     poller.start()
     http.add_sockets(sockets)
     service.vitals.started = True
     address = f"{config.web.address}:{config.web.port}"
-    log.info("ready", extra={"address": address, "replies": clients.replies.name})
+    fields: dict[str, object] = {"address": address, "replies": clients.replies.name}
+    if metrics_port is not None:
+        fields["metrics_port"] = metrics_port
+    log.info("ready", extra=fields)
     runtime.notify("READY=1")
     await stop.wait()
     runtime.notify("STOPPING=1")
@@ -224,7 +236,9 @@ def _service(
         Priors(scaler.service_seconds, scaler.boot_seconds),
     )
     vitals = Vitals(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
-    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic, door, access)
+    sightings = Sightings(web.cache_trust_seconds)
+    clock, desk = time.monotonic, clients.desk(config)
+    return Service(desk, pool, vitals, _new_job, clock, sightings, door, access)
 
 
 def _poller(config: Config, replies: ReplyQueue, service: Service, random: Random) -> ReplyPoller:
@@ -250,6 +264,8 @@ def _rules(config: Config) -> Rules:
         plain_wait_seconds=web.plain_wait_seconds,
         wait_seconds=web.wait_seconds,
         max_wait_seconds=web.max_wait_seconds,
+        model=config.model.name,
+        cors_origins=web.cors_origins,
     )
 
 

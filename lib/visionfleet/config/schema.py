@@ -132,6 +132,24 @@ class Web(Section):
     unready_seconds: float = Field(
         0.0, ge=0, le=300, description="at a stop: time between being unready and taking no more"
     )
+    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = Field(
+        (), strict=False, description="origins whose pages may use the API; *: all"
+    )
+    cache: bool = Field(
+        False, description="answer bytes that this model has seen before from S3, without a worker"
+    )
+    cache_trust_seconds: float = Field(
+        120.0, ge=1, le=3600, description="a model is in use this long after a worker has said so"
+    )
+    upload_expire_seconds: int = Field(
+        900, ge=60, le=43200, description="to put a file into S3 that POST /v1/uploads has allowed"
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65000, description="port of the metrics, or the next that is free; 0: none"
+    )
+    metrics_address: str = Field(
+        "127.0.0.1", min_length=1, description="address that the metrics are served on"
+    )
     stop_seconds: float = Field(20.0, ge=0, le=600, description="to answer what waits, at a stop")
 
 

@@ -1,33 +1,66 @@
 """The routes."""
 
+import re
 from typing import Any
 
 from tornado.web import Application, RequestHandler
 
-from visionfleet.web.classify import ClassifyHandler, JobsHandler, PlainHandler
-from visionfleet.web.handler import NotFoundHandler, Rules
-from visionfleet.web.health import FleetHandler, LivenessHandler, ReadinessHandler
+from visionfleet.web.classify import AnyPathHandler, ClassifyHandler, JobsHandler, PlainHandler
+from visionfleet.web.direct import UploadsHandler
+from visionfleet.web.handler import Handler, Rules
+from visionfleet.web.health import (
+    DescriptionHandler,
+    FleetHandler,
+    LivenessHandler,
+    ReadinessHandler,
+)
 from visionfleet.web.jobs import JobHandler
+from visionfleet.web.open_inference import (
+    InferHandler,
+    LiveHandler,
+    ModelHandler,
+    ModelReadyHandler,
+    ReadyHandler,
+    ServerHandler,
+)
 from visionfleet.web.service import Service
+
+# The paths as they stand in the description of the API and in the metrics.
+ROUTES: tuple[tuple[str, type[Handler]], ...] = (
+    ("/", PlainHandler),
+    ("/v1/classify", ClassifyHandler),
+    ("/v1/jobs", JobsHandler),
+    ("/v1/jobs/{job}", JobHandler),
+    ("/v1/uploads", UploadsHandler),
+    ("/v1/fleet", FleetHandler),
+    ("/v2", ServerHandler),
+    ("/v2/health/live", LiveHandler),
+    ("/v2/health/ready", ReadyHandler),
+    ("/v2/models/{model}", ModelHandler),
+    ("/v2/models/{model}/ready", ModelReadyHandler),
+    ("/v2/models/{model}/infer", InferHandler),
+    ("/v2/models/{model}/versions/{version}", ModelHandler),
+    ("/v2/models/{model}/versions/{version}/ready", ModelReadyHandler),
+    ("/v2/models/{model}/versions/{version}/infer", InferHandler),
+    ("/healthz", LivenessHandler),
+    ("/readyz", ReadinessHandler),
+    ("/openapi.json", DescriptionHandler),
+)
 
 
 def application(service: Service, rules: Rules) -> Application:
     """Make the application; requests are logged by the handlers, so not by Tornado."""
     given: dict[str, Any] = {"service": service, "rules": rules}
     return Application(
-        [
-            (r"/", PlainHandler, given),
-            (r"/v1/classify", ClassifyHandler, given),
-            (r"/v1/jobs", JobsHandler, given),
-            (r"/v1/jobs/([^/]+)", JobHandler, given),
-            (r"/v1/fleet", FleetHandler, given),
-            (r"/healthz", LivenessHandler, given),
-            (r"/readyz", ReadinessHandler, given),
-        ],
-        default_handler_class=NotFoundHandler,
+        [(_pattern(route), kind, {**given, "route": route}) for route, kind in ROUTES],
+        default_handler_class=AnyPathHandler,
         default_handler_args=given,
         log_function=_unlogged,
     )
+
+
+def _pattern(route: str) -> str:
+    return re.sub(r"\{\w+\}", "([^/]+)", route)
 
 
 def _unlogged(_handler: RequestHandler) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from visionfleet.web.answers import Outcome, Queued, document, status
 from visionfleet.web.body import Body
+from visionfleet.web.crossorigin import allowed, preflight
 from visionfleet.web.problems import Problem
 from visionfleet.web.proxies import Network, client
 from visionfleet.web.service import Patience, Service
@@ -29,7 +31,11 @@ HEADERS = {
 # The methods that are open for routes which anybody may read.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 PROBLEM_TYPE = "application/problem+json"
+# What a page of another origin may read beside the body.
+EXPOSED = "Location, Retry-After, X-Request-ID"
 _LENGTH = re.compile(r"[0-9]{1,18}")
+# A request id of the client is taken over when it fits into a log line and a header.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,8 @@ class Rules:
     plain_wait_seconds: float
     wait_seconds: float
     max_wait_seconds: float
+    model: str
+    cors_origins: tuple[str, ...]
 
 
 @stream_request_body
@@ -62,11 +70,19 @@ class Handler(RequestHandler):
     # Methods that anybody may use, without a key.
     open_methods: frozenset[str] = frozenset({"OPTIONS"})
     gone: "asyncio.Future[None]"
+    route: str
+    request_id: str
+    # Probes come every few seconds; their lines are for debugging only.
+    quiet = False
 
-    def initialize(self, service: Service, rules: Rules) -> None:
+    def initialize(self, service: Service, rules: Rules, route: str = "other") -> None:
         """Take what the routes give; Tornado calls this for each request."""
         self.service = service
         self.rules = rules
+        self.route = route
+        self.jobs: list[str] = []
+        given = self.request.headers.get("X-Request-ID", "")
+        self.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         self.body = self.new_body()
         self.gone = asyncio.get_running_loop().create_future()
         service.under_way.enter(self)
@@ -104,6 +120,8 @@ class Handler(RequestHandler):
         if self.service.access is not None and self.request.method not in self.open_methods:
             key = headers.get("Authorization", ""), headers.get("X-API-Key", "")
             self.service.access.enter(*key)
+        if self.request.method == "POST" and self.body_limit():
+            self.service.admit(min(self.declared, self.body_limit()))
 
     def _refuse_at_its_end(self, problem: Problem) -> None:
         """Read the body, keep nothing of it, and then answer: see Body for why."""
@@ -121,6 +139,16 @@ class Handler(RequestHandler):
             problem = self.body.too_large()
             self.note(problem)
             self.send_error(problem.status, exc_info=(Problem, problem, None))
+
+    def options(self, *_: str) -> None:
+        """Answer a browser that asks whether a page of another origin may send this request."""
+        headers = self.request.headers
+        origin = allowed(headers.get("Origin"), self.rules.cors_origins)
+        for name, value in preflight(origin, self._methods(), headers).items():
+            self.set_header(name, value)
+        self.set_header("Allow", ", ".join(self._methods()))
+        self.set_status(204)
+        self.finish()
 
     def patience(self, seconds: float) -> Patience:
         """Wait for this client at most so long from now."""
@@ -150,8 +178,10 @@ class Handler(RequestHandler):
         """Log what a client is told of one upload."""
         if isinstance(outcome, Problem) and outcome.job is None:
             fields = {"path": self.request.path, "code": outcome.code, "detail": outcome.detail}
-            log.info("refused", extra={**fields, "client": self.client()})
+            more = {"client": self.client(), "request_id": self.request_id}
+            log.info("refused", extra={**fields, **more})
             return
+        self.jobs.append(str(outcome.job))
         seconds = self.request.request_time()
         fields = {"job": str(outcome.job), "status": str(status(outcome))}
         log.info("job answered", extra={**fields, "seconds": seconds})
@@ -163,9 +193,33 @@ class Handler(RequestHandler):
         if self.service.vitals.stopping:
             self.set_header("Connection", "close")
         self.body.drop()
+        self.set_header("X-Request-ID", self.request_id)
+        origin = allowed(self.request.headers.get("Origin"), self.rules.cors_origins)
+        if self.rules.cors_origins:
+            self.add_header("Vary", "Origin")
+        if origin is not None:
+            self.set_header("Access-Control-Allow-Origin", origin)
+            self.set_header("Access-Control-Expose-Headers", EXPOSED)
         sent = super().finish(chunk)
         sent.add_done_callback(lambda _: self.service.under_way.leave(self))
         return sent
+
+    def on_finish(self) -> None:
+        """Count the request and log it in one line."""
+        status_code, seconds = self.get_status(), self.request.request_time()
+        method = self.request.method if self.request.method in self.SUPPORTED_METHODS else "other"
+        self.service.meters.request(self.route, str(method), status_code, seconds, self.body.seen)
+        fields: dict[str, object] = {
+            "method": method,
+            "path": self.request.path,
+            "status": status_code,
+            "seconds": seconds,
+            "bytes": self.body.seen,
+            "request_id": self.request_id,
+        }
+        if self.jobs:
+            fields["jobs"] = ",".join(self.jobs)
+        log.log(logging.DEBUG if self.quiet else logging.INFO, "request", extra=fields)
 
     def on_connection_close(self) -> None:
         """The client went away: nobody waits any more, but an accepted job goes on."""
@@ -180,11 +234,16 @@ class Handler(RequestHandler):
         cause = kwargs.get("exc_info")
         error = cause[1] if isinstance(cause, tuple) else None
         problem = error if isinstance(error, Problem) else self._problem(status_code)
+        content_type, document = self.problem_body(problem)
         self.set_status(problem.status)
-        self.set_header("Content-Type", PROBLEM_TYPE)
+        self.set_header("Content-Type", content_type)
         for name, value in problem.headers.items():
             self.set_header(name, value)
-        self.finish(json.dumps(problem.document()))
+        self.finish(json.dumps(document))
+
+    def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
+        """Write the body of an error, with its media type."""
+        return PROBLEM_TYPE, problem.document(self.request_id)
 
     def log_exception(
         self,
@@ -216,12 +275,3 @@ class Handler(RequestHandler):
         missing = RequestHandler._unimplemented_method
         names = sorted(self.SUPPORTED_METHODS)
         return [name for name in names if getattr(type(self), name.lower()) is not missing]
-
-
-class NotFoundHandler(Handler):
-    """Answers every path that has no route."""
-
-    def prepare(self) -> None:
-        """Answer with 404, whatever the method."""
-        super().prepare()
-        raise HTTPError(404)

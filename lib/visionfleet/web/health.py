@@ -1,5 +1,6 @@
 """Routes that tell how this process and the fleet are."""
 
+from visionfleet.web.description import describe
 from visionfleet.web.handler import READING, Handler
 from visionfleet.web.problems import Problem
 
@@ -8,6 +9,7 @@ class LivenessHandler(Handler):
     """`/healthz`: 200 while the loop turns."""
 
     open_methods = READING
+    quiet = True
 
     def get(self) -> None:
         """Answer at once."""
@@ -20,6 +22,7 @@ class ReadinessHandler(Handler):
     """`/readyz`: 200 when work should come here, else 503 with the reasons."""
 
     open_methods = READING
+    quiet = True
 
     def get(self) -> None:
         """Answer from what the process knows already."""
@@ -39,3 +42,13 @@ class FleetHandler(Handler):
             raise Problem("no_status", "the scaler has not written a status yet")
         self.set_header("Content-Type", "application/json")
         self.finish(found)
+
+
+class DescriptionHandler(Handler):
+    """`/openapi.json`: the API described for programs."""
+
+    open_methods = READING
+
+    def get(self) -> None:
+        """Answer with the description."""
+        self.answer(200, describe(self.rules.max_wait_seconds))

@@ -16,6 +16,8 @@ STATUSES = {
     "no_key": 401,
     "wrong_key": 401,
     "no_status": 404,
+    "unknown_model": 404,
+    "unknown_upload": 404,
     "not_found": 404,
     "unknown_job": 404,
     "method_not_allowed": 405,
@@ -25,12 +27,14 @@ STATUSES = {
     "cannot_be_decoded": 422,
     "expired": 422,
     "gave_up": 422,
+    "key_reused": 422,
     "image_missing": 422,
     "too_many_pixels": 422,
     "rate_limited": 429,
     "internal": 500,
     "overloaded": 503,
     "try_later": 503,
+    "timed_out": 504,
 }
 FAILED_STATUS = 422
 RETRY_AFTER_SECONDS = 5
@@ -53,7 +57,7 @@ class Problem(Exception):
         """HTTP status of the code."""
         return STATUSES.get(self.code, FAILED_STATUS)
 
-    def document(self) -> dict[str, object]:
+    def document(self, request_id: str | None = None) -> dict[str, object]:
         """Write the body; the type is about:blank, so the title is that of the status."""
         members: dict[str, object] = {
             "type": "about:blank",
@@ -62,7 +66,11 @@ class Problem(Exception):
             "detail": self.detail,
             "code": self.code,
         }
-        return members if self.job is None else {**members, "job": self.job}
+        if self.job is not None:
+            members["job"] = self.job
+        if request_id is not None:
+            members["request_id"] = request_id
+        return members
 
 
 def of_failed(result: Failed) -> Problem:
