@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import NAME, Cloud, cloud
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
 from tests.support.waiting import wait_until
@@ -21,6 +21,13 @@ IMAGE = encoded(numbered(0))
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with cloud(tmp_path_factory.mktemp("aws")) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def empty(aws: Cloud) -> None:
+    """Leave no request of an earlier test to a later one's stand-in."""
+    while aws.receive(f"{NAME}-requests"):
+        pass
 
 
 @pytest.fixture
