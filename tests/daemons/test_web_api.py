@@ -262,3 +262,14 @@ def test_an_upload_that_is_not_started_is_no_job(web: Web) -> None:
     target = web.post("/v1/uploads").json()
     put(target, IMAGE)
     assert web.get(f"/v1/jobs/{target['upload']}").json()["code"] == "unknown_job"
+
+
+def test_a_start_whose_request_was_lost_is_sent_again(aws: Cloud, web: Web) -> None:
+    """As after a crash between the copy and the message."""
+    target = web.post("/v1/uploads").json()
+    put(target, IMAGE)
+    start = {"upload": target["upload"]}
+    web.post("/v1/jobs", json=start)
+    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]
+    web.post("/v1/jobs", json=start)
+    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]
