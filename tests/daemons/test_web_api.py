@@ -13,6 +13,7 @@ import requests
 from tests.support.cloud import BUCKETS, NAME, Cloud, cloud
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
+from tests.support.waiting import wait_until
 from tests.support.web_daemon import Web, web_daemon
 
 IMAGE, OTHER = encoded(numbered(0)), encoded(numbered(1))
@@ -48,7 +49,11 @@ def test_a_request_id_goes_through_to_answer_and_log(web: Web) -> None:
     headers = {"X-Request-ID": "abc-123"}
     accepted = web.post("/v1/jobs", data=IMAGE, headers=headers)
     assert accepted.headers["X-Request-ID"] == "abc-123"
-    (line,) = [one for one in lines(web, "abc-123") if "web: request " in one]
+
+    def told() -> list[str]:
+        return [one for one in lines(web, "abc-123") if "web: request " in one]
+
+    (line,) = wait_until(told)  # it is written when the answer is sent
     assert f"jobs={accepted.json()['job']}" in line
     assert "status=202" in line
     assert f"bytes={len(IMAGE)}" in line
@@ -262,3 +267,14 @@ def test_an_upload_that_is_not_started_is_no_job(web: Web) -> None:
     target = web.post("/v1/uploads").json()
     put(target, IMAGE)
     assert web.get(f"/v1/jobs/{target['upload']}").json()["code"] == "unknown_job"
+
+
+def test_a_start_whose_request_was_lost_is_sent_again(aws: Cloud, web: Web) -> None:
+    """As after a crash between the copy and the message."""
+    target = web.post("/v1/uploads").json()
+    put(target, IMAGE)
+    start = {"upload": target["upload"]}
+    web.post("/v1/jobs", json=start)
+    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]
+    web.post("/v1/jobs", json=start)
+    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]

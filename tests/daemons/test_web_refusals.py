@@ -15,6 +15,7 @@ import requests
 from tests.support.cloud import BUCKETS, Cloud, cloud
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
+from tests.support.waiting import wait_until
 from tests.support.web_daemon import Web, web_daemon
 
 MIB = 1 << 20
@@ -189,6 +190,7 @@ def test_nothing_refused_leaves_a_trace(aws: Cloud, web: Web) -> None:
 def test_refusals_are_logged_once_and_without_traceback(web: Web) -> None:
     before = len(web.process.output())
     web.post("/", data=b"text")
+    wait_until(lambda: "web: request " in web.process.output()[before:])
     line, request = web.process.output()[before:].splitlines()
     assert "INFO web: refused" in line
     assert "INFO web: request method=POST path=/ status=415" in request

@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from visionfleet import __version__
 from visionfleet.ids import PATTERN
-from visionfleet.messages import Failed, FleetStatus, Succeeded
+from visionfleet.messages import Failed, FleetStatus, Succeeded, WorkerReport
 from visionfleet.web.inference import HEADER_LENGTH, InferRequest
 from visionfleet.web.parameters import TOP_DEFAULT, TOP_MOST
 from visionfleet.web.problems import STATUSES
@@ -57,7 +57,13 @@ class UploadTarget(BaseModel):
     expires_at: float
 
 
-_MODELS = (Succeeded, Failed, Queued, Problem, ProtocolError, UploadTarget, FleetStatus)
+class Fleet(FleetStatus):
+    """What the scaler saw, decided and did, and what the workers say of themselves."""
+
+    workers: tuple[WorkerReport, ...]
+
+
+_MODELS = (Succeeded, Failed, Queued, Problem, ProtocolError, UploadTarget, Fleet)
 _BODIES = (InferRequest, Start, Target)
 # What may happen to any request that brings an image, and what a worker may say of it.
 _BODY_CODES = ("bad_body", "too_large", "too_slow", "overloaded")
@@ -133,7 +139,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         body="target",
     ),
     ("/v1/fleet", "get"): Operation(
-        "What the scaler saw, decided and did", {200: "FleetStatus"}, ("no_status", *_ANY)
+        "What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *_ANY)
     ),
     ("/v2", "get"): Operation("Name, version, extensions", {200: "any"}, _ACCESS, protocol=True),
     ("/v2/health/live", "get"): Operation("Whether this runs", {200: "any"}, protocol=True),

@@ -117,17 +117,15 @@ class Desk:
                     raise
         return images.check_header(self.uploads.get(key), self.limits)
 
-    def models(self) -> list[tuple[messages.ModelInfo, float]]:
-        """Read which models the workers have reported, and when."""
+    def reports(self) -> list[messages.WorkerReport]:
+        """Read what the workers say of themselves."""
         found = []
         for key in self.results.keys(messages.WORKERS_PREFIX):
             try:
                 body = self.results.find(key) or b""
-                report = messages.decode_report(body.decode(errors="replace"))
+                found.append(messages.decode_report(body.decode(errors="replace")))
             except BadMessage:  # removed meanwhile, or of another version
                 continue
-            if report.model is not None:
-                found.append((report.model, report.reported_at))
         return found
 
     def result(self, job: str) -> messages.Succeeded | messages.Failed | None:

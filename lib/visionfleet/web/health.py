@@ -1,5 +1,7 @@
 """Routes that tell how this process and the fleet are."""
 
+import json
+
 from visionfleet.web.description import describe
 from visionfleet.web.handler import READING, Handler
 from visionfleet.web.problems import Problem
@@ -33,15 +35,20 @@ class ReadinessHandler(Handler):
 
 
 class FleetHandler(Handler):
-    """`/v1/fleet`: what the scaler saw, decided and did."""
+    """`/v1/fleet`: what the scaler saw, decided and did, and what the workers say."""
 
     async def get(self) -> None:
-        """Answer with the status that the scaler wrote last, as it wrote it."""
+        """Answer with the status that the scaler wrote last, as it wrote it, and all reports."""
         found = await self.service.fleet()
         if found is None:
             raise Problem("no_status", "the scaler has not written a status yet")
-        self.set_header("Content-Type", "application/json")
-        self.finish(found)
+        try:
+            status = json.loads(found)
+        except ValueError as error:
+            raise Problem("internal", "the scaler's status cannot be read") from error
+        reports = await self.service.reports()
+        workers = [report.model_dump(mode="json") for report in reports]
+        self.answer(200, {**status, "workers": workers})
 
 
 class DescriptionHandler(Handler):

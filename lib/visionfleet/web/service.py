@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from visionfleet.errors import BadImage, BadMessage, TryLater, VisionfleetError
-from visionfleet.messages import Failed, ModelInfo, Reply, Succeeded
+from visionfleet.messages import Failed, ModelInfo, Reply, Succeeded, WorkerReport
 from visionfleet.web.access import Access
 from visionfleet.web.admission import Load, Room, refusal
 from visionfleet.web.answers import Outcome, Queued, outcome
@@ -27,8 +27,8 @@ from visionfleet.web.waiting import Expected, UnderWay, Waiting, pauses
 log = logging.getLogger("web")
 
 FLEET_CACHE_SECONDS = 1.0
-# How often the workers' reports are read for the model that is in use.
-MODEL_SECONDS = 10.0
+# How often the workers' reports are read, at most.
+REPORTS_SECONDS = 10.0
 # Jobs whose result is still to be kept by content, at most.
 _CONTENTS = 10_000
 
@@ -72,7 +72,8 @@ class Service:
         self._fleet: tuple[float, bytes | None] | None = None
         self._fleet_lock = asyncio.Lock()
         self._sightings = sightings
-        self._models_read_at: float | None = None
+        self._reports: list[WorkerReport] = []
+        self._reports_read_at: float | None = None
         self._contents: dict[str, tuple[str, int]] = {}
         self._keeping: set[asyncio.Future[None]] = set()
         self.clock = clock
@@ -153,19 +154,25 @@ class Service:
         return Queued(upload)
 
     async def model(self) -> ModelInfo | None:
-        """Tell which model is in use, None when it is not certain; reports are read now and then.
-
-        When AWS does not answer, what was heard in replies has to do.
-        """
-        read_at, now = self._models_read_at, self.clock()
-        if read_at is None or now - read_at >= MODEL_SECONDS:
-            self._models_read_at = now
-            try:
-                for model, at in await self._on_thread("models", self._desk.models):
-                    self._sightings.note(model, at)
-            except VisionfleetError as error:
-                log.debug("models not read", extra={"reason": str(error)})
+        """Tell which model is in use, None when it is not certain."""
+        for report in await self.reports():
+            if report.model is not None:
+                self._sightings.note(report.model, report.reported_at)
         return self._sightings.current(self._desk.now())
+
+    async def reports(self) -> list[WorkerReport]:
+        """Give what the workers say of themselves, read now and then.
+
+        When AWS does not answer, what was read before has to do.
+        """
+        read_at, now = self._reports_read_at, self.clock()
+        if read_at is None or now - read_at >= REPORTS_SECONDS:
+            self._reports_read_at = now
+            try:
+                self._reports = await self._on_thread("reports", self._desk.reports)
+            except VisionfleetError as error:
+                log.debug("reports not read", extra={"reason": str(error)})
+        return self._reports
 
     async def state(self, job: str, patience: Patience) -> Succeeded | Failed | Queued | None:
         """Find the result of a job, waiting for it; None for a job that was never accepted."""
