@@ -59,7 +59,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
     packages=find_packages("lib") + find_packages("daemons"),
-    package_data={"visionfleet": ["py.typed"]},
+    package_data={"visionfleet": ["py.typed", "web/page/static/*"]},
     install_requires=BASE,
     extras_require={"classifier": CLASSIFIER, "local": LOCAL, "dev": DEV},
     entry_points={

@@ -1,5 +1,6 @@
 """The routes."""
 
+import re
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -9,6 +10,8 @@ from visionfleet.web.classify import ClassifyHandler, JobsHandler, PlainHandler
 from visionfleet.web.handler import NotFoundHandler, Rules
 from visionfleet.web.health import FleetHandler, LivenessHandler, ReadinessHandler
 from visionfleet.web.jobs import JobHandler
+from visionfleet.web.page import assets
+from visionfleet.web.page.handler import AssetHandler
 from visionfleet.web.service import Service
 
 # A whole upload must be in by then: 20 MiB at 70 kB/s.
@@ -23,15 +26,21 @@ _NO_LIMIT = 1 << 60
 def application(service: Service, rules: Rules) -> Application:
     """Make the application; requests are logged by the handlers, so not by Tornado."""
     given: dict[str, Any] = {"service": service, "rules": rules}
+    files = assets.load()
+    page = {**given, "asset": files.pop(assets.PAGE)}
     return Application(
         [
-            (r"/", PlainHandler, given),
+            (r"/", PlainHandler, page),
             (r"/v1/classify", ClassifyHandler, given),
             (r"/v1/jobs", JobsHandler, given),
             (r"/v1/jobs/([^/]+)", JobHandler, given),
             (r"/v1/fleet", FleetHandler, given),
             (r"/healthz", LivenessHandler, given),
             (r"/readyz", ReadinessHandler, given),
+            *(
+                (rf"/{re.escape(name)}", AssetHandler, {**given, "asset": asset})
+                for name, asset in files.items()
+            ),
         ],
         default_handler_class=NotFoundHandler,
         default_handler_args=given,

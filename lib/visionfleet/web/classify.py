@@ -6,22 +6,16 @@ from collections.abc import Coroutine, Sequence
 from visionfleet.web import parameters
 from visionfleet.web.answers import Outcome, Queued, document, plain, status_of_all, wants_json
 from visionfleet.web.handler import Handler
-from visionfleet.web.page import PAGE
+from visionfleet.web.page.handler import AssetHandler
 from visionfleet.web.problems import Problem
 
 
-class PlainHandler(Handler):
+class PlainHandler(AssetHandler):
     """`/`: a page for people, and the classification for the oldest and simplest clients."""
 
     def body_limit(self) -> int:
         """Bound the body to one file."""
         return self.rules.one_bytes
-
-    def get(self) -> None:
-        """Answer with the page."""
-        self.finish(PAGE)
-
-    head = get
 
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
