@@ -47,6 +47,7 @@ export class Card {
     this.element.className = `card ${state}`;
     this.part(".state").textContent = text;
     this.part(".again").hidden = true;
+    this.part(".detail").hidden = true;
     this.page.changed();
   }
 
@@ -60,10 +61,8 @@ export class Card {
 
   failed(problem, repeatable) {
     this.show("failed", failure(problem));
-    const more = detail(problem);
-    this.part(".stages").hidden = !more;
-    this.part(".strip").replaceChildren();
-    this.part(".stages ul").replaceChildren(element("li", "", more));
+    this.part(".detail").textContent = detail(problem);
+    this.part(".detail").hidden = !detail(problem);
     this.part(".again").hidden = !repeatable;
     if (!this.gone) this.page.say(`${this.name}: ${failure(problem)}`);
   }

@@ -4,8 +4,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 44;
 const RIGHT = 628;
 const LANES = [
-  { key: "queue", title: "images waiting or in hand", top: 34, bottom: 136 },
-  { key: "workers", title: "workers", top: 178, bottom: 262 },
+  { key: "queue", title: "images waiting or in hand", top: 34, bottom: 162 },
+  { key: "workers", title: "workers", top: 206, bottom: 310 },
 ];
 const TICKS = { 300: 60, 900: 180, 3600: 900 };
 
@@ -64,7 +64,7 @@ function times(now, span, across) {
   const made = [];
   for (let back = 0; back <= span; back += TICKS[span]) {
     const words = back === 0 ? "now" : `${back / 60} min`;
-    made.push(text(words, across(now - back), 290, back === span ? "start" : back ? "middle" : "end"));
+    made.push(text(words, across(now - back), 340, back === span ? "start" : back ? "middle" : "end"));
   }
   return made;
 }

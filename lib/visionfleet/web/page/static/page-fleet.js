@@ -9,7 +9,7 @@ const CALM_MS = 4000;
 const MOST_MS = 30000;
 // The scaler writes an unchanged status once a minute; after three it does not live.
 const SILENT_SECONDS = 180;
-const SHOWN_DECISIONS = 6;
+const SHOWN_DECISIONS = 5;
 const STATES = ["busy", "idle", "booting", "draining", "drained", "stopping", "failed"];
 
 const part = (id) => document.getElementById(id);
@@ -74,6 +74,7 @@ export class Fleet {
     part("fleet-body").hidden = false;
     figures(status);
     crew(status.states);
+    alarms(status.alarms || []);
     pulse(status);
     part("freshness").textContent = now - status.at > SILENT_SECONDS
       ? `the scaler was last heard of ${ago(now - status.at)}`
@@ -148,9 +149,16 @@ function crew(states) {
   same(part("crew"), items);
 }
 
+function alarms(texts) {
+  part("alarms").hidden = !texts.length;
+  same(part("alarms"), texts.map((text) => element("li", "", sentence(text))));
+}
+
 function decisions(status, now) {
+  const changes = status.history.filter((entry) => entry.reason);
   part("decision").textContent = `${sentence(status.decision)}.`;
-  const items = status.history.filter((entry) => entry.reason).slice(-SHOWN_DECISIONS).reverse().map((entry) => {
+  part("decision").hidden = changes.at(-1)?.reason === status.decision;
+  const items = changes.slice(-SHOWN_DECISIONS).reverse().map((entry) => {
     const item = element("li");
     const time = element("time", "", ago(now - entry.at));
     time.dateTime = new Date(entry.at * 1000).toISOString();
