@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import urllib3
 from urllib3.filepost import encode_multipart_formdata
 
 from bench.accounting import tree_cpu_seconds
+from bench.bare_calls import clients
 from bench.figures import RESULTS, median, save, show
 from tests.support.cloud import BUCKETS, CREDENTIALS, Cloud, cloud
 from tests.support.pictures import photo
@@ -81,8 +83,7 @@ def one_round(folder: Path, uploads: int, latencies: int) -> Round:
                 with serve(folder, env) as served:
                     cpu[name] = uploaded(served, uploads)
                     if name == "visionfleet":
-                        latency = {"upload to answer": one_by_one(served, latencies)}
-            latency |= chain(aws, latencies)
+                        latency = in_turn(served, aws, latencies)
     return Round({name: cpu[name] for name in CONTENDERS}, latency)
 
 
@@ -156,32 +157,40 @@ def uploaded(served: Served, count: int) -> float:
         return 1000 * (tree_cpu_seconds(served.pid) - before) / count
 
 
-def one_by_one(served: Served, count: int) -> float:
-    """The median latency of one client."""
-    upload = uploader(served.url, 1)
-    return median([upload(number) for number in range(count)])
-
-
-def chain(aws: Cloud, count: int) -> dict[str, float]:
-    """Make the same calls without a web daemon: the medians by stage, and of the whole."""
-    replies = aws.sqs.create_queue(QueueName=CHAIN)["QueueUrl"]
-    requests = aws.queue_url("visionfleet-requests")
-    data = photo()
-    stages: dict[str, list[float]] = {"S3 put": [], "SQS send": [], "worker and reply": []}
+def in_turn(served: Served, aws: Cloud, count: int) -> dict[str, float]:
+    """The median latencies of uploads and of bare chains, in turn so that noise hits both."""
+    upload, chain = uploader(served.url, 1), Chain(aws)
+    times: dict[str, list[float]] = {}
     for number in range(count):
+        times.setdefault("upload to answer", []).append(upload(number))
+        for stage, ms in chain.link(number).items():
+            times.setdefault(stage, []).append(ms)
+    return {stage: median(values) for stage, values in times.items()}
+
+
+class Chain:
+    """The calls on the way from an image to its answer, without a web daemon."""
+
+    def __init__(self, aws: Cloud) -> None:
+        self._s3, self._sqs = clients("tuned", aws.endpoint_url)
+        self._replies = self._sqs.create_queue(QueueName=CHAIN)["QueueUrl"]
+        self._requests = aws.queue_url("visionfleet-requests")
+        self._data = photo()
+
+    def link(self, number: int) -> dict[str, float]:
+        """Go the way once: milliseconds by stage, and of all."""
         times = [time.perf_counter()]
-        aws.s3.put_object(Bucket=BUCKETS[0], Key=f"images/chain{number}", Body=data)
+        self._s3.put_object(Bucket=BUCKETS[0], Key=f"images/chain{number}", Body=self._data)
         times.append(time.perf_counter())
-        aws.sqs.send_message(QueueUrl=requests, MessageBody=chained(number))
+        self._sqs.send_message(QueueUrl=self._requests, MessageBody=chained(number))
         times.append(time.perf_counter())
-        answer = aws.sqs.receive_message(QueueUrl=replies, WaitTimeSeconds=20)
+        answer = self._sqs.receive_message(QueueUrl=self._replies, WaitTimeSeconds=20)
         times.append(time.perf_counter())
         (message,) = answer["Messages"]
-        aws.sqs.delete_message(QueueUrl=replies, ReceiptHandle=message["ReceiptHandle"])
-        for stage, begin, end in zip(stages, times, times[1:], strict=False):
-            stages[stage].append(1000 * (end - begin))
-    whole = [sum(parts) for parts in zip(*stages.values(), strict=True)]
-    return {name: median(values) for name, values in stages.items()} | {"calls": median(whole)}
+        self._sqs.delete_message(QueueUrl=self._replies, ReceiptHandle=message["ReceiptHandle"])
+        put, send, reply = (1000 * (end - begin) for begin, end in pairwise(times))
+        stages = {"S3 put": put, "SQS send": send, "worker and reply": reply}
+        return {**stages, "calls": put + send + reply}
 
 
 def chained(number: int) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import NoReturn
 
@@ -22,12 +23,13 @@ from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
 from visionfleet.messages import Reply
-from visionfleet.queues import Queue
+from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
 from visionfleet.web.application import application, server
 from visionfleet.web.desk import Desk
 from visionfleet.web.handler import Rules
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
+from visionfleet.web.sending import SharedSender
 from visionfleet.web.service import Service
 from visionfleet.web.vitals import Vitals
 from visionfleetd import startup
@@ -92,7 +94,7 @@ class _Clients:
 
     def find_requests(self) -> None:
         """Find the queue of requests; raises NotFound and TryLater."""
-        self._requests = Queue(self._sqs, self._name)
+        Queue(self._sqs, self._name)
 
     def desk(self, config: Config) -> Desk:
         """Make the way into the fleet, once the queue is found."""
@@ -100,7 +102,7 @@ class _Clients:
         return Desk(
             uploads=self.uploads,
             results=self.results,
-            requests=self._requests,
+            requests=SharedSender(partial(Outbox(self._sqs).send_all, self._name)),
             limits=images.Limits(limits.max_bytes, limits.max_pixels, limits.formats),
             reply_to=self.replies.name,
             expire_seconds=config.web.expire_seconds,
@@ -202,7 +204,9 @@ def _poller(config: Config, replies: ReplyQueue, service: Service, random: Rando
             loop.call_soon_threadsafe(service.deliver, reply)
 
     wait = config.queue.wait_seconds
-    return ReplyPoller(replies, wait, deliver, service.vitals.polled, _crash, random)
+    return ReplyPoller(
+        replies, wait, deliver, service.vitals.polled, _crash, random, service.waiting.awaited
+    )
 
 
 def _rules(config: Config) -> Rules:

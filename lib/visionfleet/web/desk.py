@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from visionfleet import images, messages
-from visionfleet.queues import Queue
 from visionfleet.store import Store, file_name_metadata
 from visionfleet.web.answers import Queued
+from visionfleet.web.sending import SharedSender
 from visionfleet.web.uploads import Upload
 
 
@@ -16,7 +16,7 @@ class Desk:
 
     uploads: Store
     results: Store
-    requests: Queue
+    requests: SharedSender
     limits: images.Limits
     reply_to: str
     expire_seconds: float | None
