@@ -31,7 +31,7 @@ from tests.support.waiting import wait_until
 
 CLIENTS = 16
 WARM_UP = 64
-WORKER_THREADS = 4
+WORKER_THREADS = 2
 CHAIN = "visionfleet-replies-chain"
 BODY, CONTENT_TYPE = encode_multipart_formdata({"file": ("photo.jpg", photo(), "image/jpeg")})
 CONTENDERS = ("visionfleet", "flask", "bare handler", "boto3 plain", "boto3 tuned")

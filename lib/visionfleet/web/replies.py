@@ -23,7 +23,7 @@ SHORT_POLL_SECONDS = 1.0
 # While more jobs than these are waited for, replies are let gather for a moment: a receive that
 # takes ten costs the CPU and the money of one that takes one.
 CROWD = 8
-GATHER_SECONDS = 0.03
+GATHER_SECONDS = 0.05
 
 
 class ReplyQueue:
