@@ -148,14 +148,17 @@ class ReplyPoller:
         for message in received:
             self._hand_over(message)
         self._delivered += received
-        crowded = self._awaited() > CROWD
-        if not crowded or len(self._delivered) >= BATCH:
-            self._delete_delivered()
-        if received and crowded:
+        if received and self._crowded():
             self._stop.wait(GATHER_SECONDS)
-        elif not received and self._wait_seconds == 0:
+        # Looked at again: the next poll may be parked for as long as nothing comes.
+        if not self._crowded() or len(self._delivered) >= BATCH:
+            self._delete_delivered()
+        if not received and self._wait_seconds == 0:
             self._stop.wait(SHORT_POLL_SECONDS)
         self._queue.beat()
+
+    def _crowded(self) -> bool:
+        return self._awaited() > CROWD
 
     def _delete_delivered(self) -> None:
         delivered, self._delivered = self._delivered, []
