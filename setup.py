@@ -34,11 +34,15 @@ LOCAL = [
     "supervisor>=4.3",  # starts and stops the processes of one machine
 ]
 DEV = [
+    "axe-core-python>=0.1",  # finds what keeps people from using the page
     "boto3-stubs[ec2,s3,sqs]>=1.40",
+    "flask>=3.0",  # with gunicorn, a baseline of the benchmarks
+    "gunicorn>=22.0",  # with Flask, a baseline of the benchmarks
     "hypothesis>=6.100",
     "litserve>=0.2.10",  # a baseline of the benchmarks
     "matplotlib>=3.8",
     "mypy>=1.15",
+    "playwright>=1.45",  # drives Chromium through the page
     "pre-commit>=4.0",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
@@ -61,7 +65,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
     packages=find_packages("lib") + find_packages("daemons"),
-    package_data={"visionfleet": ["py.typed"]},
+    package_data={"visionfleet": ["py.typed", "web/page/static/*"]},
     install_requires=BASE,
     extras_require={"classifier": CLASSIFIER, "local": LOCAL, "dev": DEV},
     entry_points={

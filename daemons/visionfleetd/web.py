@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import NoReturn
 
@@ -22,7 +23,7 @@ from visionfleet.config.schema import Web
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
 from visionfleet.messages import Reply
-from visionfleet.queues import Queue
+from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
 from visionfleet.web.access import Access
 from visionfleet.web.admission import Room
@@ -35,6 +36,7 @@ from visionfleet.web.meters import serve
 from visionfleet.web.models import Sightings
 from visionfleet.web.outlook import Priors
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
+from visionfleet.web.sending import SharedSender
 from visionfleet.web.server import Patience, Server
 from visionfleet.web.service import Door, Service
 from visionfleet.web.vitals import Vitals
@@ -114,7 +116,8 @@ class _Clients:
         return Desk(
             uploads=self.uploads,
             results=self.results,
-            requests=self._requests,
+            requests=SharedSender(partial(Outbox(self._sqs).send_all, self._name)),
+            counts=self._requests.counts,
             limits=images.Limits(limits.max_bytes, limits.max_pixels, limits.formats),
             reply_to=self.replies.name,
             expire_seconds=config.web.expire_seconds,
@@ -249,7 +252,9 @@ def _poller(config: Config, replies: ReplyQueue, service: Service, random: Rando
             loop.call_soon_threadsafe(service.deliver, reply)
 
     wait = config.queue.wait_seconds
-    return ReplyPoller(replies, wait, deliver, service.vitals.polled, _crash, random)
+    return ReplyPoller(
+        replies, wait, deliver, service.vitals.polled, _crash, random, service.waiting.awaited
+    )
 
 
 def _rules(config: Config) -> Rules:

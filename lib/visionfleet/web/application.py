@@ -5,7 +5,7 @@ from typing import Any
 
 from tornado.web import Application, RequestHandler
 
-from visionfleet.web.classify import AnyPathHandler, ClassifyHandler, JobsHandler, PlainHandler
+from visionfleet.web.classify import AnyPathHandler, ClassifyHandler, FrontHandler, JobsHandler
 from visionfleet.web.direct import UploadsHandler
 from visionfleet.web.handler import Handler, Rules
 from visionfleet.web.health import (
@@ -23,11 +23,13 @@ from visionfleet.web.open_inference import (
     ReadyHandler,
     ServerHandler,
 )
+from visionfleet.web.page import assets
+from visionfleet.web.page.handler import AssetHandler
 from visionfleet.web.service import Service
 
 # The paths as they stand in the description of the API and in the metrics.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
-    ("/", PlainHandler),
+    ("/", FrontHandler),
     ("/v1/classify", ClassifyHandler),
     ("/v1/jobs", JobsHandler),
     ("/v1/jobs/{job}", JobHandler),
@@ -51,8 +53,19 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 def application(service: Service, rules: Rules) -> Application:
     """Make the application; requests are logged by the handlers, so not by Tornado."""
     given: dict[str, Any] = {"service": service, "rules": rules}
+    files = assets.load()
+    more = {"/": {"asset": files.pop(assets.PAGE)}}
     return Application(
-        [(_pattern(route), kind, {**given, "route": route}) for route, kind in ROUTES],
+        [
+            *(
+                (_pattern(route), kind, {**given, "route": route, **more.get(route, {})})
+                for route, kind in ROUTES
+            ),
+            *(
+                (re.escape(f"/{name}"), AssetHandler, {**given, "route": f"/{name}", "asset": file})
+                for name, file in files.items()
+            ),
+        ],
         default_handler_class=AnyPathHandler,
         default_handler_args=given,
         log_function=_unlogged,

@@ -9,13 +9,11 @@ from visionfleet.ids import is_job_id
 from visionfleet.web import idempotency, parameters
 from visionfleet.web.answers import Outcome, Queued, document, plain, status_of_all, wants_json
 from visionfleet.web.body import Body, Files
-from visionfleet.web.handler import READING, Handler
-from visionfleet.web.page import PAGE
+from visionfleet.web.handler import Handler
+from visionfleet.web.page.handler import AssetHandler
 from visionfleet.web.problems import Problem
 from visionfleet.web.uploads import Upload, base_name, reader
 from visionfleet.web.wishes import read_start
-
-PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; img-src data:"
 
 
 class FilesHandler(Handler):
@@ -34,20 +32,11 @@ class FilesHandler(Handler):
 
 
 class PlainHandler(FilesHandler):
-    """`/`: a page for people, and the classification for the oldest and simplest clients."""
-
-    open_methods = READING  # the page asks for the key
+    """The classification for the oldest and simplest clients."""
 
     def body_limit(self) -> int:
         """Bound the body to one file."""
         return self.rules.one_bytes
-
-    def get(self) -> None:
-        """Answer with the page."""
-        self.set_header("Content-Security-Policy", PAGE_POLICY)
-        self.finish(PAGE)
-
-    head = get
 
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
@@ -64,6 +53,10 @@ class PlainHandler(FilesHandler):
         self.note(outcome)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish(plain(self.rules.plain_reply, outcome.label, name))
+
+
+class FrontHandler(AssetHandler, PlainHandler):
+    """`/`: the page, and the bare label for who sends an image."""
 
 
 class AnyPathHandler(PlainHandler):

@@ -7,13 +7,14 @@ from pydantic import ValidationError
 
 from visionfleet import images, messages
 from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
-from visionfleet.queues import Queue
+from visionfleet.queues import Counts
 from visionfleet.store import Stat, Store, Target, file_name_metadata
 from visionfleet.web.answers import Queued
 from visionfleet.web.cache import Cache
 from visionfleet.web.idempotency import Once
 from visionfleet.web.outlook import Seen, Status
 from visionfleet.web.problems import Problem
+from visionfleet.web.sending import SharedSender
 from visionfleet.web.uploads import Upload
 
 # Enough for the header of nearly every image; else the whole object is read.
@@ -26,7 +27,8 @@ class Desk:
 
     uploads: Store
     results: Store
-    requests: Queue
+    requests: SharedSender
+    counts: Callable[[], Counts]
     limits: images.Limits
     reply_to: str
     expire_seconds: float | None
@@ -142,7 +144,7 @@ class Desk:
 
     def look(self) -> Seen:
         """Look at queue and fleet."""
-        counts, found = self.requests.counts(), self.fleet()
+        counts, found = self.counts(), self.fleet()
         if found is None:
             return Seen(counts, None)
         text = found.decode(errors="replace")
