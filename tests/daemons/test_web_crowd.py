@@ -22,6 +22,7 @@ pytestmark = pytest.mark.timeout(900)
 
 WAITING = 1000
 UPLOADS = 2000
+CLIENTS = 16
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,7 @@ def test_a_thousand_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
         clients = threading.Thread(target=asyncio.run, args=(crowd(),))
         clients.start()
         accepted = WAITING + 1
-        wait_until(lambda: web.process.output().count("job accepted") == accepted, 300)
+        wait_until(lambda: web.process.output().count("job accepted") == accepted, 300, interval_seconds=0.25)
         resident, threads = resident_mib(web), int(status_of(web)["Threads"])
         assert web.get("/healthz").ok
         fleet.gate.set()
@@ -78,25 +79,41 @@ def test_a_thousand_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
     print(f"{WAITING} waiting: {resident:.0f} MiB, {threads} threads, {each:.0f} KiB each")
 
 
-def label_at(url: str) -> str:
-    answer = requests.get(f"{url}?wait=120", timeout=150)
-    assert answer.status_code == 200, answer.text
-    return str(answer.json()["label"])
+class Clients:
+    """Some clients at once, each with a connection of its own that it keeps."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._own = threading.local()
+        self.pool = ThreadPoolExecutor(CLIENTS, initializer=self._begin)
+
+    def _begin(self) -> None:
+        self._own.session = requests.Session()
+
+    def upload(self, image: bytes) -> requests.Response:
+        answer: requests.Response = self._own.session.post(self._url, data=image, timeout=60)
+        return answer
+
+    def label(self, job: str) -> str:
+        answer = self._own.session.get(f"{self._url}/{job}?wait=120", timeout=150)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["label"])
 
 
 def test_no_accepted_job_is_lost_when_a_process_is_killed(aws: Cloud, tmp_path: Path) -> None:
     port = free_port()
     shared = {"WEB__PORT": str(port), "WEB__SHARE_PORT": "true"}
-    url = f"http://127.0.0.1:{port}/v1/jobs"
+    clients = Clients(f"http://127.0.0.1:{port}/v1/jobs")
+    picture = encoded(numbered(0, side=185), compress_level=0)
+    assert 100_000 < len(picture) < 110_000
     jobs: dict[str, str] = {}
     refused: list[int] = []
     cut: list[int] = []
 
     def upload(number: int) -> None:
-        image = encoded(numbered(number, side=185), compress_level=0)
-        assert 100_000 < len(image) < 110_000
+        image = picture + number.to_bytes(4)
         try:
-            answer = requests.post(url, data=image, timeout=60)
+            answer = clients.upload(image)
         except requests.ConnectionError:
             cut.append(number)
             return
@@ -107,16 +124,14 @@ def test_no_accepted_job_is_lost_when_a_process_is_killed(aws: Cloud, tmp_path: 
 
     with ExitStack() as running, instant(aws):
         webs = [running.enter_context(web_daemon(aws, tmp_path, **shared)) for _ in range(2)]
-        with ThreadPoolExecutor(16) as clients:
-            work = [clients.submit(upload, number) for number in range(UPLOADS)]
+        with clients.pool as pool:
+            work = [pool.submit(upload, number) for number in range(UPLOADS)]
             wait_until(lambda: len(jobs) >= UPLOADS // 2, 400)
             webs[0].process.kill()
-        for one in work:
-            one.result()
-        assert not refused
-        assert len(jobs) + len(cut) == UPLOADS
-        assert len(cut) <= 16, "no more than were under way"
-        with ThreadPoolExecutor(16) as clients:
-            labels = clients.map(label_at, [f"{url}/{job}" for job in jobs])
-            assert list(labels) == list(jobs.values())
+            for one in work:
+                one.result()
+            assert not refused
+            assert len(jobs) + len(cut) == UPLOADS
+            assert len(cut) <= CLIENTS, "no more than were under way"
+            assert list(pool.map(clients.label, jobs)) == list(jobs.values())
     print(f"{len(jobs)} accepted, all answered; {len(cut)} connections were cut by the kill")

@@ -94,7 +94,8 @@ def test_an_accepted_job_outlives_an_outage(aws: Cloud, web: Web, relay: Relay) 
     web.process.wait_for_output("replies are received again", 60)
     assert web.process.output().count("replies cannot be received") == 1, "once per episode"
     assert web.get(location).json()["label"] == label_of(IMAGE)
-    assert web.get("/readyz").ok
+    # It looks at S3 and SQS only when it is asked, and then every few seconds.
+    wait_until(lambda: not reasons(web), 60, interval_seconds=0.5)
 
 
 def test_it_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
