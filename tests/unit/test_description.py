@@ -52,3 +52,19 @@ def test_operation_ids_are_unique() -> None:
 def test_path_parameters(path: str) -> None:
     names = [one["name"] for one in DESCRIPTION["paths"][path]["parameters"]]
     assert names == re.findall(r"\{(\w+)\}", path)
+
+
+def test_the_key_may_come_in_two_ways_wherever_it_is_asked_for() -> None:
+    assert set(DESCRIPTION["components"]["securitySchemes"]) == {"bearer", "key"}
+    for (path, method), operation in OPERATIONS.items():
+        described = DESCRIPTION["paths"][path][method]
+        asked = "no_key" in operation.problems
+        assert described.get("security", []) == ([{"bearer": []}, {"key": []}, {}] if asked else [])
+
+
+def test_what_is_open_without_a_key_is_described_so() -> None:
+    """Reading the state of the process, the page and the description; all else asks for a key."""
+    for path, kind in ROUTES:
+        for method in methods(kind):
+            asked = "no_key" in OPERATIONS[path, method].problems
+            assert asked == (method.upper() not in kind.open_methods), (method, path)

@@ -70,7 +70,8 @@ _BODY_CODES = ("bad_body", "too_large", "too_slow", "overloaded")
 _UPLOAD = (*_BODY_CODES, "no_file", "empty", "too_many_files", "not_an_image")
 _CONTENT = ("too_many_pixels", "cannot_be_decoded", "expired", "gave_up", "image_missing")
 _ACCESS = ("no_key", "wrong_key", "rate_limited")
-_ANY = ("bad_parameter", "internal", "try_later", *_ACCESS)
+_OPEN = ("bad_parameter", "internal", "try_later")
+_ANY = (*_OPEN, *_ACCESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Operation:
 
 
 _IMAGES = (*_UPLOAD, *_CONTENT, *_ANY)
-_READY = Operation("Whether images can be classified", {200: "any"}, _ANY, protocol=True)
+_READY = Operation("Whether images can be classified", {200: "any"}, _OPEN, protocol=True)
 _MODEL_READY = Operation(
     "Whether images can be classified by a model",
     {200: "any"},
@@ -104,6 +105,10 @@ _INFER = Operation(
     "inference",
     protocol=True,
 )
+_KEYS: Mapping[str, Schema] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("/", "get"): Operation("A page for people", {200: "text/html"}),
     ("/", "post"): Operation(
@@ -172,7 +177,11 @@ def describe(max_wait_seconds: float) -> Schema:
             "description": "Image recognition over HTTP, by workers that follow the queue.",
         },
         "paths": paths,
-        "components": {"schemas": _schemas(), "parameters": _parameters(max_wait_seconds)},
+        "components": {
+            "schemas": _schemas(),
+            "parameters": _parameters(max_wait_seconds),
+            "securitySchemes": _KEYS,
+        },
     }
 
 
@@ -185,6 +194,9 @@ def _operation(name: str, operation: Operation) -> Schema:
             **_problems(operation),
         },
     }
+    if "no_key" in operation.problems:
+        # The last alternative: a service that asks for no key.
+        made["security"] = [*({name: []} for name in _KEYS), {}]
     if operation.parameters:
         made["parameters"] = [
             {"$ref": f"#/components/parameters/{one}"} for one in operation.parameters
