@@ -1,7 +1,9 @@
 """Keys, TLS and proxies: who may come in to the real web daemon."""
 
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,6 +98,24 @@ def test_who_has_no_key_is_told_so(aws: Cloud, file: Path, tmp_path: Path) -> No
         assert post(web, {"Authorization": f"Basic {key}"}).status_code == 401
         for path in ("/", "/healthz", "/readyz"):
             assert web.get(path).status_code == 200
+
+
+def test_refused_keys_do_not_fill_the_log(aws: Cloud, file: Path, tmp_path: Path) -> None:
+    add("ann", file)
+    with web_daemon(aws, tmp_path, WEB__KEYS_FILE=str(file)) as web:
+        started = time.monotonic()
+        for _ in range(100):
+            assert web.get("/v1/fleet").status_code == 401
+        seconds = time.monotonic() - started
+        wait_until(lambda: looked(web) and told(web) > 100, 10, "the rest", interval_seconds=0.5)
+        lines = [line for line in web.process.output().splitlines() if "/v1/fleet" in line]
+    assert 1 <= len(lines) <= seconds + 1
+
+
+def told(web: Web) -> int:
+    return sum(
+        int(count) for count in re.findall(r"code=\w+_key .*count=(\d+)", web.process.output())
+    )
 
 
 def test_the_command_line_has_a_key(aws: Cloud, file: Path, tmp_path: Path) -> None:

@@ -66,7 +66,11 @@ def test_a_thousand_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
         clients = threading.Thread(target=asyncio.run, args=(crowd(),))
         clients.start()
         accepted = WAITING + 1
-        wait_until(lambda: web.process.output().count("job accepted") == accepted, 300, interval_seconds=0.25)
+        wait_until(
+            lambda: web.process.output().count("job accepted") == accepted,
+            300,
+            interval_seconds=0.25,
+        )
         resident, threads = resident_mib(web), int(status_of(web)["Threads"])
         assert web.get("/healthz").ok
         fleet.gate.set()

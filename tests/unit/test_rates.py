@@ -1,8 +1,8 @@
-"""Token buckets, along time-lines."""
+"""Token buckets and tallies, along time-lines."""
 
 import pytest
 
-from visionfleet.web.rates import Bucket, most, take
+from visionfleet.web.rates import Bucket, Tally, most, take
 
 
 def passed(per_second: float, moments: list[float]) -> list[bool]:
@@ -32,3 +32,9 @@ def test_the_wait_that_is_told_is_enough_and_not_more(per_second: float) -> None
     assert wait == pytest.approx(0.75 / per_second)
     assert take(bucket, per_second, 10 + wait * 0.99)[1] > 0
     assert take(bucket, per_second, 10 + wait * 1.01)[1] == 0
+
+
+def test_many_facts_are_told_once_a_second_and_all_are_counted() -> None:
+    moments = iter([5.0, 5.1, 5.9, 6.0, 6.5, 60.0, 60.5])
+    tally = Tally(lambda: next(moments))
+    assert [tally.add() for _ in range(7)] == [1, 0, 0, 3, 0, 2, 0]

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 from types import TracebackType
 
 from tornado.web import HTTPError, RequestHandler, stream_request_body
@@ -177,14 +178,28 @@ class Handler(RequestHandler):
     def note(self, outcome: Outcome) -> None:
         """Log what a client is told of one upload."""
         if isinstance(outcome, Problem) and outcome.job is None:
-            fields = {"path": self.request.path, "code": outcome.code, "detail": outcome.detail}
-            more = {"client": self.client(), "request_id": self.request_id}
-            log.info("refused", extra={**fields, **more})
+            self._note_refusal(outcome)
             return
         self.jobs.append(str(outcome.job))
         seconds = self.request.request_time()
         fields = {"job": str(outcome.job), "status": str(status(outcome))}
         log.info("job answered", extra={**fields, "seconds": seconds})
+
+    def _note_refusal(self, problem: Problem) -> None:
+        """Log it; who has no key cannot fill the disk with lines."""
+        fields: dict[str, object] = {
+            "path": self.request.path,
+            "code": problem.code,
+            "detail": problem.detail,
+            "client": self.client(),
+            "request_id": self.request_id,
+        }
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            count = self.service.keyless.add()
+            if not count:
+                return
+            fields["count"] = count
+        log.info("refused", extra=fields)
 
     def finish(
         self, chunk: str | bytes | dict[str, object] | None = None
@@ -219,7 +234,8 @@ class Handler(RequestHandler):
         }
         if self.jobs:
             fields["jobs"] = ",".join(self.jobs)
-        log.log(logging.DEBUG if self.quiet else logging.INFO, "request", extra=fields)
+        quiet = self.quiet or status_code == HTTPStatus.UNAUTHORIZED
+        log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=fields)
 
     def on_connection_close(self) -> None:
         """The client went away: nobody waits any more, but an accepted job goes on."""

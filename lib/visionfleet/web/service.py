@@ -20,6 +20,7 @@ from visionfleet.web.meters import Meters
 from visionfleet.web.models import Sightings
 from visionfleet.web.outlook import Outlook, Priors, load
 from visionfleet.web.problems import Problem, overloaded, try_later
+from visionfleet.web.rates import Tally
 from visionfleet.web.uploads import Upload
 from visionfleet.web.vitals import Vitals
 from visionfleet.web.waiting import Expected, UnderWay, Waiting, pauses
@@ -79,6 +80,7 @@ class Service:
         self.clock = clock
         self.vitals = vitals
         self.access = access
+        self.keyless = Tally(clock)
         self.held = door.held
         self._room = door.room
         self._priors = door.priors
