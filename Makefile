@@ -25,10 +25,11 @@ run: $(RUNTIME) ## run the whole service in the foreground; Ctrl-C stops it
 demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMAGES=folder]
 	@$(BIN)/visionfleet demo --config etc/local.yaml $(if $(IMAGES),--images '$(IMAGES)')
 
+# tests/browser needs Chromium, which pip does not bring: sudo apt-get install chromium
 .PHONY: test
-test: check ## check, then all tests
+test: check ## check, then all tests; those of the page need: apt-get install chromium
 	$(BIN)/python -m pytest -n 3 tests/unit tests/contract tests/model tests/daemons
-	$(BIN)/python -m pytest tests/system
+	$(BIN)/python -m pytest tests/browser tests/system
 
 .PHONY: check
 check: $(DEVELOPMENT) ## lint, formatting, types, import rules
@@ -40,6 +41,10 @@ check: $(DEVELOPMENT) ## lint, formatting, types, import rules
 .PHONY: bench-classifier
 bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
 	$(BIN)/python -m bench.classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
+
+.PHONY: bench-web
+bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handler, boto3 alone; latency
+	$(BIN)/python -m bench.web
 
 .PHONY: bench-chaos
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes

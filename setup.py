@@ -16,6 +16,7 @@ BASE = [
     "pillow>=12.2",  # decodes images; 12.2 fixes the last bomb outside our allow-list too
     "prometheus-client>=0.20",  # the text format that Prometheus reads, and the page with it
     "pydantic>=2.10",  # the configuration schema and its errors
+    "python-multipart>=0.0.34",  # reads uploads as they stream in, with limits
     "pyyaml>=6.0.1",  # configuration files, with line numbers
     "rich>=13.7",  # progress bars and tables of the admin command
     "tornado>=6.5.5",  # the web daemon; 6.5.5 limits the parts of a multipart body
@@ -33,18 +34,23 @@ LOCAL = [
     "supervisor>=4.3",  # starts and stops the processes of one machine
 ]
 DEV = [
+    "axe-core-python>=0.1",  # finds what keeps people from using the page
     "boto3-stubs[ec2,s3,sqs]>=1.40",
+    "flask>=3.0",  # with gunicorn, a baseline of the benchmarks
+    "gunicorn>=22.0",  # with Flask, a baseline of the benchmarks
     "hypothesis>=6.100",
     "litserve>=0.2.10",  # a baseline of the benchmarks
     "matplotlib>=3.8",
     "mypy>=1.15",
+    "playwright>=1.45",  # drives Chromium through the page
     "pre-commit>=4.0",
     "pytest>=8.3",
     "pytest-timeout>=2.3",
     "pytest-xdist>=3.6",  # most tests wait for processes, so three at a time fit on two cores
-    "python-multipart>=0.0.20",  # what LitServe reads uploads with
     "requests>=2.32",
     "ruff>=0.9",
+    "schemathesis>=4.0",  # asks the web daemon all that its description allows
+    "tritonclient[http]>=2.50",  # a client of the Open Inference Protocol that people have
     "types-PyYAML>=6.0",
     "types-requests>=2.32",
 ]
@@ -59,7 +65,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
     packages=find_packages("lib") + find_packages("daemons"),
-    package_data={"visionfleet": ["py.typed"]},
+    package_data={"visionfleet": ["py.typed", "web/page/static/*"]},
     install_requires=BASE,
     extras_require={"classifier": CLASSIFIER, "local": LOCAL, "dev": DEV},
     entry_points={

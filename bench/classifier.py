@@ -20,6 +20,7 @@ from typing import Any
 
 import urllib3
 
+from bench.accounting import tree_cpu_seconds
 from bench.figures import RESULTS, median, save, show
 from bench.workload import models, photos
 from tests.support.cloud import CREDENTIALS, Cloud, cloud
@@ -185,23 +186,6 @@ def litserve(folder: Path, pictures: Sequence[bytes], env: dict[str, str]) -> Co
 def healthy(pool: urllib3.PoolManager, url: str) -> bool:
     """Tell whether LitServe has loaded its model."""
     return pool.request("GET", f"{url}/health").status == 200
-
-
-def tree_cpu_seconds(root: int) -> float:
-    """CPU time of a process and of all below it that still run."""
-    stats: dict[int, tuple[int, float]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            except OSError:
-                continue
-            ticks = int(fields[11]) + int(fields[12])
-            stats[int(folder.name)] = (int(fields[1]), ticks / os.sysconf("SC_CLK_TCK"))
-    family = {root}
-    while grown := {pid for pid, (parent, _) in stats.items() if parent in family} - family:
-        family |= grown
-    return sum(stats[pid][1] for pid in family if pid in stats)
 
 
 def ratios(costs: dict[str, dict[str, Cost]]) -> dict[str, float]:

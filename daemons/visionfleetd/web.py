@@ -10,27 +10,38 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from random import Random
 from typing import NoReturn
 
-from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
 from visionfleet import ids, images, messages, runtime
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
+from visionfleet.config.schema import Web
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
 from visionfleet.messages import Reply
-from visionfleet.queues import Queue
+from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
-from visionfleet.web.application import application, server
+from visionfleet.web.access import Access
+from visionfleet.web.admission import Room
+from visionfleet.web.application import application
+from visionfleet.web.cache import Cache
 from visionfleet.web.desk import Desk
 from visionfleet.web.handler import Rules
+from visionfleet.web.holding import Held
+from visionfleet.web.meters import serve
+from visionfleet.web.models import Sightings
+from visionfleet.web.outlook import Priors
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
-from visionfleet.web.service import Service
+from visionfleet.web.sending import SharedSender
+from visionfleet.web.server import Patience, Server
+from visionfleet.web.service import Door, Service
 from visionfleet.web.vitals import Vitals
 from visionfleetd import startup
+from visionfleetd.entrance import Entrance, entrance
 
 log = logging.getLogger("web")
 
@@ -43,6 +54,10 @@ ALL_FILES = 4
 # A body up to this many times the largest image is read to its end before it is refused.
 PATIENCE_FILES = 8
 BACKLOG = 1024
+# Open files that are not connections of clients: AWS, logs, libraries.
+OTHER_FILES = 400
+# At a stop an idle connection may bring one more request, which is answered with its close.
+LINGER_SECONDS = 3.0
 # At a stop: to write the last answers, for a parked poll to come back, and to remove the queue.
 LAST_ANSWERS_SECONDS = 2.0
 POLLER_SECONDS = 1.0
@@ -87,7 +102,8 @@ class _Clients:
         self.results = Store(s3, config.storage.output_bucket)
         self._name = messages.requests_queue(config.name)
         # SQS refuses the name of a deleted queue for 60 s, so each life has a name of its own.
-        replies = messages.replies_queue(config.name, socket.gethostname(), os.urandom(4).hex())
+        life = f"{os.getpid()}-{os.urandom(4).hex()}"
+        replies = messages.replies_queue(config.name, socket.gethostname(), life)
         self.replies = ReplyQueue(self._sqs, parked, replies, time.time)
 
     def find_requests(self) -> None:
@@ -100,18 +116,26 @@ class _Clients:
         return Desk(
             uploads=self.uploads,
             results=self.results,
-            requests=self._requests,
+            requests=SharedSender(partial(Outbox(self._sqs).send_all, self._name)),
+            counts=self._requests.counts,
             limits=images.Limits(limits.max_bytes, limits.max_pixels, limits.formats),
             reply_to=self.replies.name,
             expire_seconds=config.web.expire_seconds,
             now=time.time,
+            target_seconds=config.web.upload_expire_seconds,
+            cache=self._cache(config) if config.web.cache else None,
         )
+
+    def _cache(self, config: Config) -> Cache:
+        return Cache(self.results, config.results.by_name, time.time)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the daemon; the exit status says how it ended."""
     arguments = startup.parser("web", __doc__ or "").parse_args(argv)
     config = startup.configuration(arguments)
+    # It would write a line for each malformed body, which the client is told of anyway.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     stop = _Stop()
     runtime.stop_on_signals(stop.set)
     _leave(_run(config, stop))
@@ -125,6 +149,7 @@ def _leave(status: int) -> NoReturn:
 
 
 def _run(config: Config, stop: _Stop) -> int:
+    way_in = entrance(config.web)
     clients, random = _Clients(config), Random()
     checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
     if not startup.verify((*checks, clients.replies.make), stop.event, log, random):
@@ -137,37 +162,52 @@ def _run(config: Config, stop: _Stop) -> int:
         log.error("cannot listen", extra={"address": where, "reason": str(error)})
         _remove(clients.replies)
         return 1
-    asyncio.run(_serve(config, clients, sockets, stop, random))
+    asyncio.run(_serve(config, clients, sockets, stop, random, way_in))
     _remove_in_time(clients.replies)
     log.info("stopped")
     return runtime.EXIT_OK
 
 
 async def _serve(
-    config: Config, clients: _Clients, sockets: list[socket.socket], stop: _Stop, random: Random
+    config: Config,
+    clients: _Clients,
+    sockets: list[socket.socket],
+    stop: _Stop,
+    random: Random,
+    way_in: Entrance,
 ) -> None:
     pool = ThreadPoolExecutor(config.web.threads, thread_name_prefix="aws")
-    service = _service(config, clients, pool)
+    service = _service(config, clients, pool, way_in.access)
     poller = _poller(config, clients.replies, service, random)
-    http = server(application(service, _rules(config)))
+    most = runtime.allow_open_files() - OTHER_FILES
+    patience = Patience(config.web.header_seconds, config.web.body_bytes_per_second)
+    http = Server(application(service, _rules(config)), most, patience, way_in.tls)
+    metrics_port = serve(service.meters, config.web.metrics_address, config.web.metrics_port)
     poller.start()
     http.add_sockets(sockets)
     service.vitals.started = True
     address = f"{config.web.address}:{config.web.port}"
-    log.info("ready", extra={"address": address, "replies": clients.replies.name})
+    fields: dict[str, object] = {"address": address, "replies": clients.replies.name}
+    if metrics_port is not None:
+        fields["metrics_port"] = metrics_port
+    log.info("ready", extra=fields)
     runtime.notify("READY=1")
     await stop.wait()
     runtime.notify("STOPPING=1")
-    await _drain(http, service, config.web.stop_seconds)
+    await _drain(http, service, config.web)
     poller.stop(POLLER_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
 
 
-async def _drain(http: HTTPServer, service: Service, seconds: float) -> None:
-    """Take no new connections, answer what waits, then tell the rest their job, and close."""
+async def _drain(http: Server, service: Service, web: Web) -> None:
+    """Be unready, take no new connections, answer what waits, tell the rest their job, close."""
     service.vitals.stopping = True
-    http.stop()
-    if not await service.under_way.none_left(seconds):
+    await asyncio.sleep(web.unready_seconds)
+    await http.leave()
+    end = time.monotonic() + web.stop_seconds
+    if await service.under_way.none_left(web.stop_seconds):
+        await http.none_open(min(LINGER_SECONDS, web.stop_seconds))
+    if not await service.under_way.none_left(max(0.0, end - time.monotonic())):
         log.info("still unanswered", extra={"requests": len(service.under_way)})
         service.waiting.close()
         await service.under_way.none_left(LAST_ANSWERS_SECONDS)
@@ -189,9 +229,19 @@ def _remove(replies: ReplyQueue) -> None:
         log.warning("reply queue not removed", extra=fields)
 
 
-def _service(config: Config, clients: _Clients, pool: ThreadPoolExecutor) -> Service:
+def _service(
+    config: Config, clients: _Clients, pool: ThreadPoolExecutor, access: Access | None
+) -> Service:
+    web, scaler = config.web, config.scaler
+    door = Door(
+        Held(web.max_held_bytes),
+        Room(web.max_waiting, web.max_queue_seconds),
+        Priors(scaler.service_seconds, scaler.boot_seconds),
+    )
     vitals = Vitals(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
-    return Service(clients.desk(config), pool, vitals, _new_job, time.monotonic)
+    sightings = Sightings(web.cache_trust_seconds)
+    clock, desk = time.monotonic, clients.desk(config)
+    return Service(desk, pool, vitals, _new_job, clock, sightings, door, access)
 
 
 def _poller(config: Config, replies: ReplyQueue, service: Service, random: Random) -> ReplyPoller:
@@ -202,7 +252,9 @@ def _poller(config: Config, replies: ReplyQueue, service: Service, random: Rando
             loop.call_soon_threadsafe(service.deliver, reply)
 
     wait = config.queue.wait_seconds
-    return ReplyPoller(replies, wait, deliver, service.vitals.polled, _crash, random)
+    return ReplyPoller(
+        replies, wait, deliver, service.vitals.polled, _crash, random, service.waiting.awaited
+    )
 
 
 def _rules(config: Config) -> Rules:
@@ -213,9 +265,12 @@ def _rules(config: Config) -> Rules:
         patience_bytes=PATIENCE_FILES * largest,
         max_files=web.max_files,
         plain_reply=web.plain_reply,
+        trusted_proxies=web.trusted_proxies,
         plain_wait_seconds=web.plain_wait_seconds,
         wait_seconds=web.wait_seconds,
         max_wait_seconds=web.max_wait_seconds,
+        model=config.model.name,
+        cors_origins=web.cors_origins,
     )
 
 

@@ -98,6 +98,9 @@ class Access:
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": self.max_attempts},
             s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+            # Forms and addresses that are handed to clients would else be of the old kind, which
+            # newer regions refuse.
+            signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
             # Checks that cost a quarter of a millisecond of CPU per call, each: what we pass is
             # typed already, TLS guards the bytes on their way, and a damaged image is refused.

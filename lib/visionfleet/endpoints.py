@@ -13,7 +13,14 @@ def loopback_address(endpoint_url: str | None) -> tuple[str, int] | None:
     parts = urlsplit(endpoint_url)
     host = parts.hostname or ""
     try:
-        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
-        return (host, parts.port or _PORTS[parts.scheme]) if inside else None
+        return (host, parts.port or _PORTS[parts.scheme]) if is_loopback(host) else None
     except (KeyError, ValueError):
         return None
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine alone."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

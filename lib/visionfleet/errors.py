@@ -53,6 +53,10 @@ class BadModel(VisionfleetError):
     """A model that cannot be used: unknown name, missing file, wrong SHA-256, wrong labels."""
 
 
+class BadKeys(VisionfleetError):
+    """A file of API keys that cannot be read or written, or a key's name that is none."""
+
+
 class BadConfig(VisionfleetError):
     """A faulty configuration. `faults` holds every fault found, one sentence each."""
 

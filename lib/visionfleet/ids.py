@@ -6,7 +6,8 @@ import re
 # specification: 48 bits of milliseconds, then 80 bits of randomness, 26 characters in all.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_BITS, _RANDOM_BITS, _LENGTH = 48, 80, 26
-_PATTERN = re.compile(f"[0-7][{_ALPHABET}]{{{_LENGTH - 1}}}")
+PATTERN = f"[0-7][{_ALPHABET}]{{{_LENGTH - 1}}}"
+_PATTERN = re.compile(PATTERN)
 
 RANDOM_BYTES = _RANDOM_BITS // 8
 

@@ -50,6 +50,21 @@ def by_name_key(file_name: str) -> str:
     return f"results/by-name/{file_stem(file_name)}"
 
 
+def by_content_key(sha256: str, fingerprint: str) -> str:
+    """Key of the answer to these bytes by this model."""
+    return f"results/by-content/{sha256}/{fingerprint}.json"
+
+
+def idempotency_key(name: str) -> str:
+    """Key of the job that an upload with an idempotency key has become."""
+    return f"idempotency/{name}.json"
+
+
+def upload_key(upload: str) -> str:
+    """Key of a file that a client has put into the input bucket itself."""
+    return f"uploads/{upload}"
+
+
 def file_stem(file_name: str) -> str:
     """Cut the folders and the extension off a file's name: a/b.jpg -> b."""
     base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
@@ -166,6 +181,21 @@ class Failed(_Message):
     attempts: int
     worker: str
     finished_at: float
+
+
+class CachedResult(_Message):
+    """An answer that is kept by content; `asked` is how long a ranking it could have had."""
+
+    asked: int
+    result: Succeeded
+
+
+class Claim(_Message):
+    """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes."""
+
+    job: str
+    digest: str
+    at: float
 
 
 Result = Annotated[Succeeded | Failed, Field(discriminator="status")]
@@ -295,6 +325,16 @@ def decode_reply(raw: str) -> Reply:
 def decode_result(raw: str) -> Succeeded | Failed:
     """Read a result object; raises BadMessage."""
     return _decode(_RESULT, raw)
+
+
+def decode_cached(raw: str) -> CachedResult:
+    """Read an answer that was kept; raises BadMessage."""
+    return _decode(TypeAdapter(CachedResult), raw)
+
+
+def decode_claim(raw: str) -> Claim:
+    """Read a claim; raises BadMessage."""
+    return _decode(TypeAdapter(Claim), raw)
 
 
 def decode_report(raw: str) -> WorkerReport:

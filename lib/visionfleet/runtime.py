@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -90,6 +91,18 @@ def started_at(now: float) -> float:
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return now - (uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+
+
+def allow_open_files(most: int = 65536) -> int:
+    """Raise this process's soft limit of open files towards the hard one; returns what it is.
+
+    The soft one is 1,024 by custom, for programs that use select(2).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
 
 
 def notify(state: str) -> None:

@@ -23,6 +23,22 @@ class Listed:
     modified_at: float
 
 
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """What is known of an object without reading it."""
+
+    size: int
+    etag: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where and with which form fields a client may post one file to S3 itself."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
 class Store:
     """One bucket.
 
@@ -145,6 +161,54 @@ class Store:
         except NotFound:
             return False
         return True
+
+    def stat(self, key: str) -> Stat:
+        """Ask for size and ETag; raises NotFound."""
+        with wrapped_errors(f"head {key}"):
+            found = self._client.head_object(Bucket=self._bucket, Key=key)
+        return Stat(found["ContentLength"], found["ETag"])
+
+    def get_start(self, key: str, size: int) -> bytes:
+        """Read the first bytes of an object that is not empty; raises NotFound."""
+        with wrapped_errors(f"get {key}"):
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=key, Range=f"bytes=0-{size - 1}"
+            )
+            return answer["Body"].read()
+
+    def copy(
+        self, source: tuple[str, str], key: str, content_type: str, metadata: Mapping[str, str]
+    ) -> bool:
+        """Copy within the bucket; `source` is key and ETag. False when it is another one now."""
+        try:
+            with wrapped_errors(f"copy {source[0]} to {key}"):
+                self._client.copy_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    CopySource={"Bucket": self._bucket, "Key": source[0]},
+                    CopySourceIfMatch=source[1],
+                    MetadataDirective="REPLACE",
+                    ContentType=content_type,
+                    Metadata=metadata,
+                )
+        except AlreadyExists:
+            return False
+        return True
+
+    def target(self, key: str, content_type: str, max_bytes: int, seconds: int) -> Target:
+        """Sign a form by which one file may be posted; S3 refuses more bytes. No call is made."""
+        with wrapped_errors(f"sign {key}"):
+            signed = self._client.generate_presigned_post(
+                Bucket=self._bucket,
+                Key=key,
+                Fields={"Content-Type": content_type},
+                Conditions=[
+                    {"Content-Type": content_type},
+                    ["content-length-range", 1, max_bytes],
+                ],
+                ExpiresIn=seconds,
+            )
+        return Target(signed["url"], signed["fields"])
 
     def keys(self, prefix: str) -> Iterator[str]:
         """List the keys under a prefix, all pages of them."""

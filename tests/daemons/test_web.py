@@ -1,5 +1,6 @@
 """The web daemon as a real process: what it answers when all is well."""
 
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -196,7 +197,21 @@ def test_fleet(aws: Cloud, web: Web) -> None:
     aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=b'{"v": 1}')
     # What was read is kept for a second; another process has not read it yet.
     with web_daemon(aws, Path(web.process.log).parent) as fresh:
-        assert fresh.get("/v1/fleet").json() == {"v": 1}
+        assert fresh.get("/v1/fleet").json() == {"v": 1, "workers": []}
+
+
+def test_the_fleet_has_its_workers(aws: Cloud, web: Web) -> None:
+    report = {"v": 1, "worker": "w1", "state": "busy", "since": 1.0, "reported_at": 2.0}
+    report |= {"started_at": 0.0, "version": "1", "host": "h", "handled": 7}
+    for key, body in (("w1", json.dumps(report).encode()), ("w2", b"{")):
+        aws.s3.put_object(Bucket=BUCKETS[1], Key=f"fleet/workers/{key}.json", Body=body)
+    status = {"v": 1, "at": 0.0, "visible": 3, "in_flight": 1, "decision": "enough"}
+    aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=json.dumps(status))
+    with web_daemon(aws, Path(web.process.log).parent) as fresh:
+        fleet = fresh.get("/v1/fleet").json()
+    (worker,) = fleet.pop("workers")
+    assert fleet == status
+    assert (worker["worker"], worker["state"], worker["handled"]) == ("w1", "busy", 7)
 
 
 def test_no_torch_in_the_process(web: Web, fleet: StandIn) -> None:

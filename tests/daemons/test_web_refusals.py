@@ -15,6 +15,7 @@ import requests
 from tests.support.cloud import BUCKETS, Cloud, cloud
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
+from tests.support.waiting import wait_until
 from tests.support.web_daemon import Web, web_daemon
 
 MIB = 1 << 20
@@ -164,13 +165,13 @@ def test_unknown_paths(web: Web, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PUT", "/", "GET, HEAD, POST"),
-        ("GET", "/v1/classify", "POST"),
-        ("GET", "/v1/jobs", "POST"),
-        ("POST", f"/v1/jobs/{UNKNOWN}", "GET"),
-        ("DELETE", f"/v1/jobs/{UNKNOWN}", "GET"),
-        ("POST", "/healthz", "GET, HEAD"),
-        ("BREW", "/v1/fleet", "GET"),
+        ("PUT", "/", "GET, HEAD, OPTIONS, POST"),
+        ("GET", "/v1/classify", "OPTIONS, POST"),
+        ("GET", "/v1/jobs", "OPTIONS, POST"),
+        ("POST", f"/v1/jobs/{UNKNOWN}", "GET, OPTIONS"),
+        ("DELETE", f"/v1/jobs/{UNKNOWN}", "GET, OPTIONS"),
+        ("POST", "/healthz", "GET, HEAD, OPTIONS"),
+        ("BREW", "/v1/fleet", "GET, OPTIONS"),
     ],
 )
 def test_wrong_methods(web: Web, method: str, path: str, allowed: str) -> None:
@@ -189,8 +190,10 @@ def test_nothing_refused_leaves_a_trace(aws: Cloud, web: Web) -> None:
 def test_refusals_are_logged_once_and_without_traceback(web: Web) -> None:
     before = len(web.process.output())
     web.post("/", data=b"text")
-    (line,) = web.process.output()[before:].splitlines()
+    wait_until(lambda: "web: request " in web.process.output()[before:])
+    line, request = web.process.output()[before:].splitlines()
     assert "INFO web: refused" in line
+    assert "INFO web: request method=POST path=/ status=415" in request
     assert "code=not_an_image" in line
 
 

@@ -97,6 +97,17 @@ def test_who_waits_too_long_at_a_stop_gets_the_job(aws: Cloud, tmp_path: Path) -
     assert reply_queues(aws) == []
 
 
+def test_an_unready_daemon_still_takes_connections(aws: Cloud, tmp_path: Path) -> None:
+    with web_daemon(aws, tmp_path, WEB__UNREADY_SECONDS="60") as web:
+        web.process.signal(signal.SIGTERM)
+        web.process.wait_for_output("stopping")
+        readiness = web.get("/readyz")
+        assert (readiness.status_code, readiness.json()["reasons"]) == (503, ["stopping"])
+        assert web.post("/v1/jobs", data=IMAGE).status_code == 202
+        web.process.signal(signal.SIGTERM)
+        web.process.assert_exit(130)
+
+
 def test_a_stopping_daemon_takes_no_connections(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
         with requests.Session() as kept:

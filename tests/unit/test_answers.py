@@ -55,7 +55,11 @@ def test_plain(pattern: str, file_name: str, line: str) -> None:
         ("*/*", False),
         ("text/html,*/*;q=0.8", False),
         ("application/json", True),
-        ("text/plain, Application/JSON;q=0.5", True),
+        ("text/plain, Application/JSON;q=0.5", False),
+        ("text/plain;q=0.4, Application/JSON; q=0.5", True),
+        ("application/json, text/plain, */*", True),
+        ("application/json;q=0", False),
+        ("application/json;q=x", False),
         ("application/problem+json", False),
     ],
 )

@@ -4,7 +4,15 @@ import pytest
 import requests
 
 from visionfleet.web.problems import Problem
-from visionfleet.web.uploads import Upload, base_name, read
+from visionfleet.web.uploads import Upload, base_name, reader
+
+
+def read(content_type: str, body: bytes, max_files: int, step: int = 7) -> list[Upload]:
+    """Read a body that comes in pieces."""
+    made = reader(content_type, max_files)
+    for start in range(0, len(body), step):
+        made.add(body[start : start + step])
+    return made.end()
 
 
 def form(*files: tuple[str, tuple[str, bytes]], **fields: str) -> tuple[str, bytes]:
@@ -36,6 +44,31 @@ def test_bytes_are_kept_whatever_they_are() -> None:
     assert read(*form(("f", ("a", data))), 1)[0].data == data
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 50, 64, 1000])
+def test_where_a_body_is_cut_does_not_matter(step: int) -> None:
+    data = b"\r\n--\r\n-" * 20
+    sent = [("a", ("1", data)), ("b", ("2", b"")), ("c", ("3", b"\r\n"))]
+    found = read(*form(*sent, field="value"), 3, step)
+    assert [(one.file_name, one.data) for one in found] == [f for _, f in sent]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name"),
+    [
+        ('filename="café.png"', "café.png"),
+        ("filename*=utf-8''caf%C3%A9.png", "café.png"),
+        ("filename=a.png", "a.png"),
+        ('filename="a;b\\"c.png"', 'a;b"c.png'),
+        ('FileName="a.png"', "a.png"),
+        ('filename="C:\\b\\a.png"', "a.png"),
+    ],
+)
+def test_how_a_file_is_named(parameter: str, name: str) -> None:
+    head = f'--X\r\nContent-Disposition: form-data; name="f"; {parameter}\r\n\r\n'
+    (found,) = read(BOUNDARY, head.encode() + b"data\r\n--X--\r\n", 1)
+    assert (found.file_name, found.data) == (name, b"data")
+
+
 def test_an_empty_file_is_a_file() -> None:
     assert read(*form(("f", ("a.png", b""))), 1) == [Upload("a.png", "application/unknown", b"")]
 
@@ -48,6 +81,7 @@ def test_a_raw_body_is_a_file_without_a_name(media_type: str) -> None:
     assert (upload.file_name, upload.data) == ("", b"bytes")
 
 
+QUOTED = 'multipart/form-data; charset=utf-8; boundary="X"'
 BOUNDARY = "multipart/form-data; boundary=X"
 
 
@@ -68,6 +102,16 @@ BOUNDARY = "multipart/form-data; boundary=X"
         (BOUNDARY, b"", "bad_body"),
         (BOUNDARY, b"--X\r\nno headers\r\n--X--", "bad_body"),
         (BOUNDARY, b"--X\r\n\xff: \xff\r\n\r\nb\r\n--X--", "bad_body"),
+        (
+            BOUNDARY,
+            b'--X\r\nContent-Disposition: form-data; name="a"; filename="b"\r\n\r\nc',
+            "bad_body",
+        ),
+        (BOUNDARY, b"--X\r\nContent-Type: image/png\r\n\r\nb\r\n--X--", "bad_body"),
+        (BOUNDARY, b"--X\r\n" + b"a" * 9000, "bad_body"),
+        (BOUNDARY, b"--X\r\n" + b"a: b\r\n" * 90, "bad_body"),
+        (QUOTED, b"--Y--", "bad_body"),
+        ("multipart/form-data; boundary=" + "b" * 300, b"--", "bad_body"),
         ("multipart/form-data", b"--X--", "bad_body"),
         ("multipart/form-data; boundary=", b"----", "bad_body"),
     ],

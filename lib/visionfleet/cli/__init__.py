@@ -18,6 +18,7 @@ from visionfleet.cli import (
     demo,
     embedded_aws,
     evaluate,
+    keys,
     provision,
     revive,
     simulate,
@@ -31,8 +32,18 @@ EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves
 
 _COMMANDS = (
-    *(up, demo, classify, status, dead, evaluate, simulate),
-    *(config, provision, embedded_aws, revive),
+    up,
+    demo,
+    classify,
+    status,
+    dead,
+    keys,
+    evaluate,
+    simulate,
+    config,
+    provision,
+    embedded_aws,
+    revive,
 )
 
 

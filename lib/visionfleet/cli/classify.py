@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from visionfleet.cli.options import Subparsers, command, printable, seconds, whole
+from visionfleet.errors import BadKeys
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,6 +30,9 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--url", default="http://127.0.0.1:8080", help="the web daemon; default: %(default)s"
+    )
+    parser.add_argument(
+        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is asked for"
     )
     parser.add_argument("--json", action="store_true", help="print a JSON object a line, as done")
     parser.add_argument(
@@ -56,6 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         show_table(answers, sys.stdout)
     return 1 if any(answer.problem for answer in answers) else 0
+
+
+def _key(path: Path | None) -> str | None:
+    """Read the key; on the command line every user of the machine could see it."""
+    try:
+        return None if path is None else path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKeys(f"{path}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +101,7 @@ def _classified(
     from visionfleet.cli.client import Answer, Client, in_parallel
     from visionfleet.cli.progress import tracked
 
-    client = Client(arguments.url, arguments.parallel, stop)
+    client = Client(arguments.url, arguments.parallel, stop, _key(arguments.key_file))
 
     def classify(source: Source) -> Answer:
         try:

@@ -52,9 +52,14 @@ class Refused(Exception):
 class Client:
     """Asks one web daemon; may be shared by threads. `stop` ends all waiting between calls."""
 
-    def __init__(self, url: str, connections: int, stop: threading.Event) -> None:
+    def __init__(
+        self, url: str, connections: int, stop: threading.Event, key: str | None = None
+    ) -> None:
         self._url = url.rstrip("/") + "/"
         self._stop = stop
+        self._headers = {"Accept": "application/json"}
+        if key is not None:
+            self._headers["Authorization"] = f"Bearer {key}"
         self._http = urllib3.PoolManager(maxsize=connections, block=False, retries=False)
 
     def classify(self, file: str, data: bytes, top: int, wait_seconds: float) -> Answer:
@@ -119,15 +124,14 @@ class Client:
             "POST",
             f"{self._url}v1/classify?{urlencode({'wait': wait, 'top': top})}",
             fields={"file": (file.rsplit("/", 1)[-1], data, "application/octet-stream")},
-            headers={"Accept": "application/json"},
+            headers=self._headers,
             timeout=_timeout(wait),
         )
 
     def _get(self, location: str, deadline: float) -> Response:
         wait = _long_poll(deadline)
-        return self._http.request(
-            "GET", f"{location}?{urlencode({'wait': wait})}", timeout=_timeout(wait)
-        )
+        url = f"{location}?{urlencode({'wait': wait})}"
+        return self._http.request("GET", url, headers=self._headers, timeout=_timeout(wait))
 
 
 def in_parallel(

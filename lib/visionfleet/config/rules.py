@@ -60,6 +60,16 @@ RULES = (
         "must not be more than web.max_wait_seconds",
     ),
     Rule(
+        ("web.tls_certificate", "web.tls_key"),
+        lambda c: (c.web.tls_certificate is None) != (c.web.tls_key is None),
+        "must be set together with web.tls_key, or neither of them",
+    ),
+    Rule(
+        ("web.cache_trust_seconds", "classifier.report_seconds", "web.cache"),
+        lambda c: c.web.cache and c.web.cache_trust_seconds < 2 * c.classifier.report_seconds,
+        "must be at least twice classifier.report_seconds with web.cache",
+    ),
+    Rule(
         ("scaler.minimum", "scaler.maximum"),
         lambda c: c.scaler.maximum != "cores" and c.scaler.minimum > c.scaler.maximum,
         "must not be more than scaler.maximum",

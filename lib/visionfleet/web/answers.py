@@ -60,6 +60,20 @@ def plain(pattern: str, label: str, file_name: str) -> str:
 
 
 def wants_json(accept: str) -> bool:
-    """Tell whether an Accept header names JSON; `*/*` does not."""
-    ranges = (entry.partition(";")[0].strip().lower() for entry in accept.split(","))
-    return "application/json" in ranges
+    """Tell whether an Accept header names JSON, and no text that it likes better; `*/*` does not.
+
+    An answer in a form that is not acceptable is better than none, so nothing is refused for it.
+    """
+    liked = dict(_liking(entry) for entry in accept.split(","))
+    json = liked.get("application/json", 0.0)
+    return json > 0 and json >= liked.get("text/plain", 0.0)
+
+
+def _liking(entry: str) -> tuple[str, float]:
+    """Read one range of an Accept header with its quality."""
+    media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
+    quality = next((one[2:].strip() for one in parameters if one.startswith("q=")), "1")
+    try:
+        return media_type, float(quality)
+    except ValueError:
+        return media_type, 0.0

@@ -1,5 +1,6 @@
 """Errors as clients see them: problem documents after RFC 9457. No I/O here."""
 
+import math
 from http import HTTPStatus
 
 from visionfleet.messages import Failed
@@ -12,19 +13,28 @@ STATUSES = {
     "empty": 400,
     "no_file": 400,
     "too_many_files": 400,
+    "no_key": 401,
+    "wrong_key": 401,
     "no_status": 404,
+    "unknown_model": 404,
+    "unknown_upload": 404,
     "not_found": 404,
     "unknown_job": 404,
     "method_not_allowed": 405,
+    "too_slow": 408,
     "too_large": 413,
     "not_an_image": 415,
     "cannot_be_decoded": 422,
     "expired": 422,
     "gave_up": 422,
+    "key_reused": 422,
     "image_missing": 422,
     "too_many_pixels": 422,
+    "rate_limited": 429,
     "internal": 500,
+    "overloaded": 503,
     "try_later": 503,
+    "timed_out": 504,
 }
 FAILED_STATUS = 422
 RETRY_AFTER_SECONDS = 5
@@ -47,7 +57,7 @@ class Problem(Exception):
         """HTTP status of the code."""
         return STATUSES.get(self.code, FAILED_STATUS)
 
-    def document(self) -> dict[str, object]:
+    def document(self, request_id: str | None = None) -> dict[str, object]:
         """Write the body; the type is about:blank, so the title is that of the status."""
         members: dict[str, object] = {
             "type": "about:blank",
@@ -56,7 +66,11 @@ class Problem(Exception):
             "detail": self.detail,
             "code": self.code,
         }
-        return members if self.job is None else {**members, "job": self.job}
+        if self.job is not None:
+            members["job"] = self.job
+        if request_id is not None:
+            members["request_id"] = request_id
+        return members
 
 
 def of_failed(result: Failed) -> Problem:
@@ -67,3 +81,8 @@ def of_failed(result: Failed) -> Problem:
 def try_later(detail: str) -> Problem:
     """Say that S3 or SQS do not answer, and when to come back."""
     return Problem("try_later", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+def overloaded(detail: str, retry_seconds: float) -> Problem:
+    """Say that there is too much to do, and when it is worth to come back."""
+    return Problem("overloaded", detail, headers={"Retry-After": str(math.ceil(retry_seconds))})

@@ -15,7 +15,7 @@ from visionfleet.messages import (
     decode_reply,
 )
 from visionfleet.provision import delete_reply_queue, make_reply_queue, renew_reply_queue
-from visionfleet.queues import Queue, Received
+from visionfleet.queues import BATCH, Queue, Received
 from visionfleet.retry import growing_waits
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ log = logging.getLogger("web")
 
 # With queue.wait_seconds 0 SQS answers at once; this keeps such a poll from spinning.
 SHORT_POLL_SECONDS = 1.0
+# While more jobs than these are waited for, replies are let gather for a moment: a receive that
+# takes ten costs the CPU and the money of one that takes one.
+CROWD = 8
+GATHER_SECONDS = 0.05
 
 
 class ReplyQueue:
@@ -93,8 +97,11 @@ class ReplyPoller:
         polled: Callable[[], None],
         crashed: Callable[[BaseException], None],
         random: Random,
+        awaited: Callable[[], int] = lambda: 0,
     ) -> None:
         self._queue = queue
+        self._awaited = awaited
+        self._delivered: list[Received] = []
         self._wait_seconds = wait_seconds
         self._deliver = deliver
         self._polled = polled
@@ -145,15 +152,28 @@ class ReplyPoller:
         self._polled()
         for message in received:
             self._hand_over(message)
-        if received:
-            self._queue.delete(received)
-        elif self._wait_seconds == 0:
+        self._delivered += received
+        if received and self._crowded():
+            self._stop.wait(GATHER_SECONDS)
+        # Looked at again: the next poll may be parked for as long as nothing comes.
+        if not self._crowded() or len(self._delivered) >= BATCH:
+            self._delete_delivered()
+        if not received and self._wait_seconds == 0:
             self._stop.wait(SHORT_POLL_SECONDS)
         self._queue.beat()
+
+    def _crowded(self) -> bool:
+        return self._awaited() > CROWD
+
+    def _delete_delivered(self) -> None:
+        delivered, self._delivered = self._delivered, []
+        if delivered:
+            self._queue.delete(delivered)
 
     def _make_again(self) -> None:
         if self._stop.is_set():  # it was this process that removed it
             return
+        self._delivered = []
         self._queue.make()  # SQS refuses the name of a queue deleted in the last 60 s
         log.warning("reply queue was gone, made again", extra={"queue": self._queue.name})
 

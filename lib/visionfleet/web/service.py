@@ -2,16 +2,25 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from visionfleet.errors import BadImage, BadMessage, TryLater, VisionfleetError
-from visionfleet.messages import Failed, Reply, Succeeded
+from visionfleet.messages import Failed, ModelInfo, Reply, Succeeded, WorkerReport
+from visionfleet.web.access import Access
+from visionfleet.web.admission import Load, Room, refusal
 from visionfleet.web.answers import Outcome, Queued, outcome
 from visionfleet.web.desk import Desk
-from visionfleet.web.problems import Problem, try_later
+from visionfleet.web.holding import Held
+from visionfleet.web.idempotency import Once
+from visionfleet.web.meters import Meters
+from visionfleet.web.models import Sightings
+from visionfleet.web.outlook import Outlook, Priors, load
+from visionfleet.web.problems import Problem, overloaded, try_later
+from visionfleet.web.rates import Tally
 from visionfleet.web.uploads import Upload
 from visionfleet.web.vitals import Vitals
 from visionfleet.web.waiting import Expected, UnderWay, Waiting, pauses
@@ -19,6 +28,10 @@ from visionfleet.web.waiting import Expected, UnderWay, Waiting, pauses
 log = logging.getLogger("web")
 
 FLEET_CACHE_SECONDS = 1.0
+# How often the workers' reports are read, at most.
+REPORTS_SECONDS = 10.0
+# Jobs whose result is still to be kept by content, at most.
+_CONTENTS = 10_000
 
 _T = TypeVar("_T")
 
@@ -31,6 +44,15 @@ class Patience:
     gone: asyncio.Future[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Door:
+    """What one process takes in at the most, and what it reckons with."""
+
+    held: Held
+    room: Room
+    priors: Priors
+
+
 class Service:
     """One web process. `clock` is monotonic; it must be made while the loop runs."""
 
@@ -41,42 +63,124 @@ class Service:
         vitals: Vitals,
         new_job: Callable[[], str],
         clock: Callable[[], float],
+        sightings: Sightings,
+        door: Door,
+        access: Access | None = None,
     ) -> None:
         self._desk = desk
         self._pool = pool
         self._new_job = new_job
         self._fleet: tuple[float, bytes | None] | None = None
         self._fleet_lock = asyncio.Lock()
+        self._sightings = sightings
+        self._reports: list[WorkerReport] = []
+        self._reports_read_at: float | None = None
+        self._contents: dict[str, tuple[str, int]] = {}
+        self._keeping: set[asyncio.Future[None]] = set()
         self.clock = clock
         self.vitals = vitals
+        self.access = access
+        self.keyless = Tally(clock)
+        self.held = door.held
+        self._room = door.room
+        self._priors = door.priors
+        self._outlook = Outlook(self._seen, pool, vitals.looked, clock)
         self.waiting = Waiting()
         self.under_way = UnderWay()
+        self.meters = Meters()
+        self.meters.watch(lambda: float(len(self.under_way)))
 
-    async def submit(self, upload: Upload, top: int) -> Queued | Problem:
+    def admit(self, length: int) -> None:
+        """Let an upload of so many bytes in; raises Problem."""
+        self.held.expect(length)
+        refused = refusal(self._outlook.load(), len(self.under_way) - 1, self._room)
+        if refused is not None:
+            raise overloaded(refused.reason, refused.retry_seconds)
+
+    def reasons(self) -> list[str]:
+        """List why no work should come here, and look again at S3 and SQS for the next time."""
+        self._outlook.refresh()
+        return self.vitals.reasons()
+
+    async def submit(self, upload: Upload, top: int, once: Once | None = None) -> Queued | Problem:
         """Accept an upload without waiting for its result."""
-        job = self._new_job()
         try:
-            await self._accept(job, upload, top)
+            job, known = await self._claimed(once)
+            if known is None:
+                await self._take(job, upload, top)
         except Problem as problem:
             return problem
         return Queued(job)
 
-    async def classify(self, upload: Upload, top: int, patience: Patience) -> Outcome:
+    async def classify(
+        self, upload: Upload, top: int, patience: Patience, once: Once | None = None
+    ) -> Outcome:
         """Accept an upload and wait for its result; the wait begins before the request is sent."""
-        job = self._new_job()
-        with self.waiting.expecting(job) as reply:
+        try:
+            job, known = await self._claimed(once)
+            with self.waiting.expecting(job) as reply:
+                found = known if known is not None else await self._take(job, upload, top)
+                del upload  # it may be large, and the wait long
+                if found is None or isinstance(found, Queued):
+                    found = await self._result(job, reply, patience)
+        except Problem as problem:
+            return problem
+        return outcome(found, job)
+
+    async def target(self, content_type: str) -> dict[str, object]:
+        """Make a place in S3 for a file; its id is that of the job it will be."""
+        upload = self._new_job()
+        try:
+            made = await self._on_thread("sign", self._desk.target, upload, content_type)
+        except VisionfleetError as error:
+            raise self._trouble(error, "no upload can be prepared now") from error
+        return {
+            "upload": upload,
+            "url": made.url,
+            "fields": dict(made.fields),
+            "max_bytes": self._desk.limits.max_bytes,
+            "expires_at": self._desk.now() + self._desk.target_seconds,
+        }
+
+    async def start(self, upload: str, file_name: str, top: int) -> Queued:
+        """Accept a file that the client has put into S3 itself; raises Problem."""
+        self.waiting.remember(upload)
+        try:
+            await self._on_thread("start", self._desk.start, upload, file_name, top)
+        except BadImage as error:
+            raise Problem(error.code, str(error)) from error
+        except VisionfleetError as error:
+            raise self._trouble(error, "the upload cannot be accepted now") from error
+        self.meters.accepted()
+        log.info("job accepted", extra={"job": upload, "file_name": file_name, "direct": True})
+        return Queued(upload)
+
+    async def model(self) -> ModelInfo | None:
+        """Tell which model is in use, None when it is not certain."""
+        for report in await self.reports():
+            if report.model is not None:
+                self._sightings.note(report.model, report.reported_at)
+        return self._sightings.current(self._desk.now())
+
+    async def reports(self) -> list[WorkerReport]:
+        """Give what the workers say of themselves, read now and then.
+
+        When AWS does not answer, what was read before has to do.
+        """
+        read_at, now = self._reports_read_at, self.clock()
+        if read_at is None or now - read_at >= REPORTS_SECONDS:
+            self._reports_read_at = now
             try:
-                await self._accept(job, upload, top)
-            except Problem as problem:
-                return problem
-            del upload  # it may be large, and the wait long
-            return outcome(await self._result(job, reply, patience), job)
+                self._reports = await self._on_thread("reports", self._desk.reports)
+            except VisionfleetError as error:
+                log.debug("reports not read", extra={"reason": str(error)})
+        return self._reports
 
     async def state(self, job: str, patience: Patience) -> Succeeded | Failed | Queued | None:
         """Find the result of a job, waiting for it; None for a job that was never accepted."""
         with self.waiting.expecting(job) as reply:
             try:
-                found = await self._on_thread(self._desk.state, job)
+                found = await self._on_thread("state", self._desk.state, job)
             except VisionfleetError as error:
                 raise self._trouble(error, f"job {job} cannot be looked up now") from error
             if not isinstance(found, Queued):
@@ -88,7 +192,7 @@ class Service:
         async with self._fleet_lock:
             if self._fleet is None or self.clock() - self._fleet[0] >= FLEET_CACHE_SECONDS:
                 try:
-                    found = await self._on_thread(self._desk.fleet)
+                    found = await self._on_thread("fleet", self._desk.fleet)
                 except VisionfleetError as error:
                     raise self._trouble(error, "the status cannot be read now") from error
                 self._fleet = (self.clock(), found)
@@ -96,12 +200,80 @@ class Service:
 
     def deliver(self, reply: Reply) -> None:
         """Hand a reply to those who wait for its job."""
+        if isinstance(reply.result, Succeeded):
+            self._learn(reply.job, reply.result)
         if not self.waiting.resolve(reply.job, reply.result):
             log.debug("reply unmatched", extra={"job": reply.job})
 
+    def _learn(self, job: str, result: Succeeded) -> None:
+        """Hear of the model, and keep the answer for the same bytes."""
+        self._sightings.note(result.model, result.finished_at)
+        content = self._contents.pop(job, None)
+        if content is not None:
+            kept = asyncio.ensure_future(self._keep(*content, result))
+            self._keeping.add(kept)
+            kept.add_done_callback(self._keeping.discard)
+
+    async def _keep(self, digest: str, asked: int, result: Succeeded) -> None:
+        cache = self._desk.cache
+        try:
+            if cache is not None:
+                await self._on_thread("keep", cache.keep, digest, asked, result)
+        except VisionfleetError as error:  # a cache may forget
+            log.debug("answer not kept", extra={"job": result.job, "reason": str(error)})
+
+    async def _claimed(self, once: Once | None) -> tuple[str, Succeeded | Failed | Queued | None]:
+        """Choose the job of an upload, and find what is known of it when it came before.
+
+        A claim whose upload was never accepted, as after a crash, is as good as new.
+        """
+        job = self._new_job()
+        if once is None:
+            return job, None
+        try:
+            job, new = await self._on_thread("claim", self._desk.claim, once, job)
+            if new:
+                return job, None
+            self.meters.replayed()
+            return job, await self._on_thread("state", self._desk.state, job)
+        except VisionfleetError as error:
+            raise self._trouble(error, "the Idempotency-Key cannot be looked up now") from error
+
+    async def _take(self, job: str, upload: Upload, top: int) -> Succeeded | None:
+        """Answer from the cache, or hand the upload to the fleet."""
+        cache = self._desk.cache
+        if cache is None:
+            await self._accept(job, upload, top)
+            return None
+        model = await self.model()
+        fingerprint = None if model is None else model.fingerprint
+        try:
+            digest, found = await self._on_thread(
+                "cache", cache.find, job, upload, top, fingerprint
+            )
+        except VisionfleetError as error:
+            raise self._trouble(error, "the image cannot be accepted now") from error
+        self.meters.cache(found is not None)
+        if found is not None:
+            self.meters.accepted()
+            log.info("job accepted", extra={"job": job, "cached": True})
+            return found
+        self._contents[job] = digest, top
+        if len(self._contents) > _CONTENTS:
+            del self._contents[next(iter(self._contents))]
+        await self._accept(job, upload, top)
+        return None
+
     async def _accept(self, job: str, upload: Upload, top: int) -> None:
+        self.held.move(len(upload.data))
+        try:
+            await self._take_in(job, upload, top)
+        finally:
+            self.held.remove(len(upload.data))
+
+    async def _take_in(self, job: str, upload: Upload, top: int) -> None:
         self.waiting.remember(job)
-        work = asyncio.ensure_future(self._on_thread(self._desk.accept, job, upload, top))
+        work = asyncio.ensure_future(self._on_thread("accept", self._desk.accept, job, upload, top))
         await asyncio.wait({work, self.waiting.closed}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise try_later("the server is stopping")
@@ -113,6 +285,7 @@ class Service:
             self.vitals.failed()
             raise self._trouble(error, "the image cannot be accepted now") from error
         self.vitals.worked()
+        self.meters.accepted()
         log.info(
             "job accepted",
             extra={"job": job, "file_name": upload.file_name, "bytes": len(upload.data)},
@@ -140,15 +313,30 @@ class Service:
     async def _look(self, job: str) -> Succeeded | Failed | None:
         """Look at S3 in the midst of a wait, which goes on when S3 does not answer."""
         try:
-            return await self._on_thread(self._desk.result, job)
+            return await self._on_thread("result", self._desk.result, job)
         except TryLater as error:
             log.debug("result not read", extra={"job": job, "reason": str(error)})
         except VisionfleetError as error:
             log.warning("result not read", extra={"job": job, "reason": str(error)})
         return None
 
-    async def _on_thread(self, work: Callable[..., _T], *arguments: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+    def _seen(self) -> Load | None:
+        return load(self._desk.look(), self._priors, self._desk.now())
+
+    async def _on_thread(self, step: str, work: Callable[..., _T], *arguments: object) -> _T:
+        """Do blocking work and measure it; `step` names it in the metrics."""
+
+        def measured() -> _T:
+            started, ok = time.monotonic(), True
+            try:
+                return work(*arguments)
+            except VisionfleetError as error:
+                ok = isinstance(error, BadImage)
+                raise
+            finally:
+                self.meters.aws(step, ok, time.monotonic() - started)
+
+        return await asyncio.get_running_loop().run_in_executor(self._pool, measured)
 
     def _trouble(self, error: Exception, detail: str) -> Problem:
         """Log why AWS failed, and tell the client no more than that it did."""

@@ -18,6 +18,7 @@ class Vitals:
         self._clock = clock
         self._polled_at = clock()
         self._failures: deque[float] = deque(maxlen=FAILURES)
+        self._answered = True
         self.started = False
         self.stopping = False
 
@@ -33,6 +34,10 @@ class Vitals:
         """Note that S3 or SQS did not take an upload."""
         self._failures.append(self._clock())
 
+    def looked(self, answered: bool) -> None:
+        """Note whether S3 and SQS answered when they were asked for the state of the fleet."""
+        self._answered = answered
+
     def reasons(self) -> list[str]:
         """List why no work should come here; empty when it may."""
         found = []
@@ -45,6 +50,8 @@ class Vitals:
             found.append(f"the reply queue has not answered for {silent:.0f} s")
         if self._failing():
             found.append(f"S3 or SQS refused the last {FAILURES} uploads")
+        if not self._answered:
+            found.append("S3 or SQS do not answer")
         return found
 
     def _failing(self) -> bool:

@@ -34,6 +34,10 @@ class Waiting:
         finally:
             self._forget(job, reply)
 
+    def awaited(self) -> int:
+        """Count the jobs that are waited for; any thread may ask."""
+        return len(self._replies)
+
     def remember(self, job: str) -> None:
         """Note that the reply for a job comes to this process."""
         self._ours[job] = None

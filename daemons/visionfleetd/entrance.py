@@ -1,0 +1,58 @@
+"""Who may come in to the web daemon, and how: its keys and its certificate."""
+
+import os
+import ssl
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from visionfleet import keyfile
+from visionfleet.config.schema import Web
+from visionfleet.endpoints import is_loopback
+from visionfleet.errors import BadConfig, BadKeys
+from visionfleet.keyfile import KeyFile
+from visionfleet.runtime import EXIT_CONFIG
+from visionfleet.web.access import Access
+from visionfleet.web.server import tls_context
+
+NO_KEYS = (
+    "web.auth: {address} can be reached from outside and there are no API keys; `visionfleet keys "
+    "add NAME` makes one in web.keys_file, and `auth: none` lets everybody in"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """`access` None lets everybody in, `tls` None is plain HTTP."""
+
+    access: Access | None
+    tls: ssl.SSLContext | None
+
+
+def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
+    """Make the entrance; what is missing is a fault of the configuration and ends the process."""
+    try:
+        return Entrance(_access(web, environment), _tls(web))
+    except (BadConfig, BadKeys) as error:
+        print(error, file=sys.stderr)
+        sys.exit(EXIT_CONFIG)
+
+
+def _access(web: Web, environment: Mapping[str, str]) -> Access | None:
+    path = keyfile.place(web.keys_file, environment)
+    if web.auth == "none" or (web.auth == "auto" and path is None and is_loopback(web.address)):
+        return None
+    found = None if path is None else KeyFile(path, time.monotonic)
+    if found is None or not len(found):
+        raise BadConfig((NO_KEYS.format(address=web.address),))
+    return Access(found, web.key_per_second, time.monotonic)
+
+
+def _tls(web: Web) -> ssl.SSLContext | None:
+    if web.tls_certificate is None or web.tls_key is None:
+        return None
+    try:
+        return tls_context(str(web.tls_certificate), str(web.tls_key))
+    except OSError as error:
+        raise BadConfig((f"web.tls_certificate: {web.tls_certificate}: {error}",)) from error

@@ -1,0 +1,85 @@
+"""`visionfleet keys`: add, list and revoke the API keys of the web daemon."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.errors import BadKeys
+
+ABOUT = "add, list and revoke the API keys of the web daemon"
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand with its three own ones."""
+    below = command(subparsers, "keys", ABOUT, list_keys).add_subparsers(
+        required=True, metavar="WHAT"
+    )
+    new = command(below, "add", "make a key and print it; it can never be shown again", add)
+    new.add_argument("name", help="whose key it is; letters, digits and . _ @ + -")
+    new.add_argument(
+        "--per-second", type=_rate, help="requests that it may make; default: as all keys"
+    )
+    command(below, "list", "list the keys, without their secrets", list_keys)
+    old = command(below, "revoke", "take a key back; the daemon obeys within a second", revoke)
+    old.add_argument("which", metavar="ID_OR_NAME")
+    for parser in below.choices.values():
+        parser.add_argument("--file", type=Path, help="the file of keys; default: web.keys_file")
+        add_config(parser)
+
+
+def add(arguments: argparse.Namespace) -> int:
+    """Make a key; only its hash is kept."""
+    from visionfleet import keyfile, keys
+
+    random = os.urandom(keys.ID_BYTES + keys.SECRET_BYTES + keys.SALT_BYTES)
+    key, kept = keys.made(arguments.name, random, time.time(), arguments.per_second)
+    with keyfile.changing(_place(arguments)) as found:
+        if any(other.name == kept.name for other in found.values()):
+            raise BadKeys(f"there is a key of the name {kept.name} already")
+        found[kept.id] = kept
+    print(key)
+    return 0
+
+
+def list_keys(arguments: argparse.Namespace) -> int:
+    """Print one line per key."""
+    from visionfleet import keyfile
+
+    for kept in keyfile.load(_place(arguments)).values():
+        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(kept.created_at))
+        rate = "" if kept.per_second is None else f"{kept.per_second:g}/s"
+        print(kept.id, made, kept.name, rate, sep="\t")
+    return 0
+
+
+def revoke(arguments: argparse.Namespace) -> int:
+    """Remove a key."""
+    from visionfleet import keyfile
+
+    with keyfile.changing(_place(arguments)) as found:
+        which = [kept for kept in found.values() if arguments.which in (kept.id, kept.name)]
+        if not which:
+            raise BadKeys(f"there is no key {arguments.which}")
+        for kept in which:
+            del found[kept.id]
+    print(f"revoked {', '.join(kept.id for kept in which)}")
+    return 0
+
+
+def _place(arguments: argparse.Namespace) -> Path:
+    path: Path | None = arguments.file or loaded(arguments).config.web.keys_file
+    if path is None:
+        raise BadKeys("no file of keys: set web.keys_file, or give --file")
+    return path
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 1e6:
+        raise argparse.ArgumentTypeError("expected requests per second, more than 0")
+    return rate

@@ -1,0 +1,29 @@
+"""Which pages of other origins may use the API from a browser (CORS). No I/O here."""
+
+from collections.abc import Iterable, Mapping
+
+_HEADERS = "Accept, Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID"
+_MAX_AGE_SECONDS = 600
+
+
+def allowed(origin: str | None, origins: Iterable[str]) -> str | None:
+    """Tell what to answer a request of this origin: the origin itself, `*`, or nothing."""
+    known = set(origins)
+    if origin is None or not known:
+        return None
+    if "*" in known:
+        return "*"
+    return origin if origin in known else None
+
+
+def preflight(
+    origin: str | None, methods: Iterable[str], request: Mapping[str, str]
+) -> dict[str, str]:
+    """Write the headers that answer a preflight; none for an origin that may not."""
+    if origin is None or "Access-Control-Request-Method" not in request:
+        return {}
+    return {
+        "Access-Control-Allow-Methods": ", ".join(methods),
+        "Access-Control-Allow-Headers": _HEADERS,
+        "Access-Control-Max-Age": str(_MAX_AGE_SECONDS),
+    }

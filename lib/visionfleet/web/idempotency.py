@@ -1,0 +1,37 @@
+"""`Idempotency-Key`: the same key and the same bytes are the same job. No I/O here."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from visionfleet.web.problems import Problem
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """One upload that may come again: `name` is that of its record, `digest` what it holds."""
+
+    name: str
+    digest: str
+
+
+def read(key: str | None) -> str | None:
+    """Read the header, None without one; raises Problem when it is empty, too long or no ASCII."""
+    if key is not None and not _KEY.fullmatch(key):
+        raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
+    return key
+
+
+def once(key: str, client: str, place: tuple[int, int], data: bytes, top: int) -> Once:
+    """Describe one upload of a request; `client` keeps keys of different clients apart.
+
+    `place` is its number in the request and how many there are: a request with other files is
+    another request.
+    """
+    number, count = place
+    name = hashlib.sha256("\0".join((client, key, str(number))).encode()).hexdigest()
+    digest = hashlib.sha256(f"{count}:{top}:".encode())
+    digest.update(data)
+    return Once(name, digest.hexdigest())

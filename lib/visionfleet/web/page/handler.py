@@ -1,0 +1,48 @@
+"""Serves the page and its files."""
+
+from visionfleet.web.handler import READING, Handler, Rules
+from visionfleet.web.page.assets import Asset
+from visionfleet.web.service import Service
+
+# Nothing from elsewhere and nothing inline; `blob:` are the thumbnails of what was chosen.
+POLICY = "; ".join(
+    [
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+)
+
+
+class AssetHandler(Handler):
+    """One file of the page.
+
+    Browsers keep it and ask whether it is still the same, which the ETag answers: an upgrade is
+    seen at once, and parts of two versions never meet.
+    """
+
+    # Anybody may read the page: it is the page that asks for the key.
+    open_methods = READING
+    asset: Asset
+
+    def initialize(
+        self, service: Service, rules: Rules, route: str = "other", asset: Asset | None = None
+    ) -> None:
+        """Take what the routes give."""
+        assert asset is not None, "the route names a file"
+        super().initialize(service, rules, route)
+        self.asset = asset
+
+    def get(self) -> None:
+        """Answer with the file, or with 304."""
+        self.set_header("Content-Type", self.asset.content_type)
+        self.set_header("Cache-Control", "no-cache")
+        self.set_header("Content-Security-Policy", POLICY)
+        self.finish(self.asset.content)
+
+    head = get

@@ -1,0 +1,32 @@
+"""Whose request it is when proxies stand before us. No I/O here."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+Network = IPv4Network | IPv6Network
+
+
+def client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+    """Find the client's address.
+
+    Each proxy adds the address it was asked from at the end of X-Forwarded-For. So it is read from
+    the end, as long as the one who added an entry is trusted; all before that is hearsay.
+    """
+    found = peer
+    for entry in reversed(forwarded_for.split(",")):
+        if not _within(found, trusted) or not _is_address(entry.strip()):
+            break
+        found = entry.strip()
+    return found
+
+
+def _within(address: str, networks: Sequence[Network]) -> bool:
+    return _is_address(address) and any(ip_address(address) in one for one in networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text  # a scope of IPv6 may be any text

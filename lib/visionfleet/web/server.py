@@ -1,0 +1,221 @@
+"""The HTTP server: its limits against clients that hang, and how it leaves a shared port."""
+
+import asyncio
+import ctypes
+import json
+import socket
+import ssl
+import struct
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from tornado.http1connection import HTTP1ServerConnection
+from tornado.httpserver import HTTPServer
+from tornado.httputil import (
+    HTTPConnection,
+    HTTPHeaders,
+    HTTPMessageDelegate,
+    RequestStartLine,
+    ResponseStartLine,
+)
+from tornado.iostream import IOStream
+from tornado.web import Application
+
+from visionfleet.web.problems import Problem
+
+# An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
+# closed at the moment of its next use.
+IDLE_SECONDS = 120.0
+# How often the pace of a body is looked at.
+PACE_SECONDS = 10.0
+# Browsers send cookies of some KiB; nothing here needs as much.
+HEADER_BYTES = 32 << 10
+# The handlers bound bodies themselves and answer with 413; beyond this Tornado's bare 400 comes.
+_NO_LIMIT = 1 << 60
+# Handshakes that are under way end within this, at round trips of up to half a second.
+HANDSHAKE_SECONDS = 0.5
+_SO_ATTACH_FILTER = 26  # asm-generic/socket.h
+# Classic BPF over the TCP header: drop what has SYN and not ACK, which opens a connection.
+_DROP_OPENINGS = (
+    (0x30, 0, 0, 13),  # load byte 13, the flags
+    (0x54, 0, 0, 0x12),  # and SYN | ACK
+    (0x15, 0, 1, 0x02),  # is it SYN alone?
+    (0x06, 0, 0, 0),  # then drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # else keep it whole
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client may take.
+
+    `header_seconds` from the accept to the end of the first headers, the TLS handshake included;
+    later requests have `IDLE_SECONDS`. Then, as long as it sends a body, at least
+    `bytes_per_second` in each `PACE_SECONDS`: a slow line is fine, a standstill is not.
+    """
+
+    header_seconds: float
+    bytes_per_second: int
+
+
+class Server(HTTPServer):
+    """Serves an application. `most_connections` guards the limit of open files."""
+
+    def initialize(  # type: ignore[override]
+        self,
+        routes: Application,
+        most_connections: int,
+        patience: Patience,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Set up; Tornado calls this with the arguments of the constructor."""
+        super().initialize(
+            routes,
+            ssl_options=tls,
+            idle_connection_timeout=IDLE_SECONDS,
+            max_header_size=HEADER_BYTES,
+            max_body_size=_NO_LIMIT,
+        )
+        self._most_connections = most_connections
+        self._patience = patience
+        self._listeners: list[socket.socket] = []
+        self._known: set[object] = set()
+        self._none = asyncio.Event()
+        self._none.set()
+        self.open = 0
+
+    def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Begin to accept."""
+        self._listeners = list(sockets)
+        super().add_sockets(self._listeners)
+
+    def handle_stream(self, stream: IOStream, address: Any) -> None:
+        """Take a connection; one too many is closed at once."""
+        if self.open >= self._most_connections:
+            stream.close()
+            return
+        self.open += 1
+        self._none.clear()
+        super().handle_stream(stream, address)
+
+    def on_close(self, server_conn: object) -> None:
+        """Note the end of a connection."""
+        super().on_close(server_conn)
+        self._known.discard(server_conn)
+        self.open -= 1
+        if not self.open:
+            self._none.set()
+
+    def start_request(
+        self, server_conn: object, request_conn: HTTPConnection
+    ) -> HTTPMessageDelegate:
+        """Wait for a request; the first one of a connection must come soon."""
+        inner = super().start_request(server_conn, request_conn)
+        assert isinstance(server_conn, HTTP1ServerConnection)
+        late = None if server_conn in self._known else self._patience.header_seconds
+        self._known.add(server_conn)
+        return _InTime(inner, server_conn.stream, late, self._patience.bytes_per_second)
+
+    async def leave(self) -> None:
+        """Stop to listen without losing a connection.
+
+        A closed listener resets what its queue holds, and with SO_REUSEPORT the kernel puts new
+        connections into each queue to the very end. So openings are dropped first: the client's
+        kernel repeats its SYN after a second, and it comes to another process. Meanwhile the
+        handshakes under way end, and the loop accepts them.
+        """
+        for listener in self._listeners:
+            drop_openings(listener)
+        await asyncio.sleep(HANDSHAKE_SECONDS)
+        self.stop()
+
+    async def none_open(self, seconds: float) -> None:
+        """Wait until all connections are closed, or the time is over."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._none.wait(), seconds)
+
+
+class _InTime(HTTPMessageDelegate):
+    """Passes a request on, and closes its connection when it does not come in time."""
+
+    def __init__(
+        self,
+        inner: HTTPMessageDelegate,
+        stream: IOStream,
+        header_seconds: float | None,
+        bytes_per_second: int,
+    ) -> None:
+        self._inner = inner
+        self._stream = stream
+        self._least = bytes_per_second * PACE_SECONDS
+        self._came = 0
+        self._timer: asyncio.TimerHandle | None = None
+        if header_seconds is not None:
+            self._timer = asyncio.get_running_loop().call_later(header_seconds, stream.close)
+
+    def headers_received(
+        self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
+    ) -> Any:
+        self._cancel()
+        if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
+            self._look_later()
+        return self._inner.headers_received(start_line, headers)
+
+    def data_received(self, chunk: bytes) -> Any:
+        self._came += len(chunk)
+        return self._inner.data_received(chunk)
+
+    def finish(self) -> None:
+        self._cancel()
+        self._inner.finish()
+
+    def on_connection_close(self) -> None:
+        self._cancel()
+        self._inner.on_connection_close()
+
+    def _look_later(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(PACE_SECONDS, self._look)
+
+    def _look(self) -> None:
+        if self._came >= self._least:
+            self._came = 0
+            self._look_later()
+        elif not self._stream.closed():
+            written = self._stream.write(_TOO_SLOW)
+            written.add_done_callback(lambda _: self._stream.close())
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _answer(problem: Problem) -> bytes:
+    """Write a whole answer, for where no handler can."""
+    body = json.dumps(problem.document()).encode()
+    head = (
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
+        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_TOO_SLOW = _answer(Problem("too_slow", "the body comes too slowly"))
+
+
+def drop_openings(listener: socket.socket, program: Sequence[Any] = _DROP_OPENINGS) -> None:
+    """Let a listening socket take no new connections, and keep those that it has."""
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
+    filter_ = struct.pack("HP", len(program), ctypes.addressof(code))
+    with suppress(OSError):  # no such filter here: what opens just now may be reset
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
+
+
+def tls_context(certificate: str, key: str) -> ssl.SSLContext:
+    """Load a server's certificate with its chain, and its key; raises OSError, also SSLError."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.load_cert_chain(certificate, key)
+    return made

@@ -1,0 +1,91 @@
+"""For everybody: keyboard, screen reader, contrast, narrow screens; and nothing from elsewhere."""
+
+import json
+import time
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.support.browser import picture, violations
+from tests.support.cloud import BUCKETS, Cloud
+from tests.support.fleet_status import fleet_status
+from tests.support.pictures import encoded, numbered, photo
+from tests.support.stand_in import stand_in
+from tests.support.web_daemon import Web
+
+WIDTHS = [360, 820, 1440]
+
+
+def test_by_keyboard_alone(page: Page, aws: Cloud) -> None:
+    with stand_in(aws):
+        page.keyboard.press("Tab")
+        expect(page.get_by_role("link", name="Skip to the images")).to_be_focused()
+        page.keyboard.press("Tab")
+        expect(page.locator("#files")).to_be_focused()
+        assert page.locator("label.button").evaluate("it => getComputedStyle(it).outlineStyle") == (
+            "solid"
+        )
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Enter")
+        chooser.value.set_files([picture("cat.png", encoded(numbered(1)))])
+        expect(page.locator(".card.done")).to_have_count(1)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Clear")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator(".card")).to_have_count(0)
+    expect(page.locator("#files")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Copy")).to_be_focused()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", WIDTHS)
+def test_it_fits_and_axe_finds_nothing(
+    browser: Browser,
+    aws: Cloud,
+    web: Web,
+    tmp_path: Path,
+    width: int,
+    scheme: Literal["light", "dark"],
+) -> None:
+    status = json.dumps(fleet_status(time.time(), alarms=["no capacity in us-east-1a"])).encode()
+    aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=status)
+    context = browser.new_context(
+        viewport={"width": width, "height": 800}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    page = context.new_page()
+    page.goto(web.url)
+    files = [picture("a-name-" * 20 + ".jpg", photo(), "image/jpeg"), picture("b.png", b"text")]
+    with stand_in(aws):
+        page.set_input_files("#files", files)
+        expect(page.locator(".card.done, .card.failed")).to_have_count(2)
+    expect(page.locator("#chart .mark")).to_have_count(4, timeout=15_000)
+    page.locator("#key-form").evaluate("form => { form.hidden = false; }")
+    page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert violations(page) == []
+    assert page.evaluate("document.getAnimations().length") == 0, "reduced motion"
+    context.close()
+    aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
+
+
+def test_nothing_comes_from_elsewhere_and_nothing_inline_runs(
+    context: BrowserContext, web: Web
+) -> None:
+    page = context.new_page()
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(web.url)
+    expect(page.locator("#curl")).to_contain_text(web.url)
+    assert asked
+    assert [url for url in asked if not url.startswith(web.url)] == []
+    page.evaluate(
+        """() => {
+          const script = document.createElement("script");
+          script.textContent = "document.title = 'run'";
+          document.body.append(script);
+        }"""
+    )
+    assert page.title() == "visionfleet"

@@ -1,0 +1,39 @@
+"""The whole service, seen through its page: from no worker to answers, and back to none."""
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.support.browser import picture
+from tests.support.pictures import encoded, numbered, photo
+from tests.support.stack import stack
+
+pytestmark = pytest.mark.needs_torch
+
+CLASSES = {
+    *("airplane", "automobile", "bird", "cat", "deer"),
+    *("dog", "frog", "horse", "ship", "truck"),
+}
+
+
+def test_images_wake_the_fleet_and_the_page_shows_it(context: BrowserContext) -> None:
+    page = context.new_page()
+    with stack() as running:
+        page.goto(running.url)
+        expect(page.locator("#crew")).to_have_text("No worker runs, and none costs anything.")
+        resting = page.locator("#chart .workers").get_attribute("d")
+        files = [picture("photo.jpg", photo(), "image/jpeg")]
+        files += [picture("noise.png", encoded(numbered(1))), picture("cut.jpg", photo()[:-9000])]
+        page.set_input_files("#files", files)
+        expect(page.locator("#starting")).to_contain_text("start", timeout=15_000)
+        expect(page.locator("#decisions")).to_contain_text("Launch", timeout=15_000)
+        expect(page.locator(".card.done")).to_have_count(2, timeout=60_000)
+        expect(page.locator(".card.failed .state")).to_have_text(
+            "This image is broken: its content cannot be read.", timeout=30_000
+        )
+        expect(page.locator("#pulse")).to_contain_text("worker")
+        assert set(page.locator(".card.done .state").all_text_contents()) <= CLASSES
+        assert page.locator(".card.done .bars li").count() == 10
+        assert page.locator("#chart .workers").get_attribute("d") != resting
+        expect(page.locator("#starting")).to_be_hidden()
+        expect(page.locator("#pulse")).to_have_text("asleep, no workers", timeout=45_000)
+        expect(page.locator("#decisions")).to_contain_text("Terminate")

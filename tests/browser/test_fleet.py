@@ -1,0 +1,110 @@
+"""The live picture of the fleet."""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.support.browser import picture
+from tests.support.cloud import BUCKETS, Cloud
+from tests.support.fleet_status import LAUNCH, fleet_status
+from tests.support.pictures import encoded, numbered
+from tests.support.stand_in import stand_in
+from tests.support.waiting import wait_until
+
+Tell = Callable[..., None]
+
+
+@pytest.fixture
+def tell(aws: Cloud) -> Iterator[Tell]:
+    """Writes what the scaler would."""
+
+    def write(**fields: object) -> None:
+        body = json.dumps(fleet_status(time.time(), **fields)).encode()
+        aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=body)
+
+    yield write
+    aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
+
+
+def test_before_the_first_status_the_page_says_so(page: Page) -> None:
+    expect(page.locator("#fleet-empty")).to_contain_text("No word from the scaler yet")
+    expect(page.locator("#fleet-body")).to_be_hidden()
+
+
+def test_queue_workers_and_decisions_are_shown(page: Page, tell: Tell) -> None:
+    tell()
+    expect(page.locator("#visible")).to_have_text("23", timeout=15_000)
+    expect(page.locator("#in-flight")).to_have_text("16")
+    expect(page.locator("#workers")).to_have_text("6")
+    expect(page.locator("#crew li")).to_have_text(["4 busy", "1 idle", "1 booting"])
+    expect(page.locator("#crew .busy i")).to_have_count(4)
+    expect(page.locator("#decisions li").last).to_contain_text("20 min ago")
+    expect(page.locator("#decisions li").last).to_contain_text(LAUNCH.removeprefix("l"))
+    expect(page.locator("#chart .mark")).to_have_count(4)
+    expect(page.locator("#chart-text")).to_contain_text("at most 76 images")
+    page.get_by_role("radio", name="5 min", exact=True).check(force=True)
+    expect(page.locator("#chart .mark")).to_have_count(1)
+
+
+def test_the_chart_moves_with_the_fleet(page: Page, tell: Tell) -> None:
+    tell()
+    path = page.locator("#chart .workers")
+    expect(path).to_have_attribute("d", re.compile("M.*H.*V"), timeout=15_000)
+    before = path.get_attribute("d")
+    tell(states={}, visible=0, in_flight=0, decision="terminate 6: drained or dead")
+    expect(page.locator("#pulse")).to_have_text("asleep, no workers")
+    expect(page.locator("#crew")).to_have_text("No worker runs, and none costs anything.")
+    assert path.get_attribute("d") != before
+    expect(page.locator("#decision")).to_have_text("Terminate 6: drained or dead.")
+
+
+def test_who_waits_for_a_first_worker_is_told_how_long_it_takes(
+    page: Page, tell: Tell, aws: Cloud
+) -> None:
+    nobody = {"visible": 1, "in_flight": 0, "boot_seconds": 7.6}
+    tell(states={}, **nobody)
+    with stand_in(aws, held=True) as workers:
+        page.set_input_files("#files", [picture("cat.png", encoded(numbered(1)))])
+        expect(page.locator("#starting")).to_have_text(
+            "There is no worker yet; one is being started. That usually takes about 7.6 s."
+        )
+        tell(states={"booting": 2}, **nobody)
+        expect(page.locator("#starting")).to_contain_text("2 workers are starting.")
+        workers.gate.set()
+        expect(page.locator(".card.done")).to_have_count(1)
+        expect(page.locator("#starting")).to_be_hidden()
+
+
+def test_a_silent_scaler_is_told(page: Page, tell: Tell) -> None:
+    tell(at=time.time() - 600)
+    expect(page.locator("#freshness")).to_have_text(
+        "the scaler was last heard of 10 min ago", timeout=15_000
+    )
+
+
+def test_it_asks_only_while_it_is_seen(page: Page, tell: Tell) -> None:
+    tell()
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    wait_until(lambda: page.wait_for_timeout(50) or len(asked) >= 2, 15, "the page asks")
+    see(page, "hidden")
+    page.wait_for_timeout(300)  # what is under way ends
+    asked.clear()
+    page.wait_for_timeout(3000)  # three times as long as its pauses
+    assert asked == []
+    see(page, "visible")
+    wait_until(lambda: page.wait_for_timeout(50) or asked, 5, "the page asks again")
+
+
+def see(page: Page, state: str) -> None:
+    page.evaluate(
+        """(state) => {
+          Object.defineProperty(document, "visibilityState", {value: state, configurable: true});
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        state,
+    )

@@ -1,0 +1,57 @@
+"""API keys: their form, their hashes, their file."""
+
+import pytest
+
+from visionfleet import keys
+from visionfleet.errors import BadKeys
+
+RANDOM = bytes(range(keys.ID_BYTES + keys.SECRET_BYTES + keys.SALT_BYTES))
+
+
+def test_a_key_opens_and_no_other_does() -> None:
+    key, kept = keys.made("ann", RANDOM, 5.5, None)
+    file = keys.read(keys.write([kept]))
+    assert keys.check(key, file) == kept
+    assert kept.name == "ann"
+    for wrong in ("", key[:-1], key[:-1] + "g", key.upper(), key.replace("_0001", "_0002"), "vf_x"):
+        assert keys.check(wrong, file) is None
+    changed = key[:-1] + ("0" if key[-1] != "0" else "1")
+    assert keys.check(changed, file) is None
+
+
+def test_the_file_tells_no_secret() -> None:
+    key, kept = keys.made("ann", RANDOM, 0, 2.5)
+    text = keys.write([kept])
+    assert key.rsplit("_", 1)[-1] not in text
+    other_salt = RANDOM[:-1] + b"\0"
+    assert keys.made("ann", other_salt, 0, None)[1].sha256 != kept.sha256
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a\nb", "x" * 65])
+def test_names_that_are_none(name: str) -> None:
+    with pytest.raises(BadKeys):
+        keys.made(name, RANDOM, 0, None)
+
+
+def test_a_faulty_file_names_the_line() -> None:
+    text = keys.write([keys.made("ann", RANDOM, 0, None)[1]])
+    assert len(keys.read("# mine\n\n" + text)) == 1
+    for more, line in (("{", 2), (text, 2), ('{"id": "x"}', 2)):
+        with pytest.raises(BadKeys, match=f"line {line}"):
+            keys.read(text + more)
+
+
+@pytest.mark.parametrize(
+    ("authorization", "x_api_key", "key"),
+    [
+        ("Bearer abc", "", "abc"),
+        ("bearer  abc ", "other", "abc"),
+        ("", " abc ", "abc"),
+        ("Basic abc", "", ""),
+        ("Basic abc", "mine", "mine"),
+        ("Bearer", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_where_a_key_is_offered(authorization: str, x_api_key: str, key: str) -> None:
+    assert keys.offered(authorization, x_api_key) == key
