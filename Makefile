@@ -45,6 +45,10 @@ bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a na
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
 	$(BIN)/python -m bench.chaos
 
+.PHONY: bench-draft
+bench-draft: $(DEVELOPMENT) ## does decoding JPEGs at a reduced size change answers? DATA=folder
+	$(BIN)/python -m bench.draft '$(DATA)'
+
 .PHONY: bench-memory
 bench-memory: $(DEVELOPMENT) ## does a worker grow over 20,000 mixed images? 15 minutes
 	$(BIN)/python -m bench.memory
