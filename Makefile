@@ -54,6 +54,14 @@ bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000
 bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against others [TRACES=folder]
 	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.scaling
 
+.PHONY: bench-draft
+bench-draft: $(DEVELOPMENT) ## does decoding JPEGs at a reduced size change answers? DATA=folder
+	$(BIN)/python -m bench.draft '$(DATA)'
+
+.PHONY: bench-memory
+bench-memory: $(DEVELOPMENT) ## does a worker grow over 20,000 mixed images? 15 minutes
+	$(BIN)/python -m bench.memory
+
 .PHONY: clean
 clean: ## remove logs, caches and builds, but not .venv
 	rm -rf var build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
