@@ -80,6 +80,7 @@ def other_receive(self: Any, queue: str) -> None:
         (sqs.SQSBackend, "receive_message", other_receive, "SQSBackend.receive_message"),
         (sqs, "unix_time", None, "unix_time"),
         (sqs.Queue, "__init__", lambda self, *args: None, "Queue._messages_lock"),
+        (sqs.Queue, "attributes", property(lambda self: {"New": 1}), "Queue.attributes"),
     ],
 )
 def test_a_moto_with_other_internals_is_refused(
@@ -91,3 +92,47 @@ def test_a_moto_with_other_internals_is_refused(
         monkeypatch.setattr(owner, name, value)
     with pytest.raises(moto_mends.UnknownMotoError, match=r"moto \d+\.\d+.*" + told):
         moto_mends.check_moto()
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("plain", {}),
+        ("guarded", {"Policy": '{"Version": "2012-10-17", "Statement": []}'}),
+        ("redriven", {"RedrivePolicy": '{"deadLetterTargetArn": "%s", "maxReceiveCount": 5}'}),
+        ("sealed", {"KmsMasterKeyId": "alias/aws/sqs"}),
+        ("ordered.fifo", {"FifoQueue": "true", "ContentBasedDeduplication": "true"}),
+    ],
+)
+def test_attributes_one_by_one_are_those_of_moto(name: str, given: dict[str, str]) -> None:
+    backend = sqs.SQSBackend("us-east-1", "123456789012")
+    dead = backend.create_queue("dead", {}).queue_arn
+    filled = {key: text.replace("%s", dead) for key, text in given.items()}
+    queue = backend.create_queue(name, filled)
+    theirs = dict(queue.attributes)
+    ours = moto_mends.Attributes(queue)
+    assert dict(ours) == theirs
+    assert [ours.get(key) for key in theirs] == list(theirs.values())
+    assert len(ours) == len(theirs)
+    assert ours.get("Nothing") is None
+
+
+def test_the_cost_of_a_receive_grows_little_with_the_queue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = 0
+
+    def counted(self: Any) -> bool:
+        nonlocal looks
+        looks += 1
+        return bool(sqs.unix_time_millis() > self.visible_at)
+
+    monkeypatch.setattr(sqs.Message, "visible", property(counted))
+    with moto_mends.mended(threading.Event()):
+        backend = sqs.SQSBackend("us-east-1", "123456789012")
+        backend.create_queue("deep", {"VisibilityTimeout": "600"})
+        for _ in range(400):
+            backend.send_message("deep", "x")
+        assert looks == 0  # to send is to look at no other message
+        assert len(backend.receive_message("deep", 10, 0, 600, [])) == 10
+    assert looks < 3 * 400

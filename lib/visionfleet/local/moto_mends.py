@@ -3,16 +3,18 @@
 import errno
 import inspect
 import io
+import json
 import select
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import flask
 import moto
+from moto.core.utils import camelcase_to_underscores
 from moto.sqs import models as sqs
 
 from visionfleet.errors import VisionfleetError
@@ -37,6 +39,7 @@ def check_moto() -> None:
         "SQSBackend.receive_message": receive_is_known,
         "unix_time and unix_time_millis in moto.sqs.models": clock_is_known,
         "the condition Queue._messages_lock": queue_is_known,
+        "Queue.attributes": attributes_are_known,
     }
     faults = [what for what, is_known in checks.items() if not is_known()]
     if faults:
@@ -74,6 +77,21 @@ def queue_is_known() -> bool:
     return isinstance(getattr(probe, "_messages_lock", None), threading.Condition)
 
 
+def attributes_are_known() -> bool:
+    """Tell whether a queue's attributes are those that Attributes gives one by one."""
+    whole = sqs.Queue.__dict__.get("attributes")
+    if not isinstance(whole, property) or whole.fget is None:
+        return False
+    redrive = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead"}
+    make_queue: Callable[..., Any] = sqs.Queue
+    try:
+        probe = make_queue("probe", "us-east-1", "123456789012")
+        probe.redrive_policy = redrive
+        return dict(Attributes(probe)) == dict(whole.fget(probe))
+    except Exception:  # of some other moto, whatever it is
+        return False
+
+
 @contextmanager
 def mended(stop: threading.Event) -> Iterator[threading.RLock]:
     """Mend moto for the length of a with block; the value is the lock for one_at_a_time()."""
@@ -84,6 +102,7 @@ def mended(stop: threading.Event) -> Iterator[threading.RLock]:
         for owner, name, value in (
             (sqs, "unix_time", time.time),
             (sqs, "unix_time_millis", unix_time_millis),
+            (sqs.Queue, "attributes", property(Attributes)),
             (sqs.Queue, "__init__", queue_init_with(lock, sqs.Queue.__init__)),
             (sqs.SQSBackend, "receive_message", receive_for_the_living(receive, stop)),
         ):
@@ -99,6 +118,42 @@ def unix_time_millis() -> float:
     made receiving ten out of 1000 messages take 426 ms in place of 19 ms.
     """
     return time.time() * 1000.0
+
+
+class Attributes(Mapping[str, Any]):
+    """A queue's attributes, each computed when it is asked for.
+
+    moto computes all for any, and three of them count the queue's messages. It asks for one with
+    every message that it takes or hands out: to receive ten of 400 took 28 ms in place of 1.7 ms.
+    """
+
+    def __init__(self, queue: Any) -> None:
+        self._queue = queue
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._names():
+            raise KeyError(name)
+        value = getattr(self._queue, camelcase_to_underscores(name))
+        if name == "RedrivePolicy" and value:
+            return json.dumps(value)
+        return str(value).lower() if isinstance(value, bool) else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names())
+
+    def __len__(self) -> int:
+        return len(self._names())
+
+    def _names(self) -> list[str]:
+        queue = self._queue
+        names = [
+            *queue.BASE_ATTRIBUTES,
+            *(queue.FIFO_ATTRIBUTES if queue.fifo_queue else ()),
+            *(queue.KMS_ATTRIBUTES if queue.kms_master_key_id else ()),
+            *(["Policy"] if queue.policy else ()),
+            *(["RedrivePolicy"] if queue.redrive_policy else ()),
+        ]
+        return list(dict.fromkeys(names))
 
 
 def one_at_a_time(application: WsgiApplication, lock: threading.RLock) -> WsgiApplication:
