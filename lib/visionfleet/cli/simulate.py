@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from random import Random
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds, whole
-from visionfleet.cli.progress import counted
-from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaling import Policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.policies import CONTROLLERS, Setting, controller
 from visionfleet.simulation.world import Conditions, World
+
+if TYPE_CHECKING:
+    from visionfleet.config import Config
 
 _BUSIEST_SHARE = 0.999  # of all minutes; the few above it may be what no fleet is paid for
 
@@ -69,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
+def _policy(config: "Config", service_seconds: float, boot_seconds: float) -> Policy:
     """The policy of the configuration; `cores` means nothing here, so it is the default's 19."""
     settings = config.scaler
     maximum = 19 if settings.maximum == "cores" else settings.maximum
@@ -108,11 +107,16 @@ def _replay(name: str, policy: Policy, conditions: Conditions, arrivals: Sequenc
     except (KeyError, ValueError) as error:
         known = ", ".join(CONTROLLERS)
         raise NoSimulation(f"no policy {name!r}; there are {known} and fixed:N") from error
+    from visionfleet.cli.progress import counted
+
     with counted(f"{name}, hours", len(arrivals) // 3600) as advance:
         return World(conditions, made).run(arrivals, advance)
 
 
 def _print(outcomes: dict[str, Outcome]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     columns = ("policy", "worker-hours", "of pure work", "p50 wait", "p95", "p99", "launches")
     table = Table(*columns, "busy kills", "peak")
     for name, outcome in outcomes.items():
