@@ -37,6 +37,7 @@ SWEEPS: dict[str, tuple[float, ...]] = {
 }
 BASELINES = ("keda", "target_tracking", "target_tracking_fast", "knative", "buildkite", "fixed")
 COLORS = {"ours": "tab:red", "oracle": "black"}
+OTHERS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray", "tab:pink")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,7 @@ def plot(name: str, outcomes: dict[str, Outcome]) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 5))
+    axes.set_prop_cycle(color=OTHERS)
     for kind in SWEEPS:
         points = sorted(
             (o.wait_quantile(SHARE), o.billed_hours)
