@@ -14,6 +14,7 @@ from random import Random
 
 from bench.figures import RESULTS, save, show
 from visionfleet.config import Config
+from visionfleet.scaler.policy import policy_of
 from visionfleet.scaling import Policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.outcome import Outcome
@@ -23,6 +24,7 @@ from visionfleet.simulation.world import Conditions, World
 TRACES = Path(os.environ.get("TRACES", "../shared/data/traces"))
 BUSIEST_SHARE = 0.999
 SHARE = 0.95
+MAXIMUM = 19  # workers, and the default of the setting
 # Our knob is the wait that the fleet is sized for; each baseline's is its own target.
 SWEEPS: dict[str, tuple[float, ...]] = {
     "ours": (2, 5, 10, 20, 40),
@@ -174,19 +176,7 @@ def main() -> None:
     paths = parser.parse_args().traces or sorted(TRACES.glob("*.csv"))
     if not paths:
         raise SystemExit(f"no traces in {TRACES}: name CSV files with the columns minute,count")
-    settings = Config().scaler
-    policy = Policy(
-        minimum=0,
-        maximum=19,
-        hold_seconds=settings.hold_seconds,
-        target_wait_seconds=settings.target_wait_seconds,
-        boot_seconds=settings.boot_seconds,
-        service_seconds=settings.service_seconds,
-        paid_seconds=settings.paid_seconds,
-        boot_limit_seconds=settings.boot_limit_seconds,
-        silent_seconds=settings.silent_seconds,
-        pace_seconds=settings.pace_seconds,
-    )
+    policy = policy_of(Config().scaler, MAXIMUM)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         traces = {path.stem: run_trace(path, pool, policy) for path in paths}
     columns = ("trace", "our point", "cost / cheapest baseline", "cost / oracle", "better in both")

@@ -28,6 +28,7 @@ from visionfleet.scaler.housekeeper import Housekeeper
 from visionfleet.scaler.lease import Terms
 from visionfleet.scaler.observer import Observer
 from visionfleet.scaler.papers import Papers
+from visionfleet.scaler.policy import policy_of
 from visionfleet.scaler.record import Record
 from visionfleet.scaler.tenure import Tenure
 from visionfleet.scaler.tick import Rule, Scaler
@@ -255,21 +256,7 @@ def _rule(config: Config) -> Rule:
 
 
 def _policy(config: Config) -> Policy:
-    settings = config.scaler
-    maximum = cores.granted() if settings.maximum == "cores" else settings.maximum
-    return Policy(
-        minimum=min(settings.minimum, maximum),
-        maximum=maximum,
-        hold_seconds=settings.hold_seconds,
-        target_wait_seconds=settings.target_wait_seconds,
-        boot_seconds=settings.boot_seconds,
-        service_seconds=settings.service_seconds,
-        paid_seconds=settings.paid_seconds,
-        boot_limit_seconds=settings.boot_limit_seconds,
-        silent_seconds=settings.silent_seconds,
-        pace_seconds=settings.pace_seconds,
-        spare=settings.spare,
-    )
+    return policy_of(config.scaler, cores.granted())
 
 
 if __name__ == "__main__":

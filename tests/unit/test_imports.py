@@ -40,6 +40,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.fleet.gate": {"visionfleet.retry"},
     "visionfleet.fleet.offerings": {"visionfleet.retry"},
     "visionfleet.schedule": set(),
+    "visionfleet.scaler.policy": {"visionfleet.config", "visionfleet.scaling"},
     "visionfleet.scaler.handled": {"visionfleet.messages"},
     "visionfleet.simulation": set(),
     "visionfleet.simulation.trace": set(),

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from visionfleet.simulation.world import Conditions, World
 if TYPE_CHECKING:
     from visionfleet.config import Config
 
+_WORKERS = 19  # where the maximum is `cores`, which mean nothing in a simulated world
 _BUSIEST_SHARE = 0.999  # of all minutes; the few above it may be what no fleet is paid for
 
 
@@ -69,22 +70,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _policy(config: "Config", service_seconds: float, boot_seconds: float) -> Policy:
-    """The policy of the configuration; `cores` means nothing here, so it is the default's 19."""
-    settings = config.scaler
-    maximum = 19 if settings.maximum == "cores" else settings.maximum
-    return Policy(
-        minimum=min(settings.minimum, maximum),
-        maximum=maximum,
-        hold_seconds=settings.hold_seconds,
-        target_wait_seconds=settings.target_wait_seconds,
-        boot_seconds=boot_seconds,
-        service_seconds=service_seconds,
-        paid_seconds=settings.paid_seconds,
-        boot_limit_seconds=settings.boot_limit_seconds,
-        silent_seconds=settings.silent_seconds,
-        pace_seconds=settings.pace_seconds,
-        spare=settings.spare,
-    )
+    """The policy of the configuration, with the times of the simulated world."""
+    from visionfleet.scaler.policy import policy_of
+
+    made = policy_of(config.scaler, _WORKERS)
+    return replace(made, service_seconds=service_seconds, boot_seconds=boot_seconds)
 
 
 def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
