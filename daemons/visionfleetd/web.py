@@ -14,6 +14,7 @@ from functools import partial
 from random import Random
 from typing import NoReturn
 
+import uvloop
 from tornado.netutil import bind_sockets
 
 from visionfleet import ids, images, messages, runtime
@@ -162,7 +163,7 @@ def _run(config: Config, stop: _Stop) -> int:
         log.error("cannot listen", extra={"address": where, "reason": str(error)})
         _remove(clients.replies)
         return 1
-    asyncio.run(_serve(config, clients, sockets, stop, random, way_in))
+    uvloop.run(_serve(config, clients, sockets, stop, random, way_in))
     _remove_in_time(clients.replies)
     log.info("stopped")
     return runtime.EXIT_OK
