@@ -26,12 +26,13 @@ demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMA
 	@$(BIN)/visionfleet demo --config etc/local.yaml $(if $(IMAGES),--images '$(IMAGES)')
 
 # tests/browser needs Chromium, which pip does not bring: sudo apt-get install chromium
-# It waits for minutes and hardly computes, so it runs beside others.
+# It waits for minutes and hardly computes, so it begins first and runs beside others.
 IDLE := tests/system/test_idle.py
 
 .PHONY: test
 test: check ## check, then all tests; those of the page need: apt-get install chromium
-	$(BIN)/python -m pytest -n 3 tests/unit tests/contract tests/model tests/daemons $(IDLE)
+	$(BIN)/python -m pytest -n 3 --dist worksteal \
+		$(IDLE) tests/daemons tests/model tests/contract tests/unit
 	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE)
 
 .PHONY: check

@@ -33,13 +33,18 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """A table look-up model, quick and slow: about a quarter of a second per image."""
+    """A table look-up model, quick and slow: about a quarter of a second per image.
+
+    The slow one gets one thread, for what it does is to be slow, and that keeps a core free.
+    """
     pictures = [numbered(i) for i in range(PICTURES)]
     labels = [f"label-{i}" for i in range(PICTURES)]
-    return {
+    made = {
         name: table_model(tmp_path_factory.mktemp(name), pictures, labels, rounds)
-        for name, rounds in [("quick", 0), ("slow", 100)]
+        for name, rounds in [("quick", 0), ("slow", 60)]
     }
+    made["slow"]["VISIONFLEET_MODEL__THREADS"] = "1"
+    return made
 
 
 @pytest.fixture
@@ -252,15 +257,16 @@ def test_hostile_files_leave_their_neighbours_alone(aws: Cloud, start: Start) ->
 
 
 def test_an_image_that_kills_its_worker_ends_alone_and_is_told(aws: Cloud, start: Start) -> None:
-    """Its neighbours are answered, its client is told, and no fifth process dies of it."""
+    """Its neighbours are answered, its client is told, and no fourth process dies of it."""
     jobs = send(aws, range(6))
     aws.send_request("job-poison", encoded(numbered(1, side=66)), sent_at=time.time())
     poison = str(ROOT / "tests/support/poison")
     settings = {
         "PYTHONPATH": os.pathsep.join((poison, PYTHONPATH)),
         "VISIONFLEET_QUEUE__WAIT_SECONDS": "0",
+        "VISIONFLEET_QUEUE__MAX_RECEIVES": "4",
     }
-    for life in range(3):
+    for life in range(2):
         with start(f"life{life}", **settings) as process:
             assert process.wait(60) == -signal.SIGSEGV, process.tail()
     with start("last", **settings) as process:
@@ -268,7 +274,7 @@ def test_an_image_that_kills_its_worker_ends_alone_and_is_told(aws: Cloud, start
         wait_until(lambda: aws.counts() == (0, 0), 20, "the queue is empty")
         assert process.running
     assert [found[job]["label"] for job in jobs] == [f"label-{i}" for i in range(6)]
-    assert (found["job-poison"]["code"], found["job-poison"]["attempts"]) == ("crashed", 4)
+    assert (found["job-poison"]["code"], found["job-poison"]["attempts"]) == ("crashed", 3)
     assert "signal 11" in found["job-poison"]["reason"]
     assert aws.counts("visionfleet-requests-dead") == (0, 0)
 
