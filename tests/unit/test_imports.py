@@ -79,6 +79,7 @@ RANDOM = {
     )
 }
 EDGES = {
+    "visionfleet.alarm_metrics",
     "visionfleet.fleet.instances",
     "visionfleet.interruption",
     "visionfleet.provision",

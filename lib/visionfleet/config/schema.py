@@ -327,6 +327,9 @@ class Scaler(Section):
     metrics_address: str = Field(
         "127.0.0.1", min_length=1, description="address that the metrics are served on"
     )
+    publish_metrics: bool = Field(
+        False, description="publish to CloudWatch what the alarms of the stack look at"
+    )
 
 
 class Supervisor(Section):
