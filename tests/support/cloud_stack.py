@@ -81,14 +81,25 @@ def client(endpoint_url: str, service: str) -> Any:
 
 
 @contextmanager
-def cloud_stack(folder: Path, **parameters: str) -> Iterator[CloudStack]:
-    """Run an embedded AWS with nothing but the stack in it."""
+def cloud_stack(folder: Path, certified: bool = False, **parameters: str) -> Iterator[CloudStack]:
+    """Run an embedded AWS with nothing but the stack in it, and a certificate for it."""
     port = free_port()
     module = "visionfleet.local.embedded_aws"
     with started_module(module, "--port", str(port), log=folder / "aws.log") as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)
-        yield create(connect(f"http://127.0.0.1:{port}"), parameters)
+        aws = connect(f"http://127.0.0.1:{port}")
+        if certified:
+            parameters["CertificateArn"] = certificate(aws)
+        yield create(aws, parameters)
+
+
+def certificate(aws: Cloud) -> str:
+    """Have a certificate at AWS; the embedded one does not look into it."""
+    made = client(aws.endpoint_url, "iam").upload_server_certificate(
+        ServerCertificateName="vision", CertificateBody="-", PrivateKey="-"
+    )
+    return str(made["ServerCertificateMetadata"]["Arn"])
 
 
 def create(aws: Cloud, parameters: Mapping[str, str]) -> CloudStack:
