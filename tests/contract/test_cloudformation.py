@@ -18,7 +18,7 @@ from cfnlint.helpers import load_resource
 
 from tests.support.cloud_stack import IMAGE, TEMPLATE, CloudStack, cloud_stack, dumped
 from tests.support.policies import listed
-from visionfleet import messages
+from visionfleet import keys, messages
 from visionfleet.alarm_metrics import AT_MAXIMUM, NAMESPACE
 from visionfleet.cli.provision import plan
 from visionfleet.config import Config, load
@@ -27,6 +27,8 @@ from visionfleet.scaler.bulletin import EVERY_SECONDS
 from visionfleet.web.server import IDLE_SECONDS
 
 DAEMONS = ("Web", "Scaler", "Worker")
+# A line of the file of keys.
+KEY = keys.made("shop", b"\xaa" * 53, 0.0, None)[1].model_dump_json(exclude_none=True)
 
 
 def resources() -> dict[str, Any]:
@@ -55,6 +57,7 @@ def balanced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudStack]:
         AlarmEmail="ops@example.org",
         CorsOrigins="https://a.example,https://b.example",
         ResultDays="90",
+        WebKeys=",".join((KEY, KEY.replace("aa", "bb"))),
         KeyName="ops",
         AdminCidr="203.0.113.0/24",
         Spot="true",
@@ -170,7 +173,7 @@ def test_a_dead_letter_has_its_image() -> None:
     assert template["Parameters"]["ImageDays"]["MinValue"] > longest
 
 
-def test_results_expire_only_if_asked_to(stack: CloudStack, balanced: CloudStack) -> None:
+def test_results_expire_only_if_asked_to() -> None:
     (rule,) = (
         rule
         for rule in properties("OutputBucket")["LifecycleConfiguration"]["Rules"]
@@ -204,7 +207,7 @@ def test_hosts_are_hardened(daemon: str, stack: CloudStack) -> None:
         "Encrypted": True,
         "VolumeType": "gp3",
         "DeleteOnTermination": True,
-        "VolumeSize": 16,
+        "VolumeSize": 8,
     }
     assert data["SecurityGroupIds"] == [stack.resources[f"{daemon}Group"]]
     assert "NetworkInterfaces" not in data, "EC2 would refuse a subnet beside it"
@@ -275,6 +278,7 @@ def test_the_web_daemon_waits_no_longer_than_the_load_balancer(
     assert alone.plain_wait_seconds == Config().web.plain_wait_seconds
     behind = configuration(balanced.drop_in("WebTemplate"), tmp_path).web
     assert [str(each) for each in behind.trusted_proxies] == ["172.31.0.0/16"]
+    assert [kept.id for kept in behind.keys] == ["a" * 10, "b" * 10]
     assert behind.cors_origins == ("https://a.example", "https://b.example")
     given = properties("Balancer")["LoadBalancerAttributes"]
     idle = {each["Key"]: each["Value"] for each in given}["idle_timeout.timeout_seconds"]
@@ -439,8 +443,8 @@ def test_conditions_are_on_keys_that_ec2_knows_of_that_resource() -> None:
             continue
         for resource in statement["Resource"]:
             kind = str(resource["Fn::Sub"]).rpartition(":")[2].partition("/")[0]
-            for keys in statement["Condition"].values():
-                for key in keys:
+            for expected in statement["Condition"].values():
+                for key in expected:
                     checked += 1
                     assert plain(key) in known[kind]["ConditionKeys"], (kind, key)
     assert checked >= 10

@@ -3,8 +3,7 @@
 import math
 from collections.abc import Callable
 
-from visionfleet.keyfile import KeyFile
-from visionfleet.keys import offered
+from visionfleet.keys import Kept, offered
 from visionfleet.web.problems import Problem
 from visionfleet.web.rates import Bucket, take
 
@@ -14,11 +13,16 @@ CHALLENGE = 'Bearer realm="visionfleet"'
 class Access:
     """The door. `per_second` None lets a key without a rate of its own ask as often as it likes.
 
-    Rates are counted by process. `clock` is monotonic.
+    `check` finds whose a key is. Rates are counted by process. `clock` is monotonic.
     """
 
-    def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
-        self._keys = keys
+    def __init__(
+        self,
+        check: Callable[[str], Kept | None],
+        per_second: float | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._check = check
         self._per_second = per_second
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
@@ -28,7 +32,7 @@ class Access:
         key = offered(authorization, x_api_key)
         if not key:
             raise _refused("no_key", "this service asks for an API key", CHALLENGE)
-        kept = self._keys.check(key)
+        kept = self._check(key)
         if kept is None:
             challenge = f'{CHALLENGE}, error="invalid_token"'
             raise _refused("wrong_key", "the API key is not known, or revoked", challenge)
