@@ -339,9 +339,12 @@ def test_nobody_calls_workers_and_only_clients_call_the_web(
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
-def test_hosts_reach_https_alone(daemon: str) -> None:
+def test_hosts_reach_https_and_the_time_alone(daemon: str) -> None:
     ways = properties(f"{daemon}Group")["SecurityGroupEgress"]
-    assert {(way["FromPort"], way["ToPort"]) for way in ways} == {(443, 443)}
+    assert {(way["IpProtocol"], way["FromPort"], way["ToPort"]) for way in ways} == {
+        ("tcp", 443, 443),
+        ("udp", 123, 123),
+    }
 
 
 # Hosts
