@@ -350,6 +350,21 @@ def test_hosts_reach_https_and_the_time_alone(daemon: str) -> None:
 # Hosts
 
 
+def test_a_new_image_reaches_every_host() -> None:
+    """A group follows its template; the scaler follows that of the workers, by its number."""
+    for daemon in DAEMONS:
+        assert properties(f"{daemon}Template")["LaunchTemplateData"]["ImageId"] == {
+            "Ref": "ImageId"
+        }
+    for daemon in ("Web", "Scaler"):
+        followed = properties(f"{daemon}HostGroup")["LaunchTemplate"]
+        template = f"{daemon}Template"
+        assert followed["LaunchTemplateId"] == {"Ref": template}
+        assert followed["Version"] == {"Fn::GetAtt": [template, "LatestVersionNumber"]}
+    told = properties("ScalerTemplate")["LaunchTemplateData"]["UserData"]
+    assert "${WorkerTemplate.LatestVersionNumber}" in json.dumps(told)
+
+
 @pytest.mark.parametrize("group", ["WebHostGroup", "ScalerHostGroup"])
 def test_groups_of_hosts_heal_and_are_replaced_one_by_one(group: str, stack: CloudStack) -> None:
     (found,) = stack.client("autoscaling").describe_auto_scaling_groups(
