@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import yaml
+from cfnlint.decode import decode
 
 from tests.support.cloud import CREDENTIALS, Cloud, connect
 from tests.support.ports import accepts, free_port
@@ -18,6 +19,26 @@ from tests.support.waiting import wait_until
 
 TEMPLATE = ROOT / "cloudformation" / "visionfleet.yaml"
 IMAGE = "ami-12c6146b"
+DAEMONS = ("Web", "Scaler", "Worker")
+
+
+def template() -> dict[str, Any]:
+    """Read the template, with its functions in their long form."""
+    found, faults = decode(str(TEMPLATE))
+    assert not faults
+    return dict(json.loads(json.dumps(found)))
+
+
+def resources() -> dict[str, Any]:
+    return dict(template()["Resources"])
+
+
+def properties(name: str) -> dict[str, Any]:
+    return dict(resources()[name]["Properties"])
+
+
+def parameters() -> dict[str, Any]:
+    return dict(template()["Parameters"])
 
 
 @dataclass(frozen=True)
@@ -81,17 +102,14 @@ def client(endpoint_url: str, service: str) -> Any:
 
 
 @contextmanager
-def cloud_stack(folder: Path, certified: bool = False, **parameters: str) -> Iterator[CloudStack]:
-    """Run an embedded AWS with nothing but the stack in it, and a certificate for it."""
+def cloud_stack(folder: Path, **over: str) -> Iterator[CloudStack]:
+    """Run an embedded AWS with the stack in it."""
     port = free_port()
     module = "visionfleet.local.embedded_aws"
     with started_module(module, "--port", str(port), log=folder / "aws.log") as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)
-        aws = connect(f"http://127.0.0.1:{port}")
-        if certified:
-            parameters["CertificateArn"] = certificate(aws)
-        yield create(aws, parameters)
+        yield create(connect(f"http://127.0.0.1:{port}"), **over)
 
 
 def certificate(aws: Cloud) -> str:
@@ -102,36 +120,41 @@ def certificate(aws: Cloud) -> str:
     return str(made["ServerCertificateMetadata"]["Arn"])
 
 
-def create(aws: Cloud, parameters: Mapping[str, str]) -> CloudStack:
-    """Create the stack in the default network, and wait until it is there."""
-    ec2, formation = client(aws.endpoint_url, "ec2"), client(aws.endpoint_url, "cloudformation")
+def create(aws: Cloud, **over: str) -> CloudStack:
+    """Create a stack in the default network, and wait until it is there."""
+    given = {**_defaults(aws), **over}
+    name, formation = given["Name"], client(aws.endpoint_url, "cloudformation")
+    formation.create_stack(
+        StackName=name,
+        TemplateBody=TEMPLATE.read_text(),
+        Capabilities=["CAPABILITY_IAM"],
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
+    )
+    waiter = formation.get_waiter("stack_create_complete")
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+    (made,) = formation.describe_stacks(StackName=name)["Stacks"]
+    listed = formation.list_stack_resources(StackName=name)["StackResourceSummaries"]
+    return CloudStack(
+        aws,
+        {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]},
+        {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed},
+    )
+
+
+def _defaults(aws: Cloud) -> dict[str, str]:
+    """Give the parameters that have no default."""
+    ec2 = client(aws.endpoint_url, "ec2")
     (vpc,) = ec2.describe_vpcs()["Vpcs"]
     subnets = sorted(subnet["SubnetId"] for subnet in ec2.describe_subnets()["Subnets"])[:2]
-    given = {
+    return {
+        "Name": "visionfleet",
         "ImageId": IMAGE,
         "VpcId": vpc["VpcId"],
         "SubnetIds": ",".join(subnets),
         "ClientCidr": "203.0.113.0/24",
         # The embedded AWS does not split the default of a list.
         "WorkerInstanceTypes": "c7i.large,c6i.large",
-        **parameters,
     }
-    formation.create_stack(
-        StackName="visionfleet",
-        TemplateBody=TEMPLATE.read_text(),
-        Capabilities=["CAPABILITY_IAM"],
-        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in given.items()],
-    )
-    formation.get_waiter("stack_create_complete").wait(
-        StackName="visionfleet", WaiterConfig={"Delay": 1, "MaxAttempts": 30}
-    )
-    (made,) = formation.describe_stacks(StackName="visionfleet")["Stacks"]
-    listed = formation.list_stack_resources(StackName="visionfleet")["StackResourceSummaries"]
-    return CloudStack(
-        aws,
-        {output["OutputKey"]: output["OutputValue"] for output in made["Outputs"]},
-        {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in listed},
-    )
 
 
 def dumped(settings: Mapping[str, Any], *over: Mapping[str, Any]) -> str:
