@@ -5,6 +5,7 @@ lifecycles, alarms. Of those the template is read.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -133,6 +134,16 @@ def test_a_new_image_reaches_every_host() -> None:
         assert followed["Version"] == {"Fn::GetAtt": [template, "LatestVersionNumber"]}
     told = properties("ScalerTemplate")["LaunchTemplateData"]["UserData"]
     assert "${WorkerTemplate.LatestVersionNumber}" in json.dumps(told)
+
+
+def test_the_manual_gives_the_parameters_that_have_no_default() -> None:
+    """Those in its `stack.json`, as they are pasted."""
+    manual = (TEMPLATE.parents[1] / "docs" / "aws.md").read_text()
+    block = manual.partition("cat > stack.json <<END")[2].partition("END")[0]
+    given = set(re.findall(r"['\"]([A-Z]\w+)=", block))
+    known = parameters()
+    needed = {name for name, one in known.items() if "Default" not in one}
+    assert needed <= given <= set(known)
 
 
 def alarms() -> dict[str, dict[str, Any]]:
