@@ -6,14 +6,12 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
-from visionfleet import keyfile, keys
+from visionfleet import keyfile
 from visionfleet.config.schema import Web
 from visionfleet.endpoints import is_loopback
 from visionfleet.errors import BadConfig, BadKeys
 from visionfleet.keyfile import KeyFile
-from visionfleet.keys import Kept
 from visionfleet.runtime import EXIT_CONFIG
 from visionfleet.web.access import Access
 from visionfleet.web.server import tls_context
@@ -43,20 +41,13 @@ def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
 
 def _access(web: Web, environment: Mapping[str, str]) -> Access | None:
     path = keyfile.place(web.keys_file, environment)
-    settled = {kept.id: kept for kept in web.keys}
-    known = bool(settled) or path is not None
+    known = path is not None or bool(web.keys)
     if web.auth == "none" or (web.auth == "auto" and not known and is_loopback(web.address)):
         return None
-    found = None if path is None else KeyFile(path, time.monotonic)
-    if not settled and not found:
+    found = KeyFile(path, time.monotonic, {kept.id: kept for kept in web.keys})
+    if not len(found):
         raise BadConfig((NO_KEYS.format(address=web.address),))
-    return Access(partial(_check, settled, found), web.key_per_second, time.monotonic)
-
-
-def _check(settled: dict[str, Kept], found: KeyFile | None, key: str) -> Kept | None:
-    """Find whose a key is, in the configuration or in the file."""
-    kept = keys.check(key, settled)
-    return kept if kept is not None or found is None else found.check(key)
+    return Access(found, web.key_per_second, time.monotonic)
 
 
 def _tls(web: Web) -> ssl.SSLContext | None:

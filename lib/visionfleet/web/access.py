@@ -3,7 +3,8 @@
 import math
 from collections.abc import Callable
 
-from visionfleet.keys import Kept, offered
+from visionfleet.keyfile import KeyFile
+from visionfleet.keys import offered
 from visionfleet.web.problems import Problem
 from visionfleet.web.rates import Bucket, take
 
@@ -13,16 +14,11 @@ CHALLENGE = 'Bearer realm="visionfleet"'
 class Access:
     """The door. `per_second` None lets a key without a rate of its own ask as often as it likes.
 
-    `check` finds whose a key is. Rates are counted by process. `clock` is monotonic.
+    Rates are counted by process. `clock` is monotonic.
     """
 
-    def __init__(
-        self,
-        check: Callable[[str], Kept | None],
-        per_second: float | None,
-        clock: Callable[[], float],
-    ) -> None:
-        self._check = check
+    def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
+        self._keys = keys
         self._per_second = per_second
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
@@ -32,7 +28,7 @@ class Access:
         key = offered(authorization, x_api_key)
         if not key:
             raise _refused("no_key", "this service asks for an API key", CHALLENGE)
-        kept = self._check(key)
+        kept = self._keys.check(key)
         if kept is None:
             challenge = f'{CHALLENGE}, error="invalid_token"'
             raise _refused("wrong_key", "the API key is not known, or revoked", challenge)
