@@ -36,7 +36,8 @@ LOCAL = [
 ]
 DEV = [
     "axe-core-python>=0.1",  # finds what keeps people from using the page
-    "boto3-stubs[ec2,s3,sqs]>=1.40",
+    "boto3-stubs[cloudwatch,ec2,s3,sqs]>=1.40",
+    "cfn-lint>=1.50",  # checks the CloudFormation template
     "flask>=3.0",  # with gunicorn, a baseline of the benchmarks
     "gunicorn>=22.0",  # with Flask, a baseline of the benchmarks
     "hypothesis>=6.100",

@@ -41,10 +41,11 @@ def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
 
 def _access(web: Web, environment: Mapping[str, str]) -> Access | None:
     path = keyfile.place(web.keys_file, environment)
-    if web.auth == "none" or (web.auth == "auto" and path is None and is_loopback(web.address)):
+    known = path is not None or bool(web.keys)
+    if web.auth == "none" or (web.auth == "auto" and not known and is_loopback(web.address)):
         return None
-    found = None if path is None else KeyFile(path, time.monotonic)
-    if found is None or not len(found):
+    found = KeyFile(path, time.monotonic, {kept.id: kept for kept in web.keys})
+    if not len(found):
         raise BadConfig((NO_KEYS.format(address=web.address),))
     return Access(found, web.key_per_second, time.monotonic)
 

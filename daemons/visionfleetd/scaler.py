@@ -8,11 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from visionfleet import cores, ids, messages, runtime
+from visionfleet.alarm_metrics import AlarmMetrics
 from visionfleet.config import Config
 from visionfleet.config.changes import Reach
 from visionfleet.config.schema import DAYS
@@ -22,6 +23,7 @@ from visionfleet.queues import Queue
 from visionfleet.reply_queues import ReplyQueues
 from visionfleet.runtime import Wishes
 from visionfleet.scaler import rehearsal
+from visionfleet.scaler.bulletin import Bulletin
 from visionfleet.scaler.figures import Figures
 from visionfleet.scaler.hands import Hands
 from visionfleet.scaler.housekeeper import Housekeeper
@@ -44,9 +46,12 @@ REACH = Reach(
     concerns=frozenset({"name", "aws", "storage", "scaler", "supervisor", "ec2", "log"}),
     fixed=frozenset({"name", "aws", "storage", "supervisor", "ec2"})
     | {"scaler.fleet", "scaler.lease_seconds", "scaler.lease_margin_seconds"}
-    | {"scaler.housekeeping_seconds", "scaler.metrics_port", "scaler.metrics_address"},
+    | {"scaler.housekeeping_seconds", "scaler.metrics_port", "scaler.metrics_address"}
+    | {"scaler.publish_metrics"},
 )
 RELEASE_SECONDS = 3.0  # for the last write of a stop
+# A tick waits no longer for CloudWatch than this; it is not worth a second try.
+PUBLISH_SECONDS = 3.0
 
 
 class _Parts:
@@ -88,7 +93,13 @@ class _Parts:
             figures=self.figures,
             rule=_rule(self._config),
             now=time.time,
+            bulletin=self._bulletin() if settings.publish_metrics else None,
         )
+
+    def _bulletin(self) -> Bulletin:
+        door = replace(access(self._config.aws), max_attempts=1)
+        client = door.client("cloudwatch", read_timeout_seconds=PUBLISH_SECONDS)
+        return Bulletin(AlarmMetrics(client, self._config.name).at_maximum)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -81,23 +81,29 @@ def _look_like(old: os.stat_result, number: int) -> None:
 
 
 class KeyFile:
-    """The keys as they are now. A file that cannot be read leaves those of before in force."""
+    """The keys as they are now. A file that cannot be read leaves those of before in force.
 
-    def __init__(self, path: Path, clock: Callable[[], float]) -> None:
+    `settled` are keys beside those of the file, and `path` None is no file.
+    """
+
+    def __init__(
+        self, path: Path | None, clock: Callable[[], float], settled: Mapping[str, Kept]
+    ) -> None:
         self._path = path
         self._clock = clock
-        self._keys = load(path)
+        self._settled = dict(settled)
+        self._keys = self._load()
         self._mark = self._marked()
         self._looked_at = clock()
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._keys | self._settled)
 
     def check(self, key: str) -> Kept | None:
         """Find whose key that is; None for a wrong one."""
         if self._clock() - self._looked_at >= LOOK_SECONDS:
             self._look()
-        return keys.check(key, self._keys)
+        return keys.check(key, self._settled) or keys.check(key, self._keys)
 
     def _look(self) -> None:
         self._looked_at = self._clock()
@@ -106,13 +112,18 @@ class KeyFile:
             return
         self._mark = mark
         try:
-            self._keys = load(self._path)
+            self._keys = self._load()
         except BadKeys as error:
             log.error("keys not read, the old ones stay", extra={"reason": str(error)})
             return
         log.info("keys read again", extra={"keys": len(self._keys)})
 
+    def _load(self) -> dict[str, Kept]:
+        return {} if self._path is None else load(self._path)
+
     def _marked(self) -> _Mark | None:
+        if self._path is None:
+            return None
         try:
             found = self._path.stat()
         except OSError:

@@ -57,6 +57,21 @@ def looked(web: Web) -> bool:
     return post(web, {"X-API-Key": "any"}).status_code == 401
 
 
+def test_keys_may_stand_in_the_settings_too(aws: Cloud, file: Path, tmp_path: Path) -> None:
+    settled = add("settled", file)
+    line = file.read_text().strip()
+    file.unlink()
+    filed = add("filed", file)
+    settings = {"WEB__AUTH": "keys", "WEB__KEYS": f"[{line}]"}
+    with web_daemon(aws, tmp_path, **settings) as web:
+        assert post(web, {"X-API-Key": settled}).status_code == 202
+        assert post(web, {"X-API-Key": filed}).status_code == 401
+    with web_daemon(aws, tmp_path, **settings, WEB__KEYS_FILE=str(file)) as web:
+        for key in (settled, filed):
+            assert post(web, {"X-API-Key": key}).status_code == 202
+        assert post(web, {"X-API-Key": settled[:-1]}).status_code == 401
+
+
 def test_keys_are_made_listed_used_and_revoked(aws: Cloud, file: Path, tmp_path: Path) -> None:
     key, other = add("ann", file), add("bob", file)
     assert file.stat().st_mode & 0o777 == 0o600

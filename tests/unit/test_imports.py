@@ -61,7 +61,7 @@ PURE: dict[str, set[str]] = {
     },
     "visionfleet.web.models": {"visionfleet.messages"},
     "visionfleet.web.wishes": {"visionfleet.images", "visionfleet.web.problems"},
-    "visionfleet.config.schema": set(),
+    "visionfleet.config.schema": {"visionfleet.keys"},
     "visionfleet.config.rules": {"visionfleet.config"},
     "visionfleet.config.changes": {"visionfleet.config"},
     "visionfleet.config.expectation": {"visionfleet.config"},
@@ -79,6 +79,7 @@ RANDOM = {
     )
 }
 EDGES = {
+    "visionfleet.alarm_metrics",
     "visionfleet.fleet.instances",
     "visionfleet.interruption",
     "visionfleet.provision",

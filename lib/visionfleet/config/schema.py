@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from visionfleet.keys import Kept
+
 
 def _known_zone(name: str) -> str:
     """Check that the machine knows a time zone."""
@@ -104,6 +106,9 @@ class Web(Section):
     share_port: bool = Field(False, description="let several web processes listen on the port")
     auth: Literal["auto", "keys", "none"] = Field(
         "auto", description="who may ask; auto: keys, but on loopback only if there are any"
+    )
+    keys: tuple[Kept, ...] = Field(
+        (), strict=False, description="hashed API keys, as the lines of the file; beside the file"
     )
     keys_file: Path | None = Field(
         None, strict=False, description="API keys, hashed; empty: systemd's credential web-keys"
@@ -326,6 +331,9 @@ class Scaler(Section):
     metrics_port: int = Field(0, ge=0, le=65535, description="port of the metrics; 0: none")
     metrics_address: str = Field(
         "127.0.0.1", min_length=1, description="address that the metrics are served on"
+    )
+    publish_metrics: bool = Field(
+        False, description="publish to CloudWatch what the alarms of the stack look at"
     )
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from visionfleet import watching
 from visionfleet.errors import TryLater
 from visionfleet.messages import FleetStatus
+from visionfleet.scaler.bulletin import Bulletin
 from visionfleet.scaler.figures import Figures
 from visionfleet.scaler.hands import Hands
 from visionfleet.scaler.housekeeper import Housekeeper
@@ -59,6 +60,7 @@ class Scaler:
     now: Callable[[], float]
     history: History = field(default_factory=History)
     acting: bool | None = None
+    bulletin: Bulletin | None = None
 
     def tick(self) -> Decision:
         """Look, decide, act, report; raises TryLater when something does not answer."""
@@ -121,6 +123,8 @@ class Scaler:
             self.tenure.doubt()
             self.acting = False
             return
+        if self.bulletin is not None:
+            self.bulletin.tell(self.history.at_maximum, self.now())
         members = {member.name for member in look.members}
         self.housekeeper.step(members, self.now(), may_act)
 

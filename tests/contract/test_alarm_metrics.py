@@ -1,0 +1,39 @@
+"""What the alarms look at, as CloudWatch sees it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+
+from tests.support.cloud import CREDENTIALS, Cloud, cloud
+from visionfleet.alarm_metrics import AlarmMetrics
+from visionfleet.aws import Access
+from visionfleet.errors import TryLater
+
+
+@pytest.fixture
+def aws(tmp_path: Path) -> Iterator[Cloud]:
+    with cloud(tmp_path) as made:
+        yield made
+
+
+def door(endpoint_url: str) -> Access:
+    return Access("us-east-1", endpoint_url, 3.0, 3.0, 1, placeholder_credentials=True)
+
+
+def test_a_point_has_the_deployment_as_its_dimension(
+    aws: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    AlarmMetrics(door(aws.endpoint_url).client("cloudwatch"), "photos").at_maximum(True)
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    reader = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=aws.endpoint_url)
+    (metric,) = reader.list_metrics(Namespace="visionfleet")["Metrics"]
+    assert metric["MetricName"] == "AtMaximum"
+    assert metric["Dimensions"] == [{"Name": "Deployment", "Value": "photos"}]
+
+
+def test_cloudwatch_away_is_a_try_later() -> None:
+    with pytest.raises(TryLater):
+        AlarmMetrics(door("http://127.0.0.1:9").client("cloudwatch"), "photos").at_maximum(False)

@@ -1,0 +1,300 @@
+"""Each daemon's real calls against its policy in the stack: nothing missing, nothing unused.
+
+The daemons run from the user data of the stack's launch templates, through every path that calls
+AWS, each with an access key of its own; a proxy keeps who asked for what.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+import requests
+
+from tests.support import aws_calls
+from tests.support.aws_calls import Seen
+from tests.support.cloud_stack import CloudStack, cloud_stack, dumped
+from tests.support.command import visionfleet
+from tests.support.metadata import Metadata, metadata
+from tests.support.models import table_model
+from tests.support.moving import MovingSqs, moving
+from tests.support.pictures import encoded, numbered
+from tests.support.policies import Call, allowed, unused
+from tests.support.ports import free_port
+from tests.support.processes import Process, started_module
+from tests.support.recording import Recorder, recording
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(420)]
+
+ROLES = {
+    "WEB": "WebPolicy",
+    "SCALER": "ScalerPolicy",
+    "WORKER": "WorkerPolicy",
+    "OPERATOR": "OperatorPolicy",
+}
+QUICK: dict[str, dict[str, Any]] = {
+    "queue": {"wait_seconds": 1},
+    "scaler": {
+        "interval_seconds": 0.3,
+        "hold_seconds": 8,
+        "paid_seconds": 0,
+        "boot_seconds": 1,
+        "lease_seconds": 6,
+        "lease_margin_seconds": 0.5,
+        "housekeeping_seconds": 1,
+        "silent_seconds": 120,
+    },
+    "classifier": {
+        "drain_check_seconds": 0.5,
+        "report_seconds": 1,
+        "idle_shutdown_seconds": 5,
+        "shutdown_command": ["true"],
+    },
+    "results": {"by_name": True},
+}
+DEAD = "visionfleet-requests-dead"
+
+
+@dataclass
+class Stage:
+    """The daemons of one deployment, and what plays the part of clients, EC2 and SQS."""
+
+    stack: CloudStack
+    recorder: Recorder
+    folder: Path
+    running: ExitStack
+    url: str = ""
+    logs: dict[str, Process] = field(default_factory=dict)
+
+    def environment(self, who: str) -> dict[str, str]:
+        return {
+            "AWS_ACCESS_KEY_ID": who,
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "VISIONFLEET_AWS__ENDPOINT_URL": self.recorder.url,
+        }
+
+    def start(self, who: str, module: str, over: Mapping[str, Any], **environment: str) -> Process:
+        """Start a daemon as its host would, from the user data of its launch template."""
+        config = self.folder / f"{module}.yaml"
+        template = {"WEB": "WebTemplate", "SCALER": "ScalerTemplate", "WORKER": "WorkerTemplate"}
+        config.write_text(dumped(self.stack.drop_in(template[who]), QUICK, over))
+        process = self.running.enter_context(
+            started_module(
+                f"visionfleetd.{module}",
+                *("--config", str(config)),
+                log=self.folder / f"{module}.log",
+                env={**self.environment(who), **environment},
+                stop_seconds=30,
+            )
+        )
+        self.logs[who] = process
+        return process
+
+    def instances(self, *states: str) -> list[str]:
+        found = self.stack.client("ec2").describe_instances(
+            Filters=[
+                {"Name": "tag:visionfleet:role", "Values": ["worker"]},
+                {"Name": "instance-state-name", "Values": list(states)},
+            ]
+        )
+        return [i["InstanceId"] for r in found["Reservations"] for i in r["Instances"]]
+
+    def post(self, path: str, number: int, **options: Any) -> requests.Response:
+        files = {"file": (f"{number}.png", encoded(numbered(number)))}
+        return requests.post(self.url + path, files=files, timeout=60, **options)
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.url + path, timeout=60)
+
+    def answered(self, answer: requests.Response) -> dict[str, Any]:
+        """Wait for the result of a job that was accepted."""
+        assert answer.status_code == 202, answer.text
+        found = self.get(answer.json()["location"] + "?wait=60")
+        assert found.status_code == 200, found.text
+        return dict(found.json())
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What each role has asked for, and what its policy says."""
+
+    calls: Mapping[str, list[Call]]
+    policies: Mapping[str, dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    """Run it all once, with all that adds calls: spot, cache, labels by name."""
+    folder = tmp_path_factory.mktemp("roles")
+    with cloud_stack(folder, Spot="true", WorkerMaximum="2", WebAuth="none") as stack:
+        with recording(stack.aws.endpoint_url) as recorder, ExitStack() as running:
+            play(Stage(stack, recorder, folder, running))
+        calls: dict[str, list[Call]] = {}
+        for seen in recorder.seen:
+            calls.setdefault(aws_calls.who(seen), []).extend(aws_calls.calls(seen, stack))
+        return Recorded(calls, {who: stack.policy(policy) for who, policy in ROLES.items()})
+
+
+def play(stage: Stage) -> None:
+    """Go down every path of the daemons that calls AWS, with a worker that comes and goes."""
+    leave_a_dead_reply_queue(stage)
+    scaler = start_scaler_and_web(stage)
+    first = stage.post("/v1/jobs", 0)
+    (instance,) = wait_until(lambda: stage.instances("running"), 30, scaler.tail)
+    with metadata() as service:
+        service.documents["/latest/meta-data/instance-id"] = instance.encode()
+        worker = start_worker(stage, service)
+        assert stage.answered(first)["label"] == "label-0"
+        ask_in_every_way(stage)
+        fail_once(stage)
+        bury_a_letter(stage)
+        wait_until(lambda: "drained" in worker.output(), 60, worker.tail)
+        wait_until(lambda: not stage.instances("pending", "running"), 30, scaler.tail)
+        assert worker.stop(30)[0] == 0
+    wait_until(lambda: "removed" in scaler.output(), 30, scaler.tail)
+    operate(stage)
+    for process in stage.logs.values():
+        if process.running:
+            assert process.stop(30)[0] == 0, process.tail()
+
+
+def leave_a_dead_reply_queue(stage: Stage) -> None:
+    tags = {"visionfleet": "replies", "heartbeat": "1"}
+    stage.stack.aws.sqs.create_queue(QueueName="visionfleet-replies-gone-1", tags=tags)
+
+
+def start_scaler_and_web(stage: Stage) -> Process:
+    port = free_port()
+    stage.url = f"http://127.0.0.1:{port}"
+    scaler = stage.start("SCALER", "scaler", {})
+    web = stage.start("WEB", "web", {"web": {"port": port, "address": "127.0.0.1", "cache": True}})
+    scaler.wait_for_output("scaler: ready", 30)
+    web.wait_for_output("web: ready", 30)
+    return scaler
+
+
+def start_worker(stage: Stage, service: Metadata) -> Process:
+    """Start the machine that EC2 would have booted, with a model that lies in S3."""
+    pictures = [numbered(i) for i in range(8)]
+    model = table_model(stage.folder, pictures, [f"label-{i}" for i in range(8)])
+    s3, bucket = stage.stack.aws.s3, stage.stack.outputs["OutputBucket"]
+    for name in ("table.pt", "table.txt"):
+        body = (stage.folder / name).read_bytes()
+        s3.put_object(Bucket=bucket, Key=f"models/{name}", Body=body)
+    model["VISIONFLEET_MODEL__PATH"] = f"s3://{bucket}/models/table.pt"
+    model["VISIONFLEET_MODEL__LABELS"] = f"s3://{bucket}/models/table.txt"
+    sha = hashlib.sha256((stage.folder / "table.pt").read_bytes()).hexdigest()
+    model["VISIONFLEET_MODEL__SHA256"] = f"'{sha}'"
+    model["VISIONFLEET_MODEL__CACHE_DIRECTORY"] = str(stage.folder / "cache")
+    # One try: what S3 refuses once goes back to the queue.
+    once = {"aws": {"max_attempts": 1}, "model": {"threads": 1}}
+    worker = stage.start(
+        "WORKER", "classifier", once, AWS_EC2_METADATA_SERVICE_ENDPOINT=service.url, **model
+    )
+    worker.wait_for_output("classifier: ready", 90)
+    return worker
+
+
+def ask_in_every_way(stage: Stage) -> None:
+    assert stage.post("/", 1).text == "label-1"
+    assert stage.post("/v1/classify?wait=30", 2).json()["label"] == "label-2"
+    wait_until(lambda: stage.get("/v1/fleet").json()["workers"], 20, "a report of the worker")
+    wait_until(lambda: stage.post("/v1/classify?wait=30", 2).json()["attempts"] == 0, 20, "cache")
+    key = {"Idempotency-Key": "order-1"}
+    answers = [stage.post("/v1/classify?wait=30", 3, headers=key).json()["job"] for _ in range(2)]
+    assert answers[0] == answers[1]
+    upload(stage)
+    assert stage.get("/v1/jobs/00000000000000000000000000").status_code == 404
+    assert stage.get("/readyz").status_code == 200
+
+
+def upload(stage: Stage) -> None:
+    """Put a file into S3 as a client does, and have it started."""
+    place = requests.post(stage.url + "/v1/uploads", timeout=30).json()
+    file = {"file": ("big.png", encoded(numbered(4)))}
+    put = requests.post(place["url"], data=place["fields"], files=file, timeout=30)
+    assert put.status_code in {200, 204}, put.text
+    started = {"upload": place["upload"], "file_name": "4.png"}
+    answer = requests.post(stage.url + "/v1/jobs", json=started, timeout=30)
+    assert stage.answered(answer)["label"] == "label-4"
+
+
+def fail_once(stage: Stage) -> None:
+    """Let S3 not take one result, once: the request is given back and tried again."""
+    spoilt: list[Seen] = []
+
+    def spoil(seen: Seen) -> bool:
+        result = seen.method == "PUT" and "/results/" in seen.path
+        if spoilt or not result or aws_calls.who(seen) != "WORKER":
+            return False
+        spoilt.append(seen)
+        return True
+
+    stage.recorder.spoil = spoil
+    assert stage.answered(stage.post("/v1/jobs", 5))["attempts"] == 2
+    assert spoilt
+
+
+def bury_a_letter(stage: Stage) -> None:
+    """Send what no worker can decode: it goes to the dead letters."""
+    stage.stack.aws.send("visionfleet-requests", "no message")
+    wait_until(lambda: stage.stack.aws.counts(DEAD) == (1, 0), 20, "the dead letter")
+
+
+def operate(stage: Stage) -> None:
+    """Do what the operations manual tells an operator to do."""
+    config = stage.folder / "operator.yaml"
+    config.write_text(stage.stack.outputs["Configuration"])
+    me = stage.environment("OPERATOR")
+    job = {"v": 1, "job": "j9", "key": "images/j9", "sent_at": time.time(), "file_name": "9.png"}
+    stage.stack.aws.send(DEAD, json.dumps(job))
+
+    def command(*arguments: str, **over: str) -> str:
+        done = visionfleet(*arguments, "--config", str(config), env={**me, **over})
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert json.loads(command("status", "--json"))
+    assert "no result" in command("dead", "list")
+    assert "image_exists: false" in command("dead", "show", "j9")
+    assert "1 moved" in command("dead", "redrive", "--only-decodable")
+    source = "arn:aws:sqs:us-east-1:123456789012:" + DEAD
+    # In front of the one that knows move tasks: the operator's calls are to be seen.
+    with (
+        moving(stage.stack.aws.endpoint_url, MovingSqs(source, 1)) as tasks,
+        recording(tasks.url) as before,
+    ):
+        before.seen = stage.recorder.seen
+        told = command("dead", "redrive", VISIONFLEET_AWS__ENDPOINT_URL=before.url)
+    assert "completed: 1" in told
+    s3 = boto3.client(
+        "s3",
+        endpoint_url=stage.recorder.url,
+        region_name="us-east-1",
+        aws_access_key_id="OPERATOR",
+        aws_secret_access_key="secret",
+    )
+    bucket = stage.stack.outputs["OutputBucket"]
+    s3.put_object(Bucket=bucket, Key="fleet/drain/i-0123", Body=str(int(time.time())).encode())
+
+
+def test_every_request_is_signed_by_one_of_the_roles(recorded: Recorded) -> None:
+    assert set(recorded.calls) == set(ROLES)
+
+
+@pytest.mark.parametrize("who", ROLES)
+def test_every_call_is_allowed(who: str, recorded: Recorded) -> None:
+    policy = recorded.policies[who]
+    assert [str(call) for call in recorded.calls[who] if not allowed(policy, call)] == []
+
+
+@pytest.mark.parametrize("who", ROLES)
+def test_everything_that_is_allowed_is_needed(who: str, recorded: Recorded) -> None:
+    assert unused(recorded.policies[who], recorded.calls[who]) == []
