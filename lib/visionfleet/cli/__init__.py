@@ -19,6 +19,7 @@ from visionfleet.cli import (
     embedded_aws,
     evaluate,
     keys,
+    placement,
     provision,
     revive,
     simulate,
@@ -42,6 +43,7 @@ _COMMANDS = (
     simulate,
     config,
     provision,
+    placement,
     embedded_aws,
     revive,
 )
