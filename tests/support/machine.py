@@ -32,8 +32,11 @@ ENVIRONMENT = (
 class Machine:
     """One machine; its disk outlives a reboot and ends with the test."""
 
-    def __init__(self, disk: Path, folder: Path, name: str, binds: Mapping[str, Path]) -> None:
+    def __init__(
+        self, disk: Path, folder: Path, name: str, binds: Mapping[str, Path], cpus: Sequence[int]
+    ) -> None:
         self.disk, self.name = disk, name
+        self._cpus = cpus
         self._console = folder / f"{name}.log"
         self._binds = dict(binds)
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -146,6 +149,7 @@ class Machine:
         ]
         command += ["--console=pipe", "--resolv-conf=copy-host", "--timezone=off"]
         command += [f"--machine={self.name}", f"--directory={self.disk}"]
+        command += [f"--cpu-affinity={','.join(map(str, self._cpus))}"] if self._cpus else []
         return command + [f"--bind-ro={there}:{here}" for here, there in self._binds.items()]
 
     def _cgroups(self) -> list[Path]:
@@ -192,11 +196,15 @@ def machine(
     packages: Sequence[str] = (),
     binds: Mapping[str, Path] | None = None,
     name: str = "",
+    cpus: Sequence[int] = (),
 ) -> Iterator[Machine]:
-    """Boot a machine with these packages beside the usual ones; `binds` are read-only."""
+    """Boot a machine with these packages beside the usual ones; `binds` are read-only.
+
+    It has all CPUs of this host, or those in `cpus`.
+    """
     root = root_folder(packages)
     with _disk(root, folder) as disk:
-        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {})
+        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {}, cpus)
         try:
             made.boot()
             yield made
