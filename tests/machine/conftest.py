@@ -8,7 +8,7 @@ from tests.support.host import CLASSIFIERS, SCALER, WEB, Host, host
 from tests.support.machine_root import root_folder
 
 # The shipped watchdogs are for real life; tests wait less long.
-WATCHDOGS = {WEB: 0.0, SCALER: 8.0, **dict.fromkeys(CLASSIFIERS, 0.0)}
+WATCHDOGS = {WEB: 6.0, SCALER: 8.0, **dict.fromkeys(CLASSIFIERS, 6.0)}
 
 
 @pytest.fixture(scope="session")
