@@ -28,8 +28,8 @@ def libraries() -> dict[str, Path]:
     return {LIBRARIES: Path(spec.origin).parents[1]}
 
 
-def bring_source(machine: Machine) -> None:
-    """Unpack what git knows or would add, as it is now."""
+def pack_source() -> bytes:
+    """Pack what git knows or would add, as it is now, into an archive of tar."""
     listing = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         capture_output=True,
@@ -42,8 +42,13 @@ def bring_source(machine: Machine) -> None:
         for name in listing.stdout.splitlines():
             if (ROOT / name).is_file():
                 archive.add(ROOT / name, name)
+    return packed.getvalue()
+
+
+def bring_source(machine: Machine) -> None:
+    """Unpack the working copy on the machine."""
     machine.run("mkdir", "-p", SOURCE)
-    machine.run("tar", "-xf", "-", "-C", SOURCE, "--no-same-owner", stdin=packed.getvalue())
+    machine.run("tar", "-xf", "-", "-C", SOURCE, "--no-same-owner", stdin=pack_source())
 
 
 def install(machine: Machine, extras: str = "classifier") -> None:
