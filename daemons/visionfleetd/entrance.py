@@ -39,6 +39,15 @@ def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
         sys.exit(EXIT_CONFIG)
 
 
+def renew(tls: ssl.SSLContext | None, web: Web) -> None:
+    """Read certificate and key again, for the connections to come; raises BadConfig.
+
+    Both are tried apart first: a certificate without its key would spoil the one in use.
+    """
+    if tls is not None and _tls(web) is not None:
+        tls.load_cert_chain(str(web.tls_certificate), str(web.tls_key))
+
+
 def _access(web: Web, environment: Mapping[str, str]) -> Access | None:
     path = keyfile.place(web.keys_file, environment)
     if web.auth == "none" or (web.auth == "auto" and path is None and is_loopback(web.address)):

@@ -33,6 +33,11 @@ def set_up(level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    set_level(level)
+
+
+def set_level(level: str) -> None:
+    """Let our own logs speak up from this level on."""
     for name in ("web", "scaler", "classifier"):
         logging.getLogger(name).setLevel(level)
 

@@ -24,9 +24,12 @@ from visionfleet.store import Store
 log = logging.getLogger("classifier")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Intake:
-    """Fetches and decodes. `now` is wall time, `clock` measures; both in seconds."""
+    """Fetches and decodes. `now` is wall time, `clock` measures; both in seconds.
+
+    `limits` may be replaced at any time.
+    """
 
     uploads: Store
     results: Store
