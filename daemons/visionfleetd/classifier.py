@@ -15,7 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet import __version__, cores, messages, runtime, systemd
+from visionfleet import __version__, cores, logs, messages, runtime, systemd
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.connections import access
@@ -95,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     runtime.reload_on_hangup(wishes.to_reload)
     host = socket.gethostname()
     worker = arguments.worker or _own_name(config, host, wishes.stop)
+    logs.set_up(config.log.level, "classifier", worker=worker)
     identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
     sys.exit(_run(config, identity, wishes, phases, arguments))
@@ -145,6 +146,7 @@ def _run(
         reporter.write("stopped", _NOTHING)
         return runtime.EXIT_OK
     model = models[0]
+    logs.set_up(config.log.level, "classifier", worker=identity.worker, model=model.info.name)
     reporter.model = model.info
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     isolation = _isolation(arguments, config.classifier.isolated_seconds)

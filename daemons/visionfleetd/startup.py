@@ -7,13 +7,16 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
+from types import TracebackType
+from typing import NoReturn
 
-from visionfleet import __version__, logs, systemd
+from visionfleet import __version__, journal, logs, systemd
 from visionfleet.config import Config, load
 from visionfleet.config.changes import Reach, changed, merged
-from visionfleet.errors import BadConfig, GiveUp, NotFound, TryLater
+from visionfleet.errors import BadConfig, BadKeys, GiveUp, NotFound, TryLater
 from visionfleet.liveness import extension
 from visionfleet.retry import growing_waits
 from visionfleet.runtime import EXIT_CONFIG
@@ -25,6 +28,7 @@ CHECK_SECONDS = 300.0
 def parser(daemon: str, about: str) -> argparse.ArgumentParser:
     """Make the parser with the options that all daemons have."""
     arguments = argparse.ArgumentParser(prog=f"visionfleet-{daemon}", description=about)
+    arguments.set_defaults(daemon=daemon)
     arguments.add_argument("--config", type=Path, help="configuration file")
     arguments.add_argument("--check-config", action="store_true", help="check it and exit")
     arguments.add_argument("--version", action="version", version=__version__)
@@ -36,13 +40,34 @@ def configuration(arguments: argparse.Namespace) -> Config:
     try:
         loaded = load(arguments.config, os.environ)
     except BadConfig as error:
-        print(error, file=sys.stderr)
-        sys.exit(EXIT_CONFIG)
+        end_faulty(error, arguments.daemon)
     if arguments.check_config:
         print("ok:", *loaded.files)
         sys.exit(0)
-    logs.set_up(loaded.config.log.level)
+    logs.set_up(loaded.config.log.level, arguments.daemon)
+    sys.excepthook = partial(_crashed, logging.getLogger(arguments.daemon))
     return loaded.config
+
+
+def _crashed(
+    log: logging.Logger,
+    _kind: type[BaseException],
+    error: BaseException,
+    _traceback: TracebackType | None,
+) -> None:
+    """Log what nobody expected, which ends the process."""
+    log.critical("crashed", exc_info=error)
+
+
+def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
+    """Say what is wrong, in plain sentences or to the journal, and end."""
+    if journal.is_ours(os.environ):
+        logs.set_up("INFO", daemon)
+        faults = error.faults if isinstance(error, BadConfig) else (str(error),)
+        log_faults("configuration faulty", faults, logging.getLogger(daemon))
+    else:
+        print(error, file=sys.stderr)
+    sys.exit(EXIT_CONFIG)
 
 
 @contextmanager
@@ -71,7 +96,7 @@ def reloaded(
         fresh = load(path, os.environ).config
         renew()
     except BadConfig as error:
-        refuse(error, log)
+        log_faults("configuration faulty, nothing changed", error.faults, log)
         return current
     now, later = reach.split(changed(current, fresh))
     logs.set_level(fresh.log.level)
@@ -81,10 +106,10 @@ def reloaded(
     return merged(current, fresh, now)
 
 
-def refuse(error: BadConfig, log: logging.Logger) -> None:
-    """Log each fault of a configuration that is not taken."""
-    log.error("configuration faulty, nothing changed", extra={"faults": len(error.faults)})
-    for fault in error.faults:
+def log_faults(sentence: str, faults: Sequence[str], log: logging.Logger) -> None:
+    """Log how many there are, and each of them."""
+    log.error(sentence, extra={"faults": len(faults)})
+    for fault in faults:
         log.error("fault", extra={"fault": fault})
 
 

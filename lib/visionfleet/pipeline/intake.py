@@ -45,6 +45,10 @@ class Intake:
         """Decode the message; raises BadMessage."""
         request = decode_request(lease.message.body)
         queued = max(0.0, self.now() - request.sent_at)
+        if not lease.job:
+            fields = {"job": request.job, "attempts": lease.message.receive_count}
+            log.info("job received", extra=fields | {"queue_seconds": queued})
+        lease.job = request.job
         return Job(lease, request, Timings(queue=queued))
 
     def take(self, job: Job) -> Job | Done:

@@ -215,7 +215,8 @@ class Pipeline:
                 break
             except TryLater as error:
                 self._events.retried()
-                log.warning("waiting for S3", extra={"in_seconds": wait, "reason": str(error)})
+                fields = lease.about() | {"in_seconds": wait, "reason": str(error)}
+                log.warning("waiting for S3", extra=fields)
             if self._hurry.wait(wait):
                 self._outcome.hand_back([lease])
                 break

@@ -157,7 +157,7 @@ class Service:
         except BadImage as error:
             raise Problem(error.code, str(error)) from error
         except VisionfleetError as error:
-            raise self._trouble(error, "the upload cannot be accepted now") from error
+            raise self._trouble(error, "the upload cannot be accepted now", upload) from error
         self.meters.accepted()
         log.info("job accepted", extra={"job": upload, "file_name": file_name, "direct": True})
         return Queued(upload)
@@ -189,7 +189,7 @@ class Service:
             try:
                 found = await self._on_thread("state", self.desk.state, job)
             except VisionfleetError as error:
-                raise self._trouble(error, f"job {job} cannot be looked up now") from error
+                raise self._trouble(error, f"job {job} cannot be looked up now", job) from error
             if not isinstance(found, Queued):
                 return found
             return await self._result(job, reply, patience) or found
@@ -259,7 +259,7 @@ class Service:
                 "cache", cache.find, job, upload, top, fingerprint
             )
         except VisionfleetError as error:
-            raise self._trouble(error, "the image cannot be accepted now") from error
+            raise self._trouble(error, "the image cannot be accepted now", job) from error
         self.meters.cache(found is not None)
         if found is not None:
             self.meters.accepted()
@@ -290,7 +290,7 @@ class Service:
             raise Problem(error.code, str(error)) from error
         except VisionfleetError as error:
             self.vitals.failed()
-            raise self._trouble(error, "the image cannot be accepted now") from error
+            raise self._trouble(error, "the image cannot be accepted now", job) from error
         self.vitals.worked()
         self.meters.accepted()
         log.info(
@@ -345,11 +345,12 @@ class Service:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, measured)
 
-    def _trouble(self, error: Exception, detail: str) -> Problem:
+    def _trouble(self, error: Exception, detail: str, job: str = "") -> Problem:
         """Log why AWS failed, and tell the client no more than that it did."""
+        fields = ({"job": job} if job else {}) | {"reason": str(error)}
         if isinstance(error, BadMessage):
-            log.error("result unreadable", extra={"reason": str(error)})
+            log.error("result unreadable", extra=fields)
             return Problem("internal", detail)
         level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
-        log.log(level, "AWS failed", extra={"reason": str(error)})
+        log.log(level, "AWS failed", extra=fields)
         return try_later(detail)
