@@ -17,6 +17,7 @@ from visionfleet.cli import (
     dead,
     demo,
     embedded_aws,
+    end_supervisor,
     evaluate,
     keys,
     provision,
@@ -44,6 +45,7 @@ _COMMANDS = (
     provision,
     embedded_aws,
     revive,
+    end_supervisor,
 )
 
 
