@@ -17,6 +17,7 @@ from visionfleet.cli import (
     dead,
     demo,
     embedded_aws,
+    end_supervisor,
     evaluate,
     keys,
     placement,
@@ -46,6 +47,7 @@ _COMMANDS = (
     placement,
     embedded_aws,
     revive,
+    end_supervisor,
 )
 
 
