@@ -8,17 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet import __version__, cores, images, messages, runtime
+from visionfleet import __version__, logs, messages, runtime, systemd
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.connections import access
 from visionfleet.errors import BadModel
-from visionfleet.interruption import Interruptions, Metadata, endpoint, instance_id
+from visionfleet.interruption import Metadata, endpoint, instance_id
+from visionfleet.liveness import Loops
 from visionfleet.model.opening import open_model
 from visionfleet.phases import Phases
 from visionfleet.pipeline.attendant import Attendant
@@ -27,13 +29,16 @@ from visionfleet.pipeline.intake import Intake
 from visionfleet.pipeline.isolation import Isolation
 from visionfleet.pipeline.jobs import Author
 from visionfleet.pipeline.leases import LeaseKeeper
-from visionfleet.pipeline.lookouts import Lookout, Orphan, interruption, scaler_wish
+from visionfleet.pipeline.lookouts import Lookout
 from visionfleet.pipeline.outcome import Outcome
 from visionfleet.pipeline.pipeline import Limits, Pipeline, Tally
 from visionfleet.pipeline.reporting import Identity, Reporter
 from visionfleet.queues import Outbox, Queue
+from visionfleet.runtime import Wishes
 from visionfleet.store import Store
-from visionfleetd import startup
+from visionfleet.systemd import Notifier
+from visionfleetd import beside, startup
+from visionfleetd.worker_settings import REACH, Tuned, image_limits
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
@@ -42,6 +47,8 @@ log = logging.getLogger("classifier")
 
 _REPORT_SECONDS = 2.0  # for the last report of a stop
 _COMMAND_SECONDS = 60.0
+# What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
+_STOP_MARGIN_SECONDS = 10.0
 
 _NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
 
@@ -78,23 +85,31 @@ def main(argv: Sequence[str] | None = None) -> None:
     started_at = runtime.started_at(time.time())
     phases = Phases(started_at, time.time)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--worker", help="name; default: host and process, or instance")
+    parser.add_argument("--worker", help="name; default: host and number, or instance")
+    parser.add_argument(
+        "--number",
+        type=int,
+        default=os.getpid(),
+        help="of this worker on its host; default: its process",
+    )
     parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
-    stop = threading.Event()
-    runtime.stop_on_signals(lambda name: _note_signal(name, stop))
+    wishes = Wishes()
+    runtime.stop_on_signals(lambda name: _note_signal(name, wishes))
+    runtime.reload_on_hangup(wishes.to_reload)
     host = socket.gethostname()
-    worker = arguments.worker or _own_name(config, host, stop)
+    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", wishes.stop)
+    logs.set_up(config.log.level, "classifier", worker=worker)
     identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
-    sys.exit(_run(config, identity, stop, phases, arguments))
+    sys.exit(_run(config, identity, wishes, phases, arguments))
 
 
-def _own_name(config: Config, host: str, stop: threading.Event) -> str:
+def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     """Name a worker that was given no name; the fleet of EC2 knows it by its instance."""
     if not config.classifier.named_by_instance:
-        return f"{host}-{os.getpid()}"
+        return default
     names: list[str] = []
     metadata = Metadata(endpoint(os.environ), time.monotonic)
     ask: Callable[[], None] = lambda: names.append(instance_id(metadata))  # noqa: E731
@@ -103,19 +118,19 @@ def _own_name(config: Config, host: str, stop: threading.Event) -> str:
     return names[0]
 
 
-def _note_signal(name: str, stop: threading.Event) -> None:
+def _note_signal(name: str, wishes: Wishes) -> None:
     log.info("stopping", extra={"signal": name})
-    stop.set()
+    wishes.to_stop()
 
 
 def _run(
     config: Config,
     identity: Identity,
-    stop: threading.Event,
+    wishes: Wishes,
     phases: Phases,
     arguments: argparse.Namespace,
 ) -> int:
-    clients, random = _Clients(config), Random()
+    clients, random, stop = _Clients(config), Random(), wishes.stop
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, stop, log, random):
         return runtime.EXIT_OK
@@ -126,8 +141,9 @@ def _run(
     phases.end("aws")
     models: list[Inference] = []
     load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
-    try:
-        there = startup.verify((load,), stop, log, random)
+    systemd.notify("STATUS=loading the model")
+    try:  # the scaler gives a start no more time than this, so systemd need not either
+        there = startup.verify((load,), stop, log, random, config.scaler.boot_limit_seconds)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         return runtime.EXIT_CONFIG
@@ -135,23 +151,28 @@ def _run(
         reporter.write("stopped", _NOTHING)
         return runtime.EXIT_OK
     model = models[0]
+    logs.set_up(config.log.level, "classifier", worker=identity.worker, model=model.info.name)
     reporter.model = model.info
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     isolation = _isolation(arguments, config.classifier.isolated_seconds)
-    events = Events()
-    pipeline = _build(config, clients, model, identity.worker, isolation, events, random)
+    events, watchdog = Events(), systemd.watchdog_seconds(os.environ)
+    loops = Loops(time.monotonic, beside.allowed_seconds(config, watchdog or 0.0))
+    pipeline = _build(config, clients, model, identity.worker, isolation, events, random, loops)
     log.info(
         "ready",
         extra={"worker": identity.worker, "model": model.info.name}
         | {"fingerprint": model.info.fingerprint, "boot_seconds": reporter.boot_seconds}
         | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
     )
-    runtime.notify("READY=1")
+    notifier = Notifier(log, loops, watchdog, beside.status(pipeline, reporter, model), _crash)
+    notifier.ready()
     if arguments.once:
         return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
-    lookouts = _lookouts(config, clients.results, pipeline, reporter, events)
-    with _metrics(config, model, pipeline, reporter, events):
-        return _serve(config, pipeline, reporter, lookouts, stop)
+    orphan = beside.orphan(config, clients.results, pipeline, events)
+    lookouts = beside.lookouts(config, reporter, events, orphan)
+    served = _Served(pipeline, reporter, Tuned(pipeline.intake, reporter, orphan), notifier)
+    with beside.metrics(config, model, pipeline, reporter, events):
+        return _serve(config, arguments.config, served, lookouts, wishes)
 
 
 def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation:
@@ -167,6 +188,7 @@ def _build(
     isolation: Isolation,
     events: Events,
     random: Random,
+    loops: Loops,
 ) -> Pipeline:
     settings, requests = config.classifier, clients.requests()
     keeper = LeaseKeeper(
@@ -204,17 +226,17 @@ def _build(
         random=random,
         crashed=_crash,
         events=events,
+        loops=loops,
     )
 
 
 def _intake(
     config: Config, clients: _Clients, model: "Inference", author: Author, isolation: Isolation
 ) -> Intake:
-    limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     return Intake(
         uploads=clients.uploads,
         results=clients.results,
-        limits=limits,
+        limits=image_limits(config.images),
         preprocessing=model.preprocessing,
         author=author,
         isolation=isolation,
@@ -224,71 +246,48 @@ def _intake(
     )
 
 
-def _lookouts(
-    config: Config, results: Store, pipeline: Pipeline, reporter: Reporter, events: Events
-) -> list[Lookout]:
-    settings = config.classifier
-    found = [scaler_wish(reporter, settings.drain_check_seconds)]
-    if settings.interruption_notices:  # first: S3 may be slow, and two minutes are short
-        metadata = Metadata(endpoint(os.environ), time.monotonic)
-        notices = Interruptions(metadata, time.monotonic)
-        found.insert(0, interruption(notices, reporter, events))
-    if settings.self_shutdown:
-        limit = settings.idle_shutdown_seconds
-        in_flight = lambda: pipeline.tally().in_flight  # noqa: E731
-        orphan = Orphan(results, limit, in_flight, events.receives, time.time, time.monotonic)
-        found.append(orphan.lookout())
-    return found
-
-
-def _metrics(
-    config: Config, model: "Inference", pipeline: Pipeline, reporter: Reporter, events: Events
-) -> AbstractContextManager[object]:
-    settings = config.classifier
-    if not settings.metrics_port:
-        return nullcontext()
-    from visionfleet import metrics  # most workers of one machine have none, and start sooner
-
-    threads = config.model.threads or cores.granted()
-    facts = metrics.Facts(
-        worker={"worker": reporter.identity.worker, "host": reporter.identity.host}
-        | {"version": reporter.identity.version},
-        model={"name": model.info.name, "fingerprint": model.info.fingerprint}
-        | {"precision": model.precision.name, "threads": str(threads)},
-        boot_seconds=reporter.boot_seconds or 0.0,
-    )
-    numbers = metrics.Numbers(events, lambda: pipeline.tally().in_flight, facts)
-    port = metrics.port_of(settings.metrics_port, reporter.identity.worker)
-    try:
-        return closing(metrics.Server(numbers, settings.metrics_address, port))
-    except OSError as error:  # to classify without them is better than not to
-        log.error("no metrics", extra={"port": port, "reason": str(error)})
-        return nullcontext()
-
-
 def _answer_once(pipeline: Pipeline, reporter: Reporter, seconds: float) -> int:
     pipeline.start()
     return _finish(pipeline, reporter, hurry=False, seconds=seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What works until the stop, and what a reload changes of it."""
+
+    pipeline: Pipeline
+    reporter: Reporter
+    tuned: Tuned
+    notifier: Notifier
+
+
 def _serve(
     config: Config,
-    pipeline: Pipeline,
-    reporter: Reporter,
+    path: Path | None,
+    served: _Served,
     lookouts: Sequence[Lookout],
-    stop: threading.Event,
+    wishes: Wishes,
 ) -> int:
-    """Work until `stop` is set. This thread calls nothing that may hang, so a stop is prompt."""
-    settings = config.classifier
-    command = partial(runtime.run_command, settings.shutdown_command, _COMMAND_SECONDS)
-    attendant = Attendant(pipeline, reporter, lookouts, command)
-    pipeline.start()
-    talk = _beside(partial(attendant.run, stop), "attendant")
-    stop.wait()
-    runtime.notify("STOPPING=1")
+    """Work until the stop. This thread calls nothing that may hang, so a stop is prompt."""
+    command = partial(runtime.run_command, config.classifier.shutdown_command, _COMMAND_SECONDS)
+    attendant = Attendant(served.pipeline, served.reporter, lookouts, command)
+    served.pipeline.start()
+    talk = _beside(partial(attendant.run, wishes), "attendant")
+    while not wishes.wait(threading.TIMEOUT_MAX):
+        if wishes.take_reload():
+            config = _reload(config, path, served.tuned)
+    seconds = config.classifier.stop_seconds
+    served.notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
     talk.join(1.0)  # a report that is under way must not overtake the last one
-    status = _finish(pipeline, reporter, hurry=True, seconds=settings.stop_seconds)
+    status = _finish(served.pipeline, served.reporter, hurry=True, seconds=seconds)
     return 1 if attendant.failed else status
+
+
+def _reload(config: Config, path: Path | None, tuned: Tuned) -> Config:
+    with startup.reloading():
+        config = startup.reloaded(path, config, REACH, log)
+        tuned.adopt(config)
+    return config
 
 
 def _finish(pipeline: Pipeline, reporter: Reporter, hurry: bool, seconds: float) -> int:

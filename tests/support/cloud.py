@@ -85,7 +85,8 @@ def cloud(folder: Path, attributes: Mapping[str, str] | None = None) -> Iterator
     """Run an embedded AWS; `attributes` go to the queue of requests."""
     port = free_port()
     module = "visionfleet.local.embedded_aws"
-    with started_module(module, "--port", str(port), log=folder / "aws.log") as process:
+    log = folder / "aws.log"
+    with started_module(module, "--port", str(port), log=log, stop_seconds=30) as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)
         made = connect(f"http://127.0.0.1:{port}")

@@ -17,8 +17,10 @@ from visionfleet.cli import (
     dead,
     demo,
     embedded_aws,
+    end_supervisor,
     evaluate,
     keys,
+    placement,
     provision,
     revive,
     simulate,
@@ -42,8 +44,10 @@ _COMMANDS = (
     simulate,
     config,
     provision,
+    placement,
     embedded_aws,
     revive,
+    end_supervisor,
 )
 
 
