@@ -44,6 +44,7 @@ QUICK: dict[str, dict[str, Any]] = {
     "scaler": {
         "interval_seconds": 0.3,
         "hold_seconds": 8,
+        "pace_seconds": 2,
         "paid_seconds": 0,
         "boot_seconds": 1,
         "lease_seconds": 6,
