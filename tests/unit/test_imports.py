@@ -27,6 +27,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.holding": {"visionfleet.web.problems"},
     "visionfleet.web.rates": set(),
     "visionfleet.web.uploads": {"python_multipart", "visionfleet.web.problems"},
+    "visionfleet.instance": {"yaml", "visionfleet.config"},
     "visionfleet.idling": {"visionfleet.messages"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},

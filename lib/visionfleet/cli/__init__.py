@@ -18,6 +18,7 @@ from visionfleet.cli import (
     demo,
     embedded_aws,
     evaluate,
+    instance,
     keys,
     provision,
     revive,
@@ -44,6 +45,7 @@ _COMMANDS = (
     provision,
     embedded_aws,
     revive,
+    instance,
 )
 
 
