@@ -4,6 +4,11 @@
 # IMAGES  a folder of images for `make demo`; default: crops of freely licensed photos
 # PIP_*   pip's own settings. torch comes with everything for GPUs unless pip is pointed at its
 #         builds for the CPU, which are a tenth of the size: PIP_EXTRA_INDEX_URL or PIP_INDEX_URL.
+#
+# and of `make install`:
+# DESTDIR  root of another machine, as of an image that is being made; default: this machine
+# PREFIX   where the packages go on it; default: /opt/visionfleet
+# EXTRAS   classifier on hosts that classify, nothing on those of web and scaler
 
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
@@ -29,10 +34,26 @@ demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMA
 # It waits for minutes and hardly computes, so it runs beside others.
 IDLE := tests/system/test_idle.py
 
+PREFIX := /opt/visionfleet
+INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(or $(PYTHON),/usr/bin/python3)' \
+	sh systemd/install.sh
+
+.PHONY: install
+install: ## put packages, units, configuration and model where systemd finds them [EXTRAS=classifier]
+	@$(INSTALL) install
+
+.PHONY: uninstall
+uninstall: ## remove them again; configuration, keys and state stay
+	@$(INSTALL) uninstall
+
 .PHONY: test
 test: check ## check, then all tests; those of the page need: apt-get install chromium
 	$(BIN)/python -m pytest -n 3 tests/unit tests/contract tests/model tests/daemons $(IDLE)
 	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE)
+
+.PHONY: test-machine
+test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap
+	$(BIN)/python -m pytest tests/machine
 
 .PHONY: check
 check: $(DEVELOPMENT) ## lint, formatting, types, import rules

@@ -78,23 +78,29 @@ def main(argv: Sequence[str] | None = None) -> None:
     started_at = runtime.started_at(time.time())
     phases = Phases(started_at, time.time)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--worker", help="name; default: host and process, or instance")
+    parser.add_argument("--worker", help="name; default: host and number, or instance")
+    parser.add_argument(
+        "--number",
+        type=int,
+        default=os.getpid(),
+        help="of this worker on its host; default: its process",
+    )
     parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
     stop = threading.Event()
     runtime.stop_on_signals(lambda name: _note_signal(name, stop))
     host = socket.gethostname()
-    worker = arguments.worker or _own_name(config, host, stop)
+    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", stop)
     identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
     sys.exit(_run(config, identity, stop, phases, arguments))
 
 
-def _own_name(config: Config, host: str, stop: threading.Event) -> str:
+def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     """Name a worker that was given no name; the fleet of EC2 knows it by its instance."""
     if not config.classifier.named_by_instance:
-        return f"{host}-{os.getpid()}"
+        return default
     names: list[str] = []
     metadata = Metadata(endpoint(os.environ), time.monotonic)
     ask: Callable[[], None] = lambda: names.append(instance_id(metadata))  # noqa: E731
