@@ -15,7 +15,7 @@ etc=$root/etc/visionfleet
 share=$root/usr/share
 commands="visionfleet visionfleet-web visionfleet-scaler visionfleet-classifier"
 units="visionfleet.target visionfleet-classifiers.target visionfleet-web.service visionfleet-scaler.service
-	visionfleet-classifier@.service"
+	visionfleet-classifier@.service visionfleet-instance.service visionfleet-power-off.path"
 
 install_packages() {
 	"$PYTHON" -m venv "$venv"

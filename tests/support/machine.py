@@ -32,10 +32,17 @@ ENVIRONMENT = (
 class Machine:
     """One machine; its disk outlives a reboot and ends with the test."""
 
-    def __init__(self, disk: Path, folder: Path, name: str, binds: Mapping[str, Path]) -> None:
+    def __init__(
+        self,
+        disk: Path,
+        folder: Path,
+        name: str,
+        binds: Mapping[str, Path],
+        words: Sequence[str] = (),
+    ) -> None:
         self.disk, self.name = disk, name
         self._console = folder / f"{name}.log"
-        self._binds = dict(binds)
+        self._binds, self._words = dict(binds), words
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -139,7 +146,8 @@ class Machine:
         command = "systemd-nspawn --quiet --settings=no --boot --register=no --keep-unit".split()
         command += ["--console=pipe", "--resolv-conf=copy-host", "--timezone=off"]
         command += [f"--machine={self.name}", f"--directory={self.disk}"]
-        return command + [f"--bind-ro={there}:{here}" for here, there in self._binds.items()]
+        command += [f"--bind-ro={there}:{here}" for here, there in self._binds.items()]
+        return [*command, *self._words]
 
     def _cgroups(self) -> list[Path]:
         pure = (CGROUPS / "cgroup.controllers").exists()
@@ -187,9 +195,21 @@ def machine(
     name: str = "",
 ) -> Iterator[Machine]:
     """Boot a machine with these packages beside the usual ones; `binds` are read-only."""
-    root = root_folder(packages)
+    with machine_of(root_folder(packages), folder, binds, name) as made:
+        yield made
+
+
+@contextmanager
+def machine_of(
+    root: Path,
+    folder: Path,
+    binds: Mapping[str, Path] | None = None,
+    name: str = "",
+    words: Sequence[str] = (),
+) -> Iterator[Machine]:
+    """Boot a machine over this root, which stays as it is; `words` are for its systemd."""
     with _disk(root, folder) as disk:
-        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {})
+        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {}, words)
         try:
             made.boot()
             yield made
