@@ -14,4 +14,4 @@ make -C "$VISIONFLEET_UPLOADED/source" install EXTRAS=classifier
 
 install -m 644 "$VISIONFLEET_UPLOADED/files/50-ec2.yaml" /etc/visionfleet/conf.d/
 install -m 644 "$VISIONFLEET_UPLOADED/files/ship.png" /usr/share/visionfleet/
-systemctl --quiet enable visionfleet-instance.service visionfleet-power-off.path
+systemctl --quiet enable visionfleet-instance.service

@@ -2,8 +2,8 @@
 # Tells every fault of the image that was made, and fails when there is one. Changes nothing.
 set -u
 faults=$(mktemp)
-units="visionfleet.target visionfleet-instance.service visionfleet-power-off.path visionfleet-web.service
-	visionfleet-scaler.service visionfleet-classifier@.service"
+units="visionfleet-instance.service visionfleet.target visionfleet-web.service visionfleet-scaler.service
+	visionfleet-classifiers.target visionfleet-classifier@.service"
 homes="/root /home"
 
 fault() { echo "fault: $*" | tee -a "$faults" >&2; }
@@ -15,7 +15,7 @@ units_are_as_they_should() {
 	for unit in $units; do
 		[ -e "/usr/lib/systemd/system/$unit" ] || fault "unit is not installed: $unit"
 		case $unit in
-		visionfleet-instance.service | visionfleet-power-off.path) wanted=enabled ;;
+		visionfleet-instance.service) wanted=enabled ;;
 		*) wanted=disabled ;; # the role of an instance starts them
 		esac
 		state=$(systemctl is-enabled "$unit" 2>&1)

@@ -15,7 +15,9 @@ etc=$root/etc/visionfleet
 share=$root/usr/share
 commands="visionfleet visionfleet-web visionfleet-scaler visionfleet-classifier"
 units="visionfleet.target visionfleet-classifiers.target visionfleet-web.service visionfleet-scaler.service
-	visionfleet-classifier@.service visionfleet-instance.service visionfleet-power-off.path"
+	visionfleet-classifier@.service visionfleet-poweroff.path visionfleet-poweroff.service
+	visionfleet-instance.service"
+generator=$lib/systemd/system-generators/visionfleet-generator
 
 install_packages() {
 	"$PYTHON" -m venv "$venv"
@@ -29,6 +31,9 @@ install_packages() {
 
 install_files() {
 	for unit in $units; do install -D -m 644 -t "$lib/systemd/system" "systemd/$unit"; done
+	case $EXTRAS in
+	*classifier*) install -D -m 755 systemd/visionfleet-generator.sh "$generator" ;;
+	esac
 	install -D -m 644 systemd/visionfleet.sysusers "$lib/sysusers.d/visionfleet.conf"
 	install -D -m 644 systemd/visionfleet.preset "$lib/systemd/system-preset/50-visionfleet.preset"
 	install -D -m 644 -t "$share/visionfleet/models" models/cifar10.pt models/README.md
@@ -65,7 +70,7 @@ install)
 uninstall) # configuration, keys, state and the user stay
 	for unit in $units; do rm -f "$lib/systemd/system/$unit"; done
 	for command in $commands; do rm -f "$root/usr/bin/$command"; done
-	rm -f "$lib/sysusers.d/visionfleet.conf" "$lib/systemd/system-preset/50-visionfleet.preset"
+	rm -f "$generator" "$lib/sysusers.d/visionfleet.conf" "$lib/systemd/system-preset/50-visionfleet.preset"
 	rm -rf "$venv" "$share/visionfleet" "$share/doc/visionfleet"
 	[ -n "$root" ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 	;;

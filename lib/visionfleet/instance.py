@@ -17,7 +17,7 @@ SOURCE = "user data"
 UNITS: Mapping[str, str] = {
     "web": "visionfleet-web.service",
     "scaler": "visionfleet-scaler.service",
-    "worker": "visionfleet-classifier@0.service",
+    "worker": "visionfleet-classifiers.target",
 }
 
 _KEYS = ("role", "visionfleet")

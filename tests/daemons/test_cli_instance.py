@@ -76,7 +76,7 @@ def test_a_role_and_settings_are_taken_on_at_every_boot(host: Host) -> None:
 
     host.told("#visionfleet\nrole: worker\n")
     assert host.boot().returncode == 0
-    assert host.commands() == ["enable --runtime visionfleet-classifier@0.service", *STARTED]
+    assert host.commands() == ["enable --runtime visionfleet-classifiers.target", *STARTED]
     assert "port: 8081" in visionfleet("config", "show", "--config", str(host.config)).stdout
 
 

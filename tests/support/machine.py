@@ -73,7 +73,7 @@ class Machine:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command as root on the machine; its failure is ours unless `check` is false."""
         given = [f"{name}={value}" for name, value in (environment or {}).items()]
-        enter = ["nsenter", "-t", str(self._leader), *"-m -u -i -n -p -C".split()]
+        enter = ["nsenter", "-t", str(self._leader), *["-m", "-u", "-i", "-n", "-p", "-C"]]
         done = subprocess.run(
             [*enter, "env", "-i", *ENVIRONMENT, *given, *argv],
             input=stdin or b"",
@@ -143,7 +143,14 @@ class Machine:
                     Path(folder).rmdir()
 
     def _command(self) -> list[str]:
-        command = "systemd-nspawn --quiet --settings=no --boot --register=no --keep-unit".split()
+        command = [
+            "systemd-nspawn",
+            "--quiet",
+            "--settings=no",
+            "--boot",
+            "--register=no",
+            "--keep-unit",
+        ]
         command += ["--console=pipe", "--resolv-conf=copy-host", "--timezone=off"]
         command += [f"--machine={self.name}", f"--directory={self.disk}"]
         command += [f"--bind-ro={there}:{here}" for here, there in self._binds.items()]

@@ -21,6 +21,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaling": set(),
     "visionfleet.messages": set(),
     "visionfleet.keys": set(),
+    "visionfleet.placement": set(),
     "visionfleet.web.proxies": set(),
     "visionfleet.web.admission": set(),
     "visionfleet.web.body": {"visionfleet.web"},

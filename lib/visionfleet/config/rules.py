@@ -55,6 +55,11 @@ RULES = (
         "must not be less than classifier.batch_size",
     ),
     Rule(
+        ("classifier.cpus_per_worker", "classifier.named_by_instance"),
+        lambda c: c.classifier.named_by_instance and c.classifier.cpus_per_worker is not None,
+        "must be null with classifier.named_by_instance: an instance is one worker",
+    ),
+    Rule(
         ("web.wait_seconds", "web.max_wait_seconds"),
         lambda c: c.web.wait_seconds > c.web.max_wait_seconds,
         "must not be more than web.max_wait_seconds",

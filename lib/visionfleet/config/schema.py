@@ -228,6 +228,9 @@ class Model(Section):
 class Classifier(Section):
     """The classifier daemon."""
 
+    cpus_per_worker: int | None = Field(
+        None, ge=1, le=1024, description="CPUs of each worker that systemd starts on its machine"
+    )
     batch_size: int = Field(8, ge=1, le=256, description="images in one forward pass at most")
     prefetch: int = Field(16, ge=1, le=1000, description="messages one worker holds at most")
     fetch_threads: int = Field(4, ge=1, le=64, description="threads that fetch and decode")
@@ -261,7 +264,7 @@ class Classifier(Section):
         900.0, ge=5, le=86400, description="idle for this long, without a scaler"
     )
     shutdown_command: tuple[str, ...] = Field(
-        ("systemctl", "poweroff"),
+        ("touch", "/run/visionfleet/poweroff"),
         strict=False,
         min_length=1,
         description="command that ends this machine, and its arguments",

@@ -1,0 +1,91 @@
+"""`visionfleet placement`: the classifiers of this machine, and their units for systemd."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.errors import BadConfig
+
+if TYPE_CHECKING:
+    from visionfleet.config import Config
+    from visionfleet.placement import Place
+
+ABOUT = "show which classifiers systemd starts on this machine, and where they run"
+_TEMPLATE = Path("/usr/lib/systemd/system/visionfleet-classifier@.service")
+_POWER_OFF = _TEMPLATE.with_name("visionfleet-poweroff.path")
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = command(subparsers, "placement", ABOUT, run)
+    add_config(parser)
+    parser.add_argument(
+        "--generate",
+        type=Path,
+        metavar="FOLDER",
+        help="write units there; systemd's generator does so at boot and at every daemon-reload",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the places, or write them as units."""
+    if arguments.generate is not None:
+        _generate(_or_defaults(arguments), arguments.generate)
+        return 0
+    for place in _places(loaded(arguments).config):
+        gpu = "" if place.gpu is None else f"  GPU {place.gpu}"
+        print(f"visionfleet-classifier@{place.number}  CPUs {_listed(place.cpus)}{gpu}")
+    return 0
+
+
+def _or_defaults(arguments: argparse.Namespace) -> "Config":
+    """Load; with a faulty file one classifier is generated all the same, which will tell why."""
+    from visionfleet.config import Config
+
+    try:
+        return loaded(arguments).config
+    except BadConfig as error:
+        print(error, file=sys.stderr)
+        return Config()
+
+
+def _places(config: "Config") -> "tuple[Place, ...]":
+    from visionfleet import topology
+    from visionfleet.placement import places
+
+    if config.classifier.named_by_instance:  # the fleet knows one worker of this name
+        return places(topology.cpus(), 0, None)
+    gpus = 0 if config.model.device == "cpu" else topology.gpus()
+    return places(topology.cpus(), gpus, config.classifier.cpus_per_worker)
+
+
+def _generate(config: "Config", folder: Path) -> None:
+    from visionfleet.placement import drop_in
+
+    for place in _places(config):
+        unit = f"visionfleet-classifier@{place.number}.service"
+        _want("visionfleet-classifiers.target", unit, _TEMPLATE, folder)
+        own = folder / f"{unit}.d"
+        own.mkdir(exist_ok=True)
+        (own / "50-placement.conf").write_text(drop_in(place))
+    if config.classifier.self_shutdown:
+        _want("visionfleet.target", _POWER_OFF.name, _POWER_OFF, folder)
+
+
+def _want(target: str, unit: str, file: Path, folder: Path) -> None:
+    wants = folder / f"{target}.wants"
+    wants.mkdir(exist_ok=True)
+    (wants / unit).symlink_to(file)
+
+
+def _listed(numbers: tuple[int, ...]) -> str:
+    """Write 0-3,8 for 0, 1, 2, 3, 8."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][-1] + 1:
+            parts[-1].append(number)
+        else:
+            parts.append([number])
+    return ",".join(str(p[0]) if len(p) == 1 else f"{p[0]}-{p[-1]}" for p in parts)

@@ -1,0 +1,58 @@
+"""Spreads the classifiers of one machine over its CPUs and GPUs. No I/O here."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """A CPU by its number, and the core and package that it is a thread of."""
+
+    number: int
+    package: int = 0
+    core: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The CPUs of one classifier, and its GPU if it has one."""
+
+    number: int
+    cpus: tuple[int, ...]
+    gpu: int | None = None
+
+
+def places(cpus: Sequence[Cpu], gpus: int, cpus_per_worker: int | None) -> tuple[Place, ...]:
+    """Give each GPU a worker; without GPUs, so many CPUs; without a number, one worker all of it.
+
+    The threads of a core stay together, and so do the cores of a package. What does not divide
+    evenly makes some places one CPU larger.
+    """
+    ordered = [cpu.number for cpu in sorted(cpus, key=lambda c: (c.package, c.core, c.number))]
+    count = gpus or max(1, len(ordered) // (cpus_per_worker or len(ordered)))
+    if count > len(ordered):
+        shares = [ordered] * count
+    else:
+        bounds = [len(ordered) * part // count for part in range(count + 1)]
+        shares = [ordered[a:b] for a, b in pairwise(bounds)]
+    return tuple(
+        Place(number, tuple(sorted(share)), number if gpus else None)
+        for number, share in enumerate(shares)
+    )
+
+
+def drop_in(place: Place) -> str:
+    """Write what systemd shall do differently for this one instance of the classifier."""
+    lines = ["[Service]", f"CPUAffinity={' '.join(map(str, place.cpus))}"]
+    if place.gpu is not None:
+        lines += [
+            "Environment=CUDA_DEVICE_ORDER=PCI_BUS_ID",
+            f"Environment=CUDA_VISIBLE_DEVICES={place.gpu}",
+            # A /dev of its own would have no GPU in it; the list keeps the other devices out.
+            "PrivateDevices=no",
+            "DevicePolicy=closed",
+            *(f"DeviceAllow=char-{name} rw" for name in ("nvidia", "nvidia-frontend")),
+            *(f"DeviceAllow=char-{name} rw" for name in ("nvidiactl", "nvidia-uvm")),
+        ]
+    return "\n".join(lines) + "\n"
