@@ -2,7 +2,7 @@
 # Removes what must not be the same on every machine, what nobody else may know, and what is waste.
 set -eu
 if command -v cloud-init >/dev/null; then cloud-init clean --logs; fi
-rm -rf "$VISIONFLEET_UPLOADED"
+rm -rf "$IMAGE_UPLOADS"
 apt-get -qq clean
 rm -rf /var/lib/apt/lists/* /root/.cache /home/*/.cache
 

@@ -8,10 +8,10 @@ apt-get -qq -y upgrade
 # shellcheck disable=SC2086 # a list of words
 apt-get -qq -y install --no-install-recommends ca-certificates make python3-venv $APT_PACKAGES
 
-mkdir "$VISIONFLEET_UPLOADED/source"
-tar -xzf "$VISIONFLEET_UPLOADED/visionfleet.tar.gz" -C "$VISIONFLEET_UPLOADED/source"
-make -C "$VISIONFLEET_UPLOADED/source" install EXTRAS=classifier
+mkdir "$IMAGE_UPLOADS/source"
+tar -xzf "$IMAGE_UPLOADS/visionfleet.tar.gz" -C "$IMAGE_UPLOADS/source"
+make -C "$IMAGE_UPLOADS/source" install EXTRAS=classifier
 
-install -m 644 "$VISIONFLEET_UPLOADED/files/50-ec2.yaml" /etc/visionfleet/conf.d/
-install -m 644 "$VISIONFLEET_UPLOADED/files/ship.png" /usr/share/visionfleet/
+install -m 644 "$IMAGE_UPLOADS/files/50-ec2.yaml" /etc/visionfleet/conf.d/
+install -m 644 "$IMAGE_UPLOADS/files/ship.png" /usr/share/visionfleet/
 systemctl --quiet enable visionfleet-instance.service

@@ -113,10 +113,10 @@ locals {
   stand_in    = var.ec2_endpoint_url != ""
   source_name = var.source_name != "" ? var.source_name : "debian-12-${var.architecture}-*"
   environment = merge(var.install_environment, {
-    APT_PACKAGES         = join(" ", var.apt_packages)
-    PIP_EXTRA_INDEX_URL  = trimspace("${var.torch_index_url} ${lookup(var.install_environment, "PIP_EXTRA_INDEX_URL", "")}")
-    DEBIAN_FRONTEND      = "noninteractive"
-    VISIONFLEET_UPLOADED = "/tmp/visionfleet-image"
+    APT_PACKAGES        = join(" ", var.apt_packages)
+    PIP_EXTRA_INDEX_URL = trimspace("${var.torch_index_url} ${lookup(var.install_environment, "PIP_EXTRA_INDEX_URL", "")}")
+    DEBIAN_FRONTEND     = "noninteractive"
+    IMAGE_UPLOADS       = "/tmp/visionfleet-image"
   })
 }
 
@@ -169,17 +169,17 @@ build {
   sources = ["source.amazon-ebs.debian"]
 
   provisioner "shell" {
-    inline = ["mkdir ${local.environment.VISIONFLEET_UPLOADED}"]
+    inline = ["mkdir ${local.environment.IMAGE_UPLOADS}"]
   }
 
   provisioner "file" {
     source      = var.source_archive
-    destination = "${local.environment.VISIONFLEET_UPLOADED}/visionfleet.tar.gz"
+    destination = "${local.environment.IMAGE_UPLOADS}/visionfleet.tar.gz"
   }
 
   provisioner "file" {
     source      = "${path.root}/files"
-    destination = local.environment.VISIONFLEET_UPLOADED
+    destination = local.environment.IMAGE_UPLOADS
   }
 
   # One connection: clean.sh takes the key away that a second one would need.

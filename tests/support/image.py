@@ -53,6 +53,7 @@ sys.path.insert(sys.path.index(places[0]) if places else len(sys.path), "{BORROW
 BORROWING = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 # What cloud-init does on Debian's image: a user with the key of whoever launched it.
 FIRST_BOOT = """
+echo "127.0.0.1 $(hostname)" >>/etc/hosts
 useradd --create-home --shell /bin/bash admin
 echo 'admin ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/90-cloud-init-users
 install -d -m 700 -o admin -g admin /home/admin/.ssh
