@@ -62,6 +62,13 @@ check: $(DEVELOPMENT) ## lint, formatting, types, import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_imports.py
 
+# Packer 1.6 of Debian takes the file alone, without plugins.pkr.hcl beside it.
+.PHONY: ami
+ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLES='-var region=...']
+	@mkdir -p build
+	git archive --format=tar.gz --output=build/visionfleet.tar.gz HEAD
+	CHECKPOINT_DISABLE=1 packer build $(AMI_VARIABLES) packer/visionfleet.pkr.hcl
+
 .PHONY: bench-classifier
 bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
 	$(BIN)/python -m bench.classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
