@@ -21,7 +21,9 @@ generator=$lib/systemd/system-generators/visionfleet-generator
 
 install_packages() {
 	"$PYTHON" -m venv "$venv"
+	rm -rf build # a module that is gone would be packed again
 	"$venv/bin/python" -m pip install --disable-pip-version-check --no-warn-script-location ".${EXTRAS:+[$EXTRAS]}"
+	rm -rf build
 	if [ -n "$root" ]; then # name the final place, not the one where they are made
 		grep -rlIF "$venv" "$venv/bin" "$venv/pyvenv.cfg" | xargs sed -i "s|$venv|$PREFIX|g"
 	fi

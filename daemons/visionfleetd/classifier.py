@@ -9,16 +9,19 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet import __version__, cores, images, messages, runtime
+from visionfleet import __version__, cores, logs, messages, runtime, systemd
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.connections import access
 from visionfleet.errors import BadModel
 from visionfleet.interruption import Interruptions, Metadata, endpoint, instance_id
+from visionfleet.liveness import Loops, Pace, classifier_status
 from visionfleet.model.opening import open_model
 from visionfleet.phases import Phases
 from visionfleet.pipeline.attendant import Attendant
@@ -29,11 +32,14 @@ from visionfleet.pipeline.jobs import Author
 from visionfleet.pipeline.leases import LeaseKeeper
 from visionfleet.pipeline.lookouts import Lookout, Orphan, interruption, scaler_wish
 from visionfleet.pipeline.outcome import Outcome
-from visionfleet.pipeline.pipeline import Limits, Pipeline, Tally
+from visionfleet.pipeline.pipeline import MODEL_LOOP, RECEIVE_LOOP, Limits, Pipeline, Tally
 from visionfleet.pipeline.reporting import Identity, Reporter
 from visionfleet.queues import Outbox, Queue
+from visionfleet.runtime import Wishes
 from visionfleet.store import Store
+from visionfleet.systemd import Bulletin
 from visionfleetd import startup
+from visionfleetd.worker_settings import REACH, Tuned, image_limits
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
@@ -42,6 +48,8 @@ log = logging.getLogger("classifier")
 
 _REPORT_SECONDS = 2.0  # for the last report of a stop
 _COMMAND_SECONDS = 60.0
+# What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
+_STOP_MARGIN_SECONDS = 10.0
 
 _NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
 
@@ -88,13 +96,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
-    stop = threading.Event()
-    runtime.stop_on_signals(lambda name: _note_signal(name, stop))
+    wishes = Wishes()
+    runtime.stop_on_signals(lambda name: _note_signal(name, wishes))
+    runtime.reload_on_hangup(wishes.to_reload)
     host = socket.gethostname()
-    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", stop)
+    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", wishes.stop)
+    logs.set_up(config.log.level, "classifier", worker=worker)
     identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
-    sys.exit(_run(config, identity, stop, phases, arguments))
+    sys.exit(_run(config, identity, wishes, phases, arguments))
 
 
 def _own_name(config: Config, default: str, stop: threading.Event) -> str:
@@ -109,19 +119,19 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     return names[0]
 
 
-def _note_signal(name: str, stop: threading.Event) -> None:
+def _note_signal(name: str, wishes: Wishes) -> None:
     log.info("stopping", extra={"signal": name})
-    stop.set()
+    wishes.to_stop()
 
 
 def _run(
     config: Config,
     identity: Identity,
-    stop: threading.Event,
+    wishes: Wishes,
     phases: Phases,
     arguments: argparse.Namespace,
 ) -> int:
-    clients, random = _Clients(config), Random()
+    clients, random, stop = _Clients(config), Random(), wishes.stop
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, stop, log, random):
         return runtime.EXIT_OK
@@ -132,8 +142,9 @@ def _run(
     phases.end("aws")
     models: list[Inference] = []
     load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
-    try:
-        there = startup.verify((load,), stop, log, random)
+    systemd.notify("STATUS=loading the model")
+    try:  # the scaler gives a start no more time than this, so systemd need not either
+        there = startup.verify((load,), stop, log, random, config.scaler.boot_limit_seconds)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         return runtime.EXIT_CONFIG
@@ -141,23 +152,52 @@ def _run(
         reporter.write("stopped", _NOTHING)
         return runtime.EXIT_OK
     model = models[0]
+    logs.set_up(config.log.level, "classifier", worker=identity.worker, model=model.info.name)
     reporter.model = model.info
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     isolation = _isolation(arguments, config.classifier.isolated_seconds)
-    events = Events()
-    pipeline = _build(config, clients, model, identity.worker, isolation, events, random)
+    events, watchdog = Events(), systemd.watchdog_seconds(os.environ)
+    loops = Loops(time.monotonic, _allowed_seconds(config, watchdog or 0.0))
+    pipeline = _build(config, clients, model, identity.worker, isolation, events, random, loops)
     log.info(
         "ready",
         extra={"worker": identity.worker, "model": model.info.name}
         | {"fingerprint": model.info.fingerprint, "boot_seconds": reporter.boot_seconds}
         | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
     )
-    runtime.notify("READY=1")
+    bulletin = Bulletin(log, loops, watchdog, _status(pipeline, reporter, model), _crash)
+    bulletin.ready()
     if arguments.once:
         return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
-    lookouts = _lookouts(config, clients.results, pipeline, reporter, events)
+    orphan = _orphan(config, clients.results, pipeline, events)
+    lookouts = _lookouts(config, reporter, events, orphan)
+    served = _Served(pipeline, reporter, Tuned(pipeline.intake, reporter, orphan), bulletin)
     with _metrics(config, model, pipeline, reporter, events):
-        return _serve(config, pipeline, reporter, lookouts, stop)
+        return _serve(config, arguments.config, served, lookouts, wishes)
+
+
+def _allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
+    """Tell how long a step of each watched loop may take, by the settings.
+
+    A batch whose messages are given up already is of no use, however long it goes on.
+    """
+    poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
+    receive = access(config.aws).longest_call_seconds(poll)
+    batch = config.classifier.max_processing_seconds
+    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: batch}
+    return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
+
+
+def _status(pipeline: Pipeline, reporter: Reporter, model: "Inference") -> Callable[[], str]:
+    pace = Pace()
+
+    def status() -> str:
+        tally = pipeline.tally()
+        rate = pace.per_second(tally.handled, time.monotonic())
+        name = model.info.name
+        return classifier_status(reporter.state, tally.in_flight, tally.handled, rate, name)
+
+    return status
 
 
 def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation:
@@ -173,6 +213,7 @@ def _build(
     isolation: Isolation,
     events: Events,
     random: Random,
+    loops: Loops,
 ) -> Pipeline:
     settings, requests = config.classifier, clients.requests()
     keeper = LeaseKeeper(
@@ -210,17 +251,17 @@ def _build(
         random=random,
         crashed=_crash,
         events=events,
+        loops=loops,
     )
 
 
 def _intake(
     config: Config, clients: _Clients, model: "Inference", author: Author, isolation: Isolation
 ) -> Intake:
-    limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     return Intake(
         uploads=clients.uploads,
         results=clients.results,
-        limits=limits,
+        limits=image_limits(config.images),
         preprocessing=model.preprocessing,
         author=author,
         isolation=isolation,
@@ -230,9 +271,13 @@ def _intake(
     )
 
 
-def _lookouts(
-    config: Config, results: Store, pipeline: Pipeline, reporter: Reporter, events: Events
-) -> list[Lookout]:
+def _orphan(config: Config, results: Store, pipeline: Pipeline, events: Events) -> Orphan:
+    limit = config.classifier.idle_shutdown_seconds
+    in_flight = lambda: pipeline.tally().in_flight  # noqa: E731
+    return Orphan(results, limit, in_flight, events.receives, time.time, time.monotonic)
+
+
+def _lookouts(config: Config, reporter: Reporter, events: Events, orphan: Orphan) -> list[Lookout]:
     settings = config.classifier
     found = [scaler_wish(reporter, settings.drain_check_seconds)]
     if settings.interruption_notices:  # first: S3 may be slow, and two minutes are short
@@ -240,9 +285,6 @@ def _lookouts(
         notices = Interruptions(metadata, time.monotonic)
         found.insert(0, interruption(notices, reporter, events))
     if settings.self_shutdown:
-        limit = settings.idle_shutdown_seconds
-        in_flight = lambda: pipeline.tally().in_flight  # noqa: E731
-        orphan = Orphan(results, limit, in_flight, events.receives, time.time, time.monotonic)
         found.append(orphan.lookout())
     return found
 
@@ -277,24 +319,43 @@ def _answer_once(pipeline: Pipeline, reporter: Reporter, seconds: float) -> int:
     return _finish(pipeline, reporter, hurry=False, seconds=seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What works until the stop, and what a reload changes of it."""
+
+    pipeline: Pipeline
+    reporter: Reporter
+    tuned: Tuned
+    bulletin: Bulletin
+
+
 def _serve(
     config: Config,
-    pipeline: Pipeline,
-    reporter: Reporter,
+    path: Path | None,
+    served: _Served,
     lookouts: Sequence[Lookout],
-    stop: threading.Event,
+    wishes: Wishes,
 ) -> int:
-    """Work until `stop` is set. This thread calls nothing that may hang, so a stop is prompt."""
-    settings = config.classifier
-    command = partial(runtime.run_command, settings.shutdown_command, _COMMAND_SECONDS)
-    attendant = Attendant(pipeline, reporter, lookouts, command)
-    pipeline.start()
-    talk = _beside(partial(attendant.run, stop), "attendant")
-    stop.wait()
-    runtime.notify("STOPPING=1")
+    """Work until the stop. This thread calls nothing that may hang, so a stop is prompt."""
+    command = partial(runtime.run_command, config.classifier.shutdown_command, _COMMAND_SECONDS)
+    attendant = Attendant(served.pipeline, served.reporter, lookouts, command)
+    served.pipeline.start()
+    talk = _beside(partial(attendant.run, wishes), "attendant")
+    while not wishes.wait(threading.TIMEOUT_MAX):
+        if wishes.take_reload():
+            config = _reload(config, path, served.tuned)
+    seconds = config.classifier.stop_seconds
+    served.bulletin.stopping(seconds + _STOP_MARGIN_SECONDS)
     talk.join(1.0)  # a report that is under way must not overtake the last one
-    status = _finish(pipeline, reporter, hurry=True, seconds=settings.stop_seconds)
+    status = _finish(served.pipeline, served.reporter, hurry=True, seconds=seconds)
     return 1 if attendant.failed else status
+
+
+def _reload(config: Config, path: Path | None, tuned: Tuned) -> Config:
+    with startup.reloading():
+        config = startup.reloaded(path, config, REACH, log)
+        tuned.adopt(config)
+    return config
 
 
 def _finish(pipeline: Pipeline, reporter: Reporter, hurry: bool, seconds: float) -> int:

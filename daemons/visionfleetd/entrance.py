@@ -2,7 +2,6 @@
 
 import os
 import ssl
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from visionfleet.config.schema import Web
 from visionfleet.endpoints import is_loopback
 from visionfleet.errors import BadConfig, BadKeys
 from visionfleet.keyfile import KeyFile
-from visionfleet.runtime import EXIT_CONFIG
 from visionfleet.web.access import Access
 from visionfleet.web.server import tls_context
+from visionfleetd.startup import end_faulty
 
 NO_KEYS = (
     "web.auth: {address} can be reached from outside and there are no API keys; `visionfleet keys "
@@ -35,8 +34,16 @@ def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
     try:
         return Entrance(_access(web, environment), _tls(web))
     except (BadConfig, BadKeys) as error:
-        print(error, file=sys.stderr)
-        sys.exit(EXIT_CONFIG)
+        end_faulty(error, "web")
+
+
+def renew(tls: ssl.SSLContext | None, web: Web) -> None:
+    """Read certificate and key again, for the connections to come; raises BadConfig.
+
+    Both are tried apart first: a certificate without its key would spoil the one in use.
+    """
+    if tls is not None and _tls(web) is not None:
+        tls.load_cert_chain(str(web.tls_certificate), str(web.tls_key))
 
 
 def _access(web: Web, environment: Mapping[str, str]) -> Access | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from visionfleet import cores, ids, messages, runtime
+from visionfleet import cores, ids, messages, runtime, systemd
 from visionfleet.config import Config
 from visionfleet.config.changes import Reach
 from visionfleet.config.schema import DAYS
@@ -123,11 +123,11 @@ def _run(config: Config, path: Path | None, wishes: Wishes, once: bool, dry: boo
         return _once(scaler)
     with _metrics(config, parts.figures):
         _log_ready(config, scaler.rule)
-        runtime.notify("READY=1")
+        systemd.notify("READY=1")
         try:
             _Loop(scaler, config, path, wishes).run()
         finally:
-            runtime.notify("STOPPING=1")
+            systemd.notify("STOPPING=1")
             _release_in_time(scaler.tenure)
     log.info("stopped")
     return runtime.EXIT_OK
@@ -152,14 +152,14 @@ class _Loop:
 
     def run(self) -> None:
         """Run until the stop. The watchdog is fed by each tick that ends, well or not."""
-        watchdog = runtime.watchdog_seconds(os.environ)
+        watchdog = systemd.watchdog_seconds(os.environ)
         while not self.wishes.stop.is_set():
             if self.wishes.take_reload():
                 self._reload()
             self._tick()
             interval = self.config.scaler.interval_seconds
             if watchdog is not None:
-                runtime.notify("WATCHDOG=1")
+                systemd.notify("WATCHDOG=1")
                 interval = min(interval, watchdog / 3)
             self.wishes.wait(interval)
 
@@ -181,14 +181,15 @@ class _Loop:
         self._tell(f"{standing}: {decision.reason}")
 
     def _reload(self) -> None:
-        self.config = startup.reloaded(self.path, self.config, REACH, log)
-        self.scaler.rule = _rule(self.config)
-        self.scaler.hands.fleet.maximum = self.scaler.rule.policy.maximum
+        with startup.reloading():
+            self.config = startup.reloaded(self.path, self.config, REACH, log)
+            self.scaler.rule = _rule(self.config)
+            self.scaler.hands.fleet.maximum = self.scaler.rule.policy.maximum
 
     def _tell(self, text: str) -> None:
         """Show systemd, and so `systemctl status`, what goes on."""
         if text != self._told:
-            runtime.notify(f"STATUS={text}")
+            systemd.notify(f"STATUS={text}")
             self._told = text
 
 

@@ -5,21 +5,30 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
+from types import TracebackType
+from typing import NoReturn
 
-from visionfleet import __version__, logs, runtime
+from visionfleet import __version__, journal, logs, systemd
 from visionfleet.config import Config, load
 from visionfleet.config.changes import Reach, changed, merged
-from visionfleet.errors import BadConfig, GiveUp, NotFound, TryLater
+from visionfleet.errors import BadConfig, BadKeys, GiveUp, NotFound, TryLater
+from visionfleet.liveness import extension
 from visionfleet.retry import growing_waits
 from visionfleet.runtime import EXIT_CONFIG
+
+# A check is a few calls, each of which is tried again and again in an outage.
+CHECK_SECONDS = 300.0
 
 
 def parser(daemon: str, about: str) -> argparse.ArgumentParser:
     """Make the parser with the options that all daemons have."""
     arguments = argparse.ArgumentParser(prog=f"visionfleet-{daemon}", description=about)
+    arguments.set_defaults(daemon=daemon)
     arguments.add_argument("--config", type=Path, help="configuration file")
     arguments.add_argument("--check-config", action="store_true", help="check it and exit")
     arguments.add_argument("--version", action="version", version=__version__)
@@ -31,41 +40,77 @@ def configuration(arguments: argparse.Namespace) -> Config:
     try:
         loaded = load(arguments.config, os.environ)
     except BadConfig as error:
-        print(error, file=sys.stderr)
-        sys.exit(EXIT_CONFIG)
+        end_faulty(error, arguments.daemon)
     if arguments.check_config:
         print("ok:", *loaded.files)
         sys.exit(0)
-    logs.set_up(loaded.config.log.level)
+    logs.set_up(loaded.config.log.level, arguments.daemon)
+    sys.excepthook = partial(_crashed, logging.getLogger(arguments.daemon))
     return loaded.config
 
 
-def reloaded(path: Path | None, current: Config, reach: Reach, log: logging.Logger) -> Config:
+def _crashed(
+    log: logging.Logger,
+    _kind: type[BaseException],
+    error: BaseException,
+    _traceback: TracebackType | None,
+) -> None:
+    """Log what nobody expected, which ends the process."""
+    log.critical("crashed", exc_info=error)
+
+
+def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
+    """Say what is wrong, in plain sentences or to the journal, and end."""
+    if journal.is_ours(os.environ):
+        logs.set_up("INFO", daemon)
+        faults = error.faults if isinstance(error, BadConfig) else (str(error),)
+        log_faults("configuration faulty", faults, logging.getLogger(daemon))
+    else:
+        print(error, file=sys.stderr)
+    sys.exit(EXIT_CONFIG)
+
+
+@contextmanager
+def reloading() -> Iterator[None]:
+    """Tell systemd of a reload, which is over when the block is."""
+    systemd.reloading()
+    try:
+        yield
+    finally:
+        systemd.notify("READY=1")
+
+
+def reloaded(
+    path: Path | None,
+    current: Config,
+    reach: Reach,
+    log: logging.Logger,
+    renew: Callable[[], object] = lambda: None,
+) -> Config:
     """Read the configuration again and return what is in effect from now on.
 
-    A faulty one changes nothing. What needs a restart keeps its value, and is named.
+    A faulty one changes nothing, nor does one beside which `renew` raises BadConfig: it reads other
+    files again. What needs a restart keeps its value, and is named.
     """
-    runtime.notify_reloading()
-    try:
-        return _read_again(path, current, reach, log)
-    finally:
-        runtime.notify("READY=1")
-
-
-def _read_again(path: Path | None, current: Config, reach: Reach, log: logging.Logger) -> Config:
     try:
         fresh = load(path, os.environ).config
+        renew()
     except BadConfig as error:
-        log.error("configuration faulty, nothing changed", extra={"faults": len(error.faults)})
-        for fault in error.faults:
-            log.error("fault", extra={"fault": fault})
+        log_faults("configuration faulty, nothing changed", error.faults, log)
         return current
     now, later = reach.split(changed(current, fresh))
-    logs.set_up(fresh.log.level)
+    logs.set_level(fresh.log.level)
     log.info("reloaded", extra={"changed": ",".join(now) or "nothing"})
     if later:
         log.warning("needs a restart", extra={"settings": ",".join(later)})
     return merged(current, fresh, now)
+
+
+def log_faults(sentence: str, faults: Sequence[str], log: logging.Logger) -> None:
+    """Log how many there are, and each of them."""
+    log.error(sentence, extra={"faults": len(faults)})
+    for fault in faults:
+        log.error("fault", extra={"fault": fault})
 
 
 def verify(
@@ -73,18 +118,23 @@ def verify(
     stop: threading.Event,
     log: logging.Logger,
     random: Random,
+    check_seconds: float = CHECK_SECONDS,
 ) -> bool:
     """Call each check until AWS answers; False when `stop` was set first.
 
-    What is missing ends the process with the command that makes it; what is refused, likewise.
+    systemd is told that each may take `check_seconds`, and a wait for AWS is without end: another
+    start would wait as well. What is missing ends the process with the command that makes it; what
+    is refused, likewise.
     """
     for check in checks:
+        systemd.notify(extension(check_seconds))
         for wait in growing_waits(random, cap=10.0):
             try:
                 check()
                 break
             except TryLater as error:
                 log.warning("waiting for AWS", extra={"reason": str(error)})
+                systemd.notify(_waiting(error), extension(wait + check_seconds))
                 if stop.wait(wait):
                     return False
             except NotFound as error:
@@ -94,3 +144,7 @@ def verify(
                 log.error("cannot start", extra={"reason": str(error)})
                 sys.exit(1)
     return True
+
+
+def _waiting(error: TryLater) -> str:
+    return f"STATUS=waiting for AWS: {' '.join(str(error).split())}"

@@ -10,49 +10,44 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import NoReturn
 
 from tornado.netutil import bind_sockets
 
-from visionfleet import ids, images, messages, runtime
+from visionfleet import ids, messages, runtime, systemd
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.config.schema import Web
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
+from visionfleet.liveness import Loops, Pace, period_seconds, web_status
 from visionfleet.messages import Reply
 from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
+from visionfleet.systemd import Bulletin
 from visionfleet.web.access import Access
-from visionfleet.web.admission import Room
 from visionfleet.web.application import application
-from visionfleet.web.cache import Cache
 from visionfleet.web.desk import Desk
-from visionfleet.web.handler import Rules
 from visionfleet.web.holding import Held
 from visionfleet.web.meters import serve
 from visionfleet.web.models import Sightings
-from visionfleet.web.outlook import Priors
-from visionfleet.web.replies import ReplyPoller, ReplyQueue
+from visionfleet.web.replies import REPLIES_LOOP, ReplyPoller, ReplyQueue
 from visionfleet.web.sending import SharedSender
-from visionfleet.web.server import Patience, Server
+from visionfleet.web.server import Server
 from visionfleet.web.service import Door, Service
 from visionfleet.web.vitals import Vitals
-from visionfleetd import startup
-from visionfleetd.entrance import Entrance, entrance
+from visionfleetd import startup, web_settings
+from visionfleetd.entrance import Entrance, entrance, renew
+from visionfleetd.web_settings import REACH, Tuned
 
 log = logging.getLogger("web")
 
 # A silent reply queue is noticed this long after its long poll should have come back.
 POLL_GRACE_SECONDS = 15
-# What a multipart body has beside its file: boundaries, headers, other fields.
-FORM_BYTES = 1 << 20
-# A request with several files may be as large as this many of the largest.
-ALL_FILES = 4
-# A body up to this many times the largest image is read to its end before it is refused.
-PATIENCE_FILES = 8
 BACKLOG = 1024
 # Open files that are not connections of clients: AWS, logs, libraries.
 OTHER_FILES = 400
@@ -62,28 +57,42 @@ LINGER_SECONDS = 3.0
 LAST_ANSWERS_SECONDS = 2.0
 POLLER_SECONDS = 1.0
 REMOVE_SECONDS = 3.0
+# What a stop may take beyond web.unready_seconds and web.stop_seconds: all of these, and to end.
+STOP_MARGIN_SECONDS = 10.0
+EVENT_LOOP = "event loop"
 
 
-class _Stop:
-    """The stop event, for threads, and for the loop once that runs."""
+class _Signals:
+    """What signals ask for: the end, told to threads by `stop`, and reloads. The loop waits here.
+
+    The methods `end` and `reload` are called between any two instructions of the main thread.
+    """
 
     def __init__(self) -> None:
-        self.event = threading.Event()
+        self.stop = threading.Event()
+        self._reload = False
         self._wake: Callable[[], object] = lambda: None
 
-    def set(self, name: str) -> None:
-        """Note the signal; called between any two instructions of the main thread."""
+    def end(self, name: str) -> None:
+        """Note the signal to end."""
         log.info("stopping", extra={"signal": name})
-        self.event.set()
+        self.stop.set()
         self._wake()
 
-    async def wait(self) -> None:
-        """Wait in the loop."""
+    def reload(self) -> None:
+        """Note the signal to read the configuration again."""
+        self._reload = True
+        self._wake()
+
+    async def wait(self) -> bool:
+        """Wait in the loop for a signal; True is the end, False a reload."""
         loop, woken = asyncio.get_running_loop(), asyncio.Event()
         self._wake = lambda: loop.call_soon_threadsafe(woken.set)
-        if not self.event.is_set():
+        if not (self.stop.is_set() or self._reload):
             await woken.wait()
         self._wake = lambda: None
+        self._reload = False
+        return self.stop.is_set()
 
 
 class _Clients:
@@ -112,22 +121,18 @@ class _Clients:
 
     def desk(self, config: Config) -> Desk:
         """Make the way into the fleet, once the queue is found."""
-        limits = config.images
         return Desk(
             uploads=self.uploads,
             results=self.results,
             requests=SharedSender(partial(Outbox(self._sqs).send_all, self._name)),
             counts=self._requests.counts,
-            limits=images.Limits(limits.max_bytes, limits.max_pixels, limits.formats),
+            limits=web_settings.limits(config),
             reply_to=self.replies.name,
             expire_seconds=config.web.expire_seconds,
             now=time.time,
             target_seconds=config.web.upload_expire_seconds,
-            cache=self._cache(config) if config.web.cache else None,
+            cache=web_settings.cache(config, self.results),
         )
-
-    def _cache(self, config: Config) -> Cache:
-        return Cache(self.results, config.results.by_name, time.time)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -136,9 +141,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = startup.configuration(arguments)
     # It would write a line for each malformed body, which the client is told of anyway.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    stop = _Stop()
-    runtime.stop_on_signals(stop.set)
-    _leave(_run(config, stop))
+    signals = _Signals()
+    runtime.stop_on_signals(signals.end)
+    runtime.reload_on_hangup(signals.reload)
+    _leave(_run(config, arguments.config, signals))
 
 
 def _leave(status: int) -> NoReturn:
@@ -148,11 +154,11 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _run(config: Config, stop: _Stop) -> int:
+def _run(config: Config, path: Path | None, signals: _Signals) -> int:
     way_in = entrance(config.web)
     clients, random = _Clients(config), Random()
     checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
-    if not startup.verify((*checks, clients.replies.make), stop.event, log, random):
+    if not startup.verify((*checks, clients.replies.make), signals.stop, log, random):
         return runtime.EXIT_OK
     web = config.web
     try:
@@ -162,41 +168,96 @@ def _run(config: Config, stop: _Stop) -> int:
         log.error("cannot listen", extra={"address": where, "reason": str(error)})
         _remove(clients.replies)
         return 1
-    asyncio.run(_serve(config, clients, sockets, stop, random, way_in))
+    asyncio.run(_serve(_Start(config, path, clients, sockets, way_in), signals, random))
     _remove_in_time(clients.replies)
     log.info("stopped")
     return runtime.EXIT_OK
 
 
-async def _serve(
-    config: Config,
-    clients: _Clients,
-    sockets: list[socket.socket],
-    stop: _Stop,
-    random: Random,
-    way_in: Entrance,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """What is there when the loop begins."""
+
+    config: Config
+    path: Path | None
+    clients: _Clients
+    sockets: list[socket.socket]
+    way_in: Entrance
+
+
+async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
+    config, clients, way_in = start.config, start.clients, start.way_in
     pool = ThreadPoolExecutor(config.web.threads, thread_name_prefix="aws")
     service = _service(config, clients, pool, way_in.access)
-    poller = _poller(config, clients.replies, service, random)
+    watchdog = systemd.watchdog_seconds(os.environ)
+    loops = Loops(time.monotonic, _allowed_seconds(config, watchdog or 0.0))
+    poller = _poller(config, clients.replies, service, random, loops)
     most = runtime.allow_open_files() - OTHER_FILES
-    patience = Patience(config.web.header_seconds, config.web.body_bytes_per_second)
-    http = Server(application(service, _rules(config)), most, patience, way_in.tls)
+    http = Server(application(service), most, web_settings.patience(config), way_in.tls)
     metrics_port = serve(service.meters, config.web.metrics_address, config.web.metrics_port)
     poller.start()
-    http.add_sockets(sockets)
+    http.add_sockets(start.sockets)
     service.vitals.started = True
     address = f"{config.web.address}:{config.web.port}"
     fields: dict[str, object] = {"address": address, "replies": clients.replies.name}
     if metrics_port is not None:
         fields["metrics_port"] = metrics_port
     log.info("ready", extra=fields)
-    runtime.notify("READY=1")
-    await stop.wait()
-    runtime.notify("STOPPING=1")
-    await _drain(http, service, config.web)
+    board = _Board(service, loops)
+    board.turn()
+    bulletin = Bulletin(log, loops, watchdog, lambda: board.status, _crash)
+    bulletin.ready()
+    turning = asyncio.ensure_future(board.turn_on(period_seconds(watchdog)))
+    while not await signals.wait():
+        config = _reload(config, start, Tuned(service, http))
+    web = config.web
+    bulletin.stopping(web.unready_seconds + web.stop_seconds + STOP_MARGIN_SECONDS)
+    await _drain(http, service, web)
+    turning.cancel()
     poller.stop(POLLER_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _reload(config: Config, start: _Start, tuned: Tuned) -> Config:
+    with startup.reloading():
+        again = partial(renew, start.way_in.tls, config.web)
+        config = startup.reloaded(start.path, config, REACH, log, again)
+        tuned.adopt(config)
+    return config
+
+
+class _Board:
+    """The line for `systemctl status`, written in the loop, which so shows that it turns."""
+
+    def __init__(self, service: Service, loops: Loops) -> None:
+        self._service, self._loops, self._pace = service, loops, Pace()
+        self.status = ""
+
+    def turn(self) -> None:
+        """Write the line anew."""
+        self._loops.step(EVENT_LOOP)
+        service = self._service
+        rate = self._pace.per_second(service.answered, time.monotonic())
+        reasons, waiting = service.vitals.reasons(), len(service.under_way)
+        self.status = web_status(reasons, waiting, service.answered, rate)
+
+    async def turn_on(self, every_seconds: float) -> None:
+        """Write it again and again, where somebody reads it."""
+        while os.environ.get("NOTIFY_SOCKET"):
+            await asyncio.sleep(every_seconds)
+            self.turn()
+
+
+def _allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
+    """Tell how long a step of each watched loop may take, by the settings.
+
+    A look for replies is a receive, and as many as three other calls: to delete, to beat, to make
+    the queue again.
+    """
+    door = access(config.aws)
+    receive = door.longest_call_seconds(config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
+    poll = receive + 3 * door.longest_call_seconds(config.aws.read_timeout_seconds)
+    return {EVENT_LOOP: watchdog_seconds, REPLIES_LOOP: max(poll, watchdog_seconds)}
 
 
 async def _drain(http: Server, service: Service, web: Web) -> None:
@@ -232,46 +293,27 @@ def _remove(replies: ReplyQueue) -> None:
 def _service(
     config: Config, clients: _Clients, pool: ThreadPoolExecutor, access: Access | None
 ) -> Service:
-    web, scaler = config.web, config.scaler
-    door = Door(
-        Held(web.max_held_bytes),
-        Room(web.max_waiting, web.max_queue_seconds),
-        Priors(scaler.service_seconds, scaler.boot_seconds),
-    )
+    web = config.web
+    held, priors = Held(web.max_held_bytes), web_settings.priors(config)
+    door = Door(held, web_settings.room(config), priors, web_settings.rules(config))
     vitals = Vitals(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
     sightings = Sightings(web.cache_trust_seconds)
     clock, desk = time.monotonic, clients.desk(config)
     return Service(desk, pool, vitals, _new_job, clock, sightings, door, access)
 
 
-def _poller(config: Config, replies: ReplyQueue, service: Service, random: Random) -> ReplyPoller:
+def _poller(
+    config: Config, replies: ReplyQueue, service: Service, random: Random, loops: Loops
+) -> ReplyPoller:
     loop = asyncio.get_running_loop()
 
     def deliver(reply: Reply) -> None:
         with suppress(RuntimeError):  # the loop is closed already
             loop.call_soon_threadsafe(service.deliver, reply)
 
-    wait = config.queue.wait_seconds
-    return ReplyPoller(
-        replies, wait, deliver, service.vitals.polled, _crash, random, service.waiting.awaited
-    )
-
-
-def _rules(config: Config) -> Rules:
-    web, largest = config.web, config.images.max_bytes
-    return Rules(
-        one_bytes=largest + FORM_BYTES,
-        all_bytes=ALL_FILES * largest + FORM_BYTES,
-        patience_bytes=PATIENCE_FILES * largest,
-        max_files=web.max_files,
-        plain_reply=web.plain_reply,
-        trusted_proxies=web.trusted_proxies,
-        plain_wait_seconds=web.plain_wait_seconds,
-        wait_seconds=web.wait_seconds,
-        max_wait_seconds=web.max_wait_seconds,
-        model=config.model.name,
-        cors_origins=web.cors_origins,
-    )
+    wait, polled = config.queue.wait_seconds, service.vitals.polled
+    awaited = service.waiting.awaited
+    return ReplyPoller(replies, wait, deliver, polled, _crash, random, awaited, loops)
 
 
 def _new_job() -> str:

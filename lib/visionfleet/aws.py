@@ -66,6 +66,7 @@ _NO_CAPACITY = {
     "UnfulfillableCapacity",
 }
 _NO_ANSWER = (BotoConnectionError, HTTPClientError, IncompleteReadError, MetadataRetrievalError)
+_LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
 # Expired credentials are renewed by the instance role within minutes.
 _CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 
@@ -83,6 +84,11 @@ class Access:
     read_timeout_seconds: float
     max_attempts: int
     placeholder_credentials: bool = False
+
+    def longest_call_seconds(self, read_timeout_seconds: float) -> float:
+        """Tell how long one call may take that is tried to the end, with the waits between."""
+        tries = self.max_attempts * (self.connect_timeout_seconds + read_timeout_seconds)
+        return tries + (self.max_attempts - 1) * _LONGEST_WAIT_SECONDS
 
     def client(
         self, service: str, connections: int = 10, read_timeout_seconds: float | None = None

@@ -1,14 +1,11 @@
-"""The shell of a daemon: signals, the stop event, and readiness told to systemd."""
+"""The shell of a daemon: signals, the stop event, and what a process is to its machine."""
 
-import contextlib
 import os
 import resource
 import signal
-import socket
 import subprocess
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -68,21 +65,6 @@ def reload_on_hangup(on_hangup: Callable[[], None]) -> None:
     signal.signal(signal.SIGHUP, lambda _number, _frame: on_hangup())
 
 
-def notify_reloading() -> None:
-    """Tell systemd that a reload begins; `READY=1` tells it the end of it."""
-    microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
-    notify(f"RELOADING=1\nMONOTONIC_USEC={microseconds}")
-
-
-def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
-    """Tell how often systemd wants a sign of life; None when it wants none of this process."""
-    microseconds = environment.get("WATCHDOG_USEC", "")
-    pid = environment.get("WATCHDOG_PID", "")
-    if not microseconds.isdigit() or pid not in {"", str(os.getpid())}:
-        return None
-    return int(microseconds) / 1e6
-
-
 def started_at(now: float) -> float:
     """Tell when this process started, in wall time: imports count as boot time too.
 
@@ -103,17 +85,6 @@ def allow_open_files(most: int = 65536) -> int:
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return max(soft, wanted)
-
-
-def notify(state: str) -> None:
-    """Tell systemd, as sd_notify(3) does: `READY=1`, `STOPPING=1`; nothing without systemd."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    name = "\0" + address[1:] if address.startswith("@") else address
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier, contextlib.suppress(OSError):
-        notifier.connect(name)
-        notifier.sendall(state.encode())
 
 
 def run_command(command: Sequence[str], seconds: float) -> str | None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.cloud import Cloud, cloud
+from tests.support.notify_socket import systemd
 from tests.support.ports import free_port
-from tests.support.scaler_daemon import QUICK, lease, scaler_daemon, send, status, systemd
+from tests.support.scaler_daemon import QUICK, lease, scaler_daemon, send, status
 from tests.support.supervised import Supervised, supervised
 from tests.support.waiting import wait_until
 

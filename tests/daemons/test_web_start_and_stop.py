@@ -203,19 +203,6 @@ def test_a_port_in_use_is_told_in_one_line(aws: Cloud, tmp_path: Path) -> None:
     assert reply_queues(aws) == []
 
 
-def test_ready_is_told_to_systemd(aws: Cloud, tmp_path: Path) -> None:
-    path = tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(path))
-        manager.settimeout(30)
-        environment = {**aws.environment, "NOTIFY_SOCKET": str(path)}
-        with launched(environment, tmp_path) as web:
-            assert manager.recv(100) == b"READY=1"
-            assert web.get("/readyz").ok
-            assert web.process.stop()[0] == 0
-            assert manager.recv(100) == b"STOPPING=1"
-
-
 def test_a_faulty_configuration(tmp_path: Path) -> None:
     config = tmp_path / "faulty.yaml"
     config.write_text("web: {port: 80a, threads: 0}\nwbe: {}\n")

@@ -33,7 +33,7 @@ def instance(image: Image, folder: Path, name: str, user_data: bytes) -> Iterato
         words = [f"systemd.setenv=AWS_EC2_METADATA_SERVICE_ENDPOINT={service.url}"]
         # cloud-init would make its keys; all machines share the network, and so its port.
         words += ["systemd.mask=ssh.service"]
-        with machine_of(image.disk, folder, borrowed(), name, words) as made:
+        with machine_of(image.disk, folder, borrowed(), name, words=words) as made:
             yield made
 
 

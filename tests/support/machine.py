@@ -38,9 +38,11 @@ class Machine:
         folder: Path,
         name: str,
         binds: Mapping[str, Path],
+        cpus: Sequence[int] = (),
         words: Sequence[str] = (),
     ) -> None:
         self.disk, self.name = disk, name
+        self._cpus = cpus
         self._console = folder / f"{name}.log"
         self._binds, self._words = dict(binds), words
         self._nspawn: subprocess.Popen[bytes] | None = None
@@ -153,6 +155,7 @@ class Machine:
         ]
         command += ["--console=pipe", "--resolv-conf=copy-host", "--timezone=off"]
         command += [f"--machine={self.name}", f"--directory={self.disk}"]
+        command += [f"--cpu-affinity={','.join(map(str, self._cpus))}"] if self._cpus else []
         command += [f"--bind-ro={there}:{here}" for here, there in self._binds.items()]
         return [*command, *self._words]
 
@@ -200,9 +203,13 @@ def machine(
     packages: Sequence[str] = (),
     binds: Mapping[str, Path] | None = None,
     name: str = "",
+    cpus: Sequence[int] = (),
 ) -> Iterator[Machine]:
-    """Boot a machine with these packages beside the usual ones; `binds` are read-only."""
-    with machine_of(root_folder(packages), folder, binds, name) as made:
+    """Boot a machine with these packages beside the usual ones; `binds` are read-only.
+
+    It has all CPUs of this host, or those in `cpus`.
+    """
+    with machine_of(root_folder(packages), folder, binds, name, cpus) as made:
         yield made
 
 
@@ -212,11 +219,12 @@ def machine_of(
     folder: Path,
     binds: Mapping[str, Path] | None = None,
     name: str = "",
+    cpus: Sequence[int] = (),
     words: Sequence[str] = (),
 ) -> Iterator[Machine]:
     """Boot a machine over this root, which stays as it is; `words` are for its systemd."""
     with _disk(root, folder) as disk:
-        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {}, words)
+        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {}, cpus, words)
         try:
             made.boot()
             yield made

@@ -1,12 +1,8 @@
 """The real scaler daemon for tests, several of them if need be."""
 
 import json
-import socket
-import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -67,41 +63,3 @@ def send(aws: Cloud, count: int, first: int = 0) -> None:
     """Send requests that no model will see."""
     for i in range(first, first + count):
         aws.send_request(f"job{i}", None)
-
-
-@dataclass
-class Systemd:
-    """What a daemon tells systemd; `address` is its NOTIFY_SOCKET."""
-
-    address: str
-    told: list[str] = field(default_factory=list)
-
-    def count(self, state: str) -> int:
-        """Count the messages that hold this line."""
-        return sum(state in message.splitlines() for message in list(self.told))
-
-
-@contextmanager
-def systemd() -> Iterator[Systemd]:
-    """Listen as systemd does for the length of a with block."""
-    with (
-        tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as folder,
-        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
-    ):
-        made = Systemd(f"{folder}/notify")
-        listener.bind(made.address)
-        listener.settimeout(0.1)
-        over = threading.Event()
-
-        def listen() -> None:
-            while not over.is_set():
-                with suppress(TimeoutError):
-                    made.told.append(listener.recv(65536).decode())
-
-        thread = threading.Thread(target=listen)
-        thread.start()
-        try:
-            yield made
-        finally:
-            over.set()
-            thread.join()

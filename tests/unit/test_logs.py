@@ -14,7 +14,7 @@ def stream() -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     captured = io.StringIO()
-    logs.set_up("INFO", captured)
+    logs.set_up("INFO", stream=captured)
     yield captured
     root.handlers, root.level = handlers, level
 

@@ -1,10 +1,9 @@
-"""What signals ask of a loop, and what systemd asks of a process."""
+"""What signals ask of a loop."""
 
-import os
 import threading
 import time
 
-from visionfleet.runtime import Wishes, watchdog_seconds
+from visionfleet.runtime import Wishes
 
 
 def test_a_wish_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
@@ -26,11 +25,3 @@ def test_a_wish_before_the_wait_is_not_lost() -> None:
     assert not wishes.wait(60)
     assert not wishes.wait(0.01)
     assert wishes.take_reload()
-
-
-def test_the_watchdog() -> None:
-    assert watchdog_seconds({}) is None
-    assert watchdog_seconds({"WATCHDOG_USEC": "30000000"}) == 30.0
-    assert watchdog_seconds({"WATCHDOG_USEC": "1", "WATCHDOG_PID": str(os.getpid())}) == 1e-6
-    assert watchdog_seconds({"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"}) is None
-    assert watchdog_seconds({"WATCHDOG_USEC": "soon"}) is None

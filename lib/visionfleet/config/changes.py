@@ -25,6 +25,12 @@ class Reach:
         return tuple(key for key in ours if key not in later), later
 
 
+def all_but(live: frozenset[str], concerns: frozenset[str]) -> Reach:
+    """Let a reload reach these dotted keys and no other: a new setting needs a restart at first."""
+    keys = {key for key, _ in _flat(Config()) if _within(key, concerns)}
+    return Reach(concerns, frozenset(keys - live))
+
+
 def changed(before: Config, after: Config) -> tuple[str, ...]:
     """List the dotted keys whose values differ."""
     old = dict(_flat(before))

@@ -1,7 +1,6 @@
 """Tells how a worker is, and drains it when that is wanted: what talks to S3 beside the work."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 
@@ -9,6 +8,7 @@ from visionfleet.messages import WorkerState
 from visionfleet.pipeline.lookouts import Lookout, Wish, watch
 from visionfleet.pipeline.pipeline import Pipeline
 from visionfleet.pipeline.reporting import Reporter
+from visionfleet.runtime import Wishes
 
 log = logging.getLogger("classifier")
 
@@ -34,27 +34,27 @@ class Attendant:
         self._lookouts, self._shut_down = lookouts, shut_down
         self.failed = False
 
-    def run(self, stop: threading.Event) -> None:
-        """Report and look out until there is a wish to drain, then drain; until `stop` is set."""
-        wish = watch(stop, self._lookouts, lambda: self._observe("idle", "busy"))
+    def run(self, wishes: Wishes) -> None:
+        """Report and look out until there is a wish to drain, then drain; until the stop."""
+        wish = watch(wishes.stop, self._lookouts, lambda: self._observe("idle", "busy"))
         if wish is None:
             return
         in_flight = self._pipeline.tally().in_flight
         log.info("draining", extra={"reason": wish.reason, "in_flight": in_flight})
         self._pipeline.close_intake()
-        if self._drained(stop):
+        if self._drained(wishes):
             log.info("drained")
-            self._wait_to_be_ended(stop, wish)
+            self._wait_to_be_ended(wishes, wish)
 
-    def _drained(self, stop: threading.Event) -> bool:
-        """Work off what is in hand; False when `stop` was set first."""
+    def _drained(self, wishes: Wishes) -> bool:
+        """Work off what is in hand; False when the stop came first."""
         while self._pipeline.receiving() or self._pipeline.tally().in_flight:
             self._observe("draining", "draining")
-            if stop.wait(_STEP_SECONDS):
+            if wishes.stop.wait(_STEP_SECONDS):
                 return False
         return True
 
-    def _wait_to_be_ended(self, stop: threading.Event, wish: Wish) -> None:
+    def _wait_to_be_ended(self, wishes: Wishes, wish: Wish) -> None:
         """By who asked for it; where nobody did, by the machine's own shutdown."""
         self._observe("drained", "drained")
         self._reporter.write("drained", self._pipeline.tally())  # at once: it may be the last
@@ -64,16 +64,16 @@ class Attendant:
             log.warning("shutting down", extra={"reason": wish.reason})
             fault = self._shut_down()
             if fault is not None:
-                self._fail(stop, fault)
-        while not stop.wait(_STEP_SECONDS):
+                self._fail(wishes, fault)
+        while not wishes.stop.wait(_STEP_SECONDS):
             self._observe("drained", "drained")
             if time.monotonic() > deadline:
-                self._fail(stop, f"still running {_SHUT_DOWN_SECONDS:.0f} s after the command")
+                self._fail(wishes, f"still running {_SHUT_DOWN_SECONDS:.0f} s after the command")
 
-    def _fail(self, stop: threading.Event, fault: str) -> None:
+    def _fail(self, wishes: Wishes, fault: str) -> None:
         log.error("not shut down", extra={"reason": fault})
         self.failed = True
-        stop.set()
+        wishes.to_stop()
 
     def _observe(self, without_work: WorkerState, with_work: WorkerState) -> None:
         tally = self._pipeline.tally()

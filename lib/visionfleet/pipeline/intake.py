@@ -24,9 +24,12 @@ from visionfleet.store import Store
 log = logging.getLogger("classifier")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Intake:
-    """Fetches and decodes. `now` is wall time, `clock` measures; both in seconds."""
+    """Fetches and decodes. `now` is wall time, `clock` measures; both in seconds.
+
+    `limits` may be replaced at any time.
+    """
 
     uploads: Store
     results: Store
@@ -42,6 +45,10 @@ class Intake:
         """Decode the message; raises BadMessage."""
         request = decode_request(lease.message.body)
         queued = max(0.0, self.now() - request.sent_at)
+        if not lease.job:
+            fields = {"job": request.job, "attempts": lease.message.receive_count}
+            log.info("job received", extra=fields | {"queue_seconds": queued})
+        lease.job = request.job
         return Job(lease, request, Timings(queue=queued))
 
     def take(self, job: Job) -> Job | Done:

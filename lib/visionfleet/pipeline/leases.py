@@ -20,6 +20,17 @@ class Lease:
     received_at: float
     expires_at: float
     lost: bool = field(default=False)
+    job: str = ""  # once the message is decoded
+
+    def about(self) -> dict[str, str]:
+        """Name it in a line of the log."""
+        job = {"job": self.job} if self.job else {}
+        return job | {"message_id": self.message.message_id}
+
+
+def jobs(leases: Iterable[Lease]) -> str:
+    """Name several in a line of the log."""
+    return ",".join(lease.job or lease.message.message_id for lease in leases)
 
 
 class LeaseKeeper:
@@ -107,7 +118,10 @@ class LeaseKeeper:
             failed = self._queue.extend(list(by_receipt), self._visibility)
         except TryLater as error:
             self._events.extended("error", len(due))
-            log.warning("heartbeat failed", extra={"messages": len(due), "reason": str(error)})
+            log.warning(
+                "heartbeat failed",
+                extra={"messages": len(due), "jobs": jobs(due), "reason": str(error)},
+            )
             return
         lost = [error for error in failed.values() if isinstance(error, LeaseLost)]
         self._events.extended("ok", len(due) - len(failed))
@@ -124,4 +138,4 @@ class LeaseKeeper:
         lease.lost = True
         self._held.discard(lease)
         self._events.lease_lost()
-        log.warning("lease lost", extra={"message_id": lease.message.message_id, "reason": reason})
+        log.warning("lease lost", extra=lease.about() | {"reason": reason})

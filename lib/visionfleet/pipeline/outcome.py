@@ -18,7 +18,7 @@ from visionfleet.messages import (
 )
 from visionfleet.pipeline.events import Events
 from visionfleet.pipeline.jobs import Done, is_provisional
-from visionfleet.pipeline.leases import Lease, LeaseKeeper
+from visionfleet.pipeline.leases import Lease, LeaseKeeper, jobs
 from visionfleet.queues import Outbox, Queue
 from visionfleet.retry import backoff_seconds
 from visionfleet.store import Store
@@ -65,23 +65,29 @@ class Outcome:
         wait = round(backoff_seconds(lease.message.receive_count, self.random, base=4.0))
         log.warning(
             "will be tried again",
-            extra={"message_id": lease.message.message_id, "in_seconds": wait, "reason": reason},
+            extra=lease.about() | {"in_seconds": wait, "reason": reason},
         )
         self.events.retried()
-        self.hand_back([lease], wait)
+        self._return([lease], wait)
 
-    def hand_back(self, leases: Iterable[Lease], seconds: int = 0) -> bool:
+    def hand_back(self, leases: Iterable[Lease]) -> bool:
+        """Make messages visible again at once; tells whether SQS answered."""
+        leases = list(leases)
+        log.info("handed back", extra={"messages": len(leases), "jobs": jobs(leases)})
+        return self._return(leases, 0)
+
+    def _return(self, leases: Sequence[Lease], seconds: int) -> bool:
         """Make messages visible again after `seconds`; tells whether SQS answered.
 
         What fails comes back by itself, when its visibility timeout is over.
         """
-        leases = list(leases)
         self.keeper.release(leases)
         receipts = [lease.message.receipt for lease in leases if not lease.lost]
         try:
             self.requests.extend(receipts, seconds)
         except TryLater as error:
-            log.warning("hand back failed", extra={"messages": len(receipts), "reason": str(error)})
+            fields = {"messages": len(receipts), "jobs": jobs(leases), "reason": str(error)}
+            log.warning("hand back failed", extra=fields)
             return False
         return True
 
@@ -89,7 +95,7 @@ class Outcome:
         """Move a message that cannot be decoded to the dead letters."""
         log.error(
             "message cannot be decoded",
-            extra={"message_id": lease.message.message_id, "reason": reason},
+            extra=lease.about() | {"reason": reason},
         )
         try:
             self.outbox.send(dead, lease.message.body, {"reason": one_line(reason)})
@@ -139,7 +145,8 @@ class Outcome:
                 by_queue.setdefault(done.job.request.reply_to, []).append(done)
         for queue, some in by_queue.items():
             bodies = [encode(Reply(job=done.result.job, result=done.result)) for done in some]
-            fields = {"queue": queue, "replies": len(bodies)}
+            names = ",".join(done.result.job for done in some)
+            fields = {"queue": queue, "replies": len(bodies), "jobs": names}
             try:
                 if failed := self.outbox.send_all(queue, bodies):
                     reason = str(next(iter(failed.values())))
@@ -151,13 +158,14 @@ class Outcome:
 
     def _delete(self, leases: list[Lease]) -> None:
         self.keeper.release(leases)
-        receipts = [lease.message.receipt for lease in leases]
+        left = {lease.message.receipt: lease for lease in leases}
         for _ in range(3):
-            receipts = self._delete_once(receipts)
-            if not receipts:
+            left = {receipt: left[receipt] for receipt in self._delete_once(list(left))}
+            if not left:
                 return
         # They come back after the visibility timeout and are answered from their results.
-        log.warning("messages not deleted", extra={"messages": len(receipts)})
+        fields = {"messages": len(left), "jobs": jobs(left.values())}
+        log.warning("messages not deleted", extra=fields)
 
     def _delete_once(self, receipts: list[str]) -> list[str]:
         try:

@@ -14,6 +14,7 @@ from random import Random
 from typing import Protocol
 
 from visionfleet.errors import BadMessage, TryLater
+from visionfleet.liveness import Loops
 from visionfleet.messages import Ranked
 from visionfleet.pipeline.crew import Crew, Feed, take
 from visionfleet.pipeline.events import Events
@@ -30,6 +31,9 @@ from visionfleet.retry import growing_waits
 log = logging.getLogger("classifier")
 
 FINISHERS = 2
+# What the watchdog knows these by.
+RECEIVE_LOOP = "receive loop"
+MODEL_LOOP = "model"
 S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
 _HAND_BACK_SECONDS = 3.0
 
@@ -81,9 +85,11 @@ class Pipeline:
         random: Random,
         crashed: Callable[[BaseException], None],
         events: Events | None = None,
+        loops: Loops | None = None,
     ) -> None:
         self._requests, self._dead, self._model = requests, dead, model
-        self._intake, self._outcome, self._author = intake, outcome, author
+        self.intake, self._outcome, self._author = intake, outcome, author
+        self._loops = loops or Loops(time.monotonic)
         self._keeper, self._limits, self._random = keeper, limits, random
         self._events = events or Events()
         self._received: Feed[Lease] = queue.Queue()
@@ -93,7 +99,6 @@ class Pipeline:
         self._hurry = threading.Event()
         self._beats_over = threading.Event()
         self._hands = Hands(limits.prefetch)
-        self._last_poll = time.monotonic()
         self._crew = Crew(crashed)
 
     def start(self) -> None:
@@ -135,10 +140,6 @@ class Pipeline:
         """Say what is in hand and what was done."""
         return Tally(*self._hands.tally(), self._events.stage_means())
 
-    def seconds_since_poll(self) -> float:
-        """Age of the last receive that was answered, for a watchdog."""
-        return time.monotonic() - self._last_poll
-
     def _hand_back_rest(self) -> bool:
         """Give back what is still held: a job whose S3 or model hangs is somebody else's now."""
         rest = self._keeper.held()
@@ -157,18 +158,26 @@ class Pipeline:
 
     def _receive_loop(self) -> None:
         waits = growing_waits(self._random)
-        while (room := self._hands.wait_for_room()) > 0:
+        while (room := self._wait_for_room()) > 0:
             try:
                 messages = self._requests.receive(self._limits.wait_seconds, min(room, BATCH))
             except TryLater as error:
                 self._events.poll_failed()
                 log.warning("receive failed", extra={"reason": str(error)})
+                self._loops.rest(RECEIVE_LOOP)
                 self._intake_closed.wait(next(waits))
                 continue
             waits = growing_waits(self._random)
-            self._last_poll = time.monotonic()
             self._events.polled([message.receive_count for message in messages], time.time())
             self._admit(messages)
+
+    def _wait_for_room(self) -> int:
+        """A worker that holds what it may is well: S3 may be away, or the model slow."""
+        self._loops.rest(RECEIVE_LOOP)
+        room = self._hands.wait_for_room()
+        if room:
+            self._loops.step(RECEIVE_LOOP)
+        return room
 
     def _admit(self, messages: list[Received]) -> None:
         now = time.monotonic()
@@ -206,7 +215,8 @@ class Pipeline:
                 break
             except TryLater as error:
                 self._events.retried()
-                log.warning("waiting for S3", extra={"in_seconds": wait, "reason": str(error)})
+                fields = lease.about() | {"in_seconds": wait, "reason": str(error)}
+                log.warning("waiting for S3", extra=fields)
             if self._hurry.wait(wait):
                 self._outcome.hand_back([lease])
                 break
@@ -214,7 +224,7 @@ class Pipeline:
 
     def _fetch(self, lease: Lease) -> None:
         try:
-            job = self._intake.open(lease)
+            job = self.intake.open(lease)
         except BadMessage as error:
             self._outcome.bury(lease, self._dead, str(error))
             self._hands.let_go(1)
@@ -222,7 +232,7 @@ class Pipeline:
         if lease.lost:
             self._hands.let_go(1)
             return
-        taken = self._intake.take(job)
+        taken = self.intake.take(job)
         if isinstance(taken, Job):
             self._decoded.put(taken)
         else:
@@ -258,7 +268,11 @@ class Pipeline:
     def _rank(self, jobs: list[Job]) -> None:
         started = time.monotonic()
         pixels = [job.pixels for job in jobs if job.pixels is not None]
-        rankings = self._model.rank(pixels, max(job.request.top for job in jobs))
+        self._loops.step(MODEL_LOOP)
+        try:
+            rankings = self._model.rank(pixels, max(job.request.top for job in jobs))
+        finally:
+            self._loops.rest(MODEL_LOOP)
         seconds = time.monotonic() - started
         self._events.batch(len(pixels), seconds)
         for job, ranking in zip(jobs, rankings, strict=True):

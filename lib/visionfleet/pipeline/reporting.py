@@ -51,6 +51,11 @@ class Reporter:
     _written_at: float = 0.0
     _written_state: WorkerState | None = field(default=None)
 
+    @property
+    def state(self) -> WorkerState:
+        """The state as last observed."""
+        return self._state
+
     def observe(self, state: WorkerState, tally: Tally) -> None:
         """Take note of the state; write a report when it is due."""
         now = self.now()

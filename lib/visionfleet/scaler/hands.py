@@ -33,26 +33,31 @@ class Hands:
 
     def _steps(self, decision: Decision) -> Iterator[Callable[[], None]]:
         """Terminations come first: what is gone counts no more for the maximum."""
+        if not decision.changes:
+            return
+        id_ = self.new_id(self.now())
+        why = {"decision": id_, "reason": decision.reason}
         for worker in decision.terminate:
-            yield lambda worker=worker: self._terminate(worker)  # type: ignore[misc]
+            yield lambda worker=worker: self._terminate(worker, why)  # type: ignore[misc]
         for worker in decision.drain:
-            yield lambda worker=worker: self._drain(worker)  # type: ignore[misc]
+            yield lambda worker=worker: self._drain(worker, why)  # type: ignore[misc]
         if decision.launch:
-            yield lambda: self._launch(decision.launch)
+            yield lambda: self._launch(decision.launch, why)
 
-    def _terminate(self, worker: str) -> None:
+    def _terminate(self, worker: str, why: dict[str, str]) -> None:
         self.fleet.terminate([worker])
+        log.info("terminated", extra={"worker": worker} | why)
         self.figures.terminated(1)
         self.store.delete(worker_key(worker))
         self.store.delete(drain_key(worker))
 
-    def _drain(self, worker: str) -> None:
+    def _drain(self, worker: str, why: dict[str, str]) -> None:
         self.store.put(drain_key(worker), str(self.now()).encode(), "text/plain")
+        log.info("asked to drain", extra={"worker": worker} | why)
         self.figures.drained(1)
 
-    def _launch(self, count: int) -> None:
-        decision_id = self.new_id(self.now())
-        started = self.fleet.launch(count, decision_id)
+    def _launch(self, count: int, why: dict[str, str]) -> None:
+        started = self.fleet.launch(count, why["decision"])
         self.figures.launched(len(started))
         level = logging.INFO if started else logging.DEBUG  # no capacity: the fleet told it once
-        log.log(level, "launched", extra={"decision": decision_id, "workers": ",".join(started)})
+        log.log(level, "launched", extra=why | {"workers": ",".join(started)})

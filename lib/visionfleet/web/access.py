@@ -19,7 +19,7 @@ class Access:
 
     def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
         self._keys = keys
-        self._per_second = per_second
+        self.per_second = per_second
         self._clock = clock
         self._buckets: dict[str, Bucket] = {}
 
@@ -32,7 +32,7 @@ class Access:
         if kept is None:
             challenge = f'{CHALLENGE}, error="invalid_token"'
             raise _refused("wrong_key", "the API key is not known, or revoked", challenge)
-        rate = kept.per_second or self._per_second
+        rate = kept.per_second or self.per_second
         if rate is not None:
             self._count(kept.id, rate)
         return kept.name

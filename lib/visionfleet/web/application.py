@@ -7,7 +7,7 @@ from tornado.web import Application, RequestHandler
 
 from visionfleet.web.classify import AnyPathHandler, ClassifyHandler, FrontHandler, JobsHandler
 from visionfleet.web.direct import UploadsHandler
-from visionfleet.web.handler import Handler, Rules
+from visionfleet.web.handler import Handler
 from visionfleet.web.health import (
     DescriptionHandler,
     FleetHandler,
@@ -50,9 +50,9 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 )
 
 
-def application(service: Service, rules: Rules) -> Application:
+def application(service: Service) -> Application:
     """Make the application; requests are logged by the handlers, so not by Tornado."""
-    given: dict[str, Any] = {"service": service, "rules": rules}
+    given: dict[str, Any] = {"service": service}
     files = assets.load()
     more = {"/": {"asset": files.pop(assets.PAGE)}}
     return Application(

@@ -5,8 +5,6 @@ import json
 import logging
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
 from types import TracebackType
 
@@ -16,7 +14,8 @@ from visionfleet.web.answers import Outcome, Queued, document, status
 from visionfleet.web.body import Body
 from visionfleet.web.crossorigin import allowed, preflight
 from visionfleet.web.problems import Problem
-from visionfleet.web.proxies import Network, client
+from visionfleet.web.proxies import client
+from visionfleet.web.rules import Rules
 from visionfleet.web.service import Patience, Service
 
 log = logging.getLogger("web")
@@ -39,23 +38,6 @@ _LENGTH = re.compile(r"[0-9]{1,18}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """The settings that handlers go by. `one_bytes` and `all_bytes` bound a request's body."""
-
-    one_bytes: int
-    all_bytes: int
-    patience_bytes: int
-    max_files: int
-    plain_reply: str
-    trusted_proxies: Sequence[Network]
-    plain_wait_seconds: float
-    wait_seconds: float
-    max_wait_seconds: float
-    model: str
-    cors_origins: tuple[str, ...]
-
-
 @stream_request_body
 class Handler(RequestHandler):
     """The base of all handlers.
@@ -76,10 +58,13 @@ class Handler(RequestHandler):
     # Probes come every few seconds; their lines are for debugging only.
     quiet = False
 
-    def initialize(self, service: Service, rules: Rules, route: str = "other") -> None:
-        """Take what the routes give; Tornado calls this for each request."""
+    def initialize(self, service: Service, route: str = "other") -> None:
+        """Take what the routes give; Tornado calls this for each request.
+
+        The rules of its beginning hold for a request to its end.
+        """
         self.service = service
-        self.rules = rules
+        self.rules = service.rules
         self.route = route
         self.jobs: list[str] = []
         given = self.request.headers.get("X-Request-ID", "")
@@ -184,6 +169,7 @@ class Handler(RequestHandler):
         seconds = self.request.request_time()
         fields = {"job": str(outcome.job), "status": str(status(outcome))}
         log.info("job answered", extra={**fields, "seconds": seconds})
+        self.service.answered += 1
 
     def _note_refusal(self, problem: Problem) -> None:
         """Log it; who has no key cannot fill the disk with lines."""

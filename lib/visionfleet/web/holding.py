@@ -7,10 +7,13 @@ RETRY_SECONDS = 2.0
 
 
 class Held:
-    """Bytes of bodies that come in, and of images on their way to S3; at most `most`."""
+    """Bytes of bodies that come in, and of images on their way to S3.
+
+    There are `most` at the most, which may be changed.
+    """
 
     def __init__(self, most: int) -> None:
-        self._most = most
+        self.most = most
         self.bytes = 0
 
     def expect(self, length: int) -> None:
@@ -19,7 +22,7 @@ class Held:
         Nothing is set aside for it: then a few clients that declare much and send nothing could
         keep everybody out.
         """
-        if self.bytes + length > self._most:
+        if self.bytes + length > self.most:
             raise overloaded("this server holds as much as it can", RETRY_SECONDS)
 
     def add(self, length: int) -> None:

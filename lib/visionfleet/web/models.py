@@ -11,7 +11,7 @@ class Sightings:
     """
 
     def __init__(self, trust_seconds: float) -> None:
-        self._trust_seconds = trust_seconds
+        self.trust_seconds = trust_seconds
         self._seen: dict[str, tuple[float, ModelInfo]] = {}
 
     def note(self, model: ModelInfo, at: float) -> None:
@@ -25,7 +25,7 @@ class Sightings:
         fresh = {
             key: (at, model)
             for key, (at, model) in self._seen.items()
-            if now - at <= self._trust_seconds
+            if now - at <= self.trust_seconds
         }
         self._seen = fresh
         return next(iter(fresh.values()))[1] if len(fresh) == 1 else None

@@ -2,11 +2,13 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from random import Random
 from typing import TYPE_CHECKING
 
 from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
+from visionfleet.liveness import Loops
 from visionfleet.messages import (
     HEARTBEAT_SECONDS,
     HEARTBEAT_TAG,
@@ -29,6 +31,8 @@ SHORT_POLL_SECONDS = 1.0
 # takes ten costs the CPU and the money of one that takes one.
 CROWD = 8
 GATHER_SECONDS = 0.05
+# What the watchdog knows this loop by.
+REPLIES_LOOP = "receiver of replies"
 
 
 class ReplyQueue:
@@ -98,8 +102,10 @@ class ReplyPoller:
         crashed: Callable[[BaseException], None],
         random: Random,
         awaited: Callable[[], int] = lambda: 0,
+        loops: Loops | None = None,
     ) -> None:
         self._queue = queue
+        self._loops = loops or Loops(time.monotonic)
         self._awaited = awaited
         self._delivered: list[Received] = []
         self._wait_seconds = wait_seconds
@@ -130,6 +136,7 @@ class ReplyPoller:
     def _listen(self) -> None:
         waits, failing = growing_waits(self._random), False
         while not self._stop.is_set():
+            self._loops.step(REPLIES_LOOP)
             try:
                 self._poll()
                 if failing:
@@ -141,6 +148,7 @@ class ReplyPoller:
                 level = logging.DEBUG if failing else logging.WARNING
                 log.log(level, "replies cannot be received", extra={"reason": str(error)})
                 failing = True
+                self._loops.rest(REPLIES_LOOP)
                 self._stop.wait(next(waits))
 
     def _poll(self) -> None:

@@ -80,7 +80,7 @@ class Server(HTTPServer):
             max_body_size=_NO_LIMIT,
         )
         self._most_connections = most_connections
-        self._patience = patience
+        self.patience = patience
         self._listeners: list[socket.socket] = []
         self._known: set[object] = set()
         self._none = asyncio.Event()
@@ -115,9 +115,9 @@ class Server(HTTPServer):
         """Wait for a request; the first one of a connection must come soon."""
         inner = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
-        late = None if server_conn in self._known else self._patience.header_seconds
+        late = None if server_conn in self._known else self.patience.header_seconds
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, late, self._patience.bytes_per_second)
+        return _InTime(inner, server_conn.stream, late, self.patience.bytes_per_second)
 
     async def leave(self) -> None:
         """Stop to listen without losing a connection.

@@ -21,6 +21,7 @@ from visionfleet.web.models import Sightings
 from visionfleet.web.outlook import Outlook, Priors, load
 from visionfleet.web.problems import Problem, overloaded, try_later
 from visionfleet.web.rates import Tally
+from visionfleet.web.rules import Rules
 from visionfleet.web.uploads import Upload
 from visionfleet.web.vitals import Vitals
 from visionfleet.web.waiting import Expected, UnderWay, Waiting, pauses
@@ -46,15 +47,19 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What one process takes in at the most, and what it reckons with."""
+    """What one process takes in at the most, what it reckons with, and what handlers go by."""
 
     held: Held
     room: Room
     priors: Priors
+    rules: Rules
 
 
 class Service:
-    """One web process. `clock` is monotonic; it must be made while the loop runs."""
+    """One web process. `clock` is monotonic; it must be made while the loop runs.
+
+    `desk`, `room`, `priors` and `rules` may be replaced at any time, in the loop's thread.
+    """
 
     def __init__(
         self,
@@ -67,12 +72,12 @@ class Service:
         door: Door,
         access: Access | None = None,
     ) -> None:
-        self._desk = desk
+        self.desk = desk
         self._pool = pool
         self._new_job = new_job
         self._fleet: tuple[float, bytes | None] | None = None
         self._fleet_lock = asyncio.Lock()
-        self._sightings = sightings
+        self.sightings = sightings
         self._reports: list[WorkerReport] = []
         self._reports_read_at: float | None = None
         self._contents: dict[str, tuple[str, int]] = {}
@@ -82,8 +87,10 @@ class Service:
         self.access = access
         self.keyless = Tally(clock)
         self.held = door.held
-        self._room = door.room
-        self._priors = door.priors
+        self.room = door.room
+        self.priors = door.priors
+        self.rules = door.rules
+        self.answered = 0
         self._outlook = Outlook(self._seen, pool, vitals.looked, clock)
         self.waiting = Waiting()
         self.under_way = UnderWay()
@@ -93,7 +100,7 @@ class Service:
     def admit(self, length: int) -> None:
         """Let an upload of so many bytes in; raises Problem."""
         self.held.expect(length)
-        refused = refusal(self._outlook.load(), len(self.under_way) - 1, self._room)
+        refused = refusal(self._outlook.load(), len(self.under_way) - 1, self.room)
         if refused is not None:
             raise overloaded(refused.reason, refused.retry_seconds)
 
@@ -131,26 +138,26 @@ class Service:
         """Make a place in S3 for a file; its id is that of the job it will be."""
         upload = self._new_job()
         try:
-            made = await self._on_thread("sign", self._desk.target, upload, content_type)
+            made = await self._on_thread("sign", self.desk.target, upload, content_type)
         except VisionfleetError as error:
             raise self._trouble(error, "no upload can be prepared now") from error
         return {
             "upload": upload,
             "url": made.url,
             "fields": dict(made.fields),
-            "max_bytes": self._desk.limits.max_bytes,
-            "expires_at": self._desk.now() + self._desk.target_seconds,
+            "max_bytes": self.desk.limits.max_bytes,
+            "expires_at": self.desk.now() + self.desk.target_seconds,
         }
 
     async def start(self, upload: str, file_name: str, top: int) -> Queued:
         """Accept a file that the client has put into S3 itself; raises Problem."""
         self.waiting.remember(upload)
         try:
-            await self._on_thread("start", self._desk.start, upload, file_name, top)
+            await self._on_thread("start", self.desk.start, upload, file_name, top)
         except BadImage as error:
             raise Problem(error.code, str(error)) from error
         except VisionfleetError as error:
-            raise self._trouble(error, "the upload cannot be accepted now") from error
+            raise self._trouble(error, "the upload cannot be accepted now", upload) from error
         self.meters.accepted()
         log.info("job accepted", extra={"job": upload, "file_name": file_name, "direct": True})
         return Queued(upload)
@@ -159,8 +166,8 @@ class Service:
         """Tell which model is in use, None when it is not certain."""
         for report in await self.reports():
             if report.model is not None:
-                self._sightings.note(report.model, report.reported_at)
-        return self._sightings.current(self._desk.now())
+                self.sightings.note(report.model, report.reported_at)
+        return self.sightings.current(self.desk.now())
 
     async def reports(self) -> list[WorkerReport]:
         """Give what the workers say of themselves, read now and then.
@@ -171,7 +178,7 @@ class Service:
         if read_at is None or now - read_at >= REPORTS_SECONDS:
             self._reports_read_at = now
             try:
-                self._reports = await self._on_thread("reports", self._desk.reports)
+                self._reports = await self._on_thread("reports", self.desk.reports)
             except VisionfleetError as error:
                 log.debug("reports not read", extra={"reason": str(error)})
         return self._reports
@@ -180,9 +187,9 @@ class Service:
         """Find the result of a job, waiting for it; None for a job that was never accepted."""
         with self.waiting.expecting(job) as reply:
             try:
-                found = await self._on_thread("state", self._desk.state, job)
+                found = await self._on_thread("state", self.desk.state, job)
             except VisionfleetError as error:
-                raise self._trouble(error, f"job {job} cannot be looked up now") from error
+                raise self._trouble(error, f"job {job} cannot be looked up now", job) from error
             if not isinstance(found, Queued):
                 return found
             return await self._result(job, reply, patience) or found
@@ -192,7 +199,7 @@ class Service:
         async with self._fleet_lock:
             if self._fleet is None or self.clock() - self._fleet[0] >= FLEET_CACHE_SECONDS:
                 try:
-                    found = await self._on_thread("fleet", self._desk.fleet)
+                    found = await self._on_thread("fleet", self.desk.fleet)
                 except VisionfleetError as error:
                     raise self._trouble(error, "the status cannot be read now") from error
                 self._fleet = (self.clock(), found)
@@ -207,7 +214,7 @@ class Service:
 
     def _learn(self, job: str, result: Succeeded) -> None:
         """Hear of the model, and keep the answer for the same bytes."""
-        self._sightings.note(result.model, result.finished_at)
+        self.sightings.note(result.model, result.finished_at)
         content = self._contents.pop(job, None)
         if content is not None:
             kept = asyncio.ensure_future(self._keep(*content, result))
@@ -215,7 +222,7 @@ class Service:
             kept.add_done_callback(self._keeping.discard)
 
     async def _keep(self, digest: str, asked: int, result: Succeeded) -> None:
-        cache = self._desk.cache
+        cache = self.desk.cache
         try:
             if cache is not None:
                 await self._on_thread("keep", cache.keep, digest, asked, result)
@@ -231,17 +238,17 @@ class Service:
         if once is None:
             return job, None
         try:
-            job, new = await self._on_thread("claim", self._desk.claim, once, job)
+            job, new = await self._on_thread("claim", self.desk.claim, once, job)
             if new:
                 return job, None
             self.meters.replayed()
-            return job, await self._on_thread("state", self._desk.state, job)
+            return job, await self._on_thread("state", self.desk.state, job)
         except VisionfleetError as error:
             raise self._trouble(error, "the Idempotency-Key cannot be looked up now") from error
 
     async def _take(self, job: str, upload: Upload, top: int) -> Succeeded | None:
         """Answer from the cache, or hand the upload to the fleet."""
-        cache = self._desk.cache
+        cache = self.desk.cache
         if cache is None:
             await self._accept(job, upload, top)
             return None
@@ -252,7 +259,7 @@ class Service:
                 "cache", cache.find, job, upload, top, fingerprint
             )
         except VisionfleetError as error:
-            raise self._trouble(error, "the image cannot be accepted now") from error
+            raise self._trouble(error, "the image cannot be accepted now", job) from error
         self.meters.cache(found is not None)
         if found is not None:
             self.meters.accepted()
@@ -273,7 +280,7 @@ class Service:
 
     async def _take_in(self, job: str, upload: Upload, top: int) -> None:
         self.waiting.remember(job)
-        work = asyncio.ensure_future(self._on_thread("accept", self._desk.accept, job, upload, top))
+        work = asyncio.ensure_future(self._on_thread("accept", self.desk.accept, job, upload, top))
         await asyncio.wait({work, self.waiting.closed}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise try_later("the server is stopping")
@@ -283,7 +290,7 @@ class Service:
             raise Problem(error.code, str(error)) from error
         except VisionfleetError as error:
             self.vitals.failed()
-            raise self._trouble(error, "the image cannot be accepted now") from error
+            raise self._trouble(error, "the image cannot be accepted now", job) from error
         self.vitals.worked()
         self.meters.accepted()
         log.info(
@@ -313,7 +320,7 @@ class Service:
     async def _look(self, job: str) -> Succeeded | Failed | None:
         """Look at S3 in the midst of a wait, which goes on when S3 does not answer."""
         try:
-            return await self._on_thread("result", self._desk.result, job)
+            return await self._on_thread("result", self.desk.result, job)
         except TryLater as error:
             log.debug("result not read", extra={"job": job, "reason": str(error)})
         except VisionfleetError as error:
@@ -321,7 +328,7 @@ class Service:
         return None
 
     def _seen(self) -> Load | None:
-        return load(self._desk.look(), self._priors, self._desk.now())
+        return load(self.desk.look(), self.priors, self.desk.now())
 
     async def _on_thread(self, step: str, work: Callable[..., _T], *arguments: object) -> _T:
         """Do blocking work and measure it; `step` names it in the metrics."""
@@ -338,11 +345,12 @@ class Service:
 
         return await asyncio.get_running_loop().run_in_executor(self._pool, measured)
 
-    def _trouble(self, error: Exception, detail: str) -> Problem:
+    def _trouble(self, error: Exception, detail: str, job: str = "") -> Problem:
         """Log why AWS failed, and tell the client no more than that it did."""
+        fields = ({"job": job} if job else {}) | {"reason": str(error)}
         if isinstance(error, BadMessage):
-            log.error("result unreadable", extra={"reason": str(error)})
+            log.error("result unreadable", extra=fields)
             return Problem("internal", detail)
         level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
-        log.log(level, "AWS failed", extra={"reason": str(error)})
+        log.log(level, "AWS failed", extra=fields)
         return try_later(detail)

@@ -1,6 +1,6 @@
 """Serves the page and its files."""
 
-from visionfleet.web.handler import READING, Handler, Rules
+from visionfleet.web.handler import READING, Handler
 from visionfleet.web.page.assets import Asset
 from visionfleet.web.service import Service
 
@@ -31,11 +31,11 @@ class AssetHandler(Handler):
     asset: Asset
 
     def initialize(
-        self, service: Service, rules: Rules, route: str = "other", asset: Asset | None = None
+        self, service: Service, route: str = "other", asset: Asset | None = None
     ) -> None:
         """Take what the routes give."""
         assert asset is not None, "the route names a file"
-        super().initialize(service, rules, route)
+        super().initialize(service, route)
         self.asset = asset
 
     def get(self) -> None:

@@ -1,0 +1,66 @@
+"""Entries of systemd's journal: how a fact is named and written there. No I/O here.
+
+The form is that of https://systemd.io/JOURNAL_NATIVE_PROTOCOL/. The known library for it
+(systemd-python) is built against libsystemd, whose headers hosts do not have; this is less than
+what it would take to install them.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+
+Field = tuple[str, str]
+
+# What operators ask for by name. All else is named VISIONFLEET_<NAME>, so that no field of ours can
+# be taken for one of systemd's.
+_NAMES = {
+    "job": "JOB_ID",
+    "worker": "WORKER_ID",
+    "decision": "DECISION_ID",
+    "model": "MODEL",
+    "reason": "REASON",
+}
+# Lists, joined by commas: the entry is found by each of their members.
+_LISTS = {
+    "jobs": "JOB_ID",
+    "workers": "WORKER_ID",
+    "drain": "WORKER_ID",
+    "terminate": "WORKER_ID",
+}
+# syslog(3), from the numbers of Python's levels.
+_PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6))
+_DEBUG = 7
+_LONGEST_NAME = 64
+
+
+def priority(level: int) -> int:
+    """Tell the priority of syslog for a level of Python's logging."""
+    return next((found for least, found in _PRIORITIES if level >= least), _DEBUG)
+
+
+def fields(given: Mapping[str, str]) -> Iterator[Field]:
+    """Name what was given beside a sentence."""
+    for name, value in given.items():
+        if name in _LISTS:
+            yield from ((_LISTS[name], one) for one in value.split(",") if one)
+        yield _NAMES.get(name) or _own(name), value
+
+
+def _own(name: str) -> str:
+    safe = re.sub(r"[^A-Z0-9_]", "_", name.upper())
+    return f"VISIONFLEET_{safe}"[:_LONGEST_NAME]
+
+
+def written(found: Iterable[Field]) -> bytes:
+    """Write one entry; a value with a line break has its length in front."""
+    return b"".join(_line(name.encode(), value.encode(errors="replace")) for name, value in found)
+
+
+def _line(name: bytes, value: bytes) -> bytes:
+    if b"\n" in value:
+        return name + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
+    return name + b"=" + value + b"\n"
+
+
+def is_journal(stream: str, device: int, inode: int) -> bool:
+    """Tell whether a file is the one that JOURNAL_STREAM names, as systemd.exec(5) has it."""
+    return stream == f"{device}:{inode}"

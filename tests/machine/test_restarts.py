@@ -1,0 +1,46 @@
+"""Daemons that hang or die on a booted machine: systemd starts them again, and no job is lost."""
+
+import time
+
+import pytest
+
+from tests.support.host import DAEMONS, Host
+from tests.support.pictures import encoded, numbered
+
+pytestmark = pytest.mark.timeout(600)
+
+IMAGES = [encoded(numbered(n)) for n in range(60)]
+
+
+def strike(host: Host, signal: str) -> dict[str, float]:
+    """Hit all daemons at once while they work; tells the seconds until each was ready again."""
+    jobs = host.upload_all(IMAGES)
+    assert len(jobs) == len(IMAGES)
+    lives = {unit: host.pid(unit) for unit in DAEMONS}
+    struck = time.monotonic()
+    host.machine.run("kill", f"-{signal}", *map(str, lives.values()))
+    seconds = {}
+    for unit, pid in lives.items():
+        host.wait_for_new_life(unit, pid, 90)
+        seconds[unit] = time.monotonic() - struck
+    host.results(jobs, 90)
+    print(f"after {signal}: " + ", ".join(f"{unit} {s:.1f} s" for unit, s in seconds.items()))
+    return seconds
+
+
+def test_what_is_killed_is_started_again_and_no_job_is_lost(service: Host) -> None:
+    strike(service, "KILL")
+
+
+def test_what_hangs_is_started_again_by_the_watchdog_and_no_job_is_lost(service: Host) -> None:
+    before = service.machine.journal().count("Watchdog timeout")
+    strike(service, "STOP")
+    assert service.machine.journal().count("Watchdog timeout") == before + len(DAEMONS)
+
+
+def test_uploads_go_on_while_all_classifiers_are_away(service: Host) -> None:
+    service.machine.systemctl("stop", "visionfleet-classifiers.target")
+    jobs = service.upload_all(IMAGES[:10])
+    assert len(jobs) == 10
+    service.machine.systemctl("start", "visionfleet-classifiers.target")
+    service.results(jobs)

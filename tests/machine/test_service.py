@@ -1,0 +1,62 @@
+"""The service on a booted machine: an image goes in, its label comes out, all can be watched."""
+
+import json
+import os
+
+import pytest
+
+from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
+from tests.support.pictures import encoded, numbered
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(600)
+
+LABELS = {"airplane", "automobile", "bird", "cat", "deer"}
+LABELS |= {"dog", "frog", "horse", "ship", "truck"}
+IMAGE = encoded(numbered(1))
+
+
+def test_an_upload_with_curl_is_answered_with_its_label(service: Host) -> None:
+    label = service.curl("--form", "file=@-;filename=a.png", "/", stdin=IMAGE)
+    assert label in LABELS
+
+
+def test_a_result_tells_which_classifier_made_it(service: Host) -> None:
+    jobs = service.upload_all(encoded(numbered(n)) for n in range(20))
+    workers = {result["worker"].rpartition("-")[2] for result in service.results(jobs)}
+    assert workers <= {"0", "1"}
+
+
+def test_each_classifier_has_its_cpu(service: Host) -> None:
+    allowed = []
+    for unit in CLASSIFIERS:
+        status = service.machine.run("cat", f"/proc/{service.pid(unit)}/status").stdout
+        allowed += [line.split()[1] for line in status.splitlines() if "allowed_list" in line][:1]
+    assert sorted(allowed) == sorted(map(str, sorted(os.sched_getaffinity(0))[:2]))
+
+
+def test_status_says_in_one_line_how_a_daemon_is(service: Host) -> None:
+    assert "acting" in service.status(SCALER)
+    assert "ready" in service.status(WEB)
+    for unit in CLASSIFIERS:
+        wait_until(lambda unit=unit: "model cifar10" in service.status(unit), 10, "a status")
+    shown = service.machine.systemctl("status", "--no-pager", WEB)
+    assert f'Status: "{service.status(WEB)}"' in shown
+
+
+def test_the_journal_follows_one_image(service: Host) -> None:
+    job = service.upload(IMAGE)
+    assert job is not None
+    service.results([job])
+
+    def told() -> set[str]:
+        lines = service.machine.journal("-o", "json", f"JOB_ID={job}").splitlines()
+        return {json.loads(line)["_SYSTEMD_UNIT"].partition("@")[0] for line in lines}
+
+    units = {"visionfleet-web.service", "visionfleet-classifier"}
+    wait_until(lambda: told() == units, 10, lambda: f"told by {told()}")
+
+
+def test_the_journal_of_a_unit_holds_the_log_of_its_daemon(service: Host) -> None:
+    for unit in DAEMONS:
+        assert "ready" in service.machine.journal("-b", "-u", unit)

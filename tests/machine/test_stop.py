@@ -1,0 +1,72 @@
+"""Stops, reboots and the end of the machine."""
+
+import re
+import time
+
+import pytest
+
+from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, Host
+from tests.support.pictures import encoded, numbered
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.timeout(600)
+
+IMAGES = [encoded(numbered(n)) for n in range(60)]
+
+
+def test_a_stop_under_load_drains_in_time_and_loses_nothing(service: Host) -> None:
+    jobs = service.upload_all(IMAGES)
+    assert len(jobs) == len(IMAGES)
+    began = time.monotonic()
+    service.machine.systemctl("stop", "visionfleet.target")
+    wait_until(lambda: not alive(service), 100, lambda: f"still there: {alive(service)}")
+    seconds = time.monotonic() - began
+    left = [job for job in jobs if service.aws.result(job) is None]
+    print(f"stopped in {seconds:.1f} s with {len(left)} of {len(jobs)} jobs left")
+    for unit in DAEMONS:
+        assert service.machine.show(unit, "Result") == "success", unit
+        assert service.machine.show(unit, "ExecMainStatus") == "0", unit
+    service.machine.systemctl("start", "visionfleet.target")
+    service.results(jobs)
+
+
+def alive(service: Host) -> list[str]:
+    states = {unit: service.machine.show(unit, "ActiveState") for unit in DAEMONS}
+    return [unit for unit, state in states.items() if state != "inactive"]
+
+
+def test_a_reboot_brings_everything_back(service: Host) -> None:
+    jobs = service.upload_all(IMAGES)
+    service.machine.reboot()
+    wait_until(
+        lambda: service.machine.show("visionfleet.target", "ActiveState") == "active",
+        90,
+        "the target to be reached",
+    )
+    for unit in DAEMONS:
+        assert service.machine.show(unit, "ActiveState") == "active"
+        ready = ready_seconds(service, unit)
+        print(f"{unit} ready {ready:.1f} s after its start")
+    service.results([*jobs, *service.upload_all(IMAGES[:1])], 90)
+
+
+def ready_seconds(service: Host, unit: str) -> float:
+    began, ready = (
+        int(service.machine.show(unit, f"{name}Monotonic"))
+        for name in ("InactiveExitTimestamp", "ActiveEnterTimestamp")
+    )
+    return (ready - began) / 1e6
+
+
+def test_an_idle_worker_without_a_scaler_ends_its_machine(service: Host) -> None:
+    alone = "classifier: {self_shutdown: true, idle_shutdown_seconds: 5}\n"
+    with service.settings(alone):
+        service.machine.systemctl("stop", SCALER)
+        service.machine.systemctl("daemon-reload")  # the generator adds what waits for the wish
+        service.machine.systemctl("start", "visionfleet.target", "visionfleet-poweroff.path")
+        service.machine.systemctl("stop", SCALER)
+        service.machine.systemctl("restart", CLASSIFIERS[0])
+        service.machine.wait_for_power_off(60)
+        service.machine.boot()
+    said = service.machine.journal("-b", "-1", "-u", CLASSIFIERS[0])
+    assert re.search(r"idle", said)

@@ -1,0 +1,64 @@
+"""What systemd says of the units, and what of a daemon's rights is left."""
+
+import json
+
+import pytest
+
+from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
+from tests.support.processes import ROOT
+
+pytestmark = pytest.mark.timeout(600)
+
+EXPOSURE = {WEB: 2.0, SCALER: 2.0, CLASSIFIERS[0]: 2.5}
+
+
+def test_systemd_finds_no_fault_in_the_units(idle_host: Host) -> None:
+    units = [
+        name.replace("@.", "@0.")
+        for name in sorted(path.name for path in (ROOT / "systemd").glob("visionfleet*"))
+        if name.endswith((".service", ".target", ".path"))
+    ]
+    assert len(units) >= 7
+    idle_host.machine.run("systemd-analyze", "verify", "--man=no", "--recursive-errors=yes", *units)
+
+
+@pytest.mark.parametrize("unit", EXPOSURE)
+def test_exposure_stays_below_its_limit(idle_host: Host, unit: str) -> None:
+    told = idle_host.machine.run("systemd-analyze", "security", "--no-pager", unit).stdout
+    line = told.strip().splitlines()[-1]
+    exposure = float(line.partition(": ")[2].split()[0])
+    print(f"{unit}: {exposure}")
+    assert exposure <= EXPOSURE[unit], told
+
+
+def test_daemons_have_no_rights_beyond_their_user(service: Host) -> None:
+    for unit in DAEMONS:
+        lines = service.machine.run("cat", f"/proc/{service.pid(unit)}/status").stdout.splitlines()
+        status = {line.partition(":")[0]: line.partition(":")[2].split() for line in lines}
+        assert status["NoNewPrivs"] == ["1"], unit
+        assert status["Seccomp"] == ["2"], unit
+        assert status["CapEff"] == status["CapBnd"] == ["0" * 16], unit
+        assert "0" not in status["Uid"] + status["Gid"], unit
+
+
+def test_the_generator_makes_as_many_classifiers_as_are_configured(idle_host: Host) -> None:
+    listed = idle_host.machine.run("visionfleet", "placement").stdout.splitlines()
+    assert [f"{line.split()[0]}.service" for line in listed] == list(CLASSIFIERS)
+    assert wanted(idle_host) == list(CLASSIFIERS)
+    with idle_host.settings("classifier: {cpus_per_worker: 2}\n"):
+        assert wanted(idle_host) == [CLASSIFIERS[0]]
+    with idle_host.settings("classifier: {cpus_per_worker: many}\n"):  # one, to say what is wrong
+        assert wanted(idle_host) == [CLASSIFIERS[0]]
+    assert wanted(idle_host) == list(CLASSIFIERS)
+
+
+def wanted(host: Host) -> list[str]:
+    host.machine.systemctl("daemon-reload")
+    return sorted(host.machine.show("visionfleet-classifiers.target", "Wants").split())
+
+
+def test_a_first_boot_enables_nothing(idle_host: Host) -> None:
+    shown = json.loads(
+        idle_host.machine.systemctl("list-unit-files", "visionfleet*", "--output=json")
+    )
+    assert {entry["preset"] for entry in shown} == {"disabled", None}

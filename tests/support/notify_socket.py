@@ -1,0 +1,52 @@
+"""Listens to what daemons tell systemd."""
+
+import socket
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Systemd:
+    """What a daemon tells systemd; `address` is its NOTIFY_SOCKET."""
+
+    address: str
+    told: list[str] = field(default_factory=list)
+
+    @property
+    def statuses(self) -> list[str]:
+        """The lines for `systemctl status`, in their order."""
+        lines = [line for message in list(self.told) for line in message.splitlines()]
+        return [line.removeprefix("STATUS=") for line in lines if line.startswith("STATUS=")]
+
+    def count(self, state: str) -> int:
+        """Count the messages that hold this line."""
+        return sum(state in message.splitlines() for message in list(self.told))
+
+
+@contextmanager
+def systemd() -> Iterator[Systemd]:
+    """Listen as systemd does for the length of a with block."""
+    with (
+        tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as folder,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
+    ):
+        made = Systemd(f"{folder}/notify")
+        listener.bind(made.address)
+        listener.settimeout(0.1)
+        over = threading.Event()
+
+        def listen() -> None:
+            while not over.is_set():
+                with suppress(TimeoutError):
+                    made.told.append(listener.recv(65536).decode())
+
+        thread = threading.Thread(target=listen)
+        thread.start()
+        try:
+            yield made
+        finally:
+            over.set()
+            thread.join()
