@@ -6,8 +6,3 @@ masked="apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all
 	e2scrub_reap.service fstrim.timer man-db.timer unattended-upgrades.service"
 # shellcheck disable=SC2086 # a list of words
 systemctl --quiet mask $masked
-
-# visionfleet-instance has checked the configuration right before; a second look costs a second.
-unit=/etc/systemd/system/visionfleet-classifier@.service.d
-mkdir -p $unit
-printf '[Service]\nExecStartPre=\n' >$unit/10-checked.conf

@@ -10,7 +10,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import boto3
 import pytest
 
 from tests.support.cloud import CREDENTIALS, Cloud
+from tests.support.installed import LIBRARIES, libraries, packed_sources
 from tests.support.machine import Machine, machine
 from tests.support.machine_root import need_machines
 from tests.support.ports import free_port
@@ -47,12 +47,11 @@ DEBIAN = {
 }
 # torch is five gigabytes: the machine borrows the packages of the tests, whose Python is of the
 # same version. pip finds them there, so what is installed is checked against what is required.
-BORROWED = "/opt/borrowed"
 SITECUSTOMIZE = f"""import sys
 places = [place for place in sys.path if place.endswith("site-packages")]
-sys.path.insert(sys.path.index(places[0]) if places else len(sys.path), "{BORROWED}")
+sys.path.insert(sys.path.index(places[0]) if places else len(sys.path), "{LIBRARIES}")
 """
-BORROWING = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 # What cloud-init does on Debian's image: a user with the key of whoever launched it.
 FIRST_BOOT = """
 echo "127.0.0.1 $(hostname)" >>/etc/hosts
@@ -85,14 +84,6 @@ def need_packer() -> None:
         pytest.skip(reason)
 
 
-def borrowed() -> dict[str, Path]:
-    """Tell what the machines of an image bind, read-only."""
-    found = find_spec("boto3")
-    assert found is not None
-    assert found.origin is not None
-    return {BORROWED: Path(found.origin).parents[1]}
-
-
 def amis(folder: Path) -> dict[str, str]:
     """Make the environment in which the embedded AWS knows Debian's image."""
     path = folder / "amis.json"
@@ -117,7 +108,7 @@ def image(folder: Path, aws: Cloud) -> Iterator[Image]:
     need_packer()
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    with machine(folder, PACKAGES, borrowed(), name=f"bake{os.getpid()}") as instance:
+    with machine(folder, PACKAGES, libraries(), name=f"bake{os.getpid()}") as instance:
         port = free_port()
         _first_boot(instance, port, Path(f"{key}.pub").read_bytes())
         output = _build(folder, aws, port, key)
@@ -142,20 +133,6 @@ def packer(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[st
     )
 
 
-def archive(folder: Path) -> Path:
-    """Pack the sources as `make ami` does, with what is not committed yet."""
-    path = folder / "visionfleet.tar.gz"
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    command = ["tar", "-czf", str(path), "--null", "--files-from=-"]
-    subprocess.run(command, cwd=ROOT, input=listed.stdout, check=True)
-    return path
-
-
 def _first_boot(instance: Machine, port: int, key: bytes) -> None:
     instance.write("/etc/python3.11/sitecustomize.py", SITECUSTOMIZE)
     instance.run("sh", "-euc", FIRST_BOOT, "sh", str(port), stdin=key)
@@ -163,14 +140,16 @@ def _first_boot(instance: Machine, port: int, key: bytes) -> None:
 
 def _build(folder: Path, aws: Cloud, port: int, key: Path) -> str:
     (folder / "build").mkdir()
+    archive = folder / "visionfleet.tar.gz"
+    archive.write_bytes(packed_sources("gz"))
     variables = {
         "ec2_endpoint_url": aws.endpoint_url,
         "ssh_host": "127.0.0.1",
         "ssh_port": str(port),
         "ssh_private_key_file": str(key),
-        "source_archive": str(archive(folder)),
+        "source_archive": str(archive),
         "torch_index_url": "",
-        "install_environment": json.dumps(BORROWING),
+        "install_environment": json.dumps(OFFLINE),
     }
     given = [f"-var={name}={value}" for name, value in variables.items()]
     done = packer("build", "-color=false", *given, str(TEMPLATE), cwd=folder)

@@ -5,6 +5,7 @@ import subprocess
 import tarfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 
 from tests.support.machine import Machine
 from tests.support.processes import ROOT
@@ -28,8 +29,8 @@ def libraries() -> dict[str, Path]:
     return {LIBRARIES: Path(spec.origin).parents[1]}
 
 
-def bring_source(machine: Machine) -> None:
-    """Unpack what git knows or would add, as it is now."""
+def packed_sources(compression: Literal["", "gz"] = "") -> bytes:
+    """Pack what git knows or would add, as it is now."""
     listing = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         capture_output=True,
@@ -38,12 +39,17 @@ def bring_source(machine: Machine) -> None:
         cwd=ROOT,
     )
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
+    with tarfile.open(fileobj=packed, mode=f"w:{compression}") as archive:
         for name in listing.stdout.splitlines():
             if (ROOT / name).is_file():
                 archive.add(ROOT / name, name)
+    return packed.getvalue()
+
+
+def bring_source(machine: Machine) -> None:
+    """Unpack the sources on the machine."""
     machine.run("mkdir", "-p", SOURCE)
-    machine.run("tar", "-xf", "-", "-C", SOURCE, "--no-same-owner", stdin=packed.getvalue())
+    machine.run("tar", "-xf", "-", "-C", SOURCE, "--no-same-owner", stdin=packed_sources())
 
 
 def install(machine: Machine, extras: str = "classifier") -> None:

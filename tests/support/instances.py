@@ -15,7 +15,8 @@ from typing import Any
 
 import yaml
 
-from tests.support.image import Image, borrowed
+from tests.support.image import Image
+from tests.support.installed import libraries
 from tests.support.machine import Machine, machine_of
 from tests.support.metadata import INSTANCE_ID, USER_DATA, metadata
 
@@ -33,7 +34,7 @@ def instance(image: Image, folder: Path, name: str, user_data: bytes) -> Iterato
         words = [f"systemd.setenv=AWS_EC2_METADATA_SERVICE_ENDPOINT={service.url}"]
         # cloud-init would make its keys; all machines share the network, and so its port.
         words += ["systemd.mask=ssh.service"]
-        with machine_of(image.disk, folder, borrowed(), name, words=words) as made:
+        with machine_of(image.disk, folder, libraries(), name, words=words) as made:
             yield made
 
 

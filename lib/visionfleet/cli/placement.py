@@ -55,9 +55,9 @@ def _places(config: "Config") -> "tuple[Place, ...]":
     from visionfleet import topology
     from visionfleet.placement import places
 
-    if config.classifier.named_by_instance:  # the fleet knows one worker of this name
-        return places(topology.cpus(), 0, None)
     gpus = 0 if config.model.device == "cpu" else topology.gpus()
+    if config.classifier.named_by_instance:  # the fleet knows one worker of this name
+        return places(topology.cpus(), min(gpus, 1), None)
     return places(topology.cpus(), gpus, config.classifier.cpus_per_worker)
 
 
