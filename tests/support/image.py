@@ -75,7 +75,6 @@ class Image:
 
 def need_packer() -> None:
     """Skip where the image cannot be made; fail where CI must be able to."""
-    need_machines()
     missing = [name for name in ("packer", "ssh-keygen") if shutil.which(name) is None]
     if missing:
         reason = f"no {' and no '.join(missing)}: sudo apt-get install packer openssh-client"
@@ -105,6 +104,7 @@ def ec2_of(aws: Cloud) -> Any:
 @contextmanager
 def image(folder: Path, aws: Cloud) -> Iterator[Image]:
     """Bake an image; it is there for the length of a with block."""
+    need_machines()
     need_packer()
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
@@ -152,6 +152,6 @@ def _build(folder: Path, aws: Cloud, port: int, key: Path) -> str:
         "install_environment": json.dumps(OFFLINE),
     }
     given = [f"-var={name}={value}" for name, value in variables.items()]
-    done = packer("build", "-color=false", *given, str(TEMPLATE), cwd=folder)
+    done = packer("build", "-color=false", "-timestamp-ui", *given, str(TEMPLATE), cwd=folder)
     assert done.returncode == 0, done.stdout[-8000:]
     return done.stdout
