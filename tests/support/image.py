@@ -3,6 +3,7 @@
 EC2 is the embedded AWS, which makes no disks: the image is what lies on the machine's disk then.
 """
 
+import gzip
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ import boto3
 import pytest
 
 from tests.support.cloud import CREDENTIALS, Cloud
-from tests.support.installed import LIBRARIES, libraries, packed_sources
+from tests.support.installed import LIBRARIES, libraries, pack_source
 from tests.support.machine import Machine, machine
 from tests.support.machine_root import need_machines
 from tests.support.ports import free_port
@@ -141,7 +142,7 @@ def _first_boot(instance: Machine, port: int, key: bytes) -> None:
 def _build(folder: Path, aws: Cloud, port: int, key: Path) -> str:
     (folder / "build").mkdir()
     archive = folder / "visionfleet.tar.gz"
-    archive.write_bytes(packed_sources("gz"))
+    archive.write_bytes(gzip.compress(pack_source(), 1))
     variables = {
         "ec2_endpoint_url": aws.endpoint_url,
         "ssh_host": "127.0.0.1",

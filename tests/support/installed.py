@@ -5,7 +5,6 @@ import subprocess
 import tarfile
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from tests.support.machine import Machine
 from tests.support.processes import ROOT
@@ -29,8 +28,8 @@ def libraries() -> dict[str, Path]:
     return {LIBRARIES: Path(spec.origin).parents[1]}
 
 
-def packed_sources(compression: Literal["", "gz"] = "") -> bytes:
-    """Pack what git knows or would add, as it is now."""
+def pack_source() -> bytes:
+    """Pack what git knows or would add, as it is now, into an archive of tar."""
     listing = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         capture_output=True,
@@ -39,7 +38,7 @@ def packed_sources(compression: Literal["", "gz"] = "") -> bytes:
         cwd=ROOT,
     )
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode=f"w:{compression}") as archive:
+    with tarfile.open(fileobj=packed, mode="w") as archive:
         for name in listing.stdout.splitlines():
             if (ROOT / name).is_file():
                 archive.add(ROOT / name, name)
@@ -47,9 +46,9 @@ def packed_sources(compression: Literal["", "gz"] = "") -> bytes:
 
 
 def bring_source(machine: Machine) -> None:
-    """Unpack the sources on the machine."""
+    """Unpack the working copy on the machine."""
     machine.run("mkdir", "-p", SOURCE)
-    machine.run("tar", "-xf", "-", "-C", SOURCE, "--no-same-owner", stdin=packed_sources())
+    machine.run("tar", "-xf", "-", "-C", SOURCE, "--no-same-owner", stdin=pack_source())
 
 
 def install(machine: Machine, extras: str = "classifier") -> None:

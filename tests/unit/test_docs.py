@@ -13,7 +13,7 @@ from visionfleet.config.schema import Config
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("models/*.md")])
 PATHS = re.compile(
-    r"\b((?:lib|daemons|tests|etc|models|docs|bench|packer|systemd)/[\w./-]+\.(?:py|ya?ml|md|conf))"
+    r"(?<!/)\b((?:lib|daemons|tests|etc|models|docs|bench|packer|systemd)/[\w./-]+\.(?:py|ya?ml|md|conf))"
 )
 
 
