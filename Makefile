@@ -52,7 +52,7 @@ test: check ## check, then all tests; those of the page need: apt-get install ch
 	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE)
 
 .PHONY: test-machine
-test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap
+test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap packer openssh-client
 	$(BIN)/python -m pytest tests/machine
 
 .PHONY: check
