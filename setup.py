@@ -21,6 +21,7 @@ BASE = [
     "rich>=13.7",  # progress bars and tables of the admin command
     "tornado>=6.5.5",  # the web daemon; 6.5.5 limits the parts of a multipart body
     "urllib3>=2.2",  # HTTP of the admin command and to EC2's metadata; boto3 stands on it too
+    "uvloop>=0.21",  # the web daemon's event loop in C: an upload costs a tenth less CPU
 ]
 CLASSIFIER = [
     "numpy>=1.26",  # decoded pixels on their way into a tensor

@@ -13,14 +13,15 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
-from bench.accounting import tree_cpu_seconds
+from bench import stages
+from bench.accounting import none_left, tree_cpu_seconds
 from bench.figures import RESULTS, median, save, show
 from bench.workload import models, photos
 from tests.support.cloud import CREDENTIALS, Cloud, cloud
@@ -39,6 +40,8 @@ class Cost:
 
     cpu_ms: float
     images_per_second: float
+    stage_ms: dict[str, float] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
 
 def main() -> None:
@@ -88,7 +91,9 @@ def several(measure: Callable[[], Cost], runs: int, name: str) -> Cost:
     found = [measure() for _ in range(runs)]
     print(f"  {name}: " + ", ".join(f"{c.cpu_ms:.1f} ms" for c in found), file=sys.stderr)
     cpu, rate = [c.cpu_ms for c in found], [c.images_per_second for c in found]
-    return Cost(median(cpu), median(rate))
+    known = found[0].stage_ms
+    each = {stage: median([c.stage_ms[stage] for c in found]) for stage in known}
+    return Cost(median(cpu), median(rate), each, found[0].labels)
 
 
 def bare_loop(files: Path, env: dict[str, str]) -> Cost:
@@ -97,7 +102,9 @@ def bare_loop(files: Path, env: dict[str, str]) -> Cost:
     whole = {**os.environ, "PYTHONPATH": PYTHONPATH, **env}
     done = subprocess.run(command, env=whole, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
-    return Cost(1000 * said["cpu"] / said["images"], said["images"] / said["wall"])
+    count = said["images"]
+    each = {stage: 1000 * seconds / count for stage, seconds in said["stages"].items()}
+    return Cost(1000 * said["cpu"] / count, count / said["wall"], each, tuple(said["labels"]))
 
 
 def through_queue(
@@ -109,22 +116,27 @@ def through_queue(
         upload(aws, pictures)
         argv = [sys.executable, "-m", MODULES[contender]]
         whole = {**CREDENTIALS, **aws.environment, **env, "VISIONFLEET_LOG__LEVEL": "INFO"}
+        port = free_port()
+        whole["VISIONFLEET_CLASSIFIER__METRICS_PORT"] = str(port)
+        metrics = f"http://127.0.0.1:{port}/metrics" if contender == "daemon" else None
         with started(argv, Path(name) / "worker.log", whole, stop_seconds=30) as worker:
             worker.wait_for_output("ready", 120)
             send(aws, range(WARM_UP), "warm")
             wait_until(lambda: done(aws, "warm") == WARM_UP, 60, worker.tail)
-            return timed(aws, worker, len(pictures))
+            return timed(aws, worker, len(pictures), metrics)
 
 
-def timed(aws: Cloud, worker: Process, count: int) -> Cost:
+def timed(aws: Cloud, worker: Process, count: int, metrics: str | None) -> Cost:
     """Measure from the first request to the last result."""
+    before = stages.spent(metrics) if metrics else {}
     cpu, wall = worker.cpu_seconds(), time.perf_counter()
     send(aws, range(count), "job")
     wait_until(lambda: aws.counts() == (0, 0), 300, worker.tail, interval_seconds=0.1)
     wall = time.perf_counter() - wall
     cpu = worker.cpu_seconds() - cpu
     assert done(aws, "job") == count, worker.tail()
-    return Cost(1000 * cpu / count, count / wall)
+    each = stages.each(before, stages.spent(metrics), count) if metrics else {}
+    return Cost(1000 * cpu / count, count / wall, each)
 
 
 def upload(aws: Cloud, pictures: Sequence[bytes]) -> None:
@@ -165,7 +177,10 @@ def litserve(folder: Path, pictures: Sequence[bytes], env: dict[str, str]) -> Co
     port = free_port()
     argv = [sys.executable, "-m", "bench.litserve_app"]
     log = folder / f"litserve-{port}.log"
-    with started(argv, log, {**env, "PORT": str(port)}, stop_seconds=30) as server:
+    with (
+        started(argv, log, {**env, "PORT": str(port)}, stop_seconds=30) as server,
+        none_left(server.pid),
+    ):
         url = f"http://127.0.0.1:{port}"
         pool = urllib3.PoolManager(maxsize=16, retries=False)
         wait_until(lambda: accepts(port) and healthy(pool, url), 120, server.tail, 0.5)
@@ -203,7 +218,15 @@ def ratios(costs: dict[str, dict[str, Cost]]) -> dict[str, float]:
             resnet["daemon"].images_per_second / resnet["litserve"].images_per_second
         ),
         "auto_precision_speedup": (resnet["bare loop float32"].cpu_ms / resnet["bare loop"].cpu_ms),
+        "auto_precision_agreement": agreement(
+            resnet["bare loop float32"].labels, resnet["bare loop"].labels
+        ),
     }
+
+
+def agreement(first: Sequence[str], second: Sequence[str]) -> float:
+    """The share of images that both give one label."""
+    return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
 
 
 def report(costs: dict[str, dict[str, Cost]], arguments: argparse.Namespace) -> None:
@@ -222,10 +245,17 @@ def report(costs: dict[str, dict[str, Cost]], arguments: argparse.Namespace) -> 
         "images": arguments.images,
         "runs": arguments.runs,
         "threads": arguments.threads,
-        "costs": {m: {n: asdict(c) for n, c in some.items()} for m, some in costs.items()},
+        "costs": {m: {n: figures_of(c) for n, c in some.items()} for m, some in costs.items()},
     }
     print(f"written: {save('classifier', figures)}")
     plot(costs)
+    bars = {m: {n: c.stage_ms for n, c in s.items() if c.stage_ms} for m, s in costs.items()}
+    stages.plot(bars, RESULTS / "classifier-stages.png")
+
+
+def figures_of(cost: Cost) -> dict[str, Any]:
+    """What is written of one contender."""
+    return {name: value for name, value in asdict(cost).items() if name != "labels" and value}
 
 
 def plot(costs: dict[str, dict[str, Cost]]) -> None:

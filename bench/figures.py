@@ -15,12 +15,16 @@ RESULTS = Path(__file__).parent / "results"
 
 def machine() -> str:
     """Name the processor, its cores and the versions that matter."""
-    model = platform.processor() or platform.machine()
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return f"{model}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    said = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+    name = said.get("model name") or platform.processor() or platform.machine()
+    if "cpu family" in said:
+        name += f" (family {said['cpu family']}, model {said['model']})"
+    bfloat16 = "with" if "avx512_bf16" in said.get("flags", "").split() else "without"
+    return (
+        f"{name}, {os.cpu_count()} cores, {bfloat16} AVX-512 BF16, "
+        f"Python {platform.python_version()}"
+    )
 
 
 def median(values: Sequence[float]) -> float:

@@ -16,6 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import NoReturn
 
+import uvloop
 from tornado.netutil import bind_sockets
 
 from visionfleet import ids, messages, runtime, systemd
@@ -168,7 +169,7 @@ def _run(config: Config, path: Path | None, signals: _Signals) -> int:
         log.error("cannot listen", extra={"address": where, "reason": str(error)})
         _remove(clients.replies)
         return 1
-    asyncio.run(_serve(_Start(config, path, clients, sockets, way_in), signals, random))
+    uvloop.run(_serve(_Start(config, path, clients, sockets, way_in), signals, random))
     _remove_in_time(clients.replies)
     log.info("stopped")
     return runtime.EXIT_OK

@@ -58,11 +58,11 @@ def test_a_faulty_configuration_is_told_and_not_tried_again(service: Host) -> No
 
 
 def test_keys_come_as_a_credential(service: Host) -> None:
-    key = service.machine.run("visionfleet", "keys", "--file", KEYS, "add", "ann").stdout.strip()
+    key = service.machine.run("visionfleet", "keys", "add", "ann", "--file", KEYS).stdout.strip()
     try:
         service.machine.systemctl("restart", WEB)
         assert service.upload(IMAGE) is None
-        header = ("--header", f"Authorization: Bearer {key}")
+        header = ("-H", f"Authorization: Bearer {key}", "-H", "Content-Type: image/png")
         answer = service.curl(*header, "--data-binary", "@-", "/v1/jobs", stdin=IMAGE)
         service.results([json.loads(answer)["job"]])
     finally:

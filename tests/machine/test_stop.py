@@ -37,7 +37,7 @@ def alive(service: Host) -> list[str]:
 
 def test_a_reboot_brings_everything_back(service: Host) -> None:
     jobs = service.upload_all(IMAGES)
-    service.machine.reboot()
+    print(f"booted in {service.machine.reboot():.1f} s")
     wait_until(
         lambda: service.machine.show("visionfleet.target", "ActiveState") == "active",
         90,
@@ -47,6 +47,7 @@ def test_a_reboot_brings_everything_back(service: Host) -> None:
         assert service.machine.show(unit, "ActiveState") == "active"
         ready = ready_seconds(service, unit)
         print(f"{unit} ready {ready:.1f} s after its start")
+    print(service.machine.run("systemd-analyze", "time").stdout.splitlines()[0])
     service.results([*jobs, *service.upload_all(IMAGES[:1])], 90)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
 from tests.support.processes import ROOT
+from visionfleet.placement import Place, drop_in
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -24,11 +25,24 @@ def test_systemd_finds_no_fault_in_the_units(idle_host: Host) -> None:
 
 @pytest.mark.parametrize("unit", EXPOSURE)
 def test_exposure_stays_below_its_limit(idle_host: Host, unit: str) -> None:
-    told = idle_host.machine.run("systemd-analyze", "security", "--no-pager", unit).stdout
-    line = told.strip().splitlines()[-1]
-    exposure = float(line.partition(": ")[2].split()[0])
+    exposure, told = exposure_of(idle_host, unit)
     print(f"{unit}: {exposure}")
     assert exposure <= EXPOSURE[unit], told
+
+
+def exposure_of(host: Host, unit: str) -> tuple[float, str]:
+    told = host.machine.run("systemd-analyze", "security", "--no-pager", unit).stdout
+    return float(told.strip().splitlines()[-1].partition(": ")[2].split()[0]), told
+
+
+def test_a_gpu_costs_little_exposure(idle_host: Host) -> None:
+    unit = "visionfleet-classifier@7.service"
+    idle_host.machine.write(
+        f"/run/systemd/system/{unit}.d/gpu.conf", drop_in(Place(7, (0,), gpu=7))
+    )
+    idle_host.machine.systemctl("daemon-reload")
+    exposure, told = exposure_of(idle_host, unit)
+    assert exposure <= EXPOSURE[CLASSIFIERS[0]], told
 
 
 def test_daemons_have_no_rights_beyond_their_user(service: Host) -> None:

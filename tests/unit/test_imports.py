@@ -161,6 +161,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ("torchvision", {"visionfleet.model"}),
         ("python_multipart", {"visionfleet.web.uploads"}),
         ("tornado", {"visionfleet.web", "visionfleetd.web"}),
+        ("uvloop", {"visionfleetd.web"}),
         (
             "prometheus_client",
             {"visionfleet.metrics", "visionfleet.scaler.metrics", "visionfleet.web.meters"},

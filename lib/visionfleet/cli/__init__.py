@@ -17,6 +17,7 @@ from visionfleet.cli import (
     dead,
     demo,
     embedded_aws,
+    end_supervisor,
     evaluate,
     instance,
     keys,
@@ -48,6 +49,7 @@ _COMMANDS = (
     embedded_aws,
     revive,
     instance,
+    end_supervisor,
 )
 
 
