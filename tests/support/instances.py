@@ -18,7 +18,7 @@ import yaml
 from tests.support.image import Image
 from tests.support.installed import libraries
 from tests.support.machine import Machine, machine_of
-from tests.support.metadata import INSTANCE_ID, USER_DATA, metadata
+from tests.support.metadata import INSTANCE_ID, USER_DATA, Metadata, metadata
 
 STEP_SECONDS = 0.3
 
@@ -26,16 +26,23 @@ STEP_SECONDS = 0.3
 @contextmanager
 def instance(image: Image, folder: Path, name: str, user_data: bytes) -> Iterator[Machine]:
     """Boot the image as the instance of this name, with this user data if there is any."""
-    folder.mkdir()
     with metadata() as service:
         service.documents[INSTANCE_ID] = name.encode()
         if user_data:
             service.documents[USER_DATA] = user_data
-        words = [f"systemd.setenv=AWS_EC2_METADATA_SERVICE_ENDPOINT={service.url}"]
-        # cloud-init would make its keys; all machines share the network, and so its port.
-        words += ["systemd.mask=ssh.service"]
-        with machine_of(image.disk, folder, libraries(), name, words=words) as made:
+        with told_by(service, image, folder, name) as made:
             yield made
+
+
+@contextmanager
+def told_by(service: Metadata, image: Image, folder: Path, name: str) -> Iterator[Machine]:
+    """Boot the image where this is the metadata service."""
+    folder.mkdir()
+    words = [f"systemd.setenv=AWS_EC2_METADATA_SERVICE_ENDPOINT={service.url}"]
+    # cloud-init would make its keys; all machines share the network, and so its port.
+    words += ["systemd.mask=ssh.service"]
+    with machine_of(image.disk, folder, libraries(), name, words=words) as made:
+        yield made
 
 
 def journal_of(machine: Machine, unit: str) -> str:

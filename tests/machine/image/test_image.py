@@ -7,8 +7,10 @@ import pytest
 
 from tests.support.cloud import Cloud
 from tests.support.image import TEMPLATE, Image, ec2_of
-from tests.support.instances import as_user_data, instance
+from tests.support.instances import as_user_data, instance, told_by
 from tests.support.machine import Machine
+from tests.support.metadata import USER_DATA, metadata
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
@@ -106,3 +108,28 @@ def test_faulty_user_data_starts_nothing_and_is_told(baked: Image, tmp_path: Pat
         assert "web.prot: unknown key; did you mean `port`?" in machine.journal(
             "-u", "visionfleet-instance"
         )
+
+
+def test_silent_metadata_is_asked_again_and_a_role_lasts_until_the_next_boot(
+    baked: Image, image_aws: Cloud, tmp_path: Path
+) -> None:
+    settings = {"aws": {"endpoint_url": image_aws.endpoint_url}, "web": {"port": free_port()}}
+    with metadata() as service:
+        service.documents[USER_DATA] = as_user_data("web", settings)
+        service.status = 503
+        with told_by(service, baked, tmp_path / "s", "i-silent") as machine:
+            restarts = lambda: int(machine.show("visionfleet-instance", "NRestarts"))  # noqa: E731
+            web = lambda: machine.show("visionfleet-web", "ActiveState")  # noqa: E731
+            wait_until(lambda: restarts() >= 2, 30, machine.console)
+            assert web() == "inactive"
+            service.status = None
+            wait_until(lambda: web() == "active", 30, machine.console)
+            machine.systemctl("stop", "visionfleet.target")
+            wait_until(lambda: web() == "inactive", 40, machine.console)
+            machine.systemctl("start", "visionfleet.target")
+            wait_until(lambda: web() == "active", 30, machine.console)
+
+            del service.documents[USER_DATA]
+            machine.reboot()
+            assert machine.show("visionfleet-instance", "ActiveState") == "active"
+            assert web() == "inactive"
