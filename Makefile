@@ -53,7 +53,7 @@ test: check ## check, then all tests; those of the page need: apt-get install ch
 	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE)
 
 .PHONY: test-machine
-test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap
+test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap packer openssh-client
 	$(BIN)/python -m pytest tests/machine
 
 .PHONY: check
@@ -62,6 +62,13 @@ check: $(DEVELOPMENT) ## lint, formatting, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_imports.py
+
+# Packer 1.6 of Debian takes the file alone, without plugins.pkr.hcl beside it.
+.PHONY: ami
+ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLES='-var region=...']
+	@mkdir -p build
+	git archive --format=tar.gz --output=build/visionfleet.tar.gz HEAD
+	CHECKPOINT_DISABLE=1 packer build $(AMI_VARIABLES) packer/visionfleet.pkr.hcl
 
 .PHONY: bench-classifier
 bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]

@@ -1,4 +1,4 @@
-"""What EC2 tells an instance: its id, and warnings that a spot instance will be taken away.
+"""What EC2 tells an instance: its id, its user data, and that a spot instance will be taken away.
 
 IMDSv2: a token first, then questions with it. The instance needs no permission for this; in a
 container the metadata's hop limit must be 2.
@@ -22,6 +22,7 @@ POLL_SECONDS = 5.0
 MOST_SECONDS = 40.0
 TOKEN_SECONDS = 21600
 INSTANCE_ID = "/latest/meta-data/instance-id"
+USER_DATA = "/latest/user-data"
 INTERRUPTION = "/latest/meta-data/spot/instance-action"
 REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
 
@@ -94,6 +95,11 @@ def instance_id(metadata: Metadata) -> str:
     if not found.startswith("i-"):
         raise TryLater(f"metadata {INSTANCE_ID}: no id of an instance")
     return found
+
+
+def user_data(metadata: Metadata) -> bytes:
+    """Read what this instance was launched with, nothing where it has none; raises TryLater."""
+    return metadata.find(USER_DATA) or b""
 
 
 class Interruptions:

@@ -81,12 +81,17 @@ class Cloud:
 
 
 @contextmanager
-def cloud(folder: Path, attributes: Mapping[str, str] | None = None) -> Iterator[Cloud]:
+def cloud(
+    folder: Path,
+    attributes: Mapping[str, str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Cloud]:
     """Run an embedded AWS; `attributes` go to the queue of requests."""
-    port = free_port()
+    port, log = free_port(), folder / "aws.log"
     module = "visionfleet.local.embedded_aws"
-    log = folder / "aws.log"
-    with started_module(module, "--port", str(port), log=log, stop_seconds=30) as process:
+    with started_module(
+        module, "--port", str(port), log=log, env=environment, stop_seconds=30
+    ) as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)
         made = connect(f"http://127.0.0.1:{port}")

@@ -33,12 +33,18 @@ class Machine:
     """One machine; its disk outlives a reboot and ends with the test."""
 
     def __init__(
-        self, disk: Path, folder: Path, name: str, binds: Mapping[str, Path], cpus: Sequence[int]
+        self,
+        disk: Path,
+        folder: Path,
+        name: str,
+        binds: Mapping[str, Path],
+        cpus: Sequence[int] = (),
+        words: Sequence[str] = (),
     ) -> None:
         self.disk, self.name = disk, name
         self._cpus = cpus
         self._console = folder / f"{name}.log"
-        self._binds = dict(binds)
+        self._binds, self._words = dict(binds), words
         self._nspawn: subprocess.Popen[bytes] | None = None
         self._leader = 0
 
@@ -145,7 +151,8 @@ class Machine:
         command += ["--console=pipe", "--resolv-conf=copy-host", "--timezone=off"]
         command += [f"--machine={self.name}", f"--directory={self.disk}"]
         command += [f"--cpu-affinity={','.join(map(str, self._cpus))}"] if self._cpus else []
-        return command + [f"--bind-ro={there}:{here}" for here, there in self._binds.items()]
+        command += [f"--bind-ro={there}:{here}" for here, there in self._binds.items()]
+        return [*command, *self._words]
 
     def _cgroups(self) -> list[Path]:
         pure = (CGROUPS / "cgroup.controllers").exists()
@@ -197,9 +204,22 @@ def machine(
 
     It has all CPUs of this host, or those in `cpus`.
     """
-    root = root_folder(packages)
+    with machine_of(root_folder(packages), folder, binds, name, cpus) as made:
+        yield made
+
+
+@contextmanager
+def machine_of(
+    root: Path,
+    folder: Path,
+    binds: Mapping[str, Path] | None = None,
+    name: str = "",
+    cpus: Sequence[int] = (),
+    words: Sequence[str] = (),
+) -> Iterator[Machine]:
+    """Boot a machine over this root, which stays as it is; `words` are for its systemd."""
     with _disk(root, folder) as disk:
-        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {}, cpus)
+        made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {}, cpus, words)
         try:
             made.boot()
             yield made

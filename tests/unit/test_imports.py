@@ -32,6 +32,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.rates": set(),
     "visionfleet.web.rules": {"visionfleet.web.proxies"},
     "visionfleet.web.uploads": {"python_multipart", "visionfleet.web.problems"},
+    "visionfleet.instance": {"yaml", "visionfleet.config"},
     "visionfleet.idling": {"visionfleet.messages"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},

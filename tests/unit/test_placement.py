@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from visionfleet import topology
+from visionfleet.cli import main
 from visionfleet.placement import Cpu, Place, drop_in, places
 
 # Two threads a core, numbered as Linux does: all first threads, then all second ones.
@@ -66,3 +67,14 @@ def test_gpus_are_counted_on_the_bus(tmp_path: Path) -> None:
 def test_this_machine_has_cpus() -> None:
     assert topology.cpus()
     assert len({cpu.number for cpu in topology.cpus()}) == len(topology.cpus())
+
+
+def test_a_worker_named_by_its_instance_is_one_and_has_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "visionfleet.yaml"
+    config.write_text("classifier: {named_by_instance: true}\n")
+    monkeypatch.setattr(topology, "gpus", lambda: 4)
+    assert main(["placement", "--config", str(config)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("GPU 0")

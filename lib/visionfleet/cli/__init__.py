@@ -19,6 +19,7 @@ from visionfleet.cli import (
     embedded_aws,
     end_supervisor,
     evaluate,
+    instance,
     keys,
     placement,
     provision,
@@ -47,6 +48,7 @@ _COMMANDS = (
     placement,
     embedded_aws,
     revive,
+    instance,
     end_supervisor,
 )
 

@@ -1,7 +1,7 @@
 """Reads YAML into plain values that remember where each came from."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
@@ -53,20 +53,27 @@ class Settings:
 def read_file(path: Path, into: Settings) -> None:
     """Merge one YAML file over `into`; what is wrong with it is added to the faults."""
     try:
-        _read_root(
-            yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader), path, into
-        )
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         into.faults.append(f"{path}: cannot be read: {reason}")
+    else:
+        read_text(text, str(path), path.parent, into)
+
+
+def read_text(text: str, source: str, directory: Path, into: Settings) -> None:
+    """Merge YAML over `into`; `source` names it in faults, relative paths are from `directory`."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        _read_root(root, Origin(source, directory=directory), into)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
         into.faults.append(f"{where}: not YAML: {error.problem or error.context}")
     except yaml.YAMLError as error:
-        into.faults.append(f"{path}: not YAML: {str(error).splitlines()[0]}")
+        into.faults.append(f"{source}: not YAML: {str(error).splitlines()[0]}")
     except RecursionError:  # also of an alias that holds itself
-        into.faults.append(f"{path}: not YAML that can be read: it is nested too deeply")
+        into.faults.append(f"{source}: not YAML that can be read: it is nested too deeply")
 
 
 def read_value(text: str) -> object:
@@ -78,38 +85,35 @@ def read_value(text: str) -> object:
     return None if node is None else _construct(node)
 
 
-def _read_root(root: yaml.Node | None, path: Path, into: Settings) -> None:
+def _read_root(root: yaml.Node | None, file: Origin, into: Settings) -> None:
     if isinstance(root, yaml.MappingNode):
-        _read_mapping(root, (), path, into)
+        _read_mapping(root, (), file, into)
     elif root is not None and not _is_null(root):
-        into.faults.append(f"{path}: expected sections with keys, like `web:` and `port: 8080`")
+        into.faults.append(f"{file}: expected sections with keys, like `web:` and `port: 8080`")
 
 
-def _read_mapping(node: yaml.MappingNode, above: Key, path: Path, into: Settings) -> None:
-    for name, value, mark in _entries(node, above, path, into):
+def _read_mapping(node: yaml.MappingNode, above: Key, file: Origin, into: Settings) -> None:
+    for name, value, origin in _entries(node, above, file, into):
         key = (*above, name)
         if isinstance(value, yaml.MappingNode) and value.value:
-            _read_mapping(value, key, path, into)
+            _read_mapping(value, key, file, into)
         else:
-            origin = Origin(str(path), mark.line + 1, mark.column + 1, path.parent)
             into.put(key, _construct(value), origin)
 
 
 def _entries(
-    node: yaml.MappingNode, above: Key, path: Path, into: Settings
-) -> Iterator[tuple[str, yaml.Node, yaml.Mark]]:
+    node: yaml.MappingNode, above: Key, file: Origin, into: Settings
+) -> Iterator[tuple[str, yaml.Node, Origin]]:
     """Go through a mapping; PyYAML itself would silently keep the last of two equal keys."""
     lines: dict[str, int] = {}
     for key_node, value in node.value:
         name, mark = str(key_node.value), key_node.start_mark
+        origin = replace(file, line=mark.line + 1, column=mark.column + 1)
         if name in lines:
             dotted = ".".join((*above, name))
-            into.faults.append(
-                f"{path}:{mark.line + 1}:{mark.column + 1}: {dotted}: "
-                f"set twice, first in line {lines[name]}"
-            )
-        lines.setdefault(name, mark.line + 1)
-        yield name, value, mark
+            into.faults.append(f"{origin}: {dotted}: set twice, first in line {lines[name]}")
+        lines.setdefault(name, origin.line)
+        yield name, value, origin
 
 
 def _is_null(node: yaml.Node) -> bool:

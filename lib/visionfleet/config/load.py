@@ -34,11 +34,11 @@ class Loaded:
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
-    """Read and check everything; `path` None means VISIONFLEET_CONFIG or `DEFAULT_PATH`.
+    """Read and check everything, from `path_of(path, environment)` on.
 
     Raises BadConfig with one sentence per fault: where, which key, what was expected, what came.
     """
-    path = path or Path(environment.get(CONFIG_VARIABLE, DEFAULT_PATH))
+    path = path_of(path, environment)
     files = (path, *sorted((path.parent / "conf.d").glob("*.yaml")))
     settings = Settings()
     for file in files:
@@ -48,6 +48,11 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
     _anchor_paths(settings)
     config = _check(settings)
     return Loaded(config, files, settings.origins)
+
+
+def path_of(path: Path | None, environment: Mapping[str, str]) -> Path:
+    """Tell which file is loaded; None means VISIONFLEET_CONFIG or `DEFAULT_PATH`."""
+    return path or Path(environment.get(CONFIG_VARIABLE, DEFAULT_PATH))
 
 
 def _read_environment(environment: Mapping[str, str], into: Settings) -> None:

@@ -1,0 +1,69 @@
+"""`visionfleet instance`: makes an EC2 instance what its user data says; for its boot."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.errors import GiveUp
+
+if TYPE_CHECKING:
+    from visionfleet.instance import Instance
+
+ABOUT = "take role and settings from the user data of this EC2 instance, and start its daemons"
+DROP_IN = "90-instance.yaml"
+
+_COMMAND_SECONDS = 30.0
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand."""
+    parser = command(subparsers, "instance", ABOUT, run)
+    add_config(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write the settings beside the configuration, check the whole, start the daemons.
+
+    Faulty settings stay where they are, so that each fault's line can be looked up.
+    """
+    from visionfleet import instance
+    from visionfleet.config.load import path_of
+    from visionfleet.interruption import Metadata, endpoint, user_data
+
+    path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
+    wanted = instance.read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
+    if wanted is None:
+        path.unlink(missing_ok=True)
+        print(f"user data without a first line {instance.FIRST_LINE}: nothing is started")
+        return 0
+    _write(path, wanted)
+    loaded(arguments)
+    _start(wanted)
+    print("started", *wanted.units)
+    return 0
+
+
+def _write(path: Path, wanted: "Instance") -> None:
+    text = f"# From the user data of this instance, written at each boot.\n{wanted.settings}"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def _start(wanted: "Instance") -> None:
+    """Start the units by their target, so that they stop and restart with it too.
+
+    Until the next boot only: that asks the user data anew.
+    """
+    from visionfleet import runtime
+
+    for words in (
+        ("systemctl", "enable", "--runtime", *wanted.units),
+        ("systemctl", "start", "--no-block", "visionfleet.target"),
+    ):
+        wrong = runtime.run_command(words, _COMMAND_SECONDS)
+        if wrong is not None:
+            raise GiveUp(f"{' '.join(words)}: {wrong}")

@@ -1,0 +1,201 @@
+# One image for web, scaler and workers: what an instance is, its user data says. See docs/ami.md.
+
+variable "region" {
+  type        = string
+  default     = "us-east-1"
+  description = "Where the image is made."
+}
+
+variable "copy_to_regions" {
+  type        = list(string)
+  default     = []
+  description = "Where it is copied to when it is done."
+}
+
+variable "instance_type" {
+  type        = string
+  default     = "c7i.large"
+  description = "Type of the machine that it is made on; its processor is the image's."
+}
+
+variable "architecture" {
+  type        = string
+  default     = "amd64"
+  description = "Debian's word for the processor: amd64 or arm64."
+
+  validation {
+    condition     = contains(["amd64", "arm64"], var.architecture)
+    error_message = "The architecture is amd64 or arm64."
+  }
+}
+
+variable "name_prefix" {
+  type        = string
+  default     = "visionfleet"
+  description = "What the image's name begins with; the time follows."
+}
+
+variable "volume_gib" {
+  type        = number
+  default     = 8
+  description = "Size of the root volume; 20 for torch with CUDA."
+}
+
+variable "source_owner" {
+  type        = string
+  default     = "136693071363"
+  description = "Account of the image that is built on; the default is Debian's."
+}
+
+variable "source_name" {
+  type        = string
+  default     = ""
+  description = "Pattern of its name, the newest is taken; empty: Debian 12 of the architecture."
+}
+
+variable "subnet_id" {
+  type        = string
+  default     = ""
+  description = "Subnet of the machine; empty: one of the default VPC."
+}
+
+variable "source_archive" {
+  type        = string
+  default     = "build/visionfleet.tar.gz"
+  description = "Archive of the sources, as `make ami` makes it with git archive."
+}
+
+variable "torch_index_url" {
+  type        = string
+  default     = "https://download.pytorch.org/whl/cpu"
+  description = "More packages for pip: torch for the CPU; empty: whatever pip's own settings give."
+}
+
+variable "install_environment" {
+  type        = map(string)
+  default     = {}
+  description = "Environment of apt-get and `make install`, as HTTPS_PROXY or PIP_INDEX_URL."
+}
+
+variable "apt_packages" {
+  type        = list(string)
+  default     = []
+  description = "Debian packages beside those that are needed, as a driver for GPUs."
+}
+
+# The rest is for a stand-in of AWS; the defaults are AWS itself.
+
+variable "ec2_endpoint_url" {
+  type        = string
+  default     = ""
+  description = "Another endpoint of EC2; its region, account and metadata are not checked."
+}
+
+variable "ssh_host" {
+  type        = string
+  default     = ""
+  description = "Address of the machine; empty: what EC2 says."
+}
+
+variable "ssh_port" {
+  type    = number
+  default = 22
+}
+
+variable "ssh_private_key_file" {
+  type        = string
+  default     = ""
+  description = "Key to log in with; empty: a temporary one, which EC2 hands to the machine."
+}
+
+locals {
+  stamp       = formatdate("YYYYMMDD-hhmmss", timestamp())
+  stand_in    = var.ec2_endpoint_url != ""
+  source_name = var.source_name != "" ? var.source_name : "debian-12-${var.architecture}-*"
+  environment = merge(var.install_environment, {
+    APT_PACKAGES        = join(" ", var.apt_packages)
+    PIP_EXTRA_INDEX_URL = trimspace("${var.torch_index_url} ${lookup(var.install_environment, "PIP_EXTRA_INDEX_URL", "")}")
+    DEBIAN_FRONTEND     = "noninteractive"
+    IMAGE_UPLOADS       = "/tmp/visionfleet-image"
+  })
+}
+
+source "amazon-ebs" "debian" {
+  ami_name        = "${var.name_prefix}-${var.architecture}-${local.stamp}"
+  ami_description = "visionfleet on Debian 12: web, scaler or worker, by user data"
+  ami_regions     = var.copy_to_regions
+  instance_type   = var.instance_type
+  region          = var.region
+  subnet_id       = var.subnet_id
+  ena_support     = true
+
+  source_ami_filter {
+    filters = {
+      name                = local.source_name
+      root-device-type    = "ebs"
+      virtualization-type = "hvm"
+    }
+    owners      = [var.source_owner]
+    most_recent = true
+  }
+
+  launch_block_device_mappings {
+    device_name           = "/dev/xvda"
+    volume_size           = var.volume_gib
+    volume_type           = "gp3"
+    iops                  = 3000
+    throughput            = 125
+    delete_on_termination = true
+  }
+
+  custom_endpoint_ec2     = var.ec2_endpoint_url
+  skip_region_validation  = local.stand_in
+  skip_metadata_api_check = local.stand_in
+
+  ssh_username         = "admin"
+  ssh_host             = var.ssh_host
+  ssh_port             = var.ssh_port
+  ssh_private_key_file = var.ssh_private_key_file
+  ssh_timeout          = "5m"
+
+  tags = {
+    Name                  = var.name_prefix
+    "visionfleet:made-at" = local.stamp
+    "visionfleet:source"  = "{{ .SourceAMIName }}"
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.debian"]
+
+  provisioner "shell" {
+    inline = ["mkdir ${local.environment.IMAGE_UPLOADS}"]
+  }
+
+  provisioner "file" {
+    source      = var.source_archive
+    destination = "${local.environment.IMAGE_UPLOADS}/visionfleet.tar.gz"
+  }
+
+  provisioner "file" {
+    source      = "${path.root}/files"
+    destination = local.environment.IMAGE_UPLOADS
+  }
+
+  # One connection: clean.sh takes the key away that a second one would need.
+  provisioner "shell" {
+    scripts = [
+      "${path.root}/install.sh",
+      "${path.root}/trim.sh",
+      "${path.root}/clean.sh",
+      "${path.root}/verify.sh",
+    ]
+    environment_vars = [for name, value in local.environment : "${name}=${value}"]
+    execute_command  = "chmod +x '{{ .Path }}'; sudo env {{ .Vars }} sh '{{ .Path }}'"
+  }
+
+  post-processor "manifest" {
+    output     = "build/ami.json"
+    strip_path = true
+  }
+}

@@ -1,0 +1,21 @@
+"""One baked image, and the embedded AWS that it was made at, for all tests of it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.cloud import Cloud, cloud
+from tests.support.image import Image, amis, image
+
+
+@pytest.fixture(scope="session")
+def image_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    folder = tmp_path_factory.mktemp("aws")
+    with cloud(folder, {"VisibilityTimeout": "60"}, amis(folder)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def baked(tmp_path_factory: pytest.TempPathFactory, image_aws: Cloud) -> Iterator[Image]:
+    with image(tmp_path_factory.mktemp("bake"), image_aws) as made:
+        yield made

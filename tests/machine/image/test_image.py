@@ -1,0 +1,135 @@
+"""The image: baked by Packer over real SSH, booted with user data, and its verification."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.cloud import Cloud
+from tests.support.image import TEMPLATE, Image, ec2_of
+from tests.support.instances import as_user_data, instance, told_by
+from tests.support.machine import Machine
+from tests.support.metadata import USER_DATA, metadata
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
+
+pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
+
+FILES = TEMPLATE.parent / "files"
+SHIP = (FILES / "ship.png").read_bytes()
+
+# One command each, and the fault that the verification must find then.
+FAULTS = {
+    "rm /usr/lib/systemd/system/visionfleet-web.service": "unit is not installed: visionfleet-web",
+    "systemctl enable visionfleet-scaler": "unit is enabled, not disabled: visionfleet-scaler",
+    "systemctl disable visionfleet-instance": "unit is disabled, not enabled: visionfleet-instance",
+    "systemctl unmask apt-daily.timer": "not masked: apt-daily.timer",
+    "truncate -s 1000 /usr/share/visionfleet/models/cifar10.pt": "no image can be classified",
+    "rm -r /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/__pycache__": (
+        "module is not compiled: /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/"
+    ),
+    "touch /etc/ssh/ssh_host_rsa_key": "SSH key of the machine: /etc/ssh/ssh_host_rsa_key",
+    "echo key >/home/admin/.ssh/authorized_keys": "SSH key of a person: /home/admin/",
+    "echo reboot >/root/.bash_history": "history of a shell: /root/.bash_history",
+    "mkdir /home/admin/.aws": "credentials of AWS: /home/admin/.aws",
+    "echo AKIA0123456789ABCDEF >/etc/note": "credentials of AWS: /etc/note",
+    "touch /etc/credstore/visionfleet-web-keys": "credential: /etc/credstore/visionfleet-web-keys",
+    "echo '-----BEGIN PRIVATE KEY-----' >/etc/k.pem": "private key: /etc/k.pem",
+    "echo admin:secret | chpasswd": "password of a user: admin",
+    "touch /etc/visionfleet/environment": "environment of the daemons is set",
+    "touch /etc/visionfleet/conf.d/90-x.yaml": "settings of one machine: /etc/visionfleet/conf.d/",
+    "touch /etc/open; chmod 666 /etc/open": "writable by all: /etc/open",
+    "mkdir -m 777 /srv/open": "writable by all: /srv/open",
+    "mkdir -p /root/.cache/pip": "cache of pip: /root/.cache/pip",
+    "touch /var/lib/apt/lists/x_Packages": "list of apt: /var/lib/apt/lists/x_Packages",
+    "mkdir /tmp/visionfleet-image": "upload of the making: /tmp/visionfleet-image",
+    "true": "/etc/machine-id is not empty",
+}
+
+
+def test_packer_builds_the_template_and_verifies_the_image(baked: Image, image_aws: Cloud) -> None:
+    assert "the image is as it should be" in baked.output
+    ec2 = ec2_of(image_aws)
+    (made,) = ec2.describe_images(ImageIds=[baked.id])["Images"]
+    assert re.fullmatch(r"visionfleet-amd64-\d{8}-\d{6}", made["Name"])
+    tags = {tag["Key"]: tag["Value"] for tag in made["Tags"]}
+    assert tags["visionfleet:source"] == "debian-12-amd64-20260101-0000"
+    left = ec2.describe_instances()["Reservations"]
+    assert {one["State"]["Name"] for r in left for one in r["Instances"]} == {"terminated"}
+
+
+def test_an_instance_without_user_data_starts_nothing(baked: Image, tmp_path: Path) -> None:
+    """And on a machine where all is wrong that can be, the verification finds each fault."""
+    with instance(baked, tmp_path / "plain", "i-plain", b"") as machine:
+        assert "nothing is started" in machine.journal("-u", "visionfleet-instance")
+        assert machine.systemctl("list-units", "--all", "--plain", "visionfleet-c*@*", "-q") == ""
+        machine.run("sh", "-euc", "\n".join(FAULTS))
+        found = faults_of(machine)
+        assert [told for told in FAULTS.values() if told not in found] == [], found
+        machine.run("sh", "-c", "echo 'web: {port: 0}' >/etc/visionfleet/visionfleet.yaml")
+        assert "fault: configuration is refused" in faults_of(machine)
+
+
+def faults_of(machine: Machine) -> str:
+    script = (TEMPLATE.parent / "verify.sh").read_bytes()
+    where = {"IMAGE_UPLOADS": "/tmp/visionfleet-image"}
+    done = machine.run("sh", "-s", stdin=script, environment=where, check=False)
+    assert done.returncode == 1, done.stdout
+    return done.stderr
+
+
+def test_a_worker_answers_a_job_and_ends_its_machine_when_nobody_scales(
+    baked: Image, image_aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {
+        "aws": {"endpoint_url": image_aws.endpoint_url},
+        "queue": {"wait_seconds": 2},
+        "classifier": {"idle_shutdown_seconds": 5, "drain_check_seconds": 2},
+    }
+    image_aws.send_request("job-of-the-image", SHIP)
+    with instance(baked, tmp_path / "w", "i-worker", as_user_data("worker", settings)) as machine:
+        result = wait_until(lambda: image_aws.result("job-of-the-image"), 90, machine.console)
+        unit, begun = "visionfleet-classifier@0", "UserspaceTimestampMonotonic"
+        ready = int(machine.show(unit, "ActiveEnterTimestampMonotonic"))
+        booted = int(machine.systemctl("show", "--value", "-p", begun))
+        assert machine.systemctl("--failed", "-q") == ""
+        machine.wait_for_power_off(60)
+    assert (result["label"], result["worker"]) == ("ship", "i-worker")
+    with capsys.disabled():
+        print(f"\nclassifier ready {(ready - booted) / 1e6:.1f} s after systemd began")
+
+
+def test_faulty_user_data_starts_nothing_and_is_told(baked: Image, tmp_path: Path) -> None:
+    settings = {"web": {"prot": 1}}
+    with instance(baked, tmp_path / "f", "i-faulty", as_user_data("web", settings)) as machine:
+        assert machine.show("visionfleet-instance", "ExecMainStatus") == "78"
+        assert machine.show("visionfleet-instance", "ActiveState") == "failed"
+        assert machine.show("visionfleet-web", "ActiveState") == "inactive"
+        assert "web.prot: unknown key; did you mean `port`?" in machine.journal(
+            "-u", "visionfleet-instance"
+        )
+
+
+def test_silent_metadata_is_asked_again_and_a_role_lasts_until_the_next_boot(
+    baked: Image, image_aws: Cloud, tmp_path: Path
+) -> None:
+    settings = {"aws": {"endpoint_url": image_aws.endpoint_url}, "web": {"port": free_port()}}
+    with metadata() as service:
+        service.documents[USER_DATA] = as_user_data("web", settings)
+        service.status = 503
+        with told_by(service, baked, tmp_path / "s", "i-silent") as machine:
+            restarts = lambda: int(machine.show("visionfleet-instance", "NRestarts"))  # noqa: E731
+            web = lambda: machine.show("visionfleet-web", "ActiveState")  # noqa: E731
+            wait_until(lambda: restarts() >= 2, 30, machine.console)
+            assert web() == "inactive"
+            service.status = None
+            wait_until(lambda: web() == "active", 30, machine.console)
+            machine.systemctl("stop", "visionfleet.target")
+            wait_until(lambda: web() == "inactive", 40, machine.console)
+            machine.systemctl("start", "visionfleet.target")
+            wait_until(lambda: web() == "active", 30, machine.console)
+
+            del service.documents[USER_DATA]
+            machine.reboot()
+            assert machine.show("visionfleet-instance", "ActiveState") == "active"
+            assert web() == "inactive"
