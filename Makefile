@@ -30,7 +30,6 @@ run: $(RUNTIME) ## run the whole service in the foreground; Ctrl-C stops it
 demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMAGES=folder]
 	@$(BIN)/visionfleet demo --config etc/local.yaml $(if $(IMAGES),--images '$(IMAGES)')
 
-# tests/browser needs Chromium, which pip does not bring: sudo apt-get install chromium
 # It waits for minutes and hardly computes, so it begins first and runs beside others.
 IDLE := tests/system/test_idle.py
 
@@ -47,9 +46,17 @@ uninstall: ## remove them again; configuration, keys and state stay
 	@$(INSTALL) uninstall
 
 .PHONY: test
-test: check ## check, then all tests; those of the page need: apt-get install chromium
+test: check ## check, then all tests; they need root, and the packages that .ci/run installs
+	@$(MAKE) test-parts
+	@$(MAKE) --jobs 2 --output-sync=target test-system test-machine
+
+.PHONY: test-parts
+test-parts: $(DEVELOPMENT) ## tests of functions, edges, model and daemons
 	$(BIN)/python -m pytest -n 3 --dist worksteal \
 		$(IDLE) tests/daemons tests/model tests/contract tests/unit
+
+.PHONY: test-system
+test-system: $(DEVELOPMENT) ## the whole service, and its page; needs: apt-get install chromium
 	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE)
 
 .PHONY: test-machine
