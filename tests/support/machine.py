@@ -145,7 +145,7 @@ class Machine:
                     Path(folder).rmdir()
 
     def _command(self) -> list[str]:
-        command = ["setpriv", "--pdeathsig", "KILL"]  # nobody else ends it when we are killed
+        command = ["setpriv", "--pdeathsig", "TERM"]  # a shutdown, when the tests are killed
         command += ["systemd-nspawn", "--quiet", "--settings=no", "--boot"]
         command += ["--register=no", "--keep-unit"]
         command += ["--console=pipe", "--resolv-conf=copy-host", "--timezone=off"]
