@@ -8,20 +8,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet import __version__, cores, logs, messages, runtime, systemd
+from visionfleet import __version__, logs, messages, runtime, systemd
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.connections import access
 from visionfleet.errors import BadModel
-from visionfleet.interruption import Interruptions, Metadata, endpoint, instance_id
-from visionfleet.liveness import Loops, Pace, classifier_status
+from visionfleet.interruption import Metadata, endpoint, instance_id
+from visionfleet.liveness import Loops
 from visionfleet.model.opening import open_model
 from visionfleet.phases import Phases
 from visionfleet.pipeline.attendant import Attendant
@@ -30,15 +29,15 @@ from visionfleet.pipeline.intake import Intake
 from visionfleet.pipeline.isolation import Isolation
 from visionfleet.pipeline.jobs import Author
 from visionfleet.pipeline.leases import LeaseKeeper
-from visionfleet.pipeline.lookouts import Lookout, Orphan, interruption, scaler_wish
+from visionfleet.pipeline.lookouts import Lookout
 from visionfleet.pipeline.outcome import Outcome
-from visionfleet.pipeline.pipeline import MODEL_LOOP, RECEIVE_LOOP, Limits, Pipeline, Tally
+from visionfleet.pipeline.pipeline import Limits, Pipeline, Tally
 from visionfleet.pipeline.reporting import Identity, Reporter
 from visionfleet.queues import Outbox, Queue
 from visionfleet.runtime import Wishes
 from visionfleet.store import Store
-from visionfleet.systemd import Bulletin
-from visionfleetd import startup
+from visionfleet.systemd import Notifier
+from visionfleetd import beside, startup
 from visionfleetd.worker_settings import REACH, Tuned, image_limits
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def _run(
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     isolation = _isolation(arguments, config.classifier.isolated_seconds)
     events, watchdog = Events(), systemd.watchdog_seconds(os.environ)
-    loops = Loops(time.monotonic, _allowed_seconds(config, watchdog or 0.0))
+    loops = Loops(time.monotonic, beside.allowed_seconds(config, watchdog or 0.0))
     pipeline = _build(config, clients, model, identity.worker, isolation, events, random, loops)
     log.info(
         "ready",
@@ -165,39 +164,15 @@ def _run(
         | {"fingerprint": model.info.fingerprint, "boot_seconds": reporter.boot_seconds}
         | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
     )
-    bulletin = Bulletin(log, loops, watchdog, _status(pipeline, reporter, model), _crash)
-    bulletin.ready()
+    notifier = Notifier(log, loops, watchdog, beside.status(pipeline, reporter, model), _crash)
+    notifier.ready()
     if arguments.once:
         return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
-    orphan = _orphan(config, clients.results, pipeline, events)
-    lookouts = _lookouts(config, reporter, events, orphan)
-    served = _Served(pipeline, reporter, Tuned(pipeline.intake, reporter, orphan), bulletin)
-    with _metrics(config, model, pipeline, reporter, events):
+    orphan = beside.orphan(config, clients.results, pipeline, events)
+    lookouts = beside.lookouts(config, reporter, events, orphan)
+    served = _Served(pipeline, reporter, Tuned(pipeline.intake, reporter, orphan), notifier)
+    with beside.metrics(config, model, pipeline, reporter, events):
         return _serve(config, arguments.config, served, lookouts, wishes)
-
-
-def _allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """Tell how long a step of each watched loop may take, by the settings.
-
-    A batch whose messages are given up already is of no use, however long it goes on.
-    """
-    poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
-    receive = access(config.aws).longest_call_seconds(poll)
-    batch = config.classifier.max_processing_seconds
-    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: batch}
-    return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
-
-
-def _status(pipeline: Pipeline, reporter: Reporter, model: "Inference") -> Callable[[], str]:
-    pace = Pace()
-
-    def status() -> str:
-        tally = pipeline.tally()
-        rate = pace.per_second(tally.handled, time.monotonic())
-        name = model.info.name
-        return classifier_status(reporter.state, tally.in_flight, tally.handled, rate, name)
-
-    return status
 
 
 def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation:
@@ -271,49 +246,6 @@ def _intake(
     )
 
 
-def _orphan(config: Config, results: Store, pipeline: Pipeline, events: Events) -> Orphan:
-    limit = config.classifier.idle_shutdown_seconds
-    in_flight = lambda: pipeline.tally().in_flight  # noqa: E731
-    return Orphan(results, limit, in_flight, events.receives, time.time, time.monotonic)
-
-
-def _lookouts(config: Config, reporter: Reporter, events: Events, orphan: Orphan) -> list[Lookout]:
-    settings = config.classifier
-    found = [scaler_wish(reporter, settings.drain_check_seconds)]
-    if settings.interruption_notices:  # first: S3 may be slow, and two minutes are short
-        metadata = Metadata(endpoint(os.environ), time.monotonic)
-        notices = Interruptions(metadata, time.monotonic)
-        found.insert(0, interruption(notices, reporter, events))
-    if settings.self_shutdown:
-        found.append(orphan.lookout())
-    return found
-
-
-def _metrics(
-    config: Config, model: "Inference", pipeline: Pipeline, reporter: Reporter, events: Events
-) -> AbstractContextManager[object]:
-    settings = config.classifier
-    if not settings.metrics_port:
-        return nullcontext()
-    from visionfleet import metrics  # most workers of one machine have none, and start sooner
-
-    threads = config.model.threads or cores.granted()
-    facts = metrics.Facts(
-        worker={"worker": reporter.identity.worker, "host": reporter.identity.host}
-        | {"version": reporter.identity.version},
-        model={"name": model.info.name, "fingerprint": model.info.fingerprint}
-        | {"precision": model.precision.name, "threads": str(threads)},
-        boot_seconds=reporter.boot_seconds or 0.0,
-    )
-    numbers = metrics.Numbers(events, lambda: pipeline.tally().in_flight, facts)
-    port = metrics.port_of(settings.metrics_port, reporter.identity.worker)
-    try:
-        return closing(metrics.Server(numbers, settings.metrics_address, port))
-    except OSError as error:  # to classify without them is better than not to
-        log.error("no metrics", extra={"port": port, "reason": str(error)})
-        return nullcontext()
-
-
 def _answer_once(pipeline: Pipeline, reporter: Reporter, seconds: float) -> int:
     pipeline.start()
     return _finish(pipeline, reporter, hurry=False, seconds=seconds)
@@ -326,7 +258,7 @@ class _Served:
     pipeline: Pipeline
     reporter: Reporter
     tuned: Tuned
-    bulletin: Bulletin
+    notifier: Notifier
 
 
 def _serve(
@@ -345,7 +277,7 @@ def _serve(
         if wishes.take_reload():
             config = _reload(config, path, served.tuned)
     seconds = config.classifier.stop_seconds
-    served.bulletin.stopping(seconds + _STOP_MARGIN_SECONDS)
+    served.notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
     talk.join(1.0)  # a report that is under way must not overtake the last one
     status = _finish(served.pipeline, served.reporter, hurry=True, seconds=seconds)
     return 1 if attendant.failed else status

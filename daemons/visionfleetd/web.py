@@ -25,23 +25,24 @@ from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.config.schema import Web
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
-from visionfleet.liveness import Loops, Pace, period_seconds, web_status
+from visionfleet.liveness import Loops, period_seconds
 from visionfleet.messages import Reply
 from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
-from visionfleet.systemd import Bulletin
+from visionfleet.systemd import Notifier
 from visionfleet.web.access import Access
 from visionfleet.web.application import application
 from visionfleet.web.desk import Desk
 from visionfleet.web.holding import Held
 from visionfleet.web.meters import serve
 from visionfleet.web.models import Sightings
-from visionfleet.web.replies import REPLIES_LOOP, ReplyPoller, ReplyQueue
+from visionfleet.web.replies import ReplyPoller, ReplyQueue
 from visionfleet.web.sending import SharedSender
 from visionfleet.web.server import Server
 from visionfleet.web.service import Door, Service
 from visionfleet.web.vitals import Vitals
 from visionfleetd import startup, web_settings
+from visionfleetd.board import Board, allowed_seconds
 from visionfleetd.entrance import Entrance, entrance, renew
 from visionfleetd.web_settings import REACH, Tuned
 
@@ -60,7 +61,6 @@ POLLER_SECONDS = 1.0
 REMOVE_SECONDS = 3.0
 # What a stop may take beyond web.unready_seconds and web.stop_seconds: all of these, and to end.
 STOP_MARGIN_SECONDS = 10.0
-EVENT_LOOP = "event loop"
 
 
 class _Signals:
@@ -191,7 +191,7 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     pool = ThreadPoolExecutor(config.web.threads, thread_name_prefix="aws")
     service = _service(config, clients, pool, way_in.access)
     watchdog = systemd.watchdog_seconds(os.environ)
-    loops = Loops(time.monotonic, _allowed_seconds(config, watchdog or 0.0))
+    loops = Loops(time.monotonic, allowed_seconds(config, watchdog or 0.0))
     poller = _poller(config, clients.replies, service, random, loops)
     most = runtime.allow_open_files() - OTHER_FILES
     http = Server(application(service), most, web_settings.patience(config), way_in.tls)
@@ -204,15 +204,15 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     if metrics_port is not None:
         fields["metrics_port"] = metrics_port
     log.info("ready", extra=fields)
-    board = _Board(service, loops)
+    board = Board(service, loops)
     board.turn()
-    bulletin = Bulletin(log, loops, watchdog, lambda: board.status, _crash)
-    bulletin.ready()
+    notifier = Notifier(log, loops, watchdog, lambda: board.status, _crash)
+    notifier.ready()
     turning = asyncio.ensure_future(board.turn_on(period_seconds(watchdog)))
     while not await signals.wait():
         config = _reload(config, start, Tuned(service, http))
     web = config.web
-    bulletin.stopping(web.unready_seconds + web.stop_seconds + STOP_MARGIN_SECONDS)
+    notifier.stopping(web.unready_seconds + web.stop_seconds + STOP_MARGIN_SECONDS)
     await _drain(http, service, web)
     turning.cancel()
     poller.stop(POLLER_SECONDS)
@@ -225,40 +225,6 @@ def _reload(config: Config, start: _Start, tuned: Tuned) -> Config:
         config = startup.reloaded(start.path, config, REACH, log, again)
         tuned.adopt(config)
     return config
-
-
-class _Board:
-    """The line for `systemctl status`, written in the loop, which so shows that it turns."""
-
-    def __init__(self, service: Service, loops: Loops) -> None:
-        self._service, self._loops, self._pace = service, loops, Pace()
-        self.status = ""
-
-    def turn(self) -> None:
-        """Write the line anew."""
-        self._loops.step(EVENT_LOOP)
-        service = self._service
-        rate = self._pace.per_second(service.answered, time.monotonic())
-        reasons, waiting = service.vitals.reasons(), len(service.under_way)
-        self.status = web_status(reasons, waiting, service.answered, rate)
-
-    async def turn_on(self, every_seconds: float) -> None:
-        """Write it again and again, where somebody reads it."""
-        while os.environ.get("NOTIFY_SOCKET"):
-            await asyncio.sleep(every_seconds)
-            self.turn()
-
-
-def _allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """Tell how long a step of each watched loop may take, by the settings.
-
-    A look for replies is a receive, and as many as three other calls: to delete, to beat, to make
-    the queue again.
-    """
-    door = access(config.aws)
-    receive = door.longest_call_seconds(config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
-    poll = receive + 3 * door.longest_call_seconds(config.aws.read_timeout_seconds)
-    return {EVENT_LOOP: watchdog_seconds, REPLIES_LOOP: max(poll, watchdog_seconds)}
 
 
 async def _drain(http: Server, service: Service, web: Web) -> None:

@@ -21,10 +21,10 @@ def notify(*lines: str) -> None:
     if not address or not lines:
         return
     name = "\0" + address[1:] if address.startswith("@") else address
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier, contextlib.suppress(OSError):
-        notifier.settimeout(1.0)  # a systemd that is being re-executed reads later
-        notifier.connect(name)
-        notifier.sendall("\n".join(lines).encode())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.settimeout(1.0)  # a systemd that is being re-executed reads later
+        sender.connect(name)
+        sender.sendall("\n".join(lines).encode())
 
 
 def reloading() -> None:
@@ -43,7 +43,7 @@ def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
 
 
 @dataclass(slots=True)
-class Bulletin:
+class Notifier:
     """Tells systemd how this process is, from a thread of its own, whatever the others are at.
 
     `status` gives the line for `systemctl status`; it is called on that thread, and must not block.

@@ -10,7 +10,7 @@ from tests.support.notify_socket import systemd as listening
 from tests.support.waiting import wait_until
 from visionfleet import systemd
 from visionfleet.liveness import Loops
-from visionfleet.systemd import Bulletin, watchdog_seconds
+from visionfleet.systemd import Notifier, watchdog_seconds
 
 
 def test_the_watchdog() -> None:
@@ -40,14 +40,14 @@ def test_a_loop_that_is_stuck_is_told_at_once_and_once_in_the_log(
     log = logging.getLogger("classifier")
     with listening() as listener:
         monkeypatch.setenv("NOTIFY_SOCKET", listener.address)
-        bulletin = Bulletin(log, loops, 0.2, lambda: "idle", crashed)
-        bulletin.ready()
+        notifier = Notifier(log, loops, 0.2, lambda: "idle", crashed)
+        notifier.ready()
         loops.step("model")
         wait_until(lambda: listener.count("WATCHDOG=1") > 3, 10)
         now[0] = 6.0
         wait_until(lambda: listener.count("WATCHDOG=trigger") > 3, 10)
         signs = listener.count("WATCHDOG=1")
-        bulletin.stopping(12.0)
+        notifier.stopping(12.0)
         wait_until(lambda: listener.count("WATCHDOG=1") > signs, 10)
         assert (listener.count("READY=1"), listener.count("STATUS=idle")) == (1, 1)
         assert "STOPPING=1\nEXTEND_TIMEOUT_USEC=12000000" in listener.told

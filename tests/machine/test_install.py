@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.installed import OFFLINE, libraries, packed_sources
+from tests.support.installed import OFFLINE, libraries, pack_source
 from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.timeout(300)
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.timeout(300)
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("source")
-    subprocess.run(["tar", "-xf", "-", "-C", str(folder)], input=packed_sources(), check=True)
+    subprocess.run(["tar", "-xf", "-", "-C", str(folder)], input=pack_source(), check=True)
     return folder
 
 

@@ -6,33 +6,38 @@ import time
 import pytest
 
 from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, Host
-from tests.support.pictures import encoded, numbered
+from tests.support.pictures import encoded, numbered, photo
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
 IMAGES = [encoded(numbered(n)) for n in range(60)]
+LOAD = 200
 
 
 def test_a_stop_under_load_drains_in_time_and_loses_nothing(service: Host) -> None:
-    jobs = service.upload_all(IMAGES)
-    assert len(jobs) == len(IMAGES)
+    service.machine.systemctl("stop", *CLASSIFIERS)
+    jobs = [f"under-load-{n}" for n in range(LOAD)]
+    service.aws.send_request(jobs[0], photo(4000, 3000))
+    for job in jobs[1:]:
+        service.aws.send_request(job, None, key=f"images/{jobs[0]}")
+    service.machine.systemctl("start", "--no-block", *CLASSIFIERS)
+    wait_until(lambda: service.aws.keys("results/under-load-"), 120, "the first results")
+
     began = time.monotonic()
-    service.machine.systemctl("stop", "visionfleet.target")
-    wait_until(lambda: not alive(service), 100, lambda: f"still there: {alive(service)}")
+    service.machine.systemctl("stop", *DAEMONS)
     seconds = time.monotonic() - began
-    left = [job for job in jobs if service.aws.result(job) is None]
-    print(f"stopped in {seconds:.1f} s with {len(left)} of {len(jobs)} jobs left")
+    left = LOAD - len(service.aws.keys("results/under-load-"))
+    print(f"stopped in {seconds:.1f} s with {left} of {LOAD} jobs left")
+    assert left > 0
+    assert service.aws.counts() == (left, 0)  # what was in hand is handed back at once
     for unit in DAEMONS:
         assert service.machine.show(unit, "Result") == "success", unit
         assert service.machine.show(unit, "ExecMainStatus") == "0", unit
-    service.machine.systemctl("start", "visionfleet.target")
+        limit = service.machine.show(unit, "TimeoutStopUSec").removesuffix("s").split("min ")
+        assert seconds < sum(60**place * int(part) for place, part in enumerate(reversed(limit)))
+    service.machine.systemctl("start", "visionfleet.target", *CLASSIFIERS)
     service.results(jobs)
-
-
-def alive(service: Host) -> list[str]:
-    states = {unit: service.machine.show(unit, "ActiveState") for unit in DAEMONS}
-    return [unit for unit, state in states.items() if state != "inactive"]
 
 
 def test_a_reboot_brings_everything_back(service: Host) -> None:

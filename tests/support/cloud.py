@@ -89,7 +89,9 @@ def cloud(
     """Run an embedded AWS; `attributes` go to the queue of requests."""
     port, log = free_port(), folder / "aws.log"
     module = "visionfleet.local.embedded_aws"
-    with started_module(module, "--port", str(port), log=log, env=environment) as process:
+    with started_module(
+        module, "--port", str(port), log=log, env=environment, stop_seconds=30
+    ) as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)
         made = connect(f"http://127.0.0.1:{port}")

@@ -145,14 +145,9 @@ class Machine:
                     Path(folder).rmdir()
 
     def _command(self) -> list[str]:
-        command = [
-            "systemd-nspawn",
-            "--quiet",
-            "--settings=no",
-            "--boot",
-            "--register=no",
-            "--keep-unit",
-        ]
+        command = ["setpriv", "--pdeathsig", "KILL"]  # nobody else ends it when we are killed
+        command += ["systemd-nspawn", "--quiet", "--settings=no", "--boot"]
+        command += ["--register=no", "--keep-unit"]
         command += ["--console=pipe", "--resolv-conf=copy-host", "--timezone=off"]
         command += [f"--machine={self.name}", f"--directory={self.disk}"]
         command += [f"--cpu-affinity={','.join(map(str, self._cpus))}"] if self._cpus else []
