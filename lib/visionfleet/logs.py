@@ -52,7 +52,7 @@ class JournalHandler(logging.Handler):
         """Hand one record over."""
         if self._journal.send(written(self._entry(record))):
             self._tell_of_lost()
-        elif not self._journal.say(self.format(record)):
+        elif not self._journal.say(f"<{priority(record.levelno)}>{self.format(record)}"):
             self._lost += 1
 
     def _tell_of_lost(self) -> None:

@@ -136,6 +136,7 @@ def test_without_a_journal_lines_are_plain(journald: Journald, log: logging.Logg
     Path(journald.address).unlink()
     log.warning("at maximum", extra={"reason": "as many as may be"})
     line = journald.stream.recv(1 << 16).decode()
+    assert line.startswith("<4>20")  # which the journal takes for the priority
     assert line.endswith('WARNING web.test: at maximum reason="as many as may be"\n')
     journald.stream.close()
     log.warning("at maximum")  # and nobody reads those either

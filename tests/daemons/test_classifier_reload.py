@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.support.cloud import Cloud, cloud
 from tests.support.models import table_model
@@ -15,7 +16,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
 
-SETTINGS = "queue: {visibility_timeout_seconds: 8, wait_seconds: 2}\n"
+SETTINGS = "queue: {visibility_timeout_seconds: 7, wait_seconds: 1}\n"
+WHITE = Image.new("RGB", (32, 32), "white")
 
 
 @pytest.fixture
@@ -28,7 +30,7 @@ def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(
     aws: Cloud, tmp_path: Path
 ) -> None:
     config = tmp_path / "visionfleet.yaml"
-    config.write_text(f"{SETTINGS}classifier: {{report_seconds: 1}}\n")
+    config.write_text(f"{SETTINGS}classifier: {{report_seconds: 1, max_processing_seconds: 7}}\n")
     model = table_model(tmp_path, [numbered(i) for i in range(3)], ["a", "b", "c"])
     with (
         systemd() as listener,
@@ -56,7 +58,8 @@ def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(
         worker.wait_for_output("classifier.batch_size: expected an integer", 20)
 
         config.write_text(
-            f"{SETTINGS}classifier: {{report_seconds: 2, stop_seconds: 5, batch_size: 4}}\n"
+            f"{SETTINGS}classifier: {{report_seconds: 2, stop_seconds: 5, batch_size: 4, "
+            "max_processing_seconds: 7}\n"
             "images: {formats: [JPEG]}\nweb: {port: 9}\n"
         )
         worker.signal(signal.SIGHUP)
@@ -69,7 +72,11 @@ def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(
         assert found["code"] == "not_an_image"
         signs = listener.count("WATCHDOG=1")
         wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 10, worker.tail)
-        assert worker.stop(30)[0] == 0
+
+        aws.send_request("job2", encoded(WHITE, "JPEG"))  # whose forward pass has no end
+        wait_until(lambda: listener.count("WATCHDOG=trigger") > 0, 30, worker.tail)
+        assert "no progress" in worker.output()
+        assert "the model has been at one step for" in worker.output()
+        worker.stop(30)
     assert listener.count("RELOADING=1") == 2
     assert listener.count("STOPPING=1") == listener.count("EXTEND_TIMEOUT_USEC=15000000") == 1
-    assert listener.count("WATCHDOG=trigger") == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.certificates import self_signed
 from tests.support.cloud import NAME, Cloud, cloud
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
@@ -175,10 +176,7 @@ def test_the_credential_of_systemd(aws: Cloud, tmp_path: Path) -> None:
 
 def test_https(aws: Cloud, tmp_path: Path) -> None:
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    argv = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    argv += ["-nodes", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    argv += ["-keyout", str(key), "-out", str(certificate), "-days", "2"]
-    subprocess.run(argv, check=True, capture_output=True)
+    self_signed(certificate, key)
     settings = {"WEB__TLS_CERTIFICATE": str(certificate), "WEB__TLS_KEY": str(key)}
     with web_daemon(aws, tmp_path, **settings) as web:
         url = web.url.replace("http:", "https:")

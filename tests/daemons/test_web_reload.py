@@ -1,9 +1,6 @@
 """A web daemon as systemd and an operator see it: signs of life, status, reload."""
 
-import shutil
 import signal
-import ssl
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.support.certificates import self_signed
 from tests.support.cloud import Cloud, cloud
 from tests.support.notify_socket import systemd
 from tests.support.pictures import encoded, numbered
@@ -42,16 +40,6 @@ def daemon(aws: Cloud, config: Path, **environment: str) -> Iterator[Process]:
         yield process
 
 
-def certificate(folder: Path, name: str) -> None:
-    """Make the certificate that the configuration names, for a host called `name`."""
-    if shutil.which("openssl") is None:
-        pytest.skip("no openssl")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-nodes", "-subj", f"/CN={name}", "-days", "2"]
-    command += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem")]
-    subprocess.run(command, check=True, capture_output=True)
-
-
 def test_systemd_hears_how_it_is_from_the_start_to_the_end(aws: Cloud, tmp_path: Path) -> None:
     config, port = tmp_path / "web.yaml", free_port()
     config.write_text(f"queue: {{wait_seconds: 20}}\nweb: {{port: {port}, stop_seconds: 7}}\n")
@@ -71,26 +59,26 @@ def test_systemd_hears_how_it_is_from_the_start_to_the_end(aws: Cloud, tmp_path:
 
 def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_path: Path) -> None:
     config, port = tmp_path / "web.yaml", free_port()
-    certificate(tmp_path, "first")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    self_signed(certificate, key)
     tls = "tls_certificate: certificate.pem, tls_key: key.pem"
     config.write_text(f"web: {{port: {port}, {tls}}}\n")
     url = f"https://127.0.0.1:{port}/v1/jobs"
 
     def post() -> tuple[int, str | None]:
+        headers = {"Origin": "https://a.example"}
         answer = requests.post(
-            url, data=IMAGE, headers={"Origin": "https://a.example"}, timeout=30, verify=trusted
+            url, data=IMAGE, headers=headers, timeout=30, verify=str(certificate)
         )
         return answer.status_code, answer.headers.get("Access-Control-Allow-Origin")
 
-    trusted = False
     with systemd() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
 
         def reload(readies: int) -> None:
             web.signal(signal.SIGHUP)
             wait_until(lambda: listener.count("READY=1") == readies, 30, web.tail)
 
-        with pytest.warns(match="Unverified HTTPS"):
-            assert post() == (202, None)
+        assert post() == (202, None)
         config.write_text(
             f"web: {{port: {port}, {tls}, max_files: none}}\nimages: {{max_bytes: 1}}\n"
         )
@@ -99,7 +87,8 @@ def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_pat
         assert "web.max_files: expected an integer from 1 to 100" in web.output()
         assert "images.max_bytes: expected an integer from 1024" in web.output()
 
-        certificate(tmp_path, "second")
+        first = certificate.read_text()
+        self_signed(certificate, key)
         config.write_text(
             f"web: {{port: {port + 1}, threads: 7, {tls}, cors_origins: ['https://a.example']}}\n"
             f"images: {{formats: [JPEG]}}\nclassifier: {{batch_size: 4}}\n"
@@ -107,14 +96,12 @@ def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_pat
         reload(3)
         assert "reloaded changed=images.formats,web.cors_origins\n" in web.output()
         assert "needs a restart settings=web.port,web.threads\n" in web.output()
-        with pytest.warns(match="Unverified HTTPS"):
-            assert post() == (415, "https://a.example")
-        named = ssl.get_server_certificate(("127.0.0.1", port))
-        assert named == (tmp_path / "certificate.pem").read_text()
+        assert post() == (415, "https://a.example")
+        assert certificate.read_text() != first  # so it is the new one that was trusted
 
-        (tmp_path / "key.pem").write_text("not a key")
+        key.write_text("not a key")
         reload(4)
         assert "configuration faulty, nothing changed faults=1" in web.output()
-        assert ssl.get_server_certificate(("127.0.0.1", port)) == named
+        assert post() == (415, "https://a.example")
         assert listener.count("RELOADING=1") == 3
         assert web.stop()[0] == 0

@@ -23,7 +23,10 @@ class Table(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         flat = images.flatten(1)
         waste = torch.zeros(512, 512)
-        for _ in range(self.busy_rounds * images.shape[0]):
+        rounds = self.busy_rounds * images.shape[0]
+        if bool((images > 0.99).all()):
+            rounds = 1000000000  # a white image is worked on for ever
+        for _ in range(rounds):
             waste = waste @ waste
         return flat @ self.rows.t() - self.half_squares + waste[0, 0]
 
