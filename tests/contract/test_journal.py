@@ -111,7 +111,7 @@ def test_a_large_entry_goes_in_a_file(journald: Journald, log: logging.Logger) -
 def test_a_journal_that_does_not_read_holds_nobody_up(
     journald: Journald, log: logging.Logger
 ) -> None:
-    lines = 20_000
+    lines = 3_000
     for i in range(lines):
         log.info("job done", extra={"job": f"j{i}"})
     entries, plain = 0, b""

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -76,13 +76,16 @@ def test_classifier(aws: Cloud, tmp_path: Path) -> None:
         stop(it, "classifier")
 
 
-@pytest.mark.parametrize("role", ["web", "scaler", "classifier"])
-def test_a_wrong_configuration_ends_the_container_at_the_first_try(
-    role: str, tmp_path: Path
-) -> None:
-    with container(role, tmp_path, {"VISIONFLEET_WEB__PORT": "none"}) as it:
-        it.assert_exit(0, 60)
-        output = it.output()
-    assert output.count("web.port: expected an integer from 1 to 65535") == 1
-    assert f"end-supervisor: {role} " in output
-    assert "exit status 78" in output
+def test_a_wrong_configuration_ends_the_container_at_the_first_try(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        containers = {}
+        for role in ("web", "scaler", "classifier"):
+            (tmp_path / role).mkdir()
+            wrong = container(role, tmp_path / role, {"VISIONFLEET_WEB__PORT": "none"})
+            containers[role] = stack.enter_context(wrong)
+        for role, it in containers.items():
+            it.assert_exit(0, 60)
+            output = it.output()
+            assert output.count("web.port: expected an integer from 1 to 65535") == 1
+            assert f"end-supervisor: {role} " in output
+            assert "exit status 78" in output
