@@ -1,0 +1,78 @@
+"""The journal of a booted machine answers what operators ask of it (docs/journal.md)."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.support.host import CLASSIFIERS, SCALER, WEB, Host
+from tests.support.pictures import encoded, numbered
+from tests.support.waiting import wait_until
+from visionfleet.message_ids import MESSAGE_IDS
+
+pytestmark = pytest.mark.timeout(600)
+
+KILL_MAIN = ("kill", "--kill-who=main", "--signal=HUP")
+
+
+def entries(host: Host, *matches: str) -> list[dict[str, Any]]:
+    """Ask the journal as the documented queries do."""
+    return [json.loads(line) for line in host.machine.journal("-o", "json", *matches).splitlines()]
+
+
+def kind(sentence: str) -> str:
+    return f"MESSAGE_ID={MESSAGE_IDS[sentence]}"
+
+
+def test_an_image_is_followed_from_its_upload_to_its_label(service: Host) -> None:
+    (job,) = service.upload_all([encoded(numbered(2))])
+    (result,) = service.results([job])
+    done = lambda: entries(service, kind("job done"), f"JOB_ID={job}")  # noqa: E731
+    (entry,) = wait_until(done, 10, "the end of the job in the journal")
+    assert entry["WORKER_ID"] == result["worker"]
+    assert entry["MODEL"] == result["model"]["name"]
+    assert entry["SYSLOG_IDENTIFIER"] == "visionfleet-classifier"
+    assert (entry["PRIORITY"], entry["_TRANSPORT"]) == ("6", "journal")
+    assert entry["MESSAGE"].startswith(f"job done job={job} attempts=1 label=")
+    assert entry["VISIONFLEET_LABEL"] == result["label"]
+    assert entry["CODE_FILE"].endswith("outcome.py")
+    kinds = [each.get("MESSAGE_ID") for each in entries(service, f"JOB_ID={job}")]
+    through = ("job accepted", "job received", "job done", "job answered")
+    assert {MESSAGE_IDS[sentence] for sentence in through} <= set(kinds)
+
+
+def test_what_failed_and_why(service: Host) -> None:
+    whole = encoded(numbered(1, side=200), "JPEG")
+    (job,) = service.upload_all([whole[: len(whole) // 2]])
+    service.results([job])
+    failed = lambda: entries(service, "--since=-1h", kind("job failed"), f"JOB_ID={job}")  # noqa: E731
+    (entry,) = wait_until(failed, 10, "the failure in the journal")
+    assert entry["VISIONFLEET_CODE"] == service.aws.result(job)["code"]  # type: ignore[index]
+    assert entry["REASON"]
+
+
+def test_which_change_of_the_configuration_was_refused(service: Host) -> None:
+    refused = kind("configuration faulty, nothing changed")
+    with service.settings("log: {level: LOUD}\n"):
+        for unit in (WEB, SCALER, *CLASSIFIERS):
+            service.machine.systemctl(*KILL_MAIN, unit)
+            mine = f"_PID={service.pid(unit)}"
+            wait_until(lambda m=mine: entries(service, refused, m), 20, f"{unit}: a refusal")
+            (fault,) = wait_until(lambda m=mine: entries(service, kind("fault"), m), 10, "a fault")
+            assert "log.level: expected one of" in fault["VISIONFLEET_FAULT"]
+            assert fault["PRIORITY"] == "3"
+            assert service.machine.show(unit, "ActiveState") == "active"
+
+
+def test_a_start_that_was_refused_tells_why(service: Host) -> None:
+    web = "SYSLOG_IDENTIFIER=visionfleet-web"
+
+    def told() -> list[dict[str, Any]]:
+        return entries(service, kind("configuration faulty"), web)
+
+    before = len(told())
+    with service.settings("web: {port: none}\n"):
+        service.machine.run("systemctl", "restart", WEB, check=False)
+        wait_until(lambda: len(told()) > before, 20, "the refusal in the journal")
+    fault = entries(service, kind("fault"), web)[-1]
+    assert "web.port: expected an integer from 1 to 65535" in fault["VISIONFLEET_FAULT"]
