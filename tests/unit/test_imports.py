@@ -28,6 +28,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.rates": set(),
     "visionfleet.web.uploads": {"python_multipart", "visionfleet.web.problems"},
     "visionfleet.idling": {"visionfleet.messages"},
+    "visionfleet.calibration": {"numpy"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},
     "visionfleet.watching": {
