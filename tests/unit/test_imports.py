@@ -29,6 +29,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.uploads": {"python_multipart", "visionfleet.web.problems"},
     "visionfleet.idling": {"visionfleet.messages"},
     "visionfleet.calibration": {"numpy"},
+    "visionfleet.evaluation": {"numpy", "visionfleet.calibration"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},
     "visionfleet.watching": {
