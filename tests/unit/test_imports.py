@@ -34,6 +34,8 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.uploads": {"python_multipart", "visionfleet.web.problems"},
     "visionfleet.instance": {"yaml", "visionfleet.config"},
     "visionfleet.idling": {"visionfleet.messages"},
+    "visionfleet.calibration": {"numpy"},
+    "visionfleet.evaluation": {"numpy", "visionfleet.calibration"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},
     "visionfleet.watching": {
@@ -176,6 +178,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
             {
                 "visionfleet.model",
                 "visionfleet.cli.evaluate",
+                "visionfleet.cli.model",
                 "visionfleetd.classifier",
                 "visionfleetd.isolated",
             },

@@ -59,6 +59,8 @@ class Inference:
         self._clock = time.perf_counter if self.device.type == "cuda" else _own_cores(threads)
         self._pictures = pictures(self.preprocessing.crop)
         self.labels: tuple[str, ...] = loaded.labels
+        self.temperature: float = loaded.temperature
+        self.unknown_below: float = loaded.unknown_below
         try:
             exact = self._first_passes(loaded)
             self._forward, self.precision = self._fastest(exact, batch_size, settings)
@@ -75,7 +77,7 @@ class Inference:
 
         Raises RuntimeError when the model fails on this batch.
         """
-        probabilities = self._forward.probabilities(batch)
+        probabilities = self.probabilities(batch)
         started = time.perf_counter()
         best = torch.topk(probabilities, min(top, len(self.labels)))
         ranked = [
@@ -88,6 +90,10 @@ class Inference:
         self._forward.seconds.rank += time.perf_counter() - started
         return ranked
 
+    def probabilities(self, batch: Sequence[Pixels]) -> torch.Tensor:
+        """Compute the probabilities of all classes, one row an image; RuntimeError as `rank`."""
+        return self._forward.probabilities(batch)
+
     @property
     def seconds(self) -> Stages:
         """Seconds spent on serving so far, by stage."""
@@ -99,7 +105,7 @@ class Inference:
         two = list(islice(self._pictures, 2))
         for weights in loaded.module.parameters():
             weights.requires_grad_(False)
-        exact = Forward(loaded.module, torch.float32, self.device, how, classes)
+        exact = Forward(loaded.module, torch.float32, self.device, how, classes, loaded.temperature)
         if loaded.kind == "module":
             exact.module, self.folded = fold(exact.module, exact.prepared(two))
         else:
