@@ -1,9 +1,13 @@
 """The networks a checkpoint can name, built from a name and plain integers; no I/O here."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-LARGEST_WIDTH = 256
+LARGEST_WIDTH = 512
+WHITENED = 24
 LOGIT_SCALE = 0.125
 
 
@@ -55,16 +59,60 @@ class ResNet9(nn.Module):
         return logits
 
 
+class Stage(nn.Module):
+    """Halve the sides, then refine: N,inputs,H,W -> N,outputs,H/2,W/2."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.widen = nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=False)
+        self.pool = nn.MaxPool2d(2)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.refine = nn.Conv2d(outputs, outputs, kernel_size=3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(outputs)
+
+    def forward(self, images: Tensor) -> Tensor:
+        wide = functional.gelu(self.norm(self.pool(self.widen(images))))
+        return functional.gelu(self.norm2(self.refine(wide)))
+
+
+class ConvNet8(nn.Module):
+    """Eight layers, the first of them fixed: N,3,H,W with sides of 9 or more -> N,classes logits.
+
+    `whiten` is meant to hold the principal directions of 2x2 patches, each with its negative:
+    what comes out is uncorrelated, and half of the channels is active everywhere.
+    """
+
+    def __init__(self, classes: int, first: int = 48, second: int = 128, third: int = 320) -> None:
+        super().__init__()
+        self.whiten = nn.Conv2d(3, WHITENED, kernel_size=2)
+        self.stages = nn.Sequential(
+            Stage(WHITENED, first), Stage(first, second), Stage(second, third)
+        )
+        self.head = nn.Linear(third, classes, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stages(functional.gelu(self.whiten(images)))
+        logits: Tensor = self.head(features.amax(dim=(2, 3))) * LOGIT_SCALE
+        return logits
+
+
+_NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet9": ResNet9, "convnet8": ConvNet8}
+_OPTIONS = {"resnet9": ("width",), "convnet8": ("first", "second", "third")}
+
+
 def build(architecture: str, options: dict[str, int], classes: int) -> nn.Module:
     """Build a network with random weights; a name or option that is not known is a ValueError."""
-    if architecture != "resnet9":
-        raise ValueError(f"unknown architecture {architecture!r}; known: resnet9")
-    unknown = sorted(set(options) - {"width"})
+    if architecture not in _NETWORKS:
+        known = ", ".join(_NETWORKS)
+        raise ValueError(f"unknown architecture {architecture!r}; known: {known}")
+    allowed = _OPTIONS[architecture]
+    unknown = sorted(set(options) - set(allowed))
     if unknown:
-        raise ValueError(f"unknown options of resnet9: {', '.join(unknown)}; known: width")
-    width = options.get("width", 32)
-    if not 1 <= width <= LARGEST_WIDTH:
-        raise ValueError(f"width of resnet9 is {width}; allowed: 1 to {LARGEST_WIDTH}")
+        known = ", ".join(allowed)
+        raise ValueError(f"unknown options of {architecture}: {', '.join(unknown)}; known: {known}")
+    for name, width in options.items():
+        if not 1 <= width <= LARGEST_WIDTH:
+            raise ValueError(f"{name} of {architecture} is {width}; allowed: 1 to {LARGEST_WIDTH}")
     if classes < 1:
         raise ValueError(f"a network needs at least one class, not {classes}")
-    return ResNet9(classes, width)
+    return _NETWORKS[architecture](classes, **options)
