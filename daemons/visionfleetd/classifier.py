@@ -198,7 +198,7 @@ def _build(
         time.monotonic,
         events,
     )
-    author = Author(worker, model.info)
+    author = Author(worker, model.info, model.unknown_below)
     outcome = Outcome(
         requests=requests,
         outbox=clients.outbox,

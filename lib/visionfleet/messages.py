@@ -154,20 +154,32 @@ class Timings(_Value):
     infer: float = 0.0
 
 
+LOW_CONFIDENCE = "low confidence"
+
+
 class Succeeded(_Message):
-    """The answer to a job. `top` is sorted by score, best first; `label` is its first."""
+    """The answer to a job. `top` is sorted by score, best first; `label` is its first.
+
+    A model that is not sure gives no label, and a `reason`; its guesses are in `top` all the same.
+    """
 
     status: Literal["succeeded"] = "succeeded"
     job: str
     file_name: str = ""
-    label: str
+    label: str | None
+    reason: str | None = None
     score: float
-    top: tuple[Ranked, ...]
+    top: Annotated[tuple[Ranked, ...], Field(min_length=1)]
     model: ModelInfo
     timings: Timings
     attempts: int
     worker: str
     finished_at: float
+
+    @property
+    def best(self) -> str:
+        """The likeliest label, sure or not: what clients get that know of labels alone."""
+        return self.top[0].label
 
 
 class Failed(_Message):

@@ -15,6 +15,18 @@ STAGES = ["10 ms in the queue", "10 ms fetched", "10 ms decoded", "10 ms recogni
 CAT, DOG = encoded(numbered(1)), encoded(numbered(2))
 
 
+def test_a_model_that_is_not_sure_says_so_and_shows_its_best_guesses(
+    page: Page, aws: Cloud
+) -> None:
+    with stand_in(aws, unsure=True):
+        page.set_input_files("#files", [picture("cat.png", CAT)])
+        card = page.locator(".card", has_text="cat.png")
+        expect(card.locator(".state")).to_have_text("Not sure what this is. The best guesses:")
+        expect(card.locator(".bars li")).to_have_count(5)
+        expect(card.locator(".bars .label").first).to_have_text(label_of(CAT))
+        expect(page.locator("#said")).to_contain_text(f"not sure, perhaps {label_of(CAT)}")
+
+
 def test_images_are_answered_with_bars_and_stages_and_a_broken_one_in_plain_words(
     page: Page, aws: Cloud
 ) -> None:

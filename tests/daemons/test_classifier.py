@@ -279,6 +279,23 @@ def test_an_image_that_kills_its_worker_ends_alone_and_is_told(aws: Cloud, start
     assert aws.counts("visionfleet-requests-dead") == (0, 0)
 
 
+def test_a_score_below_the_threshold_gives_no_label_but_the_ranking_and_a_name(
+    aws: Cloud, start: Start
+) -> None:
+    (job,) = send(aws, range(3, 4), file_name="a.png", top=3)
+    more = {"VISIONFLEET_MODEL__UNKNOWN_BELOW": "1", "VISIONFLEET_MODEL__TEMPERATURE": "20"}
+    with start("w0", VISIONFLEET_RESULTS__BY_NAME="true", **more):
+        found = results(aws, [job])[job]
+    assert (found["status"], found["label"], found["reason"]) == (
+        "succeeded",
+        None,
+        "low confidence",
+    )
+    assert [ranked["label"] for ranked in found["top"]][0] == "label-3"
+    assert found["score"] == found["top"][0]["score"] < 1
+    assert aws.object("results/by-name/a") == b"label-3", "plain clients get the best guess"
+
+
 def test_results_by_name_when_wanted(aws: Cloud, start: Start) -> None:
     send(aws, range(1), file_name="test_0.JPEG")
     with start("w0", VISIONFLEET_RESULTS__BY_NAME="true"):

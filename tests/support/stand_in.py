@@ -24,6 +24,7 @@ class StandIn:
     cloud: Cloud
     replies: int = 1
     fails: bool = False
+    unsure: bool = False
     delay_seconds: float = 0.0
     gate: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -48,6 +49,8 @@ class StandIn:
             self.stopped.wait(self.delay_seconds)
         image = self.cloud.s3.get_object(Bucket=BUCKETS[0], Key=request["key"])["Body"].read()
         result = failed(request) if self.fails else succeeded(request, label_of(image))
+        if self.unsure:
+            result |= {"label": None, "reason": "low confidence"}
         self.cloud.s3.put_object(
             Bucket=BUCKETS[1], Key=f"results/{request['job']}.json", Body=json.dumps(result)
         )

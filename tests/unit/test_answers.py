@@ -27,6 +27,7 @@ SUCCEEDED = Succeeded(
     worker="w",
     finished_at=0.0,
 )
+UNSURE = SUCCEEDED.model_copy(update={"label": None, "reason": "low confidence"})
 FAILED = Failed(job="j", code="expired", reason="late", attempts=1, worker="w", finished_at=0.0)
 QUEUED = Queued("j")
 PROBLEM = Problem("empty", "the file is empty")
@@ -77,6 +78,9 @@ def test_outcomes() -> None:
 
 def test_documents() -> None:
     assert document(SUCCEEDED)["label"] == "cat"
+    assert document(SUCCEEDED)["reason"] is None
+    assert (document(UNSURE)["label"], document(UNSURE)["reason"]) == (None, "low confidence")
+    assert UNSURE.best == "cat", "for those who know of labels alone"
     assert document(FAILED)["code"] == "expired"
     assert document(QUEUED) == {"job": "j", "status": "queued", "location": "/v1/jobs/j"}
     assert document(PROBLEM)["status"] == 400

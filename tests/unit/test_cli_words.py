@@ -41,6 +41,10 @@ def test_json_line_of_a_label_and_of_a_problem() -> None:
         "job": "j1",
         "seconds": 0.123,
     }
+    unsure = Answer("u.jpg", 1.0, score=0.3, top=({"label": "cat"},), reason="low confidence")
+    said = json.loads(json_line(unsure))
+    assert (said["label"], said["reason"]) == (None, "low confidence")
+    assert unsure.guess == "unsure: cat?"
     bad = Answer("b.jpg", 2.0, problem="no", code="empty")
     assert json.loads(json_line(bad)) == {
         "file": "b.jpg",

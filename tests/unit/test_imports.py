@@ -34,6 +34,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.uploads": {"python_multipart", "visionfleet.web.problems"},
     "visionfleet.instance": {"yaml", "visionfleet.config"},
     "visionfleet.idling": {"visionfleet.messages"},
+    "visionfleet.calibration": {"numpy"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},
     "visionfleet.watching": {

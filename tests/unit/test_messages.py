@@ -20,6 +20,7 @@ SUCCEEDED = messages.Succeeded(
     worker="w",
     finished_at=2.0,
 )
+UNSURE = SUCCEEDED.model_copy(update={"label": None, "reason": messages.LOW_CONFIDENCE})
 FAILED = messages.Failed(
     job="j1", code="empty", reason="why", attempts=2, worker="w", finished_at=2.0
 )
@@ -29,7 +30,7 @@ def test_a_request_survives_the_wire() -> None:
     assert messages.decode_request(messages.encode(REQUEST)) == REQUEST
 
 
-@pytest.mark.parametrize("result", [SUCCEEDED, FAILED])
+@pytest.mark.parametrize("result", [SUCCEEDED, UNSURE, FAILED])
 def test_results_and_replies_survive_the_wire(
     result: messages.Succeeded | messages.Failed,
 ) -> None:

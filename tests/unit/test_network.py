@@ -4,30 +4,37 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from visionfleet.model.network import ConvBlock, Residual, build  # noqa: E402
+from visionfleet.model.network import ConvBlock, Residual, build, options_of  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
 
+SMALL = {"resnet9": {"width": 4}, "convnet8": {"first": 4, "second": 6, "third": 8}}
+
+
+@pytest.mark.parametrize("architecture", SMALL)
 @pytest.mark.parametrize(
     ("batch", "side", "classes"),
     [
         pytest.param(1, 32, 10, id="one image, as served"),
         pytest.param(5, 32, 3, id="a batch, other classes"),
-        pytest.param(2, 8, 10, id="the smallest image"),
+        pytest.param(2, 9, 10, id="the smallest image"),
         pytest.param(2, 50, 10, id="a side no power of two divides"),
     ],
 )
-def test_logits_have_one_column_per_class(batch: int, side: int, classes: int) -> None:
-    network = build("resnet9", {"width": 4}, classes).eval()
+def test_logits_have_one_column_per_class(
+    architecture: str, batch: int, side: int, classes: int
+) -> None:
+    network = build(architecture, SMALL[architecture], classes).eval()
     with torch.inference_mode():
         logits = network(torch.rand(batch, 3, side, side))
     assert logits.shape == (batch, classes)
 
 
-def test_an_image_is_answered_the_same_alone_and_in_a_batch() -> None:
+@pytest.mark.parametrize("architecture", SMALL)
+def test_an_image_is_answered_the_same_alone_and_in_a_batch(architecture: str) -> None:
     torch.manual_seed(0)
-    network = build("resnet9", {"width": 4}, 10).eval()
+    network = build(architecture, SMALL[architecture], 10).eval()
     images = torch.rand(6, 3, 32, 32)
     with torch.inference_mode():
         together, alone = network(images), network(images[2:3])
@@ -54,13 +61,20 @@ def test_the_width_is_an_option_with_a_default() -> None:
     assert build("resnet9", {"width": 8}, 10).head.in_features == 64
 
 
+@pytest.mark.parametrize("architecture", SMALL)
+def test_options_are_read_off_the_weights(architecture: str) -> None:
+    network = build(architecture, SMALL[architecture], 3)
+    assert options_of(architecture, network.state_dict()) == SMALL[architecture]
+
+
 @pytest.mark.parametrize(
     ("architecture", "options", "classes", "sentence"),
     [
-        ("vgg99", {}, 10, "unknown architecture 'vgg99'; known: resnet9"),
+        ("vgg99", {}, 10, "unknown architecture 'vgg99'; known: resnet9, convnet8"),
         ("resnet9", {"depth": 3, "colour": 1}, 10, "unknown options of resnet9: colour, depth"),
-        ("resnet9", {"width": 0}, 10, "width of resnet9 is 0; allowed: 1 to 256"),
-        ("resnet9", {"width": 100_000}, 10, "width of resnet9 is 100000; allowed: 1 to 256"),
+        ("resnet9", {"width": 0}, 10, "width of resnet9 is 0; allowed: 1 to 512"),
+        ("resnet9", {"width": 100_000}, 10, "width of resnet9 is 100000; allowed: 1 to 512"),
+        ("convnet8", {"second": 0}, 10, "second of convnet8 is 0; allowed: 1 to 512"),
         ("resnet9", {}, 0, "at least one class, not 0"),
     ],
 )

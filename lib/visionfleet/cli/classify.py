@@ -124,6 +124,7 @@ def json_line(answer: "Answer") -> str:
     values: dict[str, object] = {"file": answer.file}
     if answer.problem is None:
         values |= {"label": answer.label, "score": answer.score, "top": answer.top}
+        values |= {"reason": answer.reason} if answer.reason else {}
     else:
         values |= {"problem": answer.problem, "code": answer.code}
     return json.dumps(values | {"job": answer.job, "seconds": round(answer.seconds, 3)})
@@ -145,7 +146,7 @@ def table(answers: Iterable["Answer"]) -> "Table":
     file = Column("file", overflow="fold")  # the end of a path tells most
     made = Table(file, "label", "score", "seconds", box=None, pad_edge=False)
     for answer in answers:
-        label = Text(answer.label or "") if answer.problem is None else Text(answer.problem, "red")
+        label = Text(answer.guess) if answer.problem is None else Text(answer.problem, "red")
         score = "" if answer.score is None else f"{answer.score:.3f}"
         made.add_row(Text(answer.file), label, score, f"{answer.seconds:.2f}")
     return made

@@ -28,7 +28,10 @@ Response = urllib3.BaseHTTPResponse
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one image. `problem` is None when it has a label; `seconds` as waited here."""
+    """What came of one image. `problem` is None when it was classified; `seconds` as waited here.
+
+    A model that is not sure gives a `reason` and no label.
+    """
 
     file: str
     seconds: float
@@ -38,6 +41,14 @@ class Answer:
     top: tuple[dict[str, object], ...] = ()
     problem: str | None = None
     code: str | None = None
+    reason: str | None = None
+
+    @property
+    def guess(self) -> str:
+        """The label, or the likeliest one with a word of doubt."""
+        if self.label is None and self.top:
+            return f"unsure: {self.top[0]['label']}?"
+        return self.label or ""
 
 
 class Refused(Exception):
@@ -188,6 +199,7 @@ def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:
         score=found.get("score"),
         job=found.get("job"),
         top=tuple(found.get("top", ())),
+        reason=found.get("reason"),
     )
 
 

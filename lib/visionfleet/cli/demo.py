@@ -187,7 +187,7 @@ def groups_table(pieces: Sequence[Piece], answers: Iterable["Answer"]) -> "Table
     counts: dict[str, Counter[str]] = {}
     for answer in answers:
         labels = counts.setdefault(group_of[answer.file], Counter())
-        labels[answer.label or f"({answer.code})"] += 1
+        labels[answer.guess or f"({answer.code})"] += 1
     made = Table("images of", "number", "labels", box=None, pad_edge=False)
     for group, labels in sorted(counts.items()):
         shown = [f"{label} {count}" for label, count in labels.most_common(_LABELS_SHOWN)]

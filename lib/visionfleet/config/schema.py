@@ -204,7 +204,7 @@ class Model(Section):
     architecture: str | None = Field(
         None,
         pattern=r"^[a-z0-9][a-z0-9_]*$",
-        description="network of a state dict: one of torchvision's, or resnet9",
+        description="network of a state dict: one of torchvision's, resnet9 or convnet8",
     )
     cache_directory: Path | None = Field(
         None,
@@ -216,6 +216,18 @@ class Model(Section):
     crop: int = Field(224, ge=8, le=4096, description="centre square in pixels, for your file")
     mean: _Three = Field((0.485, 0.456, 0.406), description="mean per channel, for your file")
     std: _Three = Field((0.229, 0.224, 0.225), description="deviation per channel, likewise")
+    temperature: float | None = Field(
+        None,
+        ge=0.05,
+        le=20,
+        description="divides the scores before softmax; empty: what the model's file says, or 1",
+    )
+    unknown_below: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="least score of a label; empty: what the model's file says, or 0",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where it runs; auto: on a GPU when there is one"
     )

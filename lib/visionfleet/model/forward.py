@@ -34,11 +34,12 @@ class Forward:
         device: torch.device,
         how: Preprocessing,
         classes: int,
+        temperature: float = 1.0,
     ) -> None:
         self.module = _laid_out(module).to(device)
         self.dtype, self.device, self.singly = dtype, device, False
         self.seconds = Stages()
-        self._classes = classes
+        self._classes, self._temperature = classes, temperature
         # Rows of pixels are R,G,B,R,G,B...: with the factors repeated in that order a whole row is
         # one vector, which is some 30 times quicker than to broadcast over the channels.
         std = torch.tensor(how.std).repeat(how.crop)
@@ -81,7 +82,7 @@ class Forward:
         except MODEL_ERRORS as error:
             raise RuntimeError(last_line(error)) from error
         self._check(logits, len(batch))
-        found = torch.softmax(logits.float(), dim=1).cpu()
+        found = torch.softmax(logits.float() / self._temperature, dim=1).cpu()
         if not torch.isfinite(found).all():
             raise RuntimeError("the model gave scores that are not finite")
         self.seconds.prepare += prepared - started

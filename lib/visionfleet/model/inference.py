@@ -59,6 +59,7 @@ class Inference:
         self._clock = time.perf_counter if self.device.type == "cuda" else _own_cores(threads)
         self._pictures = pictures(self.preprocessing.crop)
         self.labels: tuple[str, ...] = loaded.labels
+        self.unknown_below: float = loaded.unknown_below
         try:
             exact = self._first_passes(loaded)
             self._forward, self.precision = self._fastest(exact, batch_size, settings)
@@ -99,7 +100,9 @@ class Inference:
         two = list(islice(self._pictures, 2))
         for weights in loaded.module.parameters():
             weights.requires_grad_(False)
-        exact = Forward(loaded.module, torch.float32, self.device, how, classes)
+        exact = Forward(
+            loaded.module, torch.float32, self.device, how, classes, loaded.temperature
+        )
         if loaded.kind == "module":
             exact.module, self.folded = fold(exact.module, exact.prepared(two))
         else:

@@ -14,13 +14,19 @@ Kind = Literal["module", "torchscript", "exported"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready for inference: float32 on the CPU, in evaluation mode."""
+    """A model ready for inference: float32 on the CPU, in evaluation mode.
+
+    Its scores are divided by `temperature` before softmax; a probability less than `unknown_below`
+    is too little for a label.
+    """
 
     module: nn.Module
     labels: tuple[str, ...]
     preprocessing: Preprocessing
     info: ModelInfo
     kind: Kind = "module"
+    temperature: float = 1.0
+    unknown_below: float = 0.0
 
 
 def info(name: str, data: bytes) -> ModelInfo:

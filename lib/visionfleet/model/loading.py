@@ -6,6 +6,8 @@ SHA-256 that must match what is loaded. What a file is, its content tells, never
 
 import io
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -16,7 +18,7 @@ from visionfleet.errors import BadModel
 from visionfleet.model.exported import load_exported
 from visionfleet.model.kinds import kind_of
 from visionfleet.model.loaded import Kind, Loaded, info
-from visionfleet.model.network import build
+from visionfleet.model.network import NETWORKS, build, options_of
 from visionfleet.model.source import Source, read_labels
 from visionfleet.model.tensors import first_line, fit, load_tensors, state_dict_of
 from visionfleet.preprocessing import Preprocessing
@@ -32,6 +34,16 @@ def load(choice: Choice, source: Source = _HERE) -> Loaded:
 
     Raises TryLater when the file is in S3 and S3 does not answer.
     """
+    loaded = _load(choice, source)
+    temperature, floor = choice.temperature, choice.unknown_below
+    return replace(
+        loaded,
+        temperature=loaded.temperature if temperature is None else temperature,
+        unknown_below=loaded.unknown_below if floor is None else floor,
+    )
+
+
+def _load(choice: Choice, source: Source) -> Loaded:
     if choice.path is not None:
         return _load_file(choice, choice.path, source)
     if choice.name == "default":
@@ -43,17 +55,29 @@ def load(choice: Choice, source: Source = _HERE) -> Loaded:
 
 def _load_default(path: str) -> Loaded:
     data = _HERE.read(path, "the default model; set model.directory to the folder it is in")
-    saved = load_tensors(data, path)
+    return load_checkpoint(load_tensors(data, path), data, path)
+
+
+def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loaded:
+    """Build what a checkpoint of ours describes; `data` are its bytes."""
     if saved.get("format") != DEFAULT_FORMAT:
-        raise BadModel(f"{path}: not a checkpoint of the format {DEFAULT_FORMAT}")
+        raise BadModel(f"{where}: not a checkpoint of the format {DEFAULT_FORMAT}")
     labels = tuple(saved["labels"])
     module = build(saved["architecture"], saved["options"], len(labels))
-    fit(module, state_dict_of(saved, path), path, saved["architecture"])
+    fit(module, state_dict_of(saved, where), where, saved["architecture"])
     how = saved["preprocessing"]
     preprocessing = Preprocessing(
         how["resize"], how["crop"], tuple(how["mean"]), tuple(how["std"]), how["interpolation"]
     )
-    return Loaded(module.eval(), labels, preprocessing, info(saved["name"], data))
+    calibration = saved.get("calibration", {})
+    return Loaded(
+        module.eval(),
+        labels,
+        preprocessing,
+        info(saved["name"], data),
+        temperature=calibration.get("temperature", 1.0),
+        unknown_below=calibration.get("unknown_below", 0.0),
+    )
 
 
 def _load_file(choice: Choice, path: str, source: Source) -> Loaded:
@@ -87,20 +111,14 @@ def _load_module(
 
 
 def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.Module:
-    if architecture == "resnet9":
+    if architecture in NETWORKS:
         try:
-            return build(architecture, _options_of(tensors), classes)
+            return build(architecture, options_of(architecture, tensors), classes)
         except ValueError as error:
             raise BadModel(f"model.architecture: {error}") from error
     from visionfleet.model import published
 
     return published.build(architecture, classes, "model.architecture")
-
-
-def _options_of(tensors: dict[str, Tensor]) -> dict[str, int]:
-    """Read the width of a resnet9 off its first convolution."""
-    first: Any = tensors.get("features.0.conv.weight")
-    return {} if first is None else {"width": int(first.shape[0])}
 
 
 def _load_torchscript(data: bytes, path: str) -> nn.Module:

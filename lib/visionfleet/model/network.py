@@ -1,6 +1,6 @@
 """The networks a checkpoint can name, built from a name and plain integers; no I/O here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -96,16 +96,24 @@ class ConvNet8(nn.Module):
         return logits
 
 
-_NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet9": ResNet9, "convnet8": ConvNet8}
-_OPTIONS = {"resnet9": ("width",), "convnet8": ("first", "second", "third")}
+NETWORKS: dict[str, Callable[..., nn.Module]] = {"resnet9": ResNet9, "convnet8": ConvNet8}
+# Each option is a number of channels: that of the kernels named here.
+_WIDTHS = {
+    "resnet9": {"width": "features.0.conv.weight"},
+    "convnet8": {
+        "first": "stages.0.widen.weight",
+        "second": "stages.1.widen.weight",
+        "third": "stages.2.widen.weight",
+    },
+}
 
 
 def build(architecture: str, options: dict[str, int], classes: int) -> nn.Module:
     """Build a network with random weights; a name or option that is not known is a ValueError."""
-    if architecture not in _NETWORKS:
-        known = ", ".join(_NETWORKS)
+    if architecture not in NETWORKS:
+        known = ", ".join(NETWORKS)
         raise ValueError(f"unknown architecture {architecture!r}; known: {known}")
-    allowed = _OPTIONS[architecture]
+    allowed = _WIDTHS[architecture]
     unknown = sorted(set(options) - set(allowed))
     if unknown:
         known = ", ".join(allowed)
@@ -115,4 +123,13 @@ def build(architecture: str, options: dict[str, int], classes: int) -> nn.Module
             raise ValueError(f"{name} of {architecture} is {width}; allowed: 1 to {LARGEST_WIDTH}")
     if classes < 1:
         raise ValueError(f"a network needs at least one class, not {classes}")
-    return _NETWORKS[architecture](classes, **options)
+    return NETWORKS[architecture](classes, **options)
+
+
+def options_of(architecture: str, weights: Mapping[str, Tensor]) -> dict[str, int]:
+    """Read the options of a network off its weights."""
+    return {
+        option: int(weights[kernel].shape[0])
+        for option, kernel in _WIDTHS[architecture].items()
+        if kernel in weights
+    }

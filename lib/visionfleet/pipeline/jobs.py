@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from visionfleet.messages import (
+    LOW_CONFIDENCE,
     Failed,
     ModelInfo,
     Ranked,
@@ -54,20 +55,23 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Writes results in the name of one worker."""
+    """Writes results in the name of one worker. A lower score than `unknown_below` is no label."""
 
     worker: str
     model: ModelInfo
+    unknown_below: float = 0.0
 
     def succeeded(
         self, job: Job, ranking: tuple[Ranked, ...], infer_seconds: float, now: float
     ) -> Done:
         """Answer a job with its ranking, cut to what was asked for."""
         top = ranking[: job.request.top]
+        unsure = top[0].score < self.unknown_below
         result = Succeeded(
             job=job.request.job,
             file_name=job.request.file_name,
-            label=top[0].label,
+            label=None if unsure else top[0].label,
+            reason=LOW_CONFIDENCE if unsure else None,
             score=top[0].score,
             top=top,
             model=self.model,

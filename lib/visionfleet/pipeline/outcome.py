@@ -135,7 +135,7 @@ class Outcome:
     def _store_by_name(self, result: Succeeded | Failed) -> None:
         """Write the bare label too, also for a result whose writer may have died before this."""
         if self.by_name and isinstance(result, Succeeded) and result.file_name:
-            self.results.put(by_name_key(result.file_name), result.label.encode(), "text/plain")
+            self.results.put(by_name_key(result.file_name), result.best.encode(), "text/plain")
 
     def _reply(self, ended: Sequence[Done]) -> None:
         """Wake the web processes, each with one call; who is not woken finds the result in S3."""

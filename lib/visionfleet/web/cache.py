@@ -52,7 +52,7 @@ class Cache:
         )
         self.results.put_json(result_key(job), encode(result))
         if self.by_name and upload.file_name:
-            label = result.label.encode()
+            label = result.best.encode()
             self.results.put(by_name_key(upload.file_name), label, "text/plain")
         return digest, result
 

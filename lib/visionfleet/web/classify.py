@@ -52,7 +52,7 @@ class PlainHandler(FilesHandler):
             return
         self.note(outcome)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(plain(self.rules.plain_reply, outcome.label, name))
+        self.finish(plain(self.rules.plain_reply, outcome.best, name))
 
 
 class FrontHandler(AssetHandler, PlainHandler):

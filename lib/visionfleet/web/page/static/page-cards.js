@@ -68,12 +68,16 @@ export class Card {
   }
 
   done(result, seconds) {
-    this.show("done", result.label);
-    this.part("img").alt = `What was sent: ${result.label}`;
+    const unsure = result.label === null;
+    const told = unsure ? "Not sure what this is. The best guesses:" : result.label;
+    const best = result.top[0].label;
+    this.show("done", told);
+    this.element.classList.toggle("unsure", unsure);
+    this.part("img").alt = `What was sent: ${unsure ? `perhaps ${best}` : best}`;
     this.part(".bars").replaceChildren(...result.top.map(bar));
     this.part(".bars").hidden = false;
     this.stages(result, seconds);
-    if (!this.gone) this.page.say(`${this.name}: ${result.label}, ${percent(result.score)}`);
+    if (!this.gone) this.page.say(`${this.name}: ${unsure ? "not sure, perhaps " : ""}${best}, ${percent(result.score)}`);
   }
 
   stages(result, seconds) {

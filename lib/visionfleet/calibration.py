@@ -1,0 +1,53 @@
+"""How far the probabilities of a model can be believed, and what makes them believable. No I/O.
+
+Scores are logits, or logarithms of probabilities, which differ from them by one constant a row.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating]
+Wholes = npt.NDArray[np.integer]
+Booleans = npt.NDArray[np.bool_]
+
+BINS = 15
+TEMPERATURES = (0.05, 20.0)
+_GOLDEN = (5**0.5 - 1) / 2
+
+
+def expected_calibration_error(confidences: Floats, right: Booleans, bins: int = BINS) -> float:
+    """Mean distance of confidence and accuracy over bins of equal width, weighted by images."""
+    which = np.minimum((confidences * bins).astype(int), bins - 1)
+    gaps = [
+        abs(confidences[chosen].mean() - right[chosen].mean()) * chosen.mean()
+        for number in range(bins)
+        if (chosen := which == number).any()
+    ]
+    return float(sum(gaps))
+
+
+def fit_temperature(scores: Floats, targets: Wholes) -> float:
+    """Find what to divide the scores by, so that the right classes become the likeliest."""
+    low, high = np.log(TEMPERATURES)
+    # Of log T the loss has one valley: each step keeps the part of the interval that holds it.
+    while high - low > 1e-4:
+        left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        if negative_log_likelihood(scores / np.exp(left), targets) <= negative_log_likelihood(
+            scores / np.exp(right), targets
+        ):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def negative_log_likelihood(scores: Floats, targets: Wholes) -> float:
+    """Mean surprise at the right classes, in nats."""
+    highest = scores.max(axis=1, keepdims=True)
+    totals = np.log(np.exp(scores - highest).sum(axis=1)) + highest[:, 0]
+    return float((totals - scores[np.arange(len(targets)), targets]).mean())
+
+
+def unknown_threshold(confidences: Floats, right: Booleans, lost: float) -> float:
+    """Find the score below which this share of the right answers is given up; 0 without any."""
+    return float(np.quantile(confidences[right], lost)) if right.any() else 0.0
