@@ -52,6 +52,26 @@ def test_figures_are_those_of_the_folders(tmp_path: Path, environment: dict[str,
     assert (found["top1"], found["top5"]) == (0.8, 1.0)
     assert found["per_class"]["class 0"] == 0.0
     assert found["images_per_second"] > 0
+    assert found["cpu_seconds_per_image"] > 0
+    assert 0 <= found["expected_calibration_error"] <= 1
+    assert found["confusion"]["class 0, also called 0"] == {
+        "class 0, also called 0": 1,
+        "class 4, also called 4": 1,
+    }
+
+
+def test_proposed_settings_make_a_hesitant_model_sure(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    """Every answer is right, so the lowest temperature is the best one."""
+    environment["VISIONFLEET_MODEL__TEMPERATURE"] = "20"
+    environment["VISIONFLEET_MODEL__UNKNOWN_BELOW"] = "1"
+    data = archive(tmp_path / "data.zip", ["class_0", "class_1", "2"])
+    done = evaluate(environment, data, "--json", "--calibrate")
+    found = json.loads(done.stdout)
+    assert (found["top1"], found["unknown"], found["unknown_below"]) == (1.0, 1.0, 1.0)
+    assert found["calibration"]["temperature"] == pytest.approx(1.0, abs=0.01)
+    assert found["calibration"]["unknown_below"] > found["mean_score"]
 
 
 def test_a_folder_that_is_no_class_is_one_clear_line(

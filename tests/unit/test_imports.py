@@ -35,6 +35,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.instance": {"yaml", "visionfleet.config"},
     "visionfleet.idling": {"visionfleet.messages"},
     "visionfleet.calibration": {"numpy"},
+    "visionfleet.evaluation": {"numpy", "visionfleet.calibration"},
     "visionfleet.images": {"PIL"},
     "visionfleet.preprocessing": {"PIL", "numpy"},
     "visionfleet.watching": {

@@ -4,57 +4,19 @@ import argparse
 import json
 import os
 import sys
-import time
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
-from visionfleet.errors import BadImage
 
 if TYPE_CHECKING:
     from visionfleet.config import Config
-    from visionfleet.datasets import Labelled
     from visionfleet.model.inference import Inference
-    from visionfleet.preprocessing import Pixels
+    from visionfleet.model.measuring import Measured
 
-
-@dataclass(slots=True)
-class Score:
-    """What was right so far; `seconds` is the time of decoding and of the model together."""
-
-    images: int = 0
-    top1: int = 0
-    top5: int = 0
-    unreadable: int = 0
-    seconds: float = 0.0
-    per_class: Counter[str] = field(default_factory=Counter)
-    right_per_class: Counter[str] = field(default_factory=Counter)
-
-    def add(self, folder: str, index: int, ranking: list[int]) -> None:
-        """Count one answer; `ranking` holds class indices, best first."""
-        self.images += 1
-        self.per_class[folder] += 1
-        self.top5 += index in ranking
-        if ranking[0] == index:
-            self.top1 += 1
-            self.right_per_class[folder] += 1
-
-    def summary(self, model: str) -> dict[str, object]:
-        """Figures as plain values, for JSON."""
-        shares = {name: self.right_per_class[name] / n for name, n in self.per_class.items()}
-        return {
-            "model": model,
-            "images": self.images,
-            "unreadable": self.unreadable,
-            "top1": self.top1 / max(1, self.images),
-            "top5": self.top5 / max(1, self.images),
-            "images_per_second": self.images / self.seconds if self.seconds else 0.0,
-            "per_class": dict(sorted(shares.items())),
-        }
+_MOST_CLASSES = 50  # for a table, or a confusion matrix, that can be read
+_LOST = 0.05  # share of the right answers that the proposed threshold gives up
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -64,6 +26,11 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("data", type=Path, help="folder or ZIP file with one folder per class")
     parser.add_argument("--limit", type=whole(1, 10**9), help="look at the first N images only")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="find model.temperature and model.unknown_below; with images kept for this alone",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -74,83 +41,83 @@ def run(arguments: argparse.Namespace) -> int:
     config = loaded(arguments).config
     total = min(datasets.count(arguments.data), arguments.limit or sys.maxsize)
     model = open_model(config, os.environ)
-    images = islice(datasets.read(arguments.data), total)
-    score = _measure(config, model, model.labels, images, total)
-    summary = score.summary(f"{model.info.name} {model.info.fingerprint} {model.precision.name}")
+    measured = _measure(config, model, arguments.data, total)
+    figures = summary(model, measured)
+    if arguments.calibrate:
+        figures["calibration"] = _calibration(model, measured)
     if arguments.json:
-        print(json.dumps(summary, indent=2))
+        print(json.dumps(figures, indent=2))
     else:
-        _print_table(summary)
+        _print_table(figures)
     return 0
 
 
-def _measure(
-    config: "Config",
-    model: "Inference",
-    labels: tuple[str, ...],
-    images: Iterator["Labelled"],
-    total: int,
-) -> Score:
+def summary(model: "Inference", measured: "Measured") -> dict[str, object]:
+    """Figures as plain values, for JSON."""
+    found = measured.evaluation
+    images, total = len(found.folders), len(found.folders) + measured.unreadable
+    unknown, known_top1 = found.unknown(model.unknown_below)
+    figures: dict[str, object] = {
+        "model": f"{model.info.name} {model.info.fingerprint} {model.precision.name}",
+        "images": images,
+        "unreadable": measured.unreadable,
+        "top1": found.top(1),
+        "top5": found.top(5),
+        "expected_calibration_error": found.expected_calibration_error(),
+        "mean_score": float(found.confidences.mean()) if images else 0.0,
+        "unknown_below": model.unknown_below,
+        "unknown": unknown,
+        "top1_of_known": known_top1,
+        "images_per_second": total / measured.seconds,
+        "cpu_seconds_per_image": measured.cpu_seconds / max(1, total),
+        "per_class": found.per_class(),
+    }
+    few = len(model.labels) <= _MOST_CLASSES
+    return figures | ({"confusion": found.confusion()} if few else {})
+
+
+def _measure(config: "Config", model: "Inference", data: Path, total: int) -> "Measured":
     from rich.console import Console
     from rich.progress import Progress
 
-    from visionfleet.datasets import class_indices
+    from visionfleet.datasets import read
+    from visionfleet.images import Limits
+    from visionfleet.model.measuring import measure
 
-    score = Score()
+    limits = Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
+    batch_size, threads = config.classifier.batch_size, config.classifier.fetch_threads
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("evaluating", total=total)
-        while batch := list(islice(images, config.classifier.batch_size)):
-            indices = class_indices({item.folder for item in batch}, labels)
-            started = time.perf_counter()
-            _classify(config, model, batch, indices, score)
-            score.seconds += time.perf_counter() - started
-            progress.advance(task, len(batch))
-    return score
+        images = islice(read(data), total)
+        advance = lambda images: progress.advance(task, images)  # noqa: E731
+        return measure(model, images, limits, batch_size, threads, advance)
 
 
-def _classify(
-    config: "Config",
-    model: "Inference",
-    batch: list["Labelled"],
-    indices: dict[str, int],
-    score: Score,
-) -> None:
-    readable: list[Labelled] = []
-    pixels: list[Pixels] = []
-    for item in batch:
-        try:
-            pixels.append(_pixels(config, model, item.data))
-            readable.append(item)
-        except BadImage:
-            score.unreadable += 1
-    if pixels:
-        for item, ranking in zip(readable, model.rank(pixels, 5), strict=True):
-            score.add(item.folder, indices[item.folder], [ranked.index for ranked in ranking])
+def _calibration(model: "Inference", measured: "Measured") -> dict[str, float]:
+    """Propose both settings; the scores at hand have been divided by the present temperature."""
+    further = measured.evaluation.temperature()
+    return {
+        "temperature": round(model.temperature * further, 3),
+        "unknown_below": round(measured.evaluation.threshold(further, _LOST), 3),
+    }
 
 
-def _pixels(config: "Config", model: "Inference", data: bytes) -> "Pixels":
-    from visionfleet import images
-    from visionfleet.preprocessing import prepare
-
-    limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
-    decoded = images.decode(data, limits, model.preprocessing.resize)
-    return prepare(decoded, model.preprocessing)
-
-
-def _print_table(summary: dict[str, object]) -> None:
+def _print_table(figures: dict[str, object]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("class", "top-1")
-    shares = summary["per_class"]
+    shares = figures["per_class"]
     assert isinstance(shares, dict)
     for name, share in shares.items():
         table.add_row(name, f"{share:.1%}")
-    console = Console()
-    if len(shares) <= 50:
-        console.print(table)
+    if len(shares) <= _MOST_CLASSES:
+        Console().print(table)
     print(
-        f"{summary['model']}: top-1 {summary['top1']:.2%}, top-5 {summary['top5']:.2%} of "
-        f"{summary['images']} images ({summary['unreadable']} unreadable), "
-        f"{summary['images_per_second']:.0f} images/s"
+        f"{figures['model']}: top-1 {figures['top1']:.2%}, top-5 {figures['top5']:.2%} of "
+        f"{figures['images']} images ({figures['unreadable']} unreadable), calibration error "
+        f"{figures['expected_calibration_error']:.2%}, {figures['unknown']:.1%} not sure, "
+        f"{figures['images_per_second']:.0f} images/s"
     )
+    if "calibration" in figures:
+        print(f"proposed settings of `model`: {figures['calibration']}")

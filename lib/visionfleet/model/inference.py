@@ -59,6 +59,7 @@ class Inference:
         self._clock = time.perf_counter if self.device.type == "cuda" else _own_cores(threads)
         self._pictures = pictures(self.preprocessing.crop)
         self.labels: tuple[str, ...] = loaded.labels
+        self.temperature: float = loaded.temperature
         self.unknown_below: float = loaded.unknown_below
         try:
             exact = self._first_passes(loaded)
@@ -76,7 +77,7 @@ class Inference:
 
         Raises RuntimeError when the model fails on this batch.
         """
-        probabilities = self._forward.probabilities(batch)
+        probabilities = self.probabilities(batch)
         started = time.perf_counter()
         best = torch.topk(probabilities, min(top, len(self.labels)))
         ranked = [
@@ -88,6 +89,10 @@ class Inference:
         ]
         self._forward.seconds.rank += time.perf_counter() - started
         return ranked
+
+    def probabilities(self, batch: Sequence[Pixels]) -> torch.Tensor:
+        """Compute the probabilities of all classes, one row an image; RuntimeError as `rank`."""
+        return self._forward.probabilities(batch)
 
     @property
     def seconds(self) -> Stages:
