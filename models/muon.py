@@ -1,6 +1,6 @@
 """Muon for the kernels of convolutions: momentum steps whose singular values are made equal.
 
-torch.optim.Muon takes matrices only and computes in bfloat16, which processors without it do slowly.
+torch.optim.Muon takes matrices only, and computes in bfloat16, slowly where a processor lacks it.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,13 +22,14 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Update every kernel from its gradient."""
+        assert closure is None, "a step takes the gradients that are there"
         for group in self.param_groups:
             for kernel in group["params"]:
                 mean = self.state[kernel].setdefault("mean", torch.zeros_like(kernel))
                 mean.mul_(group["momentum"]).add_(kernel.grad)
                 ahead = kernel.grad.add(mean, alpha=group["momentum"])
                 update = orthogonal(ahead.flatten(1)).view(kernel.shape)
-                # The norm after each kernel makes its length meaningless; held, the rate means a turn.
+                # The norm behind it makes a kernel's length meaningless; held, a rate is a turn.
                 kernel.mul_(len(kernel) ** 0.5 / kernel.norm()).sub_(update, alpha=group["lr"])
 
 
@@ -39,4 +40,5 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for _ in range(_ITERATIONS):
         gram = wide @ wide.T
         wide = _A * wide + (_B * gram + _C * gram @ gram) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    found: Tensor = wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return found

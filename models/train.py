@@ -123,7 +123,10 @@ def whiten(convolution: nn.Conv2d, images: Tensor) -> None:
 def begin(recipe: Recipe, data: Split, device: torch.device) -> Run:
     torch.manual_seed(recipe.seed)
     network = build(ARCHITECTURE, recipe.widths, len(data.labels))
-    whiten(network.whiten, normalised(data.images[:: max(1, len(data.images) // WHITENING_IMAGES)].cpu()))
+    whiten(
+        network.whiten,
+        normalised(data.images[:: max(1, len(data.images) // WHITENING_IMAGES)].cpu()),
+    )
     for part in network.modules():
         if isinstance(part, nn.Conv2d) and part.weight.requires_grad:
             # As much of the identity as fits: the network starts by passing its input on.

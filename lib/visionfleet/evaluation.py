@@ -24,12 +24,12 @@ class Evaluation:
     @property
     def answers(self) -> Wholes:
         """The class that each image was given."""
-        return self.probabilities.argmax(axis=1)
+        return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def confidences(self) -> Floats:
         """The probability of that class."""
-        return self.probabilities.max(axis=1)
+        return np.asarray(self.probabilities.max(axis=1))
 
     @property
     def right(self) -> Booleans:

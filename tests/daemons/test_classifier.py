@@ -291,7 +291,7 @@ def test_a_score_below_the_threshold_gives_no_label_but_the_ranking_and_a_name(
         None,
         "low confidence",
     )
-    assert [ranked["label"] for ranked in found["top"]][0] == "label-3"
+    assert found["top"][0]["label"] == "label-3"
     assert found["score"] == found["top"][0]["score"] < 1
     assert aws.object("results/by-name/a") == b"label-3", "plain clients get the best guess"
 

@@ -178,6 +178,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
             {
                 "visionfleet.model",
                 "visionfleet.cli.evaluate",
+                "visionfleet.cli.model",
                 "visionfleetd.classifier",
                 "visionfleetd.isolated",
             },

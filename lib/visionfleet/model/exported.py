@@ -36,6 +36,12 @@ _CHECKS = {"target": _TARGET, "expr_str": _SIZE, "path_name": _TENSOR_FILE}
 
 def load_exported(data: bytes, where: object) -> nn.Module:
     """Load an exported program as a module, in the precision it was saved in."""
+    module: nn.Module = load_program(data, where).module()
+    return module
+
+
+def load_program(data: bytes, where: object) -> Any:
+    """Load what `torch.export.save` wrote, an ExportedProgram."""
     _examine(data, where)
     # Costs a second and more, for torch's compiler comes with it.
     from torch import export
@@ -43,7 +49,7 @@ def load_exported(data: bytes, where: object) -> nn.Module:
     try:
         with warnings.catch_warnings(), _tensors_only():
             warnings.simplefilter("ignore")
-            return export.load(io.BytesIO(data)).module()
+            return export.load(io.BytesIO(data))
     except Exception as error:  # torch raises many kinds for a damaged file
         raise BadModel(f"{where}: cannot be loaded: {first_line(error)}") from error
 

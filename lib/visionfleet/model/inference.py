@@ -105,9 +105,7 @@ class Inference:
         two = list(islice(self._pictures, 2))
         for weights in loaded.module.parameters():
             weights.requires_grad_(False)
-        exact = Forward(
-            loaded.module, torch.float32, self.device, how, classes, loaded.temperature
-        )
+        exact = Forward(loaded.module, torch.float32, self.device, how, classes, loaded.temperature)
         if loaded.kind == "module":
             exact.module, self.folded = fold(exact.module, exact.prepared(two))
         else:

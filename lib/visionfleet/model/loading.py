@@ -107,7 +107,7 @@ def _load_module(
         raise BadModel(f"{path}: brings its network with it; leave model.architecture out")
     if kind == "exported":
         return load_exported(data, path), kind
-    return _load_torchscript(data, path).eval(), kind
+    return load_torchscript(data, path).eval(), kind
 
 
 def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.Module:
@@ -121,7 +121,8 @@ def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.
     return published.build(architecture, classes, "model.architecture")
 
 
-def _load_torchscript(data: bytes, path: str) -> nn.Module:
+def load_torchscript(data: bytes, path: str) -> nn.Module:
+    """Load a TorchScript file; raises BadModel for a damaged one."""
     with warnings.catch_warnings():
         # torch advises newer formats; the files that people have are still TorchScript.
         warnings.simplefilter("ignore")

@@ -35,7 +35,7 @@ def measure(
     limits: Limits,
     batch_size: int,
     threads: int,
-    progress: Progress = lambda images: None,
+    progress: Progress = lambda _images: None,
 ) -> Measured:
     """Classify the images in batches; raises BadDataset when a folder is no class of the model."""
     started, started_cpu = time.perf_counter(), time.process_time()

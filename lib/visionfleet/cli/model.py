@@ -1,0 +1,59 @@
+"""`visionfleet model`: what a model file is, and the settings that name it."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from visionfleet.cli.options import Subparsers, command
+
+if TYPE_CHECKING:
+    from visionfleet.model.inspection import Inspection
+
+_LABELS_SHOWN = 12
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add the subcommand with its one own."""
+    about = "look at model files"
+    below = command(subparsers, "model", about, inspect).add_subparsers(
+        required=True, metavar="WHAT"
+    )
+    parser = command(below, "inspect", "tell what a model file is", inspect)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--json", action="store_true", help="print what is known as JSON")
+
+
+def inspect(arguments: argparse.Namespace) -> int:
+    """Read the file and print what it is."""
+    from visionfleet.model import inspection
+    from visionfleet.model.source import Source
+
+    data = Source().read(str(arguments.file), "FILE")
+    found = inspection.inspect(data, arguments.file)
+    if arguments.json:
+        print(json.dumps(asdict(found), indent=2))
+    else:
+        _print_lines(found)
+    return 0
+
+
+def _print_lines(found: "Inspection") -> None:
+    for name, value in asdict(found).items():
+        if value is not None:
+            print(f"{name.replace('_', ' '):<15}{_words(name, value)}")
+
+
+def _words(name: str, value: object) -> str:
+    if name == "labels" and isinstance(value, tuple):
+        more = f", ... ({len(value)})" if len(value) > _LABELS_SHOWN else ""
+        return ", ".join(value[:_LABELS_SHOWN]) + more
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {part}" for key, part in value.items() if _short(part))
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _short(part: object) -> bool:
+    """Tell whether a value fits into a line among others."""
+    return not isinstance(part, dict)

@@ -1,0 +1,152 @@
+"""Tells what a model file is, without a configuration: its kind, input, labels and size."""
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from visionfleet.model.exported import load_program
+from visionfleet.model.forward import MODEL_ERRORS
+from visionfleet.model.kinds import kind_of
+from visionfleet.model.loaded import info
+from visionfleet.model.loading import DEFAULT_FORMAT, load_checkpoint, load_torchscript
+from visionfleet.model.network import NETWORKS, build, options_of
+from visionfleet.model.tensors import load_tensors, state_dict_of
+
+_SIDES = (224, 32, 299, 64, 28)  # that a TorchScript file is tried with
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What a file says of itself; None is what it does not say.
+
+    `scores` is how many an image gets. Weights that quantisation has packed are no parameters.
+    """
+
+    kind: str
+    bytes: int
+    sha256: str
+    fingerprint: str
+    parameters: int | None
+    input: str | None = None
+    scores: int | None = None
+    labels: tuple[str, ...] | None = None
+    architecture: str | None = None
+    temperature: float | None = None
+    unknown_below: float | None = None
+    preprocessing: Mapping[str, Any] | None = None
+    metrics: Mapping[str, Any] | None = None
+
+
+def inspect(data: bytes, where: object) -> Inspection:
+    """Look at a file's content; raises BadModel for what is no model.
+
+    A TorchScript file is run on blank images, to learn which it takes.
+    """
+    kind = kind_of(data, where)
+    if kind == "tensors":
+        found = _of_tensors(load_tensors(data, where), data, where)
+    elif kind == "exported":
+        found = _of_program(load_program(data, where))
+    else:
+        found = _of_torchscript(load_torchscript(data, where).eval())
+    digest = hashlib.sha256(data).hexdigest()
+    common = {"bytes": len(data), "sha256": digest, "fingerprint": info("", data).fingerprint}
+    return Inspection(**common, **found)
+
+
+def _of_tensors(saved: Mapping[str, Any], data: bytes, where: object) -> dict[str, Any]:
+    weights = state_dict_of(saved, where)
+    if saved.get("format") == DEFAULT_FORMAT:
+        loaded = load_checkpoint(saved, data, where)
+        return {
+            "kind": "checkpoint of visionfleet",
+            "parameters": _count(loaded.module.parameters()),
+            "input": _shape(loaded.preprocessing.crop),
+            "scores": len(loaded.labels),
+            "labels": loaded.labels,
+            "architecture": _named(saved["architecture"], saved["options"]),
+            "temperature": loaded.temperature,
+            "unknown_below": loaded.unknown_below,
+            "preprocessing": saved["preprocessing"],
+            "metrics": saved.get("metrics"),
+        }
+    matrices = [value for value in weights.values() if value.ndim == 2]
+    scores = int(matrices[-1].shape[0]) if matrices else None
+    return {
+        "kind": "state dict",
+        # The counters and running means of batch norms are no parameters.
+        "parameters": _count(v for n, v in weights.items() if "running_" not in n and v.ndim),
+        "scores": scores,
+        "architecture": _own_network(weights, scores),
+    }
+
+
+def _own_network(weights: Mapping[str, Tensor], scores: int | None) -> str | None:
+    """Find which of our networks the weights fit, if any."""
+    for name in NETWORKS:
+        options = options_of(name, weights)
+        if scores is not None and options:
+            shapes = {n: v.shape for n, v in build(name, options, scores).state_dict().items()}
+            if shapes == {n: v.shape for n, v in weights.items()}:
+                return _named(name, options)
+    return None
+
+
+def _of_program(program: Any) -> dict[str, Any]:
+    inputs = set(program.graph_signature.user_inputs)
+    outputs = set(program.graph_signature.user_outputs)
+    values = {node.name: node.meta.get("val") for node in program.graph.nodes}
+    shape = next((values[name].shape for name in inputs if values.get(name) is not None), None)
+    given = next((values[name].shape for name in outputs if values.get(name) is not None), None)
+    return {
+        "kind": "exported program",
+        "parameters": _count(program.parameters()),
+        "input": None if shape is None else " x ".join(_side(side) for side in shape),
+        "scores": int(given[-1]) if given and isinstance(given[-1], int) else None,
+    }
+
+
+def _side(side: object) -> str:
+    return str(side) if isinstance(side, int) else "N"
+
+
+def _of_torchscript(module: nn.Module) -> dict[str, Any]:
+    side, scores = next(
+        ((side, found) for side in _SIDES if (found := _answers(module, side))), (None, None)
+    )
+    return {
+        "kind": "TorchScript",
+        "parameters": _count(module.parameters()) or None,
+        "input": None if side is None else _shape(side),
+        "scores": scores,
+    }
+
+
+def _answers(module: nn.Module, side: int) -> int | None:
+    """Count the scores for one blank image; None when the module does not take such images."""
+    try:
+        with torch.inference_mode(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            given = module(torch.zeros(1, 3, side, side))
+    except MODEL_ERRORS:
+        return None
+    fits = isinstance(given, Tensor) and given.ndim == 2 and given.shape[0] == 1
+    return int(given.shape[1]) if fits else None
+
+
+def _count(weights: Any) -> int:
+    return sum(value.numel() for value in weights)
+
+
+def _shape(side: int) -> str:
+    return f"N x 3 x {side} x {side}"
+
+
+def _named(architecture: str, options: Mapping[str, int]) -> str:
+    settings = ", ".join(f"{name} {value}" for name, value in options.items())
+    return f"{architecture} ({settings})" if settings else architecture

@@ -1,0 +1,139 @@
+"""`visionfleet model inspect`: what a file is told to be, whatever it is."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+
+from visionfleet.cli import main  # noqa: E402
+from visionfleet.model.inspection import inspect  # noqa: E402
+from visionfleet.model.network import build  # noqa: E402
+
+pytestmark = pytest.mark.needs_torch
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = ROOT / "models" / "cifar10.pt"
+WIDTHS = {"first": 4, "second": 6, "third": 8}
+
+
+class Means(nn.Module):
+    """Three means and a weight; takes images of any size unless it was made for one."""
+
+    def __init__(self, side: int | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+        self.side = side or 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.side:
+            images = images.reshape(images.shape[0], 3, self.side, self.side)
+        return images.mean(dim=(2, 3)) * self.weight
+
+
+def write(path: Path, save: Callable[[Path], Any]) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TorchScript is what users bring, old or not
+        save(path)
+    return path.read_bytes()
+
+
+def scripted(side: int | None) -> Callable[[Path], Any]:
+    return lambda path: torch.jit.script(Means(side)).save(str(path))
+
+
+def exported(path: Path) -> None:
+    program = torch.export.export(
+        Means(), (torch.rand(2, 3, 48, 48),), dynamic_shapes={"images": {0: torch.export.Dim("n")}}
+    )
+    torch.export.save(program, path)
+
+
+def weights(network: nn.Module) -> Callable[[Path], Any]:
+    return lambda path: torch.save({"state_dict": network.state_dict()}, path)
+
+
+@pytest.mark.parametrize(
+    ("save", "expected"),
+    [
+        pytest.param(
+            scripted(None),
+            {"kind": "TorchScript", "input": "N x 3 x 224 x 224", "scores": 3, "parameters": 3},
+            id="torchscript",
+        ),
+        pytest.param(
+            scripted(32),
+            {"kind": "TorchScript", "input": "N x 3 x 32 x 32", "scores": 3},
+            id="torchscript for one size",
+        ),
+        pytest.param(
+            exported,
+            {"kind": "exported program", "input": "N x 3 x 48 x 48", "scores": 3, "parameters": 3},
+            id="exported",
+        ),
+        pytest.param(
+            weights(build("convnet8", WIDTHS, 5)),
+            {
+                "kind": "state dict",
+                "scores": 5,
+                "architecture": "convnet8 (first 4, second 6, third 8)",
+            },
+            id="weights of a network of ours",
+        ),
+        pytest.param(
+            weights(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 7))),
+            {"kind": "state dict", "scores": 7, "architecture": None, "parameters": 155},
+            id="weights of another",
+        ),
+    ],
+)
+def test_every_kind_is_told(
+    tmp_path: Path, save: Callable[[Path], Any], expected: dict[str, Any]
+) -> None:
+    data = write(tmp_path / "model", save)
+    found = inspect(data, "FILE")
+    assert {name: getattr(found, name) for name in expected} == expected
+    assert found.sha256 == hashlib.sha256(data).hexdigest()
+    assert found.fingerprint == found.sha256[:16], "as in results"
+    assert found.bytes == len(data)
+
+
+def test_the_default_model_tells_all_of_itself() -> None:
+    found = asdict(inspect(DEFAULT.read_bytes(), DEFAULT))
+    assert found["kind"] == "checkpoint of visionfleet"
+    assert found["labels"][3] == "cat"
+    assert found["scores"] == 10
+    assert 0.05 <= found["temperature"] <= 20
+    assert 0 <= found["unknown_below"] < 1
+    assert found["metrics"]["top1"] > 0.88
+    assert found["bytes"] <= 5_000_000
+
+
+def test_the_command_prints_json_and_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "inspect", "--json", str(DEFAULT)]) == 0
+    assert json.loads(capsys.readouterr().out)["kind"] == "checkpoint of visionfleet"
+    assert main(["model", "inspect", str(DEFAULT)]) == 0
+    assert "\nlabels         airplane, automobile" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("content", [b"", b"no model", b"PK\x03\x04 broken"])
+def test_what_is_no_model_is_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
+) -> None:
+    (tmp_path / "x").write_bytes(content)
+    assert main(["model", "inspect", str(tmp_path / "x")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "x: not a TorchScript file, an exported program or a state dict" in line
+
+
+def test_a_missing_file_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["model", "inspect", "/nowhere/x.pt"]) == 1
+    assert "/nowhere/x.pt: cannot be read: No such file" in capsys.readouterr().err
