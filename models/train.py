@@ -6,36 +6,32 @@ so an interrupted training continues with --resume as if it had never stopped.
 
 import argparse
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import track
-from torch import Tensor, nn
-from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
-
+from checkpoint import EVALUATION_BATCH, Trained, publish, scores, write_atomically
 from cifar import (
-    MEAN,
     SIDE,
-    STD,
     Augmentation,
     Split,
     augmented,
+    chosen,
     normalised,
     padded,
     parted,
     read_data,
 )
 from muon import Muon
-from visionfleet.model.device import multiplies_bfloat16
-from visionfleet.model.network import WHITENED, build
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn, update_bn
 
-ARCHITECTURE = "convnet8"
-EVALUATION_BATCH = 500
+from visionfleet.model.device import multiplies_bfloat16
+from visionfleet.model.network import WHITENED, ConvNet8
+
 SETTLING_IMAGES = 2500
 WHITENING_IMAGES = 2000
 WARM_UP = 0.05  # of the run
@@ -122,18 +118,16 @@ def whiten(convolution: nn.Conv2d, images: Tensor) -> None:
 
 def begin(recipe: Recipe, data: Split, device: torch.device) -> Run:
     torch.manual_seed(recipe.seed)
-    network = build(ARCHITECTURE, recipe.widths, len(data.labels))
-    whiten(
-        network.whiten,
-        normalised(data.images[:: max(1, len(data.images) // WHITENING_IMAGES)].cpu()),
-    )
+    network = ConvNet8(len(data.labels), **recipe.widths)
+    some = chosen(len(data.images), WHITENING_IMAGES)
+    whiten(network.whiten, normalised(data.images[some].cpu()))
     for part in network.modules():
         if isinstance(part, nn.Conv2d) and part.weight.requires_grad:
             # As much of the identity as fits: the network starts by passing its input on.
             nn.init.dirac_(part.weight.data[: part.in_channels])
         elif isinstance(part, nn.BatchNorm2d):
             part.weight.requires_grad_(False)
-    network = network.to(device, memory_format=torch.channels_last)
+    network = network.to(device).to(memory_format=torch.channels_last)
     averaging = get_ema_multi_avg_fn(recipe.averaging)  # type: ignore[no-untyped-call]
     averaged = AveragedModel(network, multi_avg_fn=averaging)
     return Run(network, averaged, optimizers(network, recipe), [])
@@ -197,25 +191,10 @@ def settle_norms(averaged: AveragedModel, images: Tensor) -> None:
         update_bn((normalised(images[batch]) for batch in batches), averaged)
 
 
-@torch.inference_mode()
-def scores(network: nn.Module, images: Tensor) -> Tensor:
-    """The logits that the network gives to uint8 images, in whatever precision is on."""
-    network.eval()
-    parts = torch.split(images, EVALUATION_BATCH)
-    return torch.cat([network(normalised(part)).float() for part in parts])
-
-
 def accuracy(network: nn.Module, data: Split) -> float:
     with mixed_precision(data.images.device):
         right = scores(network, data.images).argmax(1) == data.targets
     return right.double().mean().item()
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".partial")
-    write(unfinished)
-    unfinished.replace(path)
 
 
 def lasting(recipe: Recipe) -> dict[str, float]:
@@ -282,6 +261,9 @@ def main() -> None:
     if options.resume:
         load_state(run, recipe, state, device)
     train(run, recipe, training, held_out, state)
+    weights = run.averaged.module.state_dict()
+    trained = Trained(weights, recipe.widths, recipe.seed, run.history)
+    publish(trained, held_out, test, options.out)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,8 @@ def write_zip(path: Path, seed: int, labels: list[str] = LABELS) -> None:
 
 def run_training(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(ROOT / "models" / "train.py"), "--data", str(folder)]
-    small = ["--width", "4", "--batch", "30", "--out", str(folder / "tiny.pt")]
+    widths = ["--first", "4", "--second", "5", "--third", "6"]
+    small = [*widths, "--batch", "30", "--held-out", "40", "--out", str(folder / "tiny.pt")]
     return subprocess.run(
         [*command, *small, *options],
         env=os.environ | {"PYTHONPATH": str(ROOT / "lib"), "OMP_NUM_THREADS": "1"},
@@ -85,6 +86,10 @@ def test_a_training_is_resumed_and_its_checkpoint_can_be_served(folder: Path) ->
     assert content["metrics"]["epochs"] == 2
     assert 0 <= content["metrics"]["top1"] <= 1
     assert set(content["metrics"]["per_class"]) == set(LABELS)
+    assert 0 <= content["metrics"]["expected_calibration_error"] <= 1
+    assert content["calibration"]["images"] == 40, "none of them was trained on"
+    assert 0.05 <= content["calibration"]["temperature"] <= 20
+    assert 0 <= content["calibration"]["unknown_below"] < 1
     preprocessing = content["preprocessing"]
     assert (preprocessing["resize"], preprocessing["crop"]) == (32, 32)
     assert preprocessing["interpolation"] in {"bilinear", "bicubic"}
@@ -93,6 +98,7 @@ def test_a_training_is_resumed_and_its_checkpoint_can_be_served(folder: Path) ->
     network = build(content["architecture"], content["options"], len(LABELS)).eval()
     network.load_state_dict(content["state_dict"])
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+    assert (folder / "tiny.png").read_bytes().startswith(b"\x89PNG")
     assert not list(folder.glob("*.partial"))
 
 

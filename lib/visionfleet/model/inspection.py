@@ -55,8 +55,8 @@ def inspect(data: bytes, where: object) -> Inspection:
     else:
         found = _of_torchscript(load_torchscript(data, where).eval())
     digest = hashlib.sha256(data).hexdigest()
-    common = {"bytes": len(data), "sha256": digest, "fingerprint": info("", data).fingerprint}
-    return Inspection(**common, **found)
+    print_of = info("", data).fingerprint
+    return Inspection(bytes=len(data), sha256=digest, fingerprint=print_of, **found)
 
 
 def _of_tensors(saved: Mapping[str, Any], data: bytes, where: object) -> dict[str, Any]:
