@@ -121,7 +121,7 @@ def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.
     return published.build(architecture, classes, "model.architecture")
 
 
-def load_torchscript(data: bytes, path: str) -> nn.Module:
+def load_torchscript(data: bytes, path: object) -> nn.Module:
     """Load a TorchScript file; raises BadModel for a damaged one."""
     with warnings.catch_warnings():
         # torch advises newer formats; the files that people have are still TorchScript.
