@@ -8,7 +8,7 @@ robustness.png beside the model.
 import argparse
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -91,7 +91,9 @@ def changes() -> dict[str, list[tuple[float, Change]]]:
     }
 
 
-def robustness(model: Inference, images: list[Labelled]) -> dict[str, dict[str, dict[str, float]]]:
+def robustness(
+    model: Inference, images: Sequence[Labelled]
+) -> dict[str, dict[str, dict[str, float]]]:
     """Top-1 and calibration error on changed images; `none` is the images as they are."""
     found: dict[str, dict[str, dict[str, float]]] = {"none": {"": told(model, images)}}
     for name, steps in changes().items():
@@ -191,25 +193,18 @@ def draw_robustness(found: dict[str, dict[str, dict[str, float]]], path: Path) -
     figure.savefig(path, dpi=110)
 
 
-def spread(images: Iterator[Labelled], total: int, wanted: int) -> Iterator[Labelled]:
-    """Take so many of the images, spread evenly."""
-    wanted = min(total, wanted)
-    return (one for i, one in enumerate(images) if (i + 1) * wanted // total > i * wanted // total)
-
-
 def main() -> None:
     options = arguments()
     loaded = load(Model(directory=options.models))
     model = Inference(loaded, BATCH, options.threads, Settings(precision="float32"))
     archive = options.data / "test.zip"
-    total = datasets.count(archive)
-    images = list(spread(datasets.read(archive), total, options.limit))
+    images = list(datasets.read(archive, options.limit))
     whole = measure(model, track(images, description="test images"), LIMITS, BATCH, 2)
     card: dict[str, Any] = {"model": f"{model.info.name} {model.info.fingerprint}"}
     card |= {"temperature": model.temperature, "unknown_below": model.unknown_below}
     card |= {"test": told_whole(whole.evaluation, model.unknown_below)}
     draw_confusion(whole.evaluation, options.models / "confusion.png")
-    some = list(spread(iter(images), len(images), options.changed))
+    some = datasets.spread(images, options.changed)
     card |= {"robustness_images": len(some), "robustness": robustness(model, some)}
     draw_robustness(card["robustness"], options.models / "robustness.png")
     if options.photos is not None:

@@ -1,11 +1,14 @@
 """Labelled images from a folder or a ZIP file with one folder per class."""
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TypeVar
 
 from visionfleet.errors import VisionfleetError
+
+_T = TypeVar("_T")
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -31,15 +34,27 @@ def count(path: Path) -> int:
     return found
 
 
-def read(path: Path) -> Iterator[Labelled]:
-    """Read the images one by one, in order of their names."""
+def read(path: Path, most: int | None = None) -> Iterator[Labelled]:
+    """Read the images one by one, in order of their names.
+
+    `most` of them are spread evenly over the names, so that every class keeps its share.
+    """
+    names = spread(_names(path), most)
     if path.is_dir():
-        for name in _names(path):
+        for name in names:
             yield Labelled(name, PurePosixPath(name).parent.name, (path / name).read_bytes())
         return
     with zipfile.ZipFile(path) as archive:
-        for name in _names(path):
+        for name in names:
             yield Labelled(name, PurePosixPath(name).parent.name, archive.read(name))
+
+
+def spread(values: Sequence[_T], most: int | None) -> Sequence[_T]:
+    """Take so many of the values, from everywhere among them."""
+    count = len(values)
+    if most is None or most >= count:
+        return values
+    return [values[number * count // most] for number in range(most)]
 
 
 def class_indices(folders: set[str], labels: tuple[str, ...]) -> dict[str, int]:

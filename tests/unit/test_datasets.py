@@ -10,6 +10,17 @@ from visionfleet.datasets import BadDataset, class_indices, count, read
 FILES = {"cat/1.jpg": b"c1", "dog/2.PNG": b"d2", "dog/notes.txt": b"no", "readme.jpg": b"no class"}
 
 
+@pytest.mark.parametrize(
+    ("most", "kept"),
+    [(None, "abcdef"), (9, "abcdef"), (6, "abcdef"), (3, "ace"), (2, "ad"), (1, "a")],
+)
+def test_a_limit_takes_images_from_everywhere(tmp_path: Path, most: int, kept: str) -> None:
+    for name in "abcdef":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "1.png").write_bytes(b"")
+    assert "".join(one.folder for one in read(tmp_path, most)) == kept
+
+
 def test_folders_and_zips_read_the_same(tmp_path: Path) -> None:
     folder, archive = tmp_path / "data", tmp_path / "data.zip"
     with zipfile.ZipFile(archive, "w") as packed:

@@ -4,7 +4,6 @@ import argparse
 import json
 import os
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +23,9 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = command(subparsers, "evaluate", "measure the model on labelled images", run)
     add_config(parser)
     parser.add_argument("data", type=Path, help="folder or ZIP file with one folder per class")
-    parser.add_argument("--limit", type=whole(1, 10**9), help="look at the first N images only")
+    parser.add_argument(
+        "--limit", type=whole(1, 10**9), help="look at N images, spread over the data"
+    )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument(
         "--calibrate",
@@ -88,7 +89,7 @@ def _measure(config: "Config", model: "Inference", data: Path, total: int) -> "M
     batch_size, threads = config.classifier.batch_size, config.classifier.fetch_threads
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("evaluating", total=total)
-        images = islice(read(data), total)
+        images = read(data, total)
         advance = lambda images: progress.advance(task, images)  # noqa: E731
         return measure(model, images, limits, batch_size, threads, advance)
 
