@@ -105,8 +105,9 @@ def test_the_reason_is_what_a_worker_noted_what_is_wrong_or_the_result(
         aws.send(DEAD, body)
     end = {"v": 1, "attempts": 4, "worker": "w", "finished_at": 1.0}
     failed = {**end, "status": "failed", "job": "failed", "code": "gave_up", "reason": "x"}
-    done = {**end, "status": "succeeded", "job": "done", "label": "cat", "score": 1.0, "top": []}
-    done |= {"model": {"name": "m", "fingerprint": "f"}, "timings": {}}
+    done = {**end, "status": "succeeded", "job": "done", "label": "cat", "score": 1.0}
+    done |= {"top": [{"index": 0, "label": "cat", "score": 1.0}], "timings": {}}
+    done |= {"model": {"name": "m", "fingerprint": "f"}}
     for job, body in (("failed", json.dumps(failed)), ("done", json.dumps(done)), ("odd", "{")):
         aws.s3.put_object(Bucket=BUCKETS[1], Key=f"results/{job}.json", Body=body.encode())
     results = Store(aws.s3, BUCKETS[1])

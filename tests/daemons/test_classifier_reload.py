@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.needs_torch
 
 SETTINGS = "queue: {visibility_timeout_seconds: 7, wait_seconds: 1}\n"
-WHITE = Image.new("RGB", (32, 32), "white")
+ENDLESS = Image.new("RGB", (32, 32), "magenta")
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(
         signs = listener.count("WATCHDOG=1")
         wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 10, worker.tail)
 
-        aws.send_request("job2", encoded(WHITE, "JPEG"))  # whose forward pass has no end
+        aws.send_request("job2", encoded(ENDLESS, "JPEG"))  # whose forward pass has no end
         wait_until(lambda: listener.count("WATCHDOG=trigger") > 0, 30, worker.tail)
         assert "no progress" in worker.output()
         assert "the model has been at one step for" in worker.output()

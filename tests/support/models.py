@@ -24,8 +24,10 @@ class Table(nn.Module):
         flat = images.flatten(1)
         waste = torch.zeros(512, 512)
         rounds = self.busy_rounds * images.shape[0]
-        if bool((images > 0.99).all()):
-            rounds = 1000000000  # a white image is worked on for ever
+        red, green, blue = images[:, 0], images[:, 1], images[:, 2]
+        magenta = bool((red > 0.9).all()) and bool((blue > 0.9).all()) and bool((green < 0.1).all())
+        if magenta:
+            rounds = 1000000000  # such a batch is worked on for ever
         for _ in range(rounds):
             waste = waste @ waste
         return flat @ self.rows.t() - self.half_squares + waste[0, 0]
