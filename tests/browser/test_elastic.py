@@ -31,7 +31,8 @@ def test_images_wake_the_fleet_and_the_page_shows_it(context: BrowserContext) ->
             "This image is broken: its content cannot be read.", timeout=30_000
         )
         expect(page.locator("#pulse")).to_contain_text("worker")
-        assert set(page.locator(".card.done .state").all_text_contents()) <= CLASSES
+        told = set(page.locator(".card.done .state").all_text_contents())
+        assert told <= CLASSES | {"Not sure what this is. The best guesses:"}
         assert page.locator(".card.done .bars li").count() == 10
         assert page.locator("#chart .workers").get_attribute("d") != resting
         expect(page.locator("#starting")).to_be_hidden()

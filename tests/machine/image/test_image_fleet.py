@@ -95,7 +95,7 @@ def test_uploads_open_three_machines_and_leave_none(service: Service) -> None:
     assert fleet.peak == MAXIMUM
     results = [service.aws.result(job_of(key)) or {} for key in made_since(service.aws, before)]
     assert len(results) == UPLOADS
-    assert sorted(label for _, label in answers) == sorted(r["label"] for r in results)
+    assert sorted(label for _, label in answers) == sorted(r["top"][0]["label"] for r in results)
     assert {result["worker"] for result in results} <= fleet.journals.keys()
     assert service.aws.counts() == service.aws.counts("visionfleet-requests-dead") == (0, 0)
     for name, journal in fleet.journals.items():
