@@ -32,6 +32,8 @@ demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMA
 
 # It waits for minutes and hardly computes, so it begins first and runs beside others.
 IDLE := tests/system/test_idle.py
+# What they set up takes long, and would be set up once by each process of pytest.
+ONCE := tests/daemons/test_least_privilege.py tests/contract/test_stack.py
 
 PREFIX := /opt/visionfleet
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(or $(PYTHON),/usr/bin/python3)' \
@@ -53,11 +55,11 @@ test: check ## check, then all tests; they need root, and the packages that .ci/
 .PHONY: test-parts
 test-parts: $(DEVELOPMENT) ## tests of functions, edges, model and daemons
 	$(BIN)/python -m pytest -n 3 --dist worksteal \
-		$(IDLE) tests/daemons tests/model tests/contract tests/unit
+		$(IDLE) tests/daemons tests/model tests/contract tests/unit $(addprefix --ignore ,$(ONCE))
 
 .PHONY: test-system
 test-system: $(DEVELOPMENT) ## the whole service, and its page; needs: apt-get install chromium
-	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE)
+	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE) $(ONCE)
 
 .PHONY: test-machine
 test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap packer openssh-client
