@@ -4,11 +4,11 @@ set -eu
 if command -v cloud-init >/dev/null; then cloud-init clean --logs; fi
 rm -rf "$IMAGE_UPLOADS"
 apt-get -qq clean
-rm -rf /var/lib/apt/lists/* /root/.cache /home/*/.cache
+rm -rf /var/lib/apt/lists/* ~root/.cache /home/*/.cache
 
-rm -f /etc/ssh/ssh_host_* /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
-rm -f /root/.*_history /home/*/.*_history
-rm -rf /root/.aws /home/*/.aws
+rm -f /etc/ssh/ssh_host_* ~root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
+rm -f ~root/.*_history /home/*/.*_history
+rm -rf ~root/.aws /home/*/.aws
 rm -rf /var/log/journal/*
 find /var/log -type f -exec truncate -s 0 {} +
 

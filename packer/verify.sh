@@ -4,7 +4,7 @@ set -u
 faults=$(mktemp)
 units="visionfleet-instance.service visionfleet.target visionfleet-web.service visionfleet-scaler.service
 	visionfleet-classifiers.target visionfleet-classifier@.service"
-homes="/root /home"
+homes="$(echo ~root) /home"
 
 fault() { echo "fault: $*" | tee -a "$faults" >&2; }
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.cloud import BUCKETS, Cloud, add_template, cloud
 from visionfleet.aws import Access
 from visionfleet.errors import GiveUp, NotFound, Superseded
 from visionfleet.fleet.ec2 import Ec2Fleet, Template
@@ -35,8 +35,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture(scope="module")
 def ec2(aws: Cloud) -> Any:
     made = door(aws).client("ec2")
-    data = {"ImageId": "ami-12c6146b", "InstanceType": "c7i.large"}
-    made.create_launch_template(LaunchTemplateName="workers", LaunchTemplateData=data)
+    add_template(made)
     return made
 
 

@@ -5,10 +5,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, add_template, cloud, ec2_client
 from tests.support.ec2_proxy import LikeEc2, like_ec2
 from tests.support.processes import Process, started_module
 from tests.support.waiting import wait_until
@@ -36,15 +35,8 @@ def aws(tmp_path: Path) -> Iterator[Cloud]:
 
 @pytest.fixture
 def ec2(aws: Cloud) -> Any:
-    made = boto3.client(
-        "ec2",
-        endpoint_url=aws.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    data = {"ImageId": "ami-12c6146b", "InstanceType": "c7i.large"}
-    made.create_launch_template(LaunchTemplateName="workers", LaunchTemplateData=data)
+    made = ec2_client(aws)
+    add_template(made)
     return made
 
 

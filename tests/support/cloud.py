@@ -111,6 +111,23 @@ def connect(endpoint_url: str) -> Cloud:
     return Cloud(endpoint_url, boto3.client("s3", **options), boto3.client("sqs", **options))
 
 
+def ec2_client(made: Cloud) -> Any:
+    """Make a client of EC2 at an embedded AWS."""
+    return boto3.client(
+        "ec2",
+        endpoint_url=made.endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def add_template(ec2: Any) -> None:
+    """Make the launch template `workers`, of which a scaler's EC2 fleet launches."""
+    data = {"ImageId": "ami-12c6146b", "InstanceType": "c7i.large"}
+    ec2.create_launch_template(LaunchTemplateName="workers", LaunchTemplateData=data)
+
+
 def renew(made: Cloud) -> None:
     """Empty an embedded AWS that several tests share: new queues, no results."""
     for url in made.sqs.list_queues().get("QueueUrls", ()):

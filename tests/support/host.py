@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import requests
 
-from tests.support.cloud import CREDENTIALS, Cloud, cloud
+from tests.support.cloud import CREDENTIALS, Cloud, add_template, cloud, ec2_client
 from tests.support.installed import install, libraries
 from tests.support.machine import Machine, machine
 from tests.support.ports import free_port
@@ -105,7 +104,7 @@ def host(folder: Path, watchdogs: Mapping[str, float]) -> Iterator[Host]:
     port = free_port()
     two = sorted(os.sched_getaffinity(0))[:2]  # a classifier for each
     with cloud(folder) as aws, machine(folder, binds=libraries(), cpus=two) as booted:
-        add_template(aws)
+        add_template(ec2_client(aws))
         install(booted)
         booted.write(SETTINGS, TEXT.format(endpoint=aws.endpoint_url, port=port))
         variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in CREDENTIALS.items())
@@ -118,16 +117,3 @@ def host(folder: Path, watchdogs: Mapping[str, float]) -> Iterator[Host]:
             "enable", "visionfleet.target", "visionfleet-classifiers.target", WEB, SCALER
         )
         yield Host(booted, aws, port)
-
-
-def add_template(aws: Cloud) -> None:
-    """Make the launch template that the scaler looks up."""
-    ec2: Any = boto3.client(
-        "ec2",
-        endpoint_url=aws.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    data = {"ImageId": "ami-12c6146b", "InstanceType": "c7i.large"}
-    ec2.create_launch_template(LaunchTemplateName="workers", LaunchTemplateData=data)

@@ -12,9 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import boto3
 import pytest
 
 from tests.support.cloud import CREDENTIALS, Cloud
@@ -89,17 +87,6 @@ def amis(folder: Path) -> dict[str, str]:
     path = folder / "amis.json"
     path.write_text(json.dumps([DEBIAN]))
     return {"MOTO_AMIS_PATH": str(path)}
-
-
-def ec2_of(aws: Cloud) -> Any:
-    """Make a client of EC2 at the embedded AWS."""
-    return boto3.client(
-        "ec2",
-        endpoint_url=aws.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 @contextmanager

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import requests
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, cloud, ec2_client
 from tests.support.ec2_proxy import LikeEc2, like_ec2
 from tests.support.models import table_model
 from tests.support.pictures import encoded, numbered
@@ -81,7 +80,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
     logs.mkdir()
     with ExitStack() as stack:
         aws = stack.enter_context(cloud(tmp_path, {"VisibilityTimeout": "60"}))
-        ec2 = client(aws)
+        ec2 = ec2_client(aws)
         ec2.create_launch_template(
             LaunchTemplateName="workers",
             LaunchTemplateData={"ImageId": "ami-12c6146b", "InstanceType": "c7i.large"},
@@ -108,16 +107,6 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         scaler.wait_for_output("ready", 30)
         room.wait_for_output("room is open", 60)
         yield Fleet(aws, web.url, ec2, proxy, scaler, room, logs)
-
-
-def client(aws: Cloud) -> Any:
-    return boto3.client(
-        "ec2",
-        endpoint_url=aws.endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
 
 
 @pytest.mark.timeout(420)  # 19 workers on a few cores that do other work as well

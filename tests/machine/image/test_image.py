@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud
-from tests.support.image import TEMPLATE, Image, ec2_of
+from tests.support.cloud import Cloud, ec2_client
+from tests.support.image import TEMPLATE, Image
 from tests.support.instances import as_user_data, instance, told_by
 from tests.support.machine import Machine
 from tests.support.metadata import USER_DATA, metadata
@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
 FILES = TEMPLATE.parent / "files"
 SHIP = (FILES / "ship.png").read_bytes()
 
+HOME = Path("~root").expanduser()
 # One command each, and the fault that the verification must find then.
 FAULTS = {
     "rm /usr/lib/systemd/system/visionfleet-web.service": "unit is not installed: visionfleet-web",
@@ -30,7 +31,7 @@ FAULTS = {
     ),
     "touch /etc/ssh/ssh_host_rsa_key": "SSH key of the machine: /etc/ssh/ssh_host_rsa_key",
     "echo key >/home/admin/.ssh/authorized_keys": "SSH key of a person: /home/admin/",
-    "echo reboot >/root/.bash_history": "history of a shell: /root/.bash_history",
+    "echo reboot >~root/.bash_history": f"history of a shell: {HOME}/.bash_history",
     "mkdir /home/admin/.aws": "credentials of AWS: /home/admin/.aws",
     "echo AKIA0123456789ABCDEF >/etc/note": "credentials of AWS: /etc/note",
     "touch /etc/credstore/visionfleet-web-keys": "credential: /etc/credstore/visionfleet-web-keys",
@@ -40,7 +41,7 @@ FAULTS = {
     "touch /etc/visionfleet/conf.d/90-x.yaml": "settings of one machine: /etc/visionfleet/conf.d/",
     "touch /etc/open; chmod 666 /etc/open": "writable by all: /etc/open",
     "mkdir -m 777 /srv/open": "writable by all: /srv/open",
-    "mkdir -p /root/.cache/pip": "cache of pip: /root/.cache/pip",
+    "mkdir -p ~root/.cache/pip": f"cache of pip: {HOME}/.cache/pip",
     "touch /var/lib/apt/lists/x_Packages": "list of apt: /var/lib/apt/lists/x_Packages",
     "mkdir /tmp/visionfleet-image": "upload of the making: /tmp/visionfleet-image",
     "true": "/etc/machine-id is not empty",
@@ -49,7 +50,7 @@ FAULTS = {
 
 def test_packer_builds_the_template_and_verifies_the_image(baked: Image, image_aws: Cloud) -> None:
     assert "the image is as it should be" in baked.output
-    ec2 = ec2_of(image_aws)
+    ec2 = ec2_client(image_aws)
     (made,) = ec2.describe_images(ImageIds=[baked.id])["Images"]
     assert re.fullmatch(r"visionfleet-amd64-\d{8}-\d{6}", made["Name"])
     tags = {tag["Key"]: tag["Value"] for tag in made["Tags"]}

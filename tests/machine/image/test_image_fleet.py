@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.cloud import Cloud
+from tests.support.cloud import Cloud, ec2_client
 from tests.support.ec2_proxy import like_ec2
-from tests.support.image import Image, ec2_of
+from tests.support.image import Image
 from tests.support.instances import Instances, as_user_data, instance, instances
 from tests.support.machine import Machine
 from tests.support.pictures import encoded, numbered
@@ -46,7 +46,7 @@ class Service:
 
 @pytest.fixture
 def service(baked: Image, image_aws: Cloud, tmp_path: Path) -> Iterator[Service]:
-    ec2, port = ec2_of(image_aws), free_port()
+    ec2, port = ec2_client(image_aws), free_port()
     workers = {
         "aws": {"endpoint_url": image_aws.endpoint_url},
         "queue": {"wait_seconds": 3},
