@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
+from threading import Event
 from typing import TYPE_CHECKING
 
-from visionfleet import __version__, logs, messages, runtime, systemd
+from visionfleet import __version__, logs, runtime, systemd
 from visionfleet.config import Config
-from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
-from visionfleet.connections import access
 from visionfleet.errors import BadModel
 from visionfleet.interruption import Metadata, endpoint, instance_id
 from visionfleet.liveness import Loops
@@ -25,20 +24,14 @@ from visionfleet.model.opening import open_model
 from visionfleet.phases import Phases
 from visionfleet.pipeline.attendant import Attendant
 from visionfleet.pipeline.events import Events
-from visionfleet.pipeline.intake import Intake
-from visionfleet.pipeline.isolation import Isolation
-from visionfleet.pipeline.jobs import Author
-from visionfleet.pipeline.leases import LeaseKeeper
 from visionfleet.pipeline.lookouts import Lookout
-from visionfleet.pipeline.outcome import Outcome
-from visionfleet.pipeline.pipeline import Limits, Pipeline, Tally
+from visionfleet.pipeline.pipeline import Pipeline, Tally
 from visionfleet.pipeline.reporting import Identity, Reporter
-from visionfleet.queues import Outbox, Queue
 from visionfleet.runtime import Wishes
-from visionfleet.store import Store
 from visionfleet.systemd import Notifier
 from visionfleetd import beside, startup
-from visionfleetd.worker_settings import REACH, Tuned, image_limits
+from visionfleetd.worker import Clients, Worker
+from visionfleetd.worker_settings import REACH, Tuned
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
@@ -51,33 +44,6 @@ _COMMAND_SECONDS = 60.0
 _STOP_MARGIN_SECONDS = 10.0
 
 _NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
-
-
-class _Clients:
-    """The AWS clients of one worker, and what is built on them."""
-
-    def __init__(self, config: Config) -> None:
-        door = access(config.aws)
-        threads = config.classifier.fetch_threads
-        s3 = door.client("s3", connections=threads + 8)
-        sqs = door.client("sqs", connections=threads + 8)
-        parked = door.client(
-            "sqs",
-            connections=2,
-            read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
-        )
-        self.uploads = Store(s3, config.storage.input_bucket)
-        self.results = Store(s3, config.storage.output_bucket)
-        self.outbox = Outbox(sqs)
-        self._sqs, self._parked = sqs, parked
-        self._name = messages.requests_queue(config.name)
-        self._requests: Queue | None = None
-
-    def requests(self) -> Queue:
-        """Find the queue of requests, once; raises NotFound and TryLater."""
-        if self._requests is None:
-            self._requests = Queue(self._sqs, self._name, self._parked)
-        return self._requests
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -130,120 +96,67 @@ def _run(
     phases: Phases,
     arguments: argparse.Namespace,
 ) -> int:
-    clients, random, stop = _Clients(config), Random(), wishes.stop
+    clients, random, stop = Clients(config), Random(), wishes.stop
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, stop, log, random):
         return runtime.EXIT_OK
-    reporter = Reporter(
-        clients.results, identity, None, config.classifier.report_seconds, time.time
-    )
+    seconds = config.classifier.report_seconds
+    reporter = Reporter(clients.results, identity, None, seconds, time.time)
     reporter.write("booting", _NOTHING)
     phases.end("aws")
-    models: list[Inference] = []
-    load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
-    systemd.notify("STATUS=loading the model")
-    try:  # the scaler gives a start no more time than this, so systemd need not either
-        there = startup.verify((load,), stop, log, random, config.scaler.boot_limit_seconds)
+    try:
+        model = _model(config, stop, random, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         return runtime.EXIT_CONFIG
-    if stop.is_set() or not there:
+    if model is None:
         reporter.write("stopped", _NOTHING)
         return runtime.EXIT_OK
-    model = models[0]
-    logs.set_up(config.log.level, "classifier", worker=identity.worker, model=model.info.name)
-    reporter.model = model.info
-    reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
-    isolation = _isolation(arguments, config.classifier.isolated_seconds)
     events, watchdog = Events(), systemd.watchdog_seconds(os.environ)
     loops = Loops(time.monotonic, beside.allowed_seconds(config, watchdog or 0.0))
-    pipeline = _build(config, clients, model, identity.worker, isolation, events, random, loops)
-    log.info(
-        "ready",
-        extra={"worker": identity.worker, "model": model.info.name}
-        | {"fingerprint": model.info.fingerprint, "boot_seconds": reporter.boot_seconds}
-        | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
-    )
+    name, path = identity.worker, arguments.config
+    worker = Worker(name, config, path, clients, model, events, loops, random)
+    pipeline = worker.pipeline(_crash)
+    _tell_ready(worker, reporter, phases)
     notifier = Notifier(log, loops, watchdog, beside.status(pipeline, reporter, model), _crash)
     notifier.ready()
     if arguments.once:
         return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
-    orphan = beside.orphan(config, clients.results, pipeline, events)
+    return _attend(worker, pipeline, reporter, notifier, wishes)
+
+
+def _model(config: Config, stop: Event, random: Random, phases: Phases) -> "Inference | None":
+    """Load the model, None when a stop came first; raises BadModel."""
+    models: list[Inference] = []
+    load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
+    systemd.notify("STATUS=loading the model")
+    # The scaler gives a start no more time than this, so systemd need not either.
+    there = startup.verify((load,), stop, log, random, config.scaler.boot_limit_seconds)
+    return models[0] if there and not stop.is_set() else None
+
+
+def _tell_ready(worker: Worker, reporter: Reporter, phases: Phases) -> None:
+    model = worker.model.info
+    logs.set_up(worker.config.log.level, "classifier", worker=worker.name, model=model.name)
+    reporter.model = model
+    reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
+    log.info(
+        "ready",
+        extra={"worker": worker.name, "model": model.name}
+        | {"fingerprint": model.fingerprint, "boot_seconds": reporter.boot_seconds}
+        | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
+    )
+
+
+def _attend(
+    worker: Worker, pipeline: Pipeline, reporter: Reporter, notifier: Notifier, wishes: Wishes
+) -> int:
+    config, events = worker.config, worker.events
+    orphan = beside.orphan(config, worker.clients.results, pipeline, events)
     lookouts = beside.lookouts(config, reporter, events, orphan)
     served = _Served(pipeline, reporter, Tuned(pipeline.intake, reporter, orphan), notifier)
-    with beside.metrics(config, model, pipeline, reporter, events):
-        return _serve(config, arguments.config, served, lookouts, wishes)
-
-
-def _isolation(arguments: argparse.Namespace, limit_seconds: float) -> Isolation:
-    named = ("--config", str(arguments.config)) if arguments.config else ()
-    return Isolation((sys.executable, "-m", "visionfleetd.isolated", *named), limit_seconds)
-
-
-def _build(
-    config: Config,
-    clients: _Clients,
-    model: "Inference",
-    worker: str,
-    isolation: Isolation,
-    events: Events,
-    random: Random,
-    loops: Loops,
-) -> Pipeline:
-    settings, requests = config.classifier, clients.requests()
-    keeper = LeaseKeeper(
-        requests,
-        config.queue.visibility_timeout_seconds,
-        settings.max_processing_seconds,
-        time.monotonic,
-        events,
-    )
-    author = Author(worker, model.info, model.unknown_below)
-    outcome = Outcome(
-        requests=requests,
-        outbox=clients.outbox,
-        results=clients.results,
-        keeper=keeper,
-        by_name=config.results.by_name,
-        random=random,
-        now=time.time,
-        events=events,
-    )
-    return Pipeline(
-        requests=requests,
-        dead=messages.dead_queue(config.name),
-        model=model,
-        intake=_intake(config, clients, model, author, isolation),
-        outcome=outcome,
-        author=author,
-        keeper=keeper,
-        limits=Limits(
-            settings.batch_size,
-            settings.prefetch,
-            settings.fetch_threads,
-            config.queue.wait_seconds,
-        ),
-        random=random,
-        crashed=_crash,
-        events=events,
-        loops=loops,
-    )
-
-
-def _intake(
-    config: Config, clients: _Clients, model: "Inference", author: Author, isolation: Isolation
-) -> Intake:
-    return Intake(
-        uploads=clients.uploads,
-        results=clients.results,
-        limits=image_limits(config.images),
-        preprocessing=model.preprocessing,
-        author=author,
-        isolation=isolation,
-        max_receives=config.queue.max_receives,
-        now=time.time,
-        clock=time.monotonic,
-    )
+    with beside.metrics(config, worker.model, pipeline, reporter, events):
+        return _serve(config, worker.path, served, lookouts, wishes)
 
 
 def _answer_once(pipeline: Pipeline, reporter: Reporter, seconds: float) -> int:

@@ -1,11 +1,13 @@
 """The one door to AWS: makes boto3 clients, and wraps botocore's errors into ours."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import urllib3
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import (
     BotoCoreError,
@@ -15,6 +17,9 @@ from botocore.exceptions import (
     MetadataRetrievalError,
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
+from botocore.handlers import add_expect_header
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
 
 from visionfleet.errors import AlreadyExists, GiveUp, LeaseLost, NoCapacity, NotFound, TryLater
 
@@ -117,7 +122,25 @@ class Access:
         # botocore signs nothing without credentials, and looks for an instance role for seconds.
         key = "placeholder" if self.placeholder_credentials else None
         session: Any = boto3.session.Session(key, key, region_name=self.region)
-        return session.client(service, endpoint_url=self.endpoint_url, config=config)
+        client = session.client(service, endpoint_url=self.endpoint_url, config=config)
+        # To ask before each body whether it may come is a round trip more for every image.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        return client
+
+    def pool(self, connections: int) -> urllib3.PoolManager:
+        """Make a pool for what needs no client; it trusts whom clients trust."""
+        return urllib3.PoolManager(
+            num_pools=1,
+            maxsize=connections,
+            block=True,
+            timeout=urllib3.Timeout(self.connect_timeout_seconds, self.read_timeout_seconds),
+            ca_certs=os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True),
+        )
+
+
+def proxied(url: str) -> bool:
+    """Tell whether clients would go through a proxy that the environment names."""
+    return bool(get_environ_proxies(url))
 
 
 @contextmanager

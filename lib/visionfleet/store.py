@@ -210,6 +210,23 @@ class Store:
             )
         return Target(signed["url"], signed["fields"])
 
+    def target_under(self, prefix: str, seconds: int) -> Target:
+        """Sign a form by which many files may be posted under a prefix. No call is made.
+
+        Each post names its own key, Content-Type and metadatum `file-name`.
+        """
+        with wrapped_errors(f"sign {prefix}"):
+            signed = self._client.generate_presigned_post(
+                Bucket=self._bucket,
+                Key=prefix + "${filename}",  # botocore allows whatever begins with the prefix
+                Conditions=[
+                    ["starts-with", "$Content-Type", ""],
+                    ["starts-with", "$x-amz-meta-file-name", ""],
+                ],
+                ExpiresIn=seconds,
+            )
+        return Target(signed["url"], signed["fields"])
+
     def keys(self, prefix: str) -> Iterator[str]:
         """List the keys under a prefix, all pages of them."""
         with wrapped_errors(f"list {prefix}"):

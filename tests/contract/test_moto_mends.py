@@ -1,6 +1,7 @@
 """The mends of moto, each by itself; what they do for clients is in test_embedded_aws."""
 
 import io
+import os
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 moto_mends = pytest.importorskip("visionfleet.local.moto_mends")
+backends = pytest.importorskip("moto.backends")
 sqs = pytest.importorskip("moto.sqs.models")
 
 
@@ -70,6 +72,13 @@ def test_the_mends_are_taken_back() -> None:
     assert (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message) == before
 
 
+def test_the_names_of_the_services_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs = list(backends.list_of_moto_modules())
+    with moto_mends.mended(threading.Event()):
+        monkeypatch.delattr(os, "listdir")
+        assert list(backends.list_of_moto_modules()) == theirs
+
+
 def other_receive(self: Any, queue: str) -> None:
     """A receive_message of some future moto."""
 
@@ -81,6 +90,7 @@ def other_receive(self: Any, queue: str) -> None:
         (sqs, "unix_time", None, "unix_time"),
         (sqs.Queue, "__init__", lambda self, *args: None, "Queue._messages_lock"),
         (sqs.Queue, "attributes", property(lambda self: {"New": 1}), "Queue.attributes"),
+        (backends, "list_of_moto_modules", lambda: ["other"], "list_of_moto_modules"),
     ],
 )
 def test_a_moto_with_other_internals_is_refused(

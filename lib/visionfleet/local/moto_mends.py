@@ -14,6 +14,7 @@ from typing import Any
 
 import flask
 import moto
+from moto import backends
 from moto.core.utils import camelcase_to_underscores
 from moto.sqs import models as sqs
 
@@ -40,6 +41,7 @@ def check_moto() -> None:
         "unix_time and unix_time_millis in moto.sqs.models": clock_is_known,
         "the condition Queue._messages_lock": queue_is_known,
         "Queue.attributes": attributes_are_known,
+        "backends.list_of_moto_modules": modules_are_known,
     }
     faults = [what for what, is_known in checks.items() if not is_known()]
     if faults:
@@ -92,6 +94,12 @@ def attributes_are_known() -> bool:
         return False
 
 
+def modules_are_known() -> bool:
+    """Tell whether the names of the services are listed where they can be remembered."""
+    modules = getattr(backends, "list_of_moto_modules", None)
+    return callable(modules) and {"s3", "sqs"} <= set(modules())
+
+
 @contextmanager
 def mended(stop: threading.Event) -> Iterator[threading.RLock]:
     """Mend moto for the length of a with block; the value is the lock for one_at_a_time()."""
@@ -105,10 +113,21 @@ def mended(stop: threading.Event) -> Iterator[threading.RLock]:
             (sqs.Queue, "attributes", property(Attributes)),
             (sqs.Queue, "__init__", queue_init_with(lock, sqs.Queue.__init__)),
             (sqs.SQSBackend, "receive_message", receive_for_the_living(receive, stop)),
+            (backends, "list_of_moto_modules", modules_once()),
         ):
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, value)
         yield lock
+
+
+def modules_once() -> Callable[[], Iterable[str]]:
+    """List moto's services without looking at the disk each time.
+
+    moto looks at 170 folders to find the service of a request, twice: that took 1.0 of the 2.3 ms
+    of an S3 get.
+    """
+    names = tuple(backends.list_of_moto_modules())
+    return lambda: names
 
 
 def unix_time_millis() -> float:

@@ -1,0 +1,131 @@
+"""Puts the pipeline of one worker together from its configuration."""
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from visionfleet import messages
+from visionfleet.config import Config
+from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
+from visionfleet.connections import access
+from visionfleet.liveness import Loops
+from visionfleet.pipeline.events import Events
+from visionfleet.pipeline.intake import Intake
+from visionfleet.pipeline.isolation import Isolation
+from visionfleet.pipeline.jobs import Author
+from visionfleet.pipeline.leases import LeaseKeeper
+from visionfleet.pipeline.outcome import Outcome
+from visionfleet.pipeline.pipeline import Limits, Pipeline
+from visionfleet.queues import Outbox, Queue
+from visionfleet.store import Store
+from visionfleetd.worker_settings import image_limits
+
+if TYPE_CHECKING:
+    from visionfleet.model.inference import Inference
+
+
+class Clients:
+    """The AWS clients of one worker, and what is built on them."""
+
+    def __init__(self, config: Config) -> None:
+        door = access(config.aws)
+        threads = config.classifier.fetch_threads
+        s3 = door.client("s3", connections=threads + 8)
+        sqs = door.client("sqs", connections=threads + 8)
+        parked = door.client(
+            "sqs",
+            connections=2,
+            read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
+        )
+        self.uploads = Store(s3, config.storage.input_bucket)
+        self.results = Store(s3, config.storage.output_bucket)
+        self.outbox = Outbox(sqs)
+        self._sqs, self._parked = sqs, parked
+        self._name = messages.requests_queue(config.name)
+        self._requests: Queue | None = None
+
+    def requests(self) -> Queue:
+        """Find the queue of requests, once; raises NotFound and TryLater."""
+        if self._requests is None:
+            self._requests = Queue(self._sqs, self._name, self._parked)
+        return self._requests
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What the parts of a pipeline are made of; `path` is the configuration's file."""
+
+    name: str
+    config: Config
+    path: Path | None
+    clients: Clients
+    model: "Inference"
+    events: Events
+    loops: Loops
+    random: Random
+
+    def pipeline(self, crashed: Callable[[BaseException], None]) -> Pipeline:
+        """Build the pipeline; `crashed` is told what ended one of its threads."""
+        config, requests, keeper = self.config, self.clients.requests(), self._keeper()
+        author = Author(self.name, self.model.info, self.model.unknown_below)
+        return Pipeline(
+            requests=requests,
+            dead=messages.dead_queue(config.name),
+            model=self.model,
+            intake=self._intake(author),
+            outcome=self._outcome(keeper),
+            author=author,
+            keeper=keeper,
+            limits=self._limits(),
+            random=self.random,
+            crashed=crashed,
+            events=self.events,
+            loops=self.loops,
+        )
+
+    def _keeper(self) -> LeaseKeeper:
+        return LeaseKeeper(
+            self.clients.requests(),
+            self.config.queue.visibility_timeout_seconds,
+            self.config.classifier.max_processing_seconds,
+            time.monotonic,
+            self.events,
+        )
+
+    def _limits(self) -> Limits:
+        settings, wait = self.config.classifier, self.config.queue.wait_seconds
+        return Limits(settings.batch_size, settings.prefetch, settings.fetch_threads, wait)
+
+    def _outcome(self, keeper: LeaseKeeper) -> Outcome:
+        return Outcome(
+            requests=self.clients.requests(),
+            outbox=self.clients.outbox,
+            results=self.clients.results,
+            keeper=keeper,
+            by_name=self.config.results.by_name,
+            random=self.random,
+            now=time.time,
+            events=self.events,
+        )
+
+    def _intake(self, author: Author) -> Intake:
+        return Intake(
+            uploads=self.clients.uploads,
+            results=self.clients.results,
+            limits=image_limits(self.config.images),
+            preprocessing=self.model.preprocessing,
+            author=author,
+            isolation=self._isolation(),
+            max_receives=self.config.queue.max_receives,
+            now=time.time,
+            clock=time.monotonic,
+        )
+
+    def _isolation(self) -> Isolation:
+        named = ("--config", str(self.path)) if self.path else ()
+        command = (sys.executable, "-m", "visionfleetd.isolated", *named)
+        return Isolation(command, self.config.classifier.isolated_seconds)
