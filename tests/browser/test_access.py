@@ -42,6 +42,14 @@ def test_by_keyboard_alone(page: Page, aws: Cloud) -> None:
     expect(page.get_by_role("button", name="Copy")).to_be_focused()
 
 
+BARS_BELOW_OR_BESIDE = """() => {
+  document.querySelector(".card.done .state").textContent = "cat";
+  const thumb = document.querySelector(".card.done .thumb").getBoundingClientRect();
+  const bars = document.querySelector(".card.done .bars").getBoundingClientRect();
+  return bars.top >= thumb.bottom || bars.left >= thumb.right;
+}"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
 def test_it_fits_and_axe_finds_nothing(
@@ -67,6 +75,7 @@ def test_it_fits_and_axe_finds_nothing(
     page.locator("#key-form").evaluate("form => { form.hidden = false; }")
     page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)
     assert page.evaluate("document.documentElement.scrollWidth") == width
+    assert page.evaluate(BARS_BELOW_OR_BESIDE)
     assert violations(page) == []
     assert page.evaluate("document.getAnimations().length") == 0, "reduced motion"
     context.close()

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
+import uvloop
+
 CLOSED = "closed"
 FORM = b"Content-Type: multipart/form-data; boundary=X\r\n"
 
@@ -178,7 +180,7 @@ def wrong_keys(target: Target, per_second: int = 1000, seconds: float = 4) -> st
         parts = await asyncio.gather(*(client() for _ in range(20)))
         return [one for part in parts for one in part]
 
-    found = counted(asyncio.run(clients()))
+    found = counted(uvloop.run(clients()))
     print(f"{per_second * seconds / max(took):.0f} wrong keys a second")
     return found
 
