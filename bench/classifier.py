@@ -31,6 +31,9 @@ from tests.support.waiting import wait_until
 
 REPLIES = "visionfleet-replies-bench-0"
 WARM_UP = 32
+# AWS speaks of tens of milliseconds for SQS (its FAQ) and of 100 to 200 for small objects of S3
+# ("Best practices design patterns: optimizing Amazon S3 performance").
+LATE_MS = 20
 MODULES = {"daemon": "visionfleetd.classifier", "naive": "bench.naive_worker"}
 
 
@@ -78,6 +81,10 @@ def run(folder: Path, arguments: argparse.Namespace) -> dict[str, dict[str, Cost
             "daemon": partial(through_queue, "daemon", folder, pictures, env),
             "naive": partial(through_queue, "naive", folder, pictures, env),
         }
+        if model == "instant":
+            for name in ("daemon", "naive"):
+                late = partial(through_queue, name, folder, pictures, env, LATE_MS)
+                contenders[f"{name}, late AWS"] = late
         if model == "resnet18":
             precise = env | {"VISIONFLEET_MODEL__PRECISION": "float32"}
             contenders["bare loop float32"] = partial(bare_loop, files, precise)
@@ -108,10 +115,19 @@ def bare_loop(files: Path, env: dict[str, str]) -> Cost:
 
 
 def through_queue(
-    contender: str, folder: Path, pictures: Sequence[bytes], env: dict[str, str]
+    contender: str,
+    folder: Path,
+    pictures: Sequence[bytes],
+    env: dict[str, str],
+    late_ms: int = 0,
 ) -> Cost:
     """Send all images to a worker that is warm, and wait for all results."""
-    with tempfile.TemporaryDirectory(dir=folder) as name, cloud(Path(name)) as aws:
+    module = "bench.late_aws" if late_ms else "visionfleet.local.embedded_aws"
+    late = {"LATE_MS": str(late_ms)}
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as name,
+        cloud(Path(name), environment=late, module=module) as aws,
+    ):
         aws.sqs.create_queue(QueueName=REPLIES)
         upload(aws, pictures)
         argv = [sys.executable, "-m", MODULES[contender]]
@@ -213,6 +229,10 @@ def ratios(costs: dict[str, dict[str, Cost]]) -> dict[str, float]:
         ),
         "throughput_over_naive_instant": (
             instant["daemon"].images_per_second / instant["naive"].images_per_second
+        ),
+        "throughput_over_naive_instant_late_aws": (
+            instant["daemon, late AWS"].images_per_second
+            / instant["naive, late AWS"].images_per_second
         ),
         "throughput_over_litserve": (
             resnet["daemon"].images_per_second / resnet["litserve"].images_per_second

@@ -19,7 +19,7 @@ from visionfleet.pipeline.isolation import Isolation
 from visionfleet.pipeline.jobs import Author
 from visionfleet.pipeline.leases import LeaseKeeper
 from visionfleet.pipeline.outcome import Outcome
-from visionfleet.pipeline.pipeline import Limits, Pipeline
+from visionfleet.pipeline.pipeline import FINISHERS, Limits, Pipeline
 from visionfleet.queues import Outbox, Queue
 from visionfleet.store import Store
 from visionfleetd.worker_settings import image_limits
@@ -28,14 +28,20 @@ if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 
+def limits_of(config: Config) -> Limits:
+    """Read the sizes of the pipeline."""
+    settings, wait = config.classifier, config.queue.wait_seconds
+    return Limits(settings.batch_size, settings.prefetch, settings.fetch_threads, wait)
+
+
 class Clients:
     """The AWS clients of one worker, and what is built on them."""
 
     def __init__(self, config: Config) -> None:
         door = access(config.aws)
-        threads = config.classifier.fetch_threads
-        s3 = door.client("s3", connections=threads + 8)
-        sqs = door.client("sqs", connections=threads + 8)
+        limits = limits_of(config)
+        s3 = door.client("s3", connections=limits.fetch_threads + limits.store_threads + 4)
+        sqs = door.client("sqs", connections=limits.fetch_threads + FINISHERS + 4)
         parked = door.client(
             "sqs",
             connections=2,
@@ -80,7 +86,7 @@ class Worker:
             outcome=self._outcome(keeper),
             author=author,
             keeper=keeper,
-            limits=self._limits(),
+            limits=limits_of(config),
             random=self.random,
             crashed=crashed,
             events=self.events,
@@ -95,10 +101,6 @@ class Worker:
             time.monotonic,
             self.events,
         )
-
-    def _limits(self) -> Limits:
-        settings, wait = self.config.classifier, self.config.queue.wait_seconds
-        return Limits(settings.batch_size, settings.prefetch, settings.fetch_threads, wait)
 
     def _outcome(self, keeper: LeaseKeeper) -> Outcome:
         return Outcome(

@@ -71,7 +71,9 @@ def finish(aws: Cloud, end: Callable[[Job], Done], results: Store | None = None)
     """Send a request, take it, and end it so."""
     aws.send_request("j1", None, file_name="a.png")
     made, queue = outcome(aws, results)
-    return made.finish([end(job(made, queue))])
+    stored = [one for one in [made.store(end(job(made, queue)))] if one is not None]
+    made.answer(stored)
+    return [one.done for one in stored]
 
 
 def status(aws: Cloud) -> Any:

@@ -85,10 +85,10 @@ def cloud(
     folder: Path,
     attributes: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
+    module: str = "visionfleet.local.embedded_aws",
 ) -> Iterator[Cloud]:
     """Run an embedded AWS; `attributes` go to the queue of requests."""
     port, log = free_port(), folder / "aws.log"
-    module = "visionfleet.local.embedded_aws"
     with started_module(
         module, "--port", str(port), log=log, env=environment, stop_seconds=30
     ) as process:

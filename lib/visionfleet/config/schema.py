@@ -249,8 +249,8 @@ class Classifier(Section):
         None, ge=1, le=1024, description="CPUs of each worker that systemd starts on its machine"
     )
     batch_size: int = Field(8, ge=1, le=256, description="images in one forward pass at most")
-    prefetch: int = Field(16, ge=1, le=1000, description="messages one worker holds at most")
-    fetch_threads: int = Field(4, ge=1, le=64, description="threads that fetch and decode")
+    prefetch: int = Field(32, ge=1, le=1000, description="messages one worker holds at most")
+    fetch_threads: int = Field(8, ge=1, le=64, description="threads that fetch and decode")
     max_processing_seconds: float = Field(
         300.0, ge=5, le=43000, description="a message is held no longer than this"
     )

@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from threading import BoundedSemaphore
 
 from visionfleet import images
 from visionfleet.errors import BadImage, BadMessage, NotFound
@@ -23,6 +24,10 @@ from visionfleet.store import Store
 
 log = logging.getLogger("classifier")
 
+# Images that are decoded at one time. More threads wait for S3, which takes no memory; an image of
+# 50 megapixels takes 150 MB.
+DECODERS = 4
+
 
 @dataclass(slots=True)
 class Intake:
@@ -40,6 +45,7 @@ class Intake:
     max_receives: int
     now: Callable[[], float]
     clock: Callable[[], float]
+    decoding: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DECODERS))
 
     def open(self, lease: Lease) -> Job:
         """Decode the message; raises BadMessage."""
@@ -106,10 +112,11 @@ class Intake:
         return self.author.succeeded(job, ranking, self.clock() - started, self.now())
 
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
-        started = self.clock()
-        image = images.decode(data, self.limits, self.preprocessing.resize)
-        pixels = prepare(image, self.preprocessing)
-        return job.decoded(pixels, fetch, self.clock() - started)
+        with self.decoding:
+            started = self.clock()
+            image = images.decode(data, self.limits, self.preprocessing.resize)
+            pixels = prepare(image, self.preprocessing)
+            return job.decoded(pixels, fetch, self.clock() - started)
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
         return self.author.failed(job, code, reason, self.now())

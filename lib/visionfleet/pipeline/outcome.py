@@ -27,6 +27,14 @@ log = logging.getLogger("classifier")
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """A job whose result is in S3, and how many seconds it took to put it there."""
+
+    done: Done
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Ends jobs. Delivery is at least once: a result may be sent twice, never lost."""
 
@@ -39,26 +47,33 @@ class Outcome:
     now: Callable[[], float]
     events: Events = field(default_factory=Events)
 
-    def finish(self, done: Sequence[Done]) -> list[Done]:
-        """Store and answer each job, then delete their messages; returns those that ended.
+    def store(self, done: Done) -> Stored | None:
+        """Store a result; None for a job that is no longer ours, or that could not be stored.
 
-        A job whose result could not be stored goes back to the queue, for a later try.
+        The latter goes back to the queue, for a later try.
         """
-        ended: list[Done] = []
-        spent: list[dict[str, float]] = []
-        for each in done:
-            started = time.monotonic()
-            if (finished := self._store(each)) is not None:
-                ended.append(finished)
-                spent.append(_stages(each) | {"store": time.monotonic() - started})
+        if done.job.lease.lost:
+            return None
         started = time.monotonic()
+        try:
+            stored = done if done.stored else self._store_first(done)
+            self._store_by_name(stored.result)
+        except TryLater as error:
+            self.retry(done.job.lease, str(error))
+            return None
+        return Stored(stored, time.monotonic() - started)
+
+    def answer(self, stored: Sequence[Stored]) -> None:
+        """Reply to those who wait for these jobs, then delete their messages."""
+        started = time.monotonic()
+        ended = [each.done for each in stored]
         self._reply(ended)
         reply_seconds = time.monotonic() - started
-        self._delete([each.job.lease for each in ended])
-        for each, stages in zip(ended, spent, strict=True):
-            self.events.ended(_outcome(each), stages | {"reply": reply_seconds})
-            _log_end(each)
-        return ended
+        self._delete([done.job.lease for done in ended])
+        for each in stored:
+            spent = {"store": each.seconds, "reply": reply_seconds}
+            self.events.ended(_outcome(each.done), _stages(each.done) | spent)
+            _log_end(each.done)
 
     def retry(self, lease: Lease, reason: str) -> None:
         """Give a message back for a later try, the later the more often it was received."""
@@ -104,17 +119,6 @@ class Outcome:
         else:
             self._delete([lease])
             self.events.ended("undecodable", {})
-
-    def _store(self, done: Done) -> Done | None:
-        if done.job.lease.lost:
-            return None
-        try:
-            stored = done if done.stored else self._store_first(done)
-            self._store_by_name(stored.result)
-            return stored
-        except TryLater as error:
-            self.retry(done.job.lease, str(error))
-            return None
 
     def _store_first(self, done: Done) -> Done:
         """The first result wins; if another worker was first, its result is the answer."""
