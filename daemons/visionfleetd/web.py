@@ -25,7 +25,6 @@ from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.config.schema import Web
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
-from visionfleet.formposts import FormPosts
 from visionfleet.liveness import Loops, period_seconds
 from visionfleet.messages import Reply
 from visionfleet.queues import Outbox, Queue
@@ -109,9 +108,8 @@ class _Clients:
             connections=1,
             read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
         )
-        self.uploads = Store(s3, config.storage.input_bucket)
-        pool = door.pool(config.web.threads)
-        self.forms = FormPosts(self.uploads, messages.IMAGES_PREFIX, pool, time.monotonic)
+        direct = door.direct_s3(s3, config.storage.input_bucket, config.web.threads)
+        self.uploads = Store(s3, config.storage.input_bucket, direct)
         self.results = Store(s3, config.storage.output_bucket)
         self._name = messages.requests_queue(config.name)
         # SQS refuses the name of a deleted queue for 60 s, so each life has a name of its own.
@@ -127,7 +125,6 @@ class _Clients:
         """Make the way into the fleet, once the queue is found."""
         return Desk(
             uploads=self.uploads,
-            forms=self.forms,
             results=self.results,
             requests=SharedSender(partial(Outbox(self._sqs).send_all, self._name)),
             counts=self._requests.counts,

@@ -47,8 +47,10 @@ class Clients:
             connections=2,
             read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
         )
-        self.uploads = Store(s3, config.storage.input_bucket)
-        self.results = Store(s3, config.storage.output_bucket)
+        uploads, results = config.storage.input_bucket, config.storage.output_bucket
+        fetching = door.direct_s3(s3, uploads, limits.fetch_threads)
+        storing = door.direct_s3(s3, results, limits.store_threads)
+        self.uploads, self.results = Store(s3, uploads, fetching), Store(s3, results, storing)
         self.outbox = Outbox(sqs)
         self._sqs, self._parked = sqs, parked
         self._name = messages.requests_queue(config.name)

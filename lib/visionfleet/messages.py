@@ -37,7 +37,7 @@ def replies_queue(name: str, host: str, process: str) -> str:
 
 def image_key(job: str) -> str:
     """Key of the uploaded bytes in the input bucket."""
-    return f"{IMAGES_PREFIX}{job}"
+    return f"images/{job}"
 
 
 def result_key(job: str) -> str:
@@ -94,7 +94,6 @@ def draining_worker(key: str) -> str | None:
 
 
 FLEET_PREFIX = "fleet/"
-IMAGES_PREFIX = "images/"
 WORKERS_PREFIX = "fleet/workers/"
 DRAIN_PREFIX = "fleet/drain/"
 STATUS_KEY = "fleet/status.json"

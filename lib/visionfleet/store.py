@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws import DirectS3, wrapped_errors
 from visionfleet.errors import AlreadyExists, NotFound
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ class Store:
     without which a missing object is answered with 403 in place of 404.
     """
 
-    def __init__(self, client: "S3Client", bucket: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, direct: DirectS3 | None = None) -> None:
         self._client = client
         self._bucket = bucket
+        self._direct = direct
 
     def verify(self) -> None:
         """Check that the bucket is there and ours; raises NotFound, GiveUp or TryLater."""
@@ -63,6 +64,9 @@ class Store:
         metadata: Mapping[str, str] | None = None,
     ) -> None:
         """Write an object, over any that is there."""
+        about = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+        if self._direct and self._direct.put(key, body, {"Content-Type": content_type} | about):
+            return
         with wrapped_errors(f"put {key}"):
             self._client.put_object(
                 Bucket=self._bucket,
@@ -81,12 +85,17 @@ class Store:
 
         S3 answers 412 when the object exists and 409 when another write is under way.
         """
+        body = text.encode()
+        if self._direct and self._direct.put(
+            key, body, {"Content-Type": _JSON, "If-None-Match": "*"}
+        ):
+            return True
         try:
             with wrapped_errors(f"put {key} first"):
                 self._client.put_object(
                     Bucket=self._bucket,
                     Key=key,
-                    Body=text.encode(),
+                    Body=body,
                     ContentType=_JSON,
                     IfNoneMatch="*",
                 )
@@ -143,6 +152,8 @@ class Store:
 
     def get(self, key: str) -> bytes:
         """Read an object whole; raises NotFound."""
+        if self._direct and (found := self._direct.get(key)) is not None:
+            return found
         with wrapped_errors(f"get {key}"):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
@@ -205,23 +216,6 @@ class Store:
                 Conditions=[
                     {"Content-Type": content_type},
                     ["content-length-range", 1, max_bytes],
-                ],
-                ExpiresIn=seconds,
-            )
-        return Target(signed["url"], signed["fields"])
-
-    def target_under(self, prefix: str, seconds: int) -> Target:
-        """Sign a form by which many files may be posted under a prefix. No call is made.
-
-        Each post names its own key, Content-Type and metadatum `file-name`.
-        """
-        with wrapped_errors(f"sign {prefix}"):
-            signed = self._client.generate_presigned_post(
-                Bucket=self._bucket,
-                Key=prefix + "${filename}",  # botocore allows whatever begins with the prefix
-                Conditions=[
-                    ["starts-with", "$Content-Type", ""],
-                    ["starts-with", "$x-amz-meta-file-name", ""],
                 ],
                 ExpiresIn=seconds,
             )

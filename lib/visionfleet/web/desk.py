@@ -7,7 +7,6 @@ from pydantic import ValidationError
 
 from visionfleet import images, messages
 from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
-from visionfleet.formposts import FormPosts
 from visionfleet.queues import Counts
 from visionfleet.store import Stat, Store, Target, file_name_metadata
 from visionfleet.web.answers import Queued
@@ -27,7 +26,6 @@ class Desk:
     """The way into the fleet, for threads. `now` is wall time in seconds."""
 
     uploads: Store
-    forms: FormPosts
     results: Store
     requests: SharedSender
     counts: Callable[[], Counts]
@@ -46,7 +44,7 @@ class Desk:
         """
         header = images.check_header(upload.data, self.limits)
         key, name = messages.image_key(job), upload.file_name
-        self.forms.put(key, upload.data, header.content_type, name)
+        self.uploads.put(key, upload.data, header.content_type, file_name_metadata(name))
         self._ask(job, name, top)
 
     def _ask(self, job: str, name: str, top: int) -> None:
