@@ -233,7 +233,9 @@ def fail_once(stage: Stage) -> None:
 
     def spoil(seen: Seen) -> bool:
         result = seen.method == "PUT" and "/results/" in seen.path
-        if spoilt or not result or aws_calls.who(seen) != "WORKER":
+        # What fails on the short way is done again by boto3, which must fail too.
+        enough = spoilt and "Boto3" in spoilt[-1].headers["user-agent"]
+        if enough or not result or aws_calls.who(seen) != "WORKER":
             return False
         spoilt.append(seen)
         return True
