@@ -83,6 +83,7 @@ def test_boto3_does_what_failed(watched: Watched) -> None:
     watched.recorder.spoil = direct
     watched.store.put("images/j2", DATA)
     assert watched.store.get("images/j2") == DATA
+    assert not any("expect" in one.headers for one in watched.recorder.seen), "a round trip more"
     assert watched.agents() == ["direct", "boto3", "direct", "boto3"]
 
 

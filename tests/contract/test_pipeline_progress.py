@@ -12,9 +12,9 @@ from tests.support.waiting import wait_until
 from visionfleet.errors import TryLater
 from visionfleet.liveness import Loops
 from visionfleet.messages import ModelInfo, Ranked, Request, Timings
-from visionfleet.pipeline.jobs import Author, Job
+from visionfleet.pipeline.jobs import Author, Done, Job
 from visionfleet.pipeline.leases import Lease, LeaseKeeper
-from visionfleet.pipeline.outcome import Outcome
+from visionfleet.pipeline.outcome import Outcome, Stored
 from visionfleet.pipeline.pipeline import MODEL_LOOP, RECEIVE_LOOP, Limits, Pipeline
 from visionfleet.queues import Outbox, Queue, Received
 from visionfleet.store import Store
@@ -140,3 +140,38 @@ def test_a_forward_pass_that_hangs_is_seen_and_one_that_fails_is_over(world: Wor
     world.model.go.set()
     wait_until(lambda: world.pipeline.tally().in_flight == 0, 10)
     assert world.loops.stuck() == []
+
+
+class Together:
+    """Stores nothing until `most` are being stored at one time."""
+
+    def __init__(self, most: int) -> None:
+        self.barrier = threading.Barrier(most)
+        self.answered: list[Stored] = []
+
+    def store(self, done: Done) -> Stored:
+        self.barrier.wait(10)
+        return Stored(done, 0.0)
+
+    def answer(self, stored: Sequence[Stored]) -> None:
+        self.answered += stored
+
+
+def test_half_of_what_may_be_in_hand_is_stored_at_one_time(world: World) -> None:
+    limits = Limits(batch_size=1, prefetch=8, fetch_threads=1, wait_seconds=0)
+    together, author = Together(4), Author("w0", ModelInfo(name="m", fingerprint="f"))
+    keeper = LeaseKeeper(cast("Queue", world.requests), 60, 600, time.monotonic)
+    pipeline = Pipeline(
+        *(cast("Queue", world.requests), "dead", world.model, cast("Any", world.intake)),
+        *(cast("Any", together), author, keeper, limits, Random(0), crashed),
+    )
+    for number in range(4):
+        lease = keeper.hold(Received(f"m{number}", "{}", f"r{number}", 1), 0.0)
+        job = world.intake.open(lease)
+        pipeline._done.put(author.failed(job, "cannot_be_decoded", "truncated", 0.0))
+    pipeline.start()
+    try:
+        wait_until(lambda: len(together.answered) == 4, 15)
+    finally:
+        together.barrier.abort()
+        pipeline.finish(hurry=False, deadline=time.monotonic() + 5)

@@ -44,7 +44,9 @@ class DirectS3:
         try:
             self._signer.add_auth(request)
             signed = dict(request.headers.items())
-            answer = self._pool.request(method, url, body=body or None, headers=signed)
+            answer = self._pool.request(
+                method, url, body=body or None, headers=signed, redirect=False
+            )
         except (BotoCoreError, urllib3.exceptions.HTTPError) as error:
             log.debug("not direct", extra={"key": key, "reason": str(error)})
             return None
