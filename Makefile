@@ -114,7 +114,7 @@ $(RUNTIME): setup.py | $(BIN)/python
 	@touch $@
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
-	$(PIP) -e '.[classifier,local,dev]'
+	$(PIP) --no-compile -e '.[classifier,local,dev]'
 	@touch $@ $(RUNTIME)
 
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)

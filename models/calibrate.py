@@ -13,7 +13,7 @@ import torch
 from checkpoint import calibrated, write_atomically
 
 from visionfleet import datasets
-from visionfleet.config.schema import Model
+from visionfleet.config.worker import Model
 from visionfleet.datasets import Labelled
 from visionfleet.evaluation import Evaluation
 from visionfleet.images import Limits

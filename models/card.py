@@ -19,7 +19,7 @@ from PIL import Image, ImageFilter
 from rich.progress import track
 
 from visionfleet import datasets
-from visionfleet.config.schema import Model
+from visionfleet.config.worker import Model
 from visionfleet.datasets import Labelled
 from visionfleet.evaluation import Evaluation
 from visionfleet.images import Limits

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from visionfleet import keyfile
-from visionfleet.config.schema import Web
+from visionfleet.config.web import Web
 from visionfleet.endpoints import is_loopback
 from visionfleet.errors import BadConfig, BadKeys
 from visionfleet.keyfile import KeyFile

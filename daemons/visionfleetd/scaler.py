@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from visionfleet import cores, ids, messages, runtime, systemd
+from visionfleet import cores, ids, naming, runtime, systemd
 from visionfleet.alarm_metrics import AlarmMetrics
 from visionfleet.config import Config
 from visionfleet.config.changes import Reach
-from visionfleet.config.schema import DAYS
+from visionfleet.config.fields import DAYS
 from visionfleet.connections import access
 from visionfleet.errors import TryLater
 from visionfleet.queues import Queue
@@ -61,7 +61,7 @@ class _Parts:
         door = access(config.aws)
         self._sqs = door.client("sqs")
         self._config = config
-        self._name = messages.requests_queue(config.name)
+        self._name = naming.requests_queue(config.name)
         self.store = Store(door.client("s3"), config.storage.output_bucket)
         maximum = _policy(config).maximum
         self.fleet = fleets.fleet(config, door, self.store, maximum, _holder(), Random())
@@ -83,7 +83,7 @@ class _Parts:
         """Make the scaler."""
         settings = self._config.scaler
         terms = Terms(settings.lease_seconds, settings.lease_margin_seconds)
-        queues = ReplyQueues(self._sqs, messages.replies_prefix(self._config.name))
+        queues = ReplyQueues(self._sqs, naming.replies_prefix(self._config.name))
         return Scaler(
             observer=self.observer(),
             tenure=Tenure(self.store, _holder(), terms, time.time),

@@ -19,10 +19,10 @@ from typing import NoReturn
 import uvloop
 from tornado.netutil import bind_sockets
 
-from visionfleet import ids, messages, runtime, systemd
+from visionfleet import ids, naming, runtime, systemd
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
-from visionfleet.config.schema import Web
+from visionfleet.config.web import Web
 from visionfleet.connections import access
 from visionfleet.errors import VisionfleetError
 from visionfleet.liveness import Loops, period_seconds
@@ -111,10 +111,10 @@ class _Clients:
         direct = door.direct_s3(s3, config.storage.input_bucket, config.web.threads)
         self.uploads = Store(s3, config.storage.input_bucket, direct)
         self.results = Store(s3, config.storage.output_bucket)
-        self._name = messages.requests_queue(config.name)
+        self._name = naming.requests_queue(config.name)
         # SQS refuses the name of a deleted queue for 60 s, so each life has a name of its own.
         life = f"{os.getpid()}-{os.urandom(4).hex()}"
-        replies = messages.replies_queue(config.name, socket.gethostname(), life)
+        replies = naming.replies_queue(config.name, socket.gethostname(), life)
         self.replies = ReplyQueue(self._sqs, parked, replies, time.time)
 
     def find_requests(self) -> None:

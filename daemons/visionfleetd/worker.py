@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet import messages
+from visionfleet import naming
 from visionfleet.config import Config
 from visionfleet.config.rules import RECEIVE_MARGIN_SECONDS
 from visionfleet.connections import access
@@ -53,7 +53,7 @@ class Clients:
         self.uploads, self.results = Store(s3, uploads, fetching), Store(s3, results, storing)
         self.outbox = Outbox(sqs)
         self._sqs, self._parked = sqs, parked
-        self._name = messages.requests_queue(config.name)
+        self._name = naming.requests_queue(config.name)
         self._requests: Queue | None = None
 
     def requests(self) -> Queue:
@@ -82,7 +82,7 @@ class Worker:
         author = Author(self.name, self.model.info, self.model.unknown_below)
         return Pipeline(
             requests=requests,
-            dead=messages.dead_queue(config.name),
+            dead=naming.dead_queue(config.name),
             model=self.model,
             intake=self._intake(author),
             outcome=self._outcome(keeper),

@@ -5,14 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from visionfleet.errors import BadMessage, TryLater
-from visionfleet.messages import (
-    Failed,
-    Request,
-    Succeeded,
-    decode_request,
-    decode_result,
-    result_key,
-)
+from visionfleet.messages import Failed, Request, Succeeded, decode_request, decode_result
+from visionfleet.naming import result_key
 from visionfleet.queues import BATCH, Letter, Queue
 from visionfleet.store import Store
 

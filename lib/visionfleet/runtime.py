@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 
 EXIT_OK = 0
@@ -15,15 +16,33 @@ EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: restarting does not help
 EXIT_FORCED = 130
 
 
+def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
+    """Make what a signal's handler may call: each call has `work` done once, on another thread.
+
+    A handler interrupts the main thread anywhere, even where that holds the lock of an event or
+    writes a line of the log: were the handler to wait for it, both would wait for ever.
+    """
+    calls: SimpleQueue[None] = SimpleQueue()  # whose put may interrupt itself, by its documentation
+
+    def run() -> None:
+        while True:
+            calls.get()
+            work()
+
+    threading.Thread(target=run, name="signals", daemon=True).start()
+    return lambda: calls.put(None)
+
+
 def stop_on_signals(on_stop: Callable[[str], None]) -> None:
     """Call `on_stop` with the signal's name on the first TERM or INT; the second ends at once."""
-    seen = threading.Event()
+    seen: list[str] = []
+    stop = beside_signals(lambda: on_stop(seen[0]))
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        if seen.is_set():
+        if seen:
             os._exit(EXIT_FORCED)
-        seen.set()
-        on_stop(signal.Signals(number).name)
+        seen.append(signal.Signals(number).name)
+        stop()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, handle)
@@ -62,7 +81,8 @@ class Wishes:
 
 def reload_on_hangup(on_hangup: Callable[[], None]) -> None:
     """Call `on_hangup` on every HUP, which is what `systemctl reload` sends."""
-    signal.signal(signal.SIGHUP, lambda _number, _frame: on_hangup())
+    reload = beside_signals(on_hangup)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: reload())
 
 
 def started_at(now: float) -> float:

@@ -1,21 +1,17 @@
 """What the alarms look at, as CloudWatch sees it."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import boto3
 import pytest
 
-from tests.support.cloud import CREDENTIALS, Cloud, cloud
+from tests.support.cloud import CREDENTIALS, Cloud, anew
 from visionfleet.alarm_metrics import AlarmMetrics
 from visionfleet.aws import Access
 from visionfleet.errors import TryLater
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 def door(endpoint_url: str) -> Access:

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -10,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from tests.support.cloud import BUCKETS, NAME, Cloud, cloud, renew
+from tests.support.cloud import BUCKETS, NAME, Cloud, anew, renew
 from tests.support.moving import MovingSqs
 from visionfleet import deadletters
 from visionfleet.deadletters import Sample, reason, result
@@ -24,9 +23,8 @@ REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def shared(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

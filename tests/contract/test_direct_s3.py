@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.cloud import BUCKETS, Cloud, anew
 from tests.support.ports import free_port
 from tests.support.recording import Recorder, recording
 from visionfleet.aws import Access
@@ -17,9 +17,8 @@ DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, Cloud, add_template, cloud
+from tests.support.cloud import BUCKETS, Cloud, add_template, anew
 from visionfleet.aws import Access
 from visionfleet.errors import GiveUp, NotFound, Superseded
 from visionfleet.fleet.ec2 import Ec2Fleet, Template
@@ -19,7 +19,8 @@ from visionfleet.fleet.instances import Instances
 from visionfleet.fleet.ledger import LedgerObject
 from visionfleet.fleet.offerings import Offering, offerings
 from visionfleet.launches import Instance
-from visionfleet.messages import LAUNCHES_KEY, Launch, LaunchLedger, decode_launches
+from visionfleet.messages import Launch, LaunchLedger, decode_launches
+from visionfleet.naming import LAUNCHES_KEY
 from visionfleet.store import Store
 
 NO_ID = "i-0123456789abcdef0"
@@ -27,9 +28,8 @@ Make = Callable[..., Ec2Fleet]
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture(scope="module")

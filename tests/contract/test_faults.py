@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from tests.support.cloud import BUCKETS, NAME, Cloud, cloud, renew
+from tests.support.cloud import BUCKETS, NAME, Cloud, anew, renew
 from tests.support.faults import (
     ERROR,
     LATENCY,
@@ -26,9 +26,8 @@ RESETS = (HTTPClientError, ConnectionError)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def shared(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, NAME, Cloud, cloud, renew
+from tests.support.cloud import BUCKETS, NAME, Cloud, anew, renew
 from visionfleet.errors import TryLater
 from visionfleet.messages import ModelInfo, Ranked, Timings, decode_request
 from visionfleet.pipeline.jobs import GAVE_UP, Author, Done, Job
@@ -24,9 +24,8 @@ Finish = Callable[[Callable[[Job], Done]], list[Done]]
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def shared(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

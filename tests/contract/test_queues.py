@@ -1,20 +1,18 @@
 """The SQS edge against the embedded AWS."""
 
 import time
-from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from visionfleet.errors import LeaseLost, NotFound
 from visionfleet.queues import Counts, Outbox, Queue
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

@@ -7,10 +7,11 @@ from random import Random
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.waiting import wait_until
 from visionfleet.errors import NotFound
-from visionfleet.messages import HEARTBEAT_SECONDS, Failed, Reply, encode
+from visionfleet.messages import Failed, Reply, encode
+from visionfleet.naming import HEARTBEAT_SECONDS
 from visionfleet.web.replies import ReplyPoller, ReplyQueue
 
 NAME = "visionfleet-replies-host-1"
@@ -30,9 +31,8 @@ class Clock:
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

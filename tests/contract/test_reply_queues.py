@@ -1,19 +1,16 @@
 """All reply queues of a deployment, against the embedded AWS."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from visionfleet.reply_queues import ReplyQueues, queue_name
 
 PREFIX = "visionfleet-replies-"
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 def test_those_of_the_prefix_are_listed_tagged_and_removed(aws: Cloud) -> None:

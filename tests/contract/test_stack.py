@@ -20,7 +20,7 @@ from tests.support.cloud_stack import (
     properties,
     resources,
 )
-from visionfleet import keys, messages
+from visionfleet import keys, naming
 from visionfleet.cli.provision import plan
 from visionfleet.config import Config, load
 from visionfleet.provision import provision_queues
@@ -61,7 +61,7 @@ def attributes(stack: CloudStack, queue: str) -> dict[str, Any]:
 
 
 def test_queues_are_those_that_provision_makes(stack: CloudStack) -> None:
-    names = (messages.requests_queue("visionfleet"), messages.dead_queue("visionfleet"))
+    names = (naming.requests_queue("visionfleet"), naming.dead_queue("visionfleet"))
     made = [attributes(stack, name) for name in names]
     for name in names:
         stack.aws.sqs.delete_queue(QueueUrl=stack.aws.queue_url(name))

@@ -16,7 +16,7 @@ from cfnlint.helpers import load_resource
 
 from tests.support.cloud_stack import DAEMONS, TEMPLATE, parameters, properties, resources
 from tests.support.policies import listed
-from visionfleet import messages
+from visionfleet import naming
 from visionfleet.alarm_metrics import AT_MAXIMUM, NAMESPACE
 from visionfleet.config import Config
 from visionfleet.scaler.bulletin import EVERY_SECONDS
@@ -71,15 +71,15 @@ def test_what_may_go_goes_and_nothing_else() -> None:
     incoming, outgoing = lifecycle("InputBucket"), lifecycle("OutputBucket")
     prefixes = {rule.get("Prefix") for rule in (*incoming.values(), *outgoing.values())}
     keys = {
-        *(messages.upload_key("x"), messages.image_key("x"), messages.idempotency_key("x")),
-        *(messages.worker_key("x"), messages.drain_key("x"), messages.result_key("x")),
-        messages.by_content_key("x", "y"),
+        *(naming.upload_key("x"), naming.image_key("x"), naming.idempotency_key("x")),
+        *(naming.worker_key("x"), naming.drain_key("x"), naming.result_key("x")),
+        naming.by_content_key("x", "y"),
     }
     for prefix in prefixes - {None}:
         assert any(key.startswith(prefix) for key in keys), prefix
         assert not any(
             key.startswith(prefix)
-            for key in (messages.STATUS_KEY, messages.LEASE_KEY, messages.LAUNCHES_KEY)
+            for key in (naming.STATUS_KEY, naming.LEASE_KEY, naming.LAUNCHES_KEY)
         )
     assert incoming["uploads"]["ExpirationInDays"] == 1, "as docs/http-api.md says"
     assert incoming["images"]["ExpirationInDays"] == {"Ref": "ImageDays"}

@@ -1,11 +1,10 @@
 """The S3 edge against the embedded AWS."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.cloud import BUCKETS, Cloud, anew
 from tests.support.ports import free_port
 from visionfleet.aws import Access
 from visionfleet.errors import GiveUp, NotFound, TryLater
@@ -13,9 +12,8 @@ from visionfleet.store import Store, file_name_metadata
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

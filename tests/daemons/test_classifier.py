@@ -4,14 +4,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.cloud import BUCKETS, Cloud, anew
 from tests.support.corpus import corpus
 from tests.support.models import table_model
 from tests.support.pictures import encoded, numbered
@@ -48,10 +48,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path, {"VisibilityTimeout": "8"}) as made:
-        made.sqs.create_queue(QueueName=REPLIES)
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    made = anew(running_aws, {"VisibilityTimeout": "8"})
+    made.sqs.create_queue(QueueName=REPLIES)
+    return made
 
 
 @pytest.fixture

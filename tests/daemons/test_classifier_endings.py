@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.cloud import BUCKETS, Cloud, anew
 from tests.support.metadata import INTERRUPTION, REBALANCE, metadata
 from tests.support.models import table_model
 from tests.support.pictures import encoded, numbered
@@ -43,9 +43,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path, {"VisibilityTimeout": "30"}) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws, {"VisibilityTimeout": "30"})
 
 
 @pytest.fixture

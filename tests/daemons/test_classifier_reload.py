@@ -1,13 +1,12 @@
 """A classifier as systemd and an operator see it: signs of life, status, reload."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.models import table_model
 from tests.support.notify_socket import systemd
 from tests.support.pictures import encoded, numbered
@@ -21,9 +20,8 @@ ENDLESS = Image.new("RGB", (32, 32), "magenta")
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path, {"VisibilityTimeout": "8"}) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws, {"VisibilityTimeout": "8"})
 
 
 def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(

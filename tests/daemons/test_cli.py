@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.support.cloud import Cloud, cloud, connect
+from tests.support.cloud import Cloud, anew, connect
 from tests.support.command import COMMAND, MAIN, at, config_file, visionfleet
 from tests.support.ports import free_port
 from tests.support.processes import PYTHONPATH, ROOT, started
@@ -122,9 +122,8 @@ def test_a_closed_pipe_is_no_error_to_talk_about() -> None:
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 def test_provision_prints_each_line_and_can_be_run_again(aws: Cloud, tmp_path: Path) -> None:

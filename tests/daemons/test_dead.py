@@ -3,13 +3,12 @@
 import json
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, NAME, Cloud, cloud, renew
+from tests.support.cloud import BUCKETS, NAME, Cloud, anew, renew
 from tests.support.command import COMMAND, at, config_file, visionfleet
 from tests.support.models import table_model
 from tests.support.moving import MovingSqs, moving
@@ -23,9 +22,8 @@ GAVE_UP |= {"attempts": 4, "worker": "w", "finished_at": 1.0}
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def shared(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

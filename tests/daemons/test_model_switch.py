@@ -1,13 +1,12 @@
 """Another model in a running fleet, as docs/models.md tells operators to do it: no job is lost."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.cloud import BUCKETS, Cloud, anew
 from tests.support.models import table_model
 from tests.support.pictures import encoded, numbered
 from tests.support.processes import started_module
@@ -25,9 +24,8 @@ scaler: {silent_seconds: 120}
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path, {"VisibilityTimeout": "8"}) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws, {"VisibilityTimeout": "8"})
 
 
 def model(folder: Path, name: str, rounds: int) -> dict[str, str]:

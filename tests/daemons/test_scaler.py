@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.processes import Process
 from tests.support.scaler_daemon import scaler_daemon, send, status
 from tests.support.supervised import Supervised, supervised
@@ -18,9 +18,8 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import Cloud, add_template, cloud, ec2_client
+from tests.support.cloud import Cloud, add_template, anew, ec2_client
 from tests.support.ec2_proxy import LikeEc2, like_ec2
 from tests.support.processes import Process, started_module
 from tests.support.waiting import wait_until
@@ -28,9 +28,8 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

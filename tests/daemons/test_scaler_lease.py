@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.processes import Process
 from tests.support.scaler_daemon import lease, scaler_daemon, send, status
 from tests.support.supervised import Supervised, supervised
@@ -22,9 +22,8 @@ LEASE = {
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

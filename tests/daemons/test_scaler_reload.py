@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.notify_socket import systemd
 from tests.support.ports import free_port
 from tests.support.scaler_daemon import QUICK, lease, scaler_daemon, send, status
@@ -17,9 +17,8 @@ from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

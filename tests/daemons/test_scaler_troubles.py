@@ -1,12 +1,11 @@
 """A scaler in an outage, from the first message to the launch, and as keeper of the house."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.faults import faulty
 from tests.support.proxy import counting
 from tests.support.scaler_daemon import QUICK, scaler_daemon, send, status
@@ -19,9 +18,8 @@ SILENT_SECONDS = 5.0
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 def test_an_outage_longer_than_the_limit_of_silence_costs_no_worker(

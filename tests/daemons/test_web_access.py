@@ -4,14 +4,13 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
 from tests.support.certificates import self_signed
-from tests.support.cloud import NAME, Cloud, cloud
+from tests.support.cloud import NAME, Cloud, anew
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
 from tests.support.waiting import wait_until
@@ -21,9 +20,8 @@ IMAGE = encoded(numbered(0))
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.cloud import BUCKETS, NAME, Cloud, cloud
+from tests.support.cloud import BUCKETS, NAME, Cloud, anew
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
 from tests.support.waiting import wait_until
@@ -21,9 +21,8 @@ ORIGIN = "https://app.example"
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture(scope="module")

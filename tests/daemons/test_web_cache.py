@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.cloud import BUCKETS, NAME, Cloud, cloud
+from tests.support.cloud import BUCKETS, NAME, Cloud, anew
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import label_of, stand_in
 from tests.support.waiting import wait_until
@@ -18,9 +18,8 @@ IMAGE, OTHER = encoded(numbered(0)), encoded(numbered(1))
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
-"""Many at once: a thousand who wait in one process, two thousand uploads and a kill."""
+"""Many at once: a thousand who wait in one process, hundreds of uploads and a kill.
+
+`UPLOADS=2000` in the environment gives the long form.
+"""
 
 import asyncio
+import os
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.instant import instant
 from tests.support.pictures import encoded, numbered
 from tests.support.ports import free_port
@@ -21,15 +24,13 @@ from tests.support.web_daemon import Web, web_daemon
 pytestmark = pytest.mark.timeout(900)
 
 WAITING = 1000
-UPLOADS = 2000
+UPLOADS = int(os.environ.get("UPLOADS", "500"))
 CLIENTS = 16
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    folder = tmp_path_factory.mktemp("aws")
-    with cloud(folder, {"VisibilityTimeout": "120"}) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws, {"VisibilityTimeout": "120"})
 
 
 def status_of(web: Web) -> dict[str, str]:

@@ -1,12 +1,11 @@
 """Metrics of real web processes, each on a port of its own."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.pictures import encoded, numbered
 from tests.support.ports import free_port
 from tests.support.stand_in import stand_in
@@ -16,9 +15,8 @@ IMAGE = encoded(numbered(0))
 
 
 @pytest.fixture
-def aws(tmp_path: Path) -> Iterator[Cloud]:
-    with cloud(tmp_path) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 def scrape(web: Web) -> dict[str, float]:

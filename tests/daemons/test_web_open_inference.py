@@ -11,7 +11,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from tests.support.cloud import BUCKETS, Cloud, cloud
+from tests.support.cloud import BUCKETS, Cloud, anew, cloud
 from tests.support.pictures import encoded, numbered
 from tests.support.stand_in import StandIn, label_of, stand_in
 from tests.support.web_daemon import Web, web_daemon
@@ -21,9 +21,8 @@ INFER = "/v2/models/default/infer"
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.support.certificates import self_signed
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.notify_socket import systemd
 from tests.support.pictures import encoded, numbered
 from tests.support.ports import free_port
@@ -22,9 +22,8 @@ WATCHDOG = {"WATCHDOG_USEC": "2000000"}
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @contextmanager

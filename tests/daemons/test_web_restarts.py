@@ -1,13 +1,12 @@
 """Two web processes behind one port are restarted under load: no request fails."""
 
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from tests.support.cloud import Cloud, anew
 from tests.support.load import load
 from tests.support.pictures import encoded, numbered
 from tests.support.ports import free_port
@@ -20,9 +19,8 @@ IMAGE = encoded(numbered(0))
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 def test_restarts_one_after_the_other_fail_no_request(aws: Cloud, tmp_path: Path) -> None:

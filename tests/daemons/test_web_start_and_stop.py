@@ -5,13 +5,12 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.support.cloud import NAME, Cloud, cloud
+from tests.support.cloud import NAME, Cloud, anew
 from tests.support.outage import Relay
 from tests.support.pictures import encoded, numbered
 from tests.support.ports import free_port
@@ -24,9 +23,8 @@ IMAGE = encoded(numbered(0))
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
 
 
 @pytest.fixture(autouse=True)

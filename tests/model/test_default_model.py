@@ -8,7 +8,7 @@ import torch
 
 from tests.support.stack import data
 from visionfleet import datasets
-from visionfleet.config.schema import Model
+from visionfleet.config.worker import Model
 from visionfleet.images import Limits
 from visionfleet.model.inference import Inference, Settings
 from visionfleet.model.loading import load

@@ -16,7 +16,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.schema import Model
+from visionfleet.config.worker import Model
 from visionfleet.errors import BadModel, NotFound, TryLater
 from visionfleet.model.inference import Inference, Settings
 from visionfleet.model.loading import load

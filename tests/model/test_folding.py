@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.schema import Model
+from visionfleet.config.worker import Model
 from visionfleet.model.folding import fold
 from visionfleet.model.loading import load
 

@@ -12,7 +12,7 @@ import torchvision
 
 from tests.support.models import table_model
 from tests.support.pictures import numbered
-from visionfleet.config.schema import Model
+from visionfleet.config.worker import Model
 from visionfleet.errors import BadModel
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import requests
 from botocore.config import Config
 
 from tests.support.ports import accepts, free_port
@@ -97,6 +98,13 @@ def cloud(
         made = connect(f"http://127.0.0.1:{port}")
         provision(made, attributes or {})
         yield made
+
+
+def anew(running: Cloud, attributes: Mapping[str, str] | None = None) -> Cloud:
+    """Empty an embedded AWS that runs: it is as one that was just started, a second sooner."""
+    requests.post(f"{running.endpoint_url}/moto-api/reset", timeout=30).raise_for_status()
+    provision(running, attributes or {})
+    return running
 
 
 def connect(endpoint_url: str) -> Cloud:

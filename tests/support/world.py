@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from visionfleet.errors import NotFound, TryLater
 from visionfleet.fleet import Member
-from visionfleet.messages import WorkerReport, WorkerState, drain_key, encode, worker_key
+from visionfleet.messages import WorkerReport, WorkerState, encode
+from visionfleet.naming import drain_key, worker_key
 from visionfleet.queues import Counts, Queue
 from visionfleet.reply_queues import ReplyQueues
 from visionfleet.scaler.figures import Figures

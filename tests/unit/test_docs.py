@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from visionfleet import messages
+from visionfleet import naming
 from visionfleet.config.schema import Config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -62,19 +62,19 @@ def test_settings_exist() -> None:
 def test_names_of_the_wire_contract_are_documented() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     for name in (
-        messages.image_key("<job>"),
-        messages.result_key("<job>"),
-        messages.by_name_key("<stem>.jpg"),
-        messages.by_content_key("<sha256>", "<fingerprint>"),
-        messages.idempotency_key("<name>"),
-        messages.upload_key("<upload>"),
-        messages.worker_key("<worker>"),
-        messages.drain_key("<worker>"),
-        messages.STATUS_KEY,
-        messages.LAUNCHES_KEY,
-        messages.LEASE_KEY,
-        messages.requests_queue("{name}"),
-        messages.dead_queue("{name}"),
+        naming.image_key("<job>"),
+        naming.result_key("<job>"),
+        naming.by_name_key("<stem>.jpg"),
+        naming.by_content_key("<sha256>", "<fingerprint>"),
+        naming.idempotency_key("<name>"),
+        naming.upload_key("<upload>"),
+        naming.worker_key("<worker>"),
+        naming.drain_key("<worker>"),
+        naming.STATUS_KEY,
+        naming.LAUNCHES_KEY,
+        naming.LEASE_KEY,
+        naming.requests_queue("{name}"),
+        naming.dead_queue("{name}"),
     ):
         assert f"`{name}`" in text
 

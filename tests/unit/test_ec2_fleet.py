@@ -17,7 +17,8 @@ from visionfleet.fleet.instances import Instances
 from visionfleet.fleet.ledger import LedgerObject
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering, offerings
 from visionfleet.launches import ABANDONED_SECONDS, HEARD_SECONDS, SEEN_SECONDS
-from visionfleet.messages import LAUNCHES_KEY, decode_launches
+from visionfleet.messages import decode_launches
+from visionfleet.naming import LAUNCHES_KEY
 from visionfleet.store import Store
 
 MAXIMUM = 19

@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 
 from visionfleet.errors import TryLater
-from visionfleet.messages import LEASE_KEY, STATUS_KEY, Lease, encode
+from visionfleet.messages import Lease, encode
+from visionfleet.naming import LEASE_KEY, STATUS_KEY
 from visionfleet.pipeline.lookouts import Lookout, Orphan, Wish, watch
 from visionfleet.store import Store
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from visionfleet import messages
+from visionfleet import messages, naming
 from visionfleet.errors import BadMessage
 
 REQUEST = messages.Request(job="j1", key="images/j1", reply_to="r", sent_at=1.5)
@@ -73,11 +73,11 @@ def test_a_bad_message_tells_why_and_keeps_its_body(raw: str, reason: str) -> No
     ],
 )
 def test_results_by_name_drop_folder_and_extension(file_name: str, key: str) -> None:
-    assert messages.by_name_key(file_name) == key
+    assert naming.by_name_key(file_name) == key
 
 
 def test_reply_queues_have_names_that_sqs_takes() -> None:
-    name = messages.replies_queue("visionfleet", "ip-10-0-0-1.eu-west-1.compute" * 4, "0a1b2c3d")
+    name = naming.replies_queue("visionfleet", "ip-10-0-0-1.eu-west-1.compute" * 4, "0a1b2c3d")
     assert len(name) == 80
     assert name.endswith("-0a1b2c3d")
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")

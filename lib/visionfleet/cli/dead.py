@@ -83,7 +83,7 @@ def _add_redrive(below: Subparsers) -> None:
 
 def place(config: "Config") -> Place:
     """Find the queues; raises NotFound."""
-    from visionfleet import messages
+    from visionfleet import naming
     from visionfleet.connections import access
     from visionfleet.moves import MoveTasks
     from visionfleet.queues import Queue
@@ -92,8 +92,8 @@ def place(config: "Config") -> Place:
     door = access(config.aws)
     s3, sqs = door.client("s3"), door.client("sqs")
     try:
-        dead = Queue(sqs, messages.dead_queue(config.name))
-        requests = Queue(sqs, messages.requests_queue(config.name))
+        dead = Queue(sqs, naming.dead_queue(config.name))
+        requests = Queue(sqs, naming.requests_queue(config.name))
     except NotFound as error:
         raise NotFound(f"{error}; `visionfleet provision` makes it") from error
     return Place(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from visionfleet import messages
+from visionfleet import messages, naming
 from visionfleet.connections import access
 from visionfleet.errors import BadMessage, NotFound
 from visionfleet.messages import FleetStatus, WorkerReport
@@ -32,8 +32,8 @@ class Observer:
         sqs = door.client("sqs")
         self._store = Store(door.client("s3"), config.storage.output_bucket)
         try:
-            self._requests = Queue(sqs, messages.requests_queue(config.name))
-            self._dead = Queue(sqs, messages.dead_queue(config.name))
+            self._requests = Queue(sqs, naming.requests_queue(config.name))
+            self._dead = Queue(sqs, naming.dead_queue(config.name))
         except NotFound as error:
             raise NotFound(f"{error}; `visionfleet provision` makes it") from error
 
@@ -49,7 +49,7 @@ class Observer:
 
     def status(self) -> FleetStatus | None:
         """Read what the scaler wrote; None when there is nothing that can be read."""
-        found = self._store.find(messages.STATUS_KEY)
+        found = self._store.find(naming.STATUS_KEY)
         try:
             return None if found is None else messages.decode_status(found.decode())
         except BadMessage:
@@ -57,7 +57,7 @@ class Observer:
 
     def _reports(self) -> list[WorkerReport]:
         found = []
-        for key in sorted(self._store.keys(messages.WORKERS_PREFIX)):
+        for key in sorted(self._store.keys(naming.WORKERS_PREFIX)):
             body = self._store.find(key)  # None: it was removed meanwhile
             try:
                 found += [] if body is None else [messages.decode_report(body.decode())]

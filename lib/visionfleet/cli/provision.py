@@ -58,12 +58,12 @@ def provision(config: "Config", door: "Access") -> Iterator[str]:
 
 def plan(config: "Config") -> "QueuePlan":
     """Name the queues and their attributes."""
-    from visionfleet import messages
+    from visionfleet import naming
     from visionfleet.provision import QueuePlan
 
     return QueuePlan(
-        requests=messages.requests_queue(config.name),
-        dead=messages.dead_queue(config.name),
+        requests=naming.requests_queue(config.name),
+        dead=naming.dead_queue(config.name),
         visibility_timeout_seconds=config.queue.visibility_timeout_seconds,
         max_receives=config.queue.max_receives,
         retention_seconds=config.queue.retention_seconds,

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from visionfleet import runtime
 from visionfleet.cli.options import Subparsers, add_config, command, loaded
 
 if TYPE_CHECKING:
@@ -73,12 +74,14 @@ def place_of(arguments: argparse.Namespace, config: Path) -> "Place":
 
 def stop_on_signals() -> threading.Event:
     """Make an event that a signal sets; the second signal interrupts whatever is waited for."""
-    stop = threading.Event()
+    stop, seen = threading.Event(), list[int]()
+    ask = runtime.beside_signals(stop.set)
 
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if seen:
             raise KeyboardInterrupt
-        stop.set()
+        seen.append(number)
+        ask()
 
     for number in _SIGNALS:  # also HUP: the terminal was closed
         signal.signal(number, handle)

@@ -6,8 +6,8 @@ from typing import Any, get_args
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from visionfleet.config.fields import FILE_OR_S3
 from visionfleet.config.files import Key
-from visionfleet.config.schema import FILE_OR_S3
 
 _TYPES = {
     "string": "a string",

@@ -1,7 +1,8 @@
 """The ledger of launches as an object in S3, written only over the state that was read."""
 
 from visionfleet.errors import BadMessage, GiveUp, NotFound, Superseded
-from visionfleet.messages import LAUNCHES_KEY, LaunchLedger, decode_launches, encode
+from visionfleet.messages import LaunchLedger, decode_launches, encode
+from visionfleet.naming import LAUNCHES_KEY
 from visionfleet.store import Store
 
 

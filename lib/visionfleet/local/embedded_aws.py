@@ -17,6 +17,7 @@ from typing import Any
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from visionfleet import runtime
 from visionfleet.errors import VisionfleetError
 from visionfleet.local.moto_mends import CONNECTION, WsgiApplication, mended, one_at_a_time
 
@@ -145,9 +146,11 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def stop_on_signals(stop: threading.Event) -> None:
     """Let the first TERM or INT set the event; the second one ends the process at once."""
 
+    ask = runtime.beside_signals(stop.set)
+
     def on_signal(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
-        stop.set()
+        ask()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, on_signal)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.schema import Model as Choice
+from visionfleet.config.worker import Model as Choice
 from visionfleet.errors import BadModel
 from visionfleet.model.exported import load_exported
 from visionfleet.model.kinds import kind_of

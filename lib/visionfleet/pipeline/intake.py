@@ -7,7 +7,8 @@ from threading import BoundedSemaphore
 
 from visionfleet import images
 from visionfleet.errors import BadImage, BadMessage, NotFound
-from visionfleet.messages import Request, Timings, decode_request, decode_result, result_key
+from visionfleet.messages import Request, Timings, decode_request, decode_result
+from visionfleet.naming import result_key
 from visionfleet.pipeline.isolation import Isolation
 from visionfleet.pipeline.jobs import (
     EXPIRED,

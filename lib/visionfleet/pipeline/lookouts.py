@@ -10,14 +10,8 @@ from visionfleet import idling
 from visionfleet.errors import BadMessage, TryLater
 from visionfleet.idling import Idleness
 from visionfleet.interruption import Interruptions
-from visionfleet.messages import (
-    LEASE_KEY,
-    STATUS_KEY,
-    FleetStatus,
-    Lease,
-    decode_lease,
-    decode_status,
-)
+from visionfleet.messages import FleetStatus, Lease, decode_lease, decode_status
+from visionfleet.naming import LEASE_KEY, STATUS_KEY
 from visionfleet.pipeline.events import Events
 from visionfleet.pipeline.reporting import Reporter
 from visionfleet.store import Store

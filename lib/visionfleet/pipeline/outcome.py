@@ -7,15 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from visionfleet.errors import BadMessage, GiveUp, NotFound, TryLater, VisionfleetError
-from visionfleet.messages import (
-    Failed,
-    Reply,
-    Succeeded,
-    by_name_key,
-    decode_result,
-    encode,
-    result_key,
-)
+from visionfleet.messages import Failed, Reply, Succeeded, decode_result, encode
+from visionfleet.naming import by_name_key, result_key
 from visionfleet.pipeline.events import Events
 from visionfleet.pipeline.jobs import Done, is_provisional
 from visionfleet.pipeline.leases import Lease, LeaseKeeper, jobs

@@ -5,14 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from visionfleet.errors import TryLater
-from visionfleet.messages import (
-    ModelInfo,
-    WorkerReport,
-    WorkerState,
-    drain_key,
-    encode,
-    worker_key,
-)
+from visionfleet.messages import ModelInfo, WorkerReport, WorkerState, encode
+from visionfleet.naming import drain_key, worker_key
 from visionfleet.pipeline.pipeline import Tally
 from visionfleet.store import Store
 

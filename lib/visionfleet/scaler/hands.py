@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from visionfleet.fleet import Fleet
-from visionfleet.messages import drain_key, worker_key
+from visionfleet.naming import drain_key, worker_key
 from visionfleet.scaler.figures import Figures
 from visionfleet.scaling import Decision
 from visionfleet.store import Store

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from visionfleet.errors import VisionfleetError
-from visionfleet.messages import FLEET_PREFIX
+from visionfleet.naming import FLEET_PREFIX
 from visionfleet.reply_queues import ReplyQueues, queue_name
 from visionfleet.scaler.leftovers import is_leftover, stale_heartbeat
 from visionfleet.store import Store

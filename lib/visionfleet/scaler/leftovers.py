@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from visionfleet.messages import (
+from visionfleet.naming import (
     HEARTBEAT_SECONDS,
     HEARTBEAT_TAG,
     REPLIES_TAGS,

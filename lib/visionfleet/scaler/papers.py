@@ -6,13 +6,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from visionfleet.errors import BadMessage
-from visionfleet.messages import (
-    FLEET_PREFIX,
-    WorkerReport,
-    decode_report,
-    drain_key,
-    worker_key,
-)
+from visionfleet.messages import WorkerReport, decode_report
+from visionfleet.naming import FLEET_PREFIX, drain_key, worker_key
 from visionfleet.store import Store
 
 log = logging.getLogger("scaler")

@@ -1,6 +1,6 @@
 """The numbers of a policy, from the section `scaler` of the configuration. No I/O here."""
 
-from visionfleet.config.schema import Scaler
+from visionfleet.config.scaler import Scaler
 from visionfleet.scaling import Policy
 
 

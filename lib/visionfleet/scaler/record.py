@@ -4,7 +4,8 @@ import logging
 
 from visionfleet import watching
 from visionfleet.errors import BadMessage
-from visionfleet.messages import STATUS_KEY, FleetStatus, decode_status, encode
+from visionfleet.messages import FleetStatus, decode_status, encode
+from visionfleet.naming import STATUS_KEY
 from visionfleet.store import Store
 
 log = logging.getLogger("scaler")

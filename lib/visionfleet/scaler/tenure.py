@@ -4,7 +4,8 @@ import logging
 from collections.abc import Callable
 
 from visionfleet.errors import BadMessage
-from visionfleet.messages import LEASE_KEY, Lease, decode_lease, encode
+from visionfleet.messages import Lease, decode_lease, encode
+from visionfleet.naming import LEASE_KEY
 from visionfleet.scaler import lease
 from visionfleet.scaler.lease import Terms
 from visionfleet.store import Store

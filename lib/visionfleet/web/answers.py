@@ -4,7 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from visionfleet.messages import Failed, Succeeded, file_stem
+from visionfleet.messages import Failed, Succeeded
+from visionfleet.naming import file_stem
 from visionfleet.web.problems import Problem, of_failed
 
 _PLACE = re.compile(r"\{(label|stem)\}")

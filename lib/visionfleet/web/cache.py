@@ -5,16 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from visionfleet.errors import BadMessage
-from visionfleet.messages import (
-    CachedResult,
-    Succeeded,
-    Timings,
-    by_content_key,
-    by_name_key,
-    decode_cached,
-    encode,
-    result_key,
-)
+from visionfleet.messages import CachedResult, Succeeded, Timings, decode_cached, encode
+from visionfleet.naming import by_content_key, by_name_key, result_key
 from visionfleet.store import Store
 from visionfleet.web.uploads import Upload
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from visionfleet import images, messages
+from visionfleet import images, messages, naming
 from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
 from visionfleet.queues import Counts
 from visionfleet.store import Stat, Store, Target, file_name_metadata
@@ -43,7 +43,7 @@ class Desk:
         Raises BadImage, and TryLater or GiveUp when S3 or SQS did not take it.
         """
         header = images.check_header(upload.data, self.limits)
-        key, name = messages.image_key(job), upload.file_name
+        key, name = naming.image_key(job), upload.file_name
         self.uploads.put(key, upload.data, header.content_type, file_name_metadata(name))
         self._ask(job, name, top)
 
@@ -51,7 +51,7 @@ class Desk:
         now = self.now()
         request = messages.Request(
             job=job,
-            key=messages.image_key(job),
+            key=naming.image_key(job),
             reply_to=self.reply_to,
             file_name=name,
             top=top,
@@ -65,7 +65,7 @@ class Desk:
 
         Raises Problem when something else came under its key, and TryLater.
         """
-        key = messages.idempotency_key(once.name)
+        key = naming.idempotency_key(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
         if self.results.put_json_first(key, messages.encode(claim)):
             return job, True
@@ -79,7 +79,7 @@ class Desk:
 
     def target(self, upload: str, content_type: str) -> Target:
         """Sign the form by which a client may put a file into the input bucket."""
-        key = messages.upload_key(upload)
+        key = naming.upload_key(upload)
         return self.uploads.target(key, content_type, self.limits.max_bytes, self.target_seconds)
 
     def start(self, upload: str, file_name: str, top: int) -> None:
@@ -91,9 +91,9 @@ class Desk:
         """
         if self.result(upload) is not None:
             return
-        key = messages.image_key(upload)
+        key = naming.image_key(upload)
         if not self.uploads.exists(key):
-            self._take_over(messages.upload_key(upload), key, file_name)
+            self._take_over(naming.upload_key(upload), key, file_name)
         self._ask(upload, file_name, top)
 
     def _take_over(self, source: str, key: str, file_name: str) -> None:
@@ -122,7 +122,7 @@ class Desk:
     def reports(self) -> list[messages.WorkerReport]:
         """Read what the workers say of themselves."""
         found = []
-        for key in self.results.keys(messages.WORKERS_PREFIX):
+        for key in self.results.keys(naming.WORKERS_PREFIX):
             try:
                 body = self.results.find(key) or b""
                 found.append(messages.decode_report(body.decode(errors="replace")))
@@ -132,7 +132,7 @@ class Desk:
 
     def result(self, job: str) -> messages.Succeeded | messages.Failed | None:
         """Read a job's result, None while there is none."""
-        found = self.results.find(messages.result_key(job))
+        found = self.results.find(naming.result_key(job))
         return None if found is None else messages.decode_result(found.decode(errors="replace"))
 
     def state(self, job: str) -> messages.Succeeded | messages.Failed | Queued | None:
@@ -140,7 +140,7 @@ class Desk:
         result = self.result(job)
         if result is not None:
             return result
-        return Queued(job) if self.uploads.exists(messages.image_key(job)) else None
+        return Queued(job) if self.uploads.exists(naming.image_key(job)) else None
 
     def look(self) -> Seen:
         """Look at queue and fleet."""
@@ -155,4 +155,4 @@ class Desk:
 
     def fleet(self) -> bytes | None:
         """Read what the scaler said last, None before it said anything."""
-        return self.results.find(messages.STATUS_KEY)
+        return self.results.find(naming.STATUS_KEY)

@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING
 
 from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
 from visionfleet.liveness import Loops
-from visionfleet.messages import (
-    HEARTBEAT_SECONDS,
-    HEARTBEAT_TAG,
-    REPLIES_TAGS,
-    Reply,
-    decode_reply,
-)
+from visionfleet.messages import Reply, decode_reply
+from visionfleet.naming import HEARTBEAT_SECONDS, HEARTBEAT_TAG, REPLIES_TAGS
 from visionfleet.provision import delete_reply_queue, make_reply_queue, renew_reply_queue
 from visionfleet.queues import BATCH, Queue, Received
 from visionfleet.retry import growing_waits

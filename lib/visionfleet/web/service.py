@@ -2,13 +2,12 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from visionfleet.errors import BadImage, BadMessage, TryLater, VisionfleetError
+from visionfleet.errors import BadImage, TryLater, VisionfleetError
 from visionfleet.messages import Failed, ModelInfo, Reply, Succeeded, WorkerReport
 from visionfleet.web.access import Access
 from visionfleet.web.admission import Load, Room, refusal
@@ -16,12 +15,14 @@ from visionfleet.web.answers import Outcome, Queued, outcome
 from visionfleet.web.desk import Desk
 from visionfleet.web.holding import Held
 from visionfleet.web.idempotency import Once
+from visionfleet.web.keeping import Keeping
 from visionfleet.web.meters import Meters
 from visionfleet.web.models import Sightings
 from visionfleet.web.outlook import Outlook, Priors, load
 from visionfleet.web.problems import Problem, overloaded, try_later
 from visionfleet.web.rates import Tally
 from visionfleet.web.rules import Rules
+from visionfleet.web.threads import Threads, trouble
 from visionfleet.web.uploads import Upload
 from visionfleet.web.vitals import Vitals
 from visionfleet.web.waiting import Expected, UnderWay, Waiting, pauses
@@ -31,10 +32,6 @@ log = logging.getLogger("web")
 FLEET_CACHE_SECONDS = 1.0
 # How often the workers' reports are read, at most.
 REPORTS_SECONDS = 10.0
-# Jobs whose result is still to be kept by content, at most.
-_CONTENTS = 10_000
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +70,12 @@ class Service:
         access: Access | None = None,
     ) -> None:
         self.desk = desk
-        self._pool = pool
         self._new_job = new_job
         self._fleet: tuple[float, bytes | None] | None = None
         self._fleet_lock = asyncio.Lock()
         self.sightings = sightings
         self._reports: list[WorkerReport] = []
         self._reports_read_at: float | None = None
-        self._contents: dict[str, tuple[str, int]] = {}
-        self._keeping: set[asyncio.Future[None]] = set()
         self.clock = clock
         self.vitals = vitals
         self.access = access
@@ -95,6 +89,8 @@ class Service:
         self.waiting = Waiting()
         self.under_way = UnderWay()
         self.meters = Meters()
+        self._threads = Threads(pool, self.meters)
+        self._keeping = Keeping(self._threads)
         self.meters.watch(lambda: float(len(self.under_way)))
 
     def admit(self, length: int) -> None:
@@ -138,9 +134,9 @@ class Service:
         """Make a place in S3 for a file; its id is that of the job it will be."""
         upload = self._new_job()
         try:
-            made = await self._on_thread("sign", self.desk.target, upload, content_type)
+            made = await self._threads.run("sign", self.desk.target, upload, content_type)
         except VisionfleetError as error:
-            raise self._trouble(error, "no upload can be prepared now") from error
+            raise trouble(error, "no upload can be prepared now") from error
         return {
             "upload": upload,
             "url": made.url,
@@ -153,11 +149,11 @@ class Service:
         """Accept a file that the client has put into S3 itself; raises Problem."""
         self.waiting.remember(upload)
         try:
-            await self._on_thread("start", self.desk.start, upload, file_name, top)
+            await self._threads.run("start", self.desk.start, upload, file_name, top)
         except BadImage as error:
             raise Problem(error.code, str(error)) from error
         except VisionfleetError as error:
-            raise self._trouble(error, "the upload cannot be accepted now", upload) from error
+            raise trouble(error, "the upload cannot be accepted now", upload) from error
         self.meters.accepted()
         log.info("job accepted", extra={"job": upload, "file_name": file_name, "direct": True})
         return Queued(upload)
@@ -178,7 +174,7 @@ class Service:
         if read_at is None or now - read_at >= REPORTS_SECONDS:
             self._reports_read_at = now
             try:
-                self._reports = await self._on_thread("reports", self.desk.reports)
+                self._reports = await self._threads.run("reports", self.desk.reports)
             except VisionfleetError as error:
                 log.debug("reports not read", extra={"reason": str(error)})
         return self._reports
@@ -187,9 +183,9 @@ class Service:
         """Find the result of a job, waiting for it; None for a job that was never accepted."""
         with self.waiting.expecting(job) as reply:
             try:
-                found = await self._on_thread("state", self.desk.state, job)
+                found = await self._threads.run("state", self.desk.state, job)
             except VisionfleetError as error:
-                raise self._trouble(error, f"job {job} cannot be looked up now", job) from error
+                raise trouble(error, f"job {job} cannot be looked up now", job) from error
             if not isinstance(found, Queued):
                 return found
             return await self._result(job, reply, patience) or found
@@ -199,35 +195,19 @@ class Service:
         async with self._fleet_lock:
             if self._fleet is None or self.clock() - self._fleet[0] >= FLEET_CACHE_SECONDS:
                 try:
-                    found = await self._on_thread("fleet", self.desk.fleet)
+                    found = await self._threads.run("fleet", self.desk.fleet)
                 except VisionfleetError as error:
-                    raise self._trouble(error, "the status cannot be read now") from error
+                    raise trouble(error, "the status cannot be read now") from error
                 self._fleet = (self.clock(), found)
             return self._fleet[1]
 
     def deliver(self, reply: Reply) -> None:
         """Hand a reply to those who wait for its job."""
         if isinstance(reply.result, Succeeded):
-            self._learn(reply.job, reply.result)
+            self.sightings.note(reply.result.model, reply.result.finished_at)
+            self._keeping.answered(reply.result, self.desk.cache)
         if not self.waiting.resolve(reply.job, reply.result):
             log.debug("reply unmatched", extra={"job": reply.job})
-
-    def _learn(self, job: str, result: Succeeded) -> None:
-        """Hear of the model, and keep the answer for the same bytes."""
-        self.sightings.note(result.model, result.finished_at)
-        content = self._contents.pop(job, None)
-        if content is not None:
-            kept = asyncio.ensure_future(self._keep(*content, result))
-            self._keeping.add(kept)
-            kept.add_done_callback(self._keeping.discard)
-
-    async def _keep(self, digest: str, asked: int, result: Succeeded) -> None:
-        cache = self.desk.cache
-        try:
-            if cache is not None:
-                await self._on_thread("keep", cache.keep, digest, asked, result)
-        except VisionfleetError as error:  # a cache may forget
-            log.debug("answer not kept", extra={"job": result.job, "reason": str(error)})
 
     async def _claimed(self, once: Once | None) -> tuple[str, Succeeded | Failed | Queued | None]:
         """Choose the job of an upload, and find what is known of it when it came before.
@@ -238,13 +218,13 @@ class Service:
         if once is None:
             return job, None
         try:
-            job, new = await self._on_thread("claim", self.desk.claim, once, job)
+            job, new = await self._threads.run("claim", self.desk.claim, once, job)
             if new:
                 return job, None
             self.meters.replayed()
-            return job, await self._on_thread("state", self.desk.state, job)
+            return job, await self._threads.run("state", self.desk.state, job)
         except VisionfleetError as error:
-            raise self._trouble(error, "the Idempotency-Key cannot be looked up now") from error
+            raise trouble(error, "the Idempotency-Key cannot be looked up now") from error
 
     async def _take(self, job: str, upload: Upload, top: int) -> Succeeded | None:
         """Answer from the cache, or hand the upload to the fleet."""
@@ -255,19 +235,17 @@ class Service:
         model = await self.model()
         fingerprint = None if model is None else model.fingerprint
         try:
-            digest, found = await self._on_thread(
+            digest, found = await self._threads.run(
                 "cache", cache.find, job, upload, top, fingerprint
             )
         except VisionfleetError as error:
-            raise self._trouble(error, "the image cannot be accepted now", job) from error
+            raise trouble(error, "the image cannot be accepted now", job) from error
         self.meters.cache(found is not None)
         if found is not None:
             self.meters.accepted()
             log.info("job accepted", extra={"job": job, "cached": True})
             return found
-        self._contents[job] = digest, top
-        if len(self._contents) > _CONTENTS:
-            del self._contents[next(iter(self._contents))]
+        self._keeping.remember(job, digest, top)
         await self._accept(job, upload, top)
         return None
 
@@ -280,7 +258,9 @@ class Service:
 
     async def _take_in(self, job: str, upload: Upload, top: int) -> None:
         self.waiting.remember(job)
-        work = asyncio.ensure_future(self._on_thread("accept", self.desk.accept, job, upload, top))
+        work = asyncio.ensure_future(
+            self._threads.run("accept", self.desk.accept, job, upload, top)
+        )
         await asyncio.wait({work, self.waiting.closed}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise try_later("the server is stopping")
@@ -290,7 +270,7 @@ class Service:
             raise Problem(error.code, str(error)) from error
         except VisionfleetError as error:
             self.vitals.failed()
-            raise self._trouble(error, "the image cannot be accepted now", job) from error
+            raise trouble(error, "the image cannot be accepted now", job) from error
         self.vitals.worked()
         self.meters.accepted()
         log.info(
@@ -320,7 +300,7 @@ class Service:
     async def _look(self, job: str) -> Succeeded | Failed | None:
         """Look at S3 in the midst of a wait, which goes on when S3 does not answer."""
         try:
-            return await self._on_thread("result", self.desk.result, job)
+            return await self._threads.run("result", self.desk.result, job)
         except TryLater as error:
             log.debug("result not read", extra={"job": job, "reason": str(error)})
         except VisionfleetError as error:
@@ -329,28 +309,3 @@ class Service:
 
     def _seen(self) -> Load | None:
         return load(self.desk.look(), self.priors, self.desk.now())
-
-    async def _on_thread(self, step: str, work: Callable[..., _T], *arguments: object) -> _T:
-        """Do blocking work and measure it; `step` names it in the metrics."""
-
-        def measured() -> _T:
-            started, ok = time.monotonic(), True
-            try:
-                return work(*arguments)
-            except VisionfleetError as error:
-                ok = isinstance(error, BadImage)
-                raise
-            finally:
-                self.meters.aws(step, ok, time.monotonic() - started)
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, measured)
-
-    def _trouble(self, error: Exception, detail: str, job: str = "") -> Problem:
-        """Log why AWS failed, and tell the client no more than that it did."""
-        fields = ({"job": job} if job else {}) | {"reason": str(error)}
-        if isinstance(error, BadMessage):
-            log.error("result unreadable", extra=fields)
-            return Problem("internal", detail)
-        level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
-        log.log(level, "AWS failed", extra=fields)
-        return try_later(detail)
