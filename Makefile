@@ -48,9 +48,10 @@ uninstall: ## remove them again; configuration, keys and state stay
 	@$(INSTALL) uninstall
 
 .PHONY: test
-test: check ## check, then all tests; they need root, and the packages that .ci/run installs
+test: ## check, then all tests; they need root, and the packages that .ci/run installs
+	@$(MAKE) --jobs 2 --output-sync=target check machine-roots
 	@$(MAKE) test-parts
-	@$(MAKE) --jobs 2 --output-sync=target test-system test-machine
+	@$(MAKE) --jobs 3 --output-sync=target test-system test-machine test-image test-page
 
 .PHONY: test-parts
 test-parts: $(DEVELOPMENT) ## tests of functions, edges, model and daemons
@@ -58,12 +59,24 @@ test-parts: $(DEVELOPMENT) ## tests of functions, edges, model and daemons
 		$(IDLE) tests/daemons tests/model tests/contract tests/unit $(addprefix --ignore ,$(ONCE))
 
 .PHONY: test-system
-test-system: $(DEVELOPMENT) ## the whole service, and its page; needs: apt-get install chromium
-	$(BIN)/python -m pytest tests/browser tests/system --ignore $(IDLE) $(ONCE)
+test-system: $(DEVELOPMENT) ## the whole service
+	$(BIN)/python -m pytest tests/system --ignore $(IDLE) $(ONCE)
+
+.PHONY: test-page
+test-page: $(DEVELOPMENT) ## the page in a browser; needs: apt-get install chromium
+	$(BIN)/python -m pytest tests/browser
 
 .PHONY: test-machine
-test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap packer openssh-client
-	$(BIN)/python -m pytest tests/machine
+test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap
+	$(BIN)/python -m pytest tests/machine --ignore tests/machine/image
+
+.PHONY: test-image
+test-image: $(DEVELOPMENT) ## the image for EC2; needs, beside the above: apt-get install packer openssh-client
+	$(BIN)/python -m pytest tests/machine/image
+
+.PHONY: machine-roots
+machine-roots: $(DEVELOPMENT)
+	@$(BIN)/python -m tests.support.machine_root
 
 .PHONY: check
 check: $(DEVELOPMENT) ## lint, formatting, types, import rules

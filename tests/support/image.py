@@ -18,14 +18,12 @@ import pytest
 from tests.support.cloud import CREDENTIALS, Cloud
 from tests.support.installed import LIBRARIES, libraries, pack_source
 from tests.support.machine import Machine, machine
-from tests.support.machine_root import need_machines
+from tests.support.machine_root import OF_IMAGE, need_machines
 from tests.support.ports import free_port
 from tests.support.processes import ROOT
 
 TEMPLATE = ROOT / "packer" / "visionfleet.pkr.hcl"
 PACKER_SECONDS = 300.0
-# What Debian's image has and the plain root has not, but for cloud-init.
-PACKAGES = ("ca-certificates", "openssh-server", "sudo")
 DEBIAN = {
     "ami_id": "ami-0deb12deb12deb120",
     "name": "debian-12-amd64-20260101-0000",
@@ -96,7 +94,7 @@ def image(folder: Path, aws: Cloud) -> Iterator[Image]:
     need_packer()
     key = folder / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    with machine(folder, PACKAGES, libraries(), name=f"bake{os.getpid()}") as instance:
+    with machine(folder, OF_IMAGE, libraries(), name=f"bake{os.getpid()}") as instance:
         port = free_port()
         _first_boot(instance, port, Path(f"{key}.pub").read_bytes())
         output = _build(folder, aws, port, key)

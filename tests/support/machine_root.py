@@ -15,6 +15,9 @@ PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libnss-systemd", "procps", "curl"),
     *("python3", "python3-venv", "make"),  # what `make install` needs
 )
+# What Debian's image for EC2 has beside these, but for cloud-init.
+OF_IMAGE = ("ca-certificates", "openssh-server", "sudo")
+TOOLS = ("systemd-nspawn", "mmdebstrap")
 # Raise it when the way of making changes and the packages do not.
 RECIPE = 1
 
@@ -23,10 +26,14 @@ def need_machines() -> None:
     """Skip where no machine can be booted; fail where CI must have them."""
     if os.geteuid() != 0:
         _without("machines are booted as root; run these tests as root")
-    missing = [name for name in ("systemd-nspawn", "mmdebstrap") if shutil.which(name) is None]
+    missing = _missing()
     if missing:
         install = "sudo apt-get install systemd-container mmdebstrap"
         _without(f"no {' and no '.join(missing)}: {install}")
+
+
+def _missing() -> list[str]:
+    return [name for name in TOOLS if shutil.which(name) is None]
 
 
 def _without(reason: str) -> None:
@@ -60,3 +67,14 @@ def _make(root: Path, packages: Sequence[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr}"
     unfinished.rename(root)
+
+
+def main() -> None:
+    """Make what the tests of machines will look for; where it cannot be made, they say why."""
+    if os.geteuid() == 0 and not _missing():
+        for more in ((), OF_IMAGE):
+            root_folder(more)
+
+
+if __name__ == "__main__":
+    main()
