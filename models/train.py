@@ -53,6 +53,7 @@ class Recipe:
     smoothing: float
     averaging: float
     hole: int
+    zoomed: float
     small_side: int
     small_share: float
     held_out: int
@@ -88,10 +89,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--smoothing", type=float, default=0.1)
     parser.add_argument("--averaging", type=float, default=0.99, help="decay of the mean weights")
     parser.add_argument("--hole", type=int, default=8, help="side of the square that is cut out")
+    parser.add_argument("--zoomed", type=float, default=1.0, help="share of batches, at first")
     parser.add_argument("--small-side", type=int, default=24, help="of the images at first")
     parser.add_argument("--small-share", type=float, default=0.5, help="epochs with small images")
     parser.add_argument("--held-out", type=int, default=2500, help="images kept for calibration")
     parser.add_argument("--limit", type=int, help="use only so many images of each split")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="checkpoint to begin with")
     parser.add_argument("--resume", action="store_true", help="continue from the state file")
     return parser.parse_args()
 
@@ -112,20 +115,42 @@ def whiten(convolution: nn.Conv2d, images: Tensor) -> None:
     values, vectors = torch.linalg.eigh(patches.double().T.cov())
     directions = (vectors / (values + 5e-4).sqrt()).T.float().reshape(WHITENED // 2, 3, 2, 2)
     convolution.weight.data.copy_(torch.cat([directions, -directions]))
-    convolution.weight.requires_grad_(False)
     nn.init.zeros_(convolution.bias)  # type: ignore[arg-type]
 
 
-def begin(recipe: Recipe, data: Split, device: torch.device) -> Run:
-    torch.manual_seed(recipe.seed)
-    network = ConvNet8(len(data.labels), **recipe.widths)
+def fresh(network: ConvNet8, data: Split) -> None:
+    """Fit the first layer; the others get as much of the identity as fits, to pass it all on."""
     some = chosen(len(data.images), WHITENING_IMAGES)
     whiten(network.whiten, normalised(data.images[some].cpu()))
-    for part in network.modules():
-        if isinstance(part, nn.Conv2d) and part.weight.requires_grad:
-            # As much of the identity as fits: the network starts by passing its input on.
+    for part in network.stages.modules():
+        if isinstance(part, nn.Conv2d):
             nn.init.dirac_(part.weight.data[: part.in_channels])
-        elif isinstance(part, nn.BatchNorm2d):
+
+
+def start_with(network: ConvNet8, recipe: Recipe, path: Path) -> None:
+    """Take the weights of a checkpoint; its head too, where that is of as many classes."""
+    if not path.exists():
+        raise SystemExit(f"{path}: there is no checkpoint to begin with")
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    if (content["architecture"], content["options"]) != ("convnet8", recipe.widths):
+        kind = f"{content['architecture']} {content['options']}"
+        raise SystemExit(f"{path}: is a {kind}, not a convnet8 {recipe.widths}")
+    weights = dict(content["state_dict"])
+    if weights["head.weight"].shape != network.head.weight.shape:
+        del weights["head.weight"]
+    network.load_state_dict(weights, strict=False)
+
+
+def begin(recipe: Recipe, data: Split, device: torch.device, start: Path | None) -> Run:
+    torch.manual_seed(recipe.seed)
+    network = ConvNet8(len(data.labels), **recipe.widths)
+    if start:
+        start_with(network, recipe, start)
+    else:
+        fresh(network, data)
+    network.whiten.weight.requires_grad_(False)
+    for part in network.modules():
+        if isinstance(part, nn.BatchNorm2d):
             part.weight.requires_grad_(False)
     network = network.to(device).to(memory_format=torch.channels_last)
     averaging = get_ema_multi_avg_fn(recipe.averaging)  # type: ignore[no-untyped-call]
@@ -146,12 +171,16 @@ def optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer
 
 
 def augmentation(recipe: Recipe, count: int, epoch: int) -> Augmentation:
-    """Mirror each image in every other epoch; small images first, for they teach more a second."""
+    """Mirror each image in every other epoch; small images first, for they teach more a second.
+
+    The batches that are zoomed grow fewer: the last epochs are of images as those to be named.
+    """
     generator = torch.Generator().manual_seed(recipe.seed)
     flips = torch.rand(count, generator=generator) < 0.5
     small = epoch < recipe.small_share * recipe.epochs
     side = recipe.small_side if small else SIDE
-    return Augmentation(flips ^ bool(epoch % 2), recipe.hole, side)
+    zoomed = recipe.zoomed * (1 - epoch / recipe.epochs)
+    return Augmentation(flips ^ bool(epoch % 2), recipe.hole, side, zoomed)
 
 
 def train_epoch(run: Run, recipe: Recipe, data: Split, epoch: int) -> float:
@@ -256,7 +285,7 @@ def main() -> None:
     splits = read_data(options.data, options.limit)
     whole, test = (split.to(device) for split in splits)
     training, held_out = parted(whole, recipe.held_out)
-    run = begin(recipe, training, device)
+    run = begin(recipe, training, device, options.start)
     state = options.out.with_suffix(".state.pt")
     if options.resume:
         load_state(run, recipe, state, device)

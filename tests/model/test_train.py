@@ -61,6 +61,13 @@ def run_training(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def train(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
+    """The same in this process, which has loaded torch."""
+    monkeypatch.syspath_prepend(ROOT / "models")
+    monkeypatch.setattr(sys, "argv", ["train.py", *options(folder, *more)])
+    importlib.import_module("train").main()
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_zip(tmp_path / "train.zip", seed=1)
@@ -68,7 +75,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_training_is_resumed_and_its_checkpoint_can_be_served(folder: Path) -> None:
+def test_a_training_is_resumed_and_its_checkpoint_can_be_served(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = run_training(folder, "--epochs", "1")
     assert first.returncode == 0, first.stderr
     assert "epoch 1/1" in first.stdout
@@ -98,6 +107,16 @@ def test_a_training_is_resumed_and_its_checkpoint_can_be_served(folder: Path) ->
     network = build(content["architecture"], content["options"], len(LABELS)).eval()
     network.load_state_dict(content["state_dict"])
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
+
+    write_zip(folder / "train.zip", 1, LABELS[:4])  # other classes, and the same first layers
+    write_zip(folder / "test.zip", 2, LABELS[:4])
+    begun = ["--start", str(folder / "tiny.pt"), "--rate", "0", "--adam-rate", "0"]
+    train(monkeypatch, folder, "--epochs", "1", *begun, "--out", str(folder / "more.pt"))
+    further = torch.load(folder / "more.pt", weights_only=True)
+    assert further["labels"] == LABELS[:4]
+    assert len(further["state_dict"]["head.weight"]) == 4
+    first_layer = "whiten.weight"
+    assert torch.equal(further["state_dict"][first_layer], content["state_dict"][first_layer])
     assert (folder / "tiny.png").read_bytes().startswith(b"\x89PNG")
     assert not list(folder.glob("*.partial"))
 
@@ -116,6 +135,15 @@ def test_a_training_is_resumed_and_its_checkpoint_can_be_served(folder: Path) ->
         ),
         pytest.param(lambda folder: None, ["--resume"], "no state", id="nothing to resume"),
         pytest.param(
+            lambda folder: None, ["--start", "no.pt"], "no checkpoint", id="nothing to begin with"
+        ),
+        pytest.param(
+            lambda folder: None,
+            ["--start", str(ROOT / "models" / "cifar10.pt")],
+            "not a convnet8 {'first': 4",
+            id="begin with another network",
+        ),
+        pytest.param(
             lambda folder: torch.save({"recipe": {"seed": 7}}, folder / "tiny.state.pt"),
             ["--resume"],
             "begun with other settings",
@@ -131,8 +159,6 @@ def test_what_is_missing_is_named(
     sentence: str,
 ) -> None:
     arrange(folder)
-    monkeypatch.syspath_prepend(ROOT / "models")
-    monkeypatch.setattr(sys, "argv", ["train.py", *options(folder, "--epochs", "1", *more)])
     with pytest.raises(SystemExit, match=sentence):
-        importlib.import_module("train").main()
+        train(monkeypatch, folder, "--epochs", "1", *more)
     assert not (folder / "tiny.pt").exists()
