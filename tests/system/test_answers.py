@@ -94,7 +94,7 @@ def test_a_model_that_cannot_be_used_is_told_and_the_service_goes_on() -> None:
         files = {"file": ("x.png", encoded(numbered(3, 64)))}
         answer = requests.post(running.url + "/v1/jobs", files=files, timeout=30)
         assert answer.status_code == 202
-        wait_until(lambda: running.get("/v1/fleet")["states"] == {"failed": 1}, 90, "it gave up")
+        wait_until(lambda: running.get("/v1/fleet")["states"] == {"failed": 1}, 150, "it gave up")
         log = running.log("classifier_00")
         assert "did you mean resnet18" in log
         assert log.count("model cannot be used") <= 4
