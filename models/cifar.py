@@ -16,8 +16,6 @@ SIDE = 32
 MEAN = (0.4914, 0.4822, 0.4465)
 STD = (0.2470, 0.2435, 0.2616)
 PADDING = 4
-# Sides of the squares that are brought to 32: a part of the object, or more than the object.
-NEAREST, FARTHEST = 20, 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,48 +120,36 @@ def normalised(images: Tensor) -> Tensor:
     return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
 
 
-def holes(count: int, side: int, hole: int, generator: torch.Generator) -> Tensor:
-    """N,1,side,side: false inside one random square per image."""
-    start = torch.randint(-hole // 2, side - hole // 2, (2, count, 1), generator=generator)
-    line = torch.arange(side)
+def holes(count: int, hole: int, generator: torch.Generator) -> Tensor:
+    """N,1,H,W: false inside one random square per image."""
+    start = torch.randint(-hole // 2, SIDE - hole // 2, (2, count, 1), generator=generator)
+    line = torch.arange(SIDE)
     inside = (line >= start) & (line < start + hole)
     return ~(inside[0][:, None, :, None] & inside[1][:, None, None, :])
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """How images are changed: `flips` (one per image) mirrors; all are brought to `side` at last.
-
-    A share of the batches, `zoomed`, is cut larger or smaller than 32 pixels.
-    """
+    """How images of one epoch are changed: `flips` (one per image) mirrors, `side` shrinks."""
 
     flips: Tensor
     hole: int
     side: int
-    zoomed: float
-
-
-def cut_side(zoomed: float, generator: torch.Generator) -> int:
-    """The side of the squares that one batch is cut into."""
-    if torch.rand((), generator=generator) >= zoomed:
-        return SIDE
-    return int(torch.randint(NEAREST, FARTHEST + 1, (), generator=generator))
 
 
 def augmented(
     images: Tensor, numbers: Tensor, how: Augmentation, generator: torch.Generator
 ) -> Tensor:
-    """Cut, flip, punch and scale the chosen ones of the padded images: N,3,side,side float32."""
-    count, side = len(numbers), cut_side(how.zoomed, generator)
-    line = torch.arange(side)
-    offset = torch.randint(0, images.shape[1] - side + 1, (2, count, 1), generator=generator)
+    """Crop, flip, punch and shrink the chosen ones of the padded images: N,3,side,side float32."""
+    count, line = len(numbers), torch.arange(SIDE)
+    offset = torch.randint(0, 2 * PADDING + 1, (2, count, 1), generator=generator)
     rows = offset[0] + line
     columns = offset[1] + torch.where(how.flips[numbers][:, None], line.flip(0), line)
     place = (numbers[:, None, None], rows[:, :, None], columns[:, None, :])
     batch = normalised(images[tuple(index.to(images.device) for index in place)])
     if how.hole:
-        batch = batch * holes(count, side, how.hole, generator).to(images.device)
-    if how.side == side:
+        batch = batch * holes(count, how.hole, generator).to(images.device)
+    if how.side == SIDE:
         return batch
-    scaled = functional.interpolate(batch, size=how.side, mode="bilinear", antialias=True)
-    return scaled.contiguous(memory_format=torch.channels_last)
+    shrunk = functional.interpolate(batch, size=how.side, mode="bilinear", antialias=True)
+    return shrunk.contiguous(memory_format=torch.channels_last)

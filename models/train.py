@@ -53,7 +53,6 @@ class Recipe:
     smoothing: float
     averaging: float
     hole: int
-    zoomed: float
     small_side: int
     small_share: float
     held_out: int
@@ -89,7 +88,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--smoothing", type=float, default=0.1)
     parser.add_argument("--averaging", type=float, default=0.99, help="decay of the mean weights")
     parser.add_argument("--hole", type=int, default=8, help="side of the square that is cut out")
-    parser.add_argument("--zoomed", type=float, default=1.0, help="share of batches, at first")
     parser.add_argument("--small-side", type=int, default=24, help="of the images at first")
     parser.add_argument("--small-share", type=float, default=0.5, help="epochs with small images")
     parser.add_argument("--held-out", type=int, default=2500, help="images kept for calibration")
@@ -171,16 +169,12 @@ def optimizers(network: nn.Module, recipe: Recipe) -> list[torch.optim.Optimizer
 
 
 def augmentation(recipe: Recipe, count: int, epoch: int) -> Augmentation:
-    """Mirror each image in every other epoch; small images first, for they teach more a second.
-
-    The batches that are zoomed grow fewer: the last epochs are of images as those to be named.
-    """
+    """Mirror each image in every other epoch; small images first, for they teach more a second."""
     generator = torch.Generator().manual_seed(recipe.seed)
     flips = torch.rand(count, generator=generator) < 0.5
     small = epoch < recipe.small_share * recipe.epochs
     side = recipe.small_side if small else SIDE
-    zoomed = recipe.zoomed * (1 - epoch / recipe.epochs)
-    return Augmentation(flips ^ bool(epoch % 2), recipe.hole, side, zoomed)
+    return Augmentation(flips ^ bool(epoch % 2), recipe.hole, side)
 
 
 def train_epoch(run: Run, recipe: Recipe, data: Split, epoch: int) -> float:
