@@ -42,6 +42,7 @@ def plot(bars: Mapping[str, Mapping[str, Mapping[str, float]]], path: Path) -> N
             bottom = [low + high for low, high in zip(bottom, heights, strict=True)]
         axis.set_title(model)
         axis.set_ylabel("ms per image, on the clock")
+        axis.tick_params(axis="x", rotation=20)  # long names would touch
     axes[0][-1].legend(fontsize="small")
     figure.tight_layout()
     figure.savefig(path, dpi=100)

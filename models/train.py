@@ -126,7 +126,10 @@ def fresh(network: ConvNet8, data: Split) -> None:
 
 
 def start_with(network: ConvNet8, recipe: Recipe, path: Path) -> None:
-    """Take the weights of a checkpoint; its head too, where that is of as many classes."""
+    """Take the weights of a checkpoint; its head too, where that is of as many classes.
+
+    Raises SystemExit when there is no such file, or it is of another network.
+    """
     if not path.exists():
         raise SystemExit(f"{path}: there is no checkpoint to begin with")
     content = torch.load(path, map_location="cpu", weights_only=True)
@@ -135,8 +138,8 @@ def start_with(network: ConvNet8, recipe: Recipe, path: Path) -> None:
         raise SystemExit(f"{path}: is a {kind}, not a convnet8 {recipe.widths}")
     weights = dict(content["state_dict"])
     if weights["head.weight"].shape != network.head.weight.shape:
-        del weights["head.weight"]
-    network.load_state_dict(weights, strict=False)
+        weights["head.weight"] = network.head.weight.data
+    network.load_state_dict(weights)
 
 
 def begin(recipe: Recipe, data: Split, device: torch.device, start: Path | None) -> Run:
