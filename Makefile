@@ -51,7 +51,7 @@ uninstall: ## remove them again; configuration, keys and state stay
 test: ## check, then all tests; they need root, and the packages that .ci/run installs
 	@$(MAKE) --jobs 2 --output-sync=target check machine-roots
 	@$(MAKE) test-parts
-	@$(MAKE) --jobs 3 --output-sync=target test-system test-machine test-image test-page
+	@$(MAKE) --jobs 2 --output-sync=target test-system test-machine test-image test-page
 
 .PHONY: test-parts
 test-parts: $(DEVELOPMENT) ## tests of functions, edges, model and daemons
