@@ -48,7 +48,7 @@ def answers(models: Path, images: list[Labelled], *, as_it_is: bool) -> Evaluati
     loaded = load(Model(directory=models))
     if not as_it_is:
         loaded = replace(loaded, temperature=1.0)
-    model = Inference(loaded, 50, 2, Settings(precision="float32"))
+    model = Inference(loaded, 50, 1, Settings(precision="float32"))
     return measure(model, images, LIMITS, 50, 2).evaluation
 
 

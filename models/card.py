@@ -196,10 +196,10 @@ def draw_robustness(found: dict[str, dict[str, dict[str, float]]], path: Path) -
 def main() -> None:
     options = arguments()
     loaded = load(Model(directory=options.models))
-    model = Inference(loaded, BATCH, options.threads, Settings(precision="float32"))
+    model = Inference(loaded, BATCH, 1, Settings(precision="float32"))
     archive = options.data / "test.zip"
     images = list(datasets.read(archive, options.limit))
-    whole = measure(model, track(images, description="test images"), LIMITS, BATCH, 2)
+    whole = measure(model, track(images, description="test images"), LIMITS, BATCH, options.threads)
     card: dict[str, Any] = {"model": f"{model.info.name} {model.info.fingerprint}"}
     card |= {"temperature": model.temperature, "unknown_below": model.unknown_below}
     card |= {"test": told_whole(whole.evaluation, model.unknown_below)}

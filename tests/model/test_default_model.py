@@ -20,7 +20,7 @@ EACH = 5
 
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    model = Inference(load(Model(directory=FILE.parent)), 50, 2, Settings(precision="float32"))
+    model = Inference(load(Model(directory=FILE.parent)), 50, 1, Settings(precision="float32"))
     images = islice(datasets.read(data("cifar10") / "test.zip", None), 0, None, EACH)
     return measure(model, images, Limits(1_000_000, 1_000_000, ("JPEG",)), 50, 2)
 
