@@ -70,10 +70,10 @@ def test_a_reload_takes_effect_at_the_next_tick_and_keeps_the_history(
         assert "visionfleet_scaler_launches_total 3.0" in text
         assert "visionfleet_scaler_lease_held 1.0" in text
         assert "visionfleet_workers_maximum 3.0" in text
+        wait_until(lambda: listener.count("WATCHDOG=1") > 5, 30, scaler.tail)
         assert scaler.stop(30)[0] == 0
     assert listener.count("RELOADING=1") == 2
     assert all("MONOTONIC_USEC=" in told for told in listener.told if "RELOADING" in told)
-    assert listener.count("WATCHDOG=1") > 5
     assert listener.count("STOPPING=1") == 1
     assert any(told.startswith("STATUS=acting: launch 1") for told in listener.told)
 
