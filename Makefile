@@ -113,7 +113,7 @@ bench-draft: $(DEVELOPMENT) ## does decoding JPEGs at a reduced size change answ
 	$(BIN)/python -m bench.draft '$(DATA)'
 
 .PHONY: bench-memory
-bench-memory: $(DEVELOPMENT) ## does a worker grow over 20,000 mixed images? 15 minutes
+bench-memory: $(DEVELOPMENT) ## does a worker grow over 20,000 mixed images? 4 to 15 minutes
 	$(BIN)/python -m bench.memory
 
 .PHONY: clean
