@@ -11,11 +11,13 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from visionfleet.evaluation import Evaluation
+from visionfleet.model.mirror import twice_if_unsure
 from visionfleet.model.network import build
 
 ARCHITECTURE = "convnet8"
 EVALUATION_BATCH = 500
 UNKNOWN_LOST = 0.05  # share of the right answers that the threshold gives up
+MIRROR_BELOW = 0.8  # one test image in seven
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,19 +71,21 @@ def restored(content: dict[str, Any]) -> nn.Module:
 
 
 @torch.inference_mode()
-def scores(network: nn.Module, images: Tensor) -> Tensor:
+def scores(
+    network: nn.Module, images: Tensor, temperature: float = 1.0, mirror_below: float = 0.0
+) -> Tensor:
     """The logits that the network gives to uint8 images, in whatever precision is on."""
     network.eval()
-    parts = torch.split(images, EVALUATION_BATCH)
-    return torch.cat([network(normalised(part)).float() for part in parts])
+    parts = [normalised(part) for part in torch.split(images, EVALUATION_BATCH)]
+    return torch.cat([twice_if_unsure(network, p, temperature, mirror_below) for p in parts])
 
 
 def publish(trained: Trained, held_out: Split, test: Split, out: Path) -> None:
     """Write the checkpoint, calibrated on the images held out, and the learning curves."""
     content = checkpoint(trained, test.labels)
     network = restored(content)
-    content["calibration"] = calibrated(evaluated(network, held_out))
-    found = evaluated(network, test, content["calibration"]["temperature"])
+    content["calibration"] = calibrated(network, held_out)
+    found = evaluated(network, test, content["calibration"]["temperature"], MIRROR_BELOW)
     content["metrics"] = {
         "top1": found.top(1),
         "test_images": len(test.targets),
@@ -96,21 +100,26 @@ def publish(trained: Trained, held_out: Split, test: Split, out: Path) -> None:
     report(content, out)
 
 
-def evaluated(network: nn.Module, data: Split, temperature: float = 1.0) -> Evaluation:
+def evaluated(
+    network: nn.Module, data: Split, temperature: float = 1.0, mirror_below: float = 0.0
+) -> Evaluation:
     """Answer as the stored weights will be served: in float32 on the processor."""
-    logits = scores(network, data.images.cpu()) / temperature
+    logits = scores(network, data.images.cpu(), temperature, mirror_below) / temperature
     folders = [data.labels[target] for target in data.targets.tolist()]
     targets = data.targets.cpu().numpy()
     return Evaluation(tuple(data.labels), folders, targets, logits.softmax(1).numpy())
 
 
-def calibrated(found: Evaluation) -> dict[str, float]:
-    """Fit the temperature, and the least score at which an answer is given."""
-    temperature = found.temperature() if len(found.folders) else 1.0
+def calibrated(network: nn.Module, data: Split) -> dict[str, float]:
+    """Fit the temperature to first looks; then the least score at which an answer is given."""
+    count = len(data.targets)
+    temperature = evaluated(network, data).temperature() if count else 1.0
+    answers = evaluated(network, data, temperature, MIRROR_BELOW)
     return {
         "temperature": temperature,
-        "unknown_below": found.threshold(temperature, UNKNOWN_LOST) if len(found.folders) else 0.0,
-        "images": len(found.folders),
+        "mirror_below": MIRROR_BELOW,
+        "unknown_below": answers.threshold(1.0, UNKNOWN_LOST) if count else 0.0,
+        "images": count,
     }
 
 

@@ -99,6 +99,7 @@ def test_a_training_is_resumed_and_its_checkpoint_can_be_served(
     assert content["calibration"]["images"] == 40, "none of them was trained on"
     assert 0.05 <= content["calibration"]["temperature"] <= 20
     assert 0 <= content["calibration"]["unknown_below"] < 1
+    assert content["calibration"]["mirror_below"] == 0.8
     preprocessing = content["preprocessing"]
     assert (preprocessing["resize"], preprocessing["crop"]) == (32, 32)
     assert preprocessing["interpolation"] in {"bilinear", "bicubic"}

@@ -72,6 +72,7 @@ def summary(model: "Inference", measured: "Measured") -> dict[str, object]:
         "top5": found.top(5),
         "expected_calibration_error": found.expected_calibration_error(),
         "mean_score": float(found.confidences.mean()) if images else 0.0,
+        "mirror_below": model.mirror_below,
         "unknown_below": model.unknown_below,
         "unknown": unknown,
         "top1_of_known": known_top1,

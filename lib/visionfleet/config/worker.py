@@ -61,6 +61,12 @@ class Model(Section):
         le=1,
         description="least score of a label; empty: what the model's file says, or 0",
     )
+    mirror_below: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="score below which the mirror image is classified too; empty: as the file says",
+    )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where it runs; auto: on a GPU when there is one"
     )

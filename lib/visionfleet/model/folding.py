@@ -1,11 +1,13 @@
 """Folds batch norms into the convolutions before them: the same answers with less work.
 
 A network's code is not read. One forward pass is watched for the norms that take what a
-convolution gave, untouched; and the folded network must answer as the network did.
+convolution gave, untouched or through a max pool, which norms that keep the order may as well
+precede; and the folded network must answer as the network did.
 """
 
 import copy
 from collections import Counter
+from functools import partial
 from typing import Any
 
 import torch
@@ -37,39 +39,67 @@ def _same(folded: nn.Module, images: Tensor, expected: Tensor) -> bool:
     return bool(difference <= _TOLERANCE * expected.abs().max())
 
 
+class _Watch:
+    """What one forward pass showed: which norm takes what which convolution gave."""
+
+    def __init__(self) -> None:
+        # By id; held, so that it is not given to another tensor. The version tells of changes.
+        self._given: dict[int, tuple[str, Tensor, int]] = {}
+        self._calls: Counter[str] = Counter()
+        self._pooled: set[str] = set()
+        self._pairs: list[tuple[str, str, bool]] = []
+
+    def hooks(self, module: nn.Module) -> list[Any]:
+        hooks: list[Any] = []
+        for name, part in module.named_modules():
+            if isinstance(part, nn.Conv2d):
+                hooks.append(part.register_forward_hook(partial(self._gave, name)))
+            elif isinstance(part, nn.MaxPool2d):
+                hooks.append(part.register_forward_hook(self._pools))
+            elif isinstance(part, nn.BatchNorm2d) and part.track_running_stats:
+                hooks.append(part.register_forward_pre_hook(partial(self._takes, name)))
+        return hooks
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """List the names of convolutions and norms that are called once, and for one another."""
+        norms = Counter(convolution for convolution, _, _ in self._pairs)
+        return [
+            (convolution, norm)
+            for convolution, norm, rising in self._pairs
+            if self._calls[convolution] == self._calls[norm] == norms[convolution] == 1
+            and (rising or convolution not in self._pooled)
+        ]
+
+    def _gave(self, name: str, _part: nn.Module, _inputs: Any, output: Tensor) -> None:
+        self._calls[name] += 1
+        self._given[id(output)] = (name, output, output._version)
+
+    def _pools(self, _part: nn.Module, inputs: Any, output: Tensor) -> None:
+        if convolution := self._source(inputs[0]):
+            self._given[id(output)] = (convolution, output, output._version)
+            self._pooled.add(convolution)
+
+    def _takes(self, name: str, norm: nn.BatchNorm2d, inputs: Any) -> None:
+        self._calls[name] += 1
+        if convolution := self._source(inputs[0]):
+            # With a negative factor the largest would become the smallest.
+            rising = norm.weight is None or bool((norm.weight > 0).all())
+            self._pairs.append((convolution, name, rising))
+
+    def _source(self, taken: Tensor) -> str | None:
+        """Name the convolution that gave this, unless it was changed since."""
+        convolution, output, version = self._given.get(id(taken), (None, taken, -1))
+        return convolution if output._version == version else None
+
+
 def _watch(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, str]], Tensor]:
-    """Run the module; list the names of convolutions and of the norms right behind them."""
-    given: dict[int, tuple[str, Tensor, int]] = {}
-    pairs: list[tuple[str, str]] = []
-    calls: Counter[str] = Counter()
-
-    def gave(name: str, output: Tensor) -> None:
-        calls[name] += 1
-        # Held, so that its id is not given to another tensor; the version tells of changes.
-        given[id(output)] = (name, output, output._version)
-
-    def takes(name: str, taken: Tensor) -> None:
-        calls[name] += 1
-        convolution, output, version = given.get(id(taken), ("", taken, -1))
-        if output._version == version:
-            pairs.append((convolution, name))
-
-    hooks: list[Any] = []
-    for name, part in module.named_modules():
-        if isinstance(part, nn.Conv2d):
-            hooks.append(part.register_forward_hook(lambda _m, _i, out, n=name: gave(n, out)))
-        elif isinstance(part, nn.BatchNorm2d) and part.track_running_stats:
-            hooks.append(part.register_forward_pre_hook(lambda _m, i, n=name: takes(n, i[0])))
+    """Run the module; return its answer, and the pairs of convolutions and norms behind them."""
+    watch = _Watch()
+    hooks = watch.hooks(module)
     try:
         with torch.no_grad():  # not inference mode: there tensors have no version
             answer: Tensor = module(images)
     finally:
         for hook in hooks:
             hook.remove()
-    norms = Counter(convolution for convolution, _ in pairs)
-    once = [
-        (convolution, norm)
-        for convolution, norm in pairs
-        if calls[convolution] == calls[norm] == norms[convolution] == 1
-    ]
-    return once, answer
+    return watch.pairs(), answer

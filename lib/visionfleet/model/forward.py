@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from visionfleet.model.mirror import twice_if_unsure
 from visionfleet.preprocessing import Pixels, Preprocessing
 
 # What modules raise for images that they were not made for; exported programs assert.
@@ -35,11 +36,12 @@ class Forward:
         how: Preprocessing,
         classes: int,
         temperature: float = 1.0,
+        mirror_below: float = 0.0,
     ) -> None:
         self.module = _laid_out(module).to(device)
         self.dtype, self.device, self.singly = dtype, device, False
         self.seconds = Stages()
-        self._classes, self._temperature = classes, temperature
+        self._classes, self._temperature, self._mirror_below = classes, temperature, mirror_below
         # Rows of pixels are R,G,B,R,G,B...: with the factors repeated in that order a whole row is
         # one vector, which is some 30 times quicker than to broadcast over the channels.
         std = torch.tensor(how.std).repeat(how.crop)
@@ -77,23 +79,24 @@ class Forward:
         started = time.perf_counter()
         images = self.prepared(batch)
         prepared = time.perf_counter()
-        try:
-            logits = self.module(images)
-        except MODEL_ERRORS as error:
-            raise RuntimeError(last_line(error)) from error
-        self._check(logits, len(batch))
-        found = torch.softmax(logits.float() / self._temperature, dim=1).cpu()
+        scores = twice_if_unsure(self._scores, images, self._temperature, self._mirror_below)
+        found = torch.softmax(scores / self._temperature, dim=1).cpu()
         if not torch.isfinite(found).all():
             raise RuntimeError("the model gave scores that are not finite")
         self.seconds.prepare += prepared - started
         self.seconds.forward += time.perf_counter() - prepared
         return found
 
-    def _check(self, logits: object, images: int) -> None:
-        expected = (images, self._classes)
-        if not isinstance(logits, Tensor) or tuple(logits.shape) != expected:
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+    def _scores(self, images: Tensor) -> Tensor:
+        try:
+            scores: object = self.module(images)
+        except MODEL_ERRORS as error:
+            raise RuntimeError(last_line(error)) from error
+        expected = (len(images), self._classes)
+        if not isinstance(scores, Tensor) or tuple(scores.shape) != expected:
+            found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise RuntimeError(f"the model gives {found}, not {expected} images and labels")
+        return scores
 
 
 def last_line(error: Exception) -> str:

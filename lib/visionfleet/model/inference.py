@@ -61,6 +61,7 @@ class Inference:
         self.labels: tuple[str, ...] = loaded.labels
         self.temperature: float = loaded.temperature
         self.unknown_below: float = loaded.unknown_below
+        self.mirror_below: float = loaded.mirror_below
         try:
             exact = self._first_passes(loaded)
             self._forward, self.precision = self._fastest(exact, batch_size, settings)
@@ -105,7 +106,8 @@ class Inference:
         two = list(islice(self._pictures, 2))
         for weights in loaded.module.parameters():
             weights.requires_grad_(False)
-        exact = Forward(loaded.module, torch.float32, self.device, how, classes, loaded.temperature)
+        looks = {"temperature": loaded.temperature, "mirror_below": loaded.mirror_below}
+        exact = Forward(loaded.module, torch.float32, self.device, how, classes, **looks)
         if loaded.kind == "module":
             exact.module, self.folded = fold(exact.module, exact.prepared(two))
         else:

@@ -38,6 +38,7 @@ class Inspection:
     architecture: str | None = None
     temperature: float | None = None
     unknown_below: float | None = None
+    mirror_below: float | None = None
     preprocessing: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] | None = None
 
@@ -72,6 +73,7 @@ def _of_tensors(saved: Mapping[str, Any], data: bytes, where: object) -> dict[st
             "architecture": _named(saved["architecture"], saved["options"]),
             "temperature": loaded.temperature,
             "unknown_below": loaded.unknown_below,
+            "mirror_below": loaded.mirror_below,
             "preprocessing": saved["preprocessing"],
             "metrics": saved.get("metrics"),
         }

@@ -16,8 +16,8 @@ Kind = Literal["module", "torchscript", "exported"]
 class Loaded:
     """A model ready for inference: float32 on the CPU, in evaluation mode.
 
-    Its scores are divided by `temperature` before softmax; a probability less than `unknown_below`
-    is too little for a label.
+    Its scores are divided by `temperature` before softmax. A highest probability less than
+    `mirror_below` calls for a look at the mirror image, less than `unknown_below` is no label.
     """
 
     module: nn.Module
@@ -27,6 +27,7 @@ class Loaded:
     kind: Kind = "module"
     temperature: float = 1.0
     unknown_below: float = 0.0
+    mirror_below: float = 0.0
 
 
 def info(name: str, data: bytes) -> ModelInfo:

@@ -25,6 +25,8 @@ from visionfleet.preprocessing import Preprocessing
 
 DEFAULT_FILE = "cifar10.pt"
 DEFAULT_FORMAT = "visionfleet-checkpoint/1"
+# What a checkpoint says and the configuration may say otherwise.
+CALIBRATION = ("temperature", "unknown_below", "mirror_below")
 
 _HERE = Source()
 
@@ -35,12 +37,8 @@ def load(choice: Choice, source: Source = _HERE) -> Loaded:
     Raises TryLater when the file is in S3 and S3 does not answer.
     """
     loaded = _load(choice, source)
-    temperature, floor = choice.temperature, choice.unknown_below
-    return replace(
-        loaded,
-        temperature=loaded.temperature if temperature is None else temperature,
-        unknown_below=loaded.unknown_below if floor is None else floor,
-    )
+    asked = {name: getattr(choice, name) for name in CALIBRATION}
+    return replace(loaded, **{name: value for name, value in asked.items() if value is not None})
 
 
 def _load(choice: Choice, source: Source) -> Loaded:
@@ -69,14 +67,13 @@ def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loa
     preprocessing = Preprocessing(
         how["resize"], how["crop"], tuple(how["mean"]), tuple(how["std"]), how["interpolation"]
     )
-    calibration = saved.get("calibration", {})
+    stated = saved.get("calibration", {})
     return Loaded(
         module.eval(),
         labels,
         preprocessing,
         info(saved["name"], data),
-        temperature=calibration.get("temperature", 1.0),
-        unknown_below=calibration.get("unknown_below", 0.0),
+        **{name: stated[name] for name in CALIBRATION if name in stated},
     )
 
 
