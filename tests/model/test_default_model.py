@@ -1,5 +1,6 @@
 """The shipped model: small, and as good as it says of itself, on every fifth test image."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -18,11 +19,16 @@ FILE = Path(__file__).parents[2] / "models" / "cifar10.pt"
 EACH = 5
 
 
-@pytest.fixture(scope="module")
-def measured() -> Measured:
-    model = Inference(load(Model(directory=FILE.parent)), 50, 1, Settings(precision="float32"))
+def answered(mirror_below: float | None) -> Measured:
+    loaded = load(Model(directory=FILE.parent, mirror_below=mirror_below))
+    model = Inference(loaded, 50, 1, Settings(precision="float32"))
     images = islice(datasets.read(data("cifar10") / "test.zip", None), 0, None, EACH)
     return measure(model, images, Limits(1_000_000, 1_000_000, ("JPEG",)), 50, 2)
+
+
+@pytest.fixture(scope="module")
+def measured() -> Measured:
+    return answered(None)
 
 
 def test_the_file_is_small() -> None:
@@ -36,3 +42,24 @@ def test_accuracy_and_calibration_are_those_that_it_states(measured: Measured) -
     # Three standard errors of a share of 2,000 images are 2.1 points.
     assert found.top(1) == pytest.approx(stated["top1"], abs=0.021)
     assert found.expected_calibration_error() <= 0.03, "2,000 images add noise of their own"
+
+
+def test_the_second_look_mends_more_than_it_spoils(measured: Measured) -> None:
+    once, twice = answered(0.0).evaluation, measured.evaluation
+    assert twice.right.sum() > once.right.sum()
+    changed = (once.probabilities != twice.probabilities).any(axis=1)
+    assert 0.1 < changed.mean() < 0.2, "one image in seven"
+
+
+def test_the_card_is_of_this_file() -> None:
+    """Measured again whenever the file changes: `python models/card.py`."""
+    card = json.loads(FILE.with_name("card.json").read_text())
+    stated = torch.load(FILE, weights_only=True)
+    loaded = load(Model(directory=FILE.parent)).info
+    assert card["model"] == f"{loaded.name} {loaded.fingerprint}"
+    assert card["unknown_below"] == stated["calibration"]["unknown_below"]
+    assert card["test"]["top1"] == pytest.approx(stated["metrics"]["top1"], abs=1e-4)
+    text = FILE.with_name("README.md").read_text()
+    assert f"| top-1 | **{card['test']['top1']:.2%}**".replace("%", " %") in text
+    for label, share in card["test"]["per_class"].items():
+        assert f"| {label} | {100 * share:.1f} % |" in text

@@ -79,6 +79,24 @@ class Pooled(Plain):
         return self.norm(self.pool(self.first(images))).mean(dim=(2, 3))
 
 
+class PoolWithPlaces(Pooled):
+    """A pool that also tells where the largest were, and gives a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2, return_indices=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.pool(self.first(images))[0]).mean(dim=(2, 3))
+
+
+class ByName(Pooled):
+    """Everything is called with a named argument, which hooks do not see."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(input=self.pool(input=self.first(input=images))).mean(dim=(2, 3))
+
+
 class SomethingBetween(Plain):
     """A function, whose work nothing tells."""
 
@@ -95,7 +113,10 @@ def test_pairs_are_found_by_what_flows_not_by_names() -> None:
     assert any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
 
 
-@pytest.mark.parametrize("kind", [UsedTwice, CalledTwice, ChangedBetween, SomethingBetween])
+@pytest.mark.parametrize(
+    "kind",
+    [UsedTwice, CalledTwice, ChangedBetween, SomethingBetween, PoolWithPlaces, ByName],
+)
 def test_what_cannot_be_folded_is_left(kind: type[nn.Module]) -> None:
     module = stirred(kind())
     folded, pairs = fold(module, IMAGES)

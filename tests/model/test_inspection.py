@@ -113,6 +113,7 @@ def test_the_default_model_tells_all_of_itself() -> None:
     assert found["scores"] == 10
     assert 0.05 <= found["temperature"] <= 20
     assert 0 <= found["unknown_below"] < 1
+    assert 0 < found["mirror_below"] < 1
     assert found["metrics"]["top1"] > 0.88
     assert found["bytes"] <= 5_000_000
 

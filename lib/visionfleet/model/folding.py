@@ -50,6 +50,7 @@ class _Watch:
         self._pairs: list[tuple[str, str, bool]] = []
 
     def hooks(self, module: nn.Module) -> list[Any]:
+        """Watch the module from now on; each of these must be removed."""
         hooks: list[Any] = []
         for name, part in module.named_modules():
             if isinstance(part, nn.Conv2d):
@@ -74,20 +75,24 @@ class _Watch:
         self._calls[name] += 1
         self._given[id(output)] = (name, output, output._version)
 
-    def _pools(self, _part: nn.Module, inputs: Any, output: Tensor) -> None:
-        if convolution := self._source(inputs[0]):
+    def _pools(self, _part: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        # A pool that also tells where the largest were gives a tuple.
+        if isinstance(output, Tensor) and (convolution := self._source(inputs)):
             self._given[id(output)] = (convolution, output, output._version)
             self._pooled.add(convolution)
 
-    def _takes(self, name: str, norm: nn.BatchNorm2d, inputs: Any) -> None:
+    def _takes(self, name: str, norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
         self._calls[name] += 1
-        if convolution := self._source(inputs[0]):
+        if convolution := self._source(inputs):
             # With a negative factor the largest would become the smallest.
             rising = norm.weight is None or bool((norm.weight > 0).all())
             self._pairs.append((convolution, name, rising))
 
-    def _source(self, taken: Tensor) -> str | None:
-        """Name the convolution that gave this, unless it was changed since."""
+    def _source(self, inputs: tuple[Tensor, ...]) -> str | None:
+        """Name the convolution that gave this, unless it was changed since; hooks see no names."""
+        if not inputs:
+            return None
+        taken = inputs[0]
         convolution, output, version = self._given.get(id(taken), (None, taken, -1))
         return convolution if output._version == version else None
 

@@ -11,8 +11,9 @@ def twice_if_unsure(
 ) -> Tensor:
     """Score N,3,H,W images: N,classes logits in float32.
 
-    Where the highest probability is less than `below` they are the mean over the image and its
-    mirror image. An image's scores do not depend on what else is in the batch.
+    Where the highest probability, 0 to 1 after a division by `temperature`, is less than `below`
+    they are the mean over the image and its mirror image; `score` gives those of any number of
+    images, and what it raises is passed on. What else is in the batch does not count.
     """
     scores = score(images).float()
     if not below:
