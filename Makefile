@@ -33,7 +33,7 @@ demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMA
 # It waits for minutes and hardly computes, so it begins first and runs beside others.
 IDLE := tests/system/test_idle.py
 # What they set up takes long, and would be set up once by each process of pytest.
-ONCE := tests/daemons/test_least_privilege.py tests/contract/test_stack.py
+ONCE := tests/daemons/test_least_privilege.py tests/contract/cloudformation/test_stack.py
 
 PREFIX := /opt/visionfleet
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(or $(PYTHON),/usr/bin/python3)' \
@@ -76,7 +76,7 @@ test-image: $(DEVELOPMENT) ## the image for EC2; needs, beside the above: apt-ge
 
 .PHONY: machine-roots
 machine-roots: $(DEVELOPMENT)
-	@$(BIN)/python -m tests.support.machine_root
+	@$(BIN)/python -m testkit.machine.root
 
 .PHONY: check
 check: $(DEVELOPMENT) ## lint, formatting, types, import rules
@@ -94,27 +94,27 @@ ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLE
 
 .PHONY: bench-classifier
 bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
-	$(BIN)/python -m bench.classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
+	$(BIN)/python -m bench.bench_classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 .PHONY: bench-web
 bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handler, boto3 alone; latency
-	$(BIN)/python -m bench.web
+	$(BIN)/python -m bench.bench_web
 
 .PHONY: bench-chaos
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
-	$(BIN)/python -m bench.chaos
+	$(BIN)/python -m bench.bench_chaos
 
 .PHONY: bench-scaling
 bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against others [TRACES=folder]
-	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.scaling
+	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.bench_scaling
 
 .PHONY: bench-draft
 bench-draft: $(DEVELOPMENT) ## does decoding JPEGs at a reduced size change answers? DATA=folder
-	$(BIN)/python -m bench.draft '$(DATA)'
+	$(BIN)/python -m bench.bench_draft '$(DATA)'
 
 .PHONY: bench-memory
 bench-memory: $(DEVELOPMENT) ## does a worker grow over 20,000 mixed images? 4 to 15 minutes
-	$(BIN)/python -m bench.memory
+	$(BIN)/python -m bench.bench_memory
 
 .PHONY: clean
 clean: ## remove logs, caches and builds, but not .venv

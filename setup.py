@@ -67,15 +67,15 @@ setup(
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
     packages=find_packages("lib") + find_packages("daemons"),
-    package_data={"visionfleet": ["py.typed", "web/page/static/*"]},
+    package_data={"visionfleet": ["py.typed", "web/routes/page/static/*"]},
     install_requires=BASE,
     extras_require={"classifier": CLASSIFIER, "local": LOCAL, "dev": DEV},
     entry_points={
         "console_scripts": [
             "visionfleet = visionfleet.cli:main",
-            "visionfleet-web = visionfleetd.web:main",
-            "visionfleet-scaler = visionfleetd.scaler:main",
-            "visionfleet-classifier = visionfleetd.classifier:main",
+            "visionfleet-web = visionfleetd.web.main:main",
+            "visionfleet-scaler = visionfleetd.scaler.main:main",
+            "visionfleet-classifier = visionfleetd.classifier.main:main",
         ]
     },
 )

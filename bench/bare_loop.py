@@ -10,10 +10,10 @@ import resource
 import time
 from pathlib import Path
 
-from visionfleet import images
 from visionfleet.config import load
-from visionfleet.model.opening import open_model
-from visionfleet.preprocessing import prepare
+from visionfleet.imaging import decode
+from visionfleet.imaging.preprocess import prepare
+from visionfleet.model.open import open_model
 
 
 def cpu_seconds() -> float:
@@ -29,12 +29,12 @@ def main() -> None:
     files = sorted(parser.parse_args().folder.iterdir())
     config = load(None, os.environ).config
     size = config.classifier.batch_size
-    limits = images.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
+    limits = decode.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     model = open_model(config, os.environ)
 
     def work(some: list[Path]) -> tuple[float, float, list[str]]:
         began = time.perf_counter()
-        decoded = [images.decode(p.read_bytes(), limits, model.preprocessing.resize) for p in some]
+        decoded = [decode.decode(p.read_bytes(), limits, model.preprocessing.resize) for p in some]
         pixels = [prepare(image, model.preprocessing) for image in decoded]
         between = time.perf_counter()
         ranked = model.rank(pixels, 5)

@@ -12,7 +12,7 @@ from collections import defaultdict
 from typing import Any
 
 from bench.bare_calls import clients
-from tests.support.stand_in import succeeded
+from testkit.classifier.stand_in import succeeded
 
 OUTPUT = "visionfleet-output"
 

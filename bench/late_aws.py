@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from visionfleet.local import embedded_aws
-from visionfleet.local.moto_mends import WsgiApplication, one_at_a_time
+from visionfleet.local.moto_patches import WsgiApplication, one_at_a_time
 
 
 def late(application: WsgiApplication, seconds: float) -> WsgiApplication:

@@ -33,7 +33,7 @@ as_daemon() { setpriv --reuid visionfleet --regid visionfleet --clear-groups --n
 
 the_daemons_can_work() {
 	as_daemon visionfleet config check >/dev/null || fault "configuration is refused"
-	answer=$(as_daemon /opt/visionfleet/bin/python -m visionfleetd.isolated </usr/share/visionfleet/ship.png) ||
+	answer=$(as_daemon /opt/visionfleet/bin/python -m visionfleetd.classifier.isolated </usr/share/visionfleet/ship.png) ||
 		fault "no image can be classified"
 	case $answer in
 	*'[{"index": 8, "label": "ship",'*) ;;

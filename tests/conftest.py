@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
+from testkit.aws.embedded import Cloud, cloud
 
 
 @pytest.fixture(scope="session")

@@ -13,13 +13,15 @@ from random import Random
 from types import TracebackType
 from typing import NoReturn
 
-from visionfleet import __version__, journal, logs, systemd
+from visionfleet import __version__
+from visionfleet.backoff import growing_waits
 from visionfleet.config import Config, load
-from visionfleet.config.changes import Reach, changed, merged
+from visionfleet.config.reload import Reach, changed, merged
 from visionfleet.errors import BadConfig, BadKeys, GiveUp, NotFound, TryLater
-from visionfleet.liveness import extension
-from visionfleet.retry import growing_waits
-from visionfleet.runtime import EXIT_CONFIG
+from visionfleet.host import systemd
+from visionfleet.host.process import EXIT_CONFIG
+from visionfleet.host.watchdog import extension
+from visionfleet.logs import journal, setup
 
 # A check is a few calls, each of which is tried again and again in an outage.
 CHECK_SECONDS = 300.0
@@ -44,7 +46,7 @@ def configuration(arguments: argparse.Namespace) -> Config:
     if arguments.check_config:
         print("ok:", *loaded.files)
         sys.exit(0)
-    logs.set_up(loaded.config.log.level, arguments.daemon)
+    setup.set_up(loaded.config.log.level, arguments.daemon)
     sys.excepthook = partial(_crashed, logging.getLogger(arguments.daemon))
     return loaded.config
 
@@ -62,7 +64,7 @@ def _crashed(
 def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
     """Say what is wrong, in plain sentences or to the journal, and end."""
     if journal.is_ours(os.environ):
-        logs.set_up("INFO", daemon)
+        setup.set_up("INFO", daemon)
         faults = error.faults if isinstance(error, BadConfig) else (str(error),)
         log_faults("configuration faulty", faults, logging.getLogger(daemon))
     else:
@@ -99,7 +101,7 @@ def reloaded(
         log_faults("configuration faulty, nothing changed", error.faults, log)
         return current
     now, later = reach.split(changed(current, fresh))
-    logs.set_level(fresh.log.level)
+    setup.set_level(fresh.log.level)
     log.info("reloaded", extra={"changed": ",".join(now) or "nothing"})
     if later:
         log.warning("needs a restart", extra={"settings": ",".join(later)})

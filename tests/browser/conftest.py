@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
-from tests.support.browser import chromium
-from tests.support.cloud import Cloud, cloud
-from tests.support.web_daemon import Web, web_daemon
+from testkit.aws.embedded import Cloud, cloud
+from testkit.web.browser import chromium
+from testkit.web.daemon import Web, web_daemon
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.support.browser import picture, violations
-from tests.support.cloud import BUCKETS, Cloud
-from tests.support.fleet_status import fleet_status
-from tests.support.pictures import encoded, numbered, photo
-from tests.support.stand_in import stand_in
-from tests.support.web_daemon import Web
+from testkit.aws.embedded import BUCKETS, Cloud
+from testkit.classifier.stand_in import stand_in
+from testkit.images.pictures import encoded, numbered, photo
+from testkit.web.browser import picture, violations
+from testkit.web.daemon import Web
+from testkit.web.fleet_status import fleet_status
 
 WIDTHS = [360, 820, 1440]
 

@@ -3,9 +3,9 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.support.browser import picture
-from tests.support.pictures import encoded, numbered, photo
-from tests.support.stack import stack
+from testkit.images.pictures import encoded, numbered, photo
+from testkit.processes.stack import stack
+from testkit.web.browser import picture
 
 pytestmark = pytest.mark.needs_torch
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import picture
-from tests.support.cloud import BUCKETS, Cloud
-from tests.support.fleet_status import LAUNCH, fleet_status
-from tests.support.pictures import encoded, numbered
-from tests.support.stand_in import stand_in
-from tests.support.waiting import wait_until
+from testkit.aws.embedded import BUCKETS, Cloud
+from testkit.classifier.stand_in import stand_in
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.waiting import wait_until
+from testkit.web.browser import picture
+from testkit.web.fleet_status import LAUNCH, fleet_status
 
 Tell = Callable[..., None]
 

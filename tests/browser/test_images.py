@@ -5,11 +5,11 @@ import re
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from tests.support.browser import picture, transfer
-from tests.support.cloud import Cloud
-from tests.support.pictures import encoded, numbered, photo
-from tests.support.stand_in import label_of, stand_in
-from tests.support.web_daemon import Web
+from testkit.aws.embedded import Cloud
+from testkit.classifier.stand_in import label_of, stand_in
+from testkit.images.pictures import encoded, numbered, photo
+from testkit.web.browser import picture, transfer
+from testkit.web.daemon import Web
 
 STAGES = ["10 ms in the queue", "10 ms fetched", "10 ms decoded", "10 ms recognised"]
 CAT, DOG = encoded(numbered(1)), encoded(numbered(2))

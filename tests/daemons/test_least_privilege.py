@@ -17,19 +17,19 @@ import boto3
 import pytest
 import requests
 
-from tests.support import aws_calls
-from tests.support.aws_calls import Seen
-from tests.support.cloud_stack import CloudStack, cloud_stack, dumped
-from tests.support.command import visionfleet
-from tests.support.metadata import Metadata, metadata
-from tests.support.models import table_model
-from tests.support.moving import MovingSqs, moving
-from tests.support.pictures import encoded, numbered
-from tests.support.policies import Call, allowed, unused
-from tests.support.ports import free_port
-from tests.support.processes import Process, started_module
-from tests.support.recording import Recorder, recording
-from tests.support.waiting import wait_until
+from testkit.aws import iam_requests
+from testkit.aws.cloudformation_stack import CloudStack, cloud_stack, dumped
+from testkit.aws.iam_policies import Call, allowed, unused
+from testkit.aws.iam_requests import Seen
+from testkit.aws.imds import Metadata, metadata
+from testkit.aws.move_tasks import MovingSqs, moving
+from testkit.aws.recording_proxy import Recorder, recording
+from testkit.images.models import table_model
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.cli import visionfleet
+from testkit.processes.daemons import Process, started_module
+from testkit.processes.ports import free_port
+from testkit.processes.waiting import wait_until
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(420)]
 
@@ -139,7 +139,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
             play(Stage(stack, recorder, folder, running))
         calls: dict[str, list[Call]] = {}
         for seen in recorder.seen:
-            calls.setdefault(aws_calls.who(seen), []).extend(aws_calls.calls(seen, stack))
+            calls.setdefault(iam_requests.who(seen), []).extend(iam_requests.calls(seen, stack))
         return Recorded(calls, {who: stack.policy(policy) for who, policy in ROLES.items()})
 
 
@@ -235,7 +235,7 @@ def fail_once(stage: Stage) -> None:
         result = seen.method == "PUT" and "/results/" in seen.path
         # What fails on the short way is done again by boto3, which must fail too.
         enough = spoilt and "Boto3" in spoilt[-1].headers["user-agent"]
-        if enough or not result or aws_calls.who(seen) != "WORKER":
+        if enough or not result or iam_requests.who(seen) != "WORKER":
             return False
         spoilt.append(seen)
         return True

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.host import CLASSIFIERS, SCALER, WEB, Host, host
-from tests.support.machine_root import root_folder
+from testkit.machine.host import CLASSIFIERS, SCALER, WEB, Host, host
+from testkit.machine.root import root_folder
 
 # The shipped watchdogs are for real life; tests wait less long.
 WATCHDOGS = {WEB: 6.0, SCALER: 8.0, **dict.fromkeys(CLASSIFIERS, 6.0)}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.installed import OFFLINE, libraries, pack_source
-from tests.support.processes import ROOT
+from testkit import ROOT
+from testkit.machine.installed import OFFLINE, libraries, pack_source
 
 pytestmark = pytest.mark.timeout(300)
 

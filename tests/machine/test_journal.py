@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.host import CLASSIFIERS, SCALER, WEB, Host
-from tests.support.pictures import encoded, numbered
-from tests.support.waiting import wait_until
-from visionfleet.message_ids import MESSAGE_IDS
+from testkit.images.pictures import encoded, numbered
+from testkit.machine.host import CLASSIFIERS, SCALER, WEB, Host
+from testkit.processes.waiting import wait_until
+from visionfleet.logs.message_ids import MESSAGE_IDS
 
 pytestmark = pytest.mark.timeout(600)
 

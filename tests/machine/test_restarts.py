@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.support.host import DAEMONS, Host
-from tests.support.pictures import encoded, numbered
+from testkit.images.pictures import encoded, numbered
+from testkit.machine.host import DAEMONS, Host
 
 pytestmark = pytest.mark.timeout(600)
 

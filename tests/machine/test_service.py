@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
-from tests.support.pictures import encoded, numbered
-from tests.support.waiting import wait_until
+from testkit.images.pictures import encoded, numbered
+from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
+from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

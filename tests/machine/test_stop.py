@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, Host
-from tests.support.pictures import encoded, numbered, photo
-from tests.support.waiting import wait_until
+from testkit.images.pictures import encoded, numbered, photo
+from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, Host
+from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from tests.support.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
-from tests.support.processes import ROOT
-from visionfleet.placement import Place, drop_in
+from testkit import ROOT
+from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
+from visionfleet.host.cpu_placement import Place, drop_in
 
 pytestmark = pytest.mark.timeout(600)
 

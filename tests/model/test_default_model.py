@@ -2,20 +2,20 @@
 
 import json
 from itertools import islice
-from pathlib import Path
 
 import pytest
 import torch
 
-from tests.support.stack import data
-from visionfleet import datasets
-from visionfleet.config.worker import Model
-from visionfleet.images import Limits
+from testkit import ROOT
+from testkit.processes.stack import data
+from visionfleet.config.classifier import Model
+from visionfleet.evaluation import datasets
+from visionfleet.imaging.decode import Limits
+from visionfleet.model.benchmark import Measured, measure
 from visionfleet.model.inference import Inference, Settings
 from visionfleet.model.loading import load
-from visionfleet.model.measuring import Measured, measure
 
-FILE = Path(__file__).parents[2] / "models" / "cifar10.pt"
+FILE = ROOT / "models" / "cifar10.pt"
 EACH = 5
 
 
@@ -52,7 +52,7 @@ def test_the_second_look_mends_more_than_it_spoils(measured: Measured) -> None:
 
 
 def test_the_card_is_of_this_file() -> None:
-    """Measured again whenever the file changes: `python models/card.py`."""
+    """Measured again whenever the file changes: `python training/card.py`."""
     card = json.loads(FILE.with_name("card.json").read_text())
     stated = torch.load(FILE, weights_only=True)
     loaded = load(Model(directory=FILE.parent)).info

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.models import table_model
-from tests.support.pictures import encoded, numbered
+from testkit.images.models import table_model
+from testkit.images.pictures import encoded, numbered
 
 VISIONFLEET = str(Path(sys.executable).with_name("visionfleet"))
 CLASSES = 5

@@ -16,12 +16,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.worker import Model
+from visionfleet.config.classifier import Model
 from visionfleet.errors import BadModel, NotFound, TryLater
+from visionfleet.model.architectures import build
+from visionfleet.model.artifacts import Source, cache_folder
 from visionfleet.model.inference import Inference, Settings
 from visionfleet.model.loading import load
-from visionfleet.model.network import build
-from visionfleet.model.source import Source, cache_folder
 
 pytestmark = pytest.mark.needs_torch
 
@@ -148,7 +148,7 @@ def test_a_state_dict_of_our_network(tmp_path: Path, wrap: Callable[[Any], Any],
 
 
 def test_a_state_dict_of_torchvision_takes_its_classes_from_the_labels(tmp_path: Path) -> None:
-    from visionfleet.model.published import build as build_published
+    from visionfleet.model.torchvision_weights import build as build_published
 
     weights = build_published("mobilenet_v3_small", 3, "").state_dict()
     found = load(choice(tmp_path, saved(weights), architecture="mobilenet_v3_small"))

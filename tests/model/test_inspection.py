@@ -14,13 +14,13 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
+from testkit import ROOT  # noqa: E402
 from visionfleet.cli import main  # noqa: E402
+from visionfleet.model.architectures import build  # noqa: E402
 from visionfleet.model.inspection import inspect  # noqa: E402
-from visionfleet.model.network import build  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = ROOT / "models" / "cifar10.pt"
 WIDTHS = {"first": 4, "second": 6, "third": 8}
 

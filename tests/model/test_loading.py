@@ -10,14 +10,14 @@ import pytest
 import torch
 import torchvision
 
-from tests.support.models import table_model
-from tests.support.pictures import numbered
-from visionfleet.config.worker import Model
+from testkit import ROOT
+from testkit.images.models import table_model
+from testkit.images.pictures import numbered
+from visionfleet.config.classifier import Model
 from visionfleet.errors import BadModel
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = Model(directory=ROOT / "models")
 
 

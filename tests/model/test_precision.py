@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.messages import ModelInfo
+from visionfleet.imaging.preprocess import Pixels, Preprocessing
 from visionfleet.model import device
 from visionfleet.model.inference import Inference, Settings
 from visionfleet.model.loaded import Loaded
 from visionfleet.model.precision import Trial, candidates, choose, tell, try_out
-from visionfleet.preprocessing import Pixels, Preprocessing
 
 pytestmark = pytest.mark.needs_torch
 

@@ -17,11 +17,11 @@ pytest.importorskip("rich")
 
 from PIL import Image  # noqa: E402
 
-from visionfleet.model.network import build  # noqa: E402
+from testkit import ROOT  # noqa: E402
+from visionfleet.model.architectures import build  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
 
-ROOT = Path(__file__).resolve().parents[2]
 LABELS = [f"class{number}" for number in range(10)]
 
 

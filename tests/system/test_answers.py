@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.support.pictures import encoded, numbered, photo
-from tests.support.stack import Stack, data, stack
-from tests.support.waiting import wait_until
+from testkit.images.pictures import encoded, numbered, photo
+from testkit.processes.stack import Stack, data, stack
+from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.support.models import table_model
-from tests.support.pictures import encoded, numbered
-from tests.support.stack import Stack, stack
-from tests.support.waiting import wait_until
+from testkit.images.models import table_model
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.stack import Stack, stack
+from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
 

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import requests
 
-from tests.support.cloud import Cloud, cloud, ec2_client
-from tests.support.ec2_proxy import LikeEc2, like_ec2
-from tests.support.models import table_model
-from tests.support.pictures import encoded, numbered
-from tests.support.processes import Process, started_module
-from tests.support.waiting import wait_until
-from tests.support.web_daemon import web_daemon
+from testkit.aws.ec2_proxy import LikeEc2, like_ec2
+from testkit.aws.embedded import Cloud, cloud, ec2_client
+from testkit.images.models import table_model
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.daemons import Process, started_module
+from testkit.processes.waiting import wait_until
+from testkit.web.daemon import web_daemon
 
 pytestmark = pytest.mark.needs_torch
 
@@ -88,7 +88,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         proxy = stack.enter_context(like_ec2(aws.endpoint_url))
         room = stack.enter_context(
             started_module(
-                "tests.support.machine_room",
+                "testkit.fleet.ec2_workers",
                 *(str(logs), str(BOOT_SECONDS)),
                 log=tmp_path / "room.log",
                 env={**aws.environment, **model, "MACHINE_CONFIG": str(config)},
@@ -97,7 +97,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         )
         scaler = stack.enter_context(
             started_module(
-                "visionfleetd.scaler",
+                "visionfleetd.scaler.main",
                 *("--config", str(config)),
                 log=tmp_path / "scaler.log",
                 env={**aws.environment, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url},

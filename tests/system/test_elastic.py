@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pictures import photo
-from tests.support.processes import Process
-from tests.support.stack import BIN, stack
-from tests.support.waiting import wait_until
+from testkit.images.pictures import photo
+from testkit.processes.daemons import Process
+from testkit.processes.stack import BIN, stack
+from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
 

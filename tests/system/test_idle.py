@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import cloud
-from tests.support.ports import free_port
-from tests.support.processes import started
-from tests.support.proxy import counting
-from tests.support.stack import BIN, Stack, stack
-from tests.support.supervised import supervised
-from tests.support.waiting import wait_until
+from testkit.aws.counting_proxy import counting
+from testkit.aws.embedded import cloud
+from testkit.fleet.supervised import supervised
+from testkit.processes.daemons import started
+from testkit.processes.ports import free_port
+from testkit.processes.stack import BIN, Stack, stack
+from testkit.processes.waiting import wait_until
 
 # A whole number of each period: looks (4 s), long polls (20 s), leases (40 s), statuses (60 s).
 WATCHED_SECONDS = 120

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from visionfleet import naming
+from testkit import ROOT
 from visionfleet.config.schema import Config
+from visionfleet.contract import names
 
-ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("models/*.md")])
 PATHS = re.compile(
     r"(?<!/)\b((?:lib|daemons|tests|etc|models|docs|bench|cloudformation|packer|systemd)/[\w./-]+\.(?:py|ya?ml|md|conf))"
@@ -62,19 +62,19 @@ def test_settings_exist() -> None:
 def test_names_of_the_wire_contract_are_documented() -> None:
     text = (ROOT / "docs" / "architecture.md").read_text()
     for name in (
-        naming.image_key("<job>"),
-        naming.result_key("<job>"),
-        naming.by_name_key("<stem>.jpg"),
-        naming.by_content_key("<sha256>", "<fingerprint>"),
-        naming.idempotency_key("<name>"),
-        naming.upload_key("<upload>"),
-        naming.worker_key("<worker>"),
-        naming.drain_key("<worker>"),
-        naming.STATUS_KEY,
-        naming.LAUNCHES_KEY,
-        naming.LEASE_KEY,
-        naming.requests_queue("{name}"),
-        naming.dead_queue("{name}"),
+        names.image_key("<job>"),
+        names.result_key("<job>"),
+        names.by_name_key("<stem>.jpg"),
+        names.by_content_key("<sha256>", "<fingerprint>"),
+        names.idempotency_key("<name>"),
+        names.upload_key("<upload>"),
+        names.worker_key("<worker>"),
+        names.drain_key("<worker>"),
+        names.STATUS_KEY,
+        names.LAUNCHES_KEY,
+        names.LEASE_KEY,
+        names.requests_queue("{name}"),
+        names.dead_queue("{name}"),
     ):
         assert f"`{name}`" in text
 

@@ -1,7 +1,7 @@
 """The one door to AWS: makes boto3 clients, and wraps botocore's errors into ours."""
 
-from visionfleet.aws.access import Access
-from visionfleet.aws.direct import DirectS3
+from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.errors import entry_error, wrapped_errors
+from visionfleet.aws.s3_direct import DirectS3
 
-__all__ = ["Access", "DirectS3", "entry_error", "wrapped_errors"]
+__all__ = ["ClientFactory", "DirectS3", "entry_error", "wrapped_errors"]

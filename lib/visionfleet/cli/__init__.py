@@ -30,7 +30,7 @@ from visionfleet.cli import (
     up,
 )
 from visionfleet.errors import BadConfig, VisionfleetError
-from visionfleet.runtime import EXIT_CONFIG
+from visionfleet.host.process import EXIT_CONFIG
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves

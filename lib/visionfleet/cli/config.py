@@ -9,7 +9,7 @@ from visionfleet.cli.options import Subparsers, add_config, command, loaded
 
 if TYPE_CHECKING:
     from visionfleet.config import Loaded
-    from visionfleet.config.files import Key
+    from visionfleet.config.yaml_source import Key
 
 
 def add_parser(subparsers: Subparsers) -> None:

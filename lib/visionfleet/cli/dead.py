@@ -13,11 +13,11 @@ from visionfleet.cli.options import Subparsers, add_config, command, loaded, who
 from visionfleet.errors import NotFound, VisionfleetError
 
 if TYPE_CHECKING:
+    from visionfleet.aws.s3 import Store
+    from visionfleet.aws.sqs import Queue
+    from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
     from visionfleet.config import Config
-    from visionfleet.deadletters import DeadLetter
-    from visionfleet.moves import Move, MoveTasks
-    from visionfleet.queues import Queue
-    from visionfleet.store import Store
+    from visionfleet.dead_letters.inspect import DeadLetter
 
 MOST_PER_SECOND = 500  # what SQS allows a move task
 
@@ -83,17 +83,17 @@ def _add_redrive(below: Subparsers) -> None:
 
 def place(config: "Config") -> Place:
     """Find the queues; raises NotFound."""
-    from visionfleet import naming
-    from visionfleet.connections import access
-    from visionfleet.moves import MoveTasks
-    from visionfleet.queues import Queue
-    from visionfleet.store import Store
+    from visionfleet.aws.from_config import access
+    from visionfleet.aws.s3 import Store
+    from visionfleet.aws.sqs import Queue
+    from visionfleet.aws.sqs_move_tasks import MoveTasks
+    from visionfleet.contract import names
 
     door = access(config.aws)
     s3, sqs = door.client("s3"), door.client("sqs")
     try:
-        dead = Queue(sqs, naming.dead_queue(config.name))
-        requests = Queue(sqs, naming.requests_queue(config.name))
+        dead = Queue(sqs, names.dead_queue(config.name))
+        requests = Queue(sqs, names.requests_queue(config.name))
     except NotFound as error:
         raise NotFound(f"{error}; `visionfleet provision` makes it") from error
     return Place(
@@ -107,7 +107,7 @@ def place(config: "Config") -> Place:
 
 def list_letters(arguments: argparse.Namespace) -> int:
     """Print one row per dead letter."""
-    from visionfleet.deadletters import Sample
+    from visionfleet.dead_letters.inspect import Sample
 
     there = place(loaded(arguments).config)
     counts = there.dead.counts()
@@ -128,7 +128,7 @@ def list_letters(arguments: argparse.Namespace) -> int:
 
 def row(each: "DeadLetter", results: "Store") -> dict[str, object]:
     """Say the most important of one letter."""
-    from visionfleet.deadletters import reason, result
+    from visionfleet.dead_letters.inspect import reason, result
 
     return {
         "message_id": each.message_id,
@@ -156,7 +156,7 @@ def _print_table(rows: list[dict[str, object]]) -> None:
 
 def show(arguments: argparse.Namespace) -> int:
     """Print one letter, found by its message id or by its job."""
-    from visionfleet.deadletters import Sample
+    from visionfleet.dead_letters.inspect import Sample
 
     there, which = place(loaded(arguments).config), arguments.which
     with Sample(there.dead) as sample:
@@ -175,7 +175,7 @@ def show(arguments: argparse.Namespace) -> int:
 
 def described(each: "DeadLetter", there: Place) -> dict[str, Any]:
     """Say all of one letter."""
-    from visionfleet.deadletters import result
+    from visionfleet.dead_letters.inspect import result
 
     letter, answer = each.letter, result(each, there.results)
     exists = None if each.request is None else there.uploads.exists(each.request.key)
@@ -208,7 +208,7 @@ def redrive(arguments: argparse.Namespace) -> int:
 
 
 def _follow(there: Place, before: "Move | None") -> int:
-    from visionfleet.redrive import by_task
+    from visionfleet.dead_letters.redrive import by_task
 
     moved = -1
     for move in by_task(there.tasks, before, time.sleep):
@@ -220,7 +220,7 @@ def _follow(there: Place, before: "Move | None") -> int:
 
 
 def _by_hand(there: Place, arguments: argparse.Namespace, why: str) -> int:
-    from visionfleet.redrive import ByHand, Pace
+    from visionfleet.dead_letters.redrive import ByHand, Pace
 
     print(f"Moving one by one: {why}", flush=True)
     pace = Pace(arguments.rate, time.monotonic, time.sleep)

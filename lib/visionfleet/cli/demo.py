@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from visionfleet.cli.client import Answer, Client
-    from visionfleet.cli.looking import Observer
+    from visionfleet.cli.snapshot import Observer
     from visionfleet.config import Config
 
 SEED = 20
@@ -106,7 +106,7 @@ def _show(config: "Config", url: str, pieces: Sequence[Piece]) -> int:
     from rich.console import Console
 
     from visionfleet.cli.client import Client
-    from visionfleet.cli.looking import Observer
+    from visionfleet.cli.snapshot import Observer
 
     console = Console(highlight=False)
     observer = Observer(config)

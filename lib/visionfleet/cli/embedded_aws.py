@@ -7,11 +7,11 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-from visionfleet import runtime
 from visionfleet.cli.options import Subparsers, add_config, command, loaded
 from visionfleet.cli.provision import provision
-from visionfleet.endpoints import loopback_address
 from visionfleet.errors import GiveUp
+from visionfleet.host import process
+from visionfleet.host.loopback import loopback_address
 
 if TYPE_CHECKING:
     from visionfleet.config import Config
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
     stop = threading.Event()
-    runtime.stop_on_signals(lambda _name: stop.set())
+    process.stop_on_signals(lambda _name: stop.set())
     try:
         embedded_aws.serve(*address, stop, prepare=lambda url: _provision(config, url))
     except OSError as error:
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _provision(config: "Config", endpoint_url: str) -> None:
     """Provision through a port that nobody else knows, so that nobody meets half of it."""
-    from visionfleet.connections import access
+    from visionfleet.aws.from_config import access
 
     door = dataclasses.replace(access(config.aws), endpoint_url=endpoint_url)
     for line in provision(config, door):

@@ -13,6 +13,6 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(_arguments: argparse.Namespace) -> int:
     """Run the listener until supervisor closes its end."""
-    from visionfleet.local import ending
+    from visionfleet.local import supervisor_exit
 
-    return ending.main()
+    return supervisor_exit.main()

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionfleet import cores
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
+from visionfleet.host import cpu_quota
 
 if TYPE_CHECKING:
     from visionfleet.config import Config
+    from visionfleet.model.benchmark import Measured
     from visionfleet.model.inference import Inference
-    from visionfleet.model.measuring import Measured
 
 _MOST_CLASSES = 50  # for a table, or a confusion matrix, that can be read
 _LOST = 0.05  # share of the right answers that the proposed threshold gives up
@@ -37,13 +37,13 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Load the configured model and measure it."""
-    from visionfleet import datasets
-    from visionfleet.model.opening import open_model
+    from visionfleet.evaluation import datasets
+    from visionfleet.model.open import open_model
 
     config = loaded(arguments).config
     # As many threads as it was given, each with a core for decoding and computing alike: waiting
     # for one another in every layer took a fifth longer for images of 32 pixels.
-    threads = config.model.threads or cores.granted()
+    threads = config.model.threads or cpu_quota.granted()
     alone = config.model.model_copy(update={"threads": 1})
     config = config.model_copy(update={"model": alone})
     total = min(datasets.count(arguments.data), arguments.limit or sys.maxsize)
@@ -90,9 +90,9 @@ def _measure(
     from rich.console import Console
     from rich.progress import Progress
 
-    from visionfleet.datasets import read
-    from visionfleet.images import Limits
-    from visionfleet.model.measuring import measure
+    from visionfleet.evaluation.datasets import read
+    from visionfleet.imaging.decode import Limits
+    from visionfleet.model.benchmark import measure
 
     limits = Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:

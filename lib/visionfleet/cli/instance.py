@@ -10,7 +10,7 @@ from visionfleet.cli.options import Subparsers, add_config, command, loaded
 from visionfleet.errors import GiveUp
 
 if TYPE_CHECKING:
-    from visionfleet.instance import Instance
+    from visionfleet.host.user_data import Instance
 
 ABOUT = "take role and settings from the user data of this EC2 instance, and start its daemons"
 DROP_IN = "90-instance.yaml"
@@ -29,9 +29,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     Faulty settings stay where they are, so that each fault's line can be looked up.
     """
-    from visionfleet import instance
+    from visionfleet.aws.imds import Metadata, endpoint, user_data
     from visionfleet.config.load import path_of
-    from visionfleet.interruption import Metadata, endpoint, user_data
+    from visionfleet.host import user_data as instance
 
     path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
     wanted = instance.read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
@@ -58,12 +58,12 @@ def _start(wanted: "Instance") -> None:
 
     Until the next boot only: that asks the user data anew.
     """
-    from visionfleet import runtime
+    from visionfleet.host import process
 
     for words in (
         ("systemctl", "enable", "--runtime", *wanted.units),
         ("systemctl", "start", "--no-block", "visionfleet.target"),
     ):
-        wrong = runtime.run_command(words, _COMMAND_SECONDS)
+        wrong = process.run_command(words, _COMMAND_SECONDS)
         if wrong is not None:
             raise GiveUp(f"{' '.join(words)}: {wrong}")

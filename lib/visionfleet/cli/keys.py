@@ -31,11 +31,11 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def add(arguments: argparse.Namespace) -> int:
     """Make a key; only its hash is kept."""
-    from visionfleet import keyfile, keys
+    from visionfleet.auth import api_keys, key_file
 
-    random = os.urandom(keys.ID_BYTES + keys.SECRET_BYTES + keys.SALT_BYTES)
-    key, kept = keys.made(arguments.name, random, time.time(), arguments.per_second)
-    with keyfile.changing(_place(arguments)) as found:
+    random = os.urandom(api_keys.ID_BYTES + api_keys.SECRET_BYTES + api_keys.SALT_BYTES)
+    key, kept = api_keys.made(arguments.name, random, time.time(), arguments.per_second)
+    with key_file.changing(_place(arguments)) as found:
         if any(other.name == kept.name for other in found.values()):
             raise BadKeys(f"there is a key of the name {kept.name} already")
         found[kept.id] = kept
@@ -45,9 +45,9 @@ def add(arguments: argparse.Namespace) -> int:
 
 def list_keys(arguments: argparse.Namespace) -> int:
     """Print one line per key."""
-    from visionfleet import keyfile
+    from visionfleet.auth import key_file
 
-    for kept in keyfile.load(_place(arguments)).values():
+    for kept in key_file.load(_place(arguments)).values():
         made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(kept.created_at))
         rate = "" if kept.per_second is None else f"{kept.per_second:g}/s"
         print(kept.id, made, kept.name, rate, sep="\t")
@@ -56,9 +56,9 @@ def list_keys(arguments: argparse.Namespace) -> int:
 
 def revoke(arguments: argparse.Namespace) -> int:
     """Remove a key."""
-    from visionfleet import keyfile
+    from visionfleet.auth import key_file
 
-    with keyfile.changing(_place(arguments)) as found:
+    with key_file.changing(_place(arguments)) as found:
         which = [kept for kept in found.values() if arguments.which in (kept.id, kept.name)]
         if not which:
             raise BadKeys(f"there is no key {arguments.which}")

@@ -28,7 +28,7 @@ def add_parser(subparsers: Subparsers) -> None:
 def inspect(arguments: argparse.Namespace) -> int:
     """Read the file and print what it is."""
     from visionfleet.model import inspection
-    from visionfleet.model.source import Source
+    from visionfleet.model.artifacts import Source
 
     data = Source().read(str(arguments.file), "FILE")
     found = inspection.inspect(data, arguments.file)

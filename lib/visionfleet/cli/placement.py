@@ -10,7 +10,7 @@ from visionfleet.errors import BadConfig
 
 if TYPE_CHECKING:
     from visionfleet.config import Config
-    from visionfleet.placement import Place
+    from visionfleet.host.cpu_placement import Place
 
 ABOUT = "show which classifiers systemd starts on this machine, and where they run"
 _TEMPLATE = Path("/usr/lib/systemd/system/visionfleet-classifier@.service")
@@ -52,17 +52,17 @@ def _or_defaults(arguments: argparse.Namespace) -> "Config":
 
 
 def _places(config: "Config") -> "tuple[Place, ...]":
-    from visionfleet import topology
-    from visionfleet.placement import places
+    from visionfleet.host import cpu_topology
+    from visionfleet.host.cpu_placement import places
 
-    gpus = 0 if config.model.device == "cpu" else topology.gpus()
+    gpus = 0 if config.model.device == "cpu" else cpu_topology.gpus()
     if config.classifier.named_by_instance:  # the fleet knows one worker of this name
-        return places(topology.cpus(), min(gpus, 1), None)
-    return places(topology.cpus(), gpus, config.classifier.cpus_per_worker)
+        return places(cpu_topology.cpus(), min(gpus, 1), None)
+    return places(cpu_topology.cpus(), gpus, config.classifier.cpus_per_worker)
 
 
 def _generate(config: "Config", folder: Path) -> None:
-    from visionfleet.placement import drop_in
+    from visionfleet.host.cpu_placement import drop_in
 
     for place in _places(config):
         unit = f"visionfleet-classifier@{place.number}.service"

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from random import Random
 from typing import TYPE_CHECKING
 
+from visionfleet.backoff import growing_waits
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds
 from visionfleet.errors import TryLater
-from visionfleet.retry import growing_waits
 
 if TYPE_CHECKING:
-    from visionfleet.aws import Access
+    from visionfleet.aws import ClientFactory
+    from visionfleet.aws.provisioning import QueuePlan
     from visionfleet.config import Config
-    from visionfleet.provision import QueuePlan
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -31,7 +31,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Provision, trying again until the wait is over."""
-    from visionfleet.connections import access
+    from visionfleet.aws.from_config import access
 
     config = loaded(arguments).config
     deadline = time.monotonic() + arguments.wait
@@ -47,9 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def provision(config: "Config", door: "Access") -> Iterator[str]:
+def provision(config: "Config", door: "ClientFactory") -> Iterator[str]:
     """Make what the configuration names; yields one sentence per bucket and queue."""
-    from visionfleet.provision import provision_buckets, provision_queues
+    from visionfleet.aws.provisioning import provision_buckets, provision_queues
 
     buckets = {config.storage.input_bucket, config.storage.output_bucket}
     yield from provision_buckets(door.client("s3"), config.aws.region, buckets)
@@ -58,12 +58,12 @@ def provision(config: "Config", door: "Access") -> Iterator[str]:
 
 def plan(config: "Config") -> "QueuePlan":
     """Name the queues and their attributes."""
-    from visionfleet import naming
-    from visionfleet.provision import QueuePlan
+    from visionfleet.aws.provisioning import QueuePlan
+    from visionfleet.contract import names
 
     return QueuePlan(
-        requests=naming.requests_queue(config.name),
-        dead=naming.dead_queue(config.name),
+        requests=names.requests_queue(config.name),
+        dead=names.dead_queue(config.name),
         visibility_timeout_seconds=config.queue.visibility_timeout_seconds,
         max_receives=config.queue.max_receives,
         retention_seconds=config.queue.retention_seconds,

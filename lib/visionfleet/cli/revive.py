@@ -14,6 +14,6 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the listener until supervisor closes its end."""
-    from visionfleet.local import revive
+    from visionfleet.local import supervisor_restarts
 
-    return revive.main(arguments.group)
+    return supervisor_restarts.main(arguments.group)

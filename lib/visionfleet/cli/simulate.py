@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds, whole
 from visionfleet.errors import VisionfleetError
-from visionfleet.scaling import Policy
+from visionfleet.scaler.decision import Policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.policies import CONTROLLERS, Setting, controller
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _policy(config: "Config", service_seconds: float, boot_seconds: float) -> Policy:
     """The policy of the configuration, with the times of the simulated world."""
-    from visionfleet.scaler.policy import policy_of
+    from visionfleet.scaler.policy_settings import policy_of
 
     made = policy_of(config.scaler, _WORKERS)
     return replace(made, service_seconds=service_seconds, boot_seconds=boot_seconds)

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from visionfleet.cli.looking import Look, Observer
-    from visionfleet.messages import FleetStatus, WorkerReport
+    from visionfleet.cli.snapshot import Look, Observer
+    from visionfleet.contract.messages import FleetStatus, WorkerReport
 
 STALE_SECONDS = 180.0  # three times as long as a scaler may be silent when nothing changes
 NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
@@ -37,7 +37,7 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look once, or until interrupted."""
-    from visionfleet.cli.looking import Observer
+    from visionfleet.cli.snapshot import Observer
 
     observer = Observer(loaded(arguments).config)
     if arguments.watch and not arguments.json and sys.stdout.isatty():

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from visionfleet import runtime
 from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.host import process
 
 if TYPE_CHECKING:
     from visionfleet.local.stack import Place, Stack
@@ -75,7 +75,7 @@ def place_of(arguments: argparse.Namespace, config: Path) -> "Place":
 def stop_on_signals() -> threading.Event:
     """Make an event that a signal sets; the second signal interrupts whatever is waited for."""
     stop, seen = threading.Event(), list[int]()
-    ask = runtime.beside_signals(stop.set)
+    ask = process.beside_signals(stop.set)
 
     def handle(number: int, _frame: FrameType | None) -> None:
         if seen:

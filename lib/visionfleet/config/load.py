@@ -12,10 +12,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from visionfleet.config.expectation import expectation, keys_of, path_keys
-from visionfleet.config.files import Key, Origin, Settings, read_file, read_value
-from visionfleet.config.rules import RULES
+from visionfleet.config.constraints import RULES
+from visionfleet.config.fault_text import expectation, keys_of, path_keys
 from visionfleet.config.schema import Config
+from visionfleet.config.yaml_source import Key, Origin, Settings, read_file, read_value
 from visionfleet.errors import BadConfig
 
 PREFIX = "VISIONFLEET_"

@@ -5,15 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from visionfleet.config.fields import (
-    DAYS,
-    Day,
-    InstanceType,
-    Section,
-    Subnet,
-    TimeOfDay,
-    TimeZone,
-)
+from visionfleet.config.fields import DAYS, Day, InstanceType, Section, Subnet, TimeOfDay, TimeZone
 
 
 class ScheduleWindow(Section):

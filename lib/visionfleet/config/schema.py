@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from visionfleet.config.classifier import Classifier, Model
 from visionfleet.config.fields import Bucket, Format, Name, Section
 from visionfleet.config.scaler import Ec2, Scaler, Supervisor
 from visionfleet.config.web import Web
-from visionfleet.config.worker import Classifier, Model
 
 
 class Aws(Section):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from visionfleet.auth.api_keys import Kept
 from visionfleet.config.fields import Network, Port, Section
-from visionfleet.keys import Kept
 
 
 class Web(Section):

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
-from visionfleet import launches
+from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
-from visionfleet.fleet import Member
-from visionfleet.fleet.gate import Gate
-from visionfleet.fleet.instances import Instances
-from visionfleet.fleet.ledger import LedgerObject
+from visionfleet.fleet import launch_ledger
+from visionfleet.fleet.base import Member
+from visionfleet.fleet.circuit_breaker import CircuitBreaker
+from visionfleet.fleet.ec2_instances import Instances
+from visionfleet.fleet.launch_ledger import Instance
+from visionfleet.fleet.ledger_store import LedgerObject
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Market, Offering
-from visionfleet.launches import Instance
-from visionfleet.messages import Launch, LaunchLedger
 
 log = logging.getLogger("scaler")
 
@@ -41,7 +41,7 @@ class _Look:
     at: float
 
     def members(self) -> list[Member]:
-        return launches.members(self.ledger, self.instances, self.at)
+        return launch_ledger.members(self.ledger, self.instances, self.at)
 
 
 class Ec2Fleet:
@@ -66,9 +66,9 @@ class Ec2Fleet:
         self._template, self.maximum = template, maximum
         self._asker, self._clock = asker, clock
         self._market = Market(tuple(offered), random)
-        self._listing = Gate("list instances", random)
-        self._launching = Gate("launch", random)
-        self._ending_gate = Gate("terminate", random)
+        self._listing = CircuitBreaker("list instances", random)
+        self._launching = CircuitBreaker("launch", random)
+        self._ending_gate = CircuitBreaker("terminate", random)
         self._look: _Look | None = None
         self._ending: dict[str, float] = {}  # ids that shall end, and when to say so again
         self._alarms: dict[str, str] = {}
@@ -101,9 +101,9 @@ class Ec2Fleet:
         Raises Superseded when another scaler has launched since our look.
         """
         look, self._look = self._look or self._observe(), None
-        if launches.of_decision(look.ledger, decision_id):
+        if launch_ledger.of_decision(look.ledger, decision_id):
             self._look = look = self._settled(look)
-            known = launches.of_decision(look.ledger, decision_id)
+            known = launch_ledger.of_decision(look.ledger, decision_id)
             return [name for launch in known for name in launch.instances]
         names: list[str] = []
         for attempt, offering in enumerate(self._market.open(self._clock())):
@@ -111,7 +111,7 @@ class Ec2Fleet:
             if wanted <= 0 or not self._launching.open(self._clock()):
                 break
             launch = self._launch(decision_id, attempt, wanted, offering)
-            look = self._write(look, launches.reserved(look.ledger, launch, look.at))
+            look = self._write(look, launch_ledger.reserved(look.ledger, launch, look.at))
             look, started = self._ask(look, launch)
             if started is None:
                 break  # it may have started some, so no other offering is asked in its place
@@ -129,7 +129,7 @@ class Ec2Fleet:
         ledger, etag = self._ledger.read()
         try:
             # An instance of the ledger that is gone must be told from one that is not listed yet.
-            found = self._instances.describe(terminated=bool(launches.current(ledger, at)))
+            found = self._instances.describe(terminated=bool(launch_ledger.current(ledger, at)))
         except TryLater:
             self._listing.failed(self._clock())
             raise
@@ -142,7 +142,7 @@ class Ec2Fleet:
         return _Look(ledger, etag, tuple(found), at)
 
     def _settled(self, look: _Look) -> _Look:
-        for launch in launches.current(look.ledger, look.at):
+        for launch in launch_ledger.current(look.ledger, look.at):
             if launch.confirmed_at is None:
                 look = self._settle(look, launch)
         return look
@@ -150,18 +150,18 @@ class Ec2Fleet:
     def _settle(self, look: _Look, launch: Launch) -> _Look:
         """Find out what became of a launch: by its tag, or else by asking for it again."""
         now = self._clock()
-        found = launches.found(launch, look.instances)
+        found = launch_ledger.found(launch, look.instances)
         if len(found) >= launch.count:
             return self._confirm(look, launch, found)
         if self._market.closed(_offering(launch), now) or not self._launching.open(now):
             return look
-        again = launches.claimed(launch, self._asker, now)
-        look = self._write(look, launches.replaced(look.ledger, again))
+        again = launch_ledger.claimed(launch, self._asker, now)
+        look = self._write(look, launch_ledger.replaced(look.ledger, again))
         return self._ask(look, again)[0]
 
     def _ask(self, look: _Look, launch: Launch) -> tuple[_Look, tuple[str, ...] | None]:
         """Ask EC2 for a launch that is written down; None when it is not known what it did."""
-        if self._clock() - launch.asked_at > launches.CALL_SECONDS:
+        if self._clock() - launch.asked_at > launch_ledger.CALL_SECONDS:
             raise TryLater("this launch was written down too long ago to be asked for")
         offering = _offering(launch)
         try:
@@ -171,7 +171,7 @@ class Ec2Fleet:
             self._market.close(offering, SHORT_SECONDS, self._clock())
             return self._strike(look, launch), ()
         except AlreadyExists as error:
-            self._warn(launches.token(launch), str(error))
+            self._warn(launch_ledger.token(launch), str(error))
             return self._confirm(look, launch, ()), None
         except TryLater as error:
             log.warning("launch not answered", extra={"reason": str(error)})
@@ -189,7 +189,7 @@ class Ec2Fleet:
         self._launching.passed()
         self._mended(str(offering))
         self._market.succeeded()
-        fields = {"launch": launches.token(launch), "offering": str(offering), "count": count}
+        fields = {"launch": launch_ledger.token(launch), "offering": str(offering), "count": count}
         if count < launch.count:
             log.warning("launched fewer", extra=fields | {"wanted": launch.count})
             self._market.close(offering, SHORT_SECONDS, self._clock())
@@ -198,14 +198,17 @@ class Ec2Fleet:
 
     def _confirm(self, look: _Look, launch: Launch, ids: Sequence[str]) -> _Look:
         return self._write(
-            look, launches.replaced(look.ledger, launches.confirmed(launch, ids, self._clock()))
+            look,
+            launch_ledger.replaced(
+                look.ledger, launch_ledger.confirmed(launch, ids, self._clock())
+            ),
         )
 
     def _strike(self, look: _Look, launch: Launch) -> _Look:
         """Strike out a refused launch, unless another may still be asking for it."""
         if self._clock() < launch.open_until:
             return look
-        return self._write(look, launches.without(look.ledger, launch))
+        return self._write(look, launch_ledger.without(look.ledger, launch))
 
     def _write(self, look: _Look, ledger: LaunchLedger) -> _Look:
         return replace(look, ledger=ledger, etag=self._ledger.write(ledger, look.etag))
@@ -225,7 +228,9 @@ class Ec2Fleet:
         for name in stopped:
             self._warn(name, "it is stopped: start it or terminate it")
         there = {m.name for m in look.members() if m.state == "running"} | stopped
-        there |= {launches.token(launch) for launch in launches.current(look.ledger, look.at)}
+        there |= {
+            launch_ledger.token(launch) for launch in launch_ledger.current(look.ledger, look.at)
+        }
         # An alarm about a list or an offering ends when that works again, and not before.
         lasting = {"list", *map(str, self._market.offered)}
         for what in self._alarms.keys() - there - lasting:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from visionfleet.retry import backoff_seconds
+from visionfleet.backoff import backoff_seconds
 
 # What runs out comes back within minutes; a quota or a wrong setting takes a person.
 SHORT_SECONDS = 180.0

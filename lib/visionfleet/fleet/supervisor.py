@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from visionfleet.errors import GiveUp, TryLater
-from visionfleet.fleet import Member, MemberState
-from visionfleet.supervisor_rpc import connect
+from visionfleet.fleet.base import Member, MemberState
+from visionfleet.host.supervisor_rpc import connect
 
 # Faults of supervisor's XML-RPC interface that mean: it is as wished already.
 _ALREADY_STARTED, _NOT_RUNNING = 60, 70

@@ -17,9 +17,9 @@ from typing import Any
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from visionfleet import runtime
 from visionfleet.errors import VisionfleetError
-from visionfleet.local.moto_mends import CONNECTION, WsgiApplication, mended, one_at_a_time
+from visionfleet.host import process
+from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, mended, one_at_a_time
 
 logger = logging.getLogger("visionfleet.local.embedded_aws")
 
@@ -146,7 +146,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def stop_on_signals(stop: threading.Event) -> None:
     """Let the first TERM or INT set the event; the second one ends the process at once."""
 
-    ask = runtime.beside_signals(stop.set)
+    ask = process.beside_signals(stop.set)
 
     def on_signal(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)

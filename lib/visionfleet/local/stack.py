@@ -19,11 +19,11 @@ from pathlib import Path
 
 import urllib3
 
-from visionfleet import supervisor_rpc
 from visionfleet.config import Config
-from visionfleet.endpoints import loopback_address
 from visionfleet.errors import GiveUp, VisionfleetError
-from visionfleet.local import sessions
+from visionfleet.host import supervisor_rpc
+from visionfleet.host.loopback import loopback_address
+from visionfleet.local import process_session
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 120.0  # supervisord itself kills what does not end, so this is for it alone
@@ -100,7 +100,7 @@ class Stack:
 
     def still_alive(self, known: Mapping[str, int]) -> list[str]:
         """Tell which of the processes still run; a supervisord that stops answers no questions."""
-        left = sessions.members(self._process.pid)
+        left = process_session.members(self._process.pid)
         return [name for name, pid in known.items() if pid in left]
 
     def terminate(self) -> None:
@@ -118,7 +118,7 @@ class Stack:
 
     def kill(self) -> list[int]:
         """Kill whatever is left, supervisord too; returns the ids of those processes."""
-        left = sessions.kill_all(self._process.pid)
+        left = process_session.kill_all(self._process.pid)
         self._process.wait()
         return left
 
@@ -206,7 +206,7 @@ def _start(
             cwd=place.var,
             env=_environment(config, place, environment),
             start_new_session=True,
-            preexec_fn=sessions.end_with_parent,
+            preexec_fn=process_session.end_with_parent,
         )
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visionfleet.model.mirror import twice_if_unsure
-from visionfleet.preprocessing import Pixels, Preprocessing
+from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.model.flip_augmentation import twice_if_unsure
 
 # What modules raise for images that they were not made for; exported programs assert.
 MODEL_ERRORS = (RuntimeError, AssertionError, TypeError, ValueError, IndexError)

@@ -10,15 +10,15 @@ from typing import Literal
 
 import torch
 
+from visionfleet.contract.messages import ModelInfo, Ranked
 from visionfleet.errors import BadModel
-from visionfleet.messages import ModelInfo, Ranked
+from visionfleet.imaging.preprocess import Pixels, Preprocessing
 from visionfleet.model import device, precision
-from visionfleet.model.folding import fold
+from visionfleet.model.batchnorm_folding import fold
 from visionfleet.model.forward import MODEL_ERRORS, Forward, Stages, last_line
 from visionfleet.model.loaded import Loaded
 from visionfleet.model.precision import EXACT, Chosen, Clock, Trial
-from visionfleet.model.reference import pictures
-from visionfleet.preprocessing import Pixels, Preprocessing
+from visionfleet.model.probe_images import pictures
 
 log = logging.getLogger("classifier")
 

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from visionfleet.model.exported import load_program
+from visionfleet.model.architectures import NETWORKS, build, options_of
+from visionfleet.model.exported_program import load_program
 from visionfleet.model.forward import MODEL_ERRORS
-from visionfleet.model.kinds import kind_of
 from visionfleet.model.loaded import info
-from visionfleet.model.loading import DEFAULT_FORMAT, load_checkpoint, load_torchscript
-from visionfleet.model.network import NETWORKS, build, options_of
-from visionfleet.model.tensors import load_tensors, state_dict_of
+from visionfleet.model.loading import DEFAULT_FORMAT, kind_of, load_checkpoint, load_torchscript
+from visionfleet.model.state_dict import load_tensors, state_dict_of
 
 _SIDES = (224, 32, 299, 64, 28)  # that a TorchScript file is tried with
 

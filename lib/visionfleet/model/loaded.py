@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import nn
 
-from visionfleet.messages import ModelInfo
-from visionfleet.preprocessing import Preprocessing
+from visionfleet.contract.messages import ModelInfo
+from visionfleet.imaging.preprocess import Preprocessing
 
 Kind = Literal["module", "torchscript", "exported"]
 

@@ -6,22 +6,22 @@ SHA-256 that must match what is loaded. What a file is, its content tells, never
 
 import io
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.worker import Model as Choice
+from visionfleet.config.classifier import Model as Choice
 from visionfleet.errors import BadModel
-from visionfleet.model.exported import load_exported
-from visionfleet.model.kinds import kind_of
+from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.model.architectures import NETWORKS, build, options_of
+from visionfleet.model.artifacts import Source, read_labels
+from visionfleet.model.exported_program import load_exported
 from visionfleet.model.loaded import Kind, Loaded, info
-from visionfleet.model.network import NETWORKS, build, options_of
-from visionfleet.model.source import Source, read_labels
-from visionfleet.model.tensors import first_line, fit, load_tensors, state_dict_of
-from visionfleet.preprocessing import Preprocessing
+from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
 
 DEFAULT_FILE = "cifar10.pt"
 DEFAULT_FORMAT = "visionfleet-checkpoint/1"
@@ -46,7 +46,7 @@ def _load(choice: Choice, source: Source) -> Loaded:
         return _load_file(choice, choice.path, source)
     if choice.name == "default":
         return _load_default(str(choice.directory / DEFAULT_FILE))
-    from visionfleet.model.published import load_published
+    from visionfleet.model.torchvision_weights import load_published
 
     return load_published(choice.name, choice.directory, source.cache)
 
@@ -113,9 +113,9 @@ def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.
             return build(architecture, options_of(architecture, tensors), classes)
         except ValueError as error:
             raise BadModel(f"model.architecture: {error}") from error
-    from visionfleet.model import published
+    from visionfleet.model import torchvision_weights
 
-    return published.build(architecture, classes, "model.architecture")
+    return torchvision_weights.build(architecture, classes, "model.architecture")
 
 
 def load_torchscript(data: bytes, path: object) -> nn.Module:
@@ -130,3 +130,41 @@ def load_torchscript(data: bytes, path: object) -> nn.Module:
         except (RuntimeError, ValueError) as error:
             raise BadModel(f"{path}: not a TorchScript file: {first_line(error)}") from error
     return module
+
+
+FileKind = Literal["torchscript", "exported", "tensors"]
+
+# The pickled magic number that files of `torch.save` begin with that are no ZIP archives.
+_OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+def kind_of(data: bytes, where: object) -> FileKind:
+    """Look at the members of the archive; raises BadModel for what is no model file."""
+    if data.startswith(_OLD_MAGIC):
+        return "tensors"
+    names = _members(data, where)
+    if any(name.startswith("data/aotinductor/") for name in names):
+        raise BadModel(
+            f"{where}: holds machine code compiled for one processor; "
+            "save the exported program itself: torch.export.save(program, FILE)"
+        )
+    if names & {"archive_format", "serialized_exported_program.json"}:
+        return "exported"
+    if "constants.pkl" in names and any(name.startswith("code/") for name in names):
+        return "torchscript"
+    if "data.pkl" in names:
+        return "tensors"
+    raise BadModel(f"{where}: {_NO_MODEL}")
+
+
+def _members(data: bytes, where: object) -> set[str]:
+    """Names in the archive, without the folder that torch puts all of them into."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        raise BadModel(f"{where}: {_NO_MODEL} ({error})") from error
+    return {name.partition("/")[2] for name in names} | {name for name in names if "/" not in name}
+
+
+_NO_MODEL = "not a TorchScript file, an exported program or a state dict"

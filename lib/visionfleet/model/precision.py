@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from visionfleet.errors import BadModel
-from visionfleet.preprocessing import Pixels
+from visionfleet.imaging.preprocess import Pixels
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 EXACT = "float32"

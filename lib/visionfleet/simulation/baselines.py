@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from visionfleet.scaling import Decision, Observation, Worker
+from visionfleet.scaler.decision import Decision, Observation, Worker
 
 
 def resize(desired: int, alive: Sequence[Worker], random: Random) -> Decision:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from visionfleet.scaling import Decision, Observation
+from visionfleet.scaler.decision import Decision, Observation
 
 
 def rates(arrivals: Sequence[int], wait_seconds: int, step: int) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from visionfleet.scaling import POLICIES, Decide, Decision, History, Observation, Policy
+from visionfleet.scaler.decision import POLICIES, Decide, Decision, History, Observation, Policy
 from visionfleet.simulation import oracle
 from visionfleet.simulation.baselines import Buildkite, Fixed, Keda, Knative, TargetTracking
 from visionfleet.simulation.world import Conditions, Controller

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
-from visionfleet.scaling import Decision, Observation, State, Worker
+from visionfleet.scaler.decision import Decision, Observation, State, Worker
 from visionfleet.simulation.backlog import Backlog
 from visionfleet.simulation.outcome import Outcome
 

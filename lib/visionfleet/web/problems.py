@@ -3,7 +3,7 @@
 import math
 from http import HTTPStatus
 
-from visionfleet.messages import Failed
+from visionfleet.contract.messages import Failed
 
 # The HTTP status of every code. What a worker gives as the reason of a failed result and is not
 # listed here is FAILED_STATUS: the request was fine, its content could not be classified.

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.cloud import Cloud, cloud
-from tests.support.image import Image, amis, image
+from testkit.aws.embedded import Cloud, cloud
+from testkit.machine.image import Image, amis, image
 
 
 @pytest.fixture(scope="session")

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cloud import Cloud, ec2_client
-from tests.support.image import TEMPLATE, Image
-from tests.support.instances import as_user_data, instance, told_by
-from tests.support.machine import Machine
-from tests.support.metadata import USER_DATA, metadata
-from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from testkit.aws.embedded import Cloud, ec2_client
+from testkit.aws.imds import USER_DATA, metadata
+from testkit.machine.container import Machine
+from testkit.machine.image import TEMPLATE, Image
+from testkit.machine.instances import as_user_data, instance, told_by
+from testkit.processes.ports import free_port
+from testkit.processes.waiting import wait_until
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
 

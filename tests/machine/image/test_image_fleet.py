@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.cloud import Cloud, ec2_client
-from tests.support.ec2_proxy import like_ec2
-from tests.support.image import Image
-from tests.support.instances import Instances, as_user_data, instance, instances
-from tests.support.machine import Machine
-from tests.support.pictures import encoded, numbered
-from tests.support.ports import accepts, free_port
-from tests.support.waiting import wait_until
+from testkit.aws.ec2_proxy import like_ec2
+from testkit.aws.embedded import Cloud, ec2_client
+from testkit.images.pictures import encoded, numbered
+from testkit.machine.container import Machine
+from testkit.machine.image import Image
+from testkit.machine.instances import Instances, as_user_data, instance, instances
+from testkit.processes.ports import accepts, free_port
+from testkit.processes.waiting import wait_until
 
 UPLOADS, MAXIMUM = 60, 3
 # Priors that want the whole fleet for a few images.

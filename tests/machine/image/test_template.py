@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.image import TEMPLATE, need_packer, packer
-from tests.support.processes import ROOT
+from testkit import ROOT
+from testkit.machine.image import TEMPLATE, need_packer, packer
 
 FOLDER = TEMPLATE.parent
 DEFAULTS = dict(

@@ -1,0 +1,47 @@
+"""The classifier's child process: one image from stdin, one answer to stdout, no AWS."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from visionfleet.classifier.isolation import answer, refusal
+from visionfleet.config import Config
+from visionfleet.contract.messages import Ranked
+from visionfleet.errors import BadImage
+from visionfleet.imaging import decode
+from visionfleet.imaging.preprocess import prepare
+from visionfleet.model.open import open_model
+from visionfleetd import startup
+
+TOP = 1000  # the longest ranking that a request may ask for
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Classify what comes on stdin."""
+    config = startup.configuration(startup.parser("isolated", __doc__ or "").parse_args(argv))
+    try:
+        print(answer(_classify(config, sys.stdin.buffer.read())))
+    except BadImage as error:
+        print(refusal(error))
+
+
+def _classify(config: Config, data: bytes) -> tuple[Ranked, ...]:
+    limits = decode.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
+    model = open_model(_plain(config), os.environ)
+    image = decode.decode(data, limits, model.preprocessing.resize)
+    return model.rank([prepare(image, model.preprocessing)], TOP)[0]
+
+
+def _plain(config: Config) -> Config:
+    """Leave out what pays for many images only: the trial of precisions, and threads."""
+    model = {"device": "cpu", "precision": "float32", "threads": 1}
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update=model),
+            "classifier": config.classifier.model_copy(update={"batch_size": 1}),
+        }
+    )
+
+
+if __name__ == "__main__":
+    main()

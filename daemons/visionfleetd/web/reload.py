@@ -1,0 +1,119 @@
+"""What a web process takes from its settings, and which of them a reload changes at once."""
+
+import time
+from dataclasses import dataclass, replace
+
+from visionfleet.aws.s3 import Store
+from visionfleet.config import Config
+from visionfleet.config.reload import all_but
+from visionfleet.imaging import decode
+from visionfleet.web.http.server import Patience, Server
+from visionfleet.web.jobs.result_cache import Cache
+from visionfleet.web.jobs.service import Service
+from visionfleet.web.jobs.submission import Submissions
+from visionfleet.web.load.admission import Room
+from visionfleet.web.load.fleet_load import Priors
+from visionfleet.web.settings import Rules
+
+# What a multipart body has beside its file: boundaries, headers, other fields.
+FORM_BYTES = 1 << 20
+# A request with several files may be as large as this many of the largest.
+ALL_FILES = 4
+# A body up to this many times the largest image is read to its end before it is refused.
+PATIENCE_FILES = 8
+
+REACH = all_but(
+    live=frozenset(
+        {"images.max_bytes", "images.max_pixels", "images.formats", "log.level", "model.name"}
+        | {"results.by_name", "scaler.service_seconds", "scaler.boot_seconds"}
+        | {
+            f"web.{name}"
+            for name in (
+                *("key_per_second", "trusted_proxies", "plain_reply", "plain_wait_seconds"),
+                *("wait_seconds", "max_wait_seconds", "max_files", "max_waiting"),
+                *("max_queue_seconds", "max_held_bytes", "header_seconds"),
+                *("body_bytes_per_second", "expire_seconds", "unready_seconds", "stop_seconds"),
+                *("cors_origins", "cache", "cache_trust_seconds", "upload_expire_seconds"),
+            )
+        }
+    ),
+    concerns=frozenset(
+        {"name", "aws", "storage", "images", "web", "log", "queue.wait_seconds", "model.name"}
+        | {"results.by_name", "scaler.service_seconds", "scaler.boot_seconds"}
+    ),
+)
+
+
+def rules(config: Config) -> Rules:
+    """Take out what handlers go by."""
+    web, largest = config.web, config.images.max_bytes
+    return Rules(
+        one_bytes=largest + FORM_BYTES,
+        all_bytes=ALL_FILES * largest + FORM_BYTES,
+        patience_bytes=PATIENCE_FILES * largest,
+        max_files=web.max_files,
+        plain_reply=web.plain_reply,
+        trusted_proxies=web.trusted_proxies,
+        plain_wait_seconds=web.plain_wait_seconds,
+        wait_seconds=web.wait_seconds,
+        max_wait_seconds=web.max_wait_seconds,
+        model=config.model.name,
+        cors_origins=web.cors_origins,
+    )
+
+
+def limits(config: Config) -> decode.Limits:
+    """Take out what an image may be."""
+    return decode.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
+
+
+def room(config: Config) -> Room:
+    """Take out how many may wait, and how long."""
+    return Room(config.web.max_waiting, config.web.max_queue_seconds)
+
+
+def priors(config: Config) -> Priors:
+    """Take out what to reckon with until the scaler has learned better."""
+    return Priors(config.scaler.service_seconds, config.scaler.boot_seconds)
+
+
+def patience(config: Config) -> Patience:
+    """Take out how long a client may take."""
+    return Patience(config.web.header_seconds, config.web.body_bytes_per_second)
+
+
+def cache(config: Config, results: Store) -> Cache | None:
+    """Make the cache, if there shall be one."""
+    return Cache(results, config.results.by_name, time.time) if config.web.cache else None
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """The parts of a web process that follow the settings, from the loop's thread only.
+
+    A request that is under way goes by the rules of its beginning.
+    """
+
+    service: Service
+    http: Server
+
+    def adopt(self, config: Config) -> None:
+        """Go by these settings from now on."""
+        web, service = config.web, self.service
+        service.rules = rules(config)
+        service.room, service.priors = room(config), priors(config)
+        service.held.most = web.max_held_bytes
+        service.sightings.trust_seconds = web.cache_trust_seconds
+        service.desk = self._desk(config, service.desk)
+        if service.access is not None:
+            service.access.per_second = web.key_per_second
+        self.http.patience = patience(config)
+
+    def _desk(self, config: Config, before: Submissions) -> Submissions:
+        return replace(
+            before,
+            limits=limits(config),
+            expire_seconds=config.web.expire_seconds,
+            target_seconds=config.web.upload_expire_seconds,
+            cache=cache(config, before.results),
+        )

@@ -1,0 +1,66 @@
+"""Who may come in to the web daemon, and how: its keys and its certificate."""
+
+import os
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from visionfleet.auth import key_file
+from visionfleet.auth.key_file import KeyFile
+from visionfleet.config.web import Web
+from visionfleet.errors import BadConfig, BadKeys
+from visionfleet.host.loopback import is_loopback
+from visionfleet.web.http.auth import Access
+from visionfleet.web.http.server import tls_context
+from visionfleetd.startup import end_faulty
+
+NO_KEYS = (
+    "web.auth: {address} can be reached from outside and there are no API keys; `visionfleet keys "
+    "add NAME` makes one in web.keys_file, and `auth: none` lets everybody in"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entrance:
+    """`access` None lets everybody in, `tls` None is plain HTTP."""
+
+    access: Access | None
+    tls: ssl.SSLContext | None
+
+
+def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
+    """Make the entrance; what is missing is a fault of the configuration and ends the process."""
+    try:
+        return Entrance(_access(web, environment), _tls(web))
+    except (BadConfig, BadKeys) as error:
+        end_faulty(error, "web")
+
+
+def renew(tls: ssl.SSLContext | None, web: Web) -> None:
+    """Read certificate and key again, for the connections to come; raises BadConfig.
+
+    Both are tried apart first: a certificate without its key would spoil the one in use.
+    """
+    if tls is not None and _tls(web) is not None:
+        tls.load_cert_chain(str(web.tls_certificate), str(web.tls_key))
+
+
+def _access(web: Web, environment: Mapping[str, str]) -> Access | None:
+    path = key_file.place(web.keys_file, environment)
+    known = path is not None or bool(web.keys)
+    if web.auth == "none" or (web.auth == "auto" and not known and is_loopback(web.address)):
+        return None
+    found = KeyFile(path, time.monotonic, {kept.id: kept for kept in web.keys})
+    if not len(found):
+        raise BadConfig((NO_KEYS.format(address=web.address),))
+    return Access(found, web.key_per_second, time.monotonic)
+
+
+def _tls(web: Web) -> ssl.SSLContext | None:
+    if web.tls_certificate is None or web.tls_key is None:
+        return None
+    try:
+        return tls_context(str(web.tls_certificate), str(web.tls_key))
+    except OSError as error:
+        raise BadConfig((f"web.tls_certificate: {web.tls_certificate}: {error}",)) from error

@@ -1,0 +1,131 @@
+"""The file of API keys: changed whole or not at all, and read again when it has changed."""
+
+import fcntl
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from visionfleet.auth import api_keys
+from visionfleet.auth.api_keys import Kept
+from visionfleet.errors import BadKeys
+
+log = logging.getLogger("web")
+
+CREDENTIAL = "web-keys"
+# A revoked key is refused after this at the latest.
+LOOK_SECONDS = 1.0
+
+_Mark = tuple[int, int, int]
+
+
+def place(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Find the file: the one that is set, else systemd's credential `web-keys`, else none."""
+    folder = environment.get("CREDENTIALS_DIRECTORY")
+    if setting is not None or folder is None:
+        return setting
+    handed = Path(folder) / CREDENTIAL
+    return handed if handed.exists() else None
+
+
+def load(path: Path) -> dict[str, Kept]:
+    """Read the file; raises BadKeys."""
+    try:
+        return api_keys.read(path.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKeys(f"{path}: {error}") from error
+    except BadKeys as error:
+        raise BadKeys(f"{path}: {error}") from error
+
+
+@contextmanager
+def changing(path: Path) -> Iterator[dict[str, Kept]]:
+    """Give the keys to be changed; when the block ends well they are the file's content.
+
+    Two commands at once wait for each other. A reader sees the old file or the new one.
+    """
+    lock = path.with_name(path.name + ".lock")
+    try:
+        with lock.open("a") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            found = load(path) if path.exists() else {}
+            yield found
+            _replace(path, api_keys.write(found.values()))
+    except OSError as error:
+        raise BadKeys(f"{path}: {error}") from error
+
+
+def _replace(path: Path, text: str) -> None:
+    """Put a new file in the old one's place, with its owner and mode; a first one is 0600."""
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    new = Path(name)
+    try:
+        with os.fdopen(number, "w") as file:
+            file.write(text)
+            if path.exists():
+                _look_like(path.stat(), file.fileno())
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _look_like(old: os.stat_result, number: int) -> None:
+    os.fchmod(number, old.st_mode & 0o777)
+    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+        os.fchown(number, old.st_uid, old.st_gid)
+
+
+class KeyFile:
+    """The keys as they are now. A file that cannot be read leaves those of before in force.
+
+    `settled` are keys beside those of the file, and `path` None is no file.
+    """
+
+    def __init__(
+        self, path: Path | None, clock: Callable[[], float], settled: Mapping[str, Kept]
+    ) -> None:
+        self._path = path
+        self._clock = clock
+        self._settled = dict(settled)
+        self._keys = self._load()
+        self._mark = self._marked()
+        self._looked_at = clock()
+
+    def __len__(self) -> int:
+        return len(self._keys | self._settled)
+
+    def check(self, key: str) -> Kept | None:
+        """Find whose key that is; None for a wrong one."""
+        if self._clock() - self._looked_at >= LOOK_SECONDS:
+            self._look()
+        return api_keys.check(key, self._settled) or api_keys.check(key, self._keys)
+
+    def _look(self) -> None:
+        self._looked_at = self._clock()
+        mark = self._marked()
+        if mark == self._mark:
+            return
+        self._mark = mark
+        try:
+            self._keys = self._load()
+        except BadKeys as error:
+            log.error("keys not read, the old ones stay", extra={"reason": str(error)})
+            return
+        log.info("keys read again", extra={"keys": len(self._keys)})
+
+    def _load(self) -> dict[str, Kept]:
+        return {} if self._path is None else load(self._path)
+
+    def _marked(self) -> _Mark | None:
+        if self._path is None:
+            return None
+        try:
+            found = self._path.stat()
+        except OSError:
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,100 @@
+"""Makes boto3 clients, and the short way to S3."""
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import urllib3
+from botocore.auth import S3SigV4Auth
+from botocore.config import Config as BotoConfig
+from botocore.handlers import add_expect_header
+from botocore.httpsession import get_cert_path
+from botocore.utils import get_environ_proxies
+
+from visionfleet.aws.errors import wrapped_errors
+from visionfleet.aws.s3_direct import DirectS3
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFactory:
+    """How AWS is reached; the fields are those of the configuration's section `aws`.
+
+    `placeholder_credentials` are for an endpoint on this machine, which checks none.
+    """
+
+    region: str
+    endpoint_url: str | None
+    connect_timeout_seconds: float
+    read_timeout_seconds: float
+    max_attempts: int
+    placeholder_credentials: bool = False
+
+    def longest_call_seconds(self, read_timeout_seconds: float) -> float:
+        """Tell how long one call may take that is tried to the end, with the waits between."""
+        tries = self.max_attempts * (self.connect_timeout_seconds + read_timeout_seconds)
+        return tries + (self.max_attempts - 1) * _LONGEST_WAIT_SECONDS
+
+    def client(
+        self, service: str, connections: int = 10, read_timeout_seconds: float | None = None
+    ) -> Any:
+        """Make a client with a pool of `connections`; clients may be shared by threads.
+
+        A long poll needs a client of its own: its read timeout differs, and its parked
+        connections must not starve the other calls.
+        """
+        config = BotoConfig(
+            connect_timeout=self.connect_timeout_seconds,
+            read_timeout=read_timeout_seconds or self.read_timeout_seconds,
+            max_pool_connections=connections,
+            retries={"mode": "standard", "total_max_attempts": self.max_attempts},
+            s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+            # Forms and addresses that are handed to clients would else be of the old kind, which
+            # newer regions refuse.
+            signature_version="s3v4" if service == "s3" else None,
+            tcp_keepalive=True,
+            # Checks that cost a quarter of a millisecond of CPU per call, each: what we pass is
+            # typed already, TLS guards the bytes on their way, and a damaged image is refused.
+            parameter_validation=False,
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        client = self._session().client(service, endpoint_url=self.endpoint_url, config=config)
+        # To ask before each body whether it may come is a round trip more for every image.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
+        return client
+
+    def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
+        """Make the short way to a bucket, with a pool of `connections`.
+
+        None where only clients know the way, as by a proxy. Raises TryLater or GiveUp when
+        there are credentials that cannot be used.
+        """
+        credentials = self._session().get_credentials()
+        if credentials is None:
+            return None
+        with wrapped_errors(f"bucket {bucket}"):
+            presigned = client.generate_presigned_url(
+                "get_object", Params={"Bucket": bucket, "Key": "x"}
+            )
+        base_url = presigned.partition("?")[0].removesuffix("x")
+        if get_environ_proxies(base_url):
+            return None
+        pool = urllib3.PoolManager(
+            num_pools=1,
+            maxsize=connections,
+            retries=False,
+            timeout=urllib3.Timeout(self.connect_timeout_seconds, self.read_timeout_seconds),
+            ca_certs=os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True),
+        )
+        return DirectS3(pool, S3SigV4Auth(credentials, "s3", self.region), base_url)
+
+    def _session(self) -> Any:
+        # botocore signs nothing without credentials, and looks for an instance role for seconds.
+        key = "placeholder" if self.placeholder_credentials else None
+        return boto3.session.Session(key, key, region_name=self.region)

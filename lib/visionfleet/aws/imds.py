@@ -1,0 +1,80 @@
+"""EC2's instance metadata service: who this instance is, and its user data.
+
+IMDSv2: a token first, then questions with it. The instance needs no permission for this; in a
+container the metadata's hop limit must be 2.
+"""
+
+from collections.abc import Callable, Mapping
+
+import urllib3
+
+from visionfleet.errors import TryLater
+
+TOKEN_SECONDS = 21600
+INSTANCE_ID = "/latest/meta-data/instance-id"
+USER_DATA = "/latest/user-data"
+_IPV4, _IPV6 = "http://169.254.169.254", "http://[fd00:ec2::254]"
+
+
+def endpoint(environment: Mapping[str, str]) -> str:
+    """Tell where the metadata is, by the variables that boto3 obeys too."""
+    given = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
+    mode = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "").lower()
+    return (given or (_IPV6 if mode == "ipv6" else _IPV4)).rstrip("/")
+
+
+class Metadata:
+    """The instance metadata service. `clock` is monotonic, in seconds."""
+
+    def __init__(self, endpoint: str, clock: Callable[[], float]) -> None:
+        self._endpoint, self._clock = endpoint, clock
+        timeout = urllib3.Timeout(connect=1.0, read=2.0)
+        self._http = urllib3.PoolManager(retries=False, timeout=timeout)
+        self._token = ""
+        self._renew_at = 0.0
+
+    def find(self, path: str) -> bytes | None:
+        """Read a path, None where there is nothing; raises TryLater."""
+        answer = self._get(path)
+        if answer.status == 401:  # the token was of an earlier life of this instance
+            self._token = ""
+            answer = self._get(path)
+        if answer.status == 404:
+            return None
+        if answer.status != 200:
+            raise TryLater(f"metadata {path}: status {answer.status}")
+        return answer.data
+
+    def _get(self, path: str) -> urllib3.BaseHTTPResponse:
+        if not self._token or self._clock() >= self._renew_at:
+            self._fetch_token()
+        return self._request("GET", path, {"X-aws-ec2-metadata-token": self._token})
+
+    def _fetch_token(self) -> None:
+        lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+        answer = self._request("PUT", "/latest/api/token", lifetime)
+        if answer.status != 200:
+            raise TryLater(f"metadata token: status {answer.status}")
+        self._token = answer.data.decode("ascii", "replace")
+        self._renew_at = self._clock() + TOKEN_SECONDS * 3 / 4
+
+    def _request(
+        self, method: str, path: str, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse:
+        try:
+            return self._http.request(method, self._endpoint + path, headers=headers)
+        except urllib3.exceptions.HTTPError as error:
+            raise TryLater(f"metadata {path}: {error}") from error
+
+
+def instance_id(metadata: Metadata) -> str:
+    """Read the id of this instance; raises TryLater where nothing or something else answers."""
+    found = (metadata.find(INSTANCE_ID) or b"").decode("ascii", "replace")
+    if not found.startswith("i-"):
+        raise TryLater(f"metadata {INSTANCE_ID}: no id of an instance")
+    return found
+
+
+def user_data(metadata: Metadata) -> bytes:
+    """Read what this instance was launched with, nothing where it has none; raises TryLater."""
+    return metadata.find(USER_DATA) or b""

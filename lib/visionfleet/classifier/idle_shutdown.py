@@ -1,0 +1,52 @@
+"""When a worker that nobody looks after shuts its machine down. No I/O here."""
+
+from dataclasses import dataclass
+
+from visionfleet.contract.messages import FleetStatus, Lease
+
+# A scaler writes its status at least once a minute; five missed ones are a sign.
+STATUS_SECONDS = 300.0
+# Two machines' clocks, and a scaler that is just being restarted.
+MARGIN_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class Idleness:
+    """Since when a worker has had nothing to do. Times are those of one monotonic clock.
+
+    `receives` counts those that brought work: two looks far apart miss no short job.
+    """
+
+    _since: float | None = None
+    _receives: int = 0
+
+    def observe(self, in_flight: int, receives: int, now: float) -> float:
+        """Take note of a look; returns for how many seconds the worker has been idle."""
+        if self._since is None or in_flight or receives != self._receives:
+            self._since, self._receives = now, receives
+        return now - self._since
+
+
+def alive_until(lease: Lease | None, status: FleetStatus | None) -> float | None:
+    """Tell until when a scaler is known to live: by its lease, or by its last status.
+
+    None when no scaler has left a sign.
+    """
+    if lease is not None:
+        return lease.expires_at
+    return None if status is None else status.at + STATUS_SECONDS
+
+
+def shut_down_reason(
+    idle_seconds: float, limit_seconds: float, alive_until: float | None, now: float
+) -> str | None:
+    """Decide: the reason to shut down, None to stay. A live scaler decides for itself."""
+    if idle_seconds < limit_seconds:
+        return None
+    idle = f"idle for {idle_seconds:.0f} s"
+    if alive_until is None:
+        return f"{idle}, and no scaler has left a sign of life"
+    silent = now - alive_until
+    if silent <= MARGIN_SECONDS:
+        return None
+    return f"{idle}, and the scaler's sign of life expired {silent:.0f} s ago"

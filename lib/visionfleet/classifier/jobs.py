@@ -1,0 +1,96 @@
+"""A job on its way through the pipeline, and the results it can end in. No I/O here."""
+
+from dataclasses import dataclass, replace
+
+from visionfleet.classifier.visibility import Delivery
+from visionfleet.contract.messages import (
+    LOW_CONFIDENCE,
+    Failed,
+    ModelInfo,
+    Ranked,
+    Request,
+    Succeeded,
+    Timings,
+)
+from visionfleet.imaging.preprocess import Pixels
+
+GAVE_UP = "gave_up"
+EXPIRED = "expired"
+IMAGE_MISSING = "image_missing"
+
+
+def is_provisional(result: Succeeded | Failed) -> bool:
+    """Tell whether a result may make room for an answer: a redriven job is tried again."""
+    return isinstance(result, Failed) and result.code == GAVE_UP
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One request in hand. `pixels` is None until it is decoded; times are seconds."""
+
+    lease: Delivery
+    request: Request
+    timings: Timings
+    pixels: Pixels | None = None
+
+    @property
+    def attempt(self) -> int:
+        """Which delivery of the message this is, from 1."""
+        return self.lease.message.receive_count
+
+    def decoded(self, pixels: Pixels, fetch: float, decode: float) -> "Job":
+        """Return the job with its pixels and the time they took."""
+        timings = self.timings.model_copy(update={"fetch": fetch, "decode": decode})
+        return replace(self, pixels=pixels, timings=timings)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A job and its result. `stored` tells that S3 has it already."""
+
+    job: Job
+    result: Succeeded | Failed
+    stored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResultBuilder:
+    """Writes results in the name of one worker. A lower score than `unknown_below` is no label."""
+
+    worker: str
+    model: ModelInfo
+    unknown_below: float = 0.0
+
+    def succeeded(
+        self, job: Job, ranking: tuple[Ranked, ...], infer_seconds: float, now: float
+    ) -> Done:
+        """Answer a job with its ranking, cut to what was asked for."""
+        top = ranking[: job.request.top]
+        unsure = top[0].score < self.unknown_below
+        result = Succeeded(
+            job=job.request.job,
+            file_name=job.request.file_name,
+            label=None if unsure else top[0].label,
+            reason=LOW_CONFIDENCE if unsure else None,
+            score=top[0].score,
+            top=top,
+            model=self.model,
+            timings=job.timings.model_copy(update={"infer": infer_seconds}),
+            attempts=job.attempt,
+            worker=self.worker,
+            finished_at=now,
+        )
+        return Done(job, result)
+
+    def failed(self, job: Job, code: str, reason: str, now: float) -> Done:
+        """Answer a job with the reason why it has no label."""
+        result = Failed(
+            job=job.request.job,
+            file_name=job.request.file_name,
+            code=code,
+            reason=reason,
+            attempts=job.attempt,
+            worker=self.worker,
+            finished_at=now,
+        )
+        return Done(job, result)

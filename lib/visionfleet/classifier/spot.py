@@ -1,0 +1,91 @@
+"""Spot interruption notices and rebalance recommendations, from EC2's instance metadata."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from visionfleet.aws.imds import Metadata
+from visionfleet.errors import TryLater
+
+log = logging.getLogger("classifier")
+# As AWS recommends: the notice comes two minutes ahead, and a look costs nothing.
+POLL_SECONDS = 5.0
+# Silent metadata is asked less, but often enough that a notice leaves most of its two minutes.
+MOST_SECONDS = 40.0
+INTERRUPTION = "/latest/meta-data/spot/instance-action"
+REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
+_FAILURES_TO_TELL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One warning: an interruption will come; a rebalance recommendation says it may."""
+
+    kind: Literal["interruption", "rebalance"]
+    sentence: str
+
+
+class Interruptions:
+    """Looks for warnings. Errors are quiet: most machines are no spot instances."""
+
+    every_seconds = POLL_SECONDS
+
+    def __init__(self, metadata: Metadata, clock: Callable[[], float]) -> None:
+        self._metadata, self._clock = metadata, clock
+        self._told: set[Notice] = set()
+        self._failures = 0
+        self._ask_again_at = clock()
+
+    def look(self) -> list[Notice]:
+        """Ask for what has not been told yet; nothing while the metadata is left in peace."""
+        if self._clock() < self._ask_again_at:
+            return []
+        fresh: list[Notice] = []
+        try:
+            for ask in (_interruption, _rebalance):
+                notice = ask(self._metadata)
+                if notice is not None and notice not in self._told:
+                    fresh.append(notice)
+        except TryLater as error:
+            self._failed(str(error))
+        else:
+            self._failures = 0
+        self._told.update(fresh)
+        return fresh
+
+    def _failed(self, reason: str) -> None:
+        self._failures += 1
+        wait = min(MOST_SECONDS, POLL_SECONDS * 2 ** min(self._failures, 10))
+        self._ask_again_at = self._clock() + wait
+        level = logging.WARNING if self._failures == _FAILURES_TO_TELL else logging.DEBUG
+        log.log(level, "no instance metadata", extra={"reason": reason, "in_seconds": wait})
+
+
+def _interruption(metadata: Metadata) -> Notice | None:
+    found = metadata.find(INTERRUPTION)
+    if found is None:
+        return None
+    told = _read(found, INTERRUPTION, "action")
+    sentence = f"spot interruption: {told['action']} at {told.get('time', 'an unknown time')}"
+    return Notice("interruption", sentence)
+
+
+def _rebalance(metadata: Metadata) -> Notice | None:
+    found = metadata.find(REBALANCE)
+    if found is None:
+        return None
+    told = _read(found, REBALANCE, "noticeTime")
+    return Notice("rebalance", f"rebalance recommended at {told['noticeTime']}")
+
+
+def _read(found: bytes, path: str, needed: str) -> dict[str, object]:
+    """Read a warning; what has not its form comes from something else than EC2."""
+    try:
+        told = json.loads(found)
+    except ValueError as error:
+        raise TryLater(f"metadata {path}: not JSON") from error
+    if not isinstance(told, dict) or needed not in told:
+        raise TryLater(f"metadata {path}: no {needed!r} in the answer")
+    return told

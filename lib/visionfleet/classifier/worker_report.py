@@ -1,0 +1,107 @@
+"""Tells the scaler how this worker is, and listens for its wish that the worker drains."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from visionfleet.aws.s3 import Store
+from visionfleet.classifier.pipeline import Tally
+from visionfleet.contract.messages import ModelInfo, WorkerReport, WorkerState, encode
+from visionfleet.contract.names import drain_key, worker_key
+from visionfleet.errors import TryLater
+
+log = logging.getLogger("classifier")
+
+# A worker with now and then an image goes back and forth between these, and each report is a paid
+# call: once a second is 3,600 in an hour, a fifth of the price of a small instance.
+_FLICKERING = {"idle", "busy"}
+_REPORTS_PER_INTERVAL = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who reports: `started_at` is wall time, so that an older life's report is told apart."""
+
+    worker: str
+    host: str
+    version: str
+    started_at: float
+
+
+@dataclass(slots=True)
+class Reporter:
+    """Writes the worker's report on change and regularly; `now` is wall time in seconds."""
+
+    store: Store
+    identity: Identity
+    model: ModelInfo | None
+    report_seconds: float
+    now: Callable[[], float]
+    boot_seconds: float | None = None
+    boot_phases: dict[str, float] = field(default_factory=dict)
+    notice: str | None = None
+    _state: WorkerState = "booting"
+    _since: float = 0.0
+    _written_at: float = 0.0
+    _written_state: WorkerState | None = field(default=None)
+
+    @property
+    def state(self) -> WorkerState:
+        """The state as last observed."""
+        return self._state
+
+    def observe(self, state: WorkerState, tally: Tally) -> None:
+        """Take note of the state; write a report when it is due."""
+        now = self.now()
+        if state != self._state:
+            self._state, self._since = state, now
+        if now - self._written_at >= self._due_after(state):
+            self.write(state, tally)
+
+    def _due_after(self, state: WorkerState) -> float:
+        """Age of the last report at which the next one is due, given the state now."""
+        if state == self._written_state:
+            return self.report_seconds
+        flickers = state in _FLICKERING and self._written_state in _FLICKERING
+        return self.report_seconds / _REPORTS_PER_INTERVAL if flickers else 0.0
+
+    def note(self, notice: str) -> None:
+        """Say this too, in a report that is due at once."""
+        self.notice, self._written_state = notice, None
+
+    def write(self, state: WorkerState, tally: Tally) -> None:
+        """Write a report now; a failure is logged, and the next one is soon."""
+        now = self.now()
+        report = WorkerReport(
+            worker=self.identity.worker,
+            state=state,
+            since=self._since or now,
+            reported_at=now,
+            started_at=self.identity.started_at,
+            boot_seconds=self.boot_seconds,
+            boot_phases=dict(self.boot_phases),
+            in_flight=tally.in_flight,
+            handled=tally.handled,
+            service_seconds=tally.service_seconds,
+            stage_seconds=dict(tally.stage_seconds),
+            notice=self.notice,
+            model=self.model,
+            version=self.identity.version,
+            host=self.identity.host,
+        )
+        try:
+            self.store.put_json(worker_key(self.identity.worker), encode(report))
+        except TryLater as error:
+            log.warning("report failed", extra={"reason": str(error)})
+        else:
+            self._written_at, self._written_state = now, state
+
+    def asked_to_drain(self) -> bool:
+        """Look whether the scaler wants this worker to take no more work."""
+        try:
+            asked = self.store.find(drain_key(self.identity.worker))
+        except TryLater as error:
+            log.warning("drain check failed", extra={"reason": str(error)})
+            return False
+        # A wish from before this life was meant for the worker that had the name then.
+        return asked is not None and float(asked) >= self.identity.started_at

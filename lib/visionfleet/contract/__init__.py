@@ -1,0 +1,1 @@
+"""What travels: messages, names of queues and objects, job ids."""

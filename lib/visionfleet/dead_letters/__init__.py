@@ -1,0 +1,1 @@
+"""Requests that failed too often: inspection and redrive."""

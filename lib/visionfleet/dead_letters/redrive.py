@@ -1,0 +1,87 @@
+"""Moves dead letters back to the requests: by a task of SQS, or one by one where it has none."""
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+
+from visionfleet.aws.sqs import Queue
+from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
+from visionfleet.dead_letters.inspect import DeadLetter, Sample
+from visionfleet.errors import GiveUp, TryLater
+
+POLL_SECONDS = 1.0
+UNSEEN_POLLS = 10  # SQS may take a moment to list a task that it has started
+
+
+def by_task(tasks: MoveTasks, before: Move | None, wait: Callable[[float], None]) -> Iterator[Move]:
+    """Follow the task that was started after `before`; raises GiveUp when it did not complete."""
+    unseen = 0
+    while (move := tasks.latest()) is None or move == before:
+        unseen += 1
+        if unseen > UNSEEN_POLLS:
+            raise TryLater("the move task was started, but SQS does not list it")
+        wait(POLL_SECONDS)
+    while move.running:
+        yield move
+        wait(POLL_SECONDS)
+        move = tasks.latest() or move
+    yield move
+    if move.status != "COMPLETED":
+        raise GiveUp(f"the move task ended as {move.status}: {move.reason or 'no reason given'}")
+
+
+@dataclass(slots=True)
+class Pace:
+    """Lets `per_second` pass; `clock` measures, `wait` sleeps."""
+
+    per_second: float | None
+    clock: Callable[[], float]
+    wait: Callable[[float], None]
+    _next: float = 0.0
+
+    def step(self) -> None:
+        """Wait until the next one may pass."""
+        if self.per_second is None:
+            return
+        now = self.clock()
+        if self._next > now:
+            self.wait(self._next - now)
+        self._next = max(now, self._next) + 1 / self.per_second
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """Moves letter by letter: send to the requests, and only then delete. At least once.
+
+    Interrupted at any point it can be run again: what is in hand comes back to the dead letters,
+    and a letter that was sent but not deleted is sent once more. What cannot be decoded comes
+    back as a new dead letter, so the same text is moved once only in one run.
+    """
+
+    dead: Queue
+    requests: Queue
+    pace: Pace
+    only_decodable: bool
+
+    def run(self, limit: int | None) -> Generator[DeadLetter]:
+        """Yield each letter when it is moved."""
+        moved_texts: set[bytes] = set()
+        moved = 0
+        with Sample(self.dead) as sample:
+            for each in sample.letters():
+                if moved == limit:
+                    return
+                digest = hashlib.blake2b(each.letter.message.body.encode(), digest_size=16).digest()
+                if digest in moved_texts or (self.only_decodable and each.request is None):
+                    continue
+                self._move(each)
+                sample.forget(each.letter)
+                moved_texts.add(digest)
+                moved += 1
+                yield each
+
+    def _move(self, each: DeadLetter) -> None:
+        self.pace.step()
+        self.requests.send(each.letter.message.body)
+        for error in self.dead.delete([each.letter.message.receipt]).values():
+            raise TryLater(f"moved, but still among the dead letters: {error}")

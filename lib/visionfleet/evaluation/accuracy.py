@@ -1,0 +1,83 @@
+"""What the answers to labelled images say of a model: accuracy, calibration, mistakes. No I/O."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from visionfleet.evaluation import calibration
+from visionfleet.evaluation.calibration import Booleans, Floats, Wholes
+
+_LEAST = 1e-12  # a probability in place of one that was rounded to zero
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Rows of probabilities, the class that each image has, and the folder it came from."""
+
+    labels: tuple[str, ...]
+    folders: Sequence[str]
+    targets: Wholes
+    probabilities: Floats
+
+    @property
+    def answers(self) -> Wholes:
+        """The class that each image was given."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @property
+    def confidences(self) -> Floats:
+        """The probability of that class."""
+        return np.asarray(self.probabilities.max(axis=1))
+
+    @property
+    def right(self) -> Booleans:
+        """Tell which answers are right."""
+        return np.asarray(self.answers == self.targets)
+
+    def top(self, count: int) -> float:
+        """Share of images whose class is among the first `count`."""
+        best = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
+        return _mean((best == self.targets[:, None]).any(axis=1))
+
+    def expected_calibration_error(self) -> float:
+        """Mean distance of confidence and accuracy, 0 to 1; 0 without images."""
+        return calibration.expected_calibration_error(self.confidences, self.right)
+
+    def unknown(self, below: float) -> tuple[float, float]:
+        """Share of images that a threshold leaves without a label, and top-1 of the others."""
+        known = self.confidences >= below
+        return _mean(~known), _mean(self.right[known])
+
+    def temperature(self) -> float:
+        """Find by what else the scores should be divided."""
+        return calibration.fit_temperature(self.log_probabilities(), self.targets)
+
+    def threshold(self, temperature: float, lost: float) -> float:
+        """Find the score, after such a division, that gives up this share of the right answers."""
+        scores = self.log_probabilities() / temperature
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        confidences = 1 / powers.sum(axis=1)
+        return calibration.unknown_threshold(confidences, self.right, lost)
+
+    def log_probabilities(self) -> Floats:
+        """Logits, up to one constant a row."""
+        return np.log(np.maximum(self.probabilities, _LEAST))
+
+    def per_class(self) -> dict[str, float]:
+        """Top-1 of the images of each folder."""
+        images = Counter(self.folders)
+        hits = Counter(f for f, good in zip(self.folders, self.right, strict=True) if good)
+        return {folder: hits[folder] / count for folder, count in sorted(images.items())}
+
+    def confusion(self) -> Mapping[str, Mapping[str, int]]:
+        """Count the answers, by the class of the image and the class it was given."""
+        found: dict[str, Counter[str]] = {}
+        for target, answer in zip(self.targets, self.answers, strict=True):
+            found.setdefault(self.labels[target], Counter())[self.labels[answer]] += 1
+        return {label: dict(counts.most_common()) for label, counts in sorted(found.items())}
+
+
+def _mean(values: Booleans) -> float:
+    return float(values.mean()) if len(values) else 0.0

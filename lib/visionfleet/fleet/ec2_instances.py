@@ -1,0 +1,145 @@
+"""The EC2 edge: launches, lists and ends instances, with boto's errors turned into ours."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from visionfleet.aws import wrapped_errors
+from visionfleet.contract.messages import Launch
+from visionfleet.errors import GiveUp, NotFound
+from visionfleet.fleet.launch_ledger import Instance, token
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+DEPLOYMENT_TAG = "visionfleet:deployment"
+ROLE_TAG, ROLE = "visionfleet:role", "worker"
+LAUNCH_TAG = "visionfleet:launch"
+_ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
+# Of the thousand that EC2 takes; one bad id spoils its whole batch.
+_BATCH = 100
+
+
+class Instances:
+    """The instances of one deployment, known by their tags.
+
+    Permissions: ec2:DescribeInstances and ec2:DescribeLaunchTemplateVersions; ec2:RunInstances
+    and ec2:CreateTags for what the launch template names; ec2:TerminateInstances, best for
+    instances with our tags only; iam:PassRole for the role in the launch template; for spot,
+    the service-linked role AWSServiceRoleForEC2Spot.
+    The client must not retry by itself: a launch is asked for again only after its ledger was
+    written, and EC2 is left alone when it asks for that.
+    """
+
+    def __init__(self, client: "EC2Client", deployment: str) -> None:
+        self._client = client
+        self._deployment = deployment
+
+    def verify(self, launch: Launch) -> None:
+        """Check that the template is there and that we may launch; raises GiveUp or TryLater."""
+        with wrapped_errors(f"launch template {launch.template}"):
+            self._client.describe_launch_template_versions(
+                **_named(launch.template),  # type: ignore[arg-type]
+                Versions=[launch.version],
+            )
+        try:
+            with wrapped_errors("rehearse a launch"):
+                self._client.run_instances(**self._request(launch), DryRun=True)
+        except GiveUp as error:
+            if "(DryRunOperation)" not in str(error):  # which says that it would have worked
+                raise
+
+    def run(self, launch: Launch) -> tuple[str, ...]:
+        """Launch from one to `count` instances, or name those that this launch has started.
+
+        Raises NoCapacity, AlreadyExists, another GiveUp, or TryLater: then nothing is known.
+        """
+        with wrapped_errors(f"launch {token(launch)}"):
+            answer = self._client.run_instances(**self._request(launch))
+        return tuple(instance["InstanceId"] for instance in answer["Instances"])
+
+    def describe(self, terminated: bool) -> list[Instance]:
+        """List the instances that exist, and on request those that did within the hour."""
+        states = [*_ALIVE, "terminated"] if terminated else list(_ALIVE)
+        with wrapped_errors("list instances"):
+            pages = self._client.get_paginator("describe_instances").paginate(
+                Filters=[
+                    {"Name": f"tag:{DEPLOYMENT_TAG}", "Values": [self._deployment]},
+                    {"Name": f"tag:{ROLE_TAG}", "Values": [ROLE]},
+                    {"Name": "instance-state-name", "Values": states},
+                ]
+            )
+            return [
+                _instance(described)
+                for page in pages
+                for reservation in page["Reservations"]
+                for described in reservation["Instances"]
+            ]
+
+    def end(self, ids: Sequence[str]) -> dict[str, str]:
+        """Terminate instances; returns why, for each that EC2 refuses to. Raises TryLater.
+
+        One that is not found is gone, or too new to be known: who lists it asks again.
+        """
+        refused: dict[str, str] = {}
+        for start in range(0, len(ids), _BATCH):
+            refused |= self._end_batch(ids[start : start + _BATCH])
+        return refused
+
+    def _end_batch(self, ids: Sequence[str]) -> dict[str, str]:
+        try:
+            with wrapped_errors(f"terminate {', '.join(ids)}"):
+                self._client.terminate_instances(InstanceIds=list(ids))
+        except GiveUp as error:
+            if len(ids) == 1:
+                return {} if isinstance(error, NotFound) else {ids[0]: str(error)}
+            return {k: v for one in ids for k, v in self._end_batch([one]).items()}
+        return {}
+
+    def _request(self, launch: Launch) -> dict[str, Any]:
+        """Write a launch as EC2 wants it: the same launch is always the same request."""
+        request: dict[str, Any] = {
+            "MinCount": 1,
+            "MaxCount": launch.count,
+            "ClientToken": token(launch),
+            "LaunchTemplate": {**_named(launch.template), "Version": launch.version},
+            # A worker that shuts its machine down must not leave a stopped one behind.
+            "InstanceInitiatedShutdownBehavior": "terminate",
+            "MetadataOptions": {"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
+            "TagSpecifications": [
+                {"ResourceType": kind, "Tags": self._tags(launch)}
+                for kind in ("instance", "volume")
+            ],
+        }
+        if launch.instance_type is not None:
+            request["InstanceType"] = launch.instance_type
+        if launch.subnet is not None:
+            request["SubnetId"] = launch.subnet
+        if launch.spot:
+            options = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+            request["InstanceMarketOptions"] = {"MarketType": "spot", "SpotOptions": options}
+        return request
+
+    def _tags(self, launch: Launch) -> list[dict[str, str]]:
+        tags = {
+            "Name": f"{self._deployment}-worker",
+            DEPLOYMENT_TAG: self._deployment,
+            ROLE_TAG: ROLE,
+            LAUNCH_TAG: token(launch),
+        }
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def _named(template: str) -> dict[str, str]:
+    key = "LaunchTemplateId" if template.startswith("lt-") else "LaunchTemplateName"
+    return {key: template}
+
+
+def _instance(described: "InstanceTypeDef") -> Instance:
+    tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
+    return Instance(
+        id=described["InstanceId"],
+        state=described["State"]["Name"],
+        launched_at=described["LaunchTime"].timestamp(),
+        launch=tags.get(LAUNCH_TAG, ""),
+    )

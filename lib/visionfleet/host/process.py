@@ -1,0 +1,121 @@
+"""The shell of a daemon: signals, the stop event, and what a process is to its machine."""
+
+import os
+import resource
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+
+EXIT_OK = 0
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: restarting does not help
+EXIT_FORCED = 130
+
+
+def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
+    """Make what a signal's handler may call: each call has `work` done once, on another thread.
+
+    A handler interrupts the main thread anywhere, even where that holds the lock of an event or
+    writes a line of the log: were the handler to wait for it, both would wait for ever.
+    """
+    calls: SimpleQueue[None] = SimpleQueue()  # whose put may interrupt itself, by its documentation
+
+    def run() -> None:
+        while True:
+            calls.get()
+            work()
+
+    threading.Thread(target=run, name="signals", daemon=True).start()
+    return lambda: calls.put(None)
+
+
+def stop_on_signals(on_stop: Callable[[str], None]) -> None:
+    """Call `on_stop` with the signal's name on the first TERM or INT; the second ends at once."""
+    seen: list[str] = []
+    stop = beside_signals(lambda: on_stop(seen[0]))
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if seen:
+            os._exit(EXIT_FORCED)
+        seen.append(signal.Signals(number).name)
+        stop()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+@dataclass(slots=True)
+class SignalEvents:
+    """What signals ask of a loop: `stop` for good, a reload each time anew. It waits on both."""
+
+    stop: threading.Event = field(default_factory=threading.Event)
+    _reload: threading.Event = field(default_factory=threading.Event)
+    _wake: threading.Event = field(default_factory=threading.Event)
+
+    def to_stop(self) -> None:
+        """Ask for the end."""
+        self.stop.set()
+        self._wake.set()
+
+    def to_reload(self) -> None:
+        """Ask for the configuration to be read again."""
+        self._reload.set()
+        self._wake.set()
+
+    def take_reload(self) -> bool:
+        """Tell whether a reload was asked for since the last time."""
+        asked = self._reload.is_set()
+        self._reload.clear()
+        return asked
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a wish, or for so long; tells whether it is the end."""
+        if self._wake.wait(seconds):
+            self._wake.clear()  # first, so that a wish that comes now is not lost
+        return self.stop.is_set()
+
+
+def reload_on_hangup(on_hangup: Callable[[], None]) -> None:
+    """Call `on_hangup` on every HUP, which is what `systemctl reload` sends."""
+    reload = beside_signals(on_hangup)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: reload())
+
+
+def started_at(now: float) -> float:
+    """Tell when this process started, in wall time: imports count as boot time too.
+
+    proc(5): field 22 of /proc/self/stat is the start in clock ticks since the machine's boot.
+    """
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    return now - (uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+
+
+def allow_open_files(most: int = 65536) -> int:
+    """Raise this process's soft limit of open files towards the hard one; returns what it is.
+
+    The soft one is 1,024 by custom, for programs that use select(2).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
+
+
+def run_command(command: Sequence[str], seconds: float) -> str | None:
+    """Run a command of the configuration; returns what went wrong."""
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return str(error)
+    if done.returncode == 0:
+        return None
+    said = done.stderr.decode(errors="replace").strip()
+    return f"{command[0]} ended with status {done.returncode}: {said[-500:]}"

@@ -1,0 +1,89 @@
+"""What a daemon tells systemd over its notification socket, as sd_notify(3) does; nothing without.
+
+The protocol is one datagram of lines; a library for it would be larger than this.
+"""
+
+import contextlib
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from visionfleet.host.watchdog import Watchdog, extension, period_seconds, words
+
+
+def notify(*lines: str) -> None:
+    """Tell systemd these lines in one message."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address or not lines:
+        return
+    name = "\0" + address[1:] if address.startswith("@") else address
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
+        sender.settimeout(1.0)  # a systemd that is being re-executed reads later
+        sender.connect(name)
+        sender.sendall("\n".join(lines).encode())
+
+
+def reloading() -> None:
+    """Tell systemd that a reload begins; `READY=1` tells it the end of it."""
+    microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    notify("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
+
+
+def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
+    """Tell how often systemd wants a sign of life; None when it wants none of this process."""
+    microseconds = environment.get("WATCHDOG_USEC", "")
+    pid = environment.get("WATCHDOG_PID", "")
+    if not microseconds.isdigit() or pid not in {"", str(os.getpid())}:
+        return None
+    return int(microseconds) / 1e6
+
+
+@dataclass(slots=True)
+class Notifier:
+    """Tells systemd how this process is, from a thread of its own, whatever the others are at.
+
+    `status` gives the line for `systemctl status`; it is called on that thread, and must not block.
+    """
+
+    log: logging.Logger
+    loops: Watchdog
+    watchdog_seconds: float | None
+    status: Callable[[], str]
+    crashed: Callable[[BaseException], None]
+    _told: str = ""
+    _stuck: bool = False
+    _stopping: bool = False
+    _never: threading.Event = field(default_factory=threading.Event)
+
+    def ready(self) -> None:
+        """Tell that the work begins, and go on telling; without systemd there is no thread."""
+        notify("READY=1")
+        if os.environ.get("NOTIFY_SOCKET"):
+            threading.Thread(target=self._guarded, name="systemd", daemon=True).start()
+
+    def stopping(self, most_seconds: float) -> None:
+        """Tell that the end begins, and may take so long; what hangs then is the stop's affair."""
+        self._stopping = True
+        notify("STOPPING=1", extension(most_seconds))
+
+    def _guarded(self) -> None:
+        try:
+            self._speak()
+            while not self._never.wait(period_seconds(self.watchdog_seconds)):
+                self._speak()
+        except BaseException as error:
+            self.crashed(error)
+
+    def _speak(self) -> None:
+        watched = self.watchdog_seconds is not None
+        judged = watched and not self._stopping
+        stuck, status = self.loops.stuck() if judged else [], self.status()
+        if stuck and not self._stuck:
+            self.log.critical("no progress", extra={"reason": "; ".join(stuck)})
+        self._stuck = bool(stuck)
+        notify(*words(status, self._told, watched, self._stuck))
+        self._told = status

@@ -1,0 +1,99 @@
+"""Do the loops of this process make progress, and what is systemd told of it? No I/O here."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+# How often systemd is told how things are, at the least.
+PERIOD_SECONDS = 5.0
+# What a rate is counted over.
+PACE_SECONDS = 10.0
+
+
+class Watchdog:
+    """Since when each loop has been at its present step. `clock` is monotonic, in seconds.
+
+    A loop is in the midst of a step, which may last for its `allowed_seconds`, or it rests: it
+    waits for work, for as long as it likes. A loop without an entry is not judged. Each loop has
+    one thread, and each note is a single assignment.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float], allowed_seconds: Mapping[str, float] | None = None
+    ) -> None:
+        self._clock = clock
+        self._allowed = allowed_seconds or {}
+        self._since: dict[str, float | None] = dict.fromkeys(self._allowed)
+
+    def step(self, loop: str) -> None:
+        """Note that a loop begins its next step."""
+        if loop in self._allowed:
+            self._since[loop] = self._clock()
+
+    def rest(self, loop: str) -> None:
+        """Note that a loop waits for work."""
+        if loop in self._allowed:
+            self._since[loop] = None
+
+    def stuck(self) -> list[str]:
+        """Say which loops make no progress; empty when all are well."""
+        now, found = self._clock(), []
+        for loop, allowed in self._allowed.items():
+            since = self._since[loop]
+            if since is not None and now - since > allowed:
+                found.append(f"the {loop} has been at one step for {now - since:.0f} s")
+        return found
+
+
+class Pace:
+    """How often something happens, seen over the last seconds."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def per_second(self, count: int, now: float) -> float:
+        """Take note of a count that only grows; returns its rate since about PACE_SECONDS ago."""
+        self._points.append((now, count))
+        while len(self._points) > 2 and now - self._points[1][0] >= PACE_SECONDS:
+            self._points.popleft()
+        at, before = self._points[0]
+        return (count - before) / (now - at) if now > at else 0.0
+
+
+def period_seconds(watchdog_seconds: float | None) -> float:
+    """Tell how often to speak: four times in the interval of the watchdog, where it is short."""
+    return min(PERIOD_SECONDS, (watchdog_seconds or PERIOD_SECONDS * 4) / 4)
+
+
+def words(status: str, told: str, watched: bool, stuck: bool) -> list[str]:
+    """Write what systemd is told now, as sd_notify(3) has it.
+
+    A process that is `watched` gives a sign of life while all its loops make progress, and asks to
+    be ended at once when one does not. The status is told when it has changed.
+    """
+    found = [f"STATUS={status}"] if status != told else []
+    if watched:
+        found.append("WATCHDOG=trigger" if stuck else "WATCHDOG=1")
+    return found
+
+
+def extension(seconds: float) -> str:
+    """Write that a start or a stop may last for so long from now, whatever the unit says."""
+    return f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"
+
+
+def web_status(reasons: list[str], under_way: int, answered: int, per_second: float) -> str:
+    """Say in one line how a web process is."""
+    ready = f"not ready: {'; '.join(reasons)}" if reasons else "ready"
+    return f"{ready}: {under_way} under way, {answered} jobs answered{_rate(per_second, 'jobs')}"
+
+
+def classifier_status(
+    state: str, in_flight: int, handled: int, per_second: float, model: str
+) -> str:
+    """Say in one line how a worker is."""
+    pace = _rate(per_second, "images")
+    return f"{state}: {in_flight} in flight, {handled} answered{pace}, model {model}"
+
+
+def _rate(per_second: float, what: str) -> str:
+    return f", {per_second:.1f} {what}/s" if per_second >= 0.05 else ""

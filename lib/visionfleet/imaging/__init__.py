@@ -1,0 +1,1 @@
+"""From uploaded bytes to the pixels a model wants."""

@@ -1,0 +1,1 @@
+"""Structured logs, as text and in the journal."""

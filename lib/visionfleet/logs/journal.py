@@ -1,0 +1,76 @@
+"""Hands entries to systemd's journal, and never waits for it."""
+
+import errno
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+
+from visionfleet.logs.journal_fields import is_journal
+
+SOCKET = "/run/systemd/journal/socket"
+_TOO_LARGE = {errno.EMSGSIZE, errno.ENOBUFS}
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+
+
+def is_ours(environment: Mapping[str, str], descriptor: int = 2) -> bool:
+    """Tell whether standard error goes to the journal."""
+    stream = environment.get("JOURNAL_STREAM", "")
+    if not stream:
+        return False
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return is_journal(stream, found.st_dev, found.st_ino)
+
+
+class Journal:
+    """The socket of the journal. Each call returns at once and tells whether it went well.
+
+    What the journal does not take is for `say`: plain lines on standard error, which it reads by
+    another way. When it takes neither, a line is lost, and the daemon goes on.
+    """
+
+    def __init__(self, address: str = SOCKET, descriptor: int = 2) -> None:
+        self._address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
+        self._stream = socket.socket(fileno=os.dup(descriptor))
+
+    def send(self, entry: bytes) -> bool:
+        """Send an entry; a large one goes in a sealed file in memory."""
+        try:
+            self._socket.sendto(entry, self._address)
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            return error.errno in _TOO_LARGE and self._send_file(entry)
+        return True
+
+    def say(self, line: str) -> bool:
+        """Write a plain line to standard error."""
+        data = line.encode(errors="replace") + b"\n"
+        try:
+            return self._stream.send(data, socket.MSG_DONTWAIT) == len(data)
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Let go of both sockets."""
+        self._socket.close()
+        self._stream.close()
+
+    def _send_file(self, entry: bytes) -> bool:
+        try:
+            number = os.memfd_create("entry", os.MFD_ALLOW_SEALING | os.MFD_CLOEXEC)
+            with closing(os.fdopen(number, "wb", buffering=0)) as file:
+                file.write(entry)
+                fcntl.fcntl(number, fcntl.F_ADD_SEALS, _SEALS)
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, number.to_bytes(4, sys.byteorder))
+                self._socket.sendmsg([], [rights], 0, self._address)
+        except OSError:
+            return False
+        return True

@@ -1,0 +1,111 @@
+"""Runs a model over labelled images, on several threads that decode and classify."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from visionfleet.errors import BadImage
+from visionfleet.evaluation.accuracy import Evaluation
+from visionfleet.evaluation.calibration import Floats
+from visionfleet.evaluation.datasets import Labelled, class_indices
+from visionfleet.imaging.decode import Limits, decode
+from visionfleet.imaging.preprocess import Pixels, prepare
+from visionfleet.model.inference import Inference
+
+Progress = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came out, and the seconds it took: on the clock, and of all processors together."""
+
+    evaluation: Evaluation
+    unreadable: int
+    seconds: float
+    cpu_seconds: float
+
+
+def measure(
+    model: Inference,
+    images: Iterable[Labelled],
+    limits: Limits,
+    batch_size: int,
+    threads: int,
+    progress: Progress = lambda _images: None,
+) -> Measured:
+    """Classify the images in batches; raises BadDataset when a folder is no class of the model.
+
+    Each thread decodes a batch and then classifies it, so a model that computes on one thread
+    keeps as many cores busy as there are threads here, as that many workers would.
+    """
+    started, started_cpu = time.perf_counter(), time.process_time()
+    folders: list[str] = []
+    rows: list[np.ndarray] = [np.empty((0, len(model.labels)), np.float32)]
+    seen = 0
+    for batch, answered in _answered(model, images, limits, batch_size, threads):
+        folders += answered.folders
+        rows.append(answered.probabilities)
+        seen += len(batch)
+        progress(len(batch))
+    seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
+    indices = class_indices(set(folders), model.labels)
+    targets = np.array([indices[folder] for folder in folders], int)
+    evaluation = Evaluation(model.labels, folders, targets, np.concatenate(rows))
+    return Measured(evaluation, seen - len(folders), seconds, cpu_seconds)
+
+
+_Batch = tuple[Labelled, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Of those images of a batch that can be read: folders, and rows of probabilities."""
+
+    folders: list[str]
+    probabilities: Floats
+
+
+def _answered(
+    model: Inference, images: Iterable[Labelled], limits: Limits, batch_size: int, threads: int
+) -> Iterator[tuple[_Batch, _Answered]]:
+    """Answer on threads, and read a batch more than these have in hand."""
+    source = iter(images)
+    known: set[str] = set()
+    with ThreadPoolExecutor(threads) as pool:
+        under_way: deque[tuple[_Batch, Future[_Answered]]] = deque()
+        while batch := tuple(islice(source, batch_size)):
+            if new := {item.folder for item in batch} - known:
+                class_indices(new, model.labels)  # a wrong folder is told at once
+                known |= new
+            under_way.append((batch, pool.submit(_answer, model, batch, limits)))
+            if len(under_way) > threads:
+                yield _waited_for(under_way)
+        while under_way:
+            yield _waited_for(under_way)
+
+
+def _waited_for(under_way: deque[tuple[_Batch, Future[_Answered]]]) -> tuple[_Batch, _Answered]:
+    batch, answer = under_way.popleft()
+    return batch, answer.result()
+
+
+def _answer(model: Inference, batch: _Batch, limits: Limits) -> _Answered:
+    looked = [(item.folder, _pixels(model, item.data, limits)) for item in batch]
+    good = [(folder, pixels) for folder, pixels in looked if pixels is not None]
+    if not good:
+        return _Answered([], np.empty((0, len(model.labels)), np.float32))
+    rows = model.probabilities([pixels for _, pixels in good]).numpy()
+    return _Answered([folder for folder, _ in good], rows)
+
+
+def _pixels(model: Inference, data: bytes, limits: Limits) -> Pixels | None:
+    try:
+        image = decode(data, limits, model.preprocessing.resize)
+    except BadImage:
+        return None
+    return prepare(image, model.preprocessing)

@@ -1,0 +1,130 @@
+"""torchvision's architectures and published weights; imported only when one is asked for."""
+
+import difflib
+import hashlib
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.error import URLError
+
+import torch
+from torch import nn
+
+from visionfleet.errors import BadModel
+from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.model.artifacts import Source
+from visionfleet.model.loaded import Loaded, info
+from visionfleet.model.state_dict import fit, load_tensors
+
+
+def build(architecture: str, classes: int, setting: str) -> nn.Module:
+    """Build a classification network with random weights; raises BadModel when unknown."""
+    models = _models()
+    _check_known(models, architecture, setting)
+    network: nn.Module = models.get_model(architecture, weights=None, num_classes=classes)
+    return network
+
+
+def load_published(name: str, directory: Path, downloads: Path | None) -> Loaded:
+    """Load an architecture with its published weights, labels and preprocessing."""
+    models = _models()
+    _check_known(models, name, "model.name")
+    weights = models.get_model_weights(name).DEFAULT
+    path = _find_weights(weights.url, directory, downloads)
+    data = Source().read(str(path), "the weights")
+    _check_name(path, data)
+    module = models.get_model(name, weights=None)
+    fit(module, load_tensors(data, path), path, name)
+    labels = tuple(weights.meta["categories"])
+    return Loaded(module.eval(), labels, _of_preset(weights.transforms()), info(name, data))
+
+
+def _models() -> Any:
+    with _dynamo_deferred():
+        return importlib.import_module("torchvision.models")
+
+
+class _Deferred(ModuleType):
+    """Stands in for a module whose functions are looked up when they are called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: getattr(importlib.import_module(self.__name__), name)(
+            *args, **kwargs
+        )
+
+
+@contextmanager
+def _dynamo_deferred() -> Iterator[None]:
+    """Keep torchvision from importing torch's compiler, which takes longer than torchvision.
+
+    It wants one function of it, for the detection models.
+    """
+    names = [n for n in ("torch._dynamo", "torch._dynamo.utils") if n not in sys.modules]
+    stand_ins = {name: _Deferred(name) for name in names} if len(names) == 2 else {}
+    sys.modules.update(stand_ins)
+    try:
+        yield
+    finally:
+        for name, stand_in in stand_ins.items():
+            if sys.modules.get(name) is stand_in:
+                del sys.modules[name]
+
+
+def _check_known(models: Any, name: str, setting: str) -> None:
+    known = models.list_models(module=models)
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        ours = "`default`" if setting == "model.name" else "`convnet8`, `resnet9`"
+        raise BadModel(f"{setting}: {name!r} is neither {ours} nor known to torchvision{hint}")
+
+
+def _find_weights(url: str, directory: Path, downloads: Path | None) -> Path:
+    """Take weights placed by hand, then those downloaded before, then download them."""
+    file = url.rsplit("/", 1)[-1]
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    for folder in (directory, downloads, cache):
+        if folder is not None and (folder / file).is_file():
+            return folder / file
+    try:
+        into = _writable(downloads) or _writable(cache) or cache
+        torch.hub.download_url_to_file(url, str(into / file), progress=False)
+    except (URLError, OSError) as error:
+        raise BadModel(
+            f"the weights {file} are not here and cannot be downloaded ({error}); "
+            f"fetch {url} on a machine that can, and place it at {directory / file}"
+        ) from error
+    return into / file
+
+
+def _writable(folder: Path | None) -> Path | None:
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder
+
+
+def _check_name(path: Path, data: bytes) -> None:
+    """Published weights carry the start of their SHA-256: resnet18-f37072fd.pth."""
+    expected = path.stem.rsplit("-", 1)[-1]
+    digest = hashlib.sha256(data).hexdigest()
+    if not digest.startswith(expected):
+        raise BadModel(f"{path}: damaged: its SHA-256 starts with {digest[:8]}, not {expected}")
+
+
+def _of_preset(preset: Any) -> Preprocessing:
+    return Preprocessing(
+        resize=preset.resize_size[0],
+        crop=preset.crop_size[0],
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        interpolation=preset.interpolation.value,
+    )

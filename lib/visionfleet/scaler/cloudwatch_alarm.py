@@ -1,0 +1,37 @@
+"""What the acting scaler tells CloudWatch: a full fleet, and that it is alive at all."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from visionfleet.errors import VisionfleetError
+
+log = logging.getLogger("scaler")
+
+# CloudWatch counts by minutes: with a tick on top there is still one in each.
+EVERY_SECONDS = 50.0
+
+
+@dataclass(slots=True)
+class AlarmPublisher:
+    """Publishes every so often; what CloudWatch refuses is told once and never stops the scaler."""
+
+    publish: Callable[[bool], None]
+    _due_at: float = 0.0
+    _failing: bool = False
+
+    def tell(self, full: bool, now: float) -> None:
+        """Publish whether the fleet is at its maximum, when it is time; makes one call at most."""
+        if now < self._due_at:
+            return
+        self._due_at = now + EVERY_SECONDS
+        try:
+            self.publish(full)
+        except VisionfleetError as error:
+            level = logging.DEBUG if self._failing else logging.WARNING
+            log.log(level, "metric not published", extra={"reason": str(error)})
+            self._failing = True
+            return
+        if self._failing:
+            log.info("metrics are published again")
+        self._failing = False

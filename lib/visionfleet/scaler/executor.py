@@ -1,0 +1,63 @@
+"""Carries decisions out, step by step, as long as this scaler may act."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from visionfleet.aws.s3 import Store
+from visionfleet.contract.names import drain_key, worker_key
+from visionfleet.fleet.base import Fleet
+from visionfleet.scaler.decision import Decision
+from visionfleet.scaler.stats import Stats
+
+log = logging.getLogger("scaler")
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Terminates, drains and launches. `now` is wall time; `new_id` makes decision ids."""
+
+    fleet: Fleet
+    store: Store
+    figures: Stats
+    now: Callable[[], float]
+    new_id: Callable[[float], str]
+
+    def carry_out(self, decision: Decision, may_act: Callable[[], bool]) -> bool:
+        """Take all steps; False when `may_act` said no before one of them. Raises TryLater."""
+        for step in self._steps(decision):
+            if not may_act():
+                return False
+            step()
+        return True
+
+    def _steps(self, decision: Decision) -> Iterator[Callable[[], None]]:
+        """Terminations come first: what is gone counts no more for the maximum."""
+        if not decision.changes:
+            return
+        id_ = self.new_id(self.now())
+        why = {"decision": id_, "reason": decision.reason}
+        for worker in decision.terminate:
+            yield lambda worker=worker: self._terminate(worker, why)  # type: ignore[misc]
+        for worker in decision.drain:
+            yield lambda worker=worker: self._drain(worker, why)  # type: ignore[misc]
+        if decision.launch:
+            yield lambda: self._launch(decision.launch, why)
+
+    def _terminate(self, worker: str, why: dict[str, str]) -> None:
+        self.fleet.terminate([worker])
+        log.info("terminated", extra={"worker": worker} | why)
+        self.figures.terminated(1)
+        self.store.delete(worker_key(worker))
+        self.store.delete(drain_key(worker))
+
+    def _drain(self, worker: str, why: dict[str, str]) -> None:
+        self.store.put(drain_key(worker), str(self.now()).encode(), "text/plain")
+        log.info("asked to drain", extra={"worker": worker} | why)
+        self.figures.drained(1)
+
+    def _launch(self, count: int, why: dict[str, str]) -> None:
+        started = self.fleet.launch(count, why["decision"])
+        self.figures.launched(len(started))
+        level = logging.INFO if started else logging.DEBUG  # no capacity: the fleet told it once
+        log.log(level, "launched", extra=why | {"workers": ",".join(started)})

@@ -1,0 +1,109 @@
+"""The published status: what the scaler saw, decided and did, with a short history. No I/O here."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from visionfleet.contract.messages import FleetStatus, StatusEntry
+from visionfleet.scaler.decision import Decision, History, Observation, State
+
+_HISTORY_SECONDS = 3600.0
+# Points of the history: of those that tell no decision, one in ten seconds is kept.
+_POINT_SECONDS = 10.0
+_MOST_POINTS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a status tells beside a look: who acts by which policy, within which limits."""
+
+    holder: str
+    term: int
+    policy: str
+    minimum: int
+    maximum: int
+    fleet_alarms: tuple[str, ...] = ()
+
+
+def status(
+    seen: Observation,
+    decision: Decision,
+    history: History,
+    standing: Standing,
+    before: FleetStatus | None,
+    now: float,
+) -> FleetStatus:
+    """Write down a look and its decision."""
+    changed = decision.changes or before is None
+    entry = StatusEntry(
+        at=now,
+        visible=seen.visible,
+        in_flight=seen.in_flight,
+        workers=len(seen.workers),
+        reason=decision.reason if decision.changes else "",
+    )
+    return FleetStatus(
+        at=now,
+        visible=seen.visible,
+        in_flight=seen.in_flight,
+        minimum=standing.minimum,
+        maximum=standing.maximum,
+        states=_count(w.state for w in seen.workers),
+        decision=decision.reason if changed or before is None else before.decision,
+        decided_at=now if changed or before is None else before.decided_at,
+        policy=standing.policy,
+        holder=standing.holder,
+        term=standing.term,
+        boot_seconds=history.boot_seconds,
+        service_seconds=history.service_seconds,
+        alarms=tuple(alarms(seen, history, standing)),
+        history=_extend(before.history if before else (), entry),
+    )
+
+
+def alarms(seen: Observation, history: History, standing: Standing) -> Iterable[str]:
+    """Say what a person should look at."""
+    yield from standing.fleet_alarms
+    if history.at_maximum:
+        yield f"the fleet is at its maximum of {standing.maximum}, and more is needed"
+    failed = sum(worker.state == "failed" for worker in seen.workers)
+    if failed:
+        yield f"{failed} of {len(seen.workers)} workers did not start"
+
+
+def worth_writing(status: FleetStatus, written: FleetStatus | None, every_seconds: float) -> bool:
+    """Tell whether a status says something new, or the last one is old."""
+    if written is None or status.at - written.at >= every_seconds:
+        return True
+    return _gist(status) != _gist(written)
+
+
+def _gist(status: FleetStatus) -> tuple[object, ...]:
+    who = status.holder, status.term, status.policy, status.minimum, status.maximum
+    seen = status.visible, status.in_flight, status.states, status.alarms
+    return (*seen, status.decided_at, *who)
+
+
+def _count(states: Iterable[State]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for state in states:
+        counts[state] = counts.get(state, 0) + 1
+    return counts
+
+
+def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusEntry, ...]:
+    """Add an entry when it differs from the last; an hour is kept, and no more than so many.
+
+    Where counts change with every look, the last point moves on until it is ten seconds from the
+    one before it. A point with a reason stays.
+    """
+    kept = [old for old in history if entry.at - old.at <= _HISTORY_SECONDS]
+    if kept and not entry.reason and _same(kept[-1], entry):
+        return tuple(kept)
+    if len(kept) > 1 and not kept[-1].reason and entry.at - kept[-2].at < _POINT_SECONDS:
+        kept.pop()
+    return (*kept, entry)[-_MOST_POINTS:]
+
+
+def _same(old: StatusEntry, new: StatusEntry) -> bool:
+    pairs: Mapping[str, object] = old.model_dump(exclude={"at", "reason"})
+    return pairs == new.model_dump(exclude={"at", "reason"})

@@ -1,0 +1,1 @@
+"""HTTP itself: server, bodies, multipart, CORS, keys, rate limits."""

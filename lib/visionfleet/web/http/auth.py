@@ -1,0 +1,50 @@
+"""Who may ask: keys and their rates, checked for each request."""
+
+import math
+from collections.abc import Callable
+
+from visionfleet.auth.api_keys import offered
+from visionfleet.auth.key_file import KeyFile
+from visionfleet.web.http.rate_limit import Bucket, take
+from visionfleet.web.problems import Problem
+
+CHALLENGE = 'Bearer realm="visionfleet"'
+
+
+class Access:
+    """The door. `per_second` None lets a key without a rate of its own ask as often as it likes.
+
+    Rates are counted by process. `clock` is monotonic.
+    """
+
+    def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
+        self._keys = keys
+        self.per_second = per_second
+        self._clock = clock
+        self._buckets: dict[str, Bucket] = {}
+
+    def enter(self, authorization: str, x_api_key: str) -> str:
+        """Let a request in; returns the name of its key. Raises Problem."""
+        key = offered(authorization, x_api_key)
+        if not key:
+            raise _refused("no_key", "this service asks for an API key", CHALLENGE)
+        kept = self._keys.check(key)
+        if kept is None:
+            challenge = f'{CHALLENGE}, error="invalid_token"'
+            raise _refused("wrong_key", "the API key is not known, or revoked", challenge)
+        rate = kept.per_second or self.per_second
+        if rate is not None:
+            self._count(kept.id, rate)
+        return kept.name
+
+    def _count(self, id_: str, per_second: float) -> None:
+        bucket, wait = take(self._buckets.get(id_), per_second, self._clock())
+        self._buckets[id_] = bucket
+        if wait:
+            headers = {"Retry-After": str(math.ceil(wait))}
+            detail = f"this key may ask {per_second:g} times a second"
+            raise Problem("rate_limited", detail, headers=headers)
+
+
+def _refused(code: str, detail: str, challenge: str) -> Problem:
+    return Problem(code, detail, headers={"WWW-Authenticate": challenge})

@@ -1,0 +1,56 @@
+"""Sends for many threads: messages that wait while a call is under way share the next one.
+
+SQS bills calls and not messages, and a call costs milliseconds of CPU whatever is in it.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from visionfleet.errors import VisionfleetError
+
+BATCH = 10  # messages that SQS takes in one call
+
+
+@dataclass(slots=True, eq=False)
+class _Letter:
+    """A message on its way: sent, or failed with an error, once it is done."""
+
+    body: str
+    done: bool = False
+    error: Exception | None = None
+
+
+class BatchSender:
+    """`send_all` sends up to ten different messages and tells which failed, and why.
+
+    Nobody waits for company: a message that comes while no call is under way goes at once.
+    """
+
+    def __init__(self, send_all: Callable[[Sequence[str]], Mapping[str, VisionfleetError]]) -> None:
+        self._send_all = send_all
+        self._waiting: deque[_Letter] = deque()
+        self._turn = threading.Lock()
+
+    def send(self, body: str) -> None:
+        """Send one message and return when SQS has it; raises TryLater or GiveUp."""
+        letter = _Letter(body)
+        self._waiting.append(letter)
+        with self._turn:
+            while not letter.done:
+                self._send_some()
+        if letter.error is not None:
+            raise letter.error
+
+    def _send_some(self) -> None:
+        some = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        errors: Mapping[str, Exception]
+        try:
+            errors = self._send_all([letter.body for letter in some])
+        except Exception as error:
+            # Whoever waits already would learn the same, one slow failure later.
+            some += [self._waiting.popleft() for _ in range(len(self._waiting))]
+            errors = dict.fromkeys([one.body for one in some], error)
+        for letter in some:
+            letter.error, letter.done = errors.get(letter.body), True

@@ -1,0 +1,188 @@
+"""The reply queue of this process, and the thread that listens to it."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+from visionfleet.aws.provisioning import delete_reply_queue, make_reply_queue, renew_reply_queue
+from visionfleet.aws.sqs import BATCH, Queue, Received
+from visionfleet.backoff import growing_waits
+from visionfleet.contract.messages import Reply, decode_reply
+from visionfleet.contract.names import HEARTBEAT_SECONDS, HEARTBEAT_TAG, REPLIES_TAGS
+from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
+from visionfleet.host.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+log = logging.getLogger("web")
+
+# With queue.wait_seconds 0 SQS answers at once; this keeps such a poll from spinning.
+SHORT_POLL_SECONDS = 1.0
+# While more jobs than these are waited for, replies are let gather for a moment: a receive that
+# takes ten costs the CPU and the money of one that takes one.
+CROWD = 8
+GATHER_SECONDS = 0.05
+# What the watchdog knows this loop by.
+REPLIES_LOOP = "receiver of replies"
+
+
+class ReplyQueue:
+    """One reply queue, made and removed by the process that listens to it.
+
+    Its tag `heartbeat` tells others until when somebody listened. Permissions: sqs:CreateQueue,
+    sqs:TagQueue, sqs:DeleteQueue, sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage on
+    `{name}-replies-*`.
+    """
+
+    def __init__(
+        self, client: "SQSClient", parked: "SQSClient", name: str, now: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._parked = parked
+        self._now = now
+        self._queue: Queue | None = None
+        self._beat_at = 0.0
+        self.name = name
+
+    def make(self) -> None:
+        """Make the queue; one of that name is fine. Raises TryLater."""
+        make_reply_queue(self._client, self.name, self._tags())
+        try:
+            self._queue = Queue(self._client, self.name, self._parked)
+        except NotFound as error:  # SQS says that a new queue may be unknown for a second
+            raise TryLater(str(error)) from error
+        self._beat_at = self._now()
+
+    def receive(self, wait_seconds: int) -> list[Received]:
+        """Receive up to ten replies; raises NotFound when the queue is gone."""
+        return self._made().receive(wait_seconds)
+
+    def delete(self, received: list[Received]) -> None:
+        """Delete replies; those that fail come again and are then not expected any more."""
+        self._made().delete([message.receipt for message in received])
+
+    def beat(self) -> None:
+        """Renew the heartbeat when it is time."""
+        if self._now() - self._beat_at >= HEARTBEAT_SECONDS:
+            renew_reply_queue(self._client, self._made().url, self._tags())
+            self._beat_at = self._now()
+
+    def remove(self) -> None:
+        """Remove the queue; raises NotFound, TryLater."""
+        delete_reply_queue(self._client, self.name)
+
+    def _made(self) -> Queue:
+        if self._queue is None:
+            self.make()
+        assert self._queue is not None
+        return self._queue
+
+    def _tags(self) -> dict[str, str]:
+        return {**REPLIES_TAGS, HEARTBEAT_TAG: str(int(self._now()))}
+
+
+class ReplyPoller:
+    """Listens until stopped. A reply is delivered at least once; it is deleted after that."""
+
+    def __init__(
+        self,
+        queue: ReplyQueue,
+        wait_seconds: int,
+        deliver: Callable[[Reply], None],
+        polled: Callable[[], None],
+        crashed: Callable[[BaseException], None],
+        random: Random,
+        awaited: Callable[[], int] = lambda: 0,
+        loops: Watchdog | None = None,
+    ) -> None:
+        self._queue = queue
+        self._loops = loops or Watchdog(time.monotonic)
+        self._awaited = awaited
+        self._delivered: list[Received] = []
+        self._wait_seconds = wait_seconds
+        self._deliver = deliver
+        self._polled = polled
+        self._crashed = crashed
+        self._random = random
+        self._stop = threading.Event()
+        # A daemon thread: the end of the process does not wait for a parked poll.
+        self._thread = threading.Thread(target=self._guarded, name="replies", daemon=True)
+        self.undecodable = 0
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Stop listening; a poll that is parked for longer than `seconds` is left behind."""
+        self._stop.set()
+        self._thread.join(seconds)
+
+    def _guarded(self) -> None:
+        try:
+            self._listen()
+        except BaseException as error:
+            self._crashed(error)
+
+    def _listen(self) -> None:
+        waits, failing = growing_waits(self._random), False
+        while not self._stop.is_set():
+            self._loops.step(REPLIES_LOOP)
+            try:
+                self._poll()
+                if failing:
+                    log.info("replies are received again")
+                waits, failing = growing_waits(self._random), False
+            except VisionfleetError as error:
+                if self._stop.is_set():
+                    return
+                level = logging.DEBUG if failing else logging.WARNING
+                log.log(level, "replies cannot be received", extra={"reason": str(error)})
+                failing = True
+                self._loops.rest(REPLIES_LOOP)
+                self._stop.wait(next(waits))
+
+    def _poll(self) -> None:
+        try:
+            received = self._queue.receive(self._wait_seconds)
+        except NotFound:
+            self._make_again()
+            return
+        self._polled()
+        for message in received:
+            self._hand_over(message)
+        self._delivered += received
+        if received and self._crowded():
+            self._stop.wait(GATHER_SECONDS)
+        # Looked at again: the next poll may be parked for as long as nothing comes.
+        if not self._crowded() or len(self._delivered) >= BATCH:
+            self._delete_delivered()
+        if not received and self._wait_seconds == 0:
+            self._stop.wait(SHORT_POLL_SECONDS)
+        self._queue.beat()
+
+    def _crowded(self) -> bool:
+        return self._awaited() > CROWD
+
+    def _delete_delivered(self) -> None:
+        delivered, self._delivered = self._delivered, []
+        if delivered:
+            self._queue.delete(delivered)
+
+    def _make_again(self) -> None:
+        if self._stop.is_set():  # it was this process that removed it
+            return
+        self._delivered = []
+        self._queue.make()  # SQS refuses the name of a queue deleted in the last 60 s
+        log.warning("reply queue was gone, made again", extra={"queue": self._queue.name})
+
+    def _hand_over(self, message: Received) -> None:
+        try:
+            self._deliver(decode_reply(message.body))
+        except BadMessage as error:
+            self.undecodable += 1
+            log.debug("reply undecodable", extra={"reason": str(error)})

@@ -1,0 +1,1 @@
+"""Whether there is room for one more upload."""

@@ -1,0 +1,193 @@
+"""The Open Inference Protocol (KServe v2): encoded images in, classifications out. No I/O here.
+
+The extensions are Triton's: `classification` for strings of the form score:index:label, and
+`binary_tensor_data` for tensors that follow the JSON as bytes.
+"""
+
+import base64
+import binascii
+import json
+import struct
+from collections.abc import Sequence
+from math import prod
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from visionfleet.contract.messages import Succeeded
+from visionfleet.web.http.parameters import TOP_MOST
+from visionfleet.web.problems import Problem
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+EXTENSIONS = ("classification", "binary_tensor_data")
+INPUT, OUTPUT = "image", "classification"
+_LENGTH = struct.Struct("<I")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class _InputParameters(_Part):
+    binary_data_size: Annotated[int, Field(ge=0)] | None = None
+
+
+class InputTensor(_Part):
+    """Encoded images, one an element; `data` holds them in base64, unless they follow as bytes."""
+
+    name: str
+    shape: tuple[Annotated[int, Field(ge=0)], ...]
+    datatype: str
+    parameters: _InputParameters = _InputParameters()
+    data: list[Any] | None = None
+
+
+class _OutputParameters(_Part):
+    classification: Annotated[int, Field(ge=1, le=TOP_MOST)] = 1
+    binary_data: bool | None = None
+
+
+class RequestedOutput(_Part):
+    """What is wanted of the answer: how many classes, and in which form."""
+
+    name: str = OUTPUT
+    parameters: _OutputParameters = _OutputParameters()
+
+
+class _RequestParameters(_Part):
+    binary_data_output: bool = False
+    timeout: Annotated[int, Field(ge=0)] | None = None
+
+
+class InferRequest(_Part):
+    """The JSON of a request; `parameters.timeout` is in microseconds, as Triton has it."""
+
+    id: str = ""
+    inputs: Annotated[tuple[InputTensor, ...], Field(min_length=1, max_length=1)]
+    outputs: Annotated[tuple[RequestedOutput, ...], Field(max_length=1)] = ()
+    parameters: _RequestParameters = _RequestParameters()
+
+    @property
+    def output(self) -> RequestedOutput:
+        """What is wanted; without a wish the best class of each image."""
+        return self.outputs[0] if self.outputs else RequestedOutput()
+
+    @property
+    def binary(self) -> bool:
+        """Tell whether the answer's tensor shall follow the JSON as bytes."""
+        own = self.output.parameters.binary_data
+        return self.parameters.binary_data_output if own is None else own
+
+
+def read(body: bytes, header_length: str | None, most: int) -> tuple[InferRequest, list[bytes]]:
+    """Read a request and its images, at most so many; raises Problem."""
+    size = len(body) if header_length is None else _header_length(header_length, len(body))
+    try:
+        request = InferRequest.model_validate_json(body[:size])
+    except ValidationError as error:
+        raise _bad(_first_fault(error)) from error
+    tensor = request.inputs[0]
+    if tensor.datatype != "BYTES":
+        raise _bad(f"input '{tensor.name}': expected datatype BYTES, got {tensor.datatype[:20]}")
+    if request.output.name != OUTPUT:
+        raise _bad(f"unexpected inference output '{request.output.name[:80]}', it is '{OUTPUT}'")
+    expected = prod(tensor.shape)
+    if not tensor.shape or not 1 <= expected <= most:
+        raise _bad(f"input '{tensor.name}': expected 1 to {most} images, its shape says {expected}")
+    images = _images(tensor, body[size:])
+    if len(images) != expected:
+        raise _bad(f"input '{tensor.name}': {len(images)} images, its shape says {expected}")
+    return request, images
+
+
+def answer(
+    request: InferRequest, model: tuple[str, str], results: Sequence[Succeeded]
+) -> tuple[dict[str, object], bytes]:
+    """Write the JSON of an answer, and the bytes that follow it; `model` is name and version."""
+    count = min(request.output.parameters.classification, *(len(one.top) for one in results))
+    rows = [f"{c.score:f}:{c.index}:{c.label}" for one in results for c in one.top[:count]]
+    tensor: dict[str, object] = {
+        "name": OUTPUT,
+        "datatype": "BYTES",
+        "shape": [len(results), count],
+    }
+    tail = b""
+    if request.binary:
+        tail = b"".join(_LENGTH.pack(len(row)) + row for row in map(str.encode, rows))
+        tensor["parameters"] = {"binary_data_size": len(tail)}
+    else:
+        tensor["data"] = rows
+    named = {"id": request.id} if request.id else {}
+    return {"model_name": model[0], "model_version": model[1], **named, "outputs": [tensor]}, tail
+
+
+def metadata(model: tuple[str, str | None]) -> dict[str, object]:
+    """Describe the model; its version is its fingerprint, once a worker has told it."""
+    name, version = model
+    return {
+        "name": name,
+        "versions": [] if version is None else [version],
+        "platform": "visionfleet",
+        "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [{"name": OUTPUT, "datatype": "BYTES", "shape": [-1, -1]}],
+    }
+
+
+def _header_length(text: str, most: int) -> int:
+    size = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
+    if not 0 <= size <= most:
+        raise _bad(f"{HEADER_LENGTH}: expected 0 to {most}, got {text[:40]!r}")
+    return size
+
+
+def _images(tensor: InputTensor, tail: bytes) -> list[bytes]:
+    size = tensor.parameters.binary_data_size
+    if size is not None:
+        if size != len(tail):
+            raise _bad(f"binary_data_size is {size}, {len(tail)} bytes follow the JSON")
+        return _elements(tail)
+    if tensor.data is None or tail:
+        raise _bad(f"input '{tensor.name}': expected either data or binary_data_size")
+    return [_from_base64(entry) for entry in _flat(tensor.data)]
+
+
+def _elements(tail: bytes) -> list[bytes]:
+    found, at = [], 0
+    while at < len(tail):
+        start = at + _LENGTH.size
+        if start > len(tail):
+            raise _bad("the binary tensor ends within an element")
+        at = start + _LENGTH.unpack_from(tail, at)[0]
+        if at > len(tail):
+            raise _bad("the binary tensor ends within an element")
+        found.append(tail[start:at])
+    return found
+
+
+def _flat(data: list[Any]) -> list[Any]:
+    """Unfold one level of nesting, which a shape of [n, 1] may have."""
+    return [inner for entry in data for inner in (entry if isinstance(entry, list) else [entry])]
+
+
+def _from_base64(entry: Any) -> bytes:
+    text = entry.get("b64") if isinstance(entry, dict) else entry
+    if not isinstance(text, str):
+        raise _bad("data: expected strings in base64")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise _bad("data: expected strings in base64") from error
+
+
+def _first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, fault['loc'])) or 'request'}: {fault['msg']}"
+
+
+def _bad(detail: str) -> Problem:
+    return Problem("bad_parameter", detail)
+
+
+def head(document: dict[str, object]) -> bytes:
+    """Write the JSON part of a body."""
+    return json.dumps(document).encode()

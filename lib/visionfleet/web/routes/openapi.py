@@ -1,0 +1,335 @@
+"""The API described after OpenAPI 3.1, from the tables and models the handlers use. No I/O here."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from visionfleet import __version__
+from visionfleet.contract.job_ids import PATTERN
+from visionfleet.contract.messages import Failed, FleetStatus, Succeeded, WorkerReport
+from visionfleet.web.http.parameters import TOP_DEFAULT, TOP_MOST
+from visionfleet.web.problems import STATUSES
+from visionfleet.web.routes.open_inference_codec import HEADER_LENGTH, InferRequest
+from visionfleet.web.routes.upload_bodies import Start, Target
+
+Schema = dict[str, Any]
+_REF = "#/components/schemas/{model}"
+PROBLEM = "application/problem+json"
+
+
+class Queued(BaseModel):
+    """A job that is accepted and has no result yet."""
+
+    job: str
+    status: Literal["queued"]
+    location: str
+
+
+class Problem(BaseModel):
+    """An error after RFC 9457; programs look at `code`, people at `detail`."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    job: str | None = None
+    request_id: str | None = None
+
+
+class ProtocolError(BaseModel):
+    """An error of the Open Inference Protocol."""
+
+    error: str
+
+
+class UploadTarget(BaseModel):
+    """Where and with which form fields to post one file to S3."""
+
+    upload: str
+    url: str
+    fields: dict[str, str]
+    max_bytes: int
+    expires_at: float
+
+
+class Fleet(FleetStatus):
+    """What the scaler saw, decided and did, and what the workers say of themselves."""
+
+    workers: tuple[WorkerReport, ...]
+
+
+_MODELS = (Succeeded, Failed, Queued, Problem, ProtocolError, UploadTarget, Fleet)
+_BODIES = (InferRequest, Start, Target)
+# What may happen to any request that brings an image, and what a worker may say of it.
+_BODY_CODES = ("bad_body", "too_large", "too_slow", "overloaded")
+_UPLOAD = (*_BODY_CODES, "no_file", "empty", "too_many_files", "not_an_image")
+_CONTENT = ("too_many_pixels", "cannot_be_decoded", "expired", "gave_up", "image_missing")
+_ACCESS = ("no_key", "wrong_key", "rate_limited")
+_OPEN = ("bad_parameter", "internal", "try_later")
+_ANY = (*_OPEN, *_ACCESS)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path. `answers` maps statuses to names of schemas, or to media types."""
+
+    summary: str
+    answers: Mapping[int, str]
+    problems: tuple[str, ...] = ()
+    parameters: tuple[str, ...] = ()
+    body: str | None = None
+    protocol: bool = False  # errors in the form of the Open Inference Protocol
+
+
+_IMAGES = (*_UPLOAD, *_CONTENT, *_ANY)
+_READY = Operation("Whether images can be classified", {200: "any"}, _OPEN, protocol=True)
+_MODEL_READY = Operation(
+    "Whether images can be classified by a model",
+    {200: "any"},
+    ("unknown_model", *_ANY),
+    protocol=True,
+)
+_MODEL = Operation(
+    "Inputs and outputs of a model", {200: "any"}, ("unknown_model", *_ANY), protocol=True
+)
+_INFER = Operation(
+    "Classify encoded images, one BYTES tensor",
+    {200: "inference"},
+    (*_IMAGES, "unknown_model", "timed_out"),
+    ("header-length",),
+    "inference",
+    protocol=True,
+)
+_KEYS: Mapping[str, Schema] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("/", "get"): Operation("A page for people", {200: "text/html"}),
+    ("/", "post"): Operation(
+        "Classify one image; the answer is the bare label",
+        {200: "text/plain", 202: "Queued"},
+        _IMAGES,
+        body="images",
+    ),
+    ("/v1/classify", "post"): Operation(
+        "Classify images and wait for the results",
+        {200: "results", 202: "results"},
+        (*_IMAGES, "key_reused"),
+        ("wait", "top", "idempotency-key"),
+        "images",
+    ),
+    ("/v1/jobs", "post"): Operation(
+        "Accept images, or an upload that is in S3, and do not wait",
+        {202: "jobs"},
+        (*_IMAGES, "key_reused", "unknown_upload"),
+        ("top", "idempotency-key"),
+        "images or upload",
+    ),
+    ("/v1/jobs/{job}", "get"): Operation(
+        "The result of a job, or its state",
+        {200: "result", 202: "Queued"},
+        ("unknown_job", *_ANY),
+        ("wait",),
+    ),
+    ("/v1/uploads", "post"): Operation(
+        "A place in S3 for a file that shall not pass the web daemon",
+        {201: "UploadTarget"},
+        (*_BODY_CODES, *_ANY),
+        body="target",
+    ),
+    ("/v1/fleet", "get"): Operation(
+        "What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *_ANY)
+    ),
+    ("/v2", "get"): Operation("Name, version, extensions", {200: "any"}, _ACCESS, protocol=True),
+    ("/v2/health/live", "get"): Operation("Whether this runs", {200: "any"}, protocol=True),
+    ("/v2/health/ready", "get"): _READY,
+    ("/v2/models/{model}", "get"): _MODEL,
+    ("/v2/models/{model}/ready", "get"): _MODEL_READY,
+    ("/v2/models/{model}/infer", "post"): _INFER,
+    ("/v2/models/{model}/versions/{version}", "get"): _MODEL,
+    ("/v2/models/{model}/versions/{version}/ready", "get"): _MODEL_READY,
+    ("/v2/models/{model}/versions/{version}/infer", "post"): _INFER,
+    ("/healthz", "get"): Operation("Whether the process answers", {200: "any"}),
+    ("/readyz", "get"): Operation(
+        "Whether work should come here", {200: "readiness", 503: "readiness"}
+    ),
+    ("/openapi.json", "get"): Operation("This description", {200: "any"}),
+}
+
+
+def describe(max_wait_seconds: float) -> Schema:
+    """Write the whole description."""
+    paths: dict[str, Schema] = {}
+    for (path, method), operation in OPERATIONS.items():
+        known = paths.setdefault(path, {"parameters": _path_parameters(path)})
+        known[method] = _operation(f"{method} {path}", operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "visionfleet",
+            "version": __version__,
+            "description": "Image recognition over HTTP, by workers that follow the queue.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(),
+            "parameters": _parameters(max_wait_seconds),
+            "securitySchemes": _KEYS,
+        },
+    }
+
+
+def _operation(name: str, operation: Operation) -> Schema:
+    made: Schema = {
+        "operationId": "_".join(name.replace("{", "").replace("}", "").replace("/", " ").split()),
+        "summary": operation.summary,
+        "responses": {
+            **{str(status): _answer(status, of) for status, of in operation.answers.items()},
+            **_problems(operation),
+        },
+    }
+    if "no_key" in operation.problems:
+        # The last alternative: a service that asks for no key.
+        made["security"] = [*({name: []} for name in _KEYS), {}]
+    if operation.parameters:
+        made["parameters"] = [
+            {"$ref": f"#/components/parameters/{one}"} for one in operation.parameters
+        ]
+    if operation.body is not None:
+        made["requestBody"] = _BODY[operation.body]
+    return made
+
+
+def _answer(status: int, of: str) -> Schema:
+    made: Schema = {"description": HTTPStatus(status).phrase, "content": _CONTENTS.get(of)}
+    if made["content"] is None:
+        made["content"] = _json(_ref(of))
+    return made
+
+
+def _problems(operation: Operation) -> Schema:
+    """One answer for each status, with the codes that have it."""
+    by_status: dict[int, list[str]] = {}
+    for code in operation.problems:
+        by_status.setdefault(STATUSES[code], []).append(code)
+    content = {PROBLEM: {"schema": _ref("Problem")}}
+    if operation.protocol:
+        content = _json(_ref("ProtocolError"))
+    return {
+        str(status): {"description": ", ".join(codes), "content": content}
+        for status, codes in sorted(by_status.items())
+        if status not in operation.answers
+    }
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": _REF.format(model=name)}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"application/json": {"schema": schema}}
+
+
+def _one_of(names: Iterable[str]) -> Schema:
+    return {"anyOf": [_ref(name) for name in names]}
+
+
+def _list_of(member: str, names: Iterable[str]) -> Schema:
+    entries = {"type": "array", "items": _one_of(names)}
+    return {"type": "object", "required": [member], "properties": {member: entries}}
+
+
+_ENTRIES = ("Succeeded", "Queued", "Problem")
+_READINESS = {
+    "type": "object",
+    "required": ["ready", "reasons"],
+    "properties": {
+        "ready": {"type": "boolean"},
+        "reasons": {"type": "array", "items": {"type": "string"}},
+    },
+}
+_CONTENTS: Mapping[str, Schema] = {
+    "any": _json({"type": "object"}),
+    "readiness": _json(_READINESS),
+    "text/html": {"text/html": {"schema": {"type": "string"}}},
+    "text/plain": {
+        "text/plain": {"schema": {"type": "string"}},
+        **_json(_ref("Succeeded")),
+    },
+    "result": _json(_one_of(("Succeeded", "Failed"))),
+    "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
+    "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),
+    "inference": {
+        **_json({"type": "object", "required": ["model_name", "model_version", "outputs"]}),
+        "application/octet-stream": {},
+    },
+}
+_FORM = {
+    "type": "object",
+    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
+    "required": ["file"],
+}
+_FILES: Schema = {
+    "multipart/form-data": {"schema": _FORM},
+    "image/png": {},
+    "image/jpeg": {},
+    "application/octet-stream": {},
+}
+_BODY: Mapping[str, Schema] = {
+    "images": {"required": True, "content": _FILES},
+    "images or upload": {"required": True, "content": {**_FILES, **_json(_ref("Start"))}},
+    "target": {"required": False, "content": _json(_ref("Target"))},
+    "inference": {
+        "required": True,
+        "content": {**_json(_ref("InferRequest")), "application/octet-stream": {}},
+    },
+}
+
+
+def _schemas() -> Schema:
+    _, answers = models_json_schema(
+        [(model, "serialization") for model in _MODELS], ref_template=_REF
+    )
+    _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
+    found: Schema = {**answers["$defs"], **bodies["$defs"]}
+    # Later versions may add members.
+    for schema in found.values():
+        schema.pop("additionalProperties", None)
+    return found
+
+
+def _parameters(max_wait_seconds: float) -> Schema:
+    wait = {"type": "number", "minimum": 0, "maximum": max_wait_seconds}
+    top = {"type": "integer", "minimum": 1, "maximum": TOP_MOST, "default": TOP_DEFAULT}
+    key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+    length = {"type": "integer", "minimum": 0}
+    return {
+        "wait": _parameter("wait", "query", wait, "seconds to wait for the result"),
+        "top": _parameter("top", "query", top, "entries of the ranking"),
+        "idempotency-key": _parameter(
+            "Idempotency-Key", "header", key, "the same key and bytes are the same job"
+        ),
+        "header-length": _parameter(
+            HEADER_LENGTH, "header", length, "bytes of the JSON when tensors follow it"
+        ),
+    }
+
+
+def _parameter(name: str, place: str, schema: Schema, about: str) -> Schema:
+    return {"name": name, "in": place, "required": False, "schema": schema, "description": about}
+
+
+def _path_parameters(path: str) -> list[Schema]:
+    names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
+    kinds: Mapping[str, Schema] = {"job": {"type": "string", "pattern": f"^{PATTERN}$"}}
+    anything = {"type": "string", "minLength": 1}
+    return [
+        {"name": name, "in": "path", "required": True, "schema": kinds.get(name, anything)}
+        for name in names
+    ]

@@ -1,0 +1,5 @@
+"""Tools that tests and benchmarks share: AWS for tests, real processes, booted machines, images."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]

@@ -1,0 +1,1 @@
+"""AWS for tests: fakes, proxies that do harm, and judges of IAM."""

@@ -1,0 +1,58 @@
+"""A proxy in front of the embedded AWS that launches as EC2 does.
+
+The embedded AWS ignores ClientToken, and launches MinCount instances in place of up to MaxCount.
+"""
+
+import http.client
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qs, urlencode
+
+from testkit.aws.counting_proxy import Counting, Forward, serving
+
+
+class LikeEc2(Counting):
+    """Forwards all; `tokens` holds the answer to each launch, `launches` the form of each call."""
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(upstream, Launching)
+        self.tokens: dict[str, tuple[http.client.HTTPResponse, bytes]] = {}
+        self.launches: list[dict[str, str]] = []
+        self.lock = threading.Lock()
+
+
+class Launching(Forward):
+    """Honours the token and the count of a launch."""
+
+    server: LikeEc2
+
+    def forward(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        form = {key: values[0] for key, values in parse_qs(body.decode("latin-1")).items()}
+        if self.command == "POST" and form.get("Action") == "RunInstances":
+            self.relay(*self._launch(form))
+        else:
+            self.relay(*self.ask(body))
+
+    def _launch(self, form: dict[str, str]) -> tuple[http.client.HTTPResponse, bytes]:
+        dry = "DryRun" in form
+        with self.server.lock:
+            if dry or form["ClientToken"] not in self.server.tokens:
+                changed = urlencode(form | {"MinCount": form["MaxCount"]}).encode()
+                self.headers.replace_header("Content-Length", str(len(changed)))
+                answer = self.ask(changed)
+                if dry or answer[0].status != 200:
+                    return answer
+                self.server.tokens[form["ClientToken"]] = answer
+            self.server.launches.append(form)
+            return self.server.tokens[form["ClientToken"]]
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
+
+
+@contextmanager
+def like_ec2(upstream: str) -> Iterator[LikeEc2]:
+    """Run the proxy for the length of a with block."""
+    with LikeEc2(upstream) as server, serving(server):
+        yield server

@@ -1,0 +1,48 @@
+"""A proxy between a daemon and the embedded AWS whose S3 can stop to answer."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from testkit.aws.counting_proxy import Counting, Forward
+
+
+class Stalling(Counting):
+    """While `stalled` is set, calls to S3 are taken and not answered; SQS goes on."""
+
+    def __init__(self, upstream: str) -> None:
+        super().__init__(upstream)
+        self.RequestHandlerClass = Stall
+        self.stalled = threading.Event()
+        self.over = threading.Event()
+        self.held = 0
+
+
+class Stall(Forward):
+    """Holds a call until the server is over."""
+
+    server: Stalling
+
+    def stall(self) -> None:
+        if self.server.stalled.is_set() and "X-Amz-Target" not in self.headers:
+            self.server.held += 1
+            self.server.over.wait()
+            self.close_connection = True
+        else:
+            self.forward()
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = stall  # noqa: N815
+
+
+@contextmanager
+def stalling(upstream: str) -> Iterator[Stalling]:
+    """Run such a proxy for the length of a with block."""
+    with Stalling(upstream) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.over.set()
+            server.shutdown()
+            thread.join()

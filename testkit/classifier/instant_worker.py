@@ -1,0 +1,75 @@
+"""A stand-in worker that costs little: batches of ten calls, for tests with thousands of jobs."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
+from testkit.classifier.stand_in import label_of, succeeded
+
+
+class Instant:
+    """Answers at once while `gate` is set."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.gate = threading.Event()
+        self.stopped = threading.Event()
+        self._cloud = cloud
+        self._urls: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Answer until stopped."""
+        sqs, requests = self._cloud.sqs, self._url(f"{NAME}-requests")
+        while not self.stopped.is_set():
+            if not self.gate.wait(0.1):
+                continue
+            answer = sqs.receive_message(
+                QueueUrl=requests, MaxNumberOfMessages=10, WaitTimeSeconds=1
+            )
+            messages = answer.get("Messages", ())
+            replies: dict[str, list[dict[str, str]]] = {}
+            for message in messages:
+                request = json.loads(message["Body"])
+                body = json.dumps({"v": 1, "job": request["job"], "result": self._result(request)})
+                entries = replies.setdefault(request["reply_to"], [])
+                entries.append({"Id": str(len(entries)), "MessageBody": body})
+            for queue, entries in replies.items():
+                sqs.send_message_batch(QueueUrl=self._url(queue), Entries=entries)
+            if messages:
+                done = [
+                    {"Id": str(i), "ReceiptHandle": message["ReceiptHandle"]}
+                    for i, message in enumerate(messages)
+                ]
+                sqs.delete_message_batch(QueueUrl=requests, Entries=done)
+
+    def _result(self, request: dict[str, Any]) -> dict[str, Any]:
+        s3 = self._cloud.s3
+        image = s3.get_object(Bucket=BUCKETS[0], Key=request["key"])["Body"].read()
+        result = succeeded(request, label_of(image))
+        key = f"results/{request['job']}.json"
+        s3.put_object(Bucket=BUCKETS[1], Key=key, Body=json.dumps(result))
+        return result
+
+    def _url(self, queue: str) -> str:
+        if queue not in self._urls:
+            self._urls[queue] = self._cloud.queue_url(queue)
+        return self._urls[queue]
+
+
+@contextmanager
+def instant(cloud: Cloud, held: bool = False, threads: int = 2) -> Iterator[Instant]:
+    """Run it on threads; `held` starts it with its gate closed."""
+    made = Instant(cloud)
+    if not held:
+        made.gate.set()
+    running = [threading.Thread(target=made.run, name="instant") for _ in range(threads)]
+    for thread in running:
+        thread.start()
+    try:
+        yield made
+    finally:
+        made.stopped.set()
+        for thread in running:
+            thread.join()

@@ -1,0 +1,1 @@
+"""Scalers and fleets for tests."""

@@ -1,0 +1,195 @@
+"""A world for scalers of an EC2 fleet: a queue that is counted late, workers, EC2 and S3 in memory.
+
+It checks all the time what must never happen, and drives the real decision and the real fleet.
+"""
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, cast
+
+from testkit.aws.fake_ec2 import FakeEc2, Region
+from testkit.aws.fake_s3 import Bucket, FakeS3
+from testkit.aws.fakes import Clock
+from testkit.processes.stepping import Puppet
+from visionfleet.aws.s3 import Store
+from visionfleet.contract.messages import WorkerReport, WorkerState
+from visionfleet.errors import TryLater
+from visionfleet.fleet.ec2 import Ec2Fleet, Template
+from visionfleet.fleet.ec2_instances import LAUNCH_TAG, Instances
+from visionfleet.fleet.ledger_store import LedgerObject
+from visionfleet.fleet.offerings import offerings
+from visionfleet.scaler import observation
+from visionfleet.scaler.decision import History, Policy, decide
+from visionfleet.scaler.throughput import Throughput
+
+MAXIMUM = 4
+SERVICE_SECONDS = 20.0
+POLICY = Policy(
+    minimum=0,
+    maximum=MAXIMUM,
+    hold_seconds=30.0,
+    target_wait_seconds=10.0,
+    boot_seconds=20.0,
+    service_seconds=SERVICE_SECONDS,
+    paid_seconds=60.0,
+    boot_limit_seconds=300.0,
+    silent_seconds=120.0,
+)
+OFFERED = offerings(["c7i.large", "c6i.large"], ["subnet-0000000a"])
+
+
+@dataclass
+class Worker:
+    """A worker on an instance; it reads the wish to drain only between two jobs."""
+
+    started_at: float
+    since: float
+    busy_until: float | None = None
+    state: WorkerState = "idle"
+
+
+@dataclass
+class World:
+    """All that is outside of the scalers. Counts are as old as `lag_seconds`."""
+
+    clock: Clock = field(default_factory=Clock)
+    bucket: Bucket = field(default_factory=Bucket)
+    waiting: int = 0
+    lag_seconds: float = 0.0
+    workers: dict[str, Worker] = field(default_factory=dict)
+    wishes: set[str] = field(default_factory=set)
+    hidden: set[str] = field(default_factory=set)  # whose reports were deleted
+    decided: dict[str, int] = field(default_factory=dict)
+    seen: deque[tuple[float, int, int]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.region = Region(self.clock)
+        self.seen.append((self.clock.now, 0, 0))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in small steps, in which workers boot and work."""
+        end = self.clock.now + seconds
+        while self.clock.now < end:
+            self.clock.now = min(end, self.clock.now + 5.0)
+            for machine in self.region.alive():
+                if machine.state(self.clock.now) == "running":
+                    self._work(machine.id)
+            self.seen.append((self.clock.now, self.waiting, self._busy()))
+            self.check()
+
+    def counts(self) -> tuple[int, int]:
+        """Count what waits and what is in hand, as it was a while ago."""
+        old = [entry for entry in self.seen if entry[0] <= self.clock.now - self.lag_seconds]
+        _, visible, in_flight = old[-1] if old else self.seen[0]
+        return visible, in_flight
+
+    def report(self, name: str) -> WorkerReport | None:
+        """Tell what a worker says of itself."""
+        worker = self.workers.get(name)
+        if worker is None or name in self.hidden:
+            return None
+        return WorkerReport(
+            worker=name,
+            state=worker.state,
+            since=worker.since,
+            reported_at=self.clock.now,
+            started_at=worker.started_at,
+            version="0",
+            host="h",
+        )
+
+    def check(self) -> None:
+        """Check what must hold at any moment."""
+        alive = self.region.alive()
+        assert len(alive) <= MAXIMUM, f"{len(alive)} instances are more than {MAXIMUM}"
+        for name in self.region.ended:
+            worker = self.workers.get(name)
+            assert worker is None or worker.busy_until is None, f"{name} was ended while busy"
+        started = Counter(
+            m.tags[LAUNCH_TAG].rpartition("-")[0] for m in self.region.machines.values()
+        )
+        for decision, count in started.items():
+            assert count <= self.decided[decision], f"{decision} was carried out twice"
+
+    def at_rest(self) -> bool:
+        """Tell whether all work is done and nobody is left."""
+        return not (self.waiting or self._busy() or self.region.alive())
+
+    def _busy(self) -> int:
+        return sum(worker.busy_until is not None for worker in self.workers.values())
+
+    def _work(self, name: str) -> None:
+        now = self.clock.now
+        worker = self.workers.setdefault(name, Worker(now, now))
+        if worker.busy_until is not None and now < worker.busy_until:
+            return
+        worker.busy_until = None
+        if name in self.wishes:
+            self._turn(worker, "drained")
+        elif self.waiting:
+            self.waiting -= 1
+            worker.busy_until = now + SERVICE_SECONDS
+            self._turn(worker, "busy")
+        else:
+            self._turn(worker, "idle")
+
+    def _turn(self, worker: Worker, state: WorkerState) -> None:
+        if worker.state != state:
+            worker.state, worker.since = state, self.clock.now
+
+
+class Scaler:
+    """One scaler process: the loop of the daemon around the real decision and the real fleet."""
+
+    def __init__(self, world: World, number: int) -> None:
+        self.world, self.number = world, number
+        self.history = History()
+        self.handled = Throughput()
+        self.puppet: Puppet | None = None
+        self.ticks = 0
+        self.fleet = Ec2Fleet(
+            instances=Instances(cast(Any, FakeEc2(world.region, self._hook)), "vf"),
+            ledger=LedgerObject(Store(cast(Any, FakeS3(world.bucket, self._hook)), "bucket")),
+            template=Template("workers", "1", spot=False),
+            offered=OFFERED,
+            maximum=MAXIMUM,
+            asker=f"scaler-{number}",
+            clock=world.clock,
+            random=Random(number),
+        )
+
+    def tick(self) -> None:
+        """Look, decide and act once; a look that failed changes nothing."""
+        try:
+            self._tick(self.world.clock.now)
+        except TryLater:
+            return
+
+    def _tick(self, now: float) -> None:
+        visible, in_flight = self.world.counts()
+        members = self.fleet.members()
+        reports = {m.name: r for m in members if (r := self.world.report(m.name)) is not None}
+        wishes = self.world.wishes
+        asked = dict.fromkeys(wishes, now)
+        workers = [
+            observation.worker(m, reports.get(m.name), asked.get(m.name), 0.0) for m in members
+        ]
+        handled = self.handled.count(reports.values(), now)
+        seen = observation.observe(visible, in_flight, workers, reports.values(), handled)
+        decision, self.history = decide(seen, POLICY, self.history, now)
+        self._hook("decided")
+        for worker in decision.terminate:
+            self.fleet.terminate([worker])
+            self.world.hidden.add(worker)
+        self.world.wishes.update(decision.drain)
+        if decision.launch:
+            self.ticks += 1
+            decision_id = f"{self.number}x{self.ticks}"
+            self.world.decided[decision_id] = decision.launch
+            self.fleet.launch(decision.launch, decision_id)
+
+    def _hook(self, at: str) -> None:
+        if self.puppet is not None:
+            self.puppet.hook(at)
+        self.world.check()

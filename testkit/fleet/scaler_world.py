@@ -1,0 +1,284 @@
+"""A world for the scaler without sockets: S3, SQS and a fleet in memory, and a clock that is set.
+
+Services can be out, and every call is counted. Workers boot, report while S3 answers, take work
+from the queue and obey the wish to drain.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from visionfleet.aws.s3 import Listed, Store
+from visionfleet.aws.sqs import Counts, Queue, ReplyQueues
+from visionfleet.contract.messages import WorkerReport, WorkerState, encode
+from visionfleet.contract.names import drain_key, worker_key
+from visionfleet.errors import NotFound, TryLater
+from visionfleet.fleet.base import Member
+from visionfleet.scaler.autoscaler import Rule, Scaler
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.election import Terms
+from visionfleet.scaler.executor import Executor
+from visionfleet.scaler.garbage_collector import GarbageCollector
+from visionfleet.scaler.leader_lease import LeaderLease
+from visionfleet.scaler.observation import Observer
+from visionfleet.scaler.stats import Stats
+from visionfleet.scaler.status_store import StatusStore
+from visionfleet.scaler.worker_reports import WorkerReports
+
+POLICY = Policy(
+    minimum=0,
+    maximum=5,
+    hold_seconds=60,
+    target_wait_seconds=10,
+    boot_seconds=30,
+    service_seconds=1,
+    paid_seconds=60,
+    boot_limit_seconds=300,
+    silent_seconds=120,
+)
+REPORT_SECONDS = 30.0
+
+
+@dataclass
+class Life:
+    """One worker of the world."""
+
+    launched_at: float
+    state: WorkerState = "booting"
+    since: float = 0.0
+    reported: tuple[WorkerState, float] | None = None
+
+
+@dataclass
+class World:
+    """What all scalers of a test share. `out` names the services that do not answer."""
+
+    now: float = 1_000_000.0
+    out: set[str] = field(default_factory=set)
+    calls: Counter[str] = field(default_factory=Counter)
+    queue: int = 0
+    objects: dict[str, tuple[bytes, str, float]] = field(default_factory=dict)
+    reply_queues: dict[str, dict[str, str]] = field(default_factory=dict)
+    lives: dict[str, Life] = field(default_factory=dict)
+    terminated: list[tuple[str, WorkerState]] = field(default_factory=list)
+    boot_seconds: float = 20.0
+    images_per_second: float = 1.0
+    peak: int = 0
+    launched: int = 0
+    writes: int = 0
+
+    def call(self, service: str, operation: str) -> None:
+        """Count a call; no answer while the service is out."""
+        self.calls[operation] += 1
+        if service in self.out:
+            raise TryLater(f"{operation}: no answer")
+
+    def pass_time(self, seconds: float) -> None:
+        """Let workers boot, work and report."""
+        self.now += seconds
+        for name, life in self.lives.items():
+            self._live(name, life, seconds)
+
+    def _live(self, name: str, life: Life, seconds: float) -> None:
+        state = life.state
+        if state == "booting" and self.now - life.launched_at >= self.boot_seconds:
+            state = "idle"
+        if state in ("idle", "busy"):
+            state = "busy" if self.queue and "SQS" not in self.out else "idle"
+            if state == "busy":
+                self.queue = max(0, self.queue - round(seconds * self.images_per_second))
+            elif self._asked(name, life):
+                state = "drained"
+        if state != life.state:
+            life.state, life.since = state, self.now
+        self._report(name, life)
+
+    def _asked(self, name: str, life: Life) -> bool:
+        wish = None if "S3" in self.out else self.objects.get(drain_key(name))
+        return wish is not None and float(wish[0]) >= life.launched_at
+
+    def _report(self, name: str, life: Life) -> None:
+        due = life.reported is None or life.reported[0] != life.state
+        due = due or life.reported is None or self.now - life.reported[1] >= REPORT_SECONDS
+        if not due or life.state == "booting" or "S3" in self.out:
+            return
+        life.reported = (life.state, self.now)
+        report = WorkerReport(
+            worker=name,
+            state=life.state,
+            since=life.since,
+            reported_at=self.now,
+            started_at=life.launched_at + 1,
+            boot_seconds=self.boot_seconds,
+            version="1",
+            host="h",
+        )
+        self.put(worker_key(name), encode(report).encode())
+
+    def put(self, key: str, body: bytes, at: float | None = None) -> str:
+        """Write an object without a call being counted; returns its ETag."""
+        self.writes += 1
+        self.objects[key] = (body, f'"{self.writes}"', self.now if at is None else at)
+        return self.objects[key][1]
+
+
+class FakeStore(Store):
+    """The bucket of the world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def put(
+        self,
+        key: str,
+        body: bytes,
+        content_type: str = "",
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        self._world.call("S3", "S3 PUT")
+        self._world.put(key, body)
+
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        self._world.call("S3", "S3 PUT")
+        there = self._world.objects.get(key)
+        if (None if there is None else there[1]) != etag:
+            return None
+        return self._world.put(key, text.encode())
+
+    def get_tagged(self, key: str) -> tuple[bytes, str]:
+        self._world.call("S3", "S3 GET")
+        if key not in self._world.objects:
+            raise NotFound(key)
+        return self._world.objects[key][:2]
+
+    def listed(self, prefix: str) -> list[Listed]:
+        self._world.call("S3", "S3 LIST")
+        found = sorted(self._world.objects.items())
+        return [Listed(k, etag, at) for k, (_, etag, at) in found if k.startswith(prefix)]
+
+    def delete(self, key: str) -> None:
+        self._world.call("S3", "S3 DELETE")
+        self._world.objects.pop(key, None)
+
+
+class FakeQueue(Queue):
+    """The queue of requests; what workers have in hand is in flight."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.name = "visionfleet-requests"
+
+    def counts(self) -> Counts:
+        self._world.call("SQS", "SQS")
+        busy = sum(life.state == "busy" for life in self._world.lives.values())
+        held = min(busy, self._world.queue)
+        return Counts(self._world.queue - held, held)
+
+
+class FakeReplyQueues(ReplyQueues):
+    """Reply queues and their tags."""
+
+    def __init__(self, world: World, prefix: str = "visionfleet-replies-") -> None:
+        self._world, self._prefix = world, prefix
+
+    def urls(self) -> list[str]:
+        self._world.call("SQS", "SQS")
+        names = [name for name in self._world.reply_queues if name.startswith(self._prefix)]
+        return [f"https://sqs/1/{name}" for name in names]
+
+    def tags(self, url: str) -> Mapping[str, str]:
+        self._world.call("SQS", "SQS")
+        return self._world.reply_queues.get(url.rsplit("/", 1)[-1], {})
+
+    def remove(self, url: str) -> None:
+        self._world.call("SQS", "SQS")
+        self._world.reply_queues.pop(url.rsplit("/", 1)[-1], None)
+
+
+class FakeFleet:
+    """Starts and ends the lives of the world; launching is free of any limit."""
+
+    maximum = 1000
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.decisions: list[str] = []
+
+    def verify(self) -> None:
+        """Always there."""
+
+    def alarms(self) -> tuple[str, ...]:
+        """Nothing to mend."""
+        return ()
+
+    def members(self) -> list[Member]:
+        self._world.call("EC2", "EC2")
+        return [Member(name, life.launched_at) for name, life in self._world.lives.items()]
+
+    def launch(self, count: int, decision_id: str) -> list[str]:
+        self._world.call("EC2", "EC2")
+        self.decisions.append(decision_id)
+        world, names = self._world, []
+        for _ in range(count):
+            names.append(f"i-{world.launched:03d}")
+            world.launched += 1
+            world.lives[names[-1]] = Life(world.now, since=world.now)
+        world.peak = max(world.peak, len(world.lives))
+        return names
+
+    def terminate(self, names: Sequence[str]) -> None:
+        self._world.call("EC2", "EC2")
+        for name in names:
+            life = self._world.lives.pop(name, None)
+            if life is not None:
+                self._world.terminated.append((name, life.state))
+
+
+@dataclass
+class Clock:
+    """A host's clock: that of the world, and how far it is off."""
+
+    world: World
+    off_seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.world.now + self.off_seconds
+
+
+def scaler(
+    world: World, holder: str = "a", off_seconds: float = 0.0, terms: Terms | None = None
+) -> Scaler:
+    """Make a scaler of this world, with the default lease."""
+    clock, store, fleet = Clock(world, off_seconds), FakeStore(world), FakeFleet(world)
+    figures = Stats()
+    return Scaler(
+        observer=Observer(FakeQueue(world), fleet, WorkerReports(store)),
+        tenure=LeaderLease(store, holder, terms or Terms(60.0, 5.0), clock),
+        record=StatusStore(store),
+        hands=Executor(fleet, store, figures, clock, lambda now: f"{holder}-{now}"),
+        housekeeper=GarbageCollector(FakeReplyQueues(world), store, 600.0),
+        figures=figures,
+        rule=Rule("ours", POLICY),
+        now=clock,
+    )
+
+
+def run(world: World, scalers: Sequence[Scaler], seconds: float, step: float = 4.0) -> int:
+    """Let time pass with these scalers ticking in turn; returns how many ticks failed."""
+    failed = 0
+    for _ in range(round(seconds / step)):
+        world.pass_time(step)
+        for each in scalers:
+            try:
+                each.tick()
+            except TryLater:
+                failed += 1
+                each.figures.failed()
+    return failed
+
+
+def status_of(world: World) -> dict[str, object]:
+    """Read the status that was written last."""
+    found: dict[str, object] = json.loads(world.objects["fleet/status.json"][0])
+    return found

@@ -1,0 +1,1 @@
+"""Booted machines for tests."""

@@ -1,0 +1,143 @@
+"""A complete `packer build` of the shipped template, on a booted machine in place of an instance.
+
+EC2 is the embedded AWS, which makes no disks: the image is what lies on the machine's disk then.
+"""
+
+import gzip
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from testkit import ROOT
+from testkit.aws.embedded import CREDENTIALS, Cloud
+from testkit.machine.container import Machine, machine
+from testkit.machine.installed import LIBRARIES, libraries, pack_source
+from testkit.machine.root import OF_IMAGE, need_machines
+from testkit.processes.ports import free_port
+
+TEMPLATE = ROOT / "packer" / "visionfleet.pkr.hcl"
+PACKER_SECONDS = 300.0
+DEBIAN = {
+    "ami_id": "ami-0deb12deb12deb120",
+    "name": "debian-12-amd64-20260101-0000",
+    "description": "Debian 12",
+    "owner_id": "136693071363",
+    "image_location": "amazon/debian-12",
+    "public": True,
+    "architecture": "x86_64",
+    "image_type": "machine",
+    "platform": None,
+    "state": "available",
+    "virtualization_type": "hvm",
+    "hypervisor": "xen",
+    "root_device_name": "/dev/xvda",
+    "root_device_type": "ebs",
+    "sriov": "simple",
+    "creation_date": "2026-01-01T00:00:00.000Z",
+}
+# torch is five gigabytes: the machine borrows the packages of the tests, whose Python is of the
+# same version. pip finds them there, so what is installed is checked against what is required.
+SITECUSTOMIZE = f"""import sys
+places = [place for place in sys.path if place.endswith("site-packages")]
+sys.path.insert(sys.path.index(places[0]) if places else len(sys.path), "{LIBRARIES}")
+"""
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
+# What cloud-init does on Debian's image: a user with the key of whoever launched it.
+FIRST_BOOT = """
+echo "127.0.0.1 $(hostname)" >>/etc/hosts
+useradd --create-home --shell /bin/bash admin
+echo 'admin ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/90-cloud-init-users
+install -d -m 700 -o admin -g admin /home/admin/.ssh
+install -m 600 -o admin -g admin /dev/stdin /home/admin/.ssh/authorized_keys
+printf 'Port %s\\nListenAddress 127.0.0.1\\n' "$1" >/etc/ssh/sshd_config.d/test.conf
+systemctl restart ssh.service
+"""
+
+
+@dataclass(frozen=True)
+class Image:
+    """A baked image: the machine's disk after it was switched off, and what Packer said."""
+
+    id: str
+    disk: Path
+    output: str
+
+
+def need_packer() -> None:
+    """Skip where the image cannot be made; fail where CI must be able to."""
+    missing = [name for name in ("packer", "ssh-keygen") if shutil.which(name) is None]
+    if missing:
+        reason = f"no {' and no '.join(missing)}: sudo apt-get install packer openssh-client"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI needs Packer: {reason}")
+        pytest.skip(reason)
+
+
+def amis(folder: Path) -> dict[str, str]:
+    """Make the environment in which the embedded AWS knows Debian's image."""
+    path = folder / "amis.json"
+    path.write_text(json.dumps([DEBIAN]))
+    return {"MOTO_AMIS_PATH": str(path)}
+
+
+@contextmanager
+def image(folder: Path, aws: Cloud) -> Iterator[Image]:
+    """Bake an image; it is there for the length of a with block."""
+    need_machines()
+    need_packer()
+    key = folder / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    with machine(folder, OF_IMAGE, libraries(), name=f"bake{os.getpid()}") as instance:
+        port = free_port()
+        _first_boot(instance, port, Path(f"{key}.pub").read_bytes())
+        output = _build(folder, aws, port, key)
+        instance.power_off()
+        made = json.loads((folder / "build" / "ami.json").read_text())
+        yield Image(made["builds"][0]["artifact_id"].partition(":")[2], instance.disk, output)
+
+
+def packer(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+    """Run packer to its end; it is to call nobody."""
+    return subprocess.run(
+        ["packer", *arguments],
+        cwd=cwd,
+        env={**os.environ, **CREDENTIALS, "CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"}
+        | {"AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=PACKER_SECONDS,
+        check=False,
+    )
+
+
+def _first_boot(instance: Machine, port: int, key: bytes) -> None:
+    instance.write("/etc/python3.11/sitecustomize.py", SITECUSTOMIZE)
+    instance.run("sh", "-euc", FIRST_BOOT, "sh", str(port), stdin=key)
+
+
+def _build(folder: Path, aws: Cloud, port: int, key: Path) -> str:
+    (folder / "build").mkdir()
+    archive = folder / "visionfleet.tar.gz"
+    archive.write_bytes(gzip.compress(pack_source(), 1))
+    variables = {
+        "ec2_endpoint_url": aws.endpoint_url,
+        "ssh_host": "127.0.0.1",
+        "ssh_port": str(port),
+        "ssh_private_key_file": str(key),
+        "source_archive": str(archive),
+        "torch_index_url": "",
+        "install_environment": json.dumps(OFFLINE),
+    }
+    given = [f"-var={name}={value}" for name, value in variables.items()]
+    done = packer("build", "-color=false", "-timestamp-ui", *given, str(TEMPLATE), cwd=folder)
+    assert done.returncode == 0, done.stdout[-8000:]
+    return done.stdout

@@ -1,0 +1,1 @@
+"""Real processes for tests, and waiting for them."""

@@ -1,0 +1,1 @@
+"""The web daemon and its clients for tests."""

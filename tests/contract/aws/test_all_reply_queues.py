@@ -1,0 +1,33 @@
+"""All reply queues of a deployment, against the embedded AWS."""
+
+import pytest
+
+from testkit.aws.embedded import Cloud, anew
+from visionfleet.aws.sqs import ReplyQueues, queue_name
+
+PREFIX = "visionfleet-replies-"
+
+
+@pytest.fixture(scope="module")
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+def test_those_of_the_prefix_are_listed_tagged_and_removed(aws: Cloud) -> None:
+    for name in ("visionfleet-replies-a", "visionfleet-replies-b", "other-replies-c"):
+        aws.sqs.create_queue(QueueName=name, tags={"heartbeat": name[-1]})
+    queues = ReplyQueues(aws.sqs, PREFIX)
+    found = {queue_name(url): url for url in queues.urls()}
+    assert found.keys() == {"visionfleet-replies-a", "visionfleet-replies-b"}
+    assert queues.tags(found["visionfleet-replies-a"]) == {"heartbeat": "a"}
+
+    queues.remove(found["visionfleet-replies-a"])
+    assert [queue_name(url) for url in queues.urls()] == ["visionfleet-replies-b"]
+    assert queues.tags(found["visionfleet-replies-a"]) == {}, "gone since it was listed"
+    queues.remove(found["visionfleet-replies-a"])
+
+
+def test_a_queue_without_tags_has_none(aws: Cloud) -> None:
+    aws.sqs.create_queue(QueueName=f"{PREFIX}plain")
+    url = aws.queue_url(f"{PREFIX}plain")
+    assert ReplyQueues(aws.sqs, PREFIX).tags(url) == {}

@@ -1,0 +1,147 @@
+"""EC2's warnings, read from a metadata service over real HTTP."""
+
+import itertools
+from collections.abc import Iterator
+
+import pytest
+
+from testkit.aws.imds import INTERRUPTION, REBALANCE, Metadata, metadata
+from testkit.processes.ports import free_port
+from visionfleet.aws import imds
+from visionfleet.aws.imds import TOKEN_SECONDS
+from visionfleet.classifier.spot import MOST_SECONDS, POLL_SECONDS, Interruptions
+from visionfleet.errors import TryLater
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def service() -> Iterator[Metadata]:
+    with metadata() as made:
+        yield made
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def looker(service: Metadata, clock: Clock) -> Interruptions:
+    return Interruptions(imds.Metadata(service.url, clock), clock)
+
+
+def told(looker: Interruptions) -> list[tuple[str, str]]:
+    return [(notice.kind, notice.sentence) for notice in looker.look()]
+
+
+def test_nothing_is_announced(looker: Interruptions, service: Metadata) -> None:
+    assert told(looker) == []
+    assert told(looker) == []
+    assert service.issued == 1, "one token serves many questions"
+    assert service.refused == 0, "no question without a token"
+
+
+def test_an_interruption_is_told_once(looker: Interruptions, service: Metadata) -> None:
+    service.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
+    assert told(looker) == [
+        ("interruption", "spot interruption: terminate at 2026-11-24T12:02:00Z")
+    ]
+    assert told(looker) == []
+
+
+def test_a_rebalance_recommendation_comes_first(looker: Interruptions, service: Metadata) -> None:
+    service.tell(REBALANCE, noticeTime="2026-11-24T12:00:00Z")
+    assert told(looker) == [("rebalance", "rebalance recommended at 2026-11-24T12:00:00Z")]
+    service.tell(INTERRUPTION, action="stop", time="2026-11-24T12:30:00Z")
+    assert [kind for kind, _ in told(looker)] == ["interruption"]
+
+
+def test_a_token_is_renewed_in_time(looker: Interruptions, service: Metadata, clock: Clock) -> None:
+    told(looker)
+    clock.now += TOKEN_SECONDS * 3 / 4
+    told(looker)
+    assert (service.issued, service.refused) == (2, 0)
+
+
+def test_a_refused_token_is_replaced_at_once(looker: Interruptions, service: Metadata) -> None:
+    told(looker)
+    service.forget_tokens()
+    service.tell(INTERRUPTION, action="terminate", time="soon")
+    assert len(told(looker)) == 1
+    assert service.refused == 1
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_errors_are_asked_less_and_pass(
+    looker: Interruptions, service: Metadata, clock: Clock, status: int
+) -> None:
+    service.status = status
+    asked = []
+    for _ in range(60):
+        before = len(service.calls)
+        assert told(looker) == []
+        asked += [clock.now] * (len(service.calls) > before)
+        clock.now += POLL_SECONDS
+    gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert gaps[:3] == [10, 20, 40]
+    assert max(gaps) == MOST_SECONDS, "a notice must leave most of its two minutes"
+    service.status = None
+    service.tell(INTERRUPTION, action="terminate", time="soon")
+    clock.now += MOST_SECONDS
+    assert len(told(looker)) == 1
+    service.documents.clear()
+    before = len(service.calls)
+    told(looker)
+    assert len(service.calls) > before, "after a success it is asked at every look again"
+
+
+@pytest.mark.parametrize("body", [b"<html>a proxy</html>", b"[]", b"{}", b'"action"', b"\xff"])
+def test_what_is_no_warning_drains_nobody(
+    looker: Interruptions, service: Metadata, body: bytes
+) -> None:
+    service.documents[INTERRUPTION] = body
+    assert told(looker) == []
+
+
+def test_a_broken_recommendation_does_not_hide_an_interruption(
+    looker: Interruptions, service: Metadata
+) -> None:
+    service.documents[REBALANCE] = b"broken"
+    service.tell(INTERRUPTION, action="terminate", time="soon")
+    assert [kind for kind, _ in told(looker)] == ["interruption"]
+
+
+def test_no_metadata_at_all(clock: Clock) -> None:
+    nowhere = imds.Metadata(f"http://127.0.0.1:{free_port()}", clock)
+    assert Interruptions(nowhere, clock).look() == []
+
+
+def test_an_instance_learns_its_id(service: Metadata, clock: Clock) -> None:
+    metadata = imds.Metadata(service.url, clock)
+    with pytest.raises(TryLater, match="no id of an instance"):
+        imds.instance_id(metadata)
+    service.documents["/latest/meta-data/instance-id"] = b"i-0123456789abcdef0"
+    assert imds.instance_id(metadata) == "i-0123456789abcdef0"
+    service.documents["/latest/meta-data/instance-id"] = b"<html>a proxy</html>"
+    with pytest.raises(TryLater):
+        imds.instance_id(metadata)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "http://169.254.169.254"),
+        ({"AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE": "IPv6"}, "http://[fd00:ec2::254]"),
+        ({"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1/"}, "http://127.0.0.1:1"),
+    ],
+)
+def test_the_endpoint_is_that_of_boto3(environment: dict[str, str], expected: str) -> None:
+    assert imds.endpoint(environment) == expected

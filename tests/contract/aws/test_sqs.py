@@ -1,0 +1,85 @@
+"""The SQS edge against the embedded AWS."""
+
+import time
+from uuid import uuid4
+
+import pytest
+
+from testkit.aws.embedded import Cloud, anew
+from visionfleet.aws.sqs import Counts, Outbox, Queue
+from visionfleet.errors import LeaseLost, NotFound
+
+
+@pytest.fixture(scope="module")
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@pytest.fixture
+def queue(aws: Cloud) -> Queue:
+    name = f"q-{uuid4().hex}"
+    aws.sqs.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "30"})
+    return Queue(aws.sqs, name)
+
+
+def test_a_message_goes_through(queue: Queue) -> None:
+    queue.send("hello")
+    assert queue.counts() == Counts(1, 0)
+    (message,) = queue.receive(wait_seconds=1)
+    assert (message.body, message.receive_count) == ("hello", 1)
+    assert queue.counts() == Counts(0, 1)
+    assert queue.delete([message.receipt]) == {}
+    assert queue.counts() == Counts(0, 0)
+
+
+def test_handed_back_it_comes_again_and_counts(queue: Queue) -> None:
+    queue.send("hello")
+    (first,) = queue.receive(0)
+    assert queue.receive(0) == []
+    assert queue.extend([first.receipt], 0) == {}
+    (second,) = queue.receive(1)
+    assert second.receive_count == 2
+
+
+def test_more_than_a_batch_is_split(queue: Queue) -> None:
+    for i in range(23):
+        queue.send(str(i))
+    messages = [m for _ in range(3) for m in queue.receive(0)]
+    assert len(messages) == 23
+    receipts = [m.receipt for m in messages]
+    assert queue.extend(receipts, 60) == {}
+    assert queue.delete(receipts) == {}
+    assert queue.counts() == Counts(0, 0)
+
+
+def test_one_failed_entry_does_not_hide_the_others(aws: Cloud, queue: Queue) -> None:
+    queue.send("a")
+    queue.send("b")
+    kept, gone = (queue.receive(0, most=1)[0].receipt for _ in range(2))
+    queue.delete([gone])
+    failed = queue.extend([kept, gone], 30)
+    assert set(failed) == {gone}
+    assert isinstance(failed[gone], LeaseLost)
+
+
+def test_an_empty_receive_waits(queue: Queue) -> None:
+    began = time.monotonic()
+    assert queue.receive(wait_seconds=1) == []
+    assert time.monotonic() - began >= 0.9
+
+
+def test_an_outbox_finds_queues_by_name_and_forgets_those_that_go(aws: Cloud) -> None:
+    outbox, name = Outbox(aws.sqs), f"q-{uuid4().hex}"
+    with pytest.raises(NotFound):
+        outbox.send(name, "too early")
+    url = aws.sqs.create_queue(QueueName=name)["QueueUrl"]
+    outbox.send(name, "1")
+    assert Queue(aws.sqs, name).counts().visible == 1
+    aws.sqs.delete_queue(QueueUrl=url)
+    with pytest.raises(NotFound):
+        outbox.send(name, "2")
+
+
+def test_a_queue_that_is_not_there_is_told(aws: Cloud) -> None:
+    with pytest.raises(NotFound, match="queue nowhere"):
+        Queue(aws.sqs, "nowhere")

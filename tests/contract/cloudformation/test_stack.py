@@ -1,0 +1,260 @@
+"""The CloudFormation stack, created at the embedded AWS: what then is there, and how it is set."""
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from testkit.aws.cloudformation_stack import (
+    DAEMONS,
+    IMAGE,
+    CloudStack,
+    certificate,
+    cloud_stack,
+    create,
+    dumped,
+    properties,
+    resources,
+)
+from visionfleet.auth import api_keys
+from visionfleet.aws.provisioning import provision_queues
+from visionfleet.cli.provision import plan
+from visionfleet.config import Config, load
+from visionfleet.contract import names as naming
+from visionfleet.web.http.server import IDLE_SECONDS
+
+# A line of the file of keys.
+KEY = api_keys.made("shop", b"\xaa" * 53, 0.0, None)[1].model_dump_json(exclude_none=True)
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudStack]:
+    with cloud_stack(tmp_path_factory.mktemp("stack")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def balanced(stack: CloudStack) -> CloudStack:
+    """A second stack beside it, with all that is optional."""
+    return create(
+        stack.aws,
+        Name="photos",
+        CertificateArn=certificate(stack.aws),
+        AlarmEmail="ops@example.org",
+        CorsOrigins="https://a.example,https://b.example",
+        ResultDays="90",
+        WebKeys=",".join((KEY, KEY.replace("aa", "bb"))),
+        KeyName="ops",
+        AdminCidr="203.0.113.0/24",
+        Spot="true",
+    )
+
+
+def attributes(stack: CloudStack, queue: str) -> dict[str, Any]:
+    url = stack.aws.queue_url(queue)
+    found = stack.aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    kept = ("VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy", "DelaySeconds")
+    return {name: found.get(name) for name in (*kept, "MaximumMessageSize")}
+
+
+def test_queues_are_those_that_provision_makes(stack: CloudStack) -> None:
+    names = (naming.requests_queue("visionfleet"), naming.dead_queue("visionfleet"))
+    made = [attributes(stack, name) for name in names]
+    for name in names:
+        stack.aws.sqs.delete_queue(QueueUrl=stack.aws.queue_url(name))
+    list(provision_queues(stack.aws.sqs, plan(Config())))
+    provisioned = [attributes(stack, name) for name in names]
+    for each in (*made, *provisioned):
+        each["RedrivePolicy"] = json.loads(each["RedrivePolicy"] or "null")
+    assert made == provisioned
+    assert made[0]["RedrivePolicy"]["maxReceiveCount"] == Config().queue.max_receives
+
+
+@pytest.mark.parametrize("bucket", ["InputBucket", "OutputBucket"])
+def test_buckets_are_private_encrypted_and_outlive_the_stack(
+    bucket: str, stack: CloudStack
+) -> None:
+    name = stack.outputs[bucket]
+    rules = stack.aws.s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]
+    assert rules["Rules"][0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
+    assert set(properties(bucket)["PublicAccessBlockConfiguration"].values()) == {True}
+    owned = properties(bucket)["OwnershipControls"]["Rules"]
+    assert owned == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    whole = resources()[bucket]
+    assert whole["DeletionPolicy"] == whole["UpdateReplacePolicy"] == "Retain"
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_hosts_are_hardened(daemon: str, stack: CloudStack) -> None:
+    data = stack.launch_data(f"{daemon}Template")
+    assert data["ImageId"] == IMAGE
+    assert data["MetadataOptions"]["HttpTokens"] == "required"
+    assert data["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+    assert data["InstanceInitiatedShutdownBehavior"] == "terminate"
+    (disk,) = data["BlockDeviceMappings"]
+    assert disk["Ebs"] == {
+        "Encrypted": True,
+        "VolumeType": "gp3",
+        "DeleteOnTermination": True,
+        "VolumeSize": 8,
+    }
+    assert data["SecurityGroupIds"] == [stack.resources[f"{daemon}Group"]]
+    assert "NetworkInterfaces" not in data, "EC2 would refuse a subnet beside it"
+    assert "KeyName" not in data
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_each_daemon_has_a_role_of_its_own(daemon: str, stack: CloudStack) -> None:
+    role = stack.role(stack.launch_data(f"{daemon}Template")["IamInstanceProfile"]["Arn"])
+    assert role.endswith(f"role/{stack.resources[f'{daemon}Role']}")
+    assert properties(f"{daemon}Role")["ManagedPolicyArns"] == [{"Ref": f"{daemon}Policy"}]
+    assert "Policies" not in properties(f"{daemon}Role")
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_user_data_has_the_form_that_the_image_reads(daemon: str, balanced: CloudStack) -> None:
+    text = balanced.user_data(f"{daemon}Template")
+    assert text.splitlines()[0] == "#visionfleet"
+    assert set(yaml.safe_load(text)) == {"role", "visionfleet"}
+    assert yaml.safe_load(text)["role"] == daemon.lower()
+    encoded = balanced.launch_data(f"{daemon}Template")["UserData"]
+    assert len(base64.b64decode(encoded)) < 16_384, "EC2 takes no more"
+
+
+def configuration(settings: Mapping[str, Any], folder: Path) -> Config:
+    path = folder / "visionfleet.yaml"
+    path.write_text(dumped(settings))
+    return load(path, {}).config
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+@pytest.mark.parametrize("which", ["stack", "balanced"])
+def test_user_data_is_a_configuration_without_fault(
+    daemon: str, which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    made: CloudStack = request.getfixturevalue(which)
+    found = configuration(made.drop_in(f"{daemon}Template"), tmp_path)
+    assert found.storage.input_bucket == made.outputs["InputBucket"]
+    assert found.storage.output_bucket == made.outputs["OutputBucket"]
+
+
+def test_workers_know_what_the_fleet_of_ec2_wants(stack: CloudStack, tmp_path: Path) -> None:
+    found = configuration(stack.drop_in("WorkerTemplate"), tmp_path).classifier
+    assert (found.named_by_instance, found.interruption_notices, found.self_shutdown) == (
+        (True,) * 3
+    )
+
+
+def test_the_scaler_knows_its_template_types_and_subnets(
+    balanced: CloudStack, tmp_path: Path
+) -> None:
+    found = configuration(balanced.drop_in("ScalerTemplate"), tmp_path)
+    assert found.scaler.fleet == "ec2"
+    assert found.scaler.publish_metrics, "two alarms live on it"
+    assert found.scaler.maximum == 19
+    assert found.ec2.launch_template == balanced.resources["WorkerTemplate"]
+    assert found.ec2.template_version == "1", "a number: what runs changes with an update only"
+    assert found.ec2.instance_types == ("c7i.large", "c6i.large")
+    assert len(found.ec2.subnets) == 2
+    assert found.ec2.spot
+
+
+def test_the_web_daemon_waits_no_longer_than_the_load_balancer(
+    stack: CloudStack, balanced: CloudStack, tmp_path: Path
+) -> None:
+    alone = configuration(stack.drop_in("WebTemplate"), tmp_path).web
+    assert (alone.address, alone.auth, alone.trusted_proxies) == ("0.0.0.0", "keys", ())
+    assert alone.plain_wait_seconds == Config().web.plain_wait_seconds
+    behind = configuration(balanced.drop_in("WebTemplate"), tmp_path).web
+    assert [str(each) for each in behind.trusted_proxies] == ["172.31.0.0/16"]
+    assert [kept.id for kept in behind.keys] == ["a" * 10, "b" * 10]
+    assert behind.cors_origins == ("https://a.example", "https://b.example")
+    given = properties("Balancer")["LoadBalancerAttributes"]
+    idle = {each["Key"]: each["Value"] for each in given}["idle_timeout.timeout_seconds"]
+    longest = max(behind.plain_wait_seconds, behind.max_wait_seconds)
+    assert longest < int(idle) < IDLE_SECONDS
+
+
+def test_the_load_balancer_speaks_tls_and_asks_for_readiness(balanced: CloudStack) -> None:
+    elb = balanced.client("elbv2")
+    (listener,) = elb.describe_listeners(LoadBalancerArn=balanced.resources["Balancer"])[
+        "Listeners"
+    ]
+    assert (listener["Protocol"], listener["Port"]) == ("HTTPS", 443)
+    assert "TLS13" in listener["SslPolicy"]
+    (targets,) = elb.describe_target_groups()["TargetGroups"]
+    assert (targets["HealthCheckPath"], targets["Port"]) == ("/readyz", 8080)
+    assert properties("WebTargets")["Matcher"] == {"HttpCode": "200"}
+    groups = balanced.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    (web,) = (group for group in groups if group["TargetGroupARNs"])
+    assert web["HealthCheckType"] == "ELB"
+
+
+def test_without_a_certificate_there_is_no_load_balancer(stack: CloudStack) -> None:
+    assert "Balancer" not in stack.resources
+    assert "Url" not in stack.outputs
+
+
+def ingress(stack: CloudStack, group: str) -> list[tuple[int, str]]:
+    """Port and from where, for each way in."""
+    (found,) = stack.client("ec2").describe_security_groups(GroupIds=[stack.resources[group]])[
+        "SecurityGroups"
+    ]
+    return sorted(
+        (rule["FromPort"], source)
+        for rule in found["IpPermissions"]
+        for source in (
+            *(each["CidrIp"] for each in rule["IpRanges"]),
+            *(each["GroupId"] for each in rule["UserIdGroupPairs"]),
+        )
+    )
+
+
+def test_nobody_calls_workers_and_only_clients_call_the_web(
+    stack: CloudStack, balanced: CloudStack
+) -> None:
+    clients = "203.0.113.0/24"
+    for made in (stack, balanced):
+        assert ingress(made, "WorkerGroup") == []
+    assert ingress(stack, "ScalerGroup") == []
+    assert ingress(stack, "WebGroup") == [(8080, clients)]
+    assert ingress(balanced, "ScalerGroup") == [(22, clients)]
+    from_balancer = (8080, balanced.resources["BalancerGroup"])
+    assert ingress(balanced, "WebGroup") == [(22, clients), from_balancer]
+    assert ingress(balanced, "BalancerGroup") == [(443, clients)]
+
+
+@pytest.mark.parametrize("group", ["WebHostGroup", "ScalerHostGroup"])
+def test_groups_of_hosts_heal_and_are_replaced_one_by_one(group: str, stack: CloudStack) -> None:
+    (found,) = stack.client("autoscaling").describe_auto_scaling_groups(
+        AutoScalingGroupNames=[stack.outputs[group]]
+    )["AutoScalingGroups"]
+    assert found["MinSize"] == found["DesiredCapacity"] == 1
+    assert found["MaxSize"] > 1, "room for the new host beside the old one"
+    whole = resources()[group]
+    update = whole["UpdatePolicy"]["AutoScalingRollingUpdate"]
+    assert update["MinInstancesInService"] == whole["Properties"]["MinSize"]
+
+
+def test_hosts_of_web_and_scaler_are_no_workers(stack: CloudStack) -> None:
+    """What carries the tags of workers would be counted, and could be ended, by the scaler."""
+    for group in ("WebHostGroup", "ScalerHostGroup"):
+        keys = {tag["Key"] for tag in properties(group)["Tags"]}
+        assert keys == {"Name"}
+    found = stack.client("ec2").describe_instances(
+        Filters=[{"Name": "tag:visionfleet:deployment", "Values": ["visionfleet"]}]
+    )
+    assert found["Reservations"] == []
+
+
+def test_the_output_is_a_configuration_for_any_machine(stack: CloudStack, tmp_path: Path) -> None:
+    drop_in = yaml.safe_load(stack.outputs["Configuration"])
+    found = configuration(drop_in, tmp_path)
+    hosts = configuration(stack.drop_in("ScalerTemplate"), tmp_path)
+    assert found.ec2 == hosts.ec2
+    assert found.storage == hosts.storage
+    assert found.name == hosts.name

@@ -1,0 +1,132 @@
+"""The reply queue and its poller against the embedded AWS."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from testkit.aws.embedded import Cloud, anew
+from testkit.processes.waiting import wait_until
+from visionfleet.contract.messages import Failed, Reply, encode
+from visionfleet.contract.names import HEARTBEAT_SECONDS
+from visionfleet.errors import NotFound
+from visionfleet.web.jobs.reply_queue import ReplyPoller, ReplyQueue
+
+NAME = "visionfleet-replies-host-1"
+REPLY = Reply(
+    job="j",
+    result=Failed(job="j", code="expired", reason="", attempts=1, worker="w", finished_at=0.0),
+)
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(aws: Cloud, clock: Clock) -> Iterator[ReplyQueue]:
+    made = ReplyQueue(aws.sqs, aws.sqs, NAME, clock)
+    made.make()
+    yield made
+    made.remove()
+
+
+def tags(aws: Cloud) -> dict[str, str]:
+    found: dict[str, str] = aws.sqs.list_queue_tags(QueueUrl=aws.queue_url(NAME))["Tags"]
+    return found
+
+
+def test_the_heartbeat_is_renewed_when_it_is_time(
+    aws: Cloud, queue: ReplyQueue, clock: Clock
+) -> None:
+    assert tags(aws) == {"visionfleet": "replies", "heartbeat": "1000"}
+    clock.now += HEARTBEAT_SECONDS - 1
+    queue.beat()
+    assert tags(aws)["heartbeat"] == "1000"
+    clock.now += 1
+    queue.beat()
+    assert tags(aws) == {"visionfleet": "replies", "heartbeat": "1300"}
+
+
+def test_making_it_again_keeps_what_is_in_it(aws: Cloud, queue: ReplyQueue) -> None:
+    aws.send(NAME, encode(REPLY))
+    queue.make()
+    (received,) = queue.receive(1)
+    assert received.body == encode(REPLY)
+    queue.delete([received])
+    assert aws.counts(NAME) == (0, 0)
+
+
+def test_a_queue_that_is_gone(aws: Cloud, queue: ReplyQueue) -> None:
+    queue.remove()
+    with pytest.raises(NotFound):
+        queue.receive(0)
+    with pytest.raises(NotFound):
+        queue.remove()
+    queue.make()
+    assert queue.receive(0) == []
+
+
+def test_replies_are_delivered_and_nonsense_is_dropped(aws: Cloud, queue: ReplyQueue) -> None:
+    delivered: list[Reply] = []
+    polls: list[None] = []
+    poller = ReplyPoller(
+        queue, 0, delivered.append, lambda: polls.append(None), unexpected, Random(0)
+    )
+    for body in ["nonsense", encode(REPLY), "{}"]:
+        aws.send(NAME, body)
+    poller.start()
+    wait_until(lambda: aws.counts(NAME) == (0, 0))
+    poller.stop(5)
+    assert delivered == [REPLY]
+    assert poller.undecodable == 2
+    assert len(polls) < 10, "an empty queue does not make it spin"
+
+
+def test_a_fault_of_the_program_ends_the_process(aws: Cloud, queue: ReplyQueue) -> None:
+    crashed: list[BaseException] = []
+    told = threading.Event()
+
+    def crash(error: BaseException) -> None:
+        crashed.append(error)
+        told.set()
+
+    def deliver(_: Reply) -> None:
+        raise ZeroDivisionError
+
+    poller = ReplyPoller(queue, 1, deliver, lambda: None, crash, Random(0))
+    aws.send(NAME, encode(REPLY))
+    poller.start()
+    assert told.wait(5)
+    assert isinstance(crashed[0], ZeroDivisionError)
+
+
+def unexpected(error: BaseException) -> None:
+    raise error
+
+
+def test_the_poller_leaves_a_parked_poll_behind(queue: ReplyQueue, tmp_path: Path) -> None:
+    poller = ReplyPoller(queue, 3, lambda _: None, lambda: None, unexpected, Random(0))
+    poller.start()
+    started = threading.Event()
+    stopper = threading.Thread(target=lambda: (poller.stop(0.1), started.set()))
+    stopper.start()
+    assert started.wait(2)
+    stopper.join()

@@ -1,0 +1,244 @@
+"""A classifier that is named or ended by EC2, a dead scaler, or while S3 hangs; its metrics."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+
+from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.aws.imds import INTERRUPTION, REBALANCE, metadata
+from testkit.aws.stalling_proxy import stalling
+from testkit.images.models import table_model
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.daemons import Process, started_module
+from testkit.processes.ports import accepts, free_port
+from testkit.processes.waiting import wait_until
+
+pytestmark = pytest.mark.needs_torch
+
+SETTINGS = """
+queue: {visibility_timeout_seconds: 30, wait_seconds: 1}
+classifier: {drain_check_seconds: 0.3, report_seconds: 1, stop_seconds: 3}
+scaler: {silent_seconds: 120}
+"""
+BOOT_SECONDS = 60
+
+Start = Callable[..., AbstractContextManager[Process]]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
+    """A table look-up model, quick and slow."""
+    labels = [f"label-{i}" for i in range(4)]
+    pictures = [numbered(i) for i in range(4)]
+    return {
+        name: table_model(tmp_path_factory.mktemp(name), pictures, labels, rounds)
+        for name, rounds in [("quick", 0), ("slow", 60)]
+    }
+
+
+@pytest.fixture
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws, {"VisibilityTimeout": "30"})
+
+
+@pytest.fixture
+def start(aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path) -> Start:
+    config = tmp_path / "visionfleet.yaml"
+    config.write_text(SETTINGS)
+
+    def begin(worker: str, *, model: str = "quick", **more: str) -> AbstractContextManager[Process]:
+        return started_module(
+            "visionfleetd.classifier.main",
+            *("--config", str(config), "--worker", worker),
+            log=tmp_path / f"{worker}.log",
+            env={**aws.environment, **models[model], **more},
+            stop_seconds=20,
+        )
+
+    return begin
+
+
+def send(aws: Cloud, count: int) -> list[str]:
+    jobs = [f"job{i}" for i in range(count)]
+    for i, job in enumerate(jobs):
+        aws.send_request(job, encoded(numbered(i % 4)), sent_at=time.time())
+    return jobs
+
+
+def answered(aws: Cloud) -> int:
+    return len(aws.keys("results/job"))
+
+
+def report(aws: Cloud, worker: str = "w_0") -> dict[str, Any]:
+    found = aws.object(f"fleet/workers/{worker}.json")
+    return {} if found is None else json.loads(found)
+
+
+def in_state(aws: Cloud, state: str) -> Callable[[], bool]:
+    return lambda: report(aws).get("state") == state
+
+
+def test_an_interruption_is_a_drain(aws: Cloud, start: Start) -> None:
+    jobs = send(aws, 10)
+    with metadata() as ec2:
+        settings = {
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": ec2.url,
+            "VISIONFLEET_CLASSIFIER__INTERRUPTION_NOTICES": "true",
+        }
+        with start("w_0", model="slow", **settings) as process:
+            wait_until(lambda: aws.counts()[1] == 10, BOOT_SECONDS, process.tail)
+            ec2.tell(REBALANCE, noticeTime="2026-11-24T12:00:00Z")
+            wait_until(lambda: report(aws).get("notice"), 15, "the recommendation is reported")
+            assert "draining" not in process.output(), "it is only told"
+            ec2.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
+            wait_until(in_state(aws, "drained"), 60, process.tail)
+            assert answered(aws) == len(jobs), "what was in hand is done"
+            told = report(aws)["notice"]
+            assert told == "spot interruption: terminate at 2026-11-24T12:02:00Z"
+            assert "draining" in process.output()
+            aws.send_request("late", encoded(numbered(1)))
+            seen = report(aws)["reported_at"]
+            wait_until(lambda: report(aws)["reported_at"] > seen, 10, "it goes on to report")
+            assert aws.result("late") is None, "it takes no more"
+            assert process.stop(10)[0] == 0
+    assert report(aws)["state"] == "stopped"
+
+
+def test_a_worker_of_ec2_is_named_by_its_instance(
+    aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """The metadata may answer later than the machine starts."""
+    with metadata() as service:
+        settings = {
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.url,
+            "VISIONFLEET_CLASSIFIER__NAMED_BY_INSTANCE": "true",
+        }
+        config = tmp_path / "named.yaml"
+        config.write_text(SETTINGS)
+        with started_module(
+            "visionfleetd.classifier.main",
+            *("--config", str(config)),
+            log=tmp_path / "named.log",
+            env={**aws.environment, **models["quick"], **settings},
+            stop_seconds=20,
+        ) as process:
+            process.wait_for_output("waiting for AWS", BOOT_SECONDS)
+            service.documents["/latest/meta-data/instance-id"] = b"i-0123456789abcdef0"
+            key = "fleet/workers/i-0123456789abcdef0.json"
+            wait_until(lambda: aws.object(key), BOOT_SECONDS, process.tail)
+
+
+def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> None:
+    jobs = send(aws, 2)
+    settings = {
+        "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{free_port()}",
+        "VISIONFLEET_CLASSIFIER__INTERRUPTION_NOTICES": "true",
+    }
+    with start("w_0", **settings) as process:
+        wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
+        assert process.stop(10)[0] == 0
+
+
+def test_a_worker_without_a_scaler_ends_its_machine(
+    aws: Cloud, start: Start, tmp_path: Path
+) -> None:
+    off = tmp_path / "off"
+    alive = {"v": 1, "holder": "scaler-1", "term": 1, "expires_at": time.time() + 3600}
+    lease = {"Bucket": BUCKETS[1], "Key": "fleet/lease.json"}
+    aws.s3.put_object(**lease, Body=json.dumps(alive).encode())
+    settings = {
+        "VISIONFLEET_CLASSIFIER__SELF_SHUTDOWN": "true",
+        "VISIONFLEET_CLASSIFIER__IDLE_SHUTDOWN_SECONDS": "5",
+        "VISIONFLEET_CLASSIFIER__SHUTDOWN_COMMAND": json.dumps(["touch", str(off)]),
+    }
+    with start("w_0", **settings) as process:
+        wait_until(in_state(aws, "idle"), BOOT_SECONDS, process.tail)
+        idle_until = report(aws)["since"] + 8
+        wait_until(lambda: report(aws)["reported_at"] > idle_until, 20, "idle for over the limit")
+        assert not off.exists(), "the scaler lives"
+        expired = alive | {"expires_at": time.time() - 120}
+        aws.s3.put_object(**lease, Body=json.dumps(expired).encode())
+        wait_until(off.exists, 20, process.tail)
+        assert report(aws)["state"] == "drained", "first it takes no more work"
+        assert "the scaler's sign of life expired" in process.output()
+        assert process.running, "the machine's shutdown ends it"
+        assert process.stop(10)[0] == 0
+
+
+def test_a_machine_that_does_not_end_gets_its_worker_back(aws: Cloud, start: Start) -> None:
+    """Drained for ever it would only cost; ended with a failure it is started again."""
+    settings = {
+        "VISIONFLEET_CLASSIFIER__SELF_SHUTDOWN": "true",
+        "VISIONFLEET_CLASSIFIER__IDLE_SHUTDOWN_SECONDS": "5",
+        "VISIONFLEET_CLASSIFIER__SHUTDOWN_COMMAND": "['sh', '-c', 'echo not allowed >&2; exit 4']",
+    }
+    with start("w_0", **settings) as process:
+        process.assert_exit(1, BOOT_SECONDS)
+        assert "sh ended with status 4: not allowed" in process.output()
+    assert report(aws)["state"] == "stopped"
+
+
+def test_a_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
+    """Nothing waits for its visibility timeout, and no answer is lost."""
+    with stalling(aws.endpoint_url) as proxy:
+        env = {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
+        with start("w_0", **env) as process:
+            wait_until(in_state(aws, "idle"), BOOT_SECONDS, process.tail)
+            proxy.stalled.set()
+            jobs = send(aws, 6)
+            wait_until(lambda: aws.counts()[1] == 6, 20, process.tail)
+            wait_until(lambda: proxy.held >= 3, 20, "images and the drain object are asked for")
+            status, seconds = process.stop(20)
+            assert (status, seconds < 3 + 10) == (0, True), process.tail()
+            assert aws.counts() == (6, 0), "all are visible again"
+            assert "out of time, handing back" in process.output()
+    with start("w_1") as process:
+        wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
+
+
+def test_a_stop_while_it_boots_is_reported(aws: Cloud, start: Start) -> None:
+    with start("w_0") as process:
+        wait_until(in_state(aws, "booting"), BOOT_SECONDS, process.tail)
+        assert process.stop(BOOT_SECONDS)[0] == 0
+    assert report(aws)["state"] == "stopped"
+
+
+def test_metrics_of_a_worker(aws: Cloud, start: Start) -> None:
+    base = free_port()
+    settings = {"VISIONFLEET_CLASSIFIER__METRICS_PORT": str(base)}
+    with start("w_3", **settings) as process:
+        jobs = send(aws, 10)
+        wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
+        wait_until(lambda: aws.counts() == (0, 0), 10, "the queue is empty")
+        url = f"http://127.0.0.1:{base + 3}/metrics"
+        with urllib3.PoolManager() as http:
+            scraped = lambda: http.request("GET", url).data.decode()  # noqa: E731
+            done = 'visionfleet_jobs_total{outcome="succeeded"} 10.0'
+            text = wait_until(lambda: scraped() if done in scraped() else "", 10, "ten are counted")
+        stages = wait_until(lambda: report(aws, "w_3").get("stage_seconds"), 10, "a report")
+    assert "visionfleet_items_total 10.0" in text
+    assert 'visionfleet_job_stage_seconds_count{stage="reply"} 10.0' in text
+    assert 'visionfleet_model_info{fingerprint="' in text
+    assert 'worker="w_3"' in text
+    assert "process_cpu_seconds_total" in text
+    polled = next(
+        line for line in text.splitlines() if line.startswith("visionfleet_sqs_poll_last")
+    )
+    assert abs(float(polled.split()[1]) - time.time()) < 60
+    assert set(stages) == {"queue", "fetch", "decode", "infer", "store", "reply"}
+    assert all(seconds >= 0 for seconds in stages.values())
+
+
+def test_a_taken_port_is_told_and_work_goes_on(aws: Cloud, start: Start) -> None:
+    taken = int(aws.endpoint_url.rsplit(":", 1)[1])
+    assert accepts(taken)
+    jobs = send(aws, 2)
+    with start("w_0", VISIONFLEET_CLASSIFIER__METRICS_PORT=str(taken)) as process:
+        wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
+        assert "no metrics" in process.output()

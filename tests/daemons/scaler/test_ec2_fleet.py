@@ -1,0 +1,129 @@
+"""The scaler with the fleet of EC2 as a real process; no machine ever boots here."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testkit.aws.ec2_proxy import LikeEc2, like_ec2
+from testkit.aws.embedded import Cloud, add_template, anew, ec2_client
+from testkit.processes.daemons import Process, started_module
+from testkit.processes.waiting import wait_until
+
+MAXIMUM = 5
+SETTINGS = """
+scaler:
+  fleet: ec2
+  maximum: 5
+  interval_seconds: 0.2
+  service_seconds: 5
+  target_wait_seconds: 1
+ec2:
+  launch_template: workers
+"""
+
+Start = Callable[..., AbstractContextManager[Process]]
+
+
+@pytest.fixture
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@pytest.fixture
+def ec2(aws: Cloud) -> Any:
+    made = ec2_client(aws)
+    add_template(made)
+    return made
+
+
+@pytest.fixture
+def proxy(aws: Cloud) -> Iterator[LikeEc2]:
+    with like_ec2(aws.endpoint_url) as made:
+        yield made
+
+
+@pytest.fixture
+def start(aws: Cloud, proxy: LikeEc2, tmp_path: Path) -> Start:
+    config = tmp_path / "visionfleet.yaml"
+    config.write_text(SETTINGS)
+
+    def begin(name: str, **more: str) -> AbstractContextManager[Process]:
+        return started_module(
+            "visionfleetd.scaler.main",
+            *("--config", str(config)),
+            log=tmp_path / f"{name}.log",
+            env={**aws.environment, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url, **more},
+        )
+
+    return begin
+
+
+def instances(ec2: Any) -> set[str]:
+    found = ec2.describe_instances()["Reservations"]
+    return {instance["InstanceId"] for r in found for instance in r["Instances"]}
+
+
+def send(aws: Cloud, count: int) -> None:
+    for i in range(count):
+        aws.send_request(f"job{i}", None)
+
+
+def seen(aws: Cloud, count: int) -> bool:
+    """Tell whether the scaler's status counts so many workers that boot."""
+    return f'"booting":{count}'.encode() in (aws.object("fleet/status.json") or b"")
+
+
+def test_a_crowd_is_one_launch_of_the_maximum(
+    aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
+) -> None:
+    send(aws, 30)
+    with start("scaler") as scaler:
+        wait_until(lambda: seen(aws, MAXIMUM), 40, scaler.tail)
+        assert scaler.stop()[0] == 0
+    assert len(instances(ec2)) == MAXIMUM
+    launches = [form for form in proxy.launches if "DryRun" not in form]
+    assert [form["MaxCount"] for form in launches] == [str(MAXIMUM)]
+
+
+def test_two_scalers_at_once_stay_within_the_maximum(
+    aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
+) -> None:
+    with start("one") as one, start("two") as two:
+        one.wait_for_output("ready", 40)
+        two.wait_for_output("ready", 40)
+        send(aws, 30)
+        wait_until(lambda: seen(aws, MAXIMUM), 40, one.tail)
+        for process in (one, two):
+            assert process.stop()[0] == 0, process.tail()
+    assert len(instances(ec2)) == MAXIMUM
+
+
+def test_a_killed_scaler_comes_back_to_its_instances(aws: Cloud, ec2: Any, start: Start) -> None:
+    send(aws, 30)
+    with start("first") as first:
+        wait_until(lambda: len(instances(ec2)) == MAXIMUM, 40, first.tail)
+        first.kill()
+    before = instances(ec2)
+    aws.s3.delete_object(Bucket="visionfleet-output", Key="fleet/status.json")
+    aws.s3.delete_object(Bucket="visionfleet-output", Key="fleet/lease.json")
+    with start("second") as second:
+        wait_until(lambda: seen(aws, MAXIMUM), 40, second.tail)
+        assert second.stop()[0] == 0
+    assert instances(ec2) == before
+
+
+def test_a_missing_template_is_one_clear_line(ec2: Any, start: Start) -> None:
+    with start("scaler", VISIONFLEET_EC2__LAUNCH_TEMPLATE="painters") as scaler:
+        scaler.assert_exit(1, 40)
+        assert "it must exist before the scaler starts" in scaler.output()
+        assert "painters" in scaler.output()
+        assert "Traceback" not in scaler.output()
+
+
+def test_a_fleet_without_a_template_is_a_fault_of_the_configuration(start: Start) -> None:
+    with start("scaler", VISIONFLEET_EC2__LAUNCH_TEMPLATE="null") as scaler:
+        scaler.assert_exit(78, 40)
+        assert "ec2.launch_template: is required with scaler.fleet: ec2" in scaler.output()

@@ -1,0 +1,99 @@
+"""A scaler in an outage, from the first message to the launch, and as keeper of the house."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from testkit.aws.counting_proxy import counting
+from testkit.aws.embedded import Cloud, anew
+from testkit.aws.fault_proxy import faulty
+from testkit.fleet.scaler_daemon import QUICK, scaler_daemon, send, status
+from testkit.fleet.supervised import supervised
+from testkit.processes.waiting import wait_until
+from testkit.web.daemon import reply_queues, web_daemon
+
+ENDPOINT = "VISIONFLEET_AWS__ENDPOINT_URL"
+SILENT_SECONDS = 5.0
+
+
+@pytest.fixture
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+def test_an_outage_longer_than_the_limit_of_silence_costs_no_worker(
+    aws: Cloud, tmp_path: Path
+) -> None:
+    """S3 and SQS answer neither scaler nor workers, for longer than a silent worker may live."""
+    settings = f"{QUICK}  silent_seconds: {SILENT_SECONDS}\nclassifier: {{report_seconds: 1}}\n"
+    settings += "aws: {connect_timeout_seconds: 1, read_timeout_seconds: 2, max_attempts: 2}\n"
+    with faulty(aws.endpoint_url) as proxy:
+        environment = {**aws.environment, ENDPOINT: proxy.url}
+        with (
+            supervised(environment, service_seconds=0.5) as workers,
+            scaler_daemon(aws, workers, tmp_path, settings=settings, **{ENDPOINT: proxy.url}) as it,
+        ):
+            send(aws, 400)
+            wait_until(lambda: status(aws).get("states", {}).get("busy") == 3, 60, it.tail)
+            pids = workers.pids()
+            proxy.outage.set()
+            it.wait_for_output("tick failed", 30)
+            over = time.monotonic() + 2 * SILENT_SECONDS
+            wait_until(lambda: time.monotonic() > over, 60)
+            assert workers.pids() == pids
+            proxy.outage.clear()
+            it.wait_for_output("ticks succeed again", 60)
+            at = status(aws)["at"]
+            wait_until(lambda: status(aws)["at"] > at + SILENT_SECONDS, 60, it.tail)
+            assert workers.pids() == pids
+            assert "terminate 1" not in it.output()
+            assert it.output().count("tick failed") == 1
+
+
+def test_a_first_message_brings_a_launch_within_5_s_with_default_settings(
+    aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sent right after a look at the queue: the longest delay there is."""
+    with (
+        counting(aws.endpoint_url) as proxy,
+        supervised(aws.environment) as workers,
+        scaler_daemon(aws, workers, tmp_path, settings="", **{ENDPOINT: proxy.url}) as scaler,
+    ):
+        scaler.wait_for_output("acting", 60)
+        looks = proxy.calls["SQS GetQueueAttributes"]
+        wait_until(lambda: proxy.calls["SQS GetQueueAttributes"] > looks, 30, scaler.tail)
+        send(aws, 1)
+        sent = time.monotonic()
+        wait_until(workers.states, 30, scaler.tail)
+        seconds = time.monotonic() - sent
+    with capsys.disabled():
+        print(f"\nfrom the first message to the launch: {seconds:.1f} s with default settings")
+    assert seconds <= 5.0
+
+
+def test_the_house_is_kept(aws: Cloud, tmp_path: Path) -> None:
+    """A living web process keeps its queue; a dead one's goes, and nothing that is not ours."""
+    old = {"visionfleet": "replies", "heartbeat": str(int(time.time()) - 7200)}
+    for name, tags in {
+        "visionfleet-replies-dead-1": old,
+        "visionfleet-replies-untagged": {},
+        "visionfleet-replies-foreign": {"heartbeat": "5"},
+        "other-replies-dead-1": old,
+    }.items():
+        aws.sqs.create_queue(QueueName=name, tags=tags)
+    with (
+        web_daemon(aws, tmp_path),
+        supervised(aws.environment) as workers,
+        scaler_daemon(
+            aws, workers, tmp_path, settings=f"{QUICK}  housekeeping_seconds: 1\n"
+        ) as scaler,
+    ):
+        before = set(reply_queues(aws))
+        assert len(before) == 4
+        # The line comes once the queue is gone, so whoever looks between finds neither.
+        line = "removed queue=visionfleet-replies-dead-1"
+        wait_until(lambda: line in scaler.output(), 60, scaler.tail)
+        assert set(reply_queues(aws)) == before - {"visionfleet-replies-dead-1"}
+        assert aws.queue_url("other-replies-dead-1")
+        assert scaler.output().count("removed") == 1

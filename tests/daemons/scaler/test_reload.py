@@ -1,0 +1,109 @@
+"""A scaler as systemd and an operator see it: reload, signs of life, metrics, rehearsal."""
+
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from testkit.aws.embedded import Cloud, anew
+from testkit.fleet.scaler_daemon import QUICK, lease, scaler_daemon, send, status
+from testkit.fleet.supervised import Supervised, supervised
+from testkit.processes.notify_socket import systemd
+from testkit.processes.ports import free_port
+from testkit.processes.waiting import wait_until
+
+
+@pytest.fixture
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@pytest.fixture
+def workers(aws: Cloud) -> Iterator[Supervised]:
+    with supervised(aws.environment, service_seconds=1.0) as made:
+        yield made
+
+
+def test_a_reload_takes_effect_at_the_next_tick_and_keeps_the_history(
+    aws: Cloud, workers: Supervised, tmp_path: Path
+) -> None:
+    port = free_port()
+    one = QUICK.replace("maximum: 3", "maximum: 1")
+    with (
+        systemd() as listener,
+        scaler_daemon(
+            aws,
+            workers,
+            tmp_path,
+            settings=f"{one}  metrics_port: {port}\n",
+            NOTIFY_SOCKET=listener.address,
+            WATCHDOG_USEC="30000000",
+        ) as scaler,
+    ):
+        config = tmp_path / "scaler.yaml"
+        wait_until(lambda: listener.count("READY=1") == 1, 60, scaler.tail)
+        send(aws, 60)
+        wait_until(lambda: len(workers.pids()) == 1, 60, scaler.tail)
+        wait_until(lambda: "maximum of 1" in str(status(aws).get("alarms")), 30, scaler.tail)
+        launched = status(aws)["history"]
+
+        config.write_text(f"{QUICK}  lease_seconds: 4\n  housekeeping_seconds: 5\n")
+        scaler.signal(signal.SIGHUP)
+        scaler.wait_for_output("configuration faulty, nothing changed faults=1", 30)
+        scaler.wait_for_output("scaler.lease_seconds: set twice", 30)
+        wait_until(lambda: listener.count("READY=1") == 2, 30, scaler.tail)
+        assert len(workers.pids()) == 1
+
+        config.write_text(f"{QUICK}  metrics_port: 1\nweb: {{port: 9}}\n")
+        scaler.signal(signal.SIGHUP)
+        scaler.wait_for_output("reloaded changed=scaler.maximum", 30)
+        scaler.wait_for_output("needs a restart settings=scaler.metrics_port\n", 30)
+        wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
+        wait_until(lambda: status(aws)["maximum"] == 3, 30, scaler.tail)
+        assert status(aws)["history"][: len(launched) - 1] == launched[:-1]
+
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        assert "visionfleet_scaler_launches_total 3.0" in text
+        assert "visionfleet_scaler_lease_held 1.0" in text
+        assert "visionfleet_workers_maximum 3.0" in text
+        wait_until(lambda: listener.count("WATCHDOG=1") > 5, 30, scaler.tail)
+        assert scaler.stop(30)[0] == 0
+    assert listener.count("RELOADING=1") == 2
+    assert all("MONOTONIC_USEC=" in told for told in listener.told if "RELOADING" in told)
+    assert listener.count("STOPPING=1") == 1
+    assert any(told.startswith("STATUS=acting: launch 1") for told in listener.told)
+
+
+def test_a_rehearsal_says_what_it_would_do_and_does_nothing(
+    aws: Cloud, workers: Supervised, tmp_path: Path
+) -> None:
+    send(aws, 2)
+    with scaler_daemon(aws, workers, tmp_path, "--dry-run", "--once") as scaler:
+        scaler.assert_exit(0, 60)
+        assert scaler.output() == (
+            "would launch 2\nbecause: launch 2: 2 waiting and 0 in flight need 2, there are 0\n"
+        )
+    assert workers.states() == {}
+    assert lease(aws) == status(aws) == {}
+
+
+def test_the_watchdog_of_another_process_is_not_ours(
+    aws: Cloud, workers: Supervised, tmp_path: Path
+) -> None:
+    with (
+        systemd() as listener,
+        scaler_daemon(
+            aws,
+            workers,
+            tmp_path,
+            NOTIFY_SOCKET=listener.address,
+            WATCHDOG_USEC="30000000",
+            WATCHDOG_PID=str(os.getpid()),
+        ) as scaler,
+    ):
+        wait_until(lambda: any("STATUS=" in told for told in listener.told), 60, scaler.tail)
+    assert listener.count("WATCHDOG=1") == 0

@@ -1,0 +1,143 @@
+"""The scaler as a real process: real supervisord, embedded AWS, workers without a model."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from testkit.aws.embedded import Cloud, anew
+from testkit.fleet.scaler_daemon import scaler_daemon, send, status
+from testkit.fleet.supervised import Supervised, supervised
+from testkit.processes.daemons import Process
+from testkit.processes.waiting import wait_until
+
+Start = Callable[..., AbstractContextManager[Process]]
+
+
+@pytest.fixture
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@pytest.fixture
+def workers(aws: Cloud) -> Iterator[Supervised]:
+    with supervised(aws.environment, service_seconds=0.5) as made:
+        yield made
+
+
+@pytest.fixture
+def start(aws: Cloud, tmp_path: Path) -> Start:
+    def begin(workers: Supervised, *options: str, **more: str) -> AbstractContextManager[Process]:
+        return scaler_daemon(aws, workers, tmp_path, *options, **more)
+
+    return begin
+
+
+def test_from_zero_to_one_and_back_to_zero(aws: Cloud, workers: Supervised, start: Start) -> None:
+    with start(workers) as scaler:
+        scaler.wait_for_output("ready", 60)
+        assert workers.states() == {}
+        send(aws, 1)
+        wait_until(lambda: workers.states() == {"classifier_00": "RUNNING"}, 30, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 60, scaler.tail)
+        wait_until(lambda: status(aws)["states"] == {}, 10, "the status says zero")
+    assert aws.counts() == (0, 0)
+    assert aws.keys("fleet/workers/") == aws.keys("fleet/drain/") == []
+    reasons = [entry["reason"] for entry in status(aws)["history"] if entry["reason"]]
+    assert [reason.split(":")[0] for reason in reasons] == ["launch 1", "drain 1", "terminate 1"]
+
+
+def test_a_crowd_never_opens_more_than_the_maximum(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 30)
+    peak: set[int] = set()
+    with start(workers) as scaler:
+
+        def seen_to_the_end() -> bool:
+            peak.add(len(workers.states()))
+            return aws.counts() == (0, 0)
+
+        wait_until(seen_to_the_end, 40, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 60, scaler.tail)
+        told = scaler.output().count("at maximum")
+    assert max(peak) == 3
+    assert told == 1, "once per episode"
+    assert "no more can be opened: 3 is the maximum" in scaler.output()
+
+
+def test_a_killed_scaler_comes_back_to_the_same_fleet(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 400)
+    with start(workers) as first:
+        wait_until(lambda: len(workers.states()) == 3, 60, first.tail)
+        first.kill()
+    pids = workers.pids()
+    with start(workers) as second:
+        second.wait_for_output("ready", 60)
+        second.wait_for_output("acting", 60)
+        wait_until(lambda: status(aws).get("term") == 2, 60, second.tail)
+        assert workers.pids() == pids, "it found them, and neither doubled nor ended one"
+
+
+def test_a_worker_that_dies_is_started_again_while_there_is_work(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 400)
+    with start(workers) as scaler:
+        wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
+        name, pid = next(iter(workers.pids().items()))
+
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: workers.pids().get(name, pid) != pid, 60, scaler.tail)
+        assert len(workers.states()) == 3
+
+
+def test_a_fleet_that_does_not_answer_changes_nothing(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    with start(workers) as scaler:
+        scaler.wait_for_output("ready", 60)
+        moved = workers.socket.rename(workers.folder / "elsewhere")
+        send(aws, 1)
+        scaler.wait_for_output("tick failed", 30)
+        assert scaler.running
+        moved.rename(workers.socket)
+        wait_until(lambda: len(workers.states()) == 1, 30, scaler.tail)
+        assert scaler.output().count("tick failed") == 1, "told once per episode"
+
+
+def test_term_ends_it_and_leaves_the_workers_alone(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
+    send(aws, 400)
+    with start(workers) as scaler:
+        wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
+        status_, seconds = scaler.stop(30)
+        assert (status_, seconds < 6) == (0, True)
+        assert len(workers.states()) == 3
+
+
+def test_once_is_one_look(aws: Cloud, workers: Supervised, start: Start) -> None:
+    send(aws, 1)
+    with start(workers, "--once") as scaler:
+        scaler.assert_exit(0, 60)
+    assert len(workers.states()) == 1
+
+
+def test_the_simple_policy_is_a_setting(aws: Cloud, workers: Supervised, start: Start) -> None:
+    send(aws, 2)
+    with start(workers, VISIONFLEET_SCALER__POLICY="per_message") as scaler:
+        wait_until(lambda: len(workers.states()) == 2, 60, scaler.tail)
+        wait_until(lambda: workers.states() == {}, 60, scaler.tail)
+
+
+def test_a_group_that_is_not_there_is_told(aws: Cloud, workers: Supervised, start: Start) -> None:
+    with start(workers, VISIONFLEET_SUPERVISOR__GROUP="painters") as scaler:
+        scaler.assert_exit(1, 60)
+        assert "supervisor has no process group 'painters'" in scaler.output()
+        assert "Traceback" not in scaler.output()

@@ -1,0 +1,141 @@
+"""AWS fails under a running web daemon, and comes back."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import requests
+
+from testkit.aws.embedded import Cloud, anew
+from testkit.aws.outage_relay import Relay
+from testkit.classifier.stand_in import label_of, stand_in
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.waiting import wait_until
+from testkit.web.daemon import Web, launched
+
+IMAGE = encoded(numbered(0))
+
+
+@pytest.fixture(scope="module")
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@pytest.fixture
+def relay(aws: Cloud) -> Iterator[Relay]:
+    made = Relay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
+    made.open()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def environment(aws: Cloud, relay: Relay) -> dict[str, str]:
+    return {
+        **aws.environment,
+        "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
+        "VISIONFLEET_AWS__MAX_ATTEMPTS": "1",
+    }
+
+
+@pytest.fixture
+def web(environment: dict[str, str], tmp_path: Path) -> Iterator[Web]:
+    with launched(environment, tmp_path) as made:
+        made.process.wait_for_output("web: ready", 30)
+        yield made
+
+
+def test_uploads_are_refused_with_a_time_to_come_back(web: Web, relay: Relay) -> None:
+    relay.close()
+    for path in ("/", "/v1/classify", "/v1/jobs"):
+        answer = web.post(path, data=IMAGE)
+        assert (answer.status_code, answer.json()["code"]) == (503, "try_later")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "Traceback" not in answer.text
+    readiness = web.get("/readyz")
+    assert readiness.status_code == 503
+    assert "S3 or SQS refused the last 3 uploads" in readiness.json()["reasons"]
+    assert web.get("/healthz").ok
+    assert web.get("/v1/fleet").status_code == 503
+    assert web.get("/v1/jobs/" + "0" * 26).status_code == 503
+    several = web.post("/v1/jobs", files=[("f", ("1", IMAGE)), ("f", ("2", IMAGE))])
+    assert (several.status_code, several.headers["Retry-After"]) == (503, "5")
+
+
+def test_readiness_follows_aws_without_any_upload(web: Web, relay: Relay) -> None:
+    assert web.get("/readyz").ok
+    relay.close()
+    wait_until(lambda: "S3 or SQS do not answer" in reasons(web), 20, interval_seconds=0.5)
+    relay.open()
+    wait_until(lambda: not reasons(web), 60, interval_seconds=0.5)
+
+
+def reasons(web: Web) -> list[str]:
+    found: list[str] = web.get("/readyz").json()["reasons"]
+    return found
+
+
+def test_bad_images_are_told_without_aws(web: Web, relay: Relay) -> None:
+    relay.close()
+    assert web.post("/", data=b"text").status_code == 415
+
+
+def test_an_accepted_job_outlives_an_outage(aws: Cloud, web: Web, relay: Relay) -> None:
+    location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
+    relay.close()
+    web.process.wait_for_output("replies cannot be received", 20)
+    with stand_in(aws):
+        wait_until(lambda: aws.keys("results/"), 20)
+    relay.open()
+    web.process.wait_for_output("replies are received again", 60)
+    assert web.process.output().count("replies cannot be received") == 1, "once per episode"
+    assert web.get(location).json()["label"] == label_of(IMAGE)
+    # It looks at S3 and SQS only when it is asked, and then every few seconds.
+    wait_until(lambda: not reasons(web), 60, interval_seconds=0.5)
+
+
+def test_it_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
+    relay.close()
+    web.process.wait_for_output("replies cannot be received", 20)
+    status, seconds = web.process.stop()
+    assert status == 0
+    assert seconds < 8
+
+
+def test_an_upload_that_hangs_does_not_hold_up_the_stop(
+    aws: Cloud, relay: Relay, environment: dict[str, str], tmp_path: Path
+) -> None:
+    answers: list[requests.Response] = []
+    with launched(environment, tmp_path, WEB__STOP_SECONDS="0.5") as web:
+        web.process.wait_for_output("web: ready", 30)
+        relay.close()
+        with socket.create_server(("127.0.0.1", relay.port)) as silent, ExitStack() as held:
+            client = threading.Thread(target=lambda: answers.append(web.post("/", data=IMAGE)))
+            client.start()
+            until_an_image_comes(silent, held)
+            status, seconds = web.process.stop(20)
+            client.join()
+    assert (status, answers[0].status_code, answers[0].json()["code"]) == (0, 503, "try_later")
+    assert seconds < 10  # and not until S3 is given up
+
+
+def until_an_image_comes(silent: socket.socket, held: ExitStack) -> None:
+    """Take connections and answer none of them, until one of them is an upload."""
+    silent.settimeout(10)
+    piece = b""
+    while b"images/" not in piece:
+        one, _ = silent.accept()
+        held.enter_context(one)
+        piece = one.recv(65536)
+
+
+def test_a_silent_reply_queue_is_no_readiness(web: Web, relay: Relay) -> None:
+    relay.close()
+
+    def reason() -> str | None:
+        return next((one for one in reasons(web) if one.startswith("the reply queue")), None)
+
+    assert "has not answered for" in wait_until(reason, 40, interval_seconds=0.5)

@@ -1,0 +1,225 @@
+"""What the web daemon refuses: every bad request has its code and harms nothing."""
+
+import shutil
+import socket
+import struct
+import subprocess
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.classifier.stand_in import label_of, stand_in
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.waiting import wait_until
+from testkit.web.daemon import Web, web_daemon
+
+MIB = 1 << 20
+IMAGE = encoded(numbered(0))
+UNKNOWN = "0" * 26
+
+
+@pytest.fixture(scope="module")
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@pytest.fixture(scope="module")
+def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
+    with web_daemon(aws, tmp_path_factory.mktemp("web"), WEB__MAX_FILES="3") as made:
+        yield made
+
+
+def bomb() -> bytes:
+    """Make a PNG of 100 bytes that claims 60000 x 60000 pixels."""
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0")), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+def refused(answer: requests.Response, status: int, code: str) -> dict[str, Any]:
+    """Expect a problem document, and return it."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["type"] == "about:blank"
+    assert problem["title"]
+    assert problem["detail"]
+    assert "Traceback" not in answer.text
+    return problem
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/classify", "/v1/jobs"])
+@pytest.mark.parametrize(
+    ("options", "status", "code"),
+    [
+        ({}, 400, "no_file"),
+        ({"data": {"a": "form field"}}, 400, "no_file"),
+        ({"json": {}}, 400, "no_file"),
+        ({"files": {"file": ("empty.jpg", b"")}}, 400, "empty"),
+        ({"data": b"x", "headers": {"Content-Type": "multipart/form-data"}}, 400, "bad_body"),
+        ({"files": [("f", (str(i), IMAGE)) for i in range(4)]}, 400, "too_many_files"),
+        ({"files": {"file": ("text.jpg", b"just text")}}, 415, "not_an_image"),
+        ({"data": b"just text"}, 415, "not_an_image"),
+        ({"files": {"file": ("bomb.png", bomb())}}, 422, "too_many_pixels"),
+        ({"data": b"\xff" * (20 * MIB + 1)}, 413, "too_large"),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, str | int) else "",
+)
+def test_bad_uploads(web: Web, path: str, options: dict[str, Any], status: int, code: str) -> None:
+    refused(web.post(path, **options), status, code)
+
+
+@pytest.fixture(params=[30, 100, 1000], ids=lambda mebibytes: f"{mebibytes}MiB")
+def large(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Make a sparse file."""
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(request.param * MIB)
+    return path
+
+
+def test_an_upload_that_is_too_large_gets_a_real_413(web: Web, large: Path) -> None:
+    with large.open("rb") as file:
+        refused(web.post("/", data=file), 413, "too_large")
+
+
+def test_so_does_one_of_unknown_length(web: Web, large: Path) -> None:
+    with large.open("rb") as file:
+        refused(web.post("/", data=iter(lambda: file.read(MIB), b"")), 413, "too_large")
+
+
+def test_curl_sees_the_413(web: Web, large: Path) -> None:
+    curl(web, large)
+
+
+def test_curl_that_does_not_ask_first_sees_the_413(web: Web, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100 * MIB)  # less than eight times the limit: it is read to its end
+    curl(web, path, "-H", "Expect:")
+
+
+def curl(web: Web, path: Path, *more: str) -> None:
+    """Upload a file that is too large, and expect curl to show the problem."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl")
+    argv = ["curl", "-sS", "-m", "30", "-F", f"file=@{path}", "-w", "%{http_code}", *more, web.url]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("}413")
+    assert '"too_large"' in done.stdout
+
+
+def test_a_client_that_asks_first_is_told_before_it_sends(web: Web) -> None:
+    with connection(web) as client:
+        client.sendall(
+            b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+            b"Content-Type: image/png\r\nContent-Length: 30000000\r\n\r\n"
+        )
+        assert received(client).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_large_image_within_the_limit_is_taken(aws: Cloud, web: Web) -> None:
+    image = encoded(numbered(1, side=2500), compress_level=0)
+    assert 17 * MIB < len(image) < 20 * MIB
+    with stand_in(aws):
+        assert web.post("/", files={"myfile": ("large.png", image)}).text == label_of(image)
+
+
+@pytest.mark.parametrize("path", ["/v1/classify", "/v1/jobs"])
+@pytest.mark.parametrize("value", ["0", "1001", "x", "", "1.5"])
+def test_bad_top(web: Web, path: str, value: str) -> None:
+    refused(web.post(f"{path}?top={value}", data=IMAGE), 400, "bad_parameter")
+
+
+@pytest.mark.parametrize("value", ["-1", "301", "x", "nan"])
+def test_bad_wait(web: Web, value: str) -> None:
+    refused(web.post(f"/v1/classify?wait={value}", data=IMAGE), 400, "bad_parameter")
+    refused(web.get(f"/v1/jobs/{UNKNOWN}?wait={value}"), 400, "bad_parameter")
+
+
+@pytest.mark.parametrize("job", [UNKNOWN, "abc", "..%2Ffleet%2Fstatus", "%00", "\u00e9"])
+def test_unknown_jobs(web: Web, job: str) -> None:
+    refused(web.get(f"/v1/jobs/{job}?wait=20"), 404, "unknown_job")
+
+
+def test_bytes_that_are_no_text_in_a_path(web: Web) -> None:
+    refused(web.get("/v1/jobs/%ff"), 400, "bad_parameter")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/jobs/a/b", "/favicon.ico"])
+def test_unknown_paths(web: Web, path: str) -> None:
+    refused(web.get(path), 404, "not_found")
+    refused(web.post(path, data=IMAGE), 404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "/", "GET, HEAD, OPTIONS, POST"),
+        ("GET", "/v1/classify", "OPTIONS, POST"),
+        ("GET", "/v1/jobs", "OPTIONS, POST"),
+        ("POST", f"/v1/jobs/{UNKNOWN}", "GET, OPTIONS"),
+        ("DELETE", f"/v1/jobs/{UNKNOWN}", "GET, OPTIONS"),
+        ("POST", "/healthz", "GET, HEAD, OPTIONS"),
+        ("BREW", "/v1/fleet", "GET, OPTIONS"),
+    ],
+)
+def test_wrong_methods(web: Web, method: str, path: str, allowed: str) -> None:
+    answer = requests.request(method, web.url + path, data=b"x", timeout=10)
+    refused(answer, 405, "method_not_allowed")
+    assert answer.headers["Allow"] == allowed
+
+
+def test_nothing_refused_leaves_a_trace(aws: Cloud, web: Web) -> None:
+    before = aws.keys("images/", BUCKETS[0]), aws.counts()
+    for options in ({"data": b"text"}, {"data": bomb()}, {"files": {"f": ("e", b"")}}):
+        assert web.post("/v1/jobs", **options).status_code >= 400
+    assert (aws.keys("images/", BUCKETS[0]), aws.counts()) == before
+
+
+def test_refusals_are_logged_once_and_without_traceback(web: Web) -> None:
+    before = len(web.process.output())
+    web.post("/", data=b"text")
+    wait_until(lambda: "web: request " in web.process.output()[before:])
+    line, request = web.process.output()[before:].splitlines()
+    assert "INFO web: refused" in line
+    assert "INFO web: request method=POST path=/ status=415" in request
+    assert "code=not_an_image" in line
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf",
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"",
+    ],
+)
+def test_broken_connections_harm_nobody(web: Web, sent: bytes) -> None:
+    with connection(web) as client:
+        client.sendall(sent)
+    assert web.get("/healthz").ok
+    assert "Traceback" not in web.process.output()
+
+
+def connection(web: Web) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[-1])), timeout=10)
+
+
+def received(client: socket.socket) -> bytes:
+    """Read until the server closes."""
+    whole = b""
+    while piece := client.recv(65536):
+        whole += piece
+    return whole

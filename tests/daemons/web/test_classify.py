@@ -1,0 +1,221 @@
+"""The web daemon as a real process: what it answers when all is well."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from testkit.aws.embedded import BUCKETS, Cloud, cloud
+from testkit.classifier.stand_in import StandIn, label_of, stand_in
+from testkit.images.pictures import encoded, numbered
+from testkit.web.daemon import Web, reply_queues, web_daemon
+
+CLIENTS = 100
+IMAGE = encoded(numbered(0))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("web")
+
+
+@pytest.fixture(scope="module")
+def aws(folder: Path) -> Iterator[Cloud]:
+    with cloud(folder) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(aws: Cloud, folder: Path) -> Iterator[Web]:
+    with web_daemon(aws, folder) as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(aws: Cloud) -> Iterator[StandIn]:
+    with stand_in(aws, threads=2) as made:
+        yield made
+
+
+@pytest.mark.parametrize("field", ["myfile", "file", "inputFile"])
+def test_plain_clients_get_the_bare_label(web: Web, fleet: StandIn, field: str) -> None:
+    answer = web.post("/?ignored=1", files={field: ("test_0.JPEG", IMAGE)})
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.text == label_of(IMAGE)
+
+
+def test_the_oldest_client_works_unedited(web: Web, fleet: StandIn, tmp_path: Path) -> None:
+    path = tmp_path / "test_1.JPEG"
+    path.write_bytes(IMAGE)
+    with path.open("rb") as file:
+        answer = requests.post(web.url, files={"myfile": file})
+    assert (answer.status_code, answer.text) == (200, label_of(IMAGE))
+
+
+def test_the_first_file_counts(web: Web, fleet: StandIn) -> None:
+    other = encoded(numbered(1))
+    answer = web.post("/", files=[("b", ("1", IMAGE)), ("a", ("2", other))])
+    assert answer.text == label_of(IMAGE)
+
+
+@pytest.mark.parametrize("media_type", ["image/png", "application/octet-stream"])
+def test_a_raw_body(web: Web, fleet: StandIn, media_type: str) -> None:
+    answer = web.post("/", data=IMAGE, headers={"Content-Type": media_type})
+    assert answer.text == label_of(IMAGE)
+
+
+def test_a_raw_body_in_chunks(web: Web, fleet: StandIn) -> None:
+    chunks = iter([IMAGE[:100], IMAGE[100:]])
+    assert web.post("/", data=chunks).text == label_of(IMAGE)
+
+
+def test_json_for_who_asks_for_it(web: Web, fleet: StandIn) -> None:
+    files = {"file": ("cat.png", IMAGE)}
+    answer = web.post("/", files=files, headers={"Accept": "application/json"})
+    assert answer.headers["Content-Type"] == "application/json"
+    result = answer.json()
+    assert (result["status"], result["label"]) == ("succeeded", label_of(IMAGE))
+    assert (result["file_name"], len(result["top"])) == ("cat.png", 5)
+
+
+def test_the_reply_of_later_clients(aws: Cloud, fleet: StandIn, tmp_path: Path) -> None:
+    with web_daemon(aws, tmp_path, WEB__PLAIN_REPLY="'{stem}:{label}'") as web:
+        answer = web.post("/", files={"inputFile": ("test_00.jpg", IMAGE)})
+    assert answer.text == f"test_00:{label_of(IMAGE)}"
+
+
+def test_what_goes_to_s3_and_sqs(aws: Cloud, web: Web, fleet: StandIn) -> None:
+    file = ("C:\\b\u00fccher\\caf\u00e9.png", IMAGE, "text/html")
+    result = web.post("/v1/classify?top=3", files={"file": file}).json()
+    stored = aws.s3.get_object(Bucket=BUCKETS[0], Key=f"images/{result['job']}")
+    assert stored["Body"].read() == IMAGE
+    assert stored["ContentType"] == "image/png"  # by content, not as the client says
+    assert stored["Metadata"] == {"file-name": "caf\\u00e9.png"}
+    request = fleet.handled[-1]
+    assert request["file_name"] == "caf\u00e9.png"
+    assert (request["top"], request["expires_at"]) == (3, None)
+    assert request["reply_to"] in reply_queues(aws)
+
+
+def test_work_that_nobody_wants_later_expires(aws: Cloud, fleet: StandIn, tmp_path: Path) -> None:
+    with web_daemon(aws, tmp_path, WEB__EXPIRE_SECONDS="60") as web:
+        web.post("/", data=IMAGE)
+    request = fleet.handled[-1]
+    assert request["expires_at"] == pytest.approx(request["sent_at"] + 60)
+
+
+def test_classify_one_file(web: Web, fleet: StandIn) -> None:
+    answer = web.post("/v1/classify?top=2", data=IMAGE)
+    assert answer.status_code == 200
+    assert [entry["index"] for entry in answer.json()["top"]] == [0, 1]
+
+
+def test_classify_several_files_in_order(web: Web, fleet: StandIn) -> None:
+    images = [encoded(numbered(i)) for i in range(5)]
+    files = [("file", (f"{i}.png", image)) for i, image in enumerate(images)]
+    files.insert(2, ("file", ("broken.png", b"no image")))
+    answer = web.post("/v1/classify", files=files)
+    results = answer.json()["results"]
+    assert answer.status_code == 200
+    assert (results[2]["status"], results[2]["code"]) == (415, "not_an_image")
+    del results[2]
+    assert [one["label"] for one in results] == [label_of(image) for image in images]
+
+
+def test_failed_results_are_problems(aws: Cloud, web: Web) -> None:
+    with stand_in(aws, fails=True):
+        plain = web.post("/", data=IMAGE)
+        one = web.post("/v1/classify", data=IMAGE)
+        several = web.post("/v1/classify", files=[("a", ("1", IMAGE)), ("b", ("2", IMAGE))])
+    for answer in (plain, one):
+        assert answer.status_code == 422
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.json()["code"] == "cannot_be_decoded"
+        assert aws.result(answer.json()["job"]) is not None
+    assert [entry["status"] for entry in several.json()["results"]] == [422, 422]
+
+
+def test_duplicate_replies(aws: Cloud, web: Web) -> None:
+    with stand_in(aws, replies=3) as fleet:
+        for number in range(4):
+            image = encoded(numbered(number))
+            assert web.post("/", files={"f": ("same", image)}).text == label_of(image)
+    assert len(fleet.handled) == 4
+
+
+def test_a_hundred_clients_with_one_file_name(aws: Cloud, web: Web) -> None:
+    images = [encoded(numbered(1000 + i)) for i in range(CLIENTS)]
+    answers: dict[int, requests.Response] = {}
+    together = threading.Barrier(CLIENTS)
+
+    def send(number: int) -> None:
+        together.wait()
+        answers[number] = web.post("/", files={"myfile": ("test_0.JPEG", images[number])})
+
+    clients = [threading.Thread(target=send, args=(i,)) for i in range(CLIENTS)]
+    with stand_in(aws, threads=4, replies=2):
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+    assert {i: answer.status_code for i, answer in answers.items()} == dict.fromkeys(
+        range(CLIENTS), 200
+    )
+    assert [answers[i].text for i in range(CLIENTS)] == [label_of(image) for image in images]
+
+
+def test_two_processes_share_a_port(aws: Cloud, web: Web, fleet: StandIn, tmp_path: Path) -> None:
+    with web_daemon(aws, tmp_path, WEB__SHARE_PORT="true") as one:
+        port = one.url.rsplit(":", 1)[-1]
+        with web_daemon(aws, tmp_path, WEB__SHARE_PORT="true", WEB__PORT=port) as two:
+            texts = [one.post("/", data=IMAGE).text for _ in range(20)]
+            logs = [process.output() for process in (one.process, two.process)]
+    assert texts == [label_of(IMAGE)] * 20
+    assert all("job accepted" in log for log in logs)
+
+
+def test_the_page(web: Web) -> None:
+    page = web.get("/")
+    assert page.status_code == 200
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "multipart/form-data" in page.text
+
+
+def test_health(web: Web) -> None:
+    assert web.get("/healthz").json() == {"status": "ok"}
+    assert web.get("/readyz").json() == {"ready": True, "reasons": []}
+    assert requests.head(f"{web.url}/healthz", timeout=5).status_code == 200
+
+
+def test_fleet(aws: Cloud, web: Web) -> None:
+    missing = web.get("/v1/fleet")
+    assert (missing.status_code, missing.json()["code"]) == (404, "no_status")
+    aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=b'{"v": 1}')
+    # What was read is kept for a second; another process has not read it yet.
+    with web_daemon(aws, Path(web.process.log).parent) as fresh:
+        assert fresh.get("/v1/fleet").json() == {"v": 1, "workers": []}
+
+
+def test_the_fleet_has_its_workers(aws: Cloud, web: Web) -> None:
+    report = {"v": 1, "worker": "w1", "state": "busy", "since": 1.0, "reported_at": 2.0}
+    report |= {"started_at": 0.0, "version": "1", "host": "h", "handled": 7}
+    for key, body in (("w1", json.dumps(report).encode()), ("w2", b"{")):
+        aws.s3.put_object(Bucket=BUCKETS[1], Key=f"fleet/workers/{key}.json", Body=body)
+    status = {"v": 1, "at": 0.0, "visible": 3, "in_flight": 1, "decision": "enough"}
+    aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=json.dumps(status))
+    with web_daemon(aws, Path(web.process.log).parent) as fresh:
+        fleet = fresh.get("/v1/fleet").json()
+    (worker,) = fleet.pop("workers")
+    assert fleet == status
+    assert (worker["worker"], worker["state"], worker["handled"]) == ("w1", "busy", 7)
+
+
+def test_no_torch_in_the_process(web: Web, fleet: StandIn) -> None:
+    assert web.post("/", data=IMAGE).ok
+    maps = Path(f"/proc/{web.process.pid}/maps").read_text()
+    assert "libssl" in maps or "libc" in maps
+    assert "libtorch" not in maps

@@ -1,0 +1,174 @@
+"""Jobs that outlive their request: 202, polling, lost replies, and a web daemon that was killed."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
+from testkit.classifier.stand_in import label_of, stand_in
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.waiting import wait_until
+from testkit.web.daemon import Web, reply_queues, web_daemon
+
+IMAGE = encoded(numbered(0))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("web")
+
+
+@pytest.fixture(scope="module")
+def aws(folder: Path) -> Iterator[Cloud]:
+    with cloud(folder, {"VisibilityTimeout": "60"}) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def web(aws: Cloud, folder: Path) -> Iterator[Web]:
+    with web_daemon(aws, folder) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def empty(aws: Cloud) -> None:
+    """Leave no request of an earlier test to a later one's stand-in."""
+    while aws.receive(f"{NAME}-requests"):
+        pass
+
+
+def test_a_job_is_accepted_at_once_and_answered_later(aws: Cloud, web: Web) -> None:
+    accepted = web.post("/v1/jobs", files={"file": ("cat.png", IMAGE)})
+    location = accepted.headers["Location"]
+    job = accepted.json()["job"]
+    assert accepted.status_code == 202
+    assert accepted.json() == {"job": job, "status": "queued", "location": location}
+    assert location == f"/v1/jobs/{job}"
+    queued = web.get(location)
+    assert (queued.status_code, queued.json()) == (202, accepted.json())
+    with stand_in(aws):
+        done = web.get(f"{location}?wait=20")
+    assert (done.status_code, done.json()["label"]) == (200, label_of(IMAGE))
+    assert done.json()["file_name"] == "cat.png"
+
+
+def test_several_jobs(web: Web) -> None:
+    files = [("f", ("1", IMAGE)), ("f", ("2", b"text")), ("f", ("3", IMAGE))]
+    answer = web.post("/v1/jobs", files=files)
+    assert answer.status_code == 202
+    assert [one["status"] for one in answer.json()["jobs"]] == ["queued", 415, "queued"]
+    assert len({one.get("job") for one in answer.json()["jobs"]}) == 3
+
+
+def test_a_failed_job_is_told_as_its_result(aws: Cloud, web: Web) -> None:
+    location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
+    with stand_in(aws, fails=True):
+        done = web.get(f"{location}?wait=20")
+    assert done.status_code == 200
+    assert (done.json()["status"], done.json()["code"]) == ("failed", "cannot_be_decoded")
+
+
+@pytest.mark.parametrize("path", ["/v1/classify?wait=0.3", "/v1/classify?wait=0"])
+def test_the_wait_over_first(aws: Cloud, web: Web, path: str) -> None:
+    answer = web.post(path, data=IMAGE)
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    with stand_in(aws):
+        done = web.get(answer.headers["Location"] + "?wait=20")
+    assert done.json()["label"] == label_of(IMAGE)
+
+
+def test_the_wait_over_for_some_of_several(aws: Cloud, web: Web) -> None:
+    files = [("f", ("1", IMAGE)), ("f", ("2", b"text"))]
+    answer = web.post("/v1/classify?wait=0.3", files=files)
+    assert answer.status_code == 202
+    queued, refused = answer.json()["results"]
+    assert (queued["status"], refused["status"]) == ("queued", 415)
+    assert queued["location"] == f"/v1/jobs/{queued['job']}"
+
+
+def test_a_plain_wait_over_first(aws: Cloud, tmp_path: Path) -> None:
+    with web_daemon(aws, tmp_path, WEB__PLAIN_WAIT_SECONDS="1") as web:
+        answer = web.post("/", files={"myfile": ("test_0.JPEG", IMAGE)})
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['job']}"
+
+
+@pytest.mark.parametrize("path", ["/v1/classify?wait=25", "/"])
+def test_a_lost_reply_costs_seconds_and_not_the_wait(aws: Cloud, web: Web, path: str) -> None:
+    started = time.monotonic()
+    with stand_in(aws, replies=0):
+        answer = web.post(path, data=IMAGE)
+    assert answer.status_code == 200
+    assert label_of(IMAGE) in answer.text
+    assert 4 < time.monotonic() - started < 15
+
+
+def test_a_lost_reply_is_found_at_the_end_of_a_short_wait(aws: Cloud, web: Web) -> None:
+    with stand_in(aws, replies=0):
+        answer = web.post("/v1/classify?wait=3", data=IMAGE)
+    assert (answer.status_code, answer.json()["label"]) == (200, label_of(IMAGE))
+
+
+def test_replies_of_strangers_and_nonsense_do_no_harm(aws: Cloud, web: Web) -> None:
+    queues = reply_queues(aws)
+    (mine,) = queues
+    for body in ("nonsense", '{"v": 1}', '{"v": 9, "job": "x"}'):
+        aws.send(mine, body)
+    with stand_in(aws):
+        assert web.post("/", data=IMAGE).text == label_of(IMAGE)
+    wait_until(lambda: aws.counts(mine) == (0, 0), 10, lambda: str(aws.counts(mine)))
+
+
+def test_a_job_of_another_process_is_waited_for(aws: Cloud, web: Web, tmp_path: Path) -> None:
+    location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
+    answers: list[requests.Response] = []
+    with web_daemon(aws, tmp_path) as other:
+        client = threading.Thread(target=lambda: answers.append(other.get(f"{location}?wait=20")))
+        client.start()
+        with stand_in(aws):
+            client.join()
+    assert answers[0].json()["label"] == label_of(IMAGE)
+
+
+def test_a_client_that_leaves_costs_nothing_but_its_job_goes_on(aws: Cloud, web: Web) -> None:
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(f"{web.url}/", data=IMAGE, timeout=1)
+    job = web.process.output().rpartition("job accepted job=")[2].split()[0]
+    with stand_in(aws):
+        done = web.get(f"/v1/jobs/{job}?wait=20")
+    assert done.json()["label"] == label_of(IMAGE)
+    assert "Traceback" not in web.process.output()
+
+
+def test_a_reply_queue_that_is_gone_is_made_again(aws: Cloud, tmp_path: Path) -> None:
+    before = set(reply_queues(aws))
+    with web_daemon(aws, tmp_path) as web:
+        (mine,) = set(reply_queues(aws)) - before
+        aws.sqs.delete_queue(QueueUrl=aws.queue_url(mine))
+        web.process.wait_for_output("reply queue was gone, made again", 90)
+        assert mine in reply_queues(aws)
+        with stand_in(aws):
+            assert web.post("/v1/classify?wait=4", data=IMAGE).status_code == 200
+
+
+def test_a_killed_web_daemon_loses_no_job(aws: Cloud, tmp_path: Path) -> None:
+    images = [encoded(numbered(i)) for i in range(5)]
+    with web_daemon(aws, tmp_path) as web:
+        locations = [web.post("/v1/jobs", data=one).headers["Location"] for one in images]
+        web.process.kill()
+    with stand_in(aws), web_daemon(aws, tmp_path) as web:
+        labels = [web.get(f"{location}?wait=20").json()["label"] for location in locations]
+    assert labels == [label_of(image) for image in images]
+
+
+def test_an_unreadable_result_is_our_fault(aws: Cloud, web: Web) -> None:
+    location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
+    job = location.rsplit("/", 1)[-1]
+    aws.s3.put_object(Bucket=BUCKETS[1], Key=f"results/{job}.json", Body=b"\xff{")
+    answer = web.get(location)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "ERROR web: result unreadable" in web.process.output()

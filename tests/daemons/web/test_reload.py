@@ -1,0 +1,106 @@
+"""A web daemon as systemd and an operator see it: signs of life, status, reload."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from testkit.aws.embedded import Cloud, anew
+from testkit.classifier.stand_in import stand_in
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.daemons import Process, started_module
+from testkit.processes.notify_socket import systemd
+from testkit.processes.ports import free_port
+from testkit.processes.waiting import wait_until
+from testkit.web.certificates import self_signed
+
+IMAGE = encoded(numbered(0))
+WATCHDOG = {"WATCHDOG_USEC": "2000000"}
+
+
+@pytest.fixture(scope="module")
+def aws(running_aws: Cloud) -> Cloud:
+    return anew(running_aws)
+
+
+@contextmanager
+def daemon(aws: Cloud, config: Path, **environment: str) -> Iterator[Process]:
+    with started_module(
+        "visionfleetd.web.main",
+        *("--config", str(config)),
+        log=config.with_suffix(".log"),
+        env={**aws.environment, **environment},
+        stop_seconds=30,
+    ) as process:
+        process.wait_for_output("web: ready", 30)
+        yield process
+
+
+def test_systemd_hears_how_it_is_from_the_start_to_the_end(aws: Cloud, tmp_path: Path) -> None:
+    config, port = tmp_path / "web.yaml", free_port()
+    config.write_text(f"queue: {{wait_seconds: 20}}\nweb: {{port: {port}, stop_seconds: 7}}\n")
+    url = f"http://127.0.0.1:{port}/"
+    with systemd() as listener, stand_in(aws):
+        with daemon(aws, config, NOTIFY_SOCKET=listener.address, **WATCHDOG) as web:
+            wait_until(lambda: listener.count("READY=1") == 1, 10, web.tail)
+            assert requests.post(url, files={"f": ("a.png", IMAGE)}, timeout=30).status_code == 200
+            wait_until(lambda: any("1 jobs answered" in s for s in listener.statuses), 10, web.tail)
+            assert listener.statuses[0] == "ready: 0 under way, 0 jobs answered"
+            signs = listener.count("WATCHDOG=1")
+            wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 10, web.tail)
+            assert web.stop()[0] == 0
+        assert listener.count("STOPPING=1") == listener.count("EXTEND_TIMEOUT_USEC=17000000") == 1
+        assert listener.count("WATCHDOG=trigger") == 0
+
+
+def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_path: Path) -> None:
+    config, port = tmp_path / "web.yaml", free_port()
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    self_signed(certificate, key)
+    tls = "tls_certificate: certificate.pem, tls_key: key.pem"
+    config.write_text(f"web: {{port: {port}, {tls}}}\n")
+    url = f"https://127.0.0.1:{port}/v1/jobs"
+
+    def post() -> tuple[int, str | None]:
+        headers = {"Origin": "https://a.example"}
+        answer = requests.post(
+            url, data=IMAGE, headers=headers, timeout=30, verify=str(certificate)
+        )
+        return answer.status_code, answer.headers.get("Access-Control-Allow-Origin")
+
+    with systemd() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
+
+        def reload(readies: int) -> None:
+            web.signal(signal.SIGHUP)
+            wait_until(lambda: listener.count("READY=1") == readies, 30, web.tail)
+
+        assert post() == (202, None)
+        config.write_text(
+            f"web: {{port: {port}, {tls}, max_files: none}}\nimages: {{max_bytes: 1}}\n"
+        )
+        reload(2)
+        assert "configuration faulty, nothing changed faults=2" in web.output()
+        assert "web.max_files: expected an integer from 1 to 100" in web.output()
+        assert "images.max_bytes: expected an integer from 1024" in web.output()
+
+        first = certificate.read_text()
+        self_signed(certificate, key)
+        config.write_text(
+            f"web: {{port: {port + 1}, threads: 7, {tls}, cors_origins: ['https://a.example']}}\n"
+            f"images: {{formats: [JPEG]}}\nclassifier: {{batch_size: 4}}\n"
+        )
+        reload(3)
+        assert "reloaded changed=images.formats,web.cors_origins\n" in web.output()
+        assert "needs a restart settings=web.port,web.threads\n" in web.output()
+        assert post() == (415, "https://a.example")
+        assert certificate.read_text() != first  # so it is the new one that was trusted
+
+        key.write_text("not a key")
+        reload(4)
+        assert "configuration faulty, nothing changed faults=1" in web.output()
+        assert post() == (415, "https://a.example")
+        assert listener.count("RELOADING=1") == 3
+        assert web.stop()[0] == 0

@@ -1,0 +1,154 @@
+"""Batch norms are folded where that is sound, and only there; the answers stay."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from testkit import ROOT
+from visionfleet.config.classifier import Model
+from visionfleet.model.batchnorm_folding import fold
+from visionfleet.model.loading import load
+
+pytestmark = pytest.mark.needs_torch
+
+IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def stirred(module: nn.Module) -> nn.Module:
+    """Give batch norms statistics that matter, as training does."""
+    generator = torch.Generator().manual_seed(1)
+    for part in module.modules():
+        if isinstance(part, nn.BatchNorm2d):
+            for values in (part.weight, part.bias, part.running_mean, part.running_var):
+                assert values is not None
+                values.data.copy_(torch.rand(values.shape, generator=generator) + 0.5)
+    return module.eval()
+
+
+def difference(module: nn.Module, folded: nn.Module) -> float:
+    with torch.inference_mode():
+        return float((module(IMAGES) - folded(IMAGES)).abs().max())
+
+
+class Plain(nn.Module):
+    """Two pairs behind each other, declared in another order than they are called in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.second_norm = nn.BatchNorm2d(6)
+        self.norm = nn.BatchNorm2d(5)
+        self.second = nn.Conv2d(5, 6, 3)
+        self.first = nn.Conv2d(3, 5, 3, bias=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = torch.relu(self.norm(self.first(images)))
+        return self.second_norm(self.second(images)).mean(dim=(2, 3))
+
+
+class UsedTwice(Plain):
+    """The convolution's own answer is used beside that of its norm."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        raw = self.first(images)
+        return self.second((self.norm(raw) + raw).relu()).mean(dim=(2, 3))
+
+
+class CalledTwice(Plain):
+    """One convolution in front of a norm here and alone there."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return (self.norm(self.first(images)) + self.first(images)).mean(dim=(2, 3))
+
+
+class ChangedBetween(Plain):
+    """The convolution's answer is changed in place before the norm takes it."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.first(images).relu_()).mean(dim=(2, 3))
+
+
+class Pooled(Plain):
+    """Pooling between the first two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        images = torch.relu(self.norm(self.pool(self.first(images))))
+        return self.second_norm(self.second(images)).mean(dim=(2, 3))
+
+
+class PoolWithPlaces(Pooled):
+    """A pool that also tells where the largest were, and gives a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = nn.MaxPool2d(2, return_indices=True)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.pool(self.first(images))[0]).mean(dim=(2, 3))
+
+
+class ByName(Pooled):
+    """Everything is called with a named argument, which hooks do not see."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(input=self.pool(input=self.first(input=images))).mean(dim=(2, 3))
+
+
+class SomethingBetween(Plain):
+    """A function, whose work nothing tells."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(torch.sigmoid(self.first(images))).mean(dim=(2, 3))
+
+
+def test_pairs_are_found_by_what_flows_not_by_names() -> None:
+    module = stirred(Plain())
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 2
+    assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    assert difference(module, folded) < 1e-5
+    assert any(isinstance(part, nn.BatchNorm2d) for part in module.modules())
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [UsedTwice, CalledTwice, ChangedBetween, SomethingBetween, PoolWithPlaces, ByName],
+)
+def test_what_cannot_be_folded_is_left(kind: type[nn.Module]) -> None:
+    module = stirred(kind())
+    folded, pairs = fold(module, IMAGES)
+    assert (folded is module, pairs) == (True, 0)
+
+
+def test_a_norm_behind_a_max_pool_is_folded_unless_it_turns_the_order_round() -> None:
+    module = stirred(Pooled())
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 2
+    assert difference(module, folded) < 1e-5
+
+    module.norm.weight.data[2] = -1.0
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 1, "the other one all the same"
+    assert difference(module, folded) < 1e-5
+
+
+def test_the_default_model_answers_as_before() -> None:
+    module = load(Model(directory=ROOT / "models")).module
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 6
+    assert difference(module, folded) < 1e-4
+
+
+def test_resnet18_is_folded_whole() -> None:
+    from visionfleet.model.torchvision_weights import build
+
+    torch.manual_seed(0)
+    module = stirred(build("resnet18", 10, "model.architecture"))
+    folded, pairs = fold(module, IMAGES)
+    assert pairs == 20
+    with torch.inference_mode():
+        expected = module(IMAGES)
+    assert difference(module, folded) < 1e-4 * float(expected.abs().max())

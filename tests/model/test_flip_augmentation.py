@@ -1,0 +1,82 @@
+"""Images that a model is not sure of are looked at twice, and only these."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from testkit import ROOT
+from visionfleet.config.classifier import Model
+from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.model.flip_augmentation import twice_if_unsure
+from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.loaded import Loaded, info
+from visionfleet.model.loading import load
+
+pytestmark = pytest.mark.needs_torch
+
+
+class LeftSide(nn.Module):
+    """Two scores: the mean of the left half of an image, and nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.seen.append(len(images))
+        left = images[:, :, :, : images.shape[3] // 2].mean(dim=(1, 2, 3))
+        return torch.stack([left, torch.zeros_like(left)], dim=1)
+
+
+def halves(*sides: tuple[float, float]) -> Tensor:
+    """One 4 x 4 image for each pair of brightnesses, left and right."""
+    rows = [torch.tensor([left, left, right, right]).expand(3, 4, 4) for left, right in sides]
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "temperature", "below", "score", "looks"),
+    [
+        pytest.param(4.0, 0.0, 1.0, 0.8, 4.0, 1, id="0.98: sure"),
+        pytest.param(1.0, 5.0, 1.0, 0.8, 3.0, 2, id="0.73: the mean of both"),
+        pytest.param(1.0, 5.0, 1.0, 0.7, 1.0, 1, id="0.73 is enough"),
+        pytest.param(1.0, 5.0, 0.5, 0.8, 1.0, 1, id="a low temperature makes it sure: 0.88"),
+        pytest.param(0.0, 5.0, 1.0, 0.0, 0.0, 1, id="switched off"),
+        pytest.param(9.0, 1.0, 1.0, 1.0, 5.0, 2, id="never sure enough"),
+    ],
+)
+def test_scores(
+    left: float, right: float, temperature: float, below: float, score: float, looks: int
+) -> None:
+    module = LeftSide()
+    scores = twice_if_unsure(module, halves((left, right)), temperature, below)
+    assert scores.tolist() == [[score, 0.0]]
+    assert module.seen == [1] * looks
+
+
+def test_of_a_batch_the_unsure_ones_alone_are_looked_at_again() -> None:
+    module = LeftSide()
+    scores = twice_if_unsure(module, halves((4, 0), (1, 5), (-4, 9), (0.5, -1)), 1.0, 0.8)
+    assert scores[:, 0].tolist() == [4.0, 3.0, -4.0, -0.25]
+    assert module.seen == [4, 2]
+
+
+def test_a_model_that_is_served_looks_twice_where_its_settings_say_so() -> None:
+    white, black = (torch.full((4, 2, 3), shade, dtype=torch.uint8) for shade in (255, 0))
+    pixels = torch.cat([white, black], dim=1).numpy()
+    how = Preprocessing(4, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+    answers = []
+    for below in (0.0, 0.8):
+        loaded = Loaded(LeftSide(), ("bright", "dark"), how, info("m", b""), mirror_below=below)
+        model = Inference(loaded, 1, 1, Settings(precision="float32"))
+        answers.append(float(model.probabilities([pixels])[0, 0]))
+    once, twice = torch.sigmoid(torch.tensor([1.0, 0.5])).tolist()
+    assert answers == pytest.approx([once, twice])
+
+
+def test_the_configuration_overrules_the_file() -> None:
+    models = ROOT / "models"
+    stated = torch.load(models / "cifar10.pt", weights_only=True)["calibration"]
+    assert load(Model(directory=models)).mirror_below == stated["mirror_below"] > 0
+    assert load(Model(directory=models, mirror_below=0.0)).mirror_below == 0
+    assert load(Model(directory=models)).unknown_below == stated["unknown_below"]

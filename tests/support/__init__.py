@@ -1,1 +1,0 @@
-"""Tools shared by the tests: ports, waiting, real processes."""

@@ -1,0 +1,34 @@
+"""What the codes of EC2 mean: try later, another place, give up."""
+
+import pytest
+
+from testkit.aws.fakes import refusal
+from visionfleet.aws import wrapped_errors
+from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
+
+KINDS = {
+    ("RequestLimitExceeded", 503): TryLater,
+    ("EC2ThrottledException", 400): TryLater,
+    ("Unavailable", 503): TryLater,
+    ("InternalError", 500): TryLater,
+    ("RequestExpired", 400): TryLater,
+    ("InsufficientInstanceCapacity", 500): NoCapacity,
+    ("MaxSpotInstanceCountExceeded", 400): NoCapacity,
+    ("InvalidInstanceID.NotFound", 400): NotFound,
+    ("InvalidLaunchTemplateName.NotFoundException", 400): NotFound,
+    ("IdempotentParameterMismatch", 400): AlreadyExists,
+    ("IdempotentInstanceTerminated", 400): AlreadyExists,
+    ("UnauthorizedOperation", 403): GiveUp,
+    ("VcpuLimitExceeded", 400): GiveUp,
+    ("InstanceLimitExceeded", 400): GiveUp,
+    ("InvalidParameterValue", 400): GiveUp,
+    ("Unsupported", 400): GiveUp,
+}
+
+
+@pytest.mark.parametrize(("code", "status"), KINDS)
+def test_a_code_of_ec2_is_of_a_kind(code: str, status: int) -> None:
+    with pytest.raises((TryLater, GiveUp)) as raised, wrapped_errors("launch"):
+        raise refusal(code, "RunInstances", status)
+    assert type(raised.value) is KINDS[code, status]
+    assert code in str(raised.value)

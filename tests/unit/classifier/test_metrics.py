@@ -1,0 +1,146 @@
+"""The metrics: their values, their names, and the table that explains them."""
+
+import re
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from testkit import ROOT
+from visionfleet.classifier.metrics import Facts, Numbers, port_of
+from visionfleet.classifier.stats import Events
+from visionfleet.scaler.decision import Observation, Worker
+from visionfleet.scaler.stats import Numbers as ScalerNumbers
+from visionfleet.scaler.stats import Stats
+
+TABLE = ROOT / "docs" / "metrics.md"
+FACTS = Facts(
+    worker={"worker": "classifier_03", "host": "h", "version": "1"},
+    model={"name": "default", "fingerprint": "abc", "precision": "float32", "threads": "1"},
+    boot_seconds=4.5,
+)
+
+
+def registry(events: Events, in_flight: int = 0) -> CollectorRegistry:
+    made = CollectorRegistry()
+    made.register(Numbers(events, lambda: in_flight, FACTS))
+    return made
+
+
+def test_values() -> None:
+    events = Events()
+    events.batch(8, 0.4)
+    events.batch(2, 0.1)
+    events.ended("succeeded", {"queue": 0.02, "reply": 400.0})
+    events.polled([2], now=1234.5)
+    found = registry(events, in_flight=3)
+
+    def value(name: str, /, **labels: str) -> float | None:
+        return found.get_sample_value(f"visionfleet_{name}", labels)
+
+    assert value("items_total") == 10
+    assert value("batches_total") == 2
+    assert value("model_seconds_total") == 0.5
+    assert value("batch_size_bucket", le="2") == 1
+    assert value("batch_size_bucket", le="+Inf") == 2
+    assert value("jobs_total", outcome="succeeded") == 1
+    assert value("jobs_in_flight") == 3
+    assert value("job_stage_seconds_bucket", stage="queue", le="0.01") == 0
+    assert value("job_stage_seconds_bucket", stage="queue", le="0.025") == 1
+    assert value("job_stage_seconds_bucket", stage="reply", le="300") == 0
+    assert value("job_stage_seconds_count", stage="reply") == 1
+    assert value("job_stage_seconds_sum", stage="reply") == 400
+    assert value("job_stage_seconds_count", stage="infer") == 0
+    assert value("sqs_receives_total", result="hit") == 1
+    assert value("sqs_poll_last_success_timestamp_seconds") == 1234.5
+    assert value("sqs_receive_count_bucket", le="1") == 0
+    assert value("sqs_receive_count_bucket", le="2") == 1
+    assert value("boot_seconds") == 4.5
+    assert value("model_info", **FACTS.model) == 1
+    assert value("worker_info", **FACTS.worker) == 1
+
+
+def of_scaler(figures: Stats) -> CollectorRegistry:
+    made = CollectorRegistry()
+    made.register(ScalerNumbers(figures))
+    return made
+
+
+def test_values_of_the_scaler() -> None:
+    figures = Stats()
+    workers = (Worker("a", "busy", 0.0, 0.0), Worker("b", "busy", 0.0, 0.0))
+    figures.saw(Observation(7, 2, workers), wanted=3, limits=(1, 19), seconds=0.3)
+    figures.acting(True)
+    figures.launched(2)
+    figures.drained(1)
+    figures.terminated(1)
+    figures.ticked(1234.5)
+    figures.failed()
+    found = of_scaler(figures)
+
+    def value(name: str, /, **labels: str) -> float | None:
+        return found.get_sample_value(f"visionfleet_{name}", labels)
+
+    assert (value("queue_visible"), value("queue_in_flight")) == (7, 2)
+    assert (value("workers", state="busy"), value("workers", state="idle")) == (2, 0)
+    assert (value("workers_wanted"), value("workers_minimum")) == (3, 1)
+    assert value("workers_maximum") == 19
+    assert value("scaler_launches_total") == 2
+    assert value("scaler_drains_total") == value("scaler_terminations_total") == 1
+    assert (value("scaler_ticks_total"), value("scaler_failed_ticks_total")) == (2, 1)
+    assert value("scaler_last_tick_timestamp_seconds") == 1234.5
+    assert value("scaler_lease_held") == 1
+    assert value("scaler_decision_seconds_bucket", le="0.25") == 0
+    assert value("scaler_decision_seconds_bucket", le="0.5") == 1
+
+
+def samples() -> set[tuple[str, frozenset[str]]]:
+    """Names as Prometheus stores them, with their labels; buckets and sums left to their family."""
+    found = set()
+    families = [*registry(Events()).collect(), *of_scaler(Stats()).collect()]
+    for family in families:
+        histogram = family.type == "histogram"
+        for sample in family.samples:
+            name = family.name if histogram else sample.name
+            found.add((name, frozenset(sample.labels.keys() - {"le"})))
+    return found
+
+
+def rows() -> set[tuple[str, frozenset[str]]]:
+    found = set()
+    for line in TABLE.read_text().splitlines():
+        if match := re.match(r"\| `(visionfleet_\w+)` \| \w+ \|(.*?)\| .+ \|$", line):
+            found.add((match[1], frozenset(re.findall(r"`(\w+)`", match[2]))))
+    return {row for row in found if not row[0].startswith("visionfleet_web_")}
+
+
+def test_the_table_has_every_metric_and_its_labels_and_no_other() -> None:
+    assert rows() == samples()
+
+
+def test_queries_in_the_document_use_names_that_exist() -> None:
+    known = {name for name, _ in samples()}
+    known |= {f"{name}_{part}" for name in known for part in ("bucket", "count", "sum")}
+    used = set(re.findall(r"visionfleet_(?!web_)[a-z_]+", TABLE.read_text()))
+    assert used <= known
+
+
+def test_it_is_the_text_that_prometheus_reads() -> None:
+    text = generate_latest(registry(Events())).decode()
+    assert "# TYPE visionfleet_job_stage_seconds histogram" in text
+    assert 'visionfleet_job_stage_seconds_bucket{le="0.001",stage="queue"} 0.0' in text
+    assert text.count("\n") < 250, "a scrape of a hundred workers stays small"
+
+
+@pytest.mark.parametrize(
+    ("worker", "port"),
+    [
+        ("classifier_00", 9101),
+        ("classifier_07", 9108),
+        ("i-0abc123@2", 9103),
+        ("i-0abc123", 9101),  # an instance's id ends in no number
+        ("ip-10-0-0-12-31245", 9101),  # nor does a process's
+        ("w_1234", 9101),
+    ],
+)
+def test_each_worker_of_a_machine_has_a_port(worker: str, port: int) -> None:
+    assert port_of(9101, worker) == port

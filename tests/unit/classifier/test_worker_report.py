@@ -1,0 +1,100 @@
+"""When a worker's report is written, along a time-line."""
+
+import json
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+
+from visionfleet.aws.s3 import Store
+from visionfleet.classifier.pipeline import Tally
+from visionfleet.classifier.worker_report import Identity, Reporter
+from visionfleet.contract.messages import WorkerState
+from visionfleet.errors import TryLater
+
+NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
+START = 1_000_000.0
+
+
+@dataclass
+class Shelf:
+    """A store that notes when which state was written, and can be out of order."""
+
+    now: float = START
+    broken: bool = False
+    written: list[tuple[float, str]] = field(default_factory=list)
+
+    def put_json(self, key: str, text: str) -> None:
+        assert key == "fleet/workers/w0.json"
+        if self.broken:
+            raise TryLater("out of order")
+        self.written.append((round(self.now - START, 3), json.loads(text)["state"]))
+
+
+def reporter(shelf: Shelf, report_seconds: float = 30.0) -> Reporter:
+    """A reporter whose worker has just booted."""
+    identity = Identity("w0", "host", "1.0", START)
+    made = Reporter(cast(Store, shelf), identity, None, report_seconds, lambda: shelf.now)
+    made.write("booting", NOTHING)
+    return made
+
+
+def observe(shelf: Shelf, made: Reporter, *line: tuple[float, WorkerState]) -> None:
+    for seconds, state in line:
+        shelf.now = START + seconds
+        made.observe(state, NOTHING)
+
+
+def test_the_first_report_after_the_boot_is_written_at_once() -> None:
+    shelf = Shelf()
+    observe(shelf, reporter(shelf), (0.3, "idle"))
+    assert shelf.written == [(0, "booting"), (0.3, "idle")]
+
+
+@pytest.mark.parametrize(("report_seconds", "most"), [(30.0, 360), (5.0, 2160)])
+def test_a_flicker_costs_three_reports_per_interval(report_seconds: float, most: int) -> None:
+    """An hour of idle, busy, idle each half a second: 7,200 changes."""
+    shelf = Shelf()
+    made = reporter(shelf, report_seconds)
+    states: list[WorkerState] = ["idle", "busy"]
+    for number in range(7200):
+        observe(shelf, made, (number / 2, states[number % 2]))
+    assert most / 2 < len(shelf.written) <= most + 2
+
+
+def test_a_change_is_told_once_the_gap_is_over() -> None:
+    shelf = Shelf()
+    observe(shelf, reporter(shelf), (1, "idle"), (2, "busy"), (10.9, "busy"), (11, "busy"))
+    assert shelf.written[1:] == [(1, "idle"), (11, "busy")]
+
+
+def test_without_a_change_a_report_comes_regularly() -> None:
+    shelf = Shelf()
+    observe(shelf, reporter(shelf), *((float(second), "idle") for second in range(1, 92)))
+    assert shelf.written[1:] == [(1, "idle"), (31, "idle"), (61, "idle"), (91, "idle")]
+
+
+def test_the_end_is_told_at_once_and_each_step_of_it_once() -> None:
+    shelf = Shelf()
+    line = ((1, "busy"), (1.1, "draining"), (1.2, "draining"), (1.3, "drained"), (1.4, "drained"))
+    observe(shelf, reporter(shelf), *line)
+    assert shelf.written[1:] == [(1, "busy"), (1.1, "draining"), (1.3, "drained")]
+
+
+def test_a_notice_is_told_at_once() -> None:
+    shelf = Shelf()
+    made = reporter(shelf)
+    observe(shelf, made, (1, "busy"), (1.5, "busy"))
+    made.note("EC2 will stop this instance")
+    observe(shelf, made, (1.6, "busy"), (1.7, "busy"))
+    assert shelf.written[1:] == [(1, "busy"), (1.6, "busy")]
+
+
+def test_a_report_that_failed_is_written_soon() -> None:
+    shelf = Shelf()
+    made = reporter(shelf)
+    shelf.broken = True
+    observe(shelf, made, (31, "idle"))
+    shelf.broken = False
+    observe(shelf, made, (31.3, "idle"))
+    assert shelf.written[1:] == [(31.3, "idle")]

@@ -1,0 +1,73 @@
+"""`visionfleet simulate`: tables, files, and what it says of wrong input."""
+
+import json
+import math
+import time
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.unit.simulation.test_world import POLICY
+from visionfleet.cli import main
+from visionfleet.simulation import trace
+from visionfleet.simulation.policies import Setting, controller
+from visionfleet.simulation.world import Conditions, World
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "visionfleet.yaml"
+    path.write_text("scaler: {maximum: 5}\n")
+    return path
+
+
+def simulate(tmp_path: Path, config: Path, rows: str, *options: str) -> int:
+    (tmp_path / "trace.csv").write_text("minute,count\n" + rows)
+    return main(["simulate", str(tmp_path / "trace.csv"), "--config", str(config), *options])
+
+
+def test_figures_and_a_plot(
+    tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "".join(f"{minute},{20 + minute % 30}\n" for minute in range(120))
+    files = ("--json", str(tmp_path / "out.json"), "--plot", str(tmp_path / "out.png"))
+    policies = ("--policy", "ours", "--policy", "keda=1", "--policy", "fixed:5")
+    assert simulate(tmp_path, config, rows, *policies, *files) == 0
+    assert "keda=1" in capsys.readouterr().out
+    found = json.loads((tmp_path / "out.json").read_text())["policies"]
+    assert set(found) == {"ours", "keda=1", "fixed:5"}
+    assert found["ours"]["busy_kills"] == found["ours"]["unserved"] == 0
+    assert found["ours"]["peak_workers"] <= 5, "the maximum of the configuration"
+    assert found["ours"]["billed_hours"] < found["fixed:5"]["billed_hours"]
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "said"),
+    [
+        ("1,many\n", (), "line 2: expected minute,count"),
+        ("1,5\n", ("--policy", "oracular"), "no policy 'oracular'"),
+        ("1,5\n", ("--policy", "keda=few"), "no policy 'keda=few'"),
+    ],
+)
+def test_what_is_wrong_is_said(
+    tmp_path: Path,
+    config: Path,
+    capsys: pytest.CaptureFixture[str],
+    rows: str,
+    options: tuple[str, ...],
+    said: str,
+) -> None:
+    assert simulate(tmp_path, config, rows, *options) == 1
+    assert said in capsys.readouterr().err
+
+
+def test_a_day_at_100_000_requests_an_hour_takes_a_seventh_of_20_seconds() -> None:
+    """CPU seconds of this process: a week must not take more than 20."""
+    counts = [round(1667 * (1 + 0.6 * math.sin(minute / 230))) for minute in range(1440)]
+    begun = time.process_time()
+    arrivals = trace.arrivals(counts, 1.0, Random(1))
+    conditions = Conditions(service_seconds=0.25)
+    World(conditions, controller("ours", Setting(POLICY, conditions))).run(arrivals)
+    assert time.process_time() - begun < 20 / 7

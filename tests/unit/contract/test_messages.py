@@ -1,0 +1,83 @@
+"""The wire contract."""
+
+import json
+
+import pytest
+
+from visionfleet.contract import messages, names
+from visionfleet.errors import BadMessage
+
+REQUEST = messages.Request(job="j1", key="images/j1", reply_to="r", sent_at=1.5)
+MODEL = messages.ModelInfo(name="m", fingerprint="f")
+SUCCEEDED = messages.Succeeded(
+    job="j1",
+    label="cat",
+    score=0.75,
+    top=(messages.Ranked(index=3, label="cat", score=0.75),),
+    model=MODEL,
+    timings=messages.Timings(queue=0.5),
+    attempts=1,
+    worker="w",
+    finished_at=2.0,
+)
+UNSURE = SUCCEEDED.model_copy(update={"label": None, "reason": messages.LOW_CONFIDENCE})
+FAILED = messages.Failed(
+    job="j1", code="empty", reason="why", attempts=2, worker="w", finished_at=2.0
+)
+
+
+def test_a_request_survives_the_wire() -> None:
+    assert messages.decode_request(messages.encode(REQUEST)) == REQUEST
+
+
+@pytest.mark.parametrize("result", [SUCCEEDED, UNSURE, FAILED])
+def test_results_and_replies_survive_the_wire(
+    result: messages.Succeeded | messages.Failed,
+) -> None:
+    assert messages.decode_result(messages.encode(result)) == result
+    reply = messages.Reply(job="j1", result=result)
+    assert messages.decode_reply(messages.encode(reply)) == reply
+
+
+def test_unknown_fields_are_ignored() -> None:
+    newer = json.loads(messages.encode(REQUEST)) | {"colour": "blue"}
+    assert messages.decode_request(json.dumps(newer)) == REQUEST
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        ("", "Invalid JSON"),
+        ("[]", "object"),
+        ('{"job": "a", "key": "b"}', "sent_at: Field required"),
+        ('{"job": 1, "key": "b", "sent_at": 0}', "job: Input should be a valid string"),
+        ('{"v": 2, "job": "a", "key": "b", "sent_at": 0}', "v: Input should be 1"),
+        ('{"job": "a", "key": "b", "sent_at": 0, "top": 0}', "top: Input should be greater"),
+    ],
+)
+def test_a_bad_message_tells_why_and_keeps_its_body(raw: str, reason: str) -> None:
+    with pytest.raises(BadMessage, match=reason) as caught:
+        messages.decode_request(raw)
+    assert caught.value.raw == raw
+
+
+@pytest.mark.parametrize(
+    ("file_name", "key"),
+    [
+        ("test_0.JPEG", "results/by-name/test_0"),
+        ("a.b.jpg", "results/by-name/a.b"),
+        ("plain", "results/by-name/plain"),
+        (".hidden", "results/by-name/.hidden"),
+        ("../../secret/x.png", "results/by-name/x"),
+        ("C:\\photos\\x.png", "results/by-name/x"),
+    ],
+)
+def test_results_by_name_drop_folder_and_extension(file_name: str, key: str) -> None:
+    assert names.by_name_key(file_name) == key
+
+
+def test_reply_queues_have_names_that_sqs_takes() -> None:
+    name = names.replies_queue("visionfleet", "ip-10-0-0-1.eu-west-1.compute" * 4, "0a1b2c3d")
+    assert len(name) == 80
+    assert name.endswith("-0a1b2c3d")
+    assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")

@@ -1,0 +1,60 @@
+"""Calibration: the error, the temperature and the threshold."""
+
+import numpy as np
+import pytest
+
+from visionfleet.evaluation.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    unknown_threshold,
+)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "right", "error"),
+    [
+        pytest.param([0.95] * 20, [True] * 19 + [False], 0.0, id="right as often as it says"),
+        pytest.param([0.9] * 10, [True] * 5 + [False] * 5, 0.4, id="too sure"),
+        pytest.param([0.5] * 10, [True] * 10, 0.5, id="too modest"),
+        pytest.param([1.0, 1.0, 0.5, 0.5], [True, True, False, False], 0.25, id="bins are weighed"),
+        pytest.param([1.0], [True], 0.0, id="certain and right"),
+    ],
+)
+def test_the_error_is_the_distance_of_confidence_and_accuracy(
+    confidences: list[float], right: list[bool], error: float
+) -> None:
+    found = expected_calibration_error(np.array(confidences), np.array(right))
+    assert found == pytest.approx(error)
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+def test_the_temperature_that_was_taken_off_is_found(temperature: float) -> None:
+    """Targets are drawn from the softmax of known logits, which then are scaled."""
+    generator = np.random.default_rng(0)
+    logits = generator.normal(0, 2, (20_000, 5))
+    shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    targets = (generator.random((20_000, 1)) > shares.cumsum(axis=1)).sum(axis=1).clip(0, 4)
+    assert fit_temperature(temperature * logits, targets) == pytest.approx(temperature, rel=0.05)
+
+
+def test_log_probabilities_do_as_well_as_logits() -> None:
+    logits = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 5.0], [3.0, 2.9, 0.0]])
+    targets = np.array([0, 2, 1])
+    logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    assert fit_temperature(logs, targets) == pytest.approx(fit_temperature(logits, targets))
+    assert negative_log_likelihood(logs, targets) == pytest.approx(
+        negative_log_likelihood(logits, targets)
+    )
+
+
+def test_scores_may_be_large() -> None:
+    assert np.isfinite(negative_log_likelihood(np.array([[1e4, 0.0]]), np.array([1])))
+
+
+def test_the_threshold_gives_up_a_share_of_the_right_answers_only() -> None:
+    confidences = np.array([*np.linspace(0.01, 1, 100), 0.999, 0.999])
+    right = np.array([True] * 100 + [False] * 2)
+    threshold = unknown_threshold(confidences, right, 0.05)
+    assert (confidences[right] < threshold).sum() == 5
+    assert unknown_threshold(confidences, ~(confidences > 0), 0.05) == 0.0

@@ -1,0 +1,103 @@
+"""User data: which units an instance runs, which settings it gets, and what is refused."""
+
+import pytest
+import yaml
+
+from visionfleet.errors import BadConfig
+from visionfleet.host.user_data import UNITS, Instance, read
+
+WEB, SCALER, WORKER = UNITS.values()
+
+
+@pytest.mark.parametrize(
+    ("roles", "units"),
+    [
+        ("worker", (WORKER,)),
+        ("[worker]", (WORKER,)),
+        ("[scaler, web]", (WEB, SCALER)),
+        ("[web, web]", (WEB,)),
+        ("[web, scaler, worker]", (WEB, SCALER, WORKER)),
+    ],
+)
+def test_a_role_names_a_unit(roles: str, units: tuple[str, ...]) -> None:
+    assert read(f"#visionfleet\nrole: {roles}\n".encode()) == Instance(units, "{}\n")
+
+
+def test_settings_become_a_piece_of_configuration() -> None:
+    found = read(
+        b"#visionfleet\r\nrole: worker\r\nvisionfleet:\r\n  name: eu\r\n"
+        b"  storage: {input_bucket: in, output_bucket: out}\r\n  ec2:\r\n    subnets: []\r\n"
+    )
+    assert found is not None
+    assert yaml.safe_load(found.settings) == {
+        "name": "eu",
+        "storage": {"input_bucket": "in", "output_bucket": "out"},
+        "ec2": {"subnets": []},
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\n", b"#cloud-config\nrole: web\n", b"#!/bin/sh\n#visionfleet\n", b"\x1f\x8b\x08\x00"],
+)
+def test_what_is_for_others_is_left_to_them(data: bytes) -> None:
+    assert read(data) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "faults"),
+    [
+        ("", ["user data: role: missing; expected one or a list of web, scaler, worker"]),
+        (
+            "role: wrker",
+            ["user data:2:1: role: expected one or a list of web, scaler, worker, got wrker"],
+        ),
+        (
+            "role: []",
+            ["user data:2:1: role: expected one or a list of web, scaler, worker, got []"],
+        ),
+        (
+            "role: [web, 7]",
+            ["user data:2:1: role: expected one or a list of web, scaler, worker, got ['web', 7]"],
+        ),
+        (
+            "role: {web: yes}",
+            ["user data:2:8: role: expected one or a list of web, scaler, worker, got keys"],
+        ),
+        (
+            "role: web\nvisonfleet: {name: x}",
+            ["user data:3:14: visonfleet: unknown key; known here: role, visionfleet"],
+        ),
+        (
+            "role: web\nvisionfleet: [name]",
+            ["user data:3:1: visionfleet: expected sections with keys, as in visionfleet.yaml"],
+        ),
+        (
+            "role: web\nvisionfleet:\n  web: {port: 1, port: 2}",
+            ["user data:4:18: visionfleet.web.port: set twice, first in line 4"],
+        ),
+        ("role: [web", ["user data:3:1: not YAML: expected ',' or ']', but got '<stream end>'"]),
+        ("just words", ["user data: expected sections with keys, like `web:` and `port: 8080`"]),
+        (
+            "run: reboot\nrole: boss",
+            [
+                "user data:2:1: run: unknown key; known here: role, visionfleet",
+                "user data:3:1: role: expected one or a list of web, scaler, worker, got boss",
+            ],
+        ),
+    ],
+)
+def test_every_fault_is_told_with_its_line(text: str, faults: list[str]) -> None:
+    with pytest.raises(BadConfig) as caught:
+        read(f"#visionfleet\n{text}\n".encode())
+    assert list(caught.value.faults) == faults
+
+
+def test_bytes_that_are_no_text() -> None:
+    with pytest.raises(BadConfig, match="user data: it is not UTF-8"):
+        read(b"#visionfleet\nrole: \xff\n")
+
+
+def test_nothing_of_it_is_made_into_an_object() -> None:
+    with pytest.raises(BadConfig):
+        read(b"#visionfleet\nrole: !!python/object/apply:os.system ['true']\n")

@@ -1,0 +1,148 @@
+"""The gate for uploaded bytes."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from visionfleet.errors import BadImage
+from visionfleet.imaging.decode import Limits, check_header, decode
+
+LIMITS = Limits(
+    max_bytes=1_000_000,
+    max_pixels=1_000_000,
+    formats=("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"),
+)
+
+
+def encoded(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format_, **options)
+    return buffer.getvalue()
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that says it is huge and holds next to nothing."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        crc = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
+
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    idat = zlib.compress(bytes(1000))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", idat) + chunk(b"IEND", b"")
+
+
+RED = Image.new("RGB", (40, 20), "red")
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+
+
+@pytest.mark.parametrize("format_", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_formats_are_told_by_content(format_: str) -> None:
+    header = check_header(encoded(RED, format_), LIMITS)
+    assert (header.format, header.width, header.height) == (format_, 40, 20)
+    assert header.content_type.startswith("image/")
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "empty"),
+        (b"just text, whatever its name", "not_an_image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not_an_image"),
+        (encoded(NOISE, "PPM"), "not_an_image"),  # a format that Pillow knows, but not the list
+        (bytes(1_000_001), "too_large"),
+        (png_header(20_000, 20_000), "too_many_pixels"),
+        (png_header(2_000, 2_000), "too_many_pixels"),
+        (png_header(65_000, 65_000), "too_many_pixels"),
+    ],
+)
+def test_bad_bytes_are_refused_by_their_header(data: bytes, code: str) -> None:
+    for gate in (check_header, decode):
+        with pytest.raises(BadImage) as caught:
+            gate(data, LIMITS)
+        assert caught.value.code == code
+
+
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+def test_truncated_images_are_errors(format_: str) -> None:
+    whole = encoded(NOISE, format_)
+    with pytest.raises(BadImage) as caught:
+        decode(whole[: len(whole) // 2], LIMITS)
+    assert caught.value.code in {"cannot_be_decoded", "not_an_image"}
+
+
+def test_a_truncated_jpeg_passes_the_header_and_not_the_decoder() -> None:
+    data = encoded(NOISE, "JPEG")[:-200]
+    check_header(data, LIMITS)
+    with pytest.raises(BadImage, match="cannot be decoded"):
+        decode(data, LIMITS)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_come_out_upright(orientation: int) -> None:
+    upright = Image.new("RGB", (64, 32), "white")
+    upright.paste("red", (0, 0, 16, 16))
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
+    turned = upright if orientation == 1 else upright.transpose(Image.Transpose(undo[orientation]))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = decode(encoded(turned, "JPEG", exif=exif, quality=95, subsampling=0), LIMITS)
+    assert image.size == (64, 32)
+    red, green, _ = image.getpixel((4, 4))  # type: ignore[misc]
+    assert (red > 200, green < 60) == (True, True)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.new("RGBA", (8, 8), (255, 0, 0, 0)),
+        Image.new("LA", (8, 8), (0, 0)),
+        Image.new("RGBA", (8, 8), (0, 0, 0, 0)).convert("P"),
+    ],
+    ids=["RGBA", "LA", "P"],
+)
+def test_transparency_is_laid_on_white(image: Image.Image) -> None:
+    decoded = decode(
+        encoded(image, transparency=0) if image.mode == "P" else encoded(image), LIMITS
+    )
+    assert decoded.mode == "RGB"
+    assert decoded.getpixel((3, 3)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize(
+    ("image", "format_"),
+    [
+        (Image.new("CMYK", (8, 8)), "JPEG"),
+        (Image.new("L", (8, 8), 128), "PNG"),
+        (Image.new("1", (8, 8)), "PNG"),
+    ],
+    ids=["CMYK", "grey", "bilevel"],
+)
+def test_every_mode_becomes_rgb(image: Image.Image, format_: str) -> None:
+    assert decode(encoded(image, format_), LIMITS).mode == "RGB"
+
+
+def test_sixteen_bit_grey_keeps_its_tones() -> None:
+    deep = Image.fromarray(np.full((8, 8), 128 * 256, np.uint16))
+    assert decode(encoded(deep), LIMITS).getpixel((0, 0)) == (128, 128, 128)
+
+
+def test_an_animation_counts_by_its_first_frame() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode(data, LIMITS).getpixel((0, 0)) == (255, 0, 0)
+
+
+def test_a_large_jpeg_is_decoded_small_but_not_too_small() -> None:
+    large = NOISE.resize((900, 600))
+    assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=32).size == (450, 300)
+    assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=64).size == (900, 600)
+
+
+def test_the_file_name_is_never_needed(tmp_path: Path) -> None:
+    assert check_header(encoded(RED, "WEBP"), LIMITS).content_type == "image/webp"

@@ -1,0 +1,55 @@
+"""Hostile and odd files at the gate: each has its answer, and none brings the decoder down."""
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from testkit.images.hostile_files import Sample, corpus, middle
+from testkit.images.pictures import encoded, numbered
+from visionfleet.errors import BadImage
+from visionfleet.imaging.decode import Limits, decode
+
+LIMITS = Limits(20_000_000, 50_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
+CORPUS = corpus()
+SEEDS = [encoded(numbered(7, 48), f) for f in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")]
+
+
+def test_the_corpus_is_large_and_its_names_are_unique() -> None:
+    assert len(CORPUS) >= 40
+    assert len({sample.name for sample in CORPUS}) == len(CORPUS)
+
+
+@pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
+@pytest.mark.filterwarnings("default")  # a decoder may warn; it must answer
+def test_every_file_has_its_answer(sample: Sample) -> None:
+    if isinstance(sample.answer, str):
+        with pytest.raises(BadImage) as caught:
+            decode(sample.data, LIMITS)
+        assert caught.value.code == sample.answer
+        return
+    image = decode(sample.data, LIMITS)
+    assert image.mode == "RGB"
+    if sample.answer is not None:
+        assert all(abs(a - b) <= 2 for a, b in zip(middle(image), sample.answer, strict=True))
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    st.sampled_from(SEEDS),
+    st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), min_size=1, max_size=12),
+    st.integers(0, 3000),
+)
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_bytes_are_an_image_or_a_refusal(
+    seed: bytes, damage: list[tuple[int, int]], kept: int
+) -> None:
+    data = bytearray(seed)
+    for place, value in damage:
+        data[place % len(data)] = value
+    try:
+        image = decode(bytes(data[: max(1, len(data) - kept)]), LIMITS, shorter_side=16)
+    except BadImage:
+        return
+    assert isinstance(image, Image.Image)
+    assert image.mode == "RGB"

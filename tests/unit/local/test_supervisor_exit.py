@@ -1,0 +1,51 @@
+"""When supervisord ends with its program, and what its files say of times."""
+
+from configparser import RawConfigParser
+
+import pytest
+
+from testkit import ROOT
+from visionfleet.config.schema import Config
+from visionfleet.local.supervisor_exit import EXITED, FATAL, reason
+
+ROLES = ("web", "scaler", "classifier")
+FOLDER = ROOT / "etc" / "supervisor"
+
+
+@pytest.mark.parametrize(
+    ("event", "expected", "words"),
+    [
+        (FATAL, None, "web does not start"),
+        (EXITED, "1", "web has ended and is not to be started again"),
+        (EXITED, "0", None),  # supervisor starts it again
+        ("PROCESS_STATE_STOPPED", "1", None),
+    ],
+)
+def test_why(event: str, expected: str | None, words: str | None) -> None:
+    payload = {"processname": "web", "groupname": "web", "from_state": "RUNNING"}
+    assert reason(event, payload | ({"expected": expected} if expected else {})) == words
+
+
+def read(role: str) -> RawConfigParser:
+    parser = RawConfigParser(inline_comment_prefixes=(";",))
+    parser.read(FOLDER / f"{role}.conf")
+    return parser
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_wrong_configuration_is_not_tried_again(role: str) -> None:
+    program = read(role)[f"program:{role}"]
+    assert program["command"] == f"visionfleet-{role}"
+    assert program["exitcodes"].split(",") == ["0", "78"]
+    assert program["autorestart"] == "unexpected"
+    assert program["startretries"] == "0"
+
+
+def test_stops_have_the_time_that_the_settings_give_them() -> None:
+    config = Config()
+    seconds = {role: read(role)[f"program:{role}"].getfloat("stopwaitsecs") for role in ROLES}
+    assert seconds["web"] == config.web.unready_seconds + config.web.stop_seconds + 10
+    assert seconds["classifier"] == config.classifier.stop_seconds + 10
+    local = read("local")
+    for role in ("web", "classifier"):
+        assert local[f"program:{role}"].getfloat("stopwaitsecs") == seconds[role]

@@ -1,0 +1,42 @@
+"""Log lines."""
+
+import io
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from visionfleet.logs import setup
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    captured = io.StringIO()
+    setup.set_up("INFO", stream=captured)
+    yield captured
+    root.handlers, root.level = handlers, level
+
+
+def test_a_fact_is_one_line_with_its_fields(stream: io.StringIO) -> None:
+    fields = {"job": "j1", "file_name": 'a "b".jpg', "seconds": 0.12345, "empty": ""}
+    logging.getLogger("web").info("job accepted", extra=fields)
+    line = stream.getvalue()
+    assert line.count("\n") == 1
+    assert line.endswith(
+        'INFO web: job accepted job=j1 file_name="a \\"b\\".jpg" seconds=0.123 empty=""\n'
+    )
+
+
+def test_a_field_cannot_forge_a_line(stream: io.StringIO) -> None:
+    logging.getLogger("web").info("job accepted", extra={"file_name": "x\n2026 ERROR forged"})
+    assert stream.getvalue().count("\n") == 1
+
+
+def test_libraries_are_quiet_and_ours_follow_the_level(stream: io.StringIO) -> None:
+    logging.getLogger("botocore").info("chatter")
+    logging.getLogger("scaler").debug("tick")
+    assert stream.getvalue() == ""
+    logging.getLogger("botocore").warning("trouble")
+    assert "trouble" in stream.getvalue()

@@ -1,0 +1,64 @@
+"""What the scaler tells CloudWatch: once a minute, and a refusal stops nothing."""
+
+import logging
+
+import pytest
+
+from visionfleet.errors import GiveUp, TryLater
+from visionfleet.scaler.cloudwatch_alarm import EVERY_SECONDS, AlarmPublisher
+
+TICK_SECONDS = 4
+
+
+class CloudWatch:
+    """Takes what is published, unless an error is set."""
+
+    def __init__(self) -> None:
+        self.told: list[bool] = []
+        self.error: Exception | None = None
+
+    def publish(self, full: bool) -> None:
+        if self.error is not None:
+            raise self.error
+        self.told.append(full)
+
+
+def test_every_minute_has_a_point_whatever_the_phase() -> None:
+    cloud = CloudWatch()
+    bulletin = AlarmPublisher(cloud.publish)
+    minutes = set()
+    for now in range(3, 3600, TICK_SECONDS):
+        before = len(cloud.told)
+        bulletin.tell(False, now)
+        if len(cloud.told) > before:
+            minutes.add(now // 60)
+    assert minutes == set(range(60))
+    assert len(cloud.told) <= 3600 / EVERY_SECONDS + 1
+
+
+def test_what_is_told_is_what_is_now() -> None:
+    cloud = CloudWatch()
+    bulletin = AlarmPublisher(cloud.publish)
+    for now, full in ((0, True), (10, False), (50, False), (60, True), (100, True)):
+        bulletin.tell(full, now)
+    assert cloud.told == [True, False, True]
+
+
+@pytest.mark.parametrize("error", [TryLater("away"), GiveUp("AccessDenied")])
+def test_a_refusal_is_told_once_and_tried_a_minute_later(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    cloud = CloudWatch()
+    bulletin = AlarmPublisher(cloud.publish)
+    cloud.error = error
+    for now in (0, 4, 50, 100):
+        bulletin.tell(True, now)
+    cloud.error = None
+    for now in (104, 150):
+        bulletin.tell(True, now)
+    assert cloud.told == [True]
+    assert [record.message for record in caplog.records] == [
+        "metric not published",
+        "metrics are published again",
+    ]

@@ -1,0 +1,305 @@
+"""The scaler's decision, by tables and time-lines."""
+
+import time
+from dataclasses import dataclass, field, replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from visionfleet.scaler.decision import (
+    Decide,
+    History,
+    Observation,
+    Policy,
+    State,
+    Worker,
+    decide,
+    per_message,
+)
+
+POLICY = Policy(
+    minimum=0,
+    maximum=19,
+    hold_seconds=60,
+    target_wait_seconds=10,
+    boot_seconds=30,
+    service_seconds=1,
+    paid_seconds=60,
+    boot_limit_seconds=300,
+    silent_seconds=120,
+)
+NOW = 1000.0
+
+
+def fleet(state: State, count: int, at: float = 0.0) -> tuple[Worker, ...]:
+    """Workers that have been in one state since `at`, and reported just now."""
+    at = NOW if state == "booting" else at
+    return tuple(Worker(f"{state}{i}", state, at + i, at, NOW) for i in range(count))
+
+
+@pytest.mark.parametrize(
+    ("seen", "launch", "shows"),
+    [
+        (Observation(1, 0, ()), 1, "one message and no capacity always launches"),
+        (Observation(0, 0, ()), 0, "nothing to do, nothing launched"),
+        (Observation(0, 5, ()), 0, "in flight without a worker is a phantom or comes back"),
+        (Observation(100, 0, ()), 10, "100 images of 1 s within 10 s need 10"),
+        (Observation(1000, 0, ()), 19, "never above the maximum"),
+        (Observation(100, 0, fleet("booting", 10)), 0, "what boots already counts"),
+        (Observation(100, 0, fleet("booting", 3)), 7, "only the rest is launched"),
+        (Observation(60, 0, fleet("busy", 2)), 0, "2 are done in 30 s, as long as a boot takes"),
+        (Observation(90, 0, fleet("busy", 2)), 1, "2 leave 30 images of 90, 3 clear those in 10 s"),
+        (Observation(60, 30, fleet("busy", 2)), 1, "what is in flight is work too"),
+        (Observation(9, 0, ()), 1, "9 images of 1 s within 10 s need 1"),
+        (Observation(300, 0, fleet("booting", 10)), 9, "what boots has done nothing by then"),
+        (Observation(3, 0, ()), 1, "the fewest that are in time"),
+        (Observation(1, 0, fleet("draining", 1)), 1, "a draining worker is no capacity"),
+        (Observation(1000, 0, fleet("draining", 19)), 0, "but it counts for the maximum"),
+        (Observation(1000, 0, fleet("drained", 19)), 0, "so does one that is told to go"),
+        (Observation(5, 0, fleet("failed", 1)), 0, "a failed one is revived, not doubled"),
+        (Observation(1, 0, fleet("stopping", 1)), 1, "a stopping worker is no capacity"),
+    ],
+)
+def test_launches(seen: Observation, launch: int, shows: str) -> None:
+    decision, _ = decide(seen, POLICY, History(), NOW)
+    assert decision.launch == launch, shows
+
+
+@pytest.mark.parametrize(
+    ("worker", "gone", "shows"),
+    [
+        (Worker("w", "drained", 0, 0, NOW), True, "said that it is drained"),
+        (Worker("w", "idle", 0, 0, NOW), False, "alive"),
+        (Worker("w", "busy", 0, 0, NOW - 119), False, "silent, but not for long enough"),
+        (Worker("w", "busy", 0, 0, NOW - 121), True, "silent for too long: dead"),
+        (Worker("w", "booting", NOW, NOW - 299), False, "still within its boot limit"),
+        (Worker("w", "booting", NOW, NOW - 301), True, "never came up"),
+        (Worker("w", "stopping", 0, 0, 0), False, "on its way out already"),
+        (Worker("w", "failed", 0, 0, 0), False, "its fleet revives it"),
+    ],
+)
+def test_terminates_only_what_is_drained_or_dead(worker: Worker, gone: bool, shows: str) -> None:
+    decision, _ = decide(Observation(0, 0, (worker,)), POLICY, History(), NOW)
+    assert decision.terminate == (("w",) if gone else ()), shows
+
+
+def test_a_dead_worker_is_replaced_when_there_is_work() -> None:
+    dead = Worker("w", "busy", 0, 0, NOW - 500)
+    decision, _ = decide(Observation(3, 0, (dead,)), POLICY, History(), NOW)
+    assert (decision.terminate, decision.launch) == (("w",), 1)
+
+
+def test_the_maximum_is_told_once_per_episode() -> None:
+    crowd, calm = Observation(1000, 0, fleet("busy", 19)), Observation(1, 0, fleet("busy", 19))
+    told, history = [], History()
+    for at, seen in enumerate([crowd, crowd, crowd, calm, crowd, crowd]):
+        decision, history = decide(seen, POLICY, history, NOW + at)
+        told.append(decision.at_maximum)
+    assert told == [True, False, False, False, True, False]
+    assert "no more can be opened: 19 is the maximum" in decision.reason
+
+
+def test_boot_and_service_time_are_learned_and_kept() -> None:
+    slow = Observation(10, 0, fleet("busy", 1), boot_seconds=100, service_seconds=9)
+    decision, history = decide(slow, POLICY, History(), NOW)
+    assert decision.launch == 0, "1 worker is done in 90 s, another boots in 100 s"
+    assert (history.boot_seconds, history.service_seconds) == (100, 9)
+    decision, _ = decide(Observation(10, 0, ()), POLICY, history, NOW + 1)
+    assert decision.launch == 9, "without workers the last times still hold"
+
+
+def drains(
+    policy: Policy, steps: list[tuple[float, Observation]], by: Decide = decide
+) -> list[int]:
+    """Play a time-line and return how many workers each step drains."""
+    history, counts = History(), []
+    for at, seen in steps:
+        decision, history = by(seen, policy, history, at)
+        counts.append(len(decision.drain))
+    return counts
+
+
+def test_idle_workers_leave_after_the_hold_window() -> None:
+    quiet = Observation(0, 0, fleet("idle", 3))
+    assert drains(POLICY, [(NOW + t, quiet) for t in (0, 20, 40, 59, 60)]) == [0, 0, 0, 0, 3]
+
+
+def test_one_message_starts_the_hold_window_again() -> None:
+    quiet, one = Observation(0, 0, fleet("idle", 3)), Observation(1, 0, fleet("idle", 3))
+    timeline = [(NOW, quiet), (NOW + 50, one), (NOW + 60, quiet), (NOW + 120, quiet)]
+    assert drains(POLICY, timeline) == [0, 0, 2, 3], "one was needed at 50, so two may go at 60"
+
+
+def stream(rate: float, workers: int, start: float, end: float) -> list[tuple[float, Observation]]:
+    """Looks at a fleet that keeps pace with `rate` images a second, every 5 s."""
+    crew = fleet("idle", workers)
+    looks = range(int(start), int(end), 5)
+    return [(NOW + t, Observation(0, 8, crew, handled=rate * t)) for t in looks]
+
+
+def test_a_single_low_reading_changes_nothing() -> None:
+    low = (NOW + 60, Observation(0, 0, fleet("idle", 10), handled=600))
+    assert sum(drains(POLICY, [*stream(10, 10, 0, 60), low])) == 0
+
+
+def test_the_fleet_follows_the_pace_of_the_arrivals() -> None:
+    """9.5 images of 1 s a second keep 10 workers busy: none more, and in the end none less."""
+    timeline = stream(9.5, 12, 0, 100)
+    assert sum(drains(POLICY, timeline)) == 2 * 8, "10 stay; told at each look that 2 may go"
+    history = History()
+    for at, seen in timeline:
+        decision, history = decide(replace(seen, workers=fleet("busy", 6)), POLICY, history, at)
+    assert decision.launch == 4
+
+
+def test_a_burst_is_not_a_pace() -> None:
+    """50 at once are 50 s of work for 2 workers' 60 s until a third would be up."""
+    history, launched = History(), 0
+    for second in range(0, 60, 5):
+        waiting = max(0, 50 - 2 * (second - 20)) if second >= 20 else 0
+        done = 50 - waiting if second >= 20 else 0
+        seen = Observation(waiting, 0, fleet("busy", 2), handled=done)
+        decision, history = decide(seen, POLICY, history, NOW + second)
+        launched += decision.launch
+    assert launched == 0
+
+
+def test_spare_workers_stand_by_while_there_is_work() -> None:
+    policy = replace(POLICY, spare=2)
+    assert decide(Observation(3, 0, ()), policy, History(), NOW)[0].launch == 3
+    assert decide(Observation(0, 0, ()), policy, History(), NOW)[0].launch == 0
+    full, _ = decide(Observation(1000, 0, ()), policy, History(), NOW)
+    assert full.launch == 19
+
+
+def test_ten_thousand_workers_are_decided_on_in_ten_milliseconds() -> None:
+    workers = (*fleet("busy", 5000), *fleet("idle", 4990), *fleet("drained", 10))
+    policy, seen = replace(POLICY, maximum=10000), Observation(90000, 9000, workers)
+    times = []
+    for _ in range(5):
+        begun = time.perf_counter()
+        decide(seen, policy, History(), NOW)
+        times.append(time.perf_counter() - begun)
+    assert min(times) < 0.010
+
+
+def test_busy_workers_are_never_drained_and_the_longest_idle_goes_first() -> None:
+    workers = (
+        *fleet("busy", 2),
+        Worker("new", "idle", 900, 0, NOW),
+        Worker("old", "idle", 5, 0, NOW),
+    )
+    seen = Observation(0, 2, workers)
+    _, history = decide(replace(seen), POLICY, History(), NOW - 60)
+    decision, _ = decide(seen, POLICY, history, NOW)
+    assert decision.drain == ("old", "new"), "2 in flight are done by 1, in time"
+
+
+def test_a_paid_minute_is_used_up() -> None:
+    young = Observation(0, 0, (Worker("young", "idle", NOW, NOW - 59, NOW),))
+    history = History(kept=((0.0, 0),))
+    decision, history = decide(young, POLICY, history, NOW)
+    assert decision.drain == ()
+    decision, _ = decide(young, POLICY, history, NOW + 1)
+    assert decision.drain == ("young",)
+
+
+def test_the_minimum_stays_and_is_restored() -> None:
+    policy = replace(POLICY, minimum=2)
+    quiet = Observation(0, 0, fleet("idle", 3))
+    assert drains(policy, [(NOW, quiet), (NOW + 60, quiet)]) == [0, 1]
+    decision, _ = decide(Observation(0, 0, ()), policy, History(), NOW)
+    assert decision.launch == 2
+
+
+def test_a_restarted_scaler_watches_before_it_drains() -> None:
+    assert drains(POLICY, [(NOW, Observation(0, 0, fleet("idle", 5)))]) == [0]
+
+
+@pytest.mark.parametrize(
+    ("seen", "launch", "drain"),
+    [
+        (Observation(5, 0, ()), 5, 0),
+        (Observation(50, 0, fleet("busy", 3)), 16, 0),
+        (Observation(0, 3, (*fleet("busy", 3), *fleet("idle", 2))), 0, 2),
+        (Observation(0, 0, fleet("idle", 4)), 0, 4),
+        (Observation(0, 3, ()), 0, 0),
+    ],
+)
+def test_per_message_is_one_worker_per_message(seen: Observation, launch: int, drain: int) -> None:
+    policy = replace(POLICY, paid_seconds=0)
+    decision, _ = per_message(seen, policy, History(), NOW)
+    assert (decision.launch, len(decision.drain)) == (launch, drain)
+
+
+@dataclass
+class World:
+    """A small fleet that boots, works and drains as told, with counts that may be wrong."""
+
+    boot_seconds: float = 20.0
+    service_seconds: float = 1.0
+    queue: int = 0
+    now: float = 0.0
+    workers: dict[str, Worker] = field(default_factory=dict)
+    launched: int = 0
+    peak: int = 0
+    handled: int = 0
+
+    def seen(self, noise: int) -> Observation:
+        busy = sum(w.state == "busy" for w in self.workers.values())
+        visible = max(0, self.queue - busy + noise)
+        return Observation(
+            visible, min(self.queue, busy), tuple(self.workers.values()), handled=self.handled
+        )
+
+    def step(self, decision_launch: int, drain: tuple[str, ...], gone: tuple[str, ...]) -> None:
+        for name in gone:
+            assert self.workers[name].state != "busy", "a busy worker was terminated"
+            del self.workers[name]
+        for name in drain:
+            self.workers[name] = replace(self.workers[name], state="draining")
+        for _ in range(decision_launch):
+            name = f"w{self.launched}"
+            self.launched += 1
+            self.workers[name] = Worker(name, "booting", self.now, self.now)
+        self.peak = max(self.peak, len(self.workers))
+        self._work()
+
+    def _work(self) -> None:
+        self.now += 1.0
+        for name, worker in self.workers.items():
+            state = worker.state
+            if state == "booting" and self.now - worker.launched_at >= self.boot_seconds:
+                state = "idle"
+            elif state == "draining":
+                state = "drained"
+            if state in {"idle", "busy"}:
+                state = "busy" if self.queue > 0 else "idle"
+                self.handled += self.queue > 0
+                self.queue = max(0, self.queue - 1)
+            since = worker.since if state == worker.state else self.now
+            self.workers[name] = replace(worker, state=state, since=since, reported_at=self.now)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.integers(0, 40), min_size=1, max_size=40),
+    st.lists(st.integers(-3, 3), min_size=1, max_size=20),
+    st.sampled_from([decide, per_message]),
+    st.integers(1, 19),
+)
+def test_any_traffic_is_served_within_the_maximum_and_ends_at_zero(
+    arrivals: list[int], noise: list[int], policy: Decide, maximum: int
+) -> None:
+    """Whatever comes, and however wrong the counts: all is done, and the fleet goes to zero."""
+    world, history = World(), History()
+    limits = replace(POLICY, maximum=maximum)
+    for second in range(3000):
+        world.queue += arrivals[second] if second < len(arrivals) else 0
+        wrong = noise[second % len(noise)] if second < 500 else 0
+        decision, history = policy(world.seen(wrong), limits, history, world.now)
+        world.step(decision.launch, decision.drain, decision.terminate)
+    assert world.peak <= maximum
+    assert world.queue == 0
+    assert world.workers == {}

@@ -1,0 +1,147 @@
+"""What the scaler makes of members and reports, and what it writes down."""
+
+import pytest
+
+from visionfleet.contract.messages import FleetStatus, WorkerReport, WorkerState
+from visionfleet.fleet.base import Member, MemberState
+from visionfleet.scaler.decision import Decision, History, Observation, State, Worker, wanted
+from visionfleet.scaler.dry_run import steps
+from visionfleet.scaler.observation import observe, worker
+from visionfleet.scaler.status import Standing, status, worth_writing
+
+STANDING = Standing(holder="h", term=3, policy="ours", minimum=0, maximum=19)
+
+
+def report(state: WorkerState, started_at: float = 100.0, handled: int = 0) -> WorkerReport:
+    return WorkerReport(
+        worker="w",
+        state=state,
+        since=110.0,
+        reported_at=120.0,
+        started_at=started_at,
+        boot_seconds=4.0,
+        handled=handled,
+        service_seconds=0.5 if handled else None,
+        version="1",
+        host="h",
+    )
+
+
+@pytest.mark.parametrize(
+    ("member", "told", "asked_at", "state", "shows"),
+    [
+        ("running", None, None, "booting", "no report yet"),
+        ("running", report("idle", started_at=50.0), None, "booting", "of an earlier life"),
+        ("running", report("idle"), None, "idle", "as it says"),
+        ("running", report("busy"), None, "busy", "as it says"),
+        ("running", report("idle"), 115.0, "draining", "asked, and has not read it yet"),
+        ("running", report("idle"), 99.0, "idle", "an earlier life was asked"),
+        ("running", report("drained"), 115.0, "drained", "as it says"),
+        ("running", report("stopped"), None, "stopping", "ends by itself"),
+        ("stopping", report("drained"), 115.0, "stopping", "its fleet is ending it"),
+        ("failed", report("idle"), None, "failed", "its fleet gave up on it for now"),
+    ],
+)
+def test_states(
+    member: MemberState, told: WorkerReport | None, asked_at: float | None, state: State, shows: str
+) -> None:
+    assert worker(Member("w", 100.0, member), told, asked_at, 0.0).state == state, shows
+
+
+def test_silence_counts_from_when_reports_could_be_read_again() -> None:
+    member = Member("w", 100.0)
+    assert worker(member, report("busy"), None, 50.0).reported_at == 120.0
+    assert worker(member, report("busy"), None, 700.0).reported_at == 700.0
+    assert worker(member, report("busy"), None, 700.0).launched_at == 100.0, "what is paid is paid"
+    assert worker(member, None, None, 700.0).launched_at == 700.0, "it may have booted meanwhile"
+    assert worker(member, report("booting"), None, 700.0).launched_at == 700.0
+
+
+def test_means_are_weighted_by_work_and_unknown_without() -> None:
+    assert observe(0, 0, (), [report("idle")]).service_seconds is None
+    seen = observe(0, 0, (), [report("idle"), report("busy", handled=10)])
+    assert (seen.service_seconds, seen.boot_seconds) == (0.5, 4.0)
+
+
+def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") -> FleetStatus:
+    decision = Decision(launch=1 if reason else 0, reason=reason or "hold")
+    return status(Observation(visible, 0, ()), decision, History(), STANDING, before, at)
+
+
+def test_history_keeps_what_changed_for_an_hour() -> None:
+    first = look(0, 0.0, None)
+    same = look(0, 10.0, first)
+    assert len(same.history) == 1
+    more = look(5, 20.0, same, reason="launch 1")
+    assert [(entry.visible, entry.reason) for entry in more.history] == [(0, ""), (5, "launch 1")]
+    later = look(5, 3700.0, more)
+    assert [entry.at for entry in later.history] == [3700.0]
+
+
+def test_the_last_decision_stays_until_there_is_another() -> None:
+    launched = look(5, 1.0, look(0, 0.0, None), reason="launch 1")
+    held = look(4, 2.0, launched)
+    assert (held.decision, held.decided_at) == ("launch 1", 1.0)
+
+
+def test_an_unchanged_status_is_written_once_a_minute() -> None:
+    first = look(0, 0.0, None)
+    assert worth_writing(first, None, 60)
+    assert not worth_writing(look(0, 59.0, first), first, 60)
+    assert worth_writing(look(0, 60.0, first), first, 60)
+    assert worth_writing(look(1, 1.0, first), first, 60)
+
+
+def test_an_hour_of_ceaseless_change_has_few_points_and_keeps_every_decision() -> None:
+    last: FleetStatus | None = None
+    for second in range(0, 3600, 4):
+        last = look(second, second, last, reason="launch 1" if second % 600 == 300 else "")
+    assert last is not None
+    gaps = [b.at - a.at for a, b in zip(last.history, last.history[1:], strict=False)]
+    assert len(last.history) < 460
+    assert max(gaps) <= 12
+    assert sum(bool(entry.reason) for entry in last.history) == 6
+    assert last.history[-1].at == 3596
+
+
+def test_the_history_is_bounded_whatever_happens() -> None:
+    last: FleetStatus | None = None
+    for second in range(1500):
+        last = look(second, second, last, reason=f"launch {second}")
+    assert last is not None
+    assert len(last.history) == 600
+
+
+def test_a_status_names_the_holder_what_was_learned_and_what_is_wrong() -> None:
+    seen = Observation(9, 0, (Worker("w", "failed", 0.0, 0.0),))
+    history = History(boot_seconds=31.0, service_seconds=0.2, at_maximum=True)
+    made = status(seen, Decision(reason="hold"), history, STANDING, None, 5.0)
+    assert (made.holder, made.term, made.policy) == ("h", 3, "ours")
+    assert (made.boot_seconds, made.service_seconds) == (31.0, 0.2)
+    assert made.alarms == (
+        "the fleet is at its maximum of 19, and more is needed",
+        "1 of 1 workers did not start",
+    )
+
+
+def test_a_new_holder_is_news() -> None:
+    first = look(0, 0.0, None)
+    assert worth_writing(first.model_copy(update={"holder": "other", "at": 1.0}), first, 60)
+
+
+def test_decisions_in_words() -> None:
+    made = Decision(launch=2, drain=("a",), terminate=("b",), reason="so")
+    assert steps(made) == [
+        "would launch 2",
+        "would ask a to drain",
+        "would terminate b",
+        "because: so",
+    ]
+    assert steps(Decision(reason="hold")) == ["would do nothing", "because: hold"]
+
+
+def test_wanted_is_what_stays_and_what_comes() -> None:
+    workers = tuple(Worker(name, "idle", 0.0, 0.0) for name in "abc")
+    gone = Worker("d", "draining", 0.0, 0.0)
+    seen = Observation(0, 0, (*workers, gone))
+    assert wanted(seen, Decision(launch=2, drain=("a",))) == 4

@@ -1,0 +1,42 @@
+"""Images finished, between reports and over the lives of workers, on time-lines."""
+
+from visionfleet.contract.messages import WorkerReport, WorkerState
+from visionfleet.scaler.throughput import Throughput
+
+
+def report(
+    handled: int, at: float, worker: str = "w", state: WorkerState = "busy", started: float = 0.0
+) -> WorkerReport:
+    return WorkerReport(
+        worker=worker,
+        state=state,
+        since=0.0,
+        reported_at=at,
+        started_at=started,
+        handled=handled,
+        version="1",
+        host="h",
+    )
+
+
+def test_between_reports_a_busy_worker_goes_on_at_its_last_rate() -> None:
+    handled = Throughput()
+    assert handled.count([report(0, 0)], 5) == 0
+    assert handled.count([report(60, 30)], 30) == 60
+    assert handled.count([report(60, 30)], 40) == 80, "2 a second, for 10 s"
+    assert handled.count([report(100, 60)], 60) == 100, "it did fewer, and its word counts"
+    assert handled.count([report(100, 60)], 1000) == 100 + 60 * 40 / 30, "not for ever"
+
+
+def test_an_idle_worker_does_nothing_more() -> None:
+    handled = Throughput()
+    handled.count([report(0, 0)], 0)
+    assert handled.count([report(10, 10, state="idle")], 30) == 10
+
+
+def test_who_is_gone_takes_nothing_with_it_and_a_new_life_starts_anew() -> None:
+    handled = Throughput()
+    handled.count([report(0, 0), report(0, 0, "v")], 0)
+    assert handled.count([report(50, 10, state="idle"), report(30, 10, "v", "idle")], 10) == 80
+    assert handled.count([report(30, 10, "v", "idle")], 20) == 80
+    assert handled.count([report(5, 30, "w", "idle", started=25)], 30) == 85

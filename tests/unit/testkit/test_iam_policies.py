@@ -1,0 +1,205 @@
+"""The judge of IAM policies, and the translation of requests that it judges."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from testkit.aws.iam_policies import Call, allowed, unused
+from testkit.aws.iam_requests import Seen, calls, who
+
+BUCKET = "arn:aws:s3:::b"
+QUEUES = "arn:aws:sqs:us-east-1:123456789012:"
+
+
+def policy(**over: Any) -> dict[str, Any]:
+    statement = {"Sid": "One", "Effect": "Allow", "Action": "s3:GetObject"}
+    return {"Statement": [{**statement, "Resource": f"{BUCKET}/images/*", **over}]}
+
+
+@pytest.mark.parametrize(
+    ("over", "call", "answer"),
+    [
+        ({}, Call("s3:GetObject", f"{BUCKET}/images/a/b"), True),
+        ({}, Call("s3:GetObject", f"{BUCKET}/results/a"), False),
+        ({}, Call("s3:PutObject", f"{BUCKET}/images/a"), False),
+        (
+            {"Action": ["s3:PutObject", "s3:GetObject"]},
+            Call("s3:GetObject", f"{BUCKET}/images/a"),
+            True,
+        ),
+        ({"Resource": f"{BUCKET}/[ab]"}, Call("s3:GetObject", f"{BUCKET}/a"), False),
+        ({"Resource": f"{BUCKET}/[ab]"}, Call("s3:GetObject", f"{BUCKET}/[ab]"), True),
+    ],
+)
+def test_actions_and_resources(over: dict[str, Any], call: Call, answer: bool) -> None:
+    assert allowed(policy(**over), call) is answer
+
+
+@pytest.mark.parametrize(
+    ("context", "answer"),
+    [({"k": "v"}, True), ({"k": "w"}, True), ({"k": "x"}, False), ({}, False)],
+)
+def test_a_condition_wants_its_key(context: dict[str, str], answer: bool) -> None:
+    held = policy(Condition={"StringEquals": {"k": ["v", "w"]}})
+    assert allowed(held, Call("s3:GetObject", f"{BUCKET}/images/a", context)) is answer
+
+
+@pytest.mark.parametrize(
+    "over",
+    [{"Effect": "Deny"}, {"NotAction": "x"}, {"Condition": {"DateLessThan": {"k": "v"}}}],
+    ids=["deny", "not action", "another condition"],
+)
+def test_what_is_not_understood_is_no_answer(over: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not understood"):
+        allowed(policy(**over), Call("s3:GetObject", f"{BUCKET}/images/a"))
+
+
+def test_each_pair_of_action_and_resource_must_be_needed() -> None:
+    wide = policy(Action=["s3:GetObject", "s3:PutObject"], Resource=["a", "b"])
+    seen = [Call("s3:GetObject", "a"), Call("s3:PutObject", "a"), Call("s3:GetObject", "b")]
+    assert unused(wide, seen) == ["One: s3:PutObject on b"]
+    assert unused(wide, [*seen, Call("s3:PutObject", "b")]) == []
+
+
+class Known:
+    """A world with one launch template, in one network."""
+
+    def template(self, name: str) -> tuple[str, Mapping[str, Any]]:
+        return "lt-1", {"ImageId": "ami-1", "SecurityGroupIds": ["sg-1"], "KeyName": "key"} | {
+            "IamInstanceProfile": {"Arn": "profile"}
+        }
+
+    def vpc(self, subnet: str) -> str:
+        return f"vpc-of-{subnet}"
+
+    def role(self, profile_arn: str) -> str:
+        return f"role-of-{profile_arn}"
+
+    def tags(self, instance: str) -> Mapping[str, str]:
+        return {"owner": instance}
+
+
+def translated(
+    method: str, path: str, body: bytes = b"", status: int = 200, **headers: str
+) -> list[str]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return [str(call) for call in calls(Seen(method, path, named, body, status), Known())]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "headers", "answer"),
+    [
+        ("HEAD", "/b", 200, {}, ["ListBucket b"]),
+        ("GET", "/b?list-type=2&prefix=x", 200, {}, ["ListBucket b"]),
+        ("GET", "/b/a%20b/c", 200, {}, ["GetObject b/a b/c"]),
+        ("HEAD", "/b/k", 404, {}, ["GetObject b/k", "ListBucket b"]),
+        ("PUT", "/b/k", 200, {}, ["PutObject b/k"]),
+        ("PUT", "/b/k", 412, {"if_match": "e"}, ["PutObject b/k", "GetObject b/k"]),
+        (
+            "PUT",
+            "/b/k",
+            200,
+            {"x_amz_copy_source": "b/from"},
+            ["PutObject b/k", "GetObject b/from"],
+        ),
+        ("DELETE", "/b/k", 204, {}, ["DeleteObject b/k"]),
+    ],
+)
+def test_requests_to_s3(
+    method: str, path: str, status: int, headers: dict[str, str], answer: list[str]
+) -> None:
+    told = translated(method, path, status=status, **headers)
+    assert [each.replace(" on arn:aws:s3:::", " ") for each in told] == [
+        f"s3:{each}" for each in answer
+    ]
+
+
+def form(**fields: str) -> bytes:
+    parts = (
+        f'--x\r\nContent-Disposition: form-data; name="{k}"\r\n\r\n{v}\r\n'
+        for k, v in fields.items()
+    )
+    return "".join(parts).encode() + b"--x--\r\n"
+
+
+def test_a_posted_form_is_a_put_by_who_signed_it() -> None:
+    body = form(
+        **{"key": "uploads/u1", "x-amz-credential": "WEB/20261125/us-east-1/s3/aws4_request"}
+    )
+    assert translated("POST", "/b", body) == ["s3:PutObject on arn:aws:s3:::b/uploads/u1"]
+    assert who(Seen("POST", "/b", {}, body, 204)) == "WEB"
+    signed = {"authorization": "AWS4-HMAC-SHA256 Credential=SCALER/20261125/x, Signature=1"}
+    assert who(Seen("GET", "/b", signed, b"", 200)) == "SCALER"
+    assert who(Seen("GET", "/b", {}, b"", 200)) == ""
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "answer"),
+    [
+        ("DeleteMessageBatch", {"QueueUrl": "http://x/1/q"}, ["DeleteMessage on q"]),
+        ("GetQueueUrl", {"QueueName": "q"}, ["GetQueueUrl on q"]),
+        (
+            "CreateQueue",
+            {"QueueName": "q", "tags": {"a": "b"}},
+            ["CreateQueue on q", "TagQueue on q"],
+        ),
+        (
+            "StartMessageMoveTask",
+            {"SourceArn": f"{QUEUES}s", "DestinationArn": f"{QUEUES}d"},
+            [
+                *("StartMessageMoveTask on s", "SendMessage on d", "ReceiveMessage on s"),
+                *("DeleteMessage on s", "GetQueueAttributes on s"),
+            ],
+        ),
+    ],
+)
+def test_requests_to_sqs(action: str, body: dict[str, Any], answer: list[str]) -> None:
+    told = translated("POST", "/", json.dumps(body).encode(), x_amz_target=f"AmazonSQS.{action}")
+    assert [each.replace(QUEUES, "") for each in told] == [f"sqs:{each}" for each in answer]
+
+
+def launch(**over: str) -> list[Call]:
+    fields = {
+        "Action": "RunInstances",
+        "LaunchTemplate.LaunchTemplateId": "lt-1",
+        "SubnetId": "subnet-1",
+        "InstanceMarketOptions.MarketType": "spot",
+        "TagSpecification.1.ResourceType": "instance",
+        "TagSpecification.1.Tag.1.Key": "owner",
+        "TagSpecification.1.Tag.1.Value": "me",
+        **over,
+    }
+    return calls(Seen("POST", "/", {}, urlencode(fields).encode(), 200), Known())
+
+
+def test_a_launch_is_asked_about_for_all_that_it_uses_and_makes() -> None:
+    asked = {(call.action, call.resource.rpartition(":")[2]) for call in launch()}
+    run = {
+        *("instance/new", "volume/new", "image/ami-1", "security-group/sg-1", "subnet/subnet-1"),
+        *("network-interface/new", "launch-template/lt-1", "key-pair/key"),
+        "spot-instances-request/new",
+    }
+    assert asked == {
+        *(("ec2:RunInstances", each) for each in run),
+        ("ec2:CreateTags", "instance/new"),
+        ("iam:PassRole", "role-of-profile"),
+    }
+
+
+def test_what_the_request_names_is_not_of_the_template() -> None:
+    def of_template(kind: str, asked: list[Call]) -> str:
+        (call,) = (call for call in asked if f"{kind}/" in call.resource)
+        return call.context["ec2:IsLaunchTemplateResource"]
+
+    assert of_template("image", launch()) == of_template("security-group", launch()) == "true"
+    assert of_template("image", launch(ImageId="ami-2")) == "false"
+    assert of_template("security-group", launch(**{"SecurityGroupId.1": "sg-2"})) == "false"
+
+
+def test_a_termination_shows_the_tags_of_each_instance() -> None:
+    fields = {"Action": "TerminateInstances", "InstanceId.1": "i-1", "InstanceId.2": "i-2"}
+    asked = calls(Seen("POST", "/", {}, urlencode(fields).encode(), 200), Known())
+    assert [call.context["aws:ResourceTag/owner"] for call in asked] == ["i-1", "i-2"]

@@ -1,0 +1,79 @@
+"""Messages of many threads in few calls."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from testkit.processes.waiting import wait_until
+from visionfleet.errors import GiveUp, TryLater, VisionfleetError
+from visionfleet.web.jobs.batch_sender import BatchSender
+
+
+class Slow:
+    """A queue whose first call lasts until it is let go; some bodies fail, or whole calls."""
+
+    def __init__(self, failing: Mapping[str, VisionfleetError] | None = None) -> None:
+        self.calls: list[list[str]] = []
+        self.gate = threading.Event()
+        self.broken: Exception | None = None
+        self._failing = failing or {}
+
+    def send_all(self, bodies: Sequence[str]) -> Mapping[str, VisionfleetError]:
+        self.calls.append(list(bodies))
+        assert self.gate.wait(10)
+        if self.broken is not None:
+            raise self.broken
+        return {body: error for body, error in self._failing.items() if body in bodies}
+
+
+def test_a_lonely_message_goes_at_once() -> None:
+    slow = Slow()
+    slow.gate.set()
+    sender = BatchSender(slow.send_all)
+    for body in ("a", "b"):
+        sender.send(body)
+    assert slow.calls == [["a"], ["b"]]
+
+
+def test_those_that_wait_share_calls_of_ten_and_each_is_sent_once() -> None:
+    slow, bodies = Slow(), [str(number) for number in range(25)]
+    sender = BatchSender(slow.send_all)
+    with ThreadPoolExecutor(25) as threads:
+        sent = [threads.submit(sender.send, body) for body in bodies]
+        wait_until(lambda: len(sender._waiting) == 24, 10, "all but the first wait")
+        slow.gate.set()
+        for one in sent:
+            one.result(10)
+    assert [len(call) for call in slow.calls] == [1, 10, 10, 4]
+    assert sorted(body for call in slow.calls for body in call) == sorted(bodies)
+
+
+def test_one_that_fails_is_told_alone() -> None:
+    slow = Slow({"bad": GiveUp("send: refused")})
+    sender = BatchSender(slow.send_all)
+    with ThreadPoolExecutor(3) as threads:
+        sent = {body: threads.submit(sender.send, body) for body in ("first", "bad", "good")}
+        wait_until(lambda: len(sender._waiting) == 2, 10, "two wait")
+        slow.gate.set()
+        with pytest.raises(GiveUp):
+            sent["bad"].result(10)
+        assert (sent["first"].result(10), sent["good"].result(10)) == (None, None)
+
+
+def test_when_a_call_fails_all_who_wait_learn_it_and_the_next_starts_afresh() -> None:
+    slow = Slow()
+    slow.broken = TryLater("send: no answer")
+    sender = BatchSender(slow.send_all)
+    with ThreadPoolExecutor(15) as threads:
+        sent = [threads.submit(sender.send, str(number)) for number in range(15)]
+        wait_until(lambda: len(sender._waiting) == 14, 10, "all but the first wait")
+        slow.gate.set()
+        for one in sent:
+            with pytest.raises(TryLater):
+                one.result(10)
+    assert len(slow.calls) == 1
+    slow.broken = None
+    sender.send("later")
+    assert slow.calls[-1] == ["later"]

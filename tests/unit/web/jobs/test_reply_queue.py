@@ -1,0 +1,102 @@
+"""How the poller spares calls: replies gather while many are awaited, and only then."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+
+import pytest
+
+from testkit.classifier.stand_in import succeeded
+from testkit.processes.waiting import wait_until
+from visionfleet.aws.sqs import Received
+from visionfleet.contract.messages import Reply, decode_result, encode
+from visionfleet.web.jobs.reply_queue import CROWD, ReplyPoller
+
+
+class FakeQueue:
+    """Hands out up to ten at a time, and again what is not deleted when it is made anew."""
+
+    def __init__(self) -> None:
+        self.coming: list[Received] = []
+        self.deletes: list[list[str]] = []
+        self._came = threading.Event()
+
+    def come(self, *jobs: str) -> None:
+        self.coming += [Received(job, reply(job), job, 1) for job in jobs]
+        self._came.set()
+
+    def receive(self, wait_seconds: int) -> list[Received]:
+        self._came.wait(0.05)
+        some, self.coming = self.coming[:10], self.coming[10:]
+        if not self.coming:
+            self._came.clear()
+        return some
+
+    def delete(self, received: list[Received]) -> None:
+        self.deletes.append([message.receipt for message in received])
+
+    def beat(self) -> None:
+        pass
+
+
+def reply(job: str) -> str:
+    request = {"job": job, "file_name": "", "top": 1}
+    result = decode_result(json.dumps(succeeded(request, "cat")))
+    return encode(Reply(job=job, result=result))
+
+
+@contextmanager
+def polled(queue: FakeQueue, awaited: list[int]) -> Iterator[list[str]]:
+    delivered: list[str] = []
+
+    def crash(error: BaseException) -> None:
+        raise error
+
+    poller = ReplyPoller(
+        queue,  # type: ignore[arg-type]
+        1,
+        lambda one: delivered.append(one.job),
+        lambda: None,
+        crash,
+        Random(0),
+        lambda: awaited[0],
+    )
+    poller.start()
+    yield delivered
+    poller.stop(5)
+
+
+def test_with_few_that_wait_each_reply_is_deleted_at_once() -> None:
+    queue = FakeQueue()
+    with polled(queue, [CROWD]) as delivered:
+        for job in ("a", "b"):
+            queue.come(job)
+            wait_until(lambda job=job: [job] in queue.deletes, 5, "deleted")
+    assert delivered == ["a", "b"]
+
+
+def test_in_a_crowd_deletes_are_shared_and_the_rest_follows_when_it_is_over() -> None:
+    queue, awaited = FakeQueue(), [CROWD + 1]
+    jobs = [f"{number:02}" for number in range(13)]
+    with polled(queue, awaited) as delivered:
+        for start in range(0, 12, 4):
+            queue.come(*jobs[start : start + 4])
+            wait_until(lambda start=start: len(delivered) == start + 4, 5, "delivered")
+        wait_until(lambda: queue.deletes == [jobs[:12]], 5, "one delete for all of them")
+        queue.come(jobs[12])
+        wait_until(lambda: len(delivered) == 13, 5, "delivered")
+        assert len(queue.deletes) == 1
+        awaited[0] = 0
+        wait_until(lambda: queue.deletes[1:] == [jobs[12:]], 5, "deleted when nobody waits")
+    assert delivered == jobs
+
+
+@pytest.mark.parametrize("count", [1, 25])
+def test_nothing_is_delivered_twice(count: int) -> None:
+    queue, jobs = FakeQueue(), [str(number) for number in range(count)]
+    with polled(queue, [100]) as delivered:
+        queue.come(*jobs)
+        wait_until(lambda: len(delivered) == count, 5, "delivered")
+    assert delivered == jobs

@@ -1,0 +1,98 @@
+"""What is said of a job."""
+
+import pytest
+
+from visionfleet.contract.messages import Failed, ModelInfo, Ranked, Succeeded, Timings
+from visionfleet.web.jobs.responses import (
+    Outcome,
+    Queued,
+    document,
+    outcome,
+    plain,
+    status,
+    status_of_all,
+    wants_json,
+)
+from visionfleet.web.problems import Problem
+
+SUCCEEDED = Succeeded(
+    job="j",
+    file_name="a.png",
+    label="cat",
+    score=0.9,
+    top=(Ranked(index=1, label="cat", score=0.9),),
+    model=ModelInfo(name="m", fingerprint="f"),
+    timings=Timings(),
+    attempts=1,
+    worker="w",
+    finished_at=0.0,
+)
+UNSURE = SUCCEEDED.model_copy(update={"label": None, "reason": "low confidence"})
+FAILED = Failed(job="j", code="expired", reason="late", attempts=1, worker="w", finished_at=0.0)
+QUEUED = Queued("j")
+PROBLEM = Problem("empty", "the file is empty")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "file_name", "line"),
+    [
+        ("{label}", "test_0.JPEG", "church"),
+        ("{stem}:{label}", "test_0.JPEG", "test_0:church"),
+        ("{stem}:{label}", "", ":church"),
+        ("{stem}:{label}", "a.b.png", "a.b:church"),
+        ("{stem}:{label}", ".png", ".png:church"),
+        ("{stem}:{label}", "{label}.png", "{label}:church"),  # a name is no pattern
+        ("{label} {other} {", "x", "church {other} {"),
+    ],
+)
+def test_plain(pattern: str, file_name: str, line: str) -> None:
+    assert plain(pattern, "church", file_name) == line
+
+
+@pytest.mark.parametrize(
+    ("accept", "json"),
+    [
+        ("", False),
+        ("*/*", False),
+        ("text/html,*/*;q=0.8", False),
+        ("application/json", True),
+        ("text/plain, Application/JSON;q=0.5", False),
+        ("text/plain;q=0.4, Application/JSON; q=0.5", True),
+        ("application/json, text/plain, */*", True),
+        ("application/json;q=0", False),
+        ("application/json;q=x", False),
+        ("application/problem+json", False),
+    ],
+)
+def test_wants_json(accept: str, json: bool) -> None:
+    assert wants_json(accept) is json
+
+
+def test_outcomes() -> None:
+    assert outcome(SUCCEEDED, "j") is SUCCEEDED
+    assert outcome(None, "j") == QUEUED
+    problem = outcome(FAILED, "j")
+    assert isinstance(problem, Problem)
+    assert (problem.status, problem.job) == (422, "j")
+
+
+def test_documents() -> None:
+    assert document(SUCCEEDED)["label"] == "cat"
+    assert document(SUCCEEDED)["reason"] is None
+    assert (document(UNSURE)["label"], document(UNSURE)["reason"]) == (None, "low confidence")
+    assert UNSURE.best == "cat", "for those who know of labels alone"
+    assert document(FAILED)["code"] == "expired"
+    assert document(QUEUED) == {"job": "j", "status": "queued", "location": "/v1/jobs/j"}
+    assert document(PROBLEM)["status"] == 400
+
+
+def test_statuses() -> None:
+    assert [status(one) for one in (SUCCEEDED, QUEUED, PROBLEM)] == [200, 202, 400]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "expected"),
+    [([SUCCEEDED, PROBLEM], 200), ([SUCCEEDED, QUEUED], 202), ([PROBLEM, PROBLEM], 200)],
+)
+def test_status_of_several(outcomes: list[Outcome], expected: int) -> None:
+    assert status_of_all(outcomes) == expected

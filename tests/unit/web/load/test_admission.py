@@ -1,0 +1,77 @@
+"""Is there room for one more, by tables."""
+
+import pytest
+
+from visionfleet.aws.sqs import Counts
+from visionfleet.web.load.admission import Load, Room, estimated_wait, refusal
+from visionfleet.web.load.fleet_load import SCALER_SECONDS, Priors, Seen, Status, load
+
+
+def seen(backlog: int, ready: int, maximum: int = 10, service: float = 0.5) -> Load:
+    return Load(backlog, ready, maximum, service, boot_seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("now", "seconds"),
+    [
+        (seen(0, 0), 60),  # nobody is there: a boot
+        (seen(0, 1), 0),
+        (seen(100, 1), 50),  # done before others could boot
+        (seen(120, 1), 60),
+        (seen(1320, 1), 60 + (1320 - 120) * 0.5 / 10),  # the rest by the whole fleet
+        (seen(2000, 10), 100),  # the fleet is at its maximum
+        (seen(2000, 12), 100),  # a maximum that was lowered
+        (seen(200, 0), 60 + 10),
+        (seen(10, 0, maximum=0), 60 + 5),  # no fleet at all: as if there were one worker
+    ],
+)
+def test_estimated_wait(now: Load, seconds: float) -> None:
+    assert estimated_wait(now) == pytest.approx(seconds)
+
+
+def test_more_work_never_means_less_wait() -> None:
+    for ready in range(12):
+        waits = [estimated_wait(seen(backlog, ready)) for backlog in range(0, 5000, 7)]
+        assert waits == sorted(waits)
+
+
+ROOM = Room(waiting=100, queue_seconds=80)
+
+
+@pytest.mark.parametrize(
+    ("now", "waiting", "room", "retry"),
+    [
+        (None, 99, ROOM, None),  # nothing is known: let it in
+        (None, 100, ROOM, 1),
+        (seen(1600, 10), 99, ROOM, None),  # 80 s
+        (seen(2000, 10), 99, ROOM, 20),  # 100 s: in 20 s it is 80 s
+        (seen(0, 10), 100, ROOM, 5),  # those who wait here are answered by then
+        (seen(10**9, 1), 0, ROOM, 3600),
+        (seen(10**9, 1), 0, Room(100, None), None),
+    ],
+)
+def test_refusal(now: Load | None, waiting: int, room: Room, retry: float | None) -> None:
+    refused = refusal(now, waiting, room)
+    assert (None if refused is None else refused.retry_seconds) == retry
+
+
+def test_who_comes_back_when_told_is_let_in() -> None:
+    refused = refusal(seen(2000, 10), 0, ROOM)
+    assert refused is not None
+    done = int(refused.retry_seconds * 10 / 0.5)
+    assert refusal(seen(2000 - done, 10), 0, ROOM) is None
+
+
+def status(**more: float) -> Status:
+    states = {"booting": 5, "idle": 1, "busy": 2, "draining": 1}
+    fixed = {"visible": 9, "in_flight": 9, "minimum": 0, "maximum": 7, "states": states}
+    return Status(at=1000, decision="", decided_at=0, **fixed, **more)
+
+
+def test_what_is_seen() -> None:
+    counts, priors = Counts(3, 4), Priors(service_seconds=0.5, boot_seconds=60)
+    assert load(Seen(counts, None), priors, 1000) is None
+    assert load(Seen(counts, status()), priors, 1001 + SCALER_SECONDS) is None
+    assert load(Seen(counts, status()), priors, 1010) == Load(7, 3, 7, 0.5, 60)
+    learned = status(service_seconds=0.1, boot_seconds=30)
+    assert load(Seen(counts, learned), priors, 1010) == Load(7, 3, 7, 0.1, 30)

@@ -1,0 +1,69 @@
+"""Readiness, along a time-line."""
+
+from visionfleet.web.load.readiness import FAILURE_SECONDS, FAILURES, Readiness
+
+
+class Clock:
+    """A clock that stands until it is set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def vitals(clock: Clock) -> Readiness:
+    made = Readiness(poll_limit_seconds=35, clock=clock)
+    made.started = True
+    return made
+
+
+def test_start_and_stop() -> None:
+    fresh = Readiness(35, Clock())
+    assert fresh.reasons() == ["starting"]
+    fresh.started = True
+    assert fresh.reasons() == []
+    fresh.stopping = True
+    assert fresh.reasons() == ["stopping"]
+
+
+def test_a_silent_reply_queue() -> None:
+    clock = Clock()
+    made = vitals(clock)
+    clock.now += 35
+    assert made.reasons() == []
+    clock.now += 1
+    assert made.reasons() == ["the reply queue has not answered for 36 s"]
+    made.polled()
+    assert made.reasons() == []
+
+
+def test_failures_in_a_row() -> None:
+    made = vitals(Clock())
+    for _ in range(FAILURES - 1):
+        made.failed()
+    assert made.reasons() == []
+    made.failed()
+    assert made.reasons() == ["S3 or SQS refused the last 3 uploads"]
+    made.worked()
+    assert made.reasons() == []
+
+
+def test_a_success_between_failures() -> None:
+    made = vitals(Clock())
+    for _ in range(FAILURES):
+        made.failed()
+        made.worked()
+    assert made.reasons() == []
+
+
+def test_failures_fade() -> None:
+    clock = Clock()
+    made = vitals(clock)
+    for _ in range(FAILURES):
+        made.failed()
+    clock.now += FAILURE_SECONDS
+    made.polled()
+    assert made.reasons() != []
+    clock.now += 0.1
+    assert made.reasons() == []

@@ -1,0 +1,70 @@
+"""The description of the API says what the handlers do."""
+
+import json
+import re
+
+import pytest
+from tornado.web import RequestHandler
+
+from visionfleet.web.problems import STATUSES
+from visionfleet.web.routes.application import ROUTES
+from visionfleet.web.routes.openapi import OPERATIONS, describe
+
+DESCRIPTION = describe(300.0)
+
+
+def methods(handler: type) -> set[str]:
+    """What a handler answers; HEAD is GET without a body, and OPTIONS is everywhere."""
+    missing = RequestHandler._unimplemented_method
+    all_ = ("get", "post", "put", "delete")
+    return {one for one in all_ if getattr(handler, one) is not missing}
+
+
+def test_every_operation_is_described_and_no_other() -> None:
+    assert set(OPERATIONS) == {(path, one) for path, kind in ROUTES for one in methods(kind)}
+
+
+def test_every_code_is_told_somewhere() -> None:
+    told = {code for operation in OPERATIONS.values() for code in operation.problems}
+    everywhere = {"not_found", "method_not_allowed"}
+    assert told | everywhere == set(STATUSES)
+
+
+def test_all_references_lead_somewhere() -> None:
+    for reference in re.findall(r'"#/([\w/-]+)"', json.dumps(DESCRIPTION)):
+        found = DESCRIPTION
+        for part in reference.split("/"):
+            found = found[part]
+        assert found
+
+
+def test_operation_ids_are_unique() -> None:
+    ids = [
+        one["operationId"]
+        for path in DESCRIPTION["paths"].values()
+        for method, one in path.items()
+        if method != "parameters"
+    ]
+    assert len(ids) == len(set(ids)) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs/{job}", "/v2/models/{model}/versions/{version}"])
+def test_path_parameters(path: str) -> None:
+    names = [one["name"] for one in DESCRIPTION["paths"][path]["parameters"]]
+    assert names == re.findall(r"\{(\w+)\}", path)
+
+
+def test_the_key_may_come_in_two_ways_wherever_it_is_asked_for() -> None:
+    assert set(DESCRIPTION["components"]["securitySchemes"]) == {"bearer", "key"}
+    for (path, method), operation in OPERATIONS.items():
+        described = DESCRIPTION["paths"][path][method]
+        asked = "no_key" in operation.problems
+        assert described.get("security", []) == ([{"bearer": []}, {"key": []}, {}] if asked else [])
+
+
+def test_what_is_open_without_a_key_is_described_so() -> None:
+    """Reading the state of the process, the page and the description; all else asks for a key."""
+    for path, kind in ROUTES:
+        for method in methods(kind):
+            asked = "no_key" in OPERATIONS[path, method].problems
+            assert asked == (method.upper() not in kind.open_methods), (method, path)

@@ -1,0 +1,78 @@
+"""Origins, keys, models and the protocol's tensors, without a server."""
+
+import pytest
+
+from visionfleet.contract.messages import ModelInfo
+from visionfleet.web.http.cors import allowed, preflight
+from visionfleet.web.jobs.active_model import ActiveModel
+from visionfleet.web.jobs.idempotency import once, read
+from visionfleet.web.problems import Problem
+
+OLD, NEW = ModelInfo(name="m", fingerprint="old"), ModelInfo(name="m", fingerprint="new")
+
+
+@pytest.mark.parametrize(
+    ("origin", "origins", "answer"),
+    [
+        ("https://a", (), None),
+        (None, ("*",), None),
+        ("https://a", ("*",), "*"),
+        ("https://a", ("https://b", "https://a"), "https://a"),
+        ("https://a:1", ("https://a",), None),
+        ("null", ("https://a",), None),
+    ],
+)
+def test_origins(origin: str | None, origins: tuple[str, ...], answer: str | None) -> None:
+    assert allowed(origin, origins) == answer
+
+
+def test_preflight_is_for_origins_that_may_and_browsers_that_ask() -> None:
+    asked = {"Access-Control-Request-Method": "POST"}
+    assert preflight("https://a", ["POST"], asked)["Access-Control-Allow-Methods"] == "POST"
+    assert preflight(None, ["POST"], asked) == preflight("https://a", ["POST"], {}) == {}
+
+
+def test_one_upload_has_one_name_and_digest() -> None:
+    same = once("key", "client", (0, 1), b"bytes", 5)
+    assert same == once("key", "client", (0, 1), b"bytes", 5)
+    others = [
+        once("key", "client", (0, 1), b"other", 5),
+        once("key", "client", (0, 1), b"bytes", 4),
+        once("key", "client", (0, 2), b"bytes", 5),
+    ]
+    assert {one.name for one in others} == {same.name}
+    assert same.digest not in {one.digest for one in others}
+    elsewhere = [once("k", "client", (0, 1), b"", 5), once("key", "c", (0, 1), b"", 5)]
+    assert same.name not in {one.name for one in elsewhere}
+    assert once("key", "client", (1, 2), b"bytes", 5).name != same.name
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "\n", "é", "x" * 256])
+def test_bad_keys(key: str) -> None:
+    with pytest.raises(Problem, match="Idempotency-Key"):
+        read(key)
+    assert read(None) is None
+    assert read("x" * 255) == "x" * 255
+
+
+def test_one_model_is_known_for_as_long_as_it_is_heard_of() -> None:
+    seen = ActiveModel(trust_seconds=60)
+    assert seen.current(0) is None
+    seen.note(OLD, 100)
+    assert seen.current(160) == OLD
+    assert seen.current(160.1) is None
+
+
+def test_a_late_word_makes_nothing_older() -> None:
+    seen = ActiveModel(trust_seconds=60)
+    seen.note(OLD, 100)
+    seen.note(OLD, 10)
+    assert seen.current(150) == OLD
+
+
+def test_while_a_model_changes_none_is_known() -> None:
+    seen = ActiveModel(trust_seconds=60)
+    seen.note(OLD, 100)
+    seen.note(NEW, 130)
+    assert seen.current(130) is None
+    assert seen.current(161) == NEW

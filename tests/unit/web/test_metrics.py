@@ -1,0 +1,55 @@
+"""The numbers of the web daemon: their values, and the table that explains them."""
+
+import re
+
+import pytest
+
+from testkit import ROOT
+from visionfleet.web.metrics import Meters
+
+TABLE = ROOT / "docs" / "metrics.md"
+
+
+def counted() -> Meters:
+    """Make meters on which everything has happened once."""
+    made = Meters()
+    made.watch(lambda: 7.0)
+    made.request("/v1/jobs", "POST", 202, 0.2, 1000)
+    made.accepted()
+    made.cache(hit=True)
+    made.replayed()
+    made.aws("accept", True, 0.02)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("name", "labels", "value"),
+    [
+        ("requests_total", {"route": "/v1/jobs", "method": "POST", "status": "202"}, 1),
+        ("request_seconds_bucket", {"route": "/v1/jobs", "le": "0.1"}, 0),
+        ("request_seconds_bucket", {"route": "/v1/jobs", "le": "0.25"}, 1),
+        ("requests_waiting", {}, 7),
+        ("received_bytes_total", {}, 1000),
+        ("jobs_accepted_total", {}, 1),
+        ("cache_total", {"result": "hit"}, 1),
+        ("idempotent_replays_total", {}, 1),
+        ("aws_seconds_sum", {"step": "accept", "result": "ok"}, 0.02),
+    ],
+)
+def test_values(name: str, labels: dict[str, str], value: float) -> None:
+    found = counted().registry.get_sample_value(f"visionfleet_web_{name}", labels)
+    assert found == pytest.approx(value)
+
+
+def test_the_table_has_every_metric_and_its_labels_and_no_other() -> None:
+    samples = set()
+    for family in counted().registry.collect():
+        for sample in family.samples:
+            if sample.name.startswith("visionfleet_") and not sample.name.endswith("_created"):
+                name = family.name if family.type == "histogram" else sample.name
+                samples.add((name, frozenset(sample.labels.keys() - {"le"})))
+    rows = set()
+    for line in TABLE.read_text().splitlines():
+        if match := re.match(r"\| `(visionfleet_web_\w+)` \| \w+ \|(.*?)\| .+ \|$", line):
+            rows.add((match[1], frozenset(re.findall(r"`(\w+)`", match[2]))))
+    assert rows == samples
