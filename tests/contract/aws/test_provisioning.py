@@ -25,7 +25,6 @@ PLAN = QueuePlan(
     visibility_timeout_seconds=45,
     max_receives=3,
     retention_seconds=3600,
-    dead_retention_seconds=7200,
 )
 
 
@@ -75,7 +74,7 @@ def test_queues_get_their_attributes(aws: Cloud) -> None:
     redrive = json.loads(requests["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
     assert int(redrive["maxReceiveCount"]) == 3
-    assert dead["MessageRetentionPeriod"] == "7200"
+    assert dead["MessageRetentionPeriod"] == "1209600"
 
 
 def test_a_second_run_changes_nothing(aws: Cloud) -> None:
