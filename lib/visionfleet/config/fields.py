@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -40,11 +40,16 @@ Format = Literal["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
 
 
 class Section(BaseModel):
-    """A frozen group of settings; a key that is not in it is an error."""
+    """A frozen group of settings; a key that is not in it is an error.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    The string below a setting says what it is and, in its last line, who changes it and when.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
+    )
 
 
-def setting(default: Any, what: str, changed: str, **limits: Any) -> Any:
-    """Describe a setting, once and for all: what it is, and who changes it and when."""
-    return Field(default, description=what, json_schema_extra={"changed": changed}, **limits)
+def what_and_who(description: str) -> tuple[str, str]:
+    what, _, who = description.rpartition("\n")
+    return " ".join(what.split()), who
