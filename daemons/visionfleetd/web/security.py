@@ -22,17 +22,17 @@ NO_KEYS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entrance:
+class Security:
     """`access` None lets everybody in, `tls` None is plain HTTP."""
 
     access: Access | None
     tls: ssl.SSLContext | None
 
 
-def entrance(web: WebSection, environment: Mapping[str, str] = os.environ) -> Entrance:
-    """Make the entrance; what is missing is a fault of the configuration and ends the process."""
+def secured(web: WebSection, environment: Mapping[str, str] = os.environ) -> Security:
+    """Read keys and certificate; ends the process where they are missing."""
     try:
-        return Entrance(_access(web, environment), _tls(web))
+        return Security(_access(web, environment), _tls(web))
     except (BadConfig, BadKeys) as error:
         end_faulty(error, "web")
 

@@ -4,6 +4,7 @@ import math
 from http import HTTPStatus
 
 from visionfleet.contract.messages import Failed
+from visionfleet.web.load.admission import Refused
 
 # The HTTP status of every code. What a worker gives as the reason of a failed result and is not
 # listed here is FAILED_STATUS: the request was fine, its content could not be classified.
@@ -37,7 +38,6 @@ STATUSES = {
     "timed_out": 504,
 }
 FAILED_STATUS = 422
-RETRY_AFTER_SECONDS = 5
 
 
 class Problem(Exception):
@@ -54,7 +54,6 @@ class Problem(Exception):
 
     @property
     def status(self) -> int:
-        """HTTP status of the code."""
         return STATUSES.get(self.code, FAILED_STATUS)
 
     def document(self, request_id: str | None = None) -> dict[str, object]:
@@ -73,16 +72,13 @@ class Problem(Exception):
         return members
 
 
-def of_failed(result: Failed) -> Problem:
-    """Turn a failed result into the problem that a waiting client is told."""
-    return Problem(result.code, result.reason, result.job)
-
-
-def try_later(detail: str) -> Problem:
-    """Say that S3 or SQS do not answer, and when to come back."""
-    return Problem("try_later", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
-def overloaded(detail: str, retry_seconds: float) -> Problem:
-    """Say that there is too much to do, and when it is worth to come back."""
-    return Problem("overloaded", detail, headers={"Retry-After": str(math.ceil(retry_seconds))})
+def problem_of(answer: Problem | Refused | Failed) -> Problem:
+    """Say in HTTP's terms what the service refused, or what a worker could not classify."""
+    if isinstance(answer, Problem):
+        return answer
+    if isinstance(answer, Failed):
+        return Problem(answer.code, answer.reason, answer.job)
+    headers = {}
+    if answer.retry_seconds is not None:
+        headers["Retry-After"] = str(math.ceil(answer.retry_seconds))
+    return Problem(answer.code, str(answer), headers=headers)

@@ -1,12 +1,7 @@
 """`Idempotency-Key`: the same key and the same bytes are the same job. No I/O here."""
 
 import hashlib
-import re
 from dataclasses import dataclass
-
-from visionfleet.web.problems import Problem
-
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,13 +10,6 @@ class Once:
 
     name: str
     digest: str
-
-
-def read(key: str | None) -> str | None:
-    """Read the header, None without one; raises Problem when it is empty, too long or no ASCII."""
-    if key is not None and not _KEY.fullmatch(key):
-        raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
-    return key
 
 
 def once(key: str, client: str, place: tuple[int, int], data: bytes, top: int) -> Once:

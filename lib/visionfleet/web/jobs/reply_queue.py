@@ -2,8 +2,8 @@
 
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from contextlib import suppress
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
 from visionfleet.host.threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 from visionfleet.logs.episode import Episode
+from visionfleet.web.load.readiness import Readiness
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -88,28 +89,31 @@ class ReplyQueue:
 
 
 class ReplyPoller:
-    """Listens until stopped. A reply is delivered at least once; it is deleted after that."""
+    """Listens until stopped. A reply is delivered at least once; it is deleted after that.
+
+    `readiness` is told of each poll that SQS answers; `awaited` are the jobs that are waited for.
+    """
 
     def __init__(
         self,
         queue: ReplyQueue,
         wait_seconds: int,
-        deliver: Callable[[Reply], None],
-        polled: Callable[[], None],
+        deliver: Callable[[Reply], object],
+        awaited: Sized,
+        readiness: Readiness,
+        watchdog: Watchdog,
         crashed: Crashed,
         random: Random,
-        awaited: Callable[[], int] = lambda: 0,
-        loops: Watchdog | None = None,
     ) -> None:
         self._queue = queue
-        self._loops = loops or Watchdog(time.monotonic)
-        self._awaited = awaited
-        self._delivered: list[Received] = []
         self._wait_seconds = wait_seconds
         self._deliver = deliver
-        self._polled = polled
+        self._awaited = awaited
+        self._readiness = readiness
+        self._watchdog = watchdog
         self._crashed = crashed
         self._random = random
+        self._delivered: list[Received] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.undecodable = 0
@@ -126,27 +130,29 @@ class ReplyPoller:
 
     def _listen(self) -> None:
         outage = Episode(log, "replies cannot be received", "replies are received again")
-        waits = growing_waits(self._random)
+        waits = None
         while not self._stop.is_set():
-            self._loops.step(REPLIES_LOOP)
             try:
                 self._poll()
-                outage.succeeded()
-                waits = growing_waits(self._random)
+                if waits is not None:
+                    outage.succeeded()
+                    waits = None
             except VisionfleetError as error:
                 if self._stop.is_set():
                     return
                 outage.failed(error)
-                self._loops.rest(REPLIES_LOOP)
+                self._watchdog.rest(REPLIES_LOOP)
+                waits = waits or growing_waits(self._random)
                 self._stop.wait(next(waits))
 
     def _poll(self) -> None:
+        self._watchdog.step(REPLIES_LOOP)
         try:
             received = self._queue.receive(self._wait_seconds)
         except NotFound:
             self._make_again()
             return
-        self._polled()
+        self._readiness.polled_at = self._readiness.clock()
         for message in received:
             self._hand_over(message)
         self._delivered += received
@@ -160,7 +166,7 @@ class ReplyPoller:
         self._queue.beat()
 
     def _crowded(self) -> bool:
-        return self._awaited() > CROWD
+        return len(self._awaited) > CROWD
 
     def _delete_delivered(self) -> None:
         delivered, self._delivered = self._delivered, []
@@ -176,7 +182,8 @@ class ReplyPoller:
 
     def _hand_over(self, message: Received) -> None:
         try:
-            self._deliver(Reply.decode(message.body))
+            with suppress(RuntimeError):  # at a stop the loop is closed already
+                self._deliver(Reply.decode(message.body))
         except BadMessage as error:
             self.undecodable += 1
             log.debug("reply undecodable", extra={"reason": str(error)})

@@ -4,13 +4,14 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 
 from visionfleet.aws.sqs import Counts
+from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import BadMessage, TryLater, VisionfleetError
 from visionfleet.web.load.admission import Load
+from visionfleet.web.load.readiness import Readiness
 
 log = logging.getLogger("web")
 
@@ -21,50 +22,35 @@ FRESH_SECONDS = 30.0
 _AT_WORK = ("idle", "busy")
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One look; `status` None is a scaler that has not written one."""
+def load(
+    counts: Counts, status: FleetStatus | None, service_seconds: float, now: float
+) -> Load | None:
+    """Put queue and fleet together; None without a scaler that is alive.
 
-    counts: Counts
-    status: FleetStatus | None
-
-
-@dataclass(frozen=True, slots=True)
-class Priors:
-    """What to reckon with until the scaler has learned better."""
-
-    service_seconds: float
-    boot_seconds: float
-
-
-def load(seen: Seen, priors: Priors, now: float) -> Load | None:
-    """Put queue and fleet together; None without a scaler that is alive."""
-    status = seen.status
+    `service_seconds` and the boot time of instances, which is the longer one, are reckoned with
+    until the scaler has learned better.
+    """
     if status is None or now - status.at > SCALER_SILENT_SECONDS:
         return None
     return Load(
-        backlog=seen.counts.visible + seen.counts.in_flight,
+        backlog=counts.visible + counts.in_flight,
         ready=sum(status.states.get(state, 0) for state in _AT_WORK),
         maximum=status.maximum,
-        service_seconds=status.service_seconds or priors.service_seconds,
-        boot_seconds=status.boot_seconds or priors.boot_seconds,
+        service_seconds=status.service_seconds or service_seconds,
+        boot_seconds=status.boot_seconds or FLEET_TIMES["ec2"].boot_seconds,
     )
 
 
 class FleetLoad:
-    """The last look. `clock` is monotonic; `noted` is told whether AWS answered."""
+    """The last look; `readiness` is told whether AWS answered."""
 
     def __init__(
-        self,
-        look: Callable[[], Load | None],
-        pool: Executor,
-        noted: Callable[[bool], None],
-        clock: Callable[[], float],
+        self, look: Callable[[], Load | None], pool: Executor, readiness: Readiness
     ) -> None:
         self._look = look
         self._pool = pool
-        self._noted = noted
-        self._clock = clock
+        self._readiness = readiness
+        self._clock = readiness.clock
         self._under_way: asyncio.Task[None] | None = None
         self._asked_at: float | None = None
         self._seen_at = 0.0
@@ -87,9 +73,9 @@ class FleetLoad:
             loop = asyncio.get_running_loop()
             self._load = await loop.run_in_executor(self._pool, self._look)
             self._seen_at = self._clock()
-            self._noted(True)
+            self._readiness.answered = True
         except VisionfleetError as error:
-            self._noted(not isinstance(error, TryLater))
+            self._readiness.answered = not isinstance(error, TryLater)
             level = logging.WARNING if isinstance(error, BadMessage) else logging.DEBUG
             log.log(level, "queue and fleet not seen", extra={"reason": str(error)})
         finally:

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.contract.messages import Succeeded
-from visionfleet.web.http.parameters import TOP_MOST
 from visionfleet.web.problems import Problem
+from visionfleet.web.routes.parameters import TOP_MAXIMUM
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("classification", "binary_tensor_data")
@@ -43,7 +43,7 @@ class InputTensor(_Part):
 
 
 class _OutputParameters(_Part):
-    classification: Annotated[int, Field(ge=1, le=TOP_MOST)] = 1
+    classification: Annotated[int, Field(ge=1, le=TOP_MAXIMUM)] = 1
     binary_data: bool | None = None
 
 

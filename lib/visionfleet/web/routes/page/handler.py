@@ -1,9 +1,19 @@
-"""Serves the page and its files."""
+"""The page at `/` and the files it is made of, as the package ships them in `static`."""
 
-from visionfleet.web.jobs.service import Service
+from dataclasses import dataclass
+from importlib.resources import files
+
 from visionfleet.web.routes.base import READING, Handler
-from visionfleet.web.routes.page.assets import Asset
+from visionfleet.web.routes.context import Context
+from visionfleet.web.routes.operation import Operation
 
+PAGE = "page.html"
+_TYPES = {
+    ".html": "text/html; charset=UTF-8",
+    ".css": "text/css; charset=UTF-8",
+    ".js": "text/javascript; charset=UTF-8",
+    ".svg": "image/svg+xml",
+}
 # Nothing from elsewhere and nothing inline; `blob:` are the thumbnails of what was chosen.
 POLICY = "; ".join(
     [
@@ -19,6 +29,14 @@ POLICY = "; ".join(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One file as it is sent."""
+
+    content_type: str
+    content: bytes
+
+
 class AssetHandler(Handler):
     """One file of the page.
 
@@ -31,13 +49,14 @@ class AssetHandler(Handler):
     asset: Asset
 
     def initialize(
-        self, service: Service, route: str = "other", asset: Asset | None = None
+        self, context: Context, route: str = "other", asset: Asset | None = None
     ) -> None:
         """Take what the routes give."""
         assert asset is not None, "the route names a file"
-        super().initialize(service, route)
+        super().initialize(context, route)
         self.asset = asset
 
+    @Operation("A page for people", {200: "text/html"})
     def get(self) -> None:
         """Answer with the file, or with 304."""
         self.set_header("Content-Type", self.asset.content_type)
@@ -46,3 +65,13 @@ class AssetHandler(Handler):
         self.finish(self.asset.content)
 
     head = get
+
+
+def load_assets() -> dict[str, Asset]:
+    """Read all files, by name; the name of each but the page itself is its path too."""
+    found = {}
+    for file in files(__package__).joinpath("static").iterdir():
+        suffix = "." + file.name.rpartition(".")[2]
+        if suffix in _TYPES:
+            found[file.name] = Asset(_TYPES[suffix], file.read_bytes())
+    return found
