@@ -13,6 +13,9 @@ from visionfleet import cli
 from visionfleet.config.removed import REMOVED
 from visionfleet.config.schema import Config
 from visionfleet.contract import names
+from visionfleetd.classifier import reload as classifier_reload
+from visionfleetd.scaler import main as scaler_main
+from visionfleetd.web import reload as web_reload
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("models/*.md")])
 PATHS = re.compile(
@@ -124,6 +127,18 @@ def test_settings_exist() -> None:
             if section in sections and key not in {"py", "yaml"}:
                 gone = document.name == "CHANGELOG.md" and f"{section}.{key}" in REMOVED
                 assert gone or key in sections[section], f"{document}: {section}.{key}"
+
+
+def test_settings_that_a_reload_reaches_are_documented() -> None:
+    text = (ROOT / "docs" / "runbook.md").read_text()
+    table = text.partition("take effect at a reload")[2].partition("\n\nThe scaler")[0]
+    found: dict[str, set[str]] = {"web": set(), "classifier": set(), "scaler": set()}
+    for daemons, settings in re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE):
+        for daemon in found if daemons == "all three" else found.keys() & set(daemons.split(", ")):
+            found[daemon] |= set(re.findall(r"`(\w+\.\w+)`", settings))
+    assert found["web"] == web_reload.REACH.live
+    assert found["classifier"] == classifier_reload.REACH.live
+    assert found["scaler"] == scaler_main.REACH.live
 
 
 def test_names_of_the_wire_contract_are_documented() -> None:
