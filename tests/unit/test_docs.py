@@ -129,6 +129,18 @@ def test_settings_exist() -> None:
                 assert gone or key in sections[section], f"{document}: {section}.{key}"
 
 
+def test_log_lines_in_troubleshooting_are_written() -> None:
+    text = (ROOT / "docs" / "troubleshooting.md").read_text()
+    sentences = set(re.findall(r"`([A-Za-z][\w ,]+?) [a-z_]+=", text))
+    assert len(sentences) > 10
+    code = "".join(path.read_text() for root in ("lib", "daemons") for path in sources(root))
+    assert [sentence for sentence in sentences if f'"{sentence}' not in code] == []
+
+
+def sources(root: str) -> list[Path]:
+    return sorted((ROOT / root).rglob("*.py"))
+
+
 def test_settings_that_a_reload_reaches_are_documented() -> None:
     text = (ROOT / "docs" / "runbook.md").read_text()
     table = text.partition("take effect at a reload")[2].partition("\n\nThe scaler")[0]
