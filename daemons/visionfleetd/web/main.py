@@ -79,7 +79,6 @@ class Signals:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the daemon; the exit status says how it ended."""
     arguments = startup.parser("web", __doc__ or "").parse_args(argv)
     config = startup.configuration(arguments)
     # It would write a line for each malformed body, which the client is told of anyway.

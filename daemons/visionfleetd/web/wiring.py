@@ -32,8 +32,6 @@ POLL_GRACE_SECONDS = 15
 
 
 class Clients:
-    """The AWS clients of this process, and what is built on them."""
-
     def __init__(self, config: Config) -> None:
         clients = access(config.aws)
         s3 = clients.client("s3", connections=THREADS)
@@ -53,11 +51,9 @@ class Clients:
         self.replies = ReplyQueue(self._sqs, parked, replies, time.time)
 
     def find_requests(self) -> None:
-        """Find the queue of requests; raises NotFound and TryLater."""
         self.requests = Queue(self._sqs, self._name)
 
     def submissions(self, config: Config) -> Submissions:
-        """Make the way into the fleet."""
         sender = BatchSender(partial(Outbox(self._sqs).send_all, self._name))
         reply_to = self.replies.name
         return Submissions(config, self.uploads, self.results, sender, reply_to, time.time)
@@ -67,8 +63,8 @@ def assembled(config: Config, clients: Clients, pool: Executor, keys: Access | N
     """Make what the handlers share, once the queue of requests is found."""
     readiness = Readiness(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
     metrics = WebMetrics()
-    threads = Threads(pool, metrics.aws_seconds)
-    service = Service(clients.submissions(config), threads, readiness, metrics, os.urandom)
+    threads = Threads(pool, metrics)
+    service = Service(clients.submissions(config), threads, readiness, os.urandom)
 
     def look() -> Load | None:
         counts, status = clients.requests.counts(), clients.results.read(documents.STATUS)

@@ -170,7 +170,7 @@ class Outbox:
         try:
             with wrapped_errors(doing):
                 answer = self._client.send_message_batch(
-                    QueueUrl=self._url(queue),
+                    QueueUrl=self._urls.get(queue) or self._url(queue),
                     Entries=entries,  # type: ignore[arg-type]
                 )
         except NotFound:

@@ -91,7 +91,7 @@ def test_the_wait_over_for_some_of_several(aws: Cloud, web: Web) -> None:
 
 
 def test_a_plain_wait_over_first(aws: Cloud, tmp_path: Path) -> None:
-    with web_daemon(aws, tmp_path, WEB__PLAIN_WAIT_SECONDS="1") as web:
+    with web_daemon(aws, tmp_path, WEB__MAX_WAIT_SECONDS="1") as web:
         answer = web.post("/", files={"myfile": ("test_0.JPEG", IMAGE)})
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['job']}"

@@ -5,8 +5,9 @@ import pytest
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.jobs.active_model import ActiveModel
-from visionfleet.web.jobs.idempotency import once, read
+from visionfleet.web.jobs.idempotency import once
 from visionfleet.web.problems import Problem
+from visionfleet.web.routes.parameters import idempotency_key
 
 OLD, NEW = ModelInfo(name="m", fingerprint="old"), ModelInfo(name="m", fingerprint="new")
 
@@ -50,9 +51,9 @@ def test_one_upload_has_one_name_and_digest() -> None:
 @pytest.mark.parametrize("key", ["", " ", "a b", "\n", "é", "x" * 256])
 def test_bad_keys(key: str) -> None:
     with pytest.raises(Problem, match="Idempotency-Key"):
-        read(key)
-    assert read(None) is None
-    assert read("x" * 255) == "x" * 255
+        idempotency_key(key)
+    assert idempotency_key(None) is None
+    assert idempotency_key("x" * 255) == "x" * 255
 
 
 def test_one_model_is_known_for_as_long_as_it_is_heard_of() -> None:

@@ -56,8 +56,6 @@ class Whole:
 
 
 class RawFile(Whole):
-    """A body that is one file."""
-
     def add(self, chunk: bytes) -> None:
         # RFC 9110, 8.3: a body without a type may be taken for application/octet-stream.
         known = {"application/octet-stream", ""}
@@ -196,7 +194,6 @@ class Body:
             self.excess = self._too_large(str(declared))
 
     def add(self, chunk: bytes) -> None:
-        """Take the next piece in."""
         self.seen += len(chunk)
         if self.seen > self._patience:
             self.excess = self._too_large(f"more than {self.seen}")
@@ -210,7 +207,6 @@ class Body:
             self.refuse(refused)
 
     def refuse(self, refused: Problem | Refused) -> None:
-        """Keep nothing of it, for this reason."""
         self._refused = refused
         self.close()
 

@@ -18,7 +18,6 @@ class Bucket:
 
 
 def capacity(per_second: float) -> float:
-    """Tell how many tokens a bucket holds."""
     return max(1.0, per_second * BURST_SECONDS)
 
 

@@ -76,12 +76,10 @@ class WebServer(HTTPServer):
         self.open = 0
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Begin to accept."""
         self._listeners = list(sockets)
         super().add_sockets(self._listeners)
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
-        """Take a connection; one too many is closed at once."""
         if self.open >= self._max_connections:
             stream.close()
             return
@@ -90,7 +88,6 @@ class WebServer(HTTPServer):
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
-        """Note the end of a connection."""
         super().on_close(server_conn)
         self._known.discard(server_conn)
         self.open -= 1
@@ -121,7 +118,6 @@ class WebServer(HTTPServer):
         self.stop()
 
     async def none_open(self, seconds: float) -> None:
-        """Wait until all connections are closed, or the time is over."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), seconds)
 

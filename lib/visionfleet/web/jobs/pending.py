@@ -32,7 +32,6 @@ class PendingJobs:
         self._ours: dict[str, None] = {}
         self._remembered = remembered
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.unmatched = 0
 
     @contextmanager
     def expecting(self, job: str, ours: bool = False) -> Iterator[Reply]:
@@ -59,7 +58,6 @@ class PendingJobs:
             del self._ours[next(iter(self._ours))]
 
     def forget(self, job: str) -> None:
-        """Note that no reply for a job comes."""
         self._ours.pop(job, None)
 
     def is_ours(self, job: str) -> bool:
@@ -74,10 +72,7 @@ class PendingJobs:
         for reply in waiting:
             if not reply.done():
                 reply.set_result(result)
-        if not expected and not waiting:
-            self.unmatched += 1
-            return False
-        return True
+        return expected or bool(waiting)
 
     async def wait(
         self,

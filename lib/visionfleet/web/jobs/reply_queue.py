@@ -69,7 +69,6 @@ class ReplyQueue:
         self._made().delete([message.receipt for message in received])
 
     def beat(self) -> None:
-        """Renew the heartbeat when it is time."""
         if self._now() - self._beat_at >= HEARTBEAT_SECONDS:
             renew_reply_queue(self._client, self._made().url, self._tags())
             self._beat_at = self._now()
@@ -116,10 +115,8 @@ class ReplyPoller:
         self._delivered: list[Received] = []
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.undecodable = 0
 
     def start(self) -> None:
-        """Begin to listen."""
         self._thread = run_in_thread("replies", self._listen, self._crashed)
 
     def stop(self, seconds: float) -> None:
@@ -132,6 +129,7 @@ class ReplyPoller:
         outage = Episode(log, "replies cannot be received", "replies are received again")
         waits = None
         while not self._stop.is_set():
+            self._watchdog.step(REPLIES_LOOP)
             try:
                 self._poll()
                 if waits is not None:
@@ -146,7 +144,6 @@ class ReplyPoller:
                 self._stop.wait(next(waits))
 
     def _poll(self) -> None:
-        self._watchdog.step(REPLIES_LOOP)
         try:
             received = self._queue.receive(self._wait_seconds)
         except NotFound:
@@ -156,6 +153,7 @@ class ReplyPoller:
         for message in received:
             self._hand_over(message)
         self._delivered += received
+        self._queue.beat()
         if received and self._crowded():
             self._stop.wait(GATHER_SECONDS)
         # Looked at again: the next poll may be parked for as long as nothing comes.
@@ -163,7 +161,6 @@ class ReplyPoller:
             self._delete_delivered()
         if not received and self._wait_seconds == 0:
             self._stop.wait(SHORT_POLL_SECONDS)
-        self._queue.beat()
 
     def _crowded(self) -> bool:
         return len(self._awaited) > CROWD
@@ -185,5 +182,4 @@ class ReplyPoller:
             with suppress(RuntimeError):  # at a stop the loop is closed already
                 self._deliver(Reply.decode(message.body))
         except BadMessage as error:
-            self.undecodable += 1
             log.debug("reply undecodable", extra={"reason": str(error)})

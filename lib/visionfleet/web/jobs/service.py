@@ -16,7 +16,6 @@ from visionfleet.web.jobs.submission import UPLOAD_EXPIRE_SECONDS, Submissions, 
 from visionfleet.web.jobs.upload import Answer, Queued, Result, Upload
 from visionfleet.web.load.admission import Refused
 from visionfleet.web.load.readiness import Readiness
-from visionfleet.web.metrics import WebMetrics
 
 log = logging.getLogger("web")
 
@@ -31,7 +30,6 @@ class Service:
         submissions: Submissions,
         threads: Threads,
         readiness: Readiness,
-        metrics: WebMetrics,
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self.submissions = submissions
@@ -41,7 +39,7 @@ class Service:
         self._cache = ResultCache(results, threads, now)
         self._threads = threads
         self._readiness = readiness
-        self._metrics = metrics
+        self._metrics = threads.metrics
         self._random_bytes = random_bytes
 
     async def submit(self, upload: Upload, top: int, once: Once | None = None) -> Answer:
@@ -170,7 +168,6 @@ class Service:
             raise _refused(error, "the status cannot be read now") from error
 
     def deliver(self, reply: Reply) -> None:
-        """Hand a reply to those who wait for its job."""
         if isinstance(reply.result, Succeeded):
             self.fleet.active_model.note(reply.result.model, reply.result.finished_at)
             if self.submissions.config.web.cache:

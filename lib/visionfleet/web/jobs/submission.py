@@ -7,8 +7,6 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from prometheus_client import Histogram
-
 from visionfleet.aws.s3 import Stat, Store, Target, file_name_metadata
 from visionfleet.config import Config
 from visionfleet.contract import documents, messages, names
@@ -18,6 +16,7 @@ from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.upload import Queued, Result, Upload
 from visionfleet.web.load.admission import Refused
+from visionfleet.web.metrics import WebMetrics
 
 # Enough for the header of nearly every image; else the whole object is read.
 HEADER_BYTES = 256 << 10
@@ -29,10 +28,8 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Threads:
-    """The threads that call AWS."""
-
     pool: Executor
-    seconds: Histogram
+    metrics: WebMetrics
 
     def run(self, step: str, work: Callable[..., _T], *arguments: object) -> "asyncio.Future[_T]":
         """Do blocking work and measure it; `step` names it in the metrics."""
@@ -45,7 +42,8 @@ class Threads:
                 result = "ok" if isinstance(error, BadImage) else "error"
                 raise
             finally:
-                self.seconds.labels(step, result).observe(time.monotonic() - started)
+                seconds = time.monotonic() - started
+                self.metrics.aws_seconds.labels(step, result).observe(seconds)
 
         return asyncio.get_running_loop().run_in_executor(self.pool, measured)
 

@@ -39,11 +39,9 @@ class Share:
         self.bytes += length
 
     def split(self, length: int) -> "Share":
-        """Give a part of it to another owner."""
         self.bytes -= length
         return Share(self.budget, length)
 
     def close(self) -> None:
-        """Give it back."""
         self.budget.used -= self.bytes
         self.bytes = 0

@@ -1,7 +1,6 @@
 """The routes."""
 
 import re
-from typing import Any
 
 from tornado.web import Application
 
@@ -20,7 +19,7 @@ from visionfleet.web.routes.open_inference import (
 )
 from visionfleet.web.routes.openapi import describe
 from visionfleet.web.routes.operation import Operation, operations
-from visionfleet.web.routes.page.handler import PAGE, AssetHandler, load_assets
+from visionfleet.web.routes.page.handler import AssetHandler, load_assets
 
 
 class DescriptionHandler(Handler):
@@ -30,7 +29,6 @@ class DescriptionHandler(Handler):
 
     @Operation("This description", {200: "any"})
     def get(self) -> None:
-        """Answer with the description."""
         described = [(path, operations(kind)) for path, kind in ROUTES]
         self.answer(200, describe(described, self.config.web.max_wait_seconds))
 
@@ -60,25 +58,19 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 
 def application(context: Context) -> Application:
     """Make the application; requests are logged by the handlers, so not by Tornado."""
-    given: dict[str, Any] = {"context": context}
     assets = load_assets()
-    page = {"/": {"asset": assets.pop(PAGE)}}
+    files = ((path, AssetHandler) for path in assets if path != "/")
     return Application(
         [
-            *(
-                (_pattern(route), kind, {**given, "route": route, **page.get(route, {})})
-                for route, kind in ROUTES
-            ),
-            *(
-                (re.escape(f"/{name}"), AssetHandler, {**given, "route": f"/{name}", "asset": file})
-                for name, file in assets.items()
-            ),
+            (_pattern(route), kind, {"context": context, "route": route})
+            for route, kind in (*ROUTES, *files)
         ],
         default_handler_class=AnyPathHandler,
-        default_handler_args=given,
+        default_handler_args={"context": context},
         log_function=unlogged,
+        assets=assets,
     )
 
 
 def _pattern(route: str) -> str:
-    return re.sub(r"\{\w+\}", "([^/]+)", route)
+    return "([^/]+)".join(map(re.escape, re.split(r"\{\w+\}", route)))

@@ -94,7 +94,6 @@ class Handler(RequestHandler):
         context.requests.open.add(self)
 
     def set_default_headers(self) -> None:
-        """Say who answers."""
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
@@ -144,13 +143,11 @@ class Handler(RequestHandler):
         self.finish()
 
     def client(self) -> str:
-        """Tell whose request this is."""
         forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
         trusted = self.config.web.trusted_proxies
         return client(str(self.request.remote_ip), forwarded, trusted)
 
     def answer_job(self, answer: Answer) -> None:
-        """Answer with one job; a problem is raised."""
         if isinstance(answer, Failed | Refused):
             raise problem_of(answer)
         self.note(answer)
@@ -159,7 +156,6 @@ class Handler(RequestHandler):
         self.answer(202 if isinstance(answer, Queued) else 200, document(answer))
 
     def answer(self, status_code: int, body: dict[str, object]) -> None:
-        """Answer with JSON."""
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(body))
@@ -244,7 +240,6 @@ class Handler(RequestHandler):
             self.gone.set_result(None)
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
-        """Answer with a problem document, whatever went wrong."""
         cause = kwargs.get("exc_info")
         error = cause[1] if isinstance(cause, tuple) else None
         told = error if isinstance(error, Problem | Refused) else self._problem(status_code)
@@ -257,7 +252,6 @@ class Handler(RequestHandler):
         self.finish(json.dumps(body))
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
-        """Write the body of an error, with its media type."""
         return PROBLEM_TYPE, problem.document(self.request_id)
 
     def log_exception(
@@ -293,12 +287,10 @@ class Handler(RequestHandler):
 
 
 def location(job: str) -> str:
-    """Tell where the result of a job will be."""
     return f"/v1/jobs/{job}"
 
 
 def document(answer: Answer) -> dict[str, object]:
-    """Write the JSON object for one job."""
     if isinstance(answer, Queued):
         return {"job": answer.job, "status": "queued", "location": location(answer.job)}
     if isinstance(answer, Failed | Refused):

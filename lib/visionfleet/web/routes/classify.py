@@ -50,7 +50,7 @@ class PlainHandler(Handler):
         if not isinstance(answer, Succeeded) or wants_json(accept):
             self.answer_job(answer)
             return
-        line = plain(self.config.web.plain_reply, answer.best, name)
+        line = plain(self.config.web.plain_reply, answer, name)
         self.note(answer)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.finish(line)
@@ -67,7 +67,6 @@ class AnyPathHandler(PlainHandler):
     """
 
     def prepare(self) -> None:
-        """Let forms pass."""
         super().prepare()
         media_type = self.content_type.partition(";")[0].strip().lower()
         of_api = self.request.path.split("/")[1] in {"v1", "v2"}
@@ -82,7 +81,6 @@ class UploadHandler(Handler):
     body_images, body_bytes = ALL_FILES, FORM_BYTES
 
     def top(self) -> int:
-        """Read the parameter `top`; raises Problem."""
         return parameters.top(self.get_query_argument("top", None))
 
     def files(self, top: int) -> list[tuple[Upload, Once | None]]:
@@ -126,7 +124,6 @@ class ClassifyHandler(UploadHandler):
         "images",
     )
     async def post(self) -> None:
-        """Answer with the result of one file, or with the list for several."""
         top, longest = self.top(), self.config.web.max_wait_seconds
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
@@ -141,9 +138,9 @@ class ClassifyHandler(UploadHandler):
         self.answer(202 if waits else 200, {"results": [document(one) for one in answers]})
 
 
-def plain(pattern: str, label: str, file_name: str) -> str:
+def plain(pattern: str, result: Succeeded, file_name: str) -> str:
     """Write the line for plain clients: `{stem}:{label}` becomes `test_0:church`."""
-    values = {"label": lambda: label, "stem": lambda: file_stem(file_name)}
+    values = {"label": lambda: result.best, "stem": lambda: file_stem(file_name)}
     return _PLACE.sub(lambda place: values[place[1]](), pattern)
 
 

@@ -15,7 +15,6 @@ class LivenessHandler(Handler):
 
     @Operation("Whether the process answers", {200: "any"})
     def get(self) -> None:
-        """Answer at once."""
         self.answer(200, {"status": "ok"})
 
     head = get
@@ -29,7 +28,6 @@ class ReadinessHandler(Handler):
 
     @Operation("Whether work should come here", {200: "readiness", 503: "readiness"})
     def get(self) -> None:
-        """Answer from what the process knows already."""
         reasons = self.context.reasons()
         self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
@@ -41,7 +39,6 @@ class FleetHandler(Handler):
 
     @Operation("What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *ANY))
     async def get(self) -> None:
-        """Answer with the status that the scaler wrote last, as it wrote it, and all reports."""
         found = await self.service.fleet_status()
         if found is None:
             raise Problem("no_status", "the scaler has not written a status yet")

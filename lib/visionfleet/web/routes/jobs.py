@@ -24,7 +24,6 @@ class JobsHandler(UploadHandler):
         "images or upload",
     )
     async def post(self) -> None:
-        """Answer with the job of one file, or with the list for several."""
         top, submit = self.top(), self.service.submit
         if self.has_json:
             self.answer_job(await self._start(top))
@@ -36,7 +35,6 @@ class JobsHandler(UploadHandler):
             self.answer(202, {"jobs": [document(one) for one in answers]})
 
     async def _start(self, top: int) -> Queued:
-        """Take an upload that the client has put into S3 itself."""
         start = parameters.read_start(self.body.take())
         if not is_job_id(start.upload):
             raise Problem("unknown_upload", "that is not the id of an upload")
@@ -53,7 +51,6 @@ class JobHandler(Handler):
         ("wait",),
     )
     async def get(self, job: str) -> None:
-        """Answer with the result, waiting for it as long as is asked for."""
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, 0.0, self.config.web.max_wait_seconds)
         if not is_job_id(job):
@@ -80,6 +77,5 @@ class UploadsHandler(Handler):
         body="target",
     )
     async def post(self) -> None:
-        """Answer with the form that S3 takes the file by."""
         target = parameters.read_target(self.body.take())
         self.answer(201, await self.service.presign(target.content_type))

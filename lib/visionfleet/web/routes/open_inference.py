@@ -19,7 +19,6 @@ class ProtocolHandler(Handler):
     """What the routes below `/v2` share: errors in the protocol's own form."""
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
-        """Write an error as `{"error": ...}`."""
         return "application/json", {"error": problem.detail}
 
     async def known(self, model: str, version: str | None) -> tuple[str, str | None]:
@@ -38,20 +37,16 @@ class ServerHandler(ProtocolHandler):
 
     @Operation("Name, version, extensions", {200: "any"}, ACCESS, protocol=True)
     def get(self) -> None:
-        """Answer with name, version and extensions."""
         extensions = list(open_inference_codec.EXTENSIONS)
         self.answer(200, {"name": "visionfleet", "version": __version__, "extensions": extensions})
 
 
 class LiveHandler(ProtocolHandler):
-    """`/v2/health/live`."""
-
     open_methods = READING
     quiet = True
 
     @Operation("Whether this runs", {200: "any"}, protocol=True)
     def get(self) -> None:
-        """Answer at once."""
         self.answer(200, {"live": True})
 
     head = get
@@ -65,7 +60,6 @@ class ReadyHandler(ProtocolHandler):
 
     @Operation("Whether images can be classified", {200: "any"}, OPEN, protocol=True)
     def get(self) -> None:
-        """Answer from what the process knows already."""
         if reasons := self.context.reasons():
             raise Problem("try_later", "; ".join(reasons))
         self.answer(200, {"ready": True})
@@ -80,13 +74,10 @@ class ModelHandler(ProtocolHandler):
         "Inputs and outputs of a model", {200: "any"}, ("unknown_model", *ANY), protocol=True
     )
     async def get(self, model: str, version: str | None = None) -> None:
-        """Answer with the metadata."""
         self.answer(200, open_inference_codec.metadata(await self.known(model, version)))
 
 
 class ModelReadyHandler(ProtocolHandler):
-    """`/v2/models/<model>[/versions/<version>]/ready`."""
-
     @Operation(
         "Whether images can be classified by a model",
         {200: "any"},
@@ -94,7 +85,6 @@ class ModelReadyHandler(ProtocolHandler):
         protocol=True,
     )
     async def get(self, model: str, version: str | None = None) -> None:
-        """Answer 200 when images of it can be classified."""
         name, _ = await self.known(model, version)
         if reasons := self.context.reasons():
             raise Problem("try_later", "; ".join(reasons))

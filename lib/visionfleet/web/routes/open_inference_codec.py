@@ -189,5 +189,4 @@ def _bad(detail: str) -> Problem:
 
 
 def head(document: dict[str, object]) -> bytes:
-    """Write the JSON part of a body."""
     return json.dumps(document).encode()

@@ -71,7 +71,6 @@ _KEYS: Mapping[str, Schema] = {
 
 
 def describe(routes: Sequence[Described], max_wait_seconds: float) -> Schema:
-    """Write the whole description."""
     return {
         "openapi": "3.1.0",
         "info": {

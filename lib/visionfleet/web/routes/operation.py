@@ -31,12 +31,10 @@ class Operation:
     protocol: bool = False  # errors in the form of the Open Inference Protocol
 
     def __call__(self, method: _F) -> _F:
-        """Note what the method does; it stays as it is."""
         method.__dict__["operation"] = self
         return method
 
 
 def operations(handler: type) -> dict[str, Operation]:
-    """Find the operations of a handler by method."""
     methods = ((name, getattr(handler, name)) for name in ("get", "post", "put", "delete"))
     return {name: one.operation for name, one in methods if hasattr(one, "operation")}

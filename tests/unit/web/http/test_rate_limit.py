@@ -1,8 +1,8 @@
-"""Token buckets and tallies, along time-lines."""
+"""Token buckets and throttled log lines, along time-lines."""
 
 import pytest
 
-from visionfleet.web.http.rate_limit import Bucket, Tally, most, take
+from visionfleet.web.http.rate_limit import Bucket, LogThrottle, capacity, take
 
 
 def passed(per_second: float, moments: list[float]) -> list[bool]:
@@ -23,7 +23,7 @@ def test_a_rate_below_one() -> None:
 
 def test_a_bucket_does_not_overflow() -> None:
     assert passed(2, [0.0] + [1e6] * 21) == [True] * 21 + [False]
-    assert most(2) == 20
+    assert capacity(2) == 20
 
 
 @pytest.mark.parametrize("per_second", [0.05, 1, 7, 1000])
@@ -36,5 +36,5 @@ def test_the_wait_that_is_told_is_enough_and_not_more(per_second: float) -> None
 
 def test_many_facts_are_told_once_a_second_and_all_are_counted() -> None:
     moments = iter([5.0, 5.1, 5.9, 6.0, 6.5, 60.0, 60.5])
-    tally = Tally(lambda: next(moments))
-    assert [tally.add() for _ in range(7)] == [1, 0, 0, 3, 0, 2, 0]
+    throttle = LogThrottle(lambda: next(moments))
+    assert [throttle.add() for _ in range(7)] == [1, 0, 0, 3, 0, 2, 0]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from visionfleet.web.routes.base import READING, Handler
-from visionfleet.web.routes.context import Context
 from visionfleet.web.routes.operation import Operation
 
 PAGE = "page.html"
@@ -31,8 +30,6 @@ POLICY = "; ".join(
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """One file as it is sent."""
-
     content_type: str
     content: bytes
 
@@ -46,32 +43,23 @@ class AssetHandler(Handler):
 
     # Anybody may read the page: it is the page that asks for the key.
     open_methods = READING
-    asset: Asset
-
-    def initialize(
-        self, context: Context, route: str = "other", asset: Asset | None = None
-    ) -> None:
-        """Take what the routes give."""
-        assert asset is not None, "the route names a file"
-        super().initialize(context, route)
-        self.asset = asset
 
     @Operation("A page for people", {200: "text/html"})
     def get(self) -> None:
-        """Answer with the file, or with 304."""
-        self.set_header("Content-Type", self.asset.content_type)
+        asset: Asset = self.settings["assets"][self.route]
+        self.set_header("Content-Type", asset.content_type)
         self.set_header("Cache-Control", "no-cache")
         self.set_header("Content-Security-Policy", POLICY)
-        self.finish(self.asset.content)
+        self.finish(asset.content)
 
     head = get
 
 
 def load_assets() -> dict[str, Asset]:
-    """Read all files, by name; the name of each but the page itself is its path too."""
     found = {}
     for file in files(__package__).joinpath("static").iterdir():
         suffix = "." + file.name.rpartition(".")[2]
         if suffix in _TYPES:
-            found[file.name] = Asset(_TYPES[suffix], file.read_bytes())
+            path = "/" if file.name == PAGE else f"/{file.name}"
+            found[path] = Asset(_TYPES[suffix], file.read_bytes())
     return found
