@@ -35,7 +35,7 @@ from visionfleetd import startup
 from visionfleetd.web.reload import reload
 from visionfleetd.web.security import Security, secured
 from visionfleetd.web.status import StatusLine, allowed_seconds
-from visionfleetd.web.wiring import THREADS, Clients, assembled
+from visionfleetd.web.wiring import THREADS, WebClients, assembled
 
 log = logging.getLogger("web")
 
@@ -95,7 +95,7 @@ def _leave(status: int) -> NoReturn:
 
 async def _run(config: Config, path: Path | None, security: Security) -> int:
     loop = asyncio.get_running_loop()
-    signals, clients, random = Signals(loop), Clients(config), Random()
+    signals, clients, random = Signals(loop), WebClients(config), Random()
     checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
     verify = partial(startup.verify, (*checks, clients.replies.make), signals.stop, log, random)

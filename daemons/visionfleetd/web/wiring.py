@@ -31,7 +31,7 @@ THREADS = 32
 POLL_GRACE_SECONDS = 15
 
 
-class Clients:
+class WebClients:
     def __init__(self, config: Config) -> None:
         clients = access(config.aws)
         s3 = clients.client("s3", connections=THREADS)
@@ -59,7 +59,7 @@ class Clients:
         return Submissions(config, self.uploads, self.results, sender, reply_to, time.time)
 
 
-def assembled(config: Config, clients: Clients, pool: Executor, keys: Access | None) -> Context:
+def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access | None) -> Context:
     """Make what the handlers share, once the queue of requests is found."""
     readiness = Readiness(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
     metrics = WebMetrics()

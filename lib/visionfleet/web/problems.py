@@ -4,7 +4,7 @@ import math
 from http import HTTPStatus
 
 from visionfleet.contract.messages import Failed
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 
 # The HTTP status of every code. What a worker gives as the reason of a failed result and is not
 # listed here is FAILED_STATUS: the request was fine, its content could not be classified.
@@ -72,7 +72,7 @@ class Problem(Exception):
         return members
 
 
-def problem_of(answer: Problem | Refused | Failed) -> Problem:
+def problem_of(answer: Problem | Refusal | Failed) -> Problem:
     """Say in HTTP's terms what the service refused, or what a worker could not classify."""
     if isinstance(answer, Problem):
         return answer

@@ -6,7 +6,7 @@ import pytest
 
 from testkit import ROOT
 from visionfleet.contract.messages import Failed
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import STATUSES, Problem, problem_of
 
 DOCS = ROOT / "docs" / "http-api.md"
@@ -37,10 +37,10 @@ def test_failed_results(code: str, status: int) -> None:
 
 
 def test_try_later_says_when() -> None:
-    problem = problem_of(Refused("try_later", "not now", retry_seconds=4.2))
+    problem = problem_of(Refusal("try_later", "not now", retry_seconds=4.2))
     assert (problem.status, problem.detail) == (503, "not now")
     assert problem.headers == {"Retry-After": "5"}
-    assert problem_of(Refused("key_reused", "another upload")).headers == {}
+    assert problem_of(Refusal("key_reused", "another upload")).headers == {}
 
 
 def test_the_documentation_lists_every_code_with_its_status() -> None:

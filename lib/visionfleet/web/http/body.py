@@ -8,7 +8,7 @@ from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 
 from visionfleet.web.jobs.upload import Upload
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import MemoryBudget, Share
 from visionfleet.web.problems import Problem
 
@@ -186,7 +186,7 @@ class Body:
         self._reader: Reader | None = reader
         self._limit = limit
         self._patience = max(limit, patience)
-        self._refused: Problem | Refused | None = None
+        self._refused: Problem | Refusal | None = None
         self.memory: Share | None = Share(budget)
         self.seen = 0
         self.excess: Problem | None = None
@@ -203,19 +203,19 @@ class Body:
         try:
             self._reader.add(chunk)
             self.memory.add(len(chunk))
-        except (Problem, Refused) as refused:
+        except (Problem, Refusal) as refused:
             self.refuse(refused)
 
-    def refuse(self, refused: Problem | Refused) -> None:
+    def refuse(self, refused: Problem | Refusal) -> None:
         self._refused = refused
         self.close()
 
     def take(self) -> bytes:
-        """Give the whole body, which stays counted until it is closed; raises Problem, Refused."""
+        """Give the whole body, which stays counted until it is closed; raises Problem, Refusal."""
         return self._end()[0].data
 
     def files(self) -> list[Upload]:
-        """Hand the files out, each with its share of the memory; raises Problem, Refused."""
+        """Hand the files out, each with its share of the memory; raises Problem, Refusal."""
         files, memory = self._end(), self.memory
         assert memory is not None
         self.memory = None

@@ -55,10 +55,7 @@ class WebServer(HTTPServer):
     """Serves an application. `max_connections` guards the limit of open files."""
 
     def initialize(  # type: ignore[override]
-        self,
-        routes: Application,
-        max_connections: int,
-        tls: ssl.SSLContext | None = None,
+        self, routes: Application, max_connections: int, tls: ssl.SSLContext | None = None
     ) -> None:
         """Set up; Tornado calls this with the arguments of the constructor."""
         super().initialize(
@@ -126,10 +123,7 @@ class _InTime(HTTPMessageDelegate):
     """Passes a request on, and closes its connection when it does not come in time."""
 
     def __init__(
-        self,
-        inner: HTTPMessageDelegate,
-        stream: IOStream,
-        header_seconds: float | None,
+        self, inner: HTTPMessageDelegate, stream: IOStream, header_seconds: float | None
     ) -> None:
         self._inner = inner
         self._stream = stream

@@ -14,7 +14,7 @@ BATCH = 10  # messages that SQS takes in one call
 
 
 @dataclass(slots=True, eq=False)
-class _Message:
+class _Outgoing:
     """A message on its way: sent, or failed with an error, once it is done."""
 
     body: str
@@ -30,12 +30,12 @@ class BatchSender:
 
     def __init__(self, send_all: Callable[[Sequence[str]], Mapping[str, VisionfleetError]]) -> None:
         self._send_all = send_all
-        self._waiting: deque[_Message] = deque()
+        self._waiting: deque[_Outgoing] = deque()
         self._turn = threading.Lock()
 
     def send(self, body: str) -> None:
         """Send one message and return when SQS has it; raises TryLater or GiveUp."""
-        message = _Message(body)
+        message = _Outgoing(body)
         self._waiting.append(message)
         with self._turn:
             while not message.done:

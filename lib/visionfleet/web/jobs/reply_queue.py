@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Sized
 from contextlib import suppress
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -87,37 +88,27 @@ class ReplyQueue:
         return {**REPLIES_TAGS, HEARTBEAT_TAG: str(int(self._now()))}
 
 
+@dataclass(slots=True, eq=False)
 class ReplyPoller:
     """Listens until stopped. A reply is delivered at least once; it is deleted after that.
 
     `readiness` is told of each poll that SQS answers; `awaited` are the jobs that are waited for.
     """
 
-    def __init__(
-        self,
-        queue: ReplyQueue,
-        wait_seconds: int,
-        deliver: Callable[[Reply], object],
-        awaited: Sized,
-        readiness: Readiness,
-        watchdog: Watchdog,
-        crashed: Crashed,
-        random: Random,
-    ) -> None:
-        self._queue = queue
-        self._wait_seconds = wait_seconds
-        self._deliver = deliver
-        self._awaited = awaited
-        self._readiness = readiness
-        self._watchdog = watchdog
-        self._crashed = crashed
-        self._random = random
-        self._delivered: list[Received] = []
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+    queue: ReplyQueue
+    wait_seconds: int
+    deliver: Callable[[Reply], object]
+    awaited: Sized
+    readiness: Readiness
+    watchdog: Watchdog
+    crashed: Crashed
+    random: Random
+    _delivered: list[Received] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
 
     def start(self) -> None:
-        self._thread = run_in_thread("replies", self._listen, self._crashed)
+        self._thread = run_in_thread("replies", self._listen, self.crashed)
 
     def stop(self, seconds: float) -> None:
         """Stop listening; a poll that is parked for longer than `seconds` is left behind."""
@@ -129,7 +120,7 @@ class ReplyPoller:
         outage = Episode(log, "replies cannot be received", "replies are received again")
         waits = None
         while not self._stop.is_set():
-            self._watchdog.step(REPLIES_LOOP)
+            self.watchdog.step(REPLIES_LOOP)
             try:
                 self._poll()
                 if waits is not None:
@@ -139,47 +130,47 @@ class ReplyPoller:
                 if self._stop.is_set():
                     return
                 outage.failed(error)
-                self._watchdog.rest(REPLIES_LOOP)
-                waits = waits or growing_waits(self._random)
+                self.watchdog.rest(REPLIES_LOOP)
+                waits = waits or growing_waits(self.random)
                 self._stop.wait(next(waits))
 
     def _poll(self) -> None:
         try:
-            received = self._queue.receive(self._wait_seconds)
+            received = self.queue.receive(self.wait_seconds)
         except NotFound:
             self._make_again()
             return
-        self._readiness.polled_at = self._readiness.clock()
+        self.readiness.polled_at = self.readiness.clock()
         for message in received:
             self._hand_over(message)
         self._delivered += received
-        self._queue.beat()
+        self.queue.beat()
         if received and self._crowded():
             self._stop.wait(GATHER_SECONDS)
         # Looked at again: the next poll may be parked for as long as nothing comes.
         if not self._crowded() or len(self._delivered) >= BATCH:
             self._delete_delivered()
-        if not received and self._wait_seconds == 0:
+        if not received and self.wait_seconds == 0:
             self._stop.wait(SHORT_POLL_SECONDS)
 
     def _crowded(self) -> bool:
-        return len(self._awaited) > CROWD
+        return len(self.awaited) > CROWD
 
     def _delete_delivered(self) -> None:
         delivered, self._delivered = self._delivered, []
         if delivered:
-            self._queue.delete(delivered)
+            self.queue.delete(delivered)
 
     def _make_again(self) -> None:
         if self._stop.is_set():  # it was this process that removed it
             return
         self._delivered = []
-        self._queue.make()  # SQS refuses the name of a queue deleted in the last 60 s
-        log.warning("reply queue was gone, made again", extra={"queue": self._queue.name})
+        self.queue.make()  # SQS refuses the name of a queue deleted in the last 60 s
+        log.warning("reply queue was gone, made again", extra={"queue": self.queue.name})
 
     def _hand_over(self, message: Received) -> None:
         try:
             with suppress(RuntimeError):  # at a stop the loop is closed already
-                self._deliver(Reply.decode(message.body))
+                self.deliver(Reply.decode(message.body))
         except BadMessage as error:
             log.debug("reply undecodable", extra={"reason": str(error)})

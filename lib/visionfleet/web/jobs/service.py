@@ -14,7 +14,7 @@ from visionfleet.web.jobs.pending import Patience, PendingJobs
 from visionfleet.web.jobs.result_cache import ResultCache
 from visionfleet.web.jobs.submission import UPLOAD_EXPIRE_SECONDS, Submissions, Threads
 from visionfleet.web.jobs.upload import Answer, Queued, Result, Upload
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.readiness import Readiness
 
 log = logging.getLogger("web")
@@ -45,7 +45,7 @@ class Service:
     async def submit(self, upload: Upload, top: int, once: Once | None = None) -> Answer:
         """Accept an upload without waiting for its result."""
         answer = await self.classify(upload, top, None, once)
-        return answer if isinstance(answer, Refused) else Queued(answer.job)
+        return answer if isinstance(answer, Refusal) else Queued(answer.job)
 
     async def classify(
         self, upload: Upload, top: int, patience: Patience | None, once: Once | None = None
@@ -55,7 +55,7 @@ class Service:
         with ExitStack() as waits:
             try:
                 job, reply, answer = await self._accepted(upload, top, once, waits)
-            except Refused as refused:
+            except Refusal as refused:
                 return refused
             del upload  # it may be large, and the wait long
             if patience and (answer is None or isinstance(answer, Queued)):
@@ -109,7 +109,7 @@ class Service:
         work = self._threads.run("accept", self.submissions.accept, job, upload, top)
         await asyncio.wait({work, self.pending.closed}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
-            raise Refused("try_later", "the server is stopping", RETRY_SECONDS)
+            raise Refusal("try_later", "the server is stopping", RETRY_SECONDS)
         try:
             work.result()
         except VisionfleetError as error:
@@ -120,7 +120,7 @@ class Service:
         self._note_accepted(job, file_name=upload.file_name, bytes=len(upload.data))
 
     async def presign(self, content_type: str) -> dict[str, object]:
-        """Make a place in S3 for a file; its id is that of the job it will be. Raises Refused."""
+        """Make a place in S3 for a file; its id is that of the job it will be. Raises Refusal."""
         upload, submissions = self._new_job(), self.submissions
         try:
             made = await self._threads.run("sign", submissions.presign, upload, content_type)
@@ -135,7 +135,7 @@ class Service:
         }
 
     async def start(self, upload: str, file_name: str, top: int) -> Queued:
-        """Accept a file that the client has put into S3 itself; raises Refused."""
+        """Accept a file that the client has put into S3 itself; raises Refusal."""
         self.pending.remember(upload)
         try:
             await self._threads.run("start", self.submissions.start, upload, file_name, top)
@@ -147,7 +147,7 @@ class Service:
     async def state(self, job: str, patience: Patience) -> Result | Queued | None:
         """Find the result of a job, waiting for it; None for a job that was never accepted.
 
-        Raises Refused.
+        Raises Refusal.
         """
         deadline = self.pending.clock() + patience.seconds
         with self.pending.expecting(job) as reply:
@@ -161,7 +161,7 @@ class Service:
             return result or found
 
     async def fleet_status(self) -> bytes | None:
-        """Read what the scaler said last; raises Refused."""
+        """Read what the scaler said last; raises Refusal."""
         try:
             return await self.fleet.status()
         except VisionfleetError as error:
@@ -192,14 +192,14 @@ class Service:
         return None
 
 
-def _refused(error: VisionfleetError, reason: str, job: str = "") -> Refused:
+def _refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
     """Log why AWS failed, and tell the client no more than that it did."""
     if isinstance(error, BadImage):
-        return Refused(error.code, str(error))
+        return Refusal(error.code, str(error))
     fields = ({"job": job} if job else {}) | {"reason": str(error)}
     if isinstance(error, BadMessage):
         log.error("result unreadable", extra=fields)
-        return Refused("internal", reason)
+        return Refusal("internal", reason)
     level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
     log.log(level, "AWS failed", extra=fields)
-    return Refused("try_later", reason, RETRY_SECONDS)
+    return Refusal("try_later", reason, RETRY_SECONDS)

@@ -15,7 +15,7 @@ from visionfleet.imaging import decode
 from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.upload import Queued, Result, Upload
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.metrics import WebMetrics
 
 # Enough for the header of nearly every image; else the whole object is read.
@@ -48,24 +48,16 @@ class Threads:
         return asyncio.get_running_loop().run_in_executor(self.pool, measured)
 
 
+@dataclass(slots=True, eq=False)
 class Submissions:
     """The way into the fleet; it blocks. `config` may be replaced, `now` is wall time."""
 
-    def __init__(
-        self,
-        config: Config,
-        uploads: Store,
-        results: Store,
-        requests: BatchSender,
-        reply_to: str,
-        now: Callable[[], float],
-    ) -> None:
-        self.config = config
-        self.now = now
-        self.results = results
-        self._uploads = uploads
-        self._requests = requests
-        self._reply_to = reply_to
+    config: Config
+    uploads: Store
+    results: Store
+    requests: BatchSender
+    reply_to: str
+    now: Callable[[], float]
 
     def accept(self, job: str, upload: Upload, top: int) -> None:
         """Check an upload, store it and ask for its answer; after that it cannot be lost.
@@ -75,7 +67,7 @@ class Submissions:
         """
         content_type = decode.check_header(upload.data, self._limits()).content_type
         key, metadata = names.image_key(job), file_name_metadata(upload.file_name)
-        self._uploads.put(key, upload.data, content_type, metadata)
+        self.uploads.put(key, upload.data, content_type, metadata)
         self._ask(job, key, upload.file_name, top)
 
     def _limits(self) -> decode.Limits:
@@ -87,18 +79,18 @@ class Submissions:
         request = messages.Request(
             job=job,
             key=key,
-            reply_to=self._reply_to,
+            reply_to=self.reply_to,
             file_name=file_name,
             top=top,
             sent_at=now,
             expires_at=None if expire_seconds is None else now + expire_seconds,
         )
-        self._requests.send(messages.encode(request))
+        self.requests.send(messages.encode(request))
 
     def claim(self, once: Once, job: str) -> tuple[str, bool]:
         """Find the job of an upload that may come again, and tell whether it is a new one.
 
-        Raises Refused when something else came under its key, and TryLater.
+        Raises Refusal when something else came under its key, and TryLater.
         """
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
@@ -108,36 +100,36 @@ class Submissions:
         if known is None:
             raise TryLater(f"{document.key}: another write is under way")
         if known.digest != once.digest:
-            raise Refused("key_reused", "another upload came under this Idempotency-Key")
+            raise Refusal("key_reused", "another upload came under this Idempotency-Key")
         return known.job, False
 
     def presign(self, upload: str, content_type: str) -> Target:
         """Sign the form by which a client may put a file into the input bucket."""
         key, max_bytes = names.upload_key(upload), self.config.images.max_bytes
-        return self._uploads.target(key, content_type, max_bytes, UPLOAD_EXPIRE_SECONDS)
+        return self.uploads.target(key, content_type, max_bytes, UPLOAD_EXPIRE_SECONDS)
 
     def start(self, upload: str, file_name: str, top: int) -> None:
         """Check a file that a client has put into S3, and ask for its answer.
 
         The image is a copy of what was checked: the upload may be written over until its form
         expires. Starting twice is harmless: the image stays, and the first result wins.
-        Raises Refused when there is no such upload, BadImage, TryLater and GiveUp.
+        Raises Refusal when there is no such upload, BadImage, TryLater and GiveUp.
         """
         if self.result(upload) is not None:
             return
         key = names.image_key(upload)
-        if not self._uploads.exists(key):
+        if not self.uploads.exists(key):
             self._take_over(names.upload_key(upload), key, file_name)
         self._ask(upload, key, file_name, top)
 
     def _take_over(self, source: str, key: str, file_name: str) -> None:
         try:
-            stat = self._uploads.stat(source)
+            stat = self.uploads.stat(source)
             header = self._header(source, stat)
         except NotFound as error:
-            raise Refused("unknown_upload", "there is no such upload, or not yet") from error
+            raise Refusal("unknown_upload", "there is no such upload, or not yet") from error
         metadata = file_name_metadata(file_name)
-        if not self._uploads.copy((source, stat.etag), key, header.content_type, metadata):
+        if not self.uploads.copy((source, stat.etag), key, header.content_type, metadata):
             raise TryLater(f"{source} was written over meanwhile")
 
     def _header(self, key: str, stat: Stat) -> decode.Header:
@@ -148,11 +140,11 @@ class Submissions:
             raise BadImage("too_large", limit)
         if stat.size > HEADER_BYTES:
             try:
-                return decode.check_header(self._uploads.get_start(key, HEADER_BYTES), limits)
+                return decode.check_header(self.uploads.get_start(key, HEADER_BYTES), limits)
             except BadImage as error:
                 if error.code != "not_an_image":
                     raise
-        return decode.check_header(self._uploads.get(key), limits)
+        return decode.check_header(self.uploads.get(key), limits)
 
     def result(self, job: str) -> Result | None:
         """Read a job's result, None while there is none; raises BadMessage."""
@@ -165,4 +157,4 @@ class Submissions:
         result = self.result(job)
         if result is not None:
             return result
-        return Queued(job) if self._uploads.exists(names.image_key(job)) else None
+        return Queued(job) if self.uploads.exists(names.image_key(job)) else None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from visionfleet.contract.messages import Failed, Succeeded
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import Share
 
 
@@ -29,4 +29,4 @@ class Queued:
 
 
 Result = Succeeded | Failed
-Answer = Result | Queued | Refused
+Answer = Result | Queued | Refusal

@@ -9,7 +9,7 @@ from visionfleet.config.web import WebSection
 LONGEST_RETRY_SECONDS = 3600.0
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """An upload or a question that gets no answer: `code` is for machines, the text for people.
 
     After `retry_seconds` it is worth another try; None is a refusal that time does not mend.
@@ -54,7 +54,7 @@ def estimated_wait(load: Load) -> float:
     return load.boot_seconds + left / maximum
 
 
-def refusal(load: Load | None, waiting: int, web: WebSection) -> Refused | None:
+def refusal(load: Load | None, waiting: int, web: WebSection) -> Refusal | None:
     """Judge one more request; None lets it in, and so does a fleet of which nothing is known."""
     if waiting >= web.max_waiting:
         retry = 1.0 if load is None else load.service_seconds * waiting / max(1, load.ready)
@@ -68,6 +68,6 @@ def refusal(load: Load | None, waiting: int, web: WebSection) -> Refused | None:
     return _overloaded(reason, wait - limit)
 
 
-def _overloaded(reason: str, seconds: float) -> Refused:
+def _overloaded(reason: str, seconds: float) -> Refusal:
     bounded = min(max(seconds, 1.0), LONGEST_RETRY_SECONDS)
-    return Refused("overloaded", reason, float(math.ceil(bounded)))
+    return Refusal("overloaded", reason, float(math.ceil(bounded)))

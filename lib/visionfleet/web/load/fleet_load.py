@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from visionfleet.aws.sqs import Counts
 from visionfleet.config.scaler import FLEET_TIMES
@@ -41,41 +42,38 @@ def load(
     )
 
 
+@dataclass(slots=True, eq=False)
 class FleetLoad:
     """The last look; `readiness` is told whether AWS answered."""
 
-    def __init__(
-        self, look: Callable[[], Load | None], pool: Executor, readiness: Readiness
-    ) -> None:
-        self._look = look
-        self._pool = pool
-        self._readiness = readiness
-        self._clock = readiness.clock
-        self._under_way: asyncio.Task[None] | None = None
-        self._asked_at: float | None = None
-        self._seen_at = 0.0
-        self._load: Load | None = None
+    look: Callable[[], Load | None]
+    pool: Executor
+    readiness: Readiness
+    _under_way: asyncio.Task[None] | None = None
+    _asked_at: float | None = None
+    _seen_at: float = 0.0
+    _load: Load | None = None
 
     def load(self) -> Load | None:
         """Give what is known now, and have it looked up when it is old."""
         self.refresh()
-        return self._load if self._clock() - self._seen_at <= FRESH_SECONDS else None
+        return self._load if self.readiness.clock() - self._seen_at <= FRESH_SECONDS else None
 
     def refresh(self) -> None:
         """Begin a look when the last one is old; nobody waits for it."""
-        due = self._asked_at is None or self._clock() - self._asked_at >= LOOK_SECONDS
+        due = self._asked_at is None or self.readiness.clock() - self._asked_at >= LOOK_SECONDS
         if due and self._under_way is None:
-            self._asked_at = self._clock()
+            self._asked_at = self.readiness.clock()
             self._under_way = asyncio.ensure_future(self._refresh())
 
     async def _refresh(self) -> None:
         try:
             loop = asyncio.get_running_loop()
-            self._load = await loop.run_in_executor(self._pool, self._look)
-            self._seen_at = self._clock()
-            self._readiness.answered = True
+            self._load = await loop.run_in_executor(self.pool, self.look)
+            self._seen_at = self.readiness.clock()
+            self.readiness.answered = True
         except VisionfleetError as error:
-            self._readiness.answered = not isinstance(error, TryLater)
+            self.readiness.answered = not isinstance(error, TryLater)
             level = logging.WARNING if isinstance(error, BadMessage) else logging.DEBUG
             log.log(level, "queue and fleet not seen", extra={"reason": str(error)})
         finally:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 
 # Uploads leave within the time of a call to S3, so another look soon is worth it.
 RETRY_SECONDS = 2.0
@@ -16,13 +16,13 @@ class MemoryBudget:
     used: int = 0
 
     def expect(self, length: int) -> None:
-        """Refuse a body that would not fit now; raises Refused.
+        """Refuse a body that would not fit now; raises Refusal.
 
         Nothing is set aside for it: then a few clients that declare much and send nothing could
         keep everybody out.
         """
         if self.used + length > self.maximum:
-            raise Refused("overloaded", "this server holds as much as it can", RETRY_SECONDS)
+            raise Refusal("overloaded", "this server holds as much as it can", RETRY_SECONDS)
 
 
 @dataclass(slots=True, eq=False)
@@ -33,7 +33,7 @@ class Share:
     bytes: int = 0
 
     def add(self, length: int) -> None:
-        """Count bytes in; raises Refused, and does not count them, when they do not fit."""
+        """Count bytes in; raises Refusal, and does not count them, when they do not fit."""
         self.budget.expect(length)
         self.budget.used += length
         self.bytes += length

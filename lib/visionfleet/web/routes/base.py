@@ -16,7 +16,7 @@ from visionfleet.web.http.body import Body, Whole, file_reader
 from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.http.forwarded import client
 from visionfleet.web.jobs.upload import Answer, Queued
-from visionfleet.web.load.admission import Refused, refusal
+from visionfleet.web.load.admission import Refusal, refusal
 from visionfleet.web.problems import Problem, problem_of
 from visionfleet.web.routes.context import Context
 
@@ -110,12 +110,12 @@ class Handler(RequestHandler):
                 load, waiting = self.context.fleet_load.load(), len(self.context.requests.open) - 1
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
-        except (Problem, Refused) as refused:
+        except (Problem, Refusal) as refused:
             if self.asks_first:
                 raise
             self._refuse_at_its_end(refused)
 
-    def _refuse_at_its_end(self, refused: Problem | Refused) -> None:
+    def _refuse_at_its_end(self, refused: Problem | Refusal) -> None:
         """Read the body, keep nothing of it, and then answer: see Body for why."""
         self.body.refuse(refused)
 
@@ -148,7 +148,7 @@ class Handler(RequestHandler):
         return client(str(self.request.remote_ip), forwarded, trusted)
 
     def answer_job(self, answer: Answer) -> None:
-        if isinstance(answer, Failed | Refused):
+        if isinstance(answer, Failed | Refusal):
             raise problem_of(answer)
         self.note(answer)
         if isinstance(answer, Queued):
@@ -163,7 +163,7 @@ class Handler(RequestHandler):
     def note(self, answer: Answer | Problem) -> None:
         """Log what a client is told of one upload."""
         status = 202 if isinstance(answer, Queued) else 200
-        if isinstance(answer, Problem | Failed | Refused):
+        if isinstance(answer, Problem | Failed | Refusal):
             answer = problem_of(answer)
             status = answer.status
             if answer.job is None:
@@ -242,7 +242,7 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: object) -> None:
         cause = kwargs.get("exc_info")
         error = cause[1] if isinstance(cause, tuple) else None
-        told = error if isinstance(error, Problem | Refused) else self._problem(status_code)
+        told = error if isinstance(error, Problem | Refusal) else self._problem(status_code)
         problem = problem_of(told)
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
@@ -261,7 +261,7 @@ class Handler(RequestHandler):
         _traceback: TracebackType | None,
     ) -> None:
         """Log what was refused in a line, and with its traceback what should not have happened."""
-        if isinstance(value, Problem | Refused):
+        if isinstance(value, Problem | Refusal):
             self.note(value)
         elif isinstance(value, HTTPError):
             self.note(self._problem(value.status_code))
@@ -293,7 +293,7 @@ def location(job: str) -> str:
 def document(answer: Answer) -> dict[str, object]:
     if isinstance(answer, Queued):
         return {"job": answer.job, "status": "queued", "location": location(answer.job)}
-    if isinstance(answer, Failed | Refused):
+    if isinstance(answer, Failed | Refusal):
         return problem_of(answer).document()
     return answer.model_dump(mode="json")
 

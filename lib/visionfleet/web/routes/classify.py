@@ -11,7 +11,7 @@ from visionfleet.contract.names import file_stem
 from visionfleet.web.jobs.idempotency import Once, once
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.jobs.upload import Answer, Queued, Upload
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import FORM_BYTES, Handler, document
 from visionfleet.web.routes.operation import IMAGES, Operation
@@ -104,7 +104,7 @@ class UploadHandler(Handler):
         libraries know how to repeat a 503.
         """
         answers = list(await asyncio.gather(*works))
-        refused = [one for one in answers if isinstance(one, Refused) and one.code == "try_later"]
+        refused = [one for one in answers if isinstance(one, Refusal) and one.code == "try_later"]
         if len(refused) == len(answers):
             raise refused[0]
         if len(answers) > 1:

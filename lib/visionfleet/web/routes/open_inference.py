@@ -7,7 +7,7 @@ from visionfleet.contract.messages import Failed, Succeeded
 from visionfleet.web.http.body import MAX_FILES
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.jobs.upload import Answer, Queued
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, problem_of
 from visionfleet.web.routes import open_inference_codec
 from visionfleet.web.routes.base import FORM_BYTES, READING, Handler, location
@@ -126,7 +126,7 @@ class InferHandler(ProtocolHandler):
         return longest if not asked else min(asked / 1e6, longest)
 
     def _succeeded(self, answer: Answer) -> Succeeded:
-        if isinstance(answer, Failed | Refused):
+        if isinstance(answer, Failed | Refusal):
             raise problem_of(answer)
         self.note(answer)
         if isinstance(answer, Queued):

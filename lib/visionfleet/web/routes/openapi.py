@@ -164,10 +164,7 @@ _CONTENTS: Mapping[str, Schema] = {
     "any": _json({"type": "object"}),
     "readiness": _json(_READINESS),
     "text/html": {"text/html": {"schema": {"type": "string"}}},
-    "text/plain": {
-        "text/plain": {"schema": {"type": "string"}},
-        **_json(_ref("Succeeded")),
-    },
+    "text/plain": {"text/plain": {"schema": {"type": "string"}}, **_json(_ref("Succeeded"))},
     "result": _json(_one_of(("Succeeded", "Failed"))),
     "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
     "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),

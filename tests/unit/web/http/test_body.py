@@ -3,7 +3,7 @@
 import pytest
 
 from visionfleet.web.http.body import Body, Whole, file_reader
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import MemoryBudget
 from visionfleet.web.problems import Problem
 
@@ -85,12 +85,12 @@ def test_what_does_not_fit_is_refused_and_let_go() -> None:
     two.add(b"c")
     assert budget.used == 8, "of the second nothing is kept"
     two.add(b"d")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(Refusal) as caught:
         two.take()
     assert (caught.value.code, caught.value.retry_seconds) == ("overloaded", 2)
     one.close()
     budget.expect(10)
-    with pytest.raises(Refused):
+    with pytest.raises(Refusal):
         budget.expect(11)
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from visionfleet.contract.messages import Failed, ModelInfo, Ranked, Succeeded, Timings
 from visionfleet.web.jobs.upload import Queued
-from visionfleet.web.load.admission import Refused
+from visionfleet.web.load.admission import Refusal
 from visionfleet.web.routes.base import document
 from visionfleet.web.routes.classify import plain, wants_json
 
@@ -23,7 +23,7 @@ SUCCEEDED = Succeeded(
 UNSURE = SUCCEEDED.model_copy(update={"label": None, "reason": "low confidence"})
 FAILED = Failed(job="j", code="expired", reason="late", attempts=1, worker="w", finished_at=0.0)
 QUEUED = Queued("j")
-REFUSED = Refused("empty", "the file is empty")
+REFUSED = Refusal("empty", "the file is empty")
 
 
 @pytest.mark.parametrize(
