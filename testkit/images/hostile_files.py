@@ -142,9 +142,3 @@ def upright() -> Iterator[Sample]:
     exif = Image.Exif()
     exif[0x0112] = 99
     yield Sample("orientation that does not exist", encoded(picture, "JPEG", exif=exif), None)
-
-
-def middle(image: Image.Image) -> Colour:
-    """Colour of the pixel in the middle."""
-    red, green, blue = np.asarray(image)[image.height // 2, image.width // 2]
-    return int(red), int(green), int(blue)
