@@ -68,9 +68,10 @@ class Photo:
 def check_header(data: bytes, limits: Limits) -> Header:
     """Look at the header without decoding a pixel; cheap enough for every upload.
 
-    Raises BadImage with code `empty`, `too_large`, `not_an_image` or `too_many_pixels`.
+    Raises BadImage with code `empty`, `too_large`, `not_an_image`, `too_many_pixels` or
+    `cannot_be_decoded`.
     """
-    with _open(data, limits) as image:
+    with _open(data, limits) as image, undecodable():
         size = image.size
         _reduce(image, _USUAL_SIDE)
         check_cost(image, data, size)
@@ -82,7 +83,7 @@ def decode(data: bytes, limits: Limits, shorter_side: int | None = None) -> Phot
 
     `shorter_side` allows a JPEG to be decoded at a reduced size, never below eight times
     that many pixels: a stronger reduction in the decoder changes what the resize then averages.
-    Raises BadImage with the codes of `check_header` and `cannot_be_decoded`.
+    Raises BadImage with the codes of `check_header`.
     """
     with _open(data, limits) as image, undecodable():
         size = image.size

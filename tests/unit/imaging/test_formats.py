@@ -5,8 +5,11 @@ import io
 import pytest
 from PIL import Image
 
+from testkit import ROOT
 from testkit.images.pictures import encoded, numbered
+from visionfleet.config import Config
 from visionfleet.errors import BadImage
+from visionfleet.imaging import cost
 from visionfleet.imaging.decode import Limits, check_header
 from visionfleet.imaging.formats import CONTENT_TYPES, is_accepted, name_of
 from visionfleet.imaging.preprocess import Preprocessing, read_pixels
@@ -99,3 +102,17 @@ def test_missing_rows_are_not(kept: float) -> None:
     with pytest.raises(BadImage) as caught:
         read_pixels(whole[: int(kept * len(whole))], LIMITS, HOW)
     assert caught.value.code == "cannot_be_decoded"
+
+
+def test_the_page_lists_what_is_accepted() -> None:
+    page = (ROOT / "docs" / "images.md").read_text()
+    for format_, media_type in CONTENT_TYPES.items():
+        assert format_.lower() in page.lower()
+        assert f"`{media_type}`" in page
+    assert set(Config().images.formats) == set(EVERY)
+
+
+def test_the_page_states_the_limits_of_cost() -> None:
+    page = (ROOT / "docs" / "images.md").read_text()
+    assert f"{cost.MAX_DECODE_BYTES >> 20} MiB" in page
+    assert f"{cost.MAX_SCANNED_PIXELS:,}" in page
