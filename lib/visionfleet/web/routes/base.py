@@ -142,11 +142,6 @@ class Handler(RequestHandler):
         self.set_status(204)
         self.finish()
 
-    def client(self) -> str:
-        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
-        trusted = self.config.web.trusted_proxies
-        return client(str(self.request.remote_ip), forwarded, trusted)
-
     def answer_job(self, answer: Answer) -> None:
         if isinstance(answer, Failed | Refusal):
             raise problem_of(answer)
@@ -176,11 +171,13 @@ class Handler(RequestHandler):
 
     def _note_refusal(self, problem: Problem) -> None:
         """Log it; who has no key cannot fill the disk with lines."""
+        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
+        trusted = self.config.web.trusted_proxies
         fields: dict[str, object] = {
             "path": self.request.path,
             "code": problem.code,
             "detail": problem.detail,
-            "client": self.client(),
+            "client": client(str(self.request.remote_ip), forwarded, trusted),
             "request_id": self.request_id,
         }
         if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -242,8 +239,8 @@ class Handler(RequestHandler):
     def write_error(self, status_code: int, **kwargs: object) -> None:
         cause = kwargs.get("exc_info")
         error = cause[1] if isinstance(cause, tuple) else None
-        told = error if isinstance(error, Problem | Refusal) else self._problem(status_code)
-        problem = problem_of(told)
+        refused = error if isinstance(error, Problem | Refusal) else self._problem(status_code)
+        problem = problem_of(refused)
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
         self.set_header("Content-Type", content_type)
@@ -271,9 +268,9 @@ class Handler(RequestHandler):
 
     def _problem(self, status_code: int) -> Problem:
         if status_code == 405:
-            allowed = ", ".join(self._methods())
-            detail = f"{self.request.method} is not allowed here, {allowed} is"
-            return Problem("method_not_allowed", detail, headers={"Allow": allowed})
+            methods = ", ".join(self._methods())
+            detail = f"{self.request.method} is not allowed here, {methods} is"
+            return Problem("method_not_allowed", detail, headers={"Allow": methods})
         if status_code == 404:
             return Problem("not_found", f"there is nothing at {self.request.path}")
         if 400 <= status_code < 500:

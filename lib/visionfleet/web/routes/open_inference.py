@@ -131,8 +131,8 @@ class InferHandler(ProtocolHandler):
         self.note(answer)
         if isinstance(answer, Queued):
             place = location(answer.job)
-            told = f"no result in time; it will be at {place}"
-            raise Problem("timed_out", told, answer.job, {"Location": place})
+            detail = f"no result in time; it will be at {place}"
+            raise Problem("timed_out", detail, answer.job, {"Location": place})
         return answer
 
     def _send(self, head: bytes, tail: bytes) -> None:
