@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack, closing
+from typing import TypeVar
 
 from visionfleet.contract.job_ids import RANDOM_BYTES, new_job_id
 from visionfleet.contract.messages import Reply, Succeeded
@@ -20,6 +21,8 @@ from visionfleet.web.load.readiness import Readiness
 log = logging.getLogger("web")
 
 RETRY_SECONDS = 5.0  # when S3 or SQS do not answer
+
+_T = TypeVar("_T")
 
 
 class Service:
@@ -79,17 +82,14 @@ class Service:
 
         A claim whose upload was never accepted, as after a crash, is as good as new.
         """
-        job = self._new_job()
+        job, reason = self._new_job(), "the Idempotency-Key cannot be looked up now"
         if once is None:
             return job, None
-        try:
-            job, new = await self._threads.run("claim", self.submissions.claim, once, job)
-            if new:
-                return job, None
-            self._metrics.idempotent_replays.inc()
-            return job, await self._threads.run("state", self.submissions.state, job)
-        except VisionfleetError as error:
-            raise _refused(error, "the Idempotency-Key cannot be looked up now") from error
+        job, new = await self._call("claim", reason, "", self.submissions.claim, once, job)
+        if new:
+            return job, None
+        self._metrics.idempotent_replays.inc()
+        return job, await self._call("state", reason, "", self.submissions.state, job)
 
     async def _cached(self, job: str, upload: Upload, top: int) -> Succeeded | None:
         model = await self.fleet.model()
@@ -122,10 +122,8 @@ class Service:
     async def presign(self, content_type: str) -> dict[str, object]:
         """Make a place in S3 for a file; its id is that of the job it will be. Raises Refusal."""
         upload, submissions = self._new_job(), self.submissions
-        try:
-            made = await self._threads.run("sign", submissions.presign, upload, content_type)
-        except VisionfleetError as error:
-            raise _refused(error, "no upload can be prepared now") from error
+        reason = "no upload can be prepared now"
+        made = await self._call("sign", reason, "", submissions.presign, upload, content_type)
         return {
             "upload": upload,
             "url": made.url,
@@ -137,10 +135,8 @@ class Service:
     async def start(self, upload: str, file_name: str, top: int) -> Queued:
         """Accept a file that the client has put into S3 itself; raises Refusal."""
         self.pending.remember(upload)
-        try:
-            await self._threads.run("start", self.submissions.start, upload, file_name, top)
-        except VisionfleetError as error:
-            raise _refused(error, "the upload cannot be accepted now", upload) from error
+        reason, start = "the upload cannot be accepted now", self.submissions.start
+        await self._call("start", reason, upload, start, upload, file_name, top)
         self._note_accepted(upload, file_name=file_name, direct=True)
         return Queued(upload)
 
@@ -151,10 +147,8 @@ class Service:
         """
         deadline = self.pending.clock() + patience.seconds
         with self.pending.expecting(job) as reply:
-            try:
-                found = await self._threads.run("state", self.submissions.state, job)
-            except VisionfleetError as error:
-                raise _refused(error, f"job {job} cannot be looked up now", job) from error
+            reason = f"job {job} cannot be looked up now"
+            found = await self._call("state", reason, job, self.submissions.state, job)
             if not isinstance(found, Queued):
                 return found
             result = await self.pending.wait(job, reply, deadline, patience.gone, self._look)
@@ -174,6 +168,15 @@ class Service:
                 self._cache.answered(reply.result)
         if not self.pending.resolve(reply.job, reply.result):
             log.debug("reply unmatched", extra={"job": reply.job})
+
+    async def _call(
+        self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
+    ) -> _T:
+        """Call AWS on a thread; raises Refusal, by which the client learns `reason` and no more."""
+        try:
+            return await self._threads.run(step, work, *arguments)
+        except VisionfleetError as error:
+            raise _refused(error, reason, job) from error
 
     def _new_job(self) -> str:
         return new_job_id(self.submissions.now(), self._random_bytes(RANDOM_BYTES))
