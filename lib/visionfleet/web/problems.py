@@ -1,42 +1,32 @@
 """Errors as clients see them: problem documents after RFC 9457. No I/O here."""
 
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from visionfleet.contract.messages import Failed
 from visionfleet.web.load.admission import Refusal
 
-# The HTTP status of every code. What a worker gives as the reason of a failed result and is not
+# The codes of every HTTP status. What a worker gives as the reason of a failed result and is not
 # listed here is FAILED_STATUS: the request was fine, its content could not be classified.
-STATUSES = {
-    "bad_body": 400,
-    "bad_parameter": 400,
-    "empty": 400,
-    "no_file": 400,
-    "too_many_files": 400,
-    "no_key": 401,
-    "wrong_key": 401,
-    "no_status": 404,
-    "unknown_model": 404,
-    "unknown_upload": 404,
-    "not_found": 404,
-    "unknown_job": 404,
-    "method_not_allowed": 405,
-    "too_slow": 408,
-    "too_large": 413,
-    "not_an_image": 415,
-    "cannot_be_decoded": 422,
-    "expired": 422,
-    "gave_up": 422,
-    "key_reused": 422,
-    "image_missing": 422,
-    "too_many_pixels": 422,
-    "rate_limited": 429,
-    "internal": 500,
-    "overloaded": 503,
-    "try_later": 503,
-    "timed_out": 504,
+_CODES: Mapping[int, tuple[str, ...]] = {
+    400: ("bad_body", "bad_parameter", "empty", "no_file", "too_many_files"),
+    401: ("no_key", "wrong_key"),
+    404: ("no_status", "not_found", "unknown_job", "unknown_model", "unknown_upload"),
+    405: ("method_not_allowed",),
+    408: ("too_slow",),
+    413: ("too_large",),
+    415: ("not_an_image",),
+    422: (
+        *("cannot_be_decoded", "expired", "gave_up", "image_missing", "too_many_pixels"),
+        "key_reused",
+    ),
+    429: ("rate_limited",),
+    500: ("internal",),
+    503: ("overloaded", "try_later"),
+    504: ("timed_out",),
 }
+STATUSES = {code: status for status, codes in _CODES.items() for code in codes}
 FAILED_STATUS = 422
 
 

@@ -1,16 +1,15 @@
 """What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
 
-import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.imaging.formats import CONTENT_TYPES
+from visionfleet.web.jobs.idempotency import is_key
 from visionfleet.web.problems import Problem
 
 TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class Target(BaseModel):
@@ -55,8 +54,8 @@ def read_start(body: bytes) -> Start:
 
 
 def idempotency_key(key: str | None) -> str | None:
-    """Read the header, None without one; raises Problem when it is empty, too long or no ASCII."""
-    if key is not None and not _KEY.fullmatch(key):
+    """Read the header, None without one; raises Problem when it is no key."""
+    if key is not None and not is_key(key):
         raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
     return key
 
