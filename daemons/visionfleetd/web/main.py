@@ -189,7 +189,7 @@ async def _drain(http: WebServer, context: Context) -> None:
     await http.leave()
     end = time.monotonic() + web.stop_seconds
     if await requests.none_left(web.stop_seconds):
-        await http.none_open(min(LINGER_SECONDS, web.stop_seconds))
+        await http.connections.none_left(min(LINGER_SECONDS, web.stop_seconds))
     if not await requests.none_left(max(0.0, end - time.monotonic())):
         log.info("still unanswered", extra={"requests": len(requests.open)})
         context.service.pending.close()

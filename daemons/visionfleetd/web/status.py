@@ -24,10 +24,9 @@ class StatusLine:
 
     def _write(self) -> None:
         self._watchdog.step(EVENT_LOOP)
-        requests = self._context.requests
-        rate = self._pace.per_second(requests.jobs_answered, time.monotonic())
-        reasons, waiting = self._context.readiness.reasons(), len(requests.open)
-        self.text = web_status(reasons, waiting, requests.jobs_answered, rate)
+        answered, waiting = self._context.jobs_answered, len(self._context.requests.open)
+        rate = self._pace.per_second(answered, time.monotonic())
+        self.text = web_status(self._context.readiness.reasons(), waiting, answered, rate)
 
     async def write_on(self, every_seconds: float) -> None:
         """Write it again and again, where somebody reads it."""

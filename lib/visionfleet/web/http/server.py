@@ -51,6 +51,28 @@ _DROP_OPENINGS = (
 )
 
 
+class OpenSet:
+    """What is open: connections, or requests that are not answered yet."""
+
+    def __init__(self) -> None:
+        self.open: set[object] = set()
+        self._left = asyncio.Event()
+
+    def leave(self, one: object, _cause: object = None) -> None:
+        """Note the end of one; twice does no harm."""
+        self.open.discard(one)
+        self._left.set()
+
+    async def none_left(self, seconds: float) -> bool:
+        """Wait until none is open; False when the time was over first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.open:
+                    self._left.clear()
+                    await self._left.wait()
+        return not self.open
+
+
 class WebServer(HTTPServer):
     """Serves an application. `max_connections` guards the limit of open files."""
 
@@ -68,28 +90,24 @@ class WebServer(HTTPServer):
         self._max_connections = max_connections
         self._listeners: list[socket.socket] = []
         self._known: set[object] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-        self.open = 0
+        self.connections = OpenSet()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         self._listeners = list(sockets)
         super().add_sockets(self._listeners)
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
-        if self.open >= self._max_connections:
+        if len(self.connections.open) >= self._max_connections:
             stream.close()
             return
-        self.open += 1
-        self._none.clear()
+        self.connections.open.add(stream)
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
+        assert isinstance(server_conn, HTTP1ServerConnection)
         self._known.discard(server_conn)
-        self.open -= 1
-        if not self.open:
-            self._none.set()
+        self.connections.leave(server_conn.stream)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -113,10 +131,6 @@ class WebServer(HTTPServer):
             drop_openings(listener)
         await asyncio.sleep(HANDSHAKE_SECONDS)
         self.stop()
-
-    async def none_open(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._none.wait(), seconds)
 
 
 class _InTime(HTTPMessageDelegate):

@@ -167,7 +167,7 @@ class Handler(RequestHandler):
         self.jobs.append(str(answer.job))
         fields = {"job": answer.job, "status": str(status)}
         log.info("job answered", extra={**fields, "seconds": self.request.request_time()})
-        self.context.requests.jobs_answered += 1
+        self.context.jobs_answered += 1
 
     def _note_refusal(self, problem: Problem) -> None:
         """Log it; who has no key cannot fill the disk with lines."""

@@ -1,40 +1,16 @@
 """What the handlers of one process share."""
 
-import asyncio
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from visionfleet.config import Config
 from visionfleet.web.http.auth import Access
 from visionfleet.web.http.rate_limit import LogThrottle
+from visionfleet.web.http.server import OpenSet
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.load.fleet_load import FleetLoad
 from visionfleet.web.load.memory_budget import MemoryBudget
 from visionfleet.web.load.readiness import Readiness
 from visionfleet.web.metrics import WebMetrics
-
-
-class OpenRequests:
-    """The requests that are not answered yet, and how many jobs were answered."""
-
-    def __init__(self) -> None:
-        self.open: set[object] = set()
-        self.jobs_answered = 0
-        self._left = asyncio.Event()
-
-    def leave(self, request: object, _sent: object = None) -> None:
-        """Count a request out; twice does no harm."""
-        self.open.discard(request)
-        self._left.set()
-
-    async def none_left(self, seconds: float) -> bool:
-        """Wait until all are answered; False when the time was over first."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self.open:
-                    self._left.clear()
-                    await self._left.wait()
-        return not self.open
 
 
 @dataclass(slots=True)
@@ -49,7 +25,8 @@ class Context:
     readiness: Readiness
     metrics: WebMetrics
     unauthorized: LogThrottle
-    requests: OpenRequests = field(default_factory=OpenRequests)
+    requests: OpenSet = field(default_factory=OpenSet)
+    jobs_answered: int = 0
 
     def reasons(self) -> list[str]:
         """List why no work should come here, and look again at S3 and SQS for the next time."""

@@ -7,8 +7,8 @@ from itertools import islice
 import pytest
 
 from visionfleet.contract.messages import Failed
+from visionfleet.web.http.server import OpenSet
 from visionfleet.web.jobs.pending import PendingJobs, pauses
-from visionfleet.web.routes.context import OpenRequests
 
 
 def result(job: str) -> Failed:
@@ -121,8 +121,8 @@ async def test_a_wait_ends_with_what_comes_first() -> None:
 
 
 @in_loop
-async def test_open_requests() -> None:
-    requests = OpenRequests()
+async def test_waiting_until_none_is_open() -> None:
+    requests = OpenSet()
     assert await requests.none_left(0)
     one, two = object(), object()
     requests.open |= {one, two}
