@@ -9,26 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
 from visionfleet.fleet import launch_ledger
 from visionfleet.fleet.base import Member
 from visionfleet.fleet.circuit_breaker import CircuitBreaker
 from visionfleet.fleet.ec2_instances import Instances
-from visionfleet.fleet.launch_ledger import Instance
-from visionfleet.fleet.ledger_store import LedgerObject
-from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Market, Offering
+from visionfleet.fleet.launch_ledger import Ec2Instance
+from visionfleet.fleet.ledger_store import LedgerStore
+from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Market, Offering, offerings
 
 log = logging.getLogger("scaler")
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """What is launched: a launch template by name or id, and its version."""
-
-    name: str
-    version: str
-    spot: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class _Look:
 
     ledger: LaunchLedger
     etag: str | None
-    instances: tuple[Instance, ...]
+    instances: tuple[Ec2Instance, ...]
     at: float
 
     def members(self) -> list[Member]:
@@ -54,21 +46,20 @@ class Ec2Fleet:
     def __init__(
         self,
         instances: Instances,
-        ledger: LedgerObject,
-        template: Template,
-        offered: Sequence[Offering],
+        ledger: LedgerStore,
+        settings: Ec2Section,
         maximum: int,
         asker: str,
         clock: Callable[[], float],
         random: Random,
     ) -> None:
         self._instances, self._ledger = instances, ledger
-        self._template, self.maximum = template, maximum
+        self._settings, self.maximum = settings, maximum
         self._asker, self._clock = asker, clock
-        self._market = Market(tuple(offered), random)
-        self._listing = CircuitBreaker("list instances", random)
-        self._launching = CircuitBreaker("launch", random)
-        self._ending_gate = CircuitBreaker("terminate", random)
+        self._market = Market(offerings(settings.instance_types, settings.subnets), random)
+        self._list_breaker = CircuitBreaker("list instances", random)
+        self._launch_breaker = CircuitBreaker("launch", random)
+        self._terminate_breaker = CircuitBreaker("terminate", random)
         self._look: _Look | None = None
         self._ending: dict[str, float] = {}  # ids that shall end, and when to say so again
         self._alarms: dict[str, str] = {}
@@ -108,7 +99,7 @@ class Ec2Fleet:
         names: list[str] = []
         for attempt, offering in enumerate(self._market.open(self._clock())):
             wanted = min(count - len(names), self.maximum - len(look.members()))
-            if wanted <= 0 or not self._launching.open(self._clock()):
+            if wanted <= 0 or not self._launch_breaker.open(self._clock()):
                 break
             launch = self._launch(decision_id, attempt, wanted, offering)
             look = self._write(look, launch_ledger.reserved(look.ledger, launch, look.at))
@@ -125,19 +116,19 @@ class Ec2Fleet:
 
     def _observe(self) -> _Look:
         at = self._clock()
-        self._listing.require(at)
+        self._list_breaker.require(at)
         ledger, etag = self._ledger.read()
         try:
             # An instance of the ledger that is gone must be told from one that is not listed yet.
             found = self._instances.describe(terminated=bool(launch_ledger.current(ledger, at)))
         except TryLater:
-            self._listing.failed(self._clock())
+            self._list_breaker.failed(self._clock())
             raise
         except GiveUp as error:
-            self._listing.refused(self._clock(), REFUSED_SECONDS)
+            self._list_breaker.refused(self._clock(), REFUSED_SECONDS)
             self._warn("list", str(error))
             raise TryLater(str(error)) from error
-        self._listing.passed()
+        self._list_breaker.passed()
         self._mended("list")
         return _Look(ledger, etag, tuple(found), at)
 
@@ -153,7 +144,7 @@ class Ec2Fleet:
         found = launch_ledger.found(launch, look.instances)
         if len(found) >= launch.count:
             return self._confirm(look, launch, found)
-        if self._market.closed(_offering(launch), now) or not self._launching.open(now):
+        if self._market.closed(_offering(launch), now) or not self._launch_breaker.open(now):
             return look
         again = launch_ledger.claimed(launch, self._asker, now)
         look = self._write(look, launch_ledger.replaced(look.ledger, again))
@@ -175,7 +166,7 @@ class Ec2Fleet:
             return self._confirm(look, launch, ()), None
         except TryLater as error:
             log.warning("launch not answered", extra={"reason": str(error)})
-            self._launching.failed(self._clock())
+            self._launch_breaker.failed(self._clock())
             return look, None
         except GiveUp as error:
             self._warn(str(offering), str(error))
@@ -186,7 +177,7 @@ class Ec2Fleet:
 
     def _note_success(self, launch: Launch, count: int) -> None:
         offering = _offering(launch)
-        self._launching.passed()
+        self._launch_breaker.passed()
         self._mended(str(offering))
         self._market.succeeded()
         fields = {"launch": launch_ledger.token(launch), "offering": str(offering), "count": count}
@@ -241,13 +232,13 @@ class Ec2Fleet:
         due = [name for name in ids if self._ending.get(name, 0.0) <= now]
         if not due:
             return
-        self._ending_gate.require(now)
+        self._terminate_breaker.require(now)
         try:
             refused = self._instances.end(due)
         except TryLater:
-            self._ending_gate.failed(now)
+            self._terminate_breaker.failed(now)
             raise
-        self._ending_gate.passed()
+        self._terminate_breaker.passed()
         for name in due:
             self._ending[name] = now + REFUSED_SECONDS if name in refused else now
         for name, reason in refused.items():
@@ -261,9 +252,9 @@ class Ec2Fleet:
             decision=decision,
             attempt=attempt,
             count=count,
-            template=self._template.name,
-            version=self._template.version,
-            spot=self._template.spot,
+            template=self._settings.launch_template or "",  # the configuration requires it
+            version=self._settings.template_version,
+            spot=self._settings.spot,
             instance_type=offering.instance_type,
             subnet=offering.subnet,
             asker=self._asker,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from visionfleet.aws import wrapped_errors
 from visionfleet.contract.messages import Launch
 from visionfleet.errors import GiveUp, NotFound
-from visionfleet.fleet.launch_ledger import Instance, token
+from visionfleet.fleet.launch_ledger import Ec2Instance, token
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -58,7 +58,7 @@ class Instances:
             answer = self._client.run_instances(**self._request(launch))
         return tuple(instance["InstanceId"] for instance in answer["Instances"])
 
-    def describe(self, terminated: bool) -> list[Instance]:
+    def describe(self, terminated: bool) -> list[Ec2Instance]:
         """List the instances that exist, and on request those that did within the hour."""
         states = [*_ALIVE, "terminated"] if terminated else list(_ALIVE)
         with wrapped_errors("list instances"):
@@ -135,9 +135,9 @@ def _named(template: str) -> dict[str, str]:
     return {key: template}
 
 
-def _instance(described: "InstanceTypeDef") -> Instance:
+def _instance(described: "InstanceTypeDef") -> Ec2Instance:
     tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
-    return Instance(
+    return Ec2Instance(
         id=described["InstanceId"],
         state=described["State"]["Name"],
         launched_at=described["LaunchTime"].timestamp(),

@@ -8,7 +8,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from visionfleet.scaler import schedule
+
+if TYPE_CHECKING:  # what simulates imports no schema library
+    from visionfleet.config import Config
+    from visionfleet.config.scaler import FleetTimes, ScalerSection
 
 State = Literal["booting", "idle", "busy", "draining", "drained", "stopping", "failed"]
 _N = TypeVar("_N", int, float)
@@ -51,19 +57,26 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings of the section `scaler`; `boot_seconds` and `service_seconds` are priors."""
+    """The section `scaler`, and what follows from elsewhere: the kind of fleet's times, cores of
+    this machine for a maximum of `cores`, and how often workers report.
+    """
 
-    minimum: int
+    settings: "ScalerSection"
+    times: "FleetTimes"
     maximum: int
-    hold_seconds: float
-    target_wait_seconds: float
-    boot_seconds: float
-    service_seconds: float
-    paid_seconds: float
-    boot_limit_seconds: float
     silent_seconds: float
-    pace_seconds: float = 30.0
-    spare: int = 0
+
+    @classmethod
+    def of(cls, config: "Config", cores: int) -> "Policy":
+        settings = config.scaler
+        maximum = cores if settings.maximum == "cores" else settings.maximum
+        return cls(settings, settings.times, maximum, config.classifier.silent_seconds)
+
+    def minimum_at(self, now: float) -> int:
+        """The minimum that the schedule asks for at a Unix time, within the maximum."""
+        settings = self.settings
+        minimum = schedule.minimum_at(settings.schedule, settings.minimum, now)
+        return min(minimum, self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +119,18 @@ def decide(
     """Size the fleet to keep pace with the arrivals, and to clear what would wait too long."""
     history = _learn(seen, policy, history, now)
     pace = _pace(policy, history)
-    kept = _sized(seen, policy, math.ceil(pace - _ROUNDING))
-    need = _sized(seen, policy, _need(seen, policy, history, pace, now))
-    kept_since = _within((*history.kept, (now, kept)), now - policy.hold_seconds)
-    return _act(seen, policy, replace(history, kept=kept_since), now, need, policy.hold_seconds)
+    hold_seconds = policy.settings.hold_seconds
+    kept = _sized(seen, policy, math.ceil(pace - _ROUNDING), now)
+    need = _sized(seen, policy, _need(seen, policy, history, pace, now), now)
+    kept_since = _within((*history.kept, (now, kept)), now - hold_seconds)
+    return _act(seen, policy, replace(history, kept=kept_since), now, need, hold_seconds)
 
 
 def per_message(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
     """One worker per message up to the maximum; without messages all idle ones leave at once."""
-    need = _sized(seen, policy, seen.images)
+    need = _sized(seen, policy, seen.images, now)
     return _act(seen, policy, replace(history, kept=((now, need),)), now, need, hold_seconds=0.0)
 
 
@@ -130,7 +144,7 @@ def _need(seen: Observation, policy: Policy, history: History, pace: float, now:
     With 2 workers that are up and boots of 30 s nothing is left when a third would be up: 0 more.
     """
     left = _work_after_a_boot(seen, policy, history, pace, now)
-    need = math.ceil(pace + left / policy.target_wait_seconds - _ROUNDING)
+    need = math.ceil(pace + left / policy.settings.target_wait_seconds - _ROUNDING)
     return min(need, max(seen.images, math.ceil(pace)))  # more workers than images are of no use
 
 
@@ -141,11 +155,11 @@ def _work_after_a_boot(
 
     What comes meanwhile is added; what the fleet does meanwhile, the booting ones in time, is not.
     """
-    boot = _known(history.boot_seconds, policy.boot_seconds)
+    boot = _known(history.boot_seconds, policy.times.boot_seconds)
     done = sum(
         min(boot, now - w.launched_at) if w.state == "booting" else boot for w in _capacity(seen)
     )
-    service = _known(history.service_seconds, policy.service_seconds)
+    service = _known(history.service_seconds, policy.settings.service_seconds)
     return max(0.0, seen.images * service + pace * boot - done)
 
 
@@ -162,11 +176,11 @@ def _pace(policy: Policy, history: History) -> float:
     steepest = max(steps, key=lambda step: step[1] / step[0])
     seconds = points[-1][0] - points[0][0] - steepest[0]
     images = points[-1][1] - points[0][1] - steepest[1]
-    service = _known(history.service_seconds, policy.service_seconds)
+    service = _known(history.service_seconds, policy.settings.service_seconds)
     return max(0.0, images / seconds * service)
 
 
-def _sized(seen: Observation, policy: Policy, size: int) -> int:
+def _sized(seen: Observation, policy: Policy, size: int, now: float) -> int:
     """Bring a size within what makes sense: one for any image, none for phantoms, and limits.
 
     What is in flight without a worker becomes visible again, or never was.
@@ -175,7 +189,7 @@ def _sized(seen: Observation, policy: Policy, size: int) -> int:
         size = 0
     elif seen.images:
         size = max(1, size)
-    return max(size + policy.spare if size else 0, policy.minimum)
+    return max(size + policy.settings.spare if size else 0, policy.minimum_at(now))
 
 
 def _act(
@@ -213,7 +227,7 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
     arrived = (*earlier, (now, seen.images + seen.handled))
     return replace(
         history,
-        arrived=_within(arrived, now - policy.pace_seconds),
+        arrived=_within(arrived, now - policy.times.pace_seconds),
         boot_seconds=history.boot_seconds if seen.boot_seconds is None else seen.boot_seconds,
         service_seconds=(
             history.service_seconds if seen.service_seconds is None else seen.service_seconds
@@ -238,7 +252,7 @@ def _to_drain(
     keep = max(need, max(size for _, size in history.kept))
     surplus = max(0, len(_capacity(seen)) - keep)
     idle = [w for w in seen.workers if w.state == "idle"]
-    paid = [w for w in idle if now - w.launched_at >= policy.paid_seconds]
+    paid = [w for w in idle if now - w.launched_at >= policy.settings.paid_seconds]
     longest_first = sorted(paid, key=lambda w: w.since)
     return tuple(w.name for w in longest_first[:surplus])
 
@@ -252,7 +266,7 @@ def _dead(worker: Worker, policy: Policy, now: float) -> bool:
     if worker.state in {"stopping", "failed"}:
         return False  # on its way out already, or on its way back
     if worker.reported_at is None or worker.state == "booting":
-        return now - worker.launched_at > policy.boot_limit_seconds
+        return now - worker.launched_at > policy.times.boot_limit_seconds
     return now - worker.reported_at > policy.silent_seconds
 
 
@@ -282,6 +296,4 @@ def _reason(
 def wanted(seen: Observation, decision: Decision) -> int:
     """Count the workers that a decision leaves at work or brings there."""
     gone = {*decision.terminate, *decision.drain}
-    states = {"booting", "idle", "busy", "failed"}
-    kept = sum(w.state in states and w.name not in gone for w in seen.workers)
-    return kept + decision.launch
+    return decision.launch + sum(w.name not in gone for w in _capacity(seen))
