@@ -16,7 +16,8 @@ from visionfleet.aws.sqs import Queue
 from visionfleet.config import Config
 from visionfleet.contract import names
 from visionfleet.errors import TryLater
-from visionfleet.host import cpu_quota, metrics_server, process, systemd
+from visionfleet.host import cpu_quota, process, systemd
+from visionfleet.host.metrics_server import serve
 from visionfleet.host.process import SignalEvents
 from visionfleet.host.threads import crash, run_bounded
 from visionfleet.scaler import dry_run
@@ -94,7 +95,7 @@ def _metrics_server(autoscaler: Autoscaler, config: Config) -> AbstractContextMa
         return nullcontext()
     try:
         return closing(
-            metrics_server.serve(autoscaler.metrics.registry, config.metrics.address, port)
+            serve(autoscaler.metrics.registry, config.metrics.address, port)
         )
     except OSError as error:  # to scale without them is better than not to
         log.error("no metrics", extra={"port": port, "reason": str(error)})

@@ -94,7 +94,8 @@ def _replay(name: str, policy: Policy, conditions: Conditions, arrivals: Sequenc
     try:
         made = controller(name, policy)
     except KeyError as error:
-        hint = "`pace` is its name now" if name == "ours" else f"there are {_KNOWN}"
+        others = f"there are {_KNOWN}; `make bench-scaling` compares with other scalers"
+        hint = "`pace` is its name now" if name == "ours" else others
         raise NoSimulation(f"no policy {name!r}; {hint}") from error
     from visionfleet.cli.progress import counted
 
