@@ -7,9 +7,16 @@ from dataclasses import dataclass, field, replace
 
 from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import TryLater
-from visionfleet.scaler import decision as decisions
 from visionfleet.scaler.cloudwatch_alarm import AlarmPublisher
-from visionfleet.scaler.decision import POLICIES, Decision, History, Observation, Policy
+from visionfleet.scaler.decision import (
+    POLICIES,
+    Decision,
+    History,
+    Observation,
+    Policy,
+    known,
+    wanted,
+)
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
@@ -58,7 +65,7 @@ class Autoscaler:
         decision, self.history = decide(seen, self.policy, self.history, now)
         self.metrics.observed(
             seen,
-            decisions.wanted(seen, decision),
+            wanted(seen, decision),
             self.policy.minimum_at(now),
             self.policy.maximum,
             time.monotonic() - begun,
@@ -119,11 +126,10 @@ def learned(history: History, status: FleetStatus | None) -> History:
     """Take over the times that an earlier scaler learned, where this one has none yet."""
     if status is None:
         return history
-    boot, service = history.boot_seconds, history.service_seconds
     return replace(
         history,
-        boot_seconds=status.boot_seconds if boot is None else boot,
-        service_seconds=status.service_seconds if service is None else service,
+        boot_seconds=known(history.boot_seconds, status.boot_seconds),
+        service_seconds=known(history.service_seconds, status.service_seconds),
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # what simulates imports no schema library
 
 State = Literal["booting", "idle", "busy", "draining", "drained", "stopping", "failed"]
 _N = TypeVar("_N", int, float)
+_F = TypeVar("_F", bound=float | None)
 
 _CAPACITY = frozenset({"booting", "idle", "busy", "failed"})
 _ROUNDING = 1e-9  # 3.0000000000000004 workers are 3
@@ -51,7 +52,6 @@ class Observation:
 
     @property
     def images(self) -> int:
-        """All that is still to be answered."""
         return self.visible + self.in_flight
 
 
@@ -106,7 +106,6 @@ class Decision:
 
     @property
     def changes(self) -> bool:
-        """Tell whether there is anything to do."""
         return bool(self.launch or self.drain or self.terminate)
 
 
@@ -155,11 +154,11 @@ def _work_after_a_boot(
 
     What comes meanwhile is added; what the fleet does meanwhile, the booting ones in time, is not.
     """
-    boot = _known(history.boot_seconds, policy.times.boot_seconds)
+    boot = known(history.boot_seconds, policy.times.boot_seconds)
     done = sum(
         min(boot, now - w.launched_at) if w.state == "booting" else boot for w in _capacity(seen)
     )
-    service = _known(history.service_seconds, policy.settings.service_seconds)
+    service = known(history.service_seconds, policy.settings.service_seconds)
     return max(0.0, seen.images * service + pace * boot - done)
 
 
@@ -176,7 +175,7 @@ def _pace(policy: Policy, history: History) -> float:
     steepest = max(steps, key=lambda step: step[1] / step[0])
     seconds = points[-1][0] - points[0][0] - steepest[0]
     images = points[-1][1] - points[0][1] - steepest[1]
-    service = _known(history.service_seconds, policy.settings.service_seconds)
+    service = known(history.service_seconds, policy.settings.service_seconds)
     return max(0.0, images / seconds * service)
 
 
@@ -196,20 +195,16 @@ def _act(
     seen: Observation, policy: Policy, history: History, now: float, need: int, hold_seconds: float
 ) -> tuple[Decision, History]:
     """Turn a need into steps, within what the fleet may be."""
-    gone = _to_terminate(seen, policy, now)
+    gone = [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
     alive = len(seen.workers)  # one that is told to go counts until it is gone
     capacity = len(_capacity(seen)) - sum(w.state in _CAPACITY for w in gone)
     launch = max(0, min(need - capacity, policy.maximum - alive))
     full = need > capacity + launch
     drain = () if need > capacity else _to_drain(seen, policy, history, now, need, hold_seconds)
-    decision = Decision(
-        launch=launch,
-        drain=drain,
-        terminate=tuple(w.name for w in gone),
-        reason=_reason(seen, need, capacity, launch, len(drain), len(gone), full, policy),
-        at_maximum=full and not history.at_maximum,
-    )
-    return decision, replace(history, at_maximum=full)
+    ended = tuple(w.name for w in gone)
+    decision = Decision(launch, drain, ended, at_maximum=full and not history.at_maximum)
+    reason = _reason(decision, seen, need, capacity, policy.maximum if full else None)
+    return replace(decision, reason=reason), replace(history, at_maximum=full)
 
 
 def _capacity(seen: Observation) -> list[Worker]:
@@ -217,8 +212,8 @@ def _capacity(seen: Observation) -> list[Worker]:
     return [w for w in seen.workers if w.state in _CAPACITY]
 
 
-def _known(learned: float | None, prior: float) -> float:
-    return prior if learned is None else learned
+def known(learned: float | None, otherwise: _F) -> float | _F:
+    return otherwise if learned is None else learned
 
 
 def _learn(seen: Observation, policy: Policy, history: History, now: float) -> History:
@@ -228,10 +223,8 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
     return replace(
         history,
         arrived=_within(arrived, now - policy.times.pace_seconds),
-        boot_seconds=history.boot_seconds if seen.boot_seconds is None else seen.boot_seconds,
-        service_seconds=(
-            history.service_seconds if seen.service_seconds is None else seen.service_seconds
-        ),
+        boot_seconds=known(seen.boot_seconds, history.boot_seconds),
+        service_seconds=known(seen.service_seconds, history.service_seconds),
     )
 
 
@@ -257,11 +250,6 @@ def _to_drain(
     return tuple(w.name for w in longest_first[:surplus])
 
 
-def _to_terminate(seen: Observation, policy: Policy, now: float) -> list[Worker]:
-    """Pick the workers that said they are drained, and those that are dead."""
-    return [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
-
-
 def _dead(worker: Worker, policy: Policy, now: float) -> bool:
     if worker.state in {"stopping", "failed"}:
         return False  # on its way out already, or on its way back
@@ -271,25 +259,18 @@ def _dead(worker: Worker, policy: Policy, now: float) -> bool:
 
 
 def _reason(
-    seen: Observation,
-    need: int,
-    capacity: int,
-    launch: int,
-    drain: int,
-    gone: int,
-    full: bool,
-    policy: Policy,
+    decision: Decision, seen: Observation, need: int, capacity: int, met_maximum: int | None
 ) -> str:
     waits = f"{seen.visible} waiting and {seen.in_flight} in flight"
     steps = []
-    if launch:
-        steps.append(f"launch {launch}: {waits} need {need}, there are {capacity}")
-    if full:
-        steps.append(f"no more can be opened: {policy.maximum} is the maximum")
-    if drain:
+    if decision.launch:
+        steps.append(f"launch {decision.launch}: {waits} need {need}, there are {capacity}")
+    if met_maximum is not None:
+        steps.append(f"no more can be opened: {met_maximum} is the maximum")
+    if drain := len(decision.drain):
         steps.append(f"drain {drain}: needed {need} of {capacity} for the hold window")
-    if gone:
-        steps.append(f"terminate {gone}: drained or dead")
+    if decision.terminate:
+        steps.append(f"terminate {len(decision.terminate)}: drained or dead")
     return "; ".join(steps) or f"hold at {capacity}: {waits} need {need}"
 
 
