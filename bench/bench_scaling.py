@@ -38,7 +38,7 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "fixed": (6, 8, 10, 12, 14, 16, 19),
     "clairvoyant": (1, 2, 5, 10, 20, 40, 60),
 }
-BASELINES = ("keda", "target_tracking", "target_tracking_fast", "knative", "buildkite", "fixed")
+BASELINES = (*RIVALS, "fixed")
 COLORS = {"pace": "tab:red", "clairvoyant": "black"}
 OTHERS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray", "tab:pink")
 
