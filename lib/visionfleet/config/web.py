@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from visionfleet.auth.api_keys import Kept
-from visionfleet.config.fields import FilePath, ListOf, Network, Origin, Port, Section, Text
+from visionfleet.config.fields import FilePath, ListOf, Network, Port, Section, Text, WebOrigin
 
 
 class WebSection(Section):
@@ -65,7 +65,7 @@ class WebSection(Section):
     unready_seconds: float = Field(0.0, ge=0, le=300)
     """How long a daemon that is stopped is unready before it takes no more connections.
     Whoever has a load balancer that looks at readiness now and then."""
-    cors_origins: ListOf[Origin] = ()
+    cors_origins: ListOf[WebOrigin] = ()
     """Origins whose pages may use the API from a browser, as [https://app.example]; ["*"]: all.
     Whoever has a page of their own elsewhere."""
     cache: bool = False
