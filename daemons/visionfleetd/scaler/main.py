@@ -94,9 +94,7 @@ def _metrics_server(autoscaler: Autoscaler, config: Config) -> AbstractContextMa
     if not port:
         return nullcontext()
     try:
-        return closing(
-            serve(autoscaler.metrics.registry, config.metrics.address, port)
-        )
+        return closing(serve(autoscaler.metrics.registry, config.metrics.address, port))
     except OSError as error:  # to scale without them is better than not to
         log.error("no metrics", extra={"port": port, "reason": str(error)})
         return nullcontext()
