@@ -6,7 +6,6 @@ import os
 import socket
 import sys
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
 from random import Random
 
@@ -17,7 +16,6 @@ from visionfleet.config import Config
 from visionfleet.contract import names
 from visionfleet.errors import TryLater
 from visionfleet.host import cpu_quota, process, systemd
-from visionfleet.host.metrics_server import serve
 from visionfleet.host.process import SignalEvents
 from visionfleet.host.threads import crash, run_bounded
 from visionfleet.scaler import dry_run
@@ -76,7 +74,8 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
 
 def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:
     settings = loop.config.scaler
-    with _metrics_server(autoscaler, loop.config):
+    address, registry = loop.config.metrics.address, autoscaler.metrics.registry
+    with startup.metrics_served(registry, address, settings.metrics_port, log):
         fields = settings.model_dump(include={"fleet", "policy", "minimum"})
         log.info("ready", extra=fields | {"maximum": autoscaler.policy.maximum})
         systemd.notify("READY=1")
@@ -87,17 +86,6 @@ def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:
             _release_in_time(autoscaler.leader_lease)
     log.info("stopped")
     return process.EXIT_OK
-
-
-def _metrics_server(autoscaler: Autoscaler, config: Config) -> AbstractContextManager[object]:
-    port = config.scaler.metrics_port
-    if not port:
-        return nullcontext()
-    try:
-        return closing(serve(autoscaler.metrics.registry, config.metrics.address, port))
-    except OSError as error:  # to scale without them is better than not to
-        log.error("no metrics", extra={"port": port, "reason": str(error)})
-        return nullcontext()
 
 
 def _once(autoscaler: Autoscaler) -> int:

@@ -61,11 +61,10 @@ class Ec2Fleet:
         self._launch_breaker = CircuitBreaker("launch", random)
         self._terminate_breaker = CircuitBreaker("terminate", random)
         self._look: _Look | None = None
-        self._ending: dict[str, float] = {}  # ids that shall end, and when to say so again
+        self._terminating: dict[str, float] = {}  # ids, and when to ask for it again
         self._alarms: dict[str, str] = {}
 
     def alarms(self) -> tuple[str, ...]:
-        """List what a person must mend."""
         return tuple(f"{what}: {reason}" for what, reason in self._alarms.items())
 
     def verify(self) -> None:
@@ -81,7 +80,7 @@ class Ec2Fleet:
         """List what exists or may; launches that were left open are settled on the way."""
         self._look = None
         look = self._settled(self._observe())
-        self._end_again(look)
+        self._terminate_again(look)
         self._review(look)
         self._look = look
         return [self._shown(member) for member in look.members()]
@@ -99,7 +98,7 @@ class Ec2Fleet:
         names: list[str] = []
         for attempt, offering in enumerate(self._market.open(self._clock())):
             wanted = min(count - len(names), self.maximum - len(look.members()))
-            if wanted <= 0 or not self._launch_breaker.open(self._clock()):
+            if wanted <= 0 or not self._launch_breaker.allows(self._clock()):
                 break
             launch = self._launch(decision_id, attempt, wanted, offering)
             look = self._write(look, launch_ledger.reserved(look.ledger, launch, look.at))
@@ -112,7 +111,7 @@ class Ec2Fleet:
 
     def terminate(self, names: Sequence[str]) -> None:
         """Terminate instances; a launch without an answer has none yet, and is left alone."""
-        self._end([name for name in names if name.startswith("i-")])
+        self._terminate([name for name in names if name.startswith("i-")])
 
     def _observe(self) -> _Look:
         at = self._clock()
@@ -128,7 +127,7 @@ class Ec2Fleet:
             self._list_breaker.refused(self._clock(), REFUSED_SECONDS)
             self._warn("list", str(error))
             raise TryLater(str(error)) from error
-        self._list_breaker.passed()
+        self._list_breaker.succeeded()
         self._mended("list")
         return _Look(ledger, etag, tuple(found), at)
 
@@ -144,7 +143,7 @@ class Ec2Fleet:
         found = launch_ledger.found(launch, look.instances)
         if len(found) >= launch.count:
             return self._confirm(look, launch, found)
-        if self._market.closed(_offering(launch), now) or not self._launch_breaker.open(now):
+        if self._market.closed(_offering(launch), now) or not self._launch_breaker.allows(now):
             return look
         again = launch_ledger.claimed(launch, self._asker, now)
         look = self._write(look, launch_ledger.replaced(look.ledger, again))
@@ -177,7 +176,7 @@ class Ec2Fleet:
 
     def _note_success(self, launch: Launch, count: int) -> None:
         offering = _offering(launch)
-        self._launch_breaker.passed()
+        self._launch_breaker.succeeded()
         self._mended(str(offering))
         self._market.succeeded()
         fields = {"launch": launch_ledger.token(launch), "offering": str(offering), "count": count}
@@ -188,12 +187,8 @@ class Ec2Fleet:
             log.info("launched by EC2", extra=fields)
 
     def _confirm(self, look: _Look, launch: Launch, ids: Sequence[str]) -> _Look:
-        return self._write(
-            look,
-            launch_ledger.replaced(
-                look.ledger, launch_ledger.confirmed(launch, ids, self._clock())
-            ),
-        )
+        confirmed = launch_ledger.confirmed(launch, ids, self._clock())
+        return self._write(look, launch_ledger.replaced(look.ledger, confirmed))
 
     def _strike(self, look: _Look, launch: Launch) -> _Look:
         """Strike out a refused launch, unless another may still be asking for it."""
@@ -204,12 +199,12 @@ class Ec2Fleet:
     def _write(self, look: _Look, ledger: LaunchLedger) -> _Look:
         return replace(look, ledger=ledger, etag=self._ledger.write(ledger, look.etag))
 
-    def _end_again(self, look: _Look) -> None:
-        """Say again what EC2 has accepted and its list does not show."""
+    def _terminate_again(self, look: _Look) -> None:
+        """Ask again for what EC2 has accepted and its list does not show."""
         up = {member.name for member in look.members() if member.state == "running"}
-        self._ending = {name: at for name, at in self._ending.items() if name in up}
+        self._terminating = {name: at for name, at in self._terminating.items() if name in up}
         try:
-            self._end(list(self._ending))
+            self._terminate(list(self._terminating))
         except TryLater as error:  # the look itself is good, and the next one asks again
             log.warning("terminate not answered", extra={"reason": str(error)})
 
@@ -219,33 +214,31 @@ class Ec2Fleet:
         for name in stopped:
             self._warn(name, "it is stopped: start it or terminate it")
         there = {m.name for m in look.members() if m.state == "running"} | stopped
-        there |= {
-            launch_ledger.token(launch) for launch in launch_ledger.current(look.ledger, look.at)
-        }
+        there |= set(map(launch_ledger.token, launch_ledger.current(look.ledger, look.at)))
         # An alarm about a list or an offering ends when that works again, and not before.
         lasting = {"list", *map(str, self._market.offered)}
         for what in self._alarms.keys() - there - lasting:
             self._mended(what)
 
-    def _end(self, ids: Sequence[str]) -> None:
+    def _terminate(self, ids: Sequence[str]) -> None:
         now = self._clock()
-        due = [name for name in ids if self._ending.get(name, 0.0) <= now]
+        due = [name for name in ids if self._terminating.get(name, 0.0) <= now]
         if not due:
             return
         self._terminate_breaker.require(now)
         try:
-            refused = self._instances.end(due)
+            refused = self._instances.terminate(due)
         except TryLater:
             self._terminate_breaker.failed(now)
             raise
-        self._terminate_breaker.passed()
+        self._terminate_breaker.succeeded()
         for name in due:
-            self._ending[name] = now + REFUSED_SECONDS if name in refused else now
+            self._terminating[name] = now + REFUSED_SECONDS if name in refused else now
         for name, reason in refused.items():
             self._warn(name, reason)
 
     def _shown(self, member: Member) -> Member:
-        return replace(member, state="stopping") if member.name in self._ending else member
+        return replace(member, state="stopping") if member.name in self._terminating else member
 
     def _launch(self, decision: str, attempt: int, count: int, offering: Offering) -> Launch:
         return Launch(

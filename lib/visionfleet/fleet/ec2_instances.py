@@ -1,4 +1,4 @@
-"""The EC2 edge: launches, lists and ends instances, with boto's errors turned into ours."""
+"""The EC2 edge: launches, lists and terminates instances, with boto's errors turned into ours."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -76,24 +76,24 @@ class Instances:
                 for described in reservation["Instances"]
             ]
 
-    def end(self, ids: Sequence[str]) -> dict[str, str]:
+    def terminate(self, ids: Sequence[str]) -> dict[str, str]:
         """Terminate instances; returns why, for each that EC2 refuses to. Raises TryLater.
 
         One that is not found is gone, or too new to be known: who lists it asks again.
         """
         refused: dict[str, str] = {}
         for start in range(0, len(ids), _BATCH):
-            refused |= self._end_batch(ids[start : start + _BATCH])
+            refused |= self._terminate_batch(ids[start : start + _BATCH])
         return refused
 
-    def _end_batch(self, ids: Sequence[str]) -> dict[str, str]:
+    def _terminate_batch(self, ids: Sequence[str]) -> dict[str, str]:
         try:
             with wrapped_errors(f"terminate {', '.join(ids)}"):
                 self._client.terminate_instances(InstanceIds=list(ids))
         except GiveUp as error:
             if len(ids) == 1:
                 return {} if isinstance(error, NotFound) else {ids[0]: str(error)}
-            return {k: v for one in ids for k, v in self._end_batch([one]).items()}
+            return {k: v for one in ids for k, v in self._terminate_batch([one]).items()}
         return {}
 
     def _request(self, launch: Launch) -> dict[str, Any]:

@@ -156,7 +156,7 @@ def test_every_page_of_the_list_is_read(aws: Cloud, ec2: Any) -> None:
     found = instances.describe(terminated=False)
     assert {one.id for one in found} == {name for names in made for name in names}
     assert {one.launch for one in found} == {f"d{number}-0" for number in range(7)}
-    assert instances.end([one.id for one in found]) == {}
+    assert instances.terminate([one.id for one in found]) == {}
     assert instances.describe(terminated=False) == []
     assert all(isinstance(one, Ec2Instance) for one in instances.describe(terminated=True))
 
