@@ -35,7 +35,6 @@ RELEASE_SECONDS = 3.0  # for the last write of a stop
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the daemon; the exit status says how it ended."""
     parser = startup.parser("scaler", __doc__ or "")
     parser.add_argument("--once", action="store_true", help="one look and its steps, then exit")
     parser.add_argument(

@@ -29,7 +29,6 @@ class NoSimulation(VisionfleetError):
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
     parser = command(subparsers, "simulate", "replay a trace against policies, without AWS", run)
     parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
@@ -61,7 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     outcomes = {name: _replay(name, policy, conditions, arrivals) for name in names}
     _print(outcomes)
     if arguments.json:
-        arguments.json.write_text(json.dumps(_figures(outcomes, conditions), indent=2) + "\n")
+        figures = {name: outcome.figures() for name, outcome in outcomes.items()}
+        made = {"conditions": asdict(conditions), "policies": figures}
+        arguments.json.write_text(json.dumps(made, indent=2) + "\n")
     if arguments.plot:
         _plot(outcomes, arguments.plot)
     return 0
@@ -116,13 +117,6 @@ def _print(outcomes: dict[str, Outcome]) -> None:
         hours = f"{outcome.billed_hours:.1f}"
         table.add_row(name, hours, f"{ratio:.2f}", *waits, *map(str, counts))
     Console().print(table)
-
-
-def _figures(outcomes: dict[str, Outcome], conditions: Conditions) -> dict[str, object]:
-    return {
-        "conditions": asdict(conditions),
-        "policies": {name: outcome.figures() for name, outcome in outcomes.items()},
-    }
 
 
 def _plot(outcomes: dict[str, Outcome], path: Path) -> None:

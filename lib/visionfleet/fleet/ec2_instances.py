@@ -23,10 +23,6 @@ _BATCH = 100
 class Instances:
     """The instances of one deployment, known by their tags.
 
-    Permissions: ec2:DescribeInstances and ec2:DescribeLaunchTemplateVersions; ec2:RunInstances
-    and ec2:CreateTags for what the launch template names; ec2:TerminateInstances, best for
-    instances with our tags only; iam:PassRole for the role in the launch template; for spot,
-    the service-linked role AWSServiceRoleForEC2Spot.
     The client must not retry by itself: a launch is asked for again only after its ledger was
     written, and EC2 is left alone when it asks for that.
     """

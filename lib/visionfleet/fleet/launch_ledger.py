@@ -44,7 +44,6 @@ def current(ledger: LaunchLedger, now: float) -> tuple[Launch, ...]:
 
 
 def of_decision(ledger: LaunchLedger, decision: str) -> list[Launch]:
-    """List the launches of one decision."""
     return [launch for launch in ledger.launches if launch.decision == decision]
 
 
@@ -60,7 +59,6 @@ def members(ledger: LaunchLedger, instances: Sequence[Ec2Instance], now: float) 
 
 
 def found(launch: Launch, instances: Iterable[Ec2Instance]) -> tuple[str, ...]:
-    """List the instances that carry the token of a launch."""
     return tuple(i.id for i in instances if i.launch == token(launch))
 
 
@@ -84,13 +82,11 @@ def confirmed(launch: Launch, instances: Sequence[str], now: float) -> Launch:
 
 
 def replaced(ledger: LaunchLedger, new: Launch) -> LaunchLedger:
-    """Put a launch in the place of its older state."""
     kept = (new if token(launch) == token(new) else launch for launch in ledger.launches)
     return _revised(ledger, tuple(kept))
 
 
 def without(ledger: LaunchLedger, gone: Launch) -> LaunchLedger:
-    """Strike out a launch that EC2 refused."""
     kept = (launch for launch in ledger.launches if token(launch) != token(gone))
     return _revised(ledger, tuple(kept))
 

@@ -24,7 +24,6 @@ def claim(seen: Lease, name: str, now: float, lease_seconds: float) -> Lease | N
 
 
 def holds(seen: Lease, name: str, now: float, margin_seconds: float) -> bool:
-    """Tell whether this lease lets us act now."""
     return seen.holder == name and now < seen.expires_at - margin_seconds
 
 

@@ -59,7 +59,6 @@ class WorkerReports:
         self._drain_requests.update(workers, etags)
 
     def report(self, worker: str) -> WorkerReport | None:
-        """What a worker said last of itself, as of the last update."""
         return self._reports.get(worker)
 
     def asked_at(self, worker: str) -> float | None:

@@ -22,8 +22,6 @@ class PolicyController:
 
 @dataclass(slots=True)
 class FixedFleet:
-    """Always so many workers."""
-
     workers: int
     interval_seconds: int = 5
 

@@ -24,8 +24,7 @@ class Controller(Protocol):
 
     interval_seconds: int
 
-    def __call__(self, seen: Observation, now: float, /) -> Decision:
-        """Decide on one look."""
+    def __call__(self, seen: Observation, now: float, /) -> Decision: ...
 
 
 @dataclass(frozen=True, slots=True)
