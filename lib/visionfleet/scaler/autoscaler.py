@@ -22,7 +22,7 @@ from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
 from visionfleet.scaler.metrics import ScalerMetrics
 from visionfleet.scaler.observation import FleetObserver
-from visionfleet.scaler.status import status as make_status
+from visionfleet.scaler.status import fleet_status
 from visionfleet.scaler.status_store import StatusStore
 
 log = logging.getLogger("scaler")
@@ -100,7 +100,7 @@ class Autoscaler:
         if not (self.executor.carry_out(decision, may_act) and may_act()):
             log.warning("step left out", extra={"reason": "the lease or the look is too old"})
             return
-        status = make_status(
+        status = fleet_status(
             seen,
             decision,
             self.history,

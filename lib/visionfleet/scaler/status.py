@@ -12,7 +12,7 @@ _POINT_SECONDS = 10.0
 _MOST_POINTS = 600
 
 
-def status(
+def fleet_status(
     seen: Observation,
     decision: Decision,
     history: History,

@@ -7,7 +7,7 @@ from visionfleet.contract.messages import FleetStatus, Lease, WorkerReport, Work
 from visionfleet.fleet.base import Member, MemberState
 from visionfleet.scaler.decision import Decision, History, Observation, State, Worker, wanted
 from visionfleet.scaler.observation import combined, worker
-from visionfleet.scaler.status import status, worth_writing
+from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(19, boot_seconds=30)
 LEASE = Lease(holder="h", expires_at=0.0, term=3)
@@ -66,7 +66,9 @@ def test_means_are_weighted_by_work_and_unknown_without() -> None:
 
 def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") -> FleetStatus:
     decision = Decision(launch=1 if reason else 0, reason=reason or "hold")
-    return status(Observation(visible, 0, ()), decision, History(), POLICY, LEASE, (), before, at)
+    return fleet_status(
+        Observation(visible, 0, ()), decision, History(), POLICY, LEASE, (), before, at
+    )
 
 
 def test_history_keeps_what_changed_for_an_hour() -> None:
@@ -116,7 +118,9 @@ def test_the_history_is_bounded_whatever_happens() -> None:
 def test_a_status_names_the_holder_what_was_learned_and_what_is_wrong() -> None:
     seen = Observation(9, 0, (Worker("w", "failed", 0.0, 0.0),))
     history = History(boot_seconds=31.0, service_seconds=0.2, at_maximum=True)
-    made = status(seen, Decision(reason="hold"), history, POLICY, LEASE, ("mend it",), None, 5.0)
+    made = fleet_status(
+        seen, Decision(reason="hold"), history, POLICY, LEASE, ("mend it",), None, 5.0
+    )
     assert (made.holder, made.term, made.policy) == ("h", 3, "pace")
     assert (made.boot_seconds, made.service_seconds) == (31.0, 0.2)
     assert made.alarms == (
