@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
@@ -27,13 +28,14 @@ from visionfleet.host.metrics_server import serve
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.threads import crash
 from visionfleet.host.watchdog import Watchdog, period_seconds
+from visionfleet.web.http.auth import Access
 from visionfleet.web.http.server import WebServer
 from visionfleet.web.jobs.reply_queue import ReplyPoller, ReplyQueue
 from visionfleet.web.routes.application import application
 from visionfleet.web.routes.context import Context
 from visionfleetd import startup
 from visionfleetd.web.reload import reload
-from visionfleetd.web.security import Security, secured
+from visionfleetd.web.security import secured
 from visionfleetd.web.status import StatusLine, allowed_seconds
 from visionfleetd.web.wiring import THREADS, WebClients, assembled
 
@@ -83,7 +85,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = startup.configuration(arguments)
     # It would write a line for each malformed body, which the client is told of anyway.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    _leave(uvloop.run(_run(config, arguments.config, secured(config.web))))
+    access, tls = secured(config.web)
+    _leave(uvloop.run(_run(config, arguments.config, access, tls)))
 
 
 def _leave(status: int) -> NoReturn:
@@ -93,7 +96,9 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-async def _run(config: Config, path: Path | None, security: Security) -> int:
+async def _run(
+    config: Config, path: Path | None, access: Access | None, tls: ssl.SSLContext | None
+) -> int:
     loop = asyncio.get_running_loop()
     signals, clients, random = Signals(loop), WebClients(config), Random()
     checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
@@ -106,8 +111,8 @@ async def _run(config: Config, path: Path | None, security: Security) -> int:
         return int(ended.code or 0)
     sockets = _bound(config.web)
     if sockets:
-        context = assembled(config, clients, pool, security.access)
-        await _serve(context, clients.replies, sockets, security, signals, path)
+        context = assembled(config, clients, pool, access)
+        await _serve(context, clients.replies, sockets, tls, signals, path)
     removed = loop.run_in_executor(ThreadPoolExecutor(1), _remove, clients.replies)
     with suppress(TimeoutError):
         await asyncio.wait_for(removed, REMOVE_SECONDS)
@@ -130,7 +135,7 @@ async def _serve(
     context: Context,
     replies: ReplyQueue,
     sockets: list[socket.socket],
-    security: Security,
+    tls: ssl.SSLContext | None,
     signals: Signals,
     path: Path | None,
 ) -> None:
@@ -138,7 +143,7 @@ async def _serve(
     watchdog = Watchdog(time.monotonic, allowed_seconds(context.config, watchdog_seconds or 0.0))
     poller = _poller(context, replies, watchdog)
     max_connections = process.allow_open_files() - OTHER_FILES
-    http = WebServer(application(context), max_connections, security.tls)
+    http = WebServer(application(context), max_connections, tls)
     metrics_fields = _served_metrics(context)
     poller.start()
     http.add_sockets(sockets)
@@ -151,7 +156,7 @@ async def _serve(
     notifier.ready()
     writing = asyncio.ensure_future(line.write_on(period_seconds(watchdog_seconds)))
     while not await signals.wait():
-        reload(context, security.tls, path)
+        reload(context, tls, path)
     web = context.config.web
     notifier.stopping(web.unready_seconds + web.stop_seconds + STOP_MARGIN_SECONDS)
     await _drain(http, context)

@@ -1,5 +1,7 @@
 """The web daemon's numbers for Prometheus. No label is a job, a file or a client."""
 
+from functools import partial
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 # From an answer out of memory to the longest wait.
@@ -11,46 +13,27 @@ class WebMetrics:
     """The metrics in a registry of their own; any thread may count."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        self.requests = Counter(
-            "visionfleet_web_requests",
-            "Requests that were answered, by route, method and status.",
-            ("route", "method", "status"),
-            registry=registry,
+        self.registry = CollectorRegistry()
+        counter = partial(Counter, namespace="visionfleet", subsystem="web", registry=self.registry)
+        histogram = partial(
+            Histogram, namespace="visionfleet", subsystem="web", registry=self.registry
         )
-        self.request_seconds = Histogram(
-            "visionfleet_web_request_seconds",
-            "Seconds from a request's first byte to its answer, waits included.",
-            ("route",),
-            buckets=_REQUEST_BUCKETS,
-            registry=registry,
+        about = "Requests that were answered, by route, method and status."
+        self.requests = counter("requests", about, ("route", "method", "status"))
+        about = "Seconds from a request's first byte to its answer, waits included."
+        self.request_seconds = histogram(
+            "request_seconds", about, ("route",), buckets=_REQUEST_BUCKETS
         )
+        about = "Requests that are not answered yet."
         self.requests_waiting = Gauge(
-            "visionfleet_web_requests_waiting",
-            "Requests that are not answered yet.",
-            registry=registry,
+            "visionfleet_web_requests_waiting", about, registry=self.registry
         )
-        self.received_bytes = Counter(
-            "visionfleet_web_received_bytes", "Bytes of bodies that came in.", registry=registry
-        )
-        self.jobs_accepted = Counter(
-            "visionfleet_web_jobs_accepted", "Jobs that were accepted.", registry=registry
-        )
-        self.cache = Counter(
-            "visionfleet_web_cache",
-            "Looks into the cache of results, by result.",
-            ("result",),
-            registry=registry,
-        )
-        self.idempotent_replays = Counter(
-            "visionfleet_web_idempotent_replays",
-            "Uploads that came again under their Idempotency-Key.",
-            registry=registry,
-        )
-        self.aws_seconds = Histogram(
-            "visionfleet_web_aws_seconds",
-            "Seconds of the calls to AWS that one step of a request makes.",
-            ("step", "result"),
-            buckets=_CALL_BUCKETS,
-            registry=registry,
+        self.received_bytes = counter("received_bytes", "Bytes of bodies that came in.")
+        self.jobs_accepted = counter("jobs_accepted", "Jobs that were accepted.")
+        self.cache = counter("cache", "Looks into the cache of results, by result.", ("result",))
+        about = "Uploads that came again under their Idempotency-Key."
+        self.idempotent_replays = counter("idempotent_replays", about)
+        about = "Seconds of the calls to AWS that one step of a request makes."
+        self.aws_seconds = histogram(
+            "aws_seconds", about, ("step", "result"), buckets=_CALL_BUCKETS
         )
