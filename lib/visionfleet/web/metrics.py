@@ -14,26 +14,28 @@ class WebMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        counter = partial(Counter, namespace="visionfleet", subsystem="web", registry=self.registry)
-        histogram = partial(
-            Histogram, namespace="visionfleet", subsystem="web", registry=self.registry
-        )
+        counter = partial(Counter, registry=self.registry)
+        histogram = partial(Histogram, registry=self.registry)
         about = "Requests that were answered, by route, method and status."
-        self.requests = counter("requests", about, ("route", "method", "status"))
+        self.requests = counter("visionfleet_web_requests", about, ("route", "method", "status"))
         about = "Seconds from a request's first byte to its answer, waits included."
         self.request_seconds = histogram(
-            "request_seconds", about, ("route",), buckets=_REQUEST_BUCKETS
+            "visionfleet_web_request_seconds", about, ("route",), buckets=_REQUEST_BUCKETS
         )
         about = "Requests that are not answered yet."
         self.requests_waiting = Gauge(
             "visionfleet_web_requests_waiting", about, registry=self.registry
         )
-        self.received_bytes = counter("received_bytes", "Bytes of bodies that came in.")
-        self.jobs_accepted = counter("jobs_accepted", "Jobs that were accepted.")
-        self.cache = counter("cache", "Looks into the cache of results, by result.", ("result",))
+        self.received_bytes = counter(
+            "visionfleet_web_received_bytes", "Bytes of bodies that came in."
+        )
+        self.jobs_accepted = counter("visionfleet_web_jobs_accepted", "Jobs that were accepted.")
+        self.cache = counter(
+            "visionfleet_web_cache", "Looks into the cache of results, by result.", ("result",)
+        )
         about = "Uploads that came again under their Idempotency-Key."
-        self.idempotent_replays = counter("idempotent_replays", about)
+        self.idempotent_replays = counter("visionfleet_web_idempotent_replays", about)
         about = "Seconds of the calls to AWS that one step of a request makes."
         self.aws_seconds = histogram(
-            "aws_seconds", about, ("step", "result"), buckets=_CALL_BUCKETS
+            "visionfleet_web_aws_seconds", about, ("step", "result"), buckets=_CALL_BUCKETS
         )

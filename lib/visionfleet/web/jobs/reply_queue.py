@@ -42,13 +42,14 @@ class ReplyQueue:
     `{name}-replies-*`.
     """
 
+    _queue: Queue  # once it is made
+
     def __init__(
         self, client: "SQSClient", parked: "SQSClient", name: str, now: Callable[[], float]
     ) -> None:
         self._client = client
         self._parked = parked
         self._now = now
-        self._queue: Queue | None = None
         self._beat_at = 0.0
         self.name = name
 
@@ -63,26 +64,20 @@ class ReplyQueue:
 
     def receive(self, wait_seconds: int) -> list[Received]:
         """Receive up to ten replies; raises NotFound when the queue is gone."""
-        return self._made().receive(wait_seconds)
+        return self._queue.receive(wait_seconds)
 
     def delete(self, received: list[Received]) -> None:
         """Delete replies; those that fail come again and are then not expected any more."""
-        self._made().delete([message.receipt for message in received])
+        self._queue.delete([message.receipt for message in received])
 
     def beat(self) -> None:
         if self._now() - self._beat_at >= HEARTBEAT_SECONDS:
-            renew_reply_queue(self._client, self._made().url, self._tags())
+            renew_reply_queue(self._client, self._queue.url, self._tags())
             self._beat_at = self._now()
 
     def remove(self) -> None:
         """Remove the queue; raises NotFound, TryLater."""
         delete_reply_queue(self._client, self.name)
-
-    def _made(self) -> Queue:
-        if self._queue is None:
-            self.make()
-        assert self._queue is not None
-        return self._queue
 
     def _tags(self) -> dict[str, str]:
         return {**REPLIES_TAGS, HEARTBEAT_TAG: str(int(self._now()))}
