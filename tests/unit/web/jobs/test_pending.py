@@ -7,7 +7,6 @@ from itertools import islice
 import pytest
 
 from visionfleet.contract.messages import Failed
-from visionfleet.web.http.server import OpenSet
 from visionfleet.web.jobs.pending import PendingJobs, pauses
 
 
@@ -118,21 +117,6 @@ async def test_a_wait_ends_with_what_comes_first() -> None:
     with waiting.expecting("b") as reply:
         loop.call_soon(waiting.close)
         assert await waiting.wait("b", reply, loop.time() + 60, gone(), look) is None
-
-
-@in_loop
-async def test_waiting_until_none_is_open() -> None:
-    requests = OpenSet()
-    assert await requests.none_left(0)
-    one, two = object(), object()
-    requests.open |= {one, two}
-    assert not await requests.none_left(0)
-    requests.leave(one)
-    requests.leave(one)
-    assert len(requests.open) == 1
-    left = asyncio.ensure_future(requests.none_left(10))
-    asyncio.get_running_loop().call_soon(requests.leave, two)
-    assert await left
 
 
 def test_pauses_for_own_jobs_are_long() -> None:
