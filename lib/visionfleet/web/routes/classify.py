@@ -39,13 +39,12 @@ class PlainHandler(Handler):
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
         patience = Patience(self.config.web.max_wait_seconds, self.gone)
-        upload, *others = self.body.files()
-        for other in others:
-            other.memory.close()
-        name, others = upload.file_name, []
-        waiting = self.service.classify(upload, parameters.TOP_DEFAULT, patience)
-        del upload
-        (answer,) = await asyncio.gather(waiting)
+        files = self.body.files()
+        while len(files) > 1:
+            files.pop().memory.close()
+        name = files[0].file_name
+        work = self.service.classify(files.pop(), parameters.TOP_DEFAULT, patience)
+        (answer,) = await asyncio.gather(work)
         accept = self.request.headers.get("Accept", "")
         if not isinstance(answer, Succeeded) or wants_json(accept):
             self.answer_job(answer)
