@@ -32,15 +32,13 @@ class FormFile(NamedTuple):
     """What is known of a file when its last byte is there."""
 
     file_name: str
-    media_type: str
     data: bytes
 
 
 class Whole:
     """A body that is one piece, as JSON is."""
 
-    def __init__(self, media_type: str = "") -> None:
-        self._media_type = media_type
+    def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
     def add(self, chunk: bytes) -> None:
@@ -52,10 +50,14 @@ class Whole:
 
         Raises Problem with code `no_file`, `too_many_files` or `bad_body`.
         """
-        return [FormFile("", self._media_type, b"".join(self._pieces))]
+        return [FormFile("", b"".join(self._pieces))]
 
 
 class RawFile(Whole):
+    def __init__(self, media_type: str) -> None:
+        super().__init__()
+        self._media_type = media_type
+
     def add(self, chunk: bytes) -> None:
         # RFC 9110, 8.3: a body without a type may be taken for application/octet-stream.
         known = {"application/octet-stream", ""}
@@ -145,9 +147,7 @@ class Form:
 
     def _end_part(self) -> None:
         if self._pieces is not None:
-            media_type = self._headers.get(b"content-type", b"application/unknown")
-            data = b"".join(self._pieces)
-            self._files.append(FormFile(base_name(self._name), media_type.decode("latin-1"), data))
+            self._files.append(FormFile(base_name(self._name), b"".join(self._pieces)))
         self._pieces = None
 
     def _end(self) -> None:
@@ -225,7 +225,7 @@ class Body:
     def part(self, data: bytes) -> Upload:
         """Hand out as an upload what was found in the body, with its share of the memory."""
         assert self.memory is not None
-        return Upload("", "", data, self.memory.split(len(data)))
+        return Upload("", data, self.memory.split(len(data)))
 
     def close(self) -> None:
         """Forget what was kept; again does no harm."""

@@ -16,7 +16,6 @@ class Upload:
     """
 
     file_name: str
-    media_type: str
     data: bytes = field(repr=False)
     memory: Share = field(repr=False, compare=False)
 
