@@ -31,6 +31,10 @@ class ProtocolHandler(Handler):
             raise Problem("unknown_model", f"model '{name}' has no version '{str(version)[:80]}'")
         return name, current
 
+    def check_ready(self) -> None:
+        if reasons := self.context.reasons():
+            raise Problem("try_later", "; ".join(reasons))
+
 
 class ServerHandler(ProtocolHandler):
     """`/v2`: what this server is."""
@@ -60,8 +64,7 @@ class ReadyHandler(ProtocolHandler):
 
     @Operation("Whether images can be classified", {200: "any"}, OPEN, protocol=True)
     def get(self) -> None:
-        if reasons := self.context.reasons():
-            raise Problem("try_later", "; ".join(reasons))
+        self.check_ready()
         self.answer(200, {"ready": True})
 
     head = get
@@ -86,8 +89,7 @@ class ModelReadyHandler(ProtocolHandler):
     )
     async def get(self, model: str, version: str | None = None) -> None:
         name, _ = await self.known(model, version)
-        if reasons := self.context.reasons():
-            raise Problem("try_later", "; ".join(reasons))
+        self.check_ready()
         self.answer(200, {"name": name, "ready": True})
 
 
