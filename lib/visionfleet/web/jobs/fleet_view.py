@@ -34,10 +34,11 @@ class FleetView:
     _reports_read_at: float | None = None
 
     async def status(self) -> bytes | None:
-        """Read what the scaler said last, None before it said anything."""
+        """Read what the scaler said last, None before it said anything; raises Refusal."""
         async with self._status_lock:
             if self._status is None or self.clock() - self._status[0] >= STATUS_SECONDS:
-                found = await self.threads.run("fleet", self.results.find, names.STATUS_KEY)
+                reason, find = "the status cannot be read now", self.results.find
+                found = await self.threads.call("fleet", reason, "", find, names.STATUS_KEY)
                 self._status = (self.clock(), found)
             return self._status[1]
 

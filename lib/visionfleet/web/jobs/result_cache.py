@@ -10,7 +10,7 @@ from visionfleet.contract import documents
 from visionfleet.contract.messages import CachedResult, Succeeded, Timings, encode
 from visionfleet.contract.names import by_content_key, by_name_key, result_key
 from visionfleet.errors import VisionfleetError
-from visionfleet.web.jobs.submission import Threads
+from visionfleet.web.jobs.submission import UNACCEPTED, Threads
 from visionfleet.web.jobs.upload import Upload
 
 log = logging.getLogger("web")
@@ -33,9 +33,10 @@ class ResultCache:
         """Look for an answer to these bytes; where there is none, that of the job will be kept.
 
         What is found is stored as the result of this job first, as a worker would have done it.
+        Raises Refusal.
         """
-        digest, found = await self._threads.run(
-            "cache", self._find, job, upload, top, fingerprint, by_name
+        digest, found = await self._threads.call(
+            "cache", UNACCEPTED, job, self._find, job, upload, top, fingerprint, by_name
         )
         if found is None:
             self._contents[job] = digest, top

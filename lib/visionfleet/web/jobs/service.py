@@ -4,25 +4,27 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from typing import TypeVar
 
 from visionfleet.contract.job_ids import RANDOM_BYTES, new_job_id
 from visionfleet.contract.messages import Reply, Succeeded
-from visionfleet.errors import BadImage, BadMessage, TryLater, VisionfleetError
+from visionfleet.errors import BadImage, TryLater, VisionfleetError
 from visionfleet.web.jobs.fleet_view import FleetView
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.pending import Patience, PendingJobs
 from visionfleet.web.jobs.result_cache import ResultCache
-from visionfleet.web.jobs.submission import UPLOAD_EXPIRE_SECONDS, Submissions, Threads
+from visionfleet.web.jobs.submission import (
+    RETRY_SECONDS,
+    UNACCEPTED,
+    UPLOAD_EXPIRE_SECONDS,
+    Submissions,
+    Threads,
+    refused,
+)
 from visionfleet.web.jobs.upload import Answer, Queued, Result, Upload
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.readiness import Readiness
 
 log = logging.getLogger("web")
-
-RETRY_SECONDS = 5.0  # when S3 or SQS do not answer
-
-_T = TypeVar("_T")
 
 
 class Service:
@@ -58,8 +60,8 @@ class Service:
         with ExitStack() as waits:
             try:
                 job, reply, answer = await self._accepted(upload, top, once, waits)
-            except Refusal as refused:
-                return refused
+            except Refusal as refusal:
+                return refusal
             del upload  # it may be large, and the wait long
             if patience and (answer is None or isinstance(answer, Queued)):
                 answer = await self.pending.wait(job, reply, deadline, patience.gone, self._look)
@@ -85,20 +87,17 @@ class Service:
         job, reason = self._new_job(), "the Idempotency-Key cannot be looked up now"
         if once is None:
             return job, None
-        job, new = await self._call("claim", reason, "", self.submissions.claim, once, job)
+        job, new = await self._threads.call("claim", reason, "", self.submissions.claim, once, job)
         if new:
             return job, None
         self._metrics.idempotent_replays.inc()
-        return job, await self._call("state", reason, "", self.submissions.state, job)
+        return job, await self._threads.call("state", reason, "", self.submissions.state, job)
 
     async def _cached(self, job: str, upload: Upload, top: int) -> Succeeded | None:
         model = await self.fleet.model()
         fingerprint = None if model is None else model.fingerprint
         by_name = self.submissions.config.results.by_name
-        try:
-            found = await self._cache.find(job, upload, top, fingerprint, by_name)
-        except VisionfleetError as error:
-            raise _refused(error, "the image cannot be accepted now", job) from error
+        found = await self._cache.find(job, upload, top, fingerprint, by_name)
         self._metrics.cache.labels("miss" if found is None else "hit").inc()
         if found is not None:
             self.pending.forget(job)
@@ -115,7 +114,7 @@ class Service:
         except VisionfleetError as error:
             if not isinstance(error, BadImage):
                 self._readiness.failures.append(self._readiness.clock())
-            raise _refused(error, "the image cannot be accepted now", job) from error
+            raise refused(error, UNACCEPTED, job) from error
         self._readiness.failures.clear()
         self._note_accepted(job, file_name=upload.file_name, bytes=len(upload.data))
 
@@ -123,7 +122,9 @@ class Service:
         """Make a place in S3 for a file; its id is that of the job it will be. Raises Refusal."""
         upload, submissions = self._new_job(), self.submissions
         reason = "no upload can be prepared now"
-        made = await self._call("sign", reason, "", submissions.presign, upload, content_type)
+        made = await self._threads.call(
+            "sign", reason, "", submissions.presign, upload, content_type
+        )
         return {
             "upload": upload,
             "url": made.url,
@@ -136,7 +137,7 @@ class Service:
         """Accept a file that the client has put into S3 itself; raises Refusal."""
         self.pending.remember(upload)
         reason, start = "the upload cannot be accepted now", self.submissions.start
-        await self._call("start", reason, upload, start, upload, file_name, top)
+        await self._threads.call("start", reason, upload, start, upload, file_name, top)
         self._note_accepted(upload, file_name=file_name, direct=True)
         return Queued(upload)
 
@@ -148,18 +149,11 @@ class Service:
         deadline = self.pending.clock() + patience.seconds
         with self.pending.expecting(job) as reply:
             reason = f"job {job} cannot be looked up now"
-            found = await self._call("state", reason, job, self.submissions.state, job)
+            found = await self._threads.call("state", reason, job, self.submissions.state, job)
             if not isinstance(found, Queued):
                 return found
             result = await self.pending.wait(job, reply, deadline, patience.gone, self._look)
             return result or found
-
-    async def fleet_status(self) -> bytes | None:
-        """Read what the scaler said last; raises Refusal."""
-        try:
-            return await self.fleet.status()
-        except VisionfleetError as error:
-            raise _refused(error, "the status cannot be read now") from error
 
     def deliver(self, reply: Reply) -> None:
         if isinstance(reply.result, Succeeded):
@@ -168,15 +162,6 @@ class Service:
                 self._cache.answered(reply.result)
         if not self.pending.resolve(reply.job, reply.result):
             log.debug("reply unmatched", extra={"job": reply.job})
-
-    async def _call(
-        self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
-    ) -> _T:
-        """Call AWS on a thread; raises Refusal, by which the client learns `reason` and no more."""
-        try:
-            return await self._threads.run(step, work, *arguments)
-        except VisionfleetError as error:
-            raise _refused(error, reason, job) from error
 
     def _new_job(self) -> str:
         return new_job_id(self.submissions.now(), self._random_bytes(RANDOM_BYTES))
@@ -193,16 +178,3 @@ class Service:
             level = logging.DEBUG if isinstance(error, TryLater) else logging.WARNING
             log.log(level, "result not read", extra={"job": job, "reason": str(error)})
         return None
-
-
-def _refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
-    """Log why AWS failed, and tell the client no more than that it did."""
-    if isinstance(error, BadImage):
-        return Refusal(error.code, str(error))
-    fields = ({"job": job} if job else {}) | {"reason": str(error)}
-    if isinstance(error, BadMessage):
-        log.error("result unreadable", extra=fields)
-        return Refusal("internal", reason)
-    level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
-    log.log(level, "AWS failed", extra=fields)
-    return Refusal("try_later", reason, RETRY_SECONDS)

@@ -1,6 +1,7 @@
 """Takes uploads in and looks results up: what a request does with S3 and SQS, on threads."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -10,7 +11,7 @@ from typing import TypeVar
 from visionfleet.aws.s3 import Stat, Store, Target, file_name_metadata
 from visionfleet.config import Config
 from visionfleet.contract import documents, messages, names
-from visionfleet.errors import BadImage, NotFound, TryLater, VisionfleetError
+from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater, VisionfleetError
 from visionfleet.imaging import decode
 from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.idempotency import Once
@@ -22,6 +23,11 @@ from visionfleet.web.metrics import WebMetrics
 HEADER_BYTES = 256 << 10
 # To put a file into S3 after POST /v1/uploads: the largest file over a slow line.
 UPLOAD_EXPIRE_SECONDS = 900
+
+RETRY_SECONDS = 5.0  # when S3 or SQS do not answer
+UNACCEPTED = "the image cannot be accepted now"
+
+log = logging.getLogger("web")
 
 _T = TypeVar("_T")
 
@@ -46,6 +52,28 @@ class Threads:
                 self.metrics.aws_seconds.labels(step, result).observe(seconds)
 
         return asyncio.get_running_loop().run_in_executor(self.pool, measured)
+
+    async def call(
+        self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
+    ) -> _T:
+        """Do blocking work; raises Refusal, by which the client learns `reason` and no more."""
+        try:
+            return await self.run(step, work, *arguments)
+        except VisionfleetError as error:
+            raise refused(error, reason, job) from error
+
+
+def refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
+    """Log why AWS failed, and tell the client no more than that it did."""
+    if isinstance(error, BadImage):
+        return Refusal(error.code, str(error))
+    fields = ({"job": job} if job else {}) | {"reason": str(error)}
+    if isinstance(error, BadMessage):
+        log.error("result unreadable", extra=fields)
+        return Refusal("internal", reason)
+    level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
+    log.log(level, "AWS failed", extra=fields)
+    return Refusal("try_later", reason, RETRY_SECONDS)
 
 
 @dataclass(slots=True, eq=False)

@@ -39,7 +39,7 @@ class FleetHandler(Handler):
 
     @Operation("What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *ANY))
     async def get(self) -> None:
-        found = await self.service.fleet_status()
+        found = await self.service.fleet.status()
         if found is None:
             raise Problem("no_status", "the scaler has not written a status yet")
         try:
