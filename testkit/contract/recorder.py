@@ -223,15 +223,13 @@ def record_scaler(made: Recording, model: dict[str, str]) -> None:
 def record_objects(made: Recording) -> None:
     """Record what was written into the results bucket: of each worker one report per state."""
     pages = made.aws.s3.get_paginator("list_object_versions").paginate(Bucket=BUCKETS[1])
-    versions = [version for page in pages for version in page.get("Versions", ())]
+    newest_first = [version for page in pages for version in page.get("Versions", ())]
     found = {}
-    for version in sorted(versions, key=lambda v: (v["Key"], v["LastModified"])):
+    for version in sorted(reversed(newest_first), key=lambda v: (v["Key"], v["LastModified"])):
         key = version["Key"]
         stored = made.aws.s3.get_object(Bucket=BUCKETS[1], Key=key, VersionId=version["VersionId"])
-        body, kind = (
-            stored["Body"].read().decode(),
-            KINDS[max(filter(key.startswith, KINDS), key=len)],
-        )
+        body = stored["Body"].read().decode()
+        kind = KINDS[max(filter(key.startswith, KINDS), key=len)]
         mark = json.loads(body)["state"] if kind == "worker report" else body
         found[key, mark] = kind, stored["ContentType"], body
     for (key, _), (kind, content_type, body) in found.items():
