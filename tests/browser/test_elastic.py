@@ -15,7 +15,7 @@ CLASSES = {
 }
 
 
-def test_images_wake_the_fleet_and_the_page_shows_it(context: BrowserContext) -> None:
+def test_page_shows_the_fleet_scaling_from_zero_and_back(context: BrowserContext) -> None:
     page = context.new_page()
     with stack() as running:
         page.goto(running.url)

@@ -30,12 +30,12 @@ def tell(aws: Cloud) -> Iterator[Tell]:
     aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
 
 
-def test_before_the_first_status_the_page_says_so(page: Page) -> None:
+def test_page_says_that_there_is_no_status_yet(page: Page) -> None:
     expect(page.locator("#fleet-empty")).to_contain_text("No word from the scaler yet")
     expect(page.locator("#fleet-body")).to_be_hidden()
 
 
-def test_queue_workers_and_decisions_are_shown(page: Page, tell: Tell) -> None:
+def test_page_shows_queue_workers_and_decisions(page: Page, tell: Tell) -> None:
     tell()
     expect(page.locator("#visible")).to_have_text("23", timeout=15_000)
     expect(page.locator("#in-flight")).to_have_text("16")
@@ -50,7 +50,7 @@ def test_queue_workers_and_decisions_are_shown(page: Page, tell: Tell) -> None:
     expect(page.locator("#chart .mark")).to_have_count(1)
 
 
-def test_the_chart_moves_with_the_fleet(page: Page, tell: Tell) -> None:
+def test_chart_follows_the_fleet(page: Page, tell: Tell) -> None:
     tell()
     path = page.locator("#chart .workers")
     expect(path).to_have_attribute("d", re.compile("M.*H.*V"), timeout=15_000)
@@ -62,9 +62,7 @@ def test_the_chart_moves_with_the_fleet(page: Page, tell: Tell) -> None:
     expect(page.locator("#decision")).to_have_text("Terminate 6: drained or dead.")
 
 
-def test_who_waits_for_a_first_worker_is_told_how_long_it_takes(
-    page: Page, tell: Tell, aws: Cloud
-) -> None:
+def test_page_says_how_long_the_first_worker_takes(page: Page, tell: Tell, aws: Cloud) -> None:
     nobody = {"visible": 1, "in_flight": 0, "boot_seconds": 7.6}
     tell(states={}, **nobody)
     with stand_in(aws, held=True) as workers:
@@ -79,14 +77,14 @@ def test_who_waits_for_a_first_worker_is_told_how_long_it_takes(
         expect(page.locator("#starting")).to_be_hidden()
 
 
-def test_a_silent_scaler_is_told(page: Page, tell: Tell) -> None:
+def test_page_says_that_the_scaler_is_silent(page: Page, tell: Tell) -> None:
     tell(at=time.time() - 600)
     expect(page.locator("#freshness")).to_have_text(
         "the scaler was last heard of 10 min ago", timeout=15_000
     )
 
 
-def test_it_asks_only_while_it_is_seen(page: Page, tell: Tell) -> None:
+def test_page_polls_only_while_it_is_visible(page: Page, tell: Tell) -> None:
     tell()
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url))

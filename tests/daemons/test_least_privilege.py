@@ -288,16 +288,16 @@ def operate(stage: Stage) -> None:
     s3.put_object(Bucket=bucket, Key="fleet/drain/i-0123", Body=str(int(time.time())).encode())
 
 
-def test_every_request_is_signed_by_one_of_the_roles(recorded: Recorded) -> None:
+def test_every_aws_request_is_signed_by_a_role(recorded: Recorded) -> None:
     assert set(recorded.calls) == set(ROLES)
 
 
 @pytest.mark.parametrize("who", ROLES)
-def test_every_call_is_allowed(who: str, recorded: Recorded) -> None:
+def test_every_aws_call_is_allowed_by_its_role(who: str, recorded: Recorded) -> None:
     policy = recorded.policies[who]
     assert [str(call) for call in recorded.calls[who] if not allowed(policy, call)] == []
 
 
 @pytest.mark.parametrize("who", ROLES)
-def test_everything_that_is_allowed_is_needed(who: str, recorded: Recorded) -> None:
+def test_every_permission_of_a_role_is_needed(who: str, recorded: Recorded) -> None:
     assert unused(recorded.policies[who], recorded.calls[who]) == []

@@ -104,7 +104,7 @@ class SomethingBetween(Plain):
         return self.norm(torch.sigmoid(self.first(images))).mean(dim=(2, 3))
 
 
-def test_pairs_are_found_by_what_flows_not_by_names() -> None:
+def test_conv_and_norm_pairs_are_found_by_data_flow() -> None:
     module = stirred(Plain())
     folded, pairs = fold(module, IMAGES)
     assert pairs == 2
@@ -117,13 +117,13 @@ def test_pairs_are_found_by_what_flows_not_by_names() -> None:
     "kind",
     [UsedTwice, CalledTwice, ChangedBetween, SomethingBetween, PoolWithPlaces, ByName],
 )
-def test_what_cannot_be_folded_is_left(kind: type[nn.Module]) -> None:
+def test_unfoldable_norms_are_left(kind: type[nn.Module]) -> None:
     module = stirred(kind())
     folded, pairs = fold(module, IMAGES)
     assert (folded is module, pairs) == (True, 0)
 
 
-def test_a_norm_behind_a_max_pool_is_folded_unless_it_turns_the_order_round() -> None:
+def test_norm_after_max_pool_folds_unless_it_reverses_order() -> None:
     module = stirred(Pooled())
     folded, pairs = fold(module, IMAGES)
     assert pairs == 2
@@ -135,14 +135,14 @@ def test_a_norm_behind_a_max_pool_is_folded_unless_it_turns_the_order_round() ->
     assert difference(module, folded) < 1e-5
 
 
-def test_the_default_model_answers_as_before() -> None:
+def test_folded_default_model_answers_as_before() -> None:
     module = load(Model(directory=ROOT / "models")).module
     folded, pairs = fold(module, IMAGES)
     assert pairs == 6
     assert difference(module, folded) < 1e-4
 
 
-def test_resnet18_is_folded_whole() -> None:
+def test_resnet18_is_folded_completely() -> None:
     from visionfleet.model.torchvision_weights import build
 
     torch.manual_seed(0)

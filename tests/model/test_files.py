@@ -96,9 +96,7 @@ def colours(model: Inference) -> list[str]:
 
 
 @pytest.mark.parametrize("make", [torchscript, any_batch])
-def test_files_that_bring_their_network_answer_in_batches(
-    tmp_path: Path, make: Callable[[], bytes]
-) -> None:
+def test_self_contained_files_answer_in_batches(tmp_path: Path, make: Callable[[], bytes]) -> None:
     data = make()
     model = Inference(load(choice(tmp_path, data)), 4, 1)
     assert colours(model) == LABELS
@@ -106,14 +104,14 @@ def test_files_that_bring_their_network_answer_in_batches(
     assert model.info.fingerprint == digest(data)[:16]
 
 
-def test_a_program_that_was_exported_for_one_size_of_batch_is_told(tmp_path: Path) -> None:
+def test_fixed_batch_exported_program_is_reported(tmp_path: Path) -> None:
     found = load(choice(tmp_path, exported()))
     with pytest.raises(BadModel, match=r"first forward pass failed: .*size\(\)\[0\] == 2"):
         Inference(found, 4, 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_an_exported_program_runs_in_each_precision(tmp_path: Path, precision: Any) -> None:
+def test_exported_program_runs_in_each_precision(tmp_path: Path, precision: Any) -> None:
     model = Inference(
         load(choice(tmp_path, any_batch())), 4, 1, Settings("cpu", precision, agreement_floor=0.5)
     )
@@ -132,7 +130,9 @@ def test_an_exported_program_runs_in_each_precision(tmp_path: Path, precision: A
     ids=["bare", "in a checkpoint", "of DataParallel", "in half precision"],
 )
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "before zip"])
-def test_a_state_dict_of_our_network(tmp_path: Path, wrap: Callable[[Any], Any], old: bool) -> None:
+def test_state_dict_of_our_network_is_served(
+    tmp_path: Path, wrap: Callable[[Any], Any], old: bool
+) -> None:
     torch.manual_seed(0)
     network = build("resnet9", {"width": 8}, 3).eval()
     data = saved(wrap(network.state_dict()), old)
@@ -147,7 +147,7 @@ def test_a_state_dict_of_our_network(tmp_path: Path, wrap: Callable[[Any], Any],
     assert [found[label] for label in LABELS] == pytest.approx(expected.tolist(), abs=1e-3)
 
 
-def test_a_state_dict_of_torchvision_takes_its_classes_from_the_labels(tmp_path: Path) -> None:
+def test_torchvision_state_dict_takes_classes_from_labels(tmp_path: Path) -> None:
     from visionfleet.model.torchvision_weights import build as build_published
 
     weights = build_published("mobilenet_v3_small", 3, "").state_dict()
@@ -157,7 +157,7 @@ def test_a_state_dict_of_torchvision_takes_its_classes_from_the_labels(tmp_path:
     assert len(model.rank([np.zeros((32, 32, 3), np.uint8)], 5)[0]) == 3
 
 
-def test_weights_that_do_not_fit_are_told_with_the_first_misfit(tmp_path: Path) -> None:
+def test_misfitting_weights_name_the_first_misfit(tmp_path: Path) -> None:
     weights = saved(build("resnet9", {"width": 8}, 4).state_dict())
     with pytest.raises(BadModel, match=r"does not fit resnet9 with 3 labels: .*head.weight"):
         load(choice(tmp_path, weights, architecture="resnet9"))
@@ -165,7 +165,7 @@ def test_weights_that_do_not_fit_are_told_with_the_first_misfit(tmp_path: Path) 
         load(choice(tmp_path, weights, architecture="resnet18"))
 
 
-def test_an_architecture_must_be_known_and_given_for_weights_alone(tmp_path: Path) -> None:
+def test_bare_weights_need_a_known_architecture(tmp_path: Path) -> None:
     weights = saved(build("resnet9", {"width": 8}, 3).state_dict())
     with pytest.raises(BadModel, match=r"model.architecture: 'resnet81' is neither .*resnet18"):
         load(choice(tmp_path, weights, architecture="resnet81"))
@@ -187,7 +187,7 @@ class Trap:
 
 @pytest.mark.parametrize("old", [False, True], ids=["zip", "before zip"])
 @pytest.mark.parametrize("architecture", [None, "resnet18"])
-def test_a_pickle_with_code_is_refused(tmp_path: Path, old: bool, architecture: str | None) -> None:
+def test_pickle_with_code_is_refused(tmp_path: Path, old: bool, architecture: str | None) -> None:
     trap = tmp_path / "trap"
     for value in ({"weight": Trap(trap)}, Trap(trap)):
         data = saved(value, old)
@@ -196,12 +196,12 @@ def test_a_pickle_with_code_is_refused(tmp_path: Path, old: bool, architecture: 
     assert not trap.exists()
 
 
-def test_a_whole_pickled_model_is_refused_with_what_to_do(tmp_path: Path) -> None:
+def test_whole_pickled_model_is_refused_with_advice(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match=r"torch.save\(model.state_dict\(\), FILE\)"):
         load(choice(tmp_path, saved(nn.Sequential(nn.Linear(2, 2)))))
 
 
-def test_a_bare_pickle_is_no_model(tmp_path: Path) -> None:
+def test_bare_pickle_is_refused(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     for data in (pickle.dumps(Trap(trap)), b"", b"\x80\x02garbage", b"PK\x03\x04 half a zip"):
         with pytest.raises(BadModel, match="not a TorchScript file, an exported program or a"):
@@ -229,7 +229,7 @@ def changed(data: bytes, change: Callable[[str, bytes], bytes]) -> bytes:
         ('"path_name":"weight_0"', '"path_name":"custom_obj_0"'),
     ],
 )
-def test_an_exported_program_with_code_in_it_is_refused(tmp_path: Path, old: str, new: str) -> None:
+def test_exported_program_with_code_is_refused(tmp_path: Path, old: str, new: str) -> None:
     def change(name: str, content: bytes) -> bytes:
         if not name.endswith(".json"):
             return content
@@ -243,7 +243,7 @@ def test_an_exported_program_with_code_in_it_is_refused(tmp_path: Path, old: str
         load(choice(tmp_path, bad))
 
 
-def test_a_pickle_inside_an_exported_program_is_refused(tmp_path: Path) -> None:
+def test_pickle_inside_an_exported_program_is_refused(tmp_path: Path) -> None:
     trap = tmp_path / "trap"
     evil = saved({"x": Trap(trap)})
     data = changed(any_batch(), lambda name, c: evil if name.endswith("model.pt") else c)
@@ -253,7 +253,7 @@ def test_a_pickle_inside_an_exported_program_is_refused(tmp_path: Path) -> None:
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
 
 
-def test_machine_code_is_refused(tmp_path: Path) -> None:
+def test_compiled_model_code_is_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("model/archive_format", "pt2")
@@ -285,7 +285,7 @@ def remote(folder: Path, data: bytes) -> tuple[Model, Bucket]:
     return choice(folder, data, path="s3://b/m/x.pt", labels="s3://b/labels.txt"), bucket
 
 
-def test_a_model_from_s3_is_kept_and_not_fetched_again(tmp_path: Path) -> None:
+def test_model_from_s3_is_cached(tmp_path: Path) -> None:
     chosen, bucket = remote(tmp_path, torchscript())
     cache = tmp_path / "cache" / "models"
     source = Source(bucket.fetch, cache)
@@ -295,7 +295,7 @@ def test_a_model_from_s3_is_kept_and_not_fetched_again(tmp_path: Path) -> None:
     assert bucket.reads.count(("b", "m/x.pt")) == 1
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path: Path) -> None:
+def test_damaged_cached_model_is_fetched_again(tmp_path: Path) -> None:
     data = torchscript()
     chosen, bucket = remote(tmp_path, data)
     source = Source(bucket.fetch, tmp_path)
@@ -307,7 +307,7 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(tmp_path: Path) -> None:
     assert bucket.reads.count(("b", "m/x.pt")) == 3
 
 
-def test_an_object_with_another_sha256_is_refused_and_not_kept(tmp_path: Path) -> None:
+def test_model_with_another_sha256_is_refused_and_not_cached(tmp_path: Path) -> None:
     chosen, bucket = remote(tmp_path, torchscript())
     bucket.objects["b", "m/x.pt"] += b"x"
     with pytest.raises(BadModel, match=r"its SHA-256 is .*, model.sha256 says"):
@@ -315,14 +315,14 @@ def test_an_object_with_another_sha256_is_refused_and_not_kept(tmp_path: Path) -
     assert not (tmp_path / "cache").exists()
 
 
-def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(tmp_path: Path) -> None:
+def test_unwritable_model_cache_is_no_failure(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     chosen, bucket = remote(tmp_path, torchscript())
     for cache in (tmp_path / "file" / "cache", None):
         assert load(chosen, Source(bucket.fetch, cache)).labels == tuple(LABELS)
 
 
-def test_what_is_not_in_s3_names_the_setting(tmp_path: Path) -> None:
+def test_missing_model_in_s3_names_the_setting(tmp_path: Path) -> None:
     chosen, bucket = remote(tmp_path, torchscript())
     del bucket.objects["b", "labels.txt"]
     with pytest.raises(BadModel, match=r"s3://b/labels.txt: cannot be read: .*\(model.labels\)"):
@@ -332,7 +332,7 @@ def test_what_is_not_in_s3_names_the_setting(tmp_path: Path) -> None:
         load(chosen, Source(bucket.fetch))
 
 
-def test_s3_that_does_not_answer_is_a_reason_to_try_later(tmp_path: Path) -> None:
+def test_unreachable_s3_is_try_later(tmp_path: Path) -> None:
     def busy(_bucket: str, key: str) -> bytes:
         raise TryLater(f"get {key}: SlowDown")
 
@@ -341,7 +341,7 @@ def test_s3_that_does_not_answer_is_a_reason_to_try_later(tmp_path: Path) -> Non
         load(chosen, Source(busy))
 
 
-def test_where_models_are_kept() -> None:
+def test_model_cache_directory() -> None:
     given = {"CACHE_DIRECTORY": "/var/cache/a:/var/cache/b"}
     assert cache_folder(None, {}) == Path("/var/cache/visionfleet/models")
     assert cache_folder(None, given) == Path("/var/cache/a/models")
@@ -369,21 +369,21 @@ BAD_LABELS = {
 
 
 @pytest.mark.parametrize(("name", "text"), LABEL_FILES.values(), ids=LABEL_FILES)
-def test_labels(tmp_path: Path, name: str, text: str) -> None:
+def test_labels_are_read_from_text_and_json(tmp_path: Path, name: str, text: str) -> None:
     chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / name))
     (tmp_path / name).write_text(text)
     assert load(chosen).labels == tuple(LABELS)
 
 
 @pytest.mark.parametrize(("name", "text", "reason"), BAD_LABELS.values(), ids=BAD_LABELS)
-def test_bad_labels(tmp_path: Path, name: str, text: str, reason: str) -> None:
+def test_bad_label_files_are_refused(tmp_path: Path, name: str, text: str, reason: str) -> None:
     chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / name))
     (tmp_path / name).write_text(text)
     with pytest.raises(BadModel, match=reason):
         load(chosen)
 
 
-def test_labels_that_are_missing_or_no_text_are_told(tmp_path: Path) -> None:
+def test_missing_or_binary_label_files_are_reported(tmp_path: Path) -> None:
     chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / "none.txt"))
     with pytest.raises(BadModel, match=r"none.txt: cannot be read: .*\(model.labels\)"):
         load(chosen)

@@ -110,7 +110,7 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
 
 
 @pytest.mark.timeout(420)  # 19 workers on a few cores that do other work as well
-def test_300_uploads_open_19_instances_and_leave_none(
+def test_300_uploads_launch_19_instances_and_leave_none(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fleet.instances() == 0

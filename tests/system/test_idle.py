@@ -76,7 +76,7 @@ def per_month(calls: Counter[str], seconds: float) -> tuple[dict[str, float], fl
 
 
 @pytest.mark.timeout(400)
-def test_an_idle_minute_costs_next_to_nothing(
+def test_idle_minute_costs_next_to_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with daemons_with_default_settings(tmp_path) as counts, stack() as running:

@@ -13,7 +13,7 @@ def aws(running_aws: Cloud) -> Cloud:
     return anew(running_aws)
 
 
-def test_those_of_the_prefix_are_listed_tagged_and_removed(aws: Cloud) -> None:
+def test_reply_queues_are_listed_tagged_and_removed(aws: Cloud) -> None:
     for name in ("visionfleet-replies-a", "visionfleet-replies-b", "other-replies-c"):
         aws.sqs.create_queue(QueueName=name, tags={"heartbeat": name[-1]})
     queues = ReplyQueues(aws.sqs, PREFIX)
@@ -27,7 +27,7 @@ def test_those_of_the_prefix_are_listed_tagged_and_removed(aws: Cloud) -> None:
     queues.remove(found["visionfleet-replies-a"])
 
 
-def test_a_queue_without_tags_has_none(aws: Cloud) -> None:
+def test_reply_queue_without_tags_has_none(aws: Cloud) -> None:
     aws.sqs.create_queue(QueueName=f"{PREFIX}plain")
     url = aws.queue_url(f"{PREFIX}plain")
     assert ReplyQueues(aws.sqs, PREFIX).tags(url) == {}

@@ -18,7 +18,7 @@ def door(endpoint_url: str) -> ClientFactory:
     return ClientFactory("us-east-1", endpoint_url, 3.0, 3.0, 1, placeholder_credentials=True)
 
 
-def test_a_point_has_the_deployment_as_its_dimension(
+def test_metric_has_the_deployment_as_its_dimension(
     aws: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     AlarmMetrics(door(aws.endpoint_url).client("cloudwatch"), "photos").at_maximum(True)
@@ -30,6 +30,6 @@ def test_a_point_has_the_deployment_as_its_dimension(
     assert metric["Dimensions"] == [{"Name": "Deployment", "Value": "photos"}]
 
 
-def test_cloudwatch_away_is_a_try_later() -> None:
+def test_unreachable_cloudwatch_is_try_later() -> None:
     with pytest.raises(TryLater):
         AlarmMetrics(door("http://127.0.0.1:9").client("cloudwatch"), "photos").at_maximum(False)

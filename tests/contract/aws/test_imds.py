@@ -42,14 +42,14 @@ def told(looker: Interruptions) -> list[tuple[str, str]]:
     return [(notice.kind, notice.sentence) for notice in looker.look()]
 
 
-def test_nothing_is_announced(looker: Interruptions, service: Metadata) -> None:
+def test_no_notice_means_no_interruption(looker: Interruptions, service: Metadata) -> None:
     assert told(looker) == []
     assert told(looker) == []
     assert service.issued == 1, "one token serves many questions"
     assert service.refused == 0, "no question without a token"
 
 
-def test_an_interruption_is_told_once(looker: Interruptions, service: Metadata) -> None:
+def test_spot_interruption_is_reported_once(looker: Interruptions, service: Metadata) -> None:
     service.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
     assert told(looker) == [
         ("interruption", "spot interruption: terminate at 2026-11-24T12:02:00Z")
@@ -57,21 +57,25 @@ def test_an_interruption_is_told_once(looker: Interruptions, service: Metadata) 
     assert told(looker) == []
 
 
-def test_a_rebalance_recommendation_comes_first(looker: Interruptions, service: Metadata) -> None:
+def test_rebalance_recommendation_is_reported_first(
+    looker: Interruptions, service: Metadata
+) -> None:
     service.tell(REBALANCE, noticeTime="2026-11-24T12:00:00Z")
     assert told(looker) == [("rebalance", "rebalance recommended at 2026-11-24T12:00:00Z")]
     service.tell(INTERRUPTION, action="stop", time="2026-11-24T12:30:00Z")
     assert [kind for kind, _ in told(looker)] == ["interruption"]
 
 
-def test_a_token_is_renewed_in_time(looker: Interruptions, service: Metadata, clock: Clock) -> None:
+def test_imds_token_is_renewed_in_time(
+    looker: Interruptions, service: Metadata, clock: Clock
+) -> None:
     told(looker)
     clock.now += TOKEN_SECONDS * 3 / 4
     told(looker)
     assert (service.issued, service.refused) == (2, 0)
 
 
-def test_a_refused_token_is_replaced_at_once(looker: Interruptions, service: Metadata) -> None:
+def test_refused_imds_token_is_replaced_at_once(looker: Interruptions, service: Metadata) -> None:
     told(looker)
     service.forget_tokens()
     service.tell(INTERRUPTION, action="terminate", time="soon")
@@ -80,7 +84,7 @@ def test_a_refused_token_is_replaced_at_once(looker: Interruptions, service: Met
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
-def test_errors_are_asked_less_and_pass(
+def test_imds_errors_back_off_and_recover(
     looker: Interruptions, service: Metadata, clock: Clock, status: int
 ) -> None:
     service.status = status
@@ -104,14 +108,14 @@ def test_errors_are_asked_less_and_pass(
 
 
 @pytest.mark.parametrize("body", [b"<html>a proxy</html>", b"[]", b"{}", b'"action"', b"\xff"])
-def test_what_is_no_warning_drains_nobody(
+def test_unknown_notices_drain_nobody(
     looker: Interruptions, service: Metadata, body: bytes
 ) -> None:
     service.documents[INTERRUPTION] = body
     assert told(looker) == []
 
 
-def test_a_broken_recommendation_does_not_hide_an_interruption(
+def test_broken_recommendation_does_not_hide_an_interruption(
     looker: Interruptions, service: Metadata
 ) -> None:
     service.documents[REBALANCE] = b"broken"
@@ -119,12 +123,12 @@ def test_a_broken_recommendation_does_not_hide_an_interruption(
     assert [kind for kind, _ in told(looker)] == ["interruption"]
 
 
-def test_no_metadata_at_all(clock: Clock) -> None:
+def test_missing_metadata_service_means_no_interruption(clock: Clock) -> None:
     nowhere = imds.Metadata(f"http://127.0.0.1:{free_port()}", clock)
     assert Interruptions(nowhere, clock).look() == []
 
 
-def test_an_instance_learns_its_id(service: Metadata, clock: Clock) -> None:
+def test_instance_reads_its_id(service: Metadata, clock: Clock) -> None:
     metadata = imds.Metadata(service.url, clock)
     with pytest.raises(TryLater, match="no id of an instance"):
         imds.instance_id(metadata)
@@ -143,5 +147,5 @@ def test_an_instance_learns_its_id(service: Metadata, clock: Clock) -> None:
         ({"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1/"}, "http://127.0.0.1:1"),
     ],
 )
-def test_the_endpoint_is_that_of_boto3(environment: dict[str, str], expected: str) -> None:
+def test_imds_endpoint_is_that_of_boto3(environment: dict[str, str], expected: str) -> None:
     assert imds.endpoint(environment) == expected

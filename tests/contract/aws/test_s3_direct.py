@@ -46,7 +46,7 @@ def watched(aws: Cloud) -> Iterator[Watched]:
         yield Watched(store(recorder.url), recorder)
 
 
-def test_what_is_put_is_what_boto3_would_have_put(watched: Watched, aws: Cloud) -> None:
+def test_direct_put_stores_what_boto3_would(watched: Watched, aws: Cloud) -> None:
     metadata = file_name_metadata('Löwe "1"\r\n.png')
     watched.store.put("images/j1", DATA, "image/png", metadata)
     assert watched.store.get("images/j1") == DATA
@@ -55,7 +55,7 @@ def test_what_is_put_is_what_boto3_would_have_put(watched: Watched, aws: Cloud) 
     assert (head["ContentType"], head["Metadata"]) == ("image/png", metadata)
 
 
-def test_the_first_write_wins(watched: Watched) -> None:
+def test_direct_conditional_put_lets_the_first_write_win(watched: Watched) -> None:
     assert watched.store.put_json_first("first", '{"a": 1}')
     assert watched.agents() == ["direct"]
     assert not watched.store.put_json_first("first", '{"a": 2}')
@@ -64,18 +64,18 @@ def test_the_first_write_wins(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("key", ["a/../b", "a//b", "./a", "with space", "löwe", "a%2Fb", "a?b#c"])
-def test_keys_that_a_url_would_change_go_the_long_way(watched: Watched, key: str) -> None:
+def test_keys_that_need_escaping_go_through_boto3(watched: Watched, key: str) -> None:
     watched.store.put(key, DATA)
     assert watched.store.get(key) == DATA
     assert watched.agents() == ["boto3", "boto3"]
 
 
-def test_what_is_not_there(watched: Watched) -> None:
+def test_direct_get_of_a_missing_object_is_not_found(watched: Watched) -> None:
     with pytest.raises(NotFound, match="get images/none"):
         watched.store.get("images/none")
 
 
-def test_boto3_does_what_failed(watched: Watched) -> None:
+def test_failed_direct_calls_go_through_boto3(watched: Watched) -> None:
     def direct(seen: Any) -> bool:
         return "Boto3" not in seen.headers["user-agent"]
 
@@ -86,12 +86,12 @@ def test_boto3_does_what_failed(watched: Watched) -> None:
     assert watched.agents() == ["direct", "boto3", "direct", "boto3"]
 
 
-def test_nothing_that_listens() -> None:
+def test_direct_call_to_a_closed_port_is_try_later() -> None:
     with pytest.raises(TryLater, match="put images/j3"):
         store(f"http://127.0.0.1:{free_port()}").put("images/j3", DATA)
 
 
-def test_behind_a_proxy_clients_know_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_direct_calls_are_off_behind_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
     monkeypatch.delenv("no_proxy", raising=False)
     door = ClientFactory(

@@ -58,7 +58,7 @@ def put(s3: Any) -> None:
     s3.put_object(Bucket=BUCKETS[1], Key="key", Body=b"body")
 
 
-def test_without_faults_it_only_forwards(aws: Cloud, proxy: Faulty, calls: list[Call]) -> None:
+def test_fault_proxy_forwards_without_faults(aws: Cloud, proxy: Faulty, calls: list[Call]) -> None:
     put(client(proxy, "s3"))
     assert aws.object("key") == b"body"
     client(proxy, "sqs").send_message(QueueUrl=aws.queue_url(f"{NAME}-requests"), MessageBody="x")
@@ -67,7 +67,7 @@ def test_without_faults_it_only_forwards(aws: Cloud, proxy: Faulty, calls: list[
     assert proxy.done.total() == 0
 
 
-def test_a_reset_before_reaches_nobody(aws: Cloud, proxy: Faulty) -> None:
+def test_reset_before_the_call_never_reaches_aws(aws: Cloud, proxy: Faulty) -> None:
     proxy.faults = {"S3": Faults(reset_before=1)}
     with pytest.raises(RESETS):
         put(client(proxy, "s3"))
@@ -75,7 +75,7 @@ def test_a_reset_before_reaches_nobody(aws: Cloud, proxy: Faulty) -> None:
     assert proxy.done == {RESET_BEFORE: 1}
 
 
-def test_a_lost_answer_is_of_a_call_that_was_carried_out(aws: Cloud, proxy: Faulty) -> None:
+def test_lost_answer_belongs_to_a_completed_call(aws: Cloud, proxy: Faulty) -> None:
     proxy.faults = {"S3": Faults(lost_answer=1)}
     with pytest.raises(RESETS):
         put(client(proxy, "s3"))
@@ -88,7 +88,7 @@ def test_a_lost_answer_is_of_a_call_that_was_carried_out(aws: Cloud, proxy: Faul
     [(Faults(error=1), ERROR, 500), (Faults(slow_down=1), SLOW_DOWN, 503)],
 )
 @pytest.mark.parametrize("service", ["s3", "sqs"])
-def test_errors_are_those_of_aws_and_tried_again(
+def test_injected_errors_look_like_aws_and_are_retried(
     proxy: Faulty, calls: list[Call], service: str, faults: Faults, kind: str, status: int
 ) -> None:
     proxy.faults = {service.upper(): faults}
@@ -110,9 +110,7 @@ def test_faults_are_per_service_and_latency_only_delays(aws: Cloud, proxy: Fault
     assert proxy.done == {LATENCY: 1}
 
 
-def test_in_an_outage_nothing_is_answered_and_after_it_everything(
-    aws: Cloud, proxy: Faulty
-) -> None:
+def test_outage_answers_nothing_until_it_ends(aws: Cloud, proxy: Faulty) -> None:
     s3 = client(proxy, "s3")
     put(s3)
     proxy.outage.set()

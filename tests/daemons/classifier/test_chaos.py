@@ -12,7 +12,7 @@ from testkit.processes.waiting import wait_until
 pytestmark = pytest.mark.needs_torch
 
 
-def test_every_job_has_one_right_result_after_a_storm(tmp_path: Path) -> None:
+def test_every_job_has_one_right_result_after_chaos(tmp_path: Path) -> None:
     said: list[str] = []
     shape = {"jobs": 150, "kills": 6, "terms": 2, "outages": 1, "workers": 3, "seed": 1}
     plan = Plan(**shape, pause_seconds=0.5, outage_seconds=2.0)
@@ -22,7 +22,7 @@ def test_every_job_has_one_right_result_after_a_storm(tmp_path: Path) -> None:
     assert verdict.offered >= verdict.jobs
 
 
-def test_an_outage_of_s3_does_not_use_up_the_deliveries(tmp_path: Path) -> None:
+def test_s3_outage_does_not_use_up_deliveries(tmp_path: Path) -> None:
     """Three tries with at most 4, 8 and 16 s between them would be over before S3 is back."""
     plan = Plan(jobs=4, kills=0, terms=0, outages=0, workers=1, seed=1, max_receives=4)
     with (
@@ -37,7 +37,7 @@ def test_an_outage_of_s3_does_not_use_up_the_deliveries(tmp_path: Path) -> None:
         assert verdict.kept(), verdict
 
 
-def test_a_worker_gets_ready_while_sqs_is_out(tmp_path: Path) -> None:
+def test_worker_becomes_ready_during_an_sqs_outage(tmp_path: Path) -> None:
     """What was found before the model was loaded is not asked for again."""
     plan = Plan(jobs=2, kills=0, terms=0, outages=0, workers=1, seed=1)
     with (

@@ -108,7 +108,7 @@ def test_every_image_gets_its_own_label_and_a_reply(aws: Cloud, start: Start) ->
     assert all(reply["result"] == found[reply["job"]] for reply in replies)
 
 
-def test_bad_jobs_are_answers_and_harm_nobody(aws: Cloud, start: Start) -> None:
+def test_bad_jobs_fail_with_a_reason_and_harm_no_others(aws: Cloud, start: Start) -> None:
     good = send(aws, range(3))
     whole = encoded(numbered(1, side=200), "JPEG")
     aws.send_request("job-text", b"not an image at all")
@@ -138,7 +138,7 @@ def test_bad_jobs_are_answers_and_harm_nobody(aws: Cloud, start: Start) -> None:
     }
 
 
-def test_killed_with_ten_jobs_in_hand_another_answers_all(aws: Cloud, start: Start) -> None:
+def test_jobs_of_a_killed_worker_are_answered_by_another(aws: Cloud, start: Start) -> None:
     jobs = send(aws, range(10))
     with start("w0", model="slow") as first:
         wait_until(lambda: aws.counts()[1] == 10, 40, first.tail)
@@ -154,7 +154,7 @@ def test_killed_with_ten_jobs_in_hand_another_answers_all(aws: Cloud, start: Sta
     assert len(aws.keys("results/")) == 10
 
 
-def test_slow_work_is_held_beyond_the_visibility_timeout(aws: Cloud, start: Start) -> None:
+def test_visibility_heartbeat_holds_slow_work(aws: Cloud, start: Start) -> None:
     """40 images at about 0.3 s each take longer than 8 s: without a heartbeat they would return."""
     jobs = send(aws, range(PICTURES))
     began = time.monotonic()
@@ -164,7 +164,7 @@ def test_slow_work_is_held_beyond_the_visibility_timeout(aws: Cloud, start: Star
     assert {result["attempts"] for result in found.values()} == {1}
 
 
-def test_term_hands_back_what_is_not_begun(aws: Cloud, start: Start) -> None:
+def test_sigterm_returns_unstarted_messages(aws: Cloud, start: Start) -> None:
     jobs = send(aws, range(20))
     with start("w0", model="slow", VISIONFLEET_CLASSIFIER__BATCH_SIZE="1") as process:
         wait_until(lambda: len(aws.keys("results/job")) >= 1, 60, process.tail)
@@ -179,7 +179,7 @@ def test_term_hands_back_what_is_not_begun(aws: Cloud, start: Start) -> None:
     assert [found[f"job{i}"]["label"] for i in range(20)] == [f"label-{i}" for i in range(20)]
 
 
-def test_a_second_term_ends_at_once(aws: Cloud, start: Start) -> None:
+def test_second_sigterm_ends_at_once(aws: Cloud, start: Start) -> None:
     send(aws, range(10))
     with start("w0", model="slow", VISIONFLEET_CLASSIFIER__BATCH_SIZE="10") as process:
         wait_until(lambda: aws.counts()[1] == 10, 60, process.tail)
@@ -189,7 +189,7 @@ def test_a_second_term_ends_at_once(aws: Cloud, start: Start) -> None:
         assert process.wait(2) == 130
 
 
-def test_a_drained_worker_finishes_says_so_and_takes_no_more(aws: Cloud, start: Start) -> None:
+def test_drained_worker_finishes_its_work_and_takes_no_more(aws: Cloud, start: Start) -> None:
     jobs = send(aws, range(10))
     with start("w0", model="slow") as process:
         wait_until(lambda: aws.counts()[1] == 10, 60, process.tail)
@@ -204,7 +204,7 @@ def test_a_drained_worker_finishes_says_so_and_takes_no_more(aws: Cloud, start: 
         assert process.stop(5)[0] == 0
 
 
-def test_an_old_wish_to_drain_is_not_for_the_new_worker(aws: Cloud, start: Start) -> None:
+def test_drain_request_older_than_the_worker_is_ignored(aws: Cloud, start: Start) -> None:
     aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/drain/w0", Body=b"1000.0")
     with start("w0") as process:
         wait_until(lambda: report(aws, "w0").get("state") == "idle", 40, process.tail)
@@ -213,7 +213,7 @@ def test_an_old_wish_to_drain_is_not_for_the_new_worker(aws: Cloud, start: Start
         assert "draining" not in process.output()
 
 
-def test_a_message_seen_before_is_answered_from_its_result(aws: Cloud, start: Start) -> None:
+def test_redelivered_message_is_answered_from_its_result(aws: Cloud, start: Start) -> None:
     jobs = send(aws, range(1))
     url = aws.queue_url("visionfleet-requests")
     aws.sqs.receive_message(QueueUrl=url, VisibilityTimeout=0)  # a first delivery, lost
@@ -227,7 +227,7 @@ def test_a_message_seen_before_is_answered_from_its_result(aws: Cloud, start: St
     assert aws.result(jobs[0]) == before, "the first result stays"
 
 
-def test_the_last_delivery_tells_the_client(aws: Cloud, start: Start) -> None:
+def test_last_delivery_fails_the_job_for_the_client(aws: Cloud, start: Start) -> None:
     """What was given up on four times, perhaps by killing its worker, is answered as failed."""
     send(aws, range(1))
     url = aws.queue_url("visionfleet-requests")
@@ -239,7 +239,7 @@ def test_the_last_delivery_tells_the_client(aws: Cloud, start: Start) -> None:
     assert found["job0"]["reason"] == "given up after 4 tries"
 
 
-def test_hostile_files_leave_their_neighbours_alone(aws: Cloud, start: Start) -> None:
+def test_hostile_files_do_not_harm_the_rest_of_the_batch(aws: Cloud, start: Start) -> None:
     """The whole corpus, with a good image between every two files."""
     samples = corpus()
     for i, sample in enumerate(samples):
@@ -257,7 +257,7 @@ def test_hostile_files_leave_their_neighbours_alone(aws: Cloud, start: Start) ->
             assert (sample.name, odd["status"]) == (sample.name, "succeeded")
 
 
-def test_an_image_that_kills_its_worker_ends_alone_and_is_told(aws: Cloud, start: Start) -> None:
+def test_image_that_kills_its_worker_fails_in_isolation(aws: Cloud, start: Start) -> None:
     """Its neighbours are answered, its client is told, and no fourth process dies of it."""
     jobs = send(aws, range(6))
     aws.send_request("job-poison", encoded(numbered(1, side=66)), sent_at=time.time())
@@ -280,9 +280,7 @@ def test_an_image_that_kills_its_worker_ends_alone_and_is_told(aws: Cloud, start
     assert aws.counts("visionfleet-requests-dead") == (0, 0)
 
 
-def test_a_score_below_the_threshold_gives_no_label_but_the_ranking_and_a_name(
-    aws: Cloud, start: Start
-) -> None:
+def test_low_confidence_gives_a_ranking_without_a_label(aws: Cloud, start: Start) -> None:
     (job,) = send(aws, range(3, 4), file_name="a.png", top=3)
     more = {"VISIONFLEET_MODEL__UNKNOWN_BELOW": "1", "VISIONFLEET_MODEL__TEMPERATURE": "20"}
     with start("w0", VISIONFLEET_RESULTS__BY_NAME="true", **more):
@@ -297,7 +295,7 @@ def test_a_score_below_the_threshold_gives_no_label_but_the_ranking_and_a_name(
     assert aws.object("results/by-name/a") == b"label-3", "plain clients get the best guess"
 
 
-def test_results_by_name_when_wanted(aws: Cloud, start: Start) -> None:
+def test_results_by_name_are_written_when_enabled(aws: Cloud, start: Start) -> None:
     send(aws, range(1), file_name="test_0.JPEG")
     with start("w0", VISIONFLEET_RESULTS__BY_NAME="true"):
         results(aws, ["job0"])
@@ -305,7 +303,7 @@ def test_results_by_name_when_wanted(aws: Cloud, start: Start) -> None:
     assert label == b"label-0"
 
 
-def test_once_answers_what_waits_and_exits(
+def test_once_option_answers_the_queue_and_exits(
     aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     jobs = send(aws, range(5))
@@ -327,7 +325,7 @@ def test_once_answers_what_waits_and_exits(
         ({"VISIONFLEET_MODEL__PATH": "/nowhere/model.pt"}, "/nowhere/model.pt: cannot be read"),
     ],
 )
-def test_a_model_that_cannot_be_used_is_told(
+def test_unusable_model_is_one_clear_error(
     start: Start, settings: dict[str, str], sentence: str
 ) -> None:
     with start("w0", **settings) as process:
@@ -336,7 +334,7 @@ def test_a_model_that_cannot_be_used_is_told(
         assert "Traceback" not in process.output()
 
 
-def test_it_waits_for_aws_and_crashes_on_what_nobody_expected(
+def test_waits_for_aws_and_exits_on_unexpected_errors(
     aws: Cloud, start: Start, tmp_path: Path
 ) -> None:
     with start("w0", VISIONFLEET_AWS__ENDPOINT_URL="http://127.0.0.1:9") as process:

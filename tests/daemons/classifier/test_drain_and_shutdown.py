@@ -84,7 +84,7 @@ def in_state(aws: Cloud, state: str) -> Callable[[], bool]:
     return lambda: report(aws).get("state") == state
 
 
-def test_an_interruption_is_a_drain(aws: Cloud, start: Start) -> None:
+def test_spot_interruption_drains_the_worker(aws: Cloud, start: Start) -> None:
     jobs = send(aws, 10)
     with metadata() as ec2:
         settings = {
@@ -110,7 +110,7 @@ def test_an_interruption_is_a_drain(aws: Cloud, start: Start) -> None:
     assert report(aws)["state"] == "stopped"
 
 
-def test_a_worker_of_ec2_is_named_by_its_instance(
+def test_ec2_worker_is_named_by_its_instance_id(
     aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     """The metadata may answer later than the machine starts."""
@@ -134,7 +134,7 @@ def test_a_worker_of_ec2_is_named_by_its_instance(
             wait_until(lambda: aws.object(key), BOOT_SECONDS, process.tail)
 
 
-def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> None:
+def test_worker_runs_without_a_metadata_service(aws: Cloud, start: Start) -> None:
     jobs = send(aws, 2)
     settings = {
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{free_port()}",
@@ -145,7 +145,7 @@ def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> Non
         assert process.stop(10)[0] == 0
 
 
-def test_a_worker_without_a_scaler_ends_its_machine(
+def test_idle_worker_without_a_scaler_shuts_its_machine_down(
     aws: Cloud, start: Start, tmp_path: Path
 ) -> None:
     off = tmp_path / "off"
@@ -171,7 +171,7 @@ def test_a_worker_without_a_scaler_ends_its_machine(
         assert process.stop(10)[0] == 0
 
 
-def test_a_machine_that_does_not_end_gets_its_worker_back(aws: Cloud, start: Start) -> None:
+def test_worker_resumes_when_the_shutdown_does_not_happen(aws: Cloud, start: Start) -> None:
     """Drained for ever it would only cost; ended with a failure it is started again."""
     settings = {
         "VISIONFLEET_CLASSIFIER__SELF_SHUTDOWN": "true",
@@ -184,7 +184,7 @@ def test_a_machine_that_does_not_end_gets_its_worker_back(aws: Cloud, start: Sta
     assert report(aws)["state"] == "stopped"
 
 
-def test_a_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
+def test_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
     """Nothing waits for its visibility timeout, and no answer is lost."""
     with stalling(aws.endpoint_url) as proxy:
         env = {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
@@ -202,14 +202,14 @@ def test_a_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
         wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
 
 
-def test_a_stop_while_it_boots_is_reported(aws: Cloud, start: Start) -> None:
+def test_stop_during_boot_is_reported(aws: Cloud, start: Start) -> None:
     with start("w_0") as process:
         wait_until(in_state(aws, "booting"), BOOT_SECONDS, process.tail)
         assert process.stop(BOOT_SECONDS)[0] == 0
     assert report(aws)["state"] == "stopped"
 
 
-def test_metrics_of_a_worker(aws: Cloud, start: Start) -> None:
+def test_worker_serves_its_metrics(aws: Cloud, start: Start) -> None:
     base = free_port()
     settings = {"VISIONFLEET_CLASSIFIER__METRICS_PORT": str(base)}
     with start("w_3", **settings) as process:
@@ -235,7 +235,7 @@ def test_metrics_of_a_worker(aws: Cloud, start: Start) -> None:
     assert all(seconds >= 0 for seconds in stages.values())
 
 
-def test_a_taken_port_is_told_and_work_goes_on(aws: Cloud, start: Start) -> None:
+def test_metrics_port_in_use_is_logged_and_work_goes_on(aws: Cloud, start: Start) -> None:
     taken = int(aws.endpoint_url.rsplit(":", 1)[1])
     assert accepts(taken)
     jobs = send(aws, 2)

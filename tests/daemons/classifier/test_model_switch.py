@@ -59,9 +59,7 @@ def answers(aws: Cloud) -> dict[str, dict[str, Any]]:
     return {key: result for key, result in found.items() if result is not None}
 
 
-def test_a_new_model_takes_over_and_every_job_tells_which_answered(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_model_switch_loses_no_job_and_results_name_the_model(aws: Cloud, tmp_path: Path) -> None:
     config = tmp_path / "visionfleet.yaml"
     config.write_text(SETTINGS)
     old = model(tmp_path, "old", rounds=40)

@@ -24,9 +24,7 @@ def aws(running_aws: Cloud) -> Cloud:
     return anew(running_aws, {"VisibilityTimeout": "8"})
 
 
-def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_reload_applies_live_settings_and_notifies_systemd(aws: Cloud, tmp_path: Path) -> None:
     config = tmp_path / "visionfleet.yaml"
     config.write_text(f"{SETTINGS}classifier: {{report_seconds: 1, max_processing_seconds: 7}}\n")
     model = table_model(tmp_path, [numbered(i) for i in range(3)], ["a", "b", "c"])

@@ -75,7 +75,7 @@ def test_config_check_prints_every_fault_and_exits_with_78(tmp_path: Path) -> No
         ]
 
 
-def test_config_comes_from_the_environment_when_not_named(tmp_path: Path) -> None:
+def test_config_file_comes_from_the_environment(tmp_path: Path) -> None:
     path = config_file(tmp_path)
     done = visionfleet("config", "check", env={"VISIONFLEET_CONFIG": path})
     assert done.stdout == f"ok: {path}\n"
@@ -84,7 +84,7 @@ def test_config_comes_from_the_environment_when_not_named(tmp_path: Path) -> Non
     assert missing.stderr == "/nowhere.yaml: cannot be read: No such file or directory\n"
 
 
-def test_config_show_can_be_loaded_and_says_the_same_again(tmp_path: Path) -> None:
+def test_config_show_output_loads_to_the_same_output(tmp_path: Path) -> None:
     path = config_file(
         tmp_path,
         "name: 'on'\nweb:\n  plain_reply: '{stem}: {label} # \"é\"'\nmodel: {directory: m}\n"
@@ -109,7 +109,7 @@ def test_config_schema_is_json() -> None:
     assert json.loads(done.stdout)["properties"]["web"]
 
 
-def test_a_closed_pipe_is_no_error_to_talk_about() -> None:
+def test_closed_pipe_ends_quietly() -> None:
     script = '"$0" -c "$1" config show --config "$2" | head -n 1'
     path = str(ROOT / "etc/visionfleet.yaml")
     done = subprocess.run(
@@ -141,7 +141,7 @@ def test_provision_prints_each_line_and_can_be_run_again(aws: Cloud, tmp_path: P
     assert second.stdout.splitlines()[0] == "bucket in-x: was there"
 
 
-def test_provision_without_aws_is_one_line(tmp_path: Path) -> None:
+def test_provision_without_aws_is_one_error_line(tmp_path: Path) -> None:
     env = {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     env["VISIONFLEET_AWS__MAX_ATTEMPTS"] = "1"
     done = visionfleet("provision", "--config", config_file(tmp_path), env=env)
@@ -162,7 +162,7 @@ def test_provision_waits_for_aws_that_comes_later(tmp_path: Path) -> None:
             assert "embedded AWS at" in process.output()
 
 
-def test_the_embedded_aws_is_provisioned_before_its_port_opens(tmp_path: Path) -> None:
+def test_embedded_aws_is_provisioned_before_its_port_opens(tmp_path: Path) -> None:
     path, port = config_file(tmp_path), free_port()
     env = {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{port}"}
     with started([*COMMAND, "embedded-aws", "--config", path], tmp_path / "log", env) as process:
@@ -172,7 +172,7 @@ def test_the_embedded_aws_is_provisioned_before_its_port_opens(tmp_path: Path) -
     assert status == 0
 
 
-def test_a_queue_provisioned_so_can_be_polled_without_holding_others_up(tmp_path: Path) -> None:
+def test_embedded_aws_long_poll_does_not_block_others(tmp_path: Path) -> None:
     """Its lock must be that of the public port: a parked poll gives it free."""
     path, port = config_file(tmp_path), free_port()
     env = {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{port}"}
@@ -194,14 +194,14 @@ def test_a_queue_provisioned_so_can_be_polled_without_holding_others_up(tmp_path
             assert "hello" in parked.output()
 
 
-def test_the_embedded_aws_refuses_an_endpoint_elsewhere(tmp_path: Path) -> None:
+def test_embedded_aws_refuses_an_endpoint_elsewhere(tmp_path: Path) -> None:
     env = {"VISIONFLEET_AWS__ENDPOINT_URL": "http://192.0.2.1:5500"}
     done = visionfleet("embedded-aws", "--config", config_file(tmp_path), env=env)
     assert done.returncode == 1
     assert "aws.endpoint_url: http://192.0.2.1:5500 is not on this machine" in done.stderr
 
 
-def test_status_before_there_is_any(aws: Cloud, tmp_path: Path) -> None:
+def test_status_before_the_scaler_wrote_one(aws: Cloud, tmp_path: Path) -> None:
     aws.s3.delete_object(Bucket="visionfleet-output", Key="fleet/status.json")
     done = visionfleet("status", "--config", config_file(tmp_path), env=at(aws))
     assert done.returncode == 0, done.stderr
@@ -210,7 +210,7 @@ def test_status_before_there_is_any(aws: Cloud, tmp_path: Path) -> None:
     assert lines[1].strip() == "No scaler has reported yet: is visionfleet-scaler running?"
 
 
-def test_status_of_a_fleet(aws: Cloud, tmp_path: Path) -> None:
+def test_status_shows_queue_and_workers(aws: Cloud, tmp_path: Path) -> None:
     put_fleet(aws)
     aws.send("visionfleet-requests-dead", "dead")
     config = config_file(tmp_path)
@@ -246,14 +246,14 @@ def put(aws: Cloud, key: str, document: object) -> None:
     aws.s3.put_object(Bucket="visionfleet-output", Key=key, Body=body)
 
 
-def test_status_where_nothing_is_provisioned_names_the_command(aws: Cloud, tmp_path: Path) -> None:
+def test_status_without_queues_names_the_provision_command(aws: Cloud, tmp_path: Path) -> None:
     path = config_file(tmp_path, "name: nobody\n")
     done = visionfleet("status", "--config", path, env=at(aws))
     assert done.returncode == 1
     assert "`visionfleet provision` makes it" in done.stderr
 
 
-def test_watching_ends_with_ctrl_c_and_130(aws: Cloud, tmp_path: Path) -> None:
+def test_status_watch_ends_on_ctrl_c_with_130(aws: Cloud, tmp_path: Path) -> None:
     argv = [*COMMAND, "status", "--watch", "--json", "--interval", "0.2"]
     argv += ["--config", config_file(tmp_path)]
     with started(argv, tmp_path / "log", at(aws)) as process:
@@ -283,7 +283,7 @@ def test_classify_uploads_the_bytes_with_their_name(image: Path) -> None:
     assert row.removeprefix(str(image)).split()[:2] == ["cat", "0.900"]
 
 
-def test_classify_as_json_lines_from_standard_input() -> None:
+def test_classify_reads_stdin_and_prints_json_lines() -> None:
     with web_stand_in(succeeded("dog", job="j7")) as web:
         done = visionfleet("classify", "-", "--json", "--url", web.url + "/", stdin=b"raw")
     (line,) = json_lines(done.stdout)
@@ -291,7 +291,7 @@ def test_classify_as_json_lines_from_standard_input() -> None:
     assert (web.calls[0].file, web.calls[0].data) == ("stdin", b"raw")
 
 
-def test_a_folder_is_searched_and_one_failure_makes_the_status_1(tmp_path: Path) -> None:
+def test_classify_a_folder_with_one_failure_exits_with_1(tmp_path: Path) -> None:
     for name in ("b.png", "a.jpg", "notes.txt", "c.gif"):
         (tmp_path / name).write_bytes(name.encode())
     refusal = problem(415, "not_an_image", "the file is not an image")
@@ -303,7 +303,7 @@ def test_a_folder_is_searched_and_one_failure_makes_the_status_1(tmp_path: Path)
     assert done.stdout.count("cat") == 2
 
 
-def test_202_is_followed_to_the_answer(image: Path) -> None:
+def test_classify_follows_202_to_the_result(image: Path) -> None:
     with web_stand_in(queued("j5"), queued("j5"), succeeded("cat", "j5")) as web:
         done = visionfleet("classify", str(image), "--url", web.url, "--json")
     assert done.returncode == 0, done.stdout
@@ -311,7 +311,7 @@ def test_202_is_followed_to_the_answer(image: Path) -> None:
     assert all(call.path.startswith("/v1/jobs/j5?wait=") for call in web.calls[1:])
 
 
-def test_the_wait_has_an_end_that_tells_where_the_answer_will_be(image: Path) -> None:
+def test_classify_timeout_names_the_job_address(image: Path) -> None:
     with web_stand_in(queued("j5")) as web:
         done = visionfleet("classify", str(image), "--url", web.url, "--json", "--wait", "0.3")
     (line,) = json_lines(done.stdout)
@@ -320,7 +320,7 @@ def test_the_wait_has_an_end_that_tells_where_the_answer_will_be(image: Path) ->
     assert f"{web.url}/v1/jobs/j5" in str(line["problem"])
 
 
-def test_busy_servers_are_asked_again_when_they_say(image: Path) -> None:
+def test_classify_retries_after_retry_after(image: Path) -> None:
     busy = problem(503, "try_later", "no", Retry_After="0")
     many = problem(429, "too_many", "no", Retry_After="1")
     with web_stand_in(busy, many, queued("j5"), busy, succeeded("cat")) as web:
@@ -331,7 +331,7 @@ def test_busy_servers_are_asked_again_when_they_say(image: Path) -> None:
     assert float(str(line["seconds"])) >= 1.0
 
 
-def test_a_server_that_stays_busy_is_a_problem(image: Path) -> None:
+def test_classify_fails_when_the_server_stays_busy(image: Path) -> None:
     busy = problem(503, "try_later", "the queue does not answer", Retry_After="60")
     with web_stand_in(busy) as web:
         done = visionfleet("classify", str(image), "--url", web.url, "--json", "--wait", "5")
@@ -340,7 +340,7 @@ def test_a_server_that_stays_busy_is_a_problem(image: Path) -> None:
     assert line["problem"] == "503 Service Unavailable: the queue does not answer"
 
 
-def test_a_job_that_was_accepted_outlives_a_broken_connection(image: Path) -> None:
+def test_classify_follows_its_job_after_a_broken_connection(image: Path) -> None:
     with web_stand_in(queued("j5"), Reply(0, drop=True), succeeded("cat")) as web:
         done = visionfleet("classify", str(image), "--url", web.url, "--json")
     assert done.returncode == 0, done.stdout
@@ -358,7 +358,7 @@ def test_a_job_that_was_accepted_outlives_a_broken_connection(image: Path) -> No
         (Reply(0, drop=True), "the connection broke: "),
     ],
 )
-def test_odd_answers_are_problems(image: Path, reply: Reply, sentence: str) -> None:
+def test_classify_reports_odd_answers(image: Path, reply: Reply, sentence: str) -> None:
     with web_stand_in(reply) as web:
         done = visionfleet("classify", str(image), "--url", web.url, "--json")
     (line,) = json_lines(done.stdout)
@@ -367,7 +367,7 @@ def test_odd_answers_are_problems(image: Path, reply: Reply, sentence: str) -> N
     assert "Traceback" not in done.stderr
 
 
-def test_what_cannot_be_read_or_reached_is_a_problem(image: Path, tmp_path: Path) -> None:
+def test_classify_reports_unreadable_files_and_servers(image: Path, tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}"
     done = visionfleet("classify", str(tmp_path / "no.jpg"), str(image), "--url", nowhere, "--json")
     problems = {Path(str(line["file"])).name: line["problem"] for line in json_lines(done.stdout)}
@@ -378,13 +378,13 @@ def test_what_cannot_be_read_or_reached_is_a_problem(image: Path, tmp_path: Path
     }
 
 
-def test_an_empty_folder_is_a_problem(tmp_path: Path) -> None:
+def test_classify_reports_an_empty_folder(tmp_path: Path) -> None:
     done = visionfleet("classify", str(tmp_path))
     assert done.returncode == 1
     assert "no images there" in done.stdout
 
 
-def test_ctrl_c_does_not_wait_for_answers(image: Path, tmp_path: Path) -> None:
+def test_classify_ends_at_once_on_ctrl_c(image: Path, tmp_path: Path) -> None:
     argv = [*COMMAND, "classify", str(image), "--url"]
     busy = problem(503, "try_later", "no", Retry_After="100")
     with web_stand_in(busy) as web, started([*argv, web.url], tmp_path / "log") as process:

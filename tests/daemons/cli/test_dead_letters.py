@@ -49,7 +49,7 @@ def dead(aws: Cloud, folder: Path, *arguments: str) -> Any:
     return json.loads(done.stdout) if "--json" in arguments else done.stdout
 
 
-def test_list_shows_each_with_its_reason_and_takes_none(aws: Cloud, tmp_path: Path) -> None:
+def test_list_shows_each_reason_and_removes_nothing(aws: Cloud, tmp_path: Path) -> None:
     send_dead(aws, "j0", "j1", file_name="caf\x1b[31mé.png")
     give_up(aws, "j0")
     aws.send(DEAD, "no message")
@@ -67,7 +67,7 @@ def test_list_shows_each_with_its_reason_and_takes_none(aws: Cloud, tmp_path: Pa
     assert document["letters"][0]["received"] == 2, "looks count"
 
 
-def test_an_empty_list(aws: Cloud, tmp_path: Path) -> None:
+def test_empty_list_says_so(aws: Cloud, tmp_path: Path) -> None:
     assert dead(aws, tmp_path, "list") == "0 shown of about 0 dead letters.\n"
 
 
@@ -87,7 +87,7 @@ def test_show_finds_by_job_and_by_message_id(aws: Cloud, tmp_path: Path) -> None
     assert (done.returncode, "j7 is not among" in done.stderr) == (1, True)
 
 
-def test_redrive_says_which_way_it_went(aws: Cloud, tmp_path: Path) -> None:
+def test_redrive_reports_how_it_moved_messages(aws: Cloud, tmp_path: Path) -> None:
     send_dead(aws, *(f"j{i}" for i in range(12)))
     aws.send(DEAD, "no message")
     output = dead(aws, tmp_path, "redrive", "--limit", "2")
@@ -100,7 +100,7 @@ def test_redrive_says_which_way_it_went(aws: Cloud, tmp_path: Path) -> None:
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((0, 0), (13, 0))
 
 
-def test_redrive_lets_sqs_do_it_where_it_can(aws: Cloud, tmp_path: Path) -> None:
+def test_redrive_uses_an_sqs_move_task_where_possible(aws: Cloud, tmp_path: Path) -> None:
     url = aws.queue_url(DEAD)
     found = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     sqs = MovingSqs(found["Attributes"]["QueueArn"], waiting=15)
@@ -120,7 +120,7 @@ def test_redrive_lets_sqs_do_it_where_it_can(aws: Cloud, tmp_path: Path) -> None
         assert len(sqs.started) == 2
 
 
-def test_an_interrupted_redrive_loses_none(aws: Cloud, tmp_path: Path) -> None:
+def test_interrupted_redrive_loses_no_message(aws: Cloud, tmp_path: Path) -> None:
     send_dead(aws, *(f"j{i}" for i in range(30)))
     argv = [*COMMAND, "dead", "redrive", "--rate", "5", "--config", config_file(tmp_path)]
     with started(argv, tmp_path / "log", at(aws)) as process:
@@ -136,7 +136,7 @@ def test_an_interrupted_redrive_loses_none(aws: Cloud, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_torch
-def test_a_redriven_job_that_was_given_up_gets_its_answer(aws: Cloud, tmp_path: Path) -> None:
+def test_redriven_job_replaces_its_failed_result(aws: Cloud, tmp_path: Path) -> None:
     """Also when the first worker to try it again dies: its second delivery is a try as well."""
     send_dead(aws, "j0", "j1")
     for number, job in enumerate(("j0", "j1")):

@@ -64,7 +64,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
         yield Host(tmp_path, service)
 
 
-def test_a_role_and_settings_are_taken_on_at_every_boot(host: Host) -> None:
+def test_user_data_role_and_settings_apply_at_every_boot(host: Host) -> None:
     host.told("#visionfleet\nrole: [web, scaler]\nvisionfleet: {web: {port: 8082}}\n")
     done = host.boot()
     assert (done.returncode, done.stderr) == (0, "")
@@ -81,7 +81,7 @@ def test_a_role_and_settings_are_taken_on_at_every_boot(host: Host) -> None:
 
 
 @pytest.mark.parametrize("text", [None, "#cloud-config\npackages: []\n"])
-def test_without_user_data_for_us_nothing_is_started(host: Host, text: str | None) -> None:
+def test_missing_user_data_starts_nothing(host: Host, text: str | None) -> None:
     host.drop_in.write_text("web: {port: 1}\n")
     if text is not None:
         host.told(text)
@@ -91,7 +91,7 @@ def test_without_user_data_for_us_nothing_is_started(host: Host, text: str | Non
     assert not host.drop_in.exists()
 
 
-def test_faulty_user_data_starts_nothing_and_is_not_tried_again(host: Host) -> None:
+def test_faulty_user_data_starts_nothing_and_is_not_retried(host: Host) -> None:
     host.told("#visionfleet\nrole: boss\n")
     done = host.boot()
     assert (done.returncode, host.commands()) == (78, [])
@@ -108,7 +108,7 @@ def test_faulty_settings_start_nothing_and_name_file_and_line(host: Host) -> Non
     assert "web.prot: unknown key; did you mean `port`?" in done.stderr
 
 
-def test_metadata_that_is_silent_or_refuses_is_for_another_try(host: Host) -> None:
+def test_silent_or_denied_metadata_is_retried(host: Host) -> None:
     host.told("#visionfleet\nrole: web\n")
     assert host.boot(f"http://127.0.0.1:{free_port()}").returncode == 1
     host.service.status = 503
@@ -119,7 +119,7 @@ def test_metadata_that_is_silent_or_refuses_is_for_another_try(host: Host) -> No
     assert host.boot().returncode == 0
 
 
-def test_a_systemd_that_refuses_is_told(host: Host) -> None:
+def test_systemd_refusal_is_reported(host: Host) -> None:
     host.told("#visionfleet\nrole: web\n")
     Path(f"{host.notes}.broken").touch()
     done = host.boot()

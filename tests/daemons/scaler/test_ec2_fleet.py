@@ -76,7 +76,7 @@ def seen(aws: Cloud, count: int) -> bool:
     return f'"booting":{count}'.encode() in (aws.object("fleet/status.json") or b"")
 
 
-def test_a_crowd_is_one_launch_of_the_maximum(
+def test_burst_is_one_launch_of_the_maximum(
     aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
 ) -> None:
     send(aws, 30)
@@ -88,7 +88,7 @@ def test_a_crowd_is_one_launch_of_the_maximum(
     assert [form["MaxCount"] for form in launches] == [str(MAXIMUM)]
 
 
-def test_two_scalers_at_once_stay_within_the_maximum(
+def test_two_concurrent_scalers_stay_within_the_maximum(
     aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
 ) -> None:
     with start("one") as one, start("two") as two:
@@ -101,7 +101,7 @@ def test_two_scalers_at_once_stay_within_the_maximum(
     assert len(instances(ec2)) == MAXIMUM
 
 
-def test_a_killed_scaler_comes_back_to_its_instances(aws: Cloud, ec2: Any, start: Start) -> None:
+def test_restarted_scaler_finds_its_instances(aws: Cloud, ec2: Any, start: Start) -> None:
     send(aws, 30)
     with start("first") as first:
         wait_until(lambda: len(instances(ec2)) == MAXIMUM, 40, first.tail)
@@ -115,7 +115,7 @@ def test_a_killed_scaler_comes_back_to_its_instances(aws: Cloud, ec2: Any, start
     assert instances(ec2) == before
 
 
-def test_a_missing_template_is_one_clear_line(ec2: Any, start: Start) -> None:
+def test_missing_launch_template_is_one_error_line(ec2: Any, start: Start) -> None:
     with start("scaler", VISIONFLEET_EC2__LAUNCH_TEMPLATE="painters") as scaler:
         scaler.assert_exit(1, 40)
         assert "it must exist before the scaler starts" in scaler.output()
@@ -123,7 +123,7 @@ def test_a_missing_template_is_one_clear_line(ec2: Any, start: Start) -> None:
         assert "Traceback" not in scaler.output()
 
 
-def test_a_fleet_without_a_template_is_a_fault_of_the_configuration(start: Start) -> None:
+def test_ec2_fleet_without_a_template_is_a_configuration_fault(start: Start) -> None:
     with start("scaler", VISIONFLEET_EC2__LAUNCH_TEMPLATE="null") as scaler:
         scaler.assert_exit(78, 40)
         assert "ec2.launch_template: is required with scaler.fleet: ec2" in scaler.output()

@@ -37,7 +37,7 @@ def told(*scalers: Process) -> set[str]:
     return {word for word in ("acting", "standby") if f"scaler: {word}" in text}
 
 
-def test_a_killed_scaler_is_replaced_within_the_lease_time(
+def test_killed_leader_is_replaced_within_the_lease_time(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with (
@@ -64,7 +64,7 @@ def test_a_killed_scaler_is_replaced_within_the_lease_time(
         assert other.output().count("standby") == 1
 
 
-def test_one_that_was_stopped_and_continued_acts_no_more(
+def test_leader_paused_past_its_lease_does_not_act(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with scaler_daemon(aws, workers, tmp_path, name="first", **LEASE) as first:
@@ -86,7 +86,9 @@ def test_one_that_was_stopped_and_continued_acts_no_more(
             assert "launched" in second.output()
 
 
-def test_a_clean_stop_hands_over_at_once(aws: Cloud, workers: Supervised, tmp_path: Path) -> None:
+def test_clean_stop_releases_the_lease_at_once(
+    aws: Cloud, workers: Supervised, tmp_path: Path
+) -> None:
     long = "scaler: {interval_seconds: 0.2, lease_seconds: 600}"
     with scaler_daemon(aws, workers, tmp_path, name="first", settings=long) as first:
         first.wait_for_output("acting", 60)
@@ -96,7 +98,7 @@ def test_a_clean_stop_hands_over_at_once(aws: Cloud, workers: Supervised, tmp_pa
             second.wait_for_output("acting", 10)
 
 
-def test_once_does_nothing_while_another_acts(
+def test_once_option_does_nothing_while_another_leads(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with scaler_daemon(aws, workers, tmp_path, name="first", **LEASE) as first:
@@ -108,7 +110,7 @@ def test_once_does_nothing_while_another_acts(
         assert lease(aws)["term"] == term
 
 
-def test_once_gives_the_lease_back(aws: Cloud, workers: Supervised, tmp_path: Path) -> None:
+def test_once_option_releases_the_lease(aws: Cloud, workers: Supervised, tmp_path: Path) -> None:
     for name in ("first", "second"):
         with scaler_daemon(aws, workers, tmp_path, "--once", name=name) as process:
             process.assert_exit(0, 60)

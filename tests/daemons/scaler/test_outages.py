@@ -22,9 +22,7 @@ def aws(running_aws: Cloud) -> Cloud:
     return anew(running_aws)
 
 
-def test_an_outage_longer_than_the_limit_of_silence_costs_no_worker(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_outage_longer_than_the_silence_limit_costs_no_worker(aws: Cloud, tmp_path: Path) -> None:
     """S3 and SQS answer neither scaler nor workers, for longer than a silent worker may live."""
     settings = f"{QUICK}  silent_seconds: {SILENT_SECONDS}\nclassifier: {{report_seconds: 1}}\n"
     settings += "aws: {connect_timeout_seconds: 1, read_timeout_seconds: 2, max_attempts: 2}\n"
@@ -51,7 +49,7 @@ def test_an_outage_longer_than_the_limit_of_silence_costs_no_worker(
             assert it.output().count("tick failed") == 1
 
 
-def test_a_first_message_brings_a_launch_within_5_s_with_default_settings(
+def test_first_message_launches_a_worker_within_5_seconds(
     aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Sent right after a look at the queue: the longest delay there is."""
@@ -72,7 +70,7 @@ def test_a_first_message_brings_a_launch_within_5_s_with_default_settings(
     assert seconds <= 5.0
 
 
-def test_the_house_is_kept(aws: Cloud, tmp_path: Path) -> None:
+def test_garbage_collector_removes_stale_objects_and_queues(aws: Cloud, tmp_path: Path) -> None:
     """A living web process keeps its queue; a dead one's goes, and nothing that is not ours."""
     old = {"visionfleet": "replies", "heartbeat": str(int(time.time()) - 7200)}
     for name, tags in {

@@ -27,7 +27,7 @@ def workers(aws: Cloud) -> Iterator[Supervised]:
         yield made
 
 
-def test_a_reload_takes_effect_at_the_next_tick_and_keeps_the_history(
+def test_reload_applies_at_the_next_tick_and_keeps_the_history(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -78,7 +78,7 @@ def test_a_reload_takes_effect_at_the_next_tick_and_keeps_the_history(
     assert any(told.startswith("STATUS=acting: launch 1") for told in listener.told)
 
 
-def test_a_rehearsal_says_what_it_would_do_and_does_nothing(
+def test_dry_run_reports_steps_and_does_nothing(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     send(aws, 2)
@@ -91,7 +91,7 @@ def test_a_rehearsal_says_what_it_would_do_and_does_nothing(
     assert lease(aws) == status(aws) == {}
 
 
-def test_the_watchdog_of_another_process_is_not_ours(
+def test_watchdog_of_another_process_is_ignored(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with (

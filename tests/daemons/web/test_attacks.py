@@ -71,7 +71,7 @@ class Good(threading.Thread):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_harms_nobody(attacked: tuple[Web, Target], attack: str) -> None:
+def test_attacks_do_not_harm_other_clients(attacked: tuple[Web, Target], attack: str) -> None:
     web, target = attacked
     good = Good(target)
     good.start()

@@ -48,7 +48,7 @@ def web(environment: dict[str, str], tmp_path: Path) -> Iterator[Web]:
         yield made
 
 
-def test_uploads_are_refused_with_a_time_to_come_back(web: Web, relay: Relay) -> None:
+def test_uploads_are_503_with_retry_after(web: Web, relay: Relay) -> None:
     relay.close()
     for path in ("/", "/v1/classify", "/v1/jobs"):
         answer = web.post(path, data=IMAGE)
@@ -65,7 +65,7 @@ def test_uploads_are_refused_with_a_time_to_come_back(web: Web, relay: Relay) ->
     assert (several.status_code, several.headers["Retry-After"]) == (503, "5")
 
 
-def test_readiness_follows_aws_without_any_upload(web: Web, relay: Relay) -> None:
+def test_readiness_follows_aws_without_traffic(web: Web, relay: Relay) -> None:
     assert web.get("/readyz").ok
     relay.close()
     wait_until(lambda: "S3 or SQS do not answer" in reasons(web), 20, interval_seconds=0.5)
@@ -78,12 +78,12 @@ def reasons(web: Web) -> list[str]:
     return found
 
 
-def test_bad_images_are_told_without_aws(web: Web, relay: Relay) -> None:
+def test_bad_images_are_refused_without_aws(web: Web, relay: Relay) -> None:
     relay.close()
     assert web.post("/", data=b"text").status_code == 415
 
 
-def test_an_accepted_job_outlives_an_outage(aws: Cloud, web: Web, relay: Relay) -> None:
+def test_accepted_job_survives_an_outage(aws: Cloud, web: Web, relay: Relay) -> None:
     location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
     relay.close()
     web.process.wait_for_output("replies cannot be received", 20)
@@ -97,7 +97,7 @@ def test_an_accepted_job_outlives_an_outage(aws: Cloud, web: Web, relay: Relay) 
     wait_until(lambda: not reasons(web), 60, interval_seconds=0.5)
 
 
-def test_it_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
+def test_web_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
     relay.close()
     web.process.wait_for_output("replies cannot be received", 20)
     status, seconds = web.process.stop()
@@ -105,7 +105,7 @@ def test_it_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
     assert seconds < 8
 
 
-def test_an_upload_that_hangs_does_not_hold_up_the_stop(
+def test_hung_upload_does_not_delay_the_stop(
     aws: Cloud, relay: Relay, environment: dict[str, str], tmp_path: Path
 ) -> None:
     answers: list[requests.Response] = []
@@ -132,7 +132,7 @@ def until_an_image_comes(silent: socket.socket, held: ExitStack) -> None:
         piece = one.recv(65536)
 
 
-def test_a_silent_reply_queue_is_no_readiness(web: Web, relay: Relay) -> None:
+def test_unreadable_reply_queue_means_not_ready(web: Web, relay: Relay) -> None:
     relay.close()
 
     def reason() -> str | None:

@@ -53,7 +53,7 @@ async def send(port: int, image: bytes) -> tuple[int, bytes]:
     return int(head_.split()[1]), body
 
 
-def test_a_thousand_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
+def test_thousand_clients_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
     images = [encoded(numbered(i)) for i in range(WAITING)]
     answers: list[tuple[int, bytes]] = []
     with instant(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
@@ -105,7 +105,7 @@ class Clients:
         return str(answer.json()["label"])
 
 
-def test_no_accepted_job_is_lost_when_a_process_is_killed(aws: Cloud, tmp_path: Path) -> None:
+def test_killed_process_loses_no_accepted_job(aws: Cloud, tmp_path: Path) -> None:
     port = free_port()
     shared = {"WEB__PORT": str(port), "WEB__SHARE_PORT": "true"}
     clients = Clients(f"http://127.0.0.1:{port}/v1/jobs")

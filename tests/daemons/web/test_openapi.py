@@ -73,7 +73,7 @@ def ask(operation: Any, seen: Counter[tuple[str, int]]) -> None:
         each()
 
 
-def test_every_answer_is_as_described(web: Web, operations: list[Any]) -> None:
+def test_every_response_matches_the_openapi_document(web: Web, operations: list[Any]) -> None:
     seen: Counter[tuple[str, int]] = Counter()
     for operation in operations:
         ask(operation, seen)
@@ -88,7 +88,7 @@ def test_every_answer_is_as_described(web: Web, operations: list[Any]) -> None:
     assert "Traceback" not in web.process.output()
 
 
-def test_what_random_requests_miss(web: Web) -> None:
+def test_rare_responses_match_the_openapi_document(web: Web) -> None:
     """Answers that a generator does not find: a result, several files, a classified tensor."""
     schema = schemathesis.openapi.from_url(f"{web.url}/openapi.json")
     one = web.post("/v1/classify", data=IMAGES[0])

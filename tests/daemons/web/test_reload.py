@@ -39,7 +39,7 @@ def daemon(aws: Cloud, config: Path, **environment: str) -> Iterator[Process]:
         yield process
 
 
-def test_systemd_hears_how_it_is_from_the_start_to_the_end(aws: Cloud, tmp_path: Path) -> None:
+def test_systemd_is_notified_from_start_to_stop(aws: Cloud, tmp_path: Path) -> None:
     config, port = tmp_path / "web.yaml", free_port()
     config.write_text(f"queue: {{wait_seconds: 20}}\nweb: {{port: {port}, stop_seconds: 7}}\n")
     url = f"http://127.0.0.1:{port}/"
@@ -56,7 +56,7 @@ def test_systemd_hears_how_it_is_from_the_start_to_the_end(aws: Cloud, tmp_path:
         assert listener.count("WATCHDOG=trigger") == 0
 
 
-def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_path: Path) -> None:
+def test_reload_applies_live_settings_and_names_the_rest(aws: Cloud, tmp_path: Path) -> None:
     config, port = tmp_path / "web.yaml", free_port()
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     self_signed(certificate, key)

@@ -23,7 +23,7 @@ def aws(running_aws: Cloud) -> Cloud:
     return anew(running_aws)
 
 
-def test_restarts_one_after_the_other_fail_no_request(aws: Cloud, tmp_path: Path) -> None:
+def test_rolling_restart_fails_no_request(aws: Cloud, tmp_path: Path) -> None:
     port = free_port()
     shared = {"WEB__PORT": str(port), "WEB__SHARE_PORT": "true"}
     with ExitStack() as running, stand_in(aws, threads=2):
@@ -41,7 +41,7 @@ def test_restarts_one_after_the_other_fail_no_request(aws: Cloud, tmp_path: Path
         print(f"{clients.answered} uploads and {quick.answered} others, none failed")
 
 
-def test_an_idle_connection_may_bring_one_more_request(aws: Cloud, tmp_path: Path) -> None:
+def test_idle_connection_may_send_one_more_request_on_stop(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws), web_daemon(aws, tmp_path) as web:
         port = int(web.url.rsplit(":", 1)[-1])
         with socket.create_connection(("127.0.0.1", port), 10) as idle:
@@ -59,7 +59,7 @@ def test_an_idle_connection_may_bring_one_more_request(aws: Cloud, tmp_path: Pat
         web.process.assert_exit(0)
 
 
-def test_a_listener_that_leaves_gets_no_connection_and_loses_none() -> None:
+def test_leaving_listener_loses_no_connection() -> None:
     first = listener(0)
     port = first.getsockname()[1]
     with ExitStack() as open_:

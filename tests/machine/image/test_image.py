@@ -59,7 +59,7 @@ def test_packer_builds_the_template_and_verifies_the_image(baked: Image, image_a
     assert {one["State"]["Name"] for r in left for one in r["Instances"]} == {"terminated"}
 
 
-def test_an_instance_without_user_data_starts_nothing(baked: Image, tmp_path: Path) -> None:
+def test_instance_without_user_data_starts_nothing(baked: Image, tmp_path: Path) -> None:
     """And on a machine where all is wrong that can be, the verification finds each fault."""
     with instance(baked, tmp_path / "plain", "i-plain", b"") as machine:
         assert "nothing is started" in machine.journal("-u", "visionfleet-instance")
@@ -79,7 +79,7 @@ def faults_of(machine: Machine) -> str:
     return done.stderr
 
 
-def test_a_worker_answers_a_job_and_ends_its_machine_when_nobody_scales(
+def test_idle_worker_without_a_scaler_ends_its_machine(
     baked: Image, image_aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {
@@ -100,7 +100,7 @@ def test_a_worker_answers_a_job_and_ends_its_machine_when_nobody_scales(
         print(f"\nclassifier ready {(ready - booted) / 1e6:.1f} s after systemd began")
 
 
-def test_faulty_user_data_starts_nothing_and_is_told(baked: Image, tmp_path: Path) -> None:
+def test_faulty_user_data_starts_nothing_and_is_logged(baked: Image, tmp_path: Path) -> None:
     settings = {"web": {"prot": 1}}
     with instance(baked, tmp_path / "f", "i-faulty", as_user_data("web", settings)) as machine:
         assert machine.show("visionfleet-instance", "ExecMainStatus") == "78"
@@ -111,7 +111,7 @@ def test_faulty_user_data_starts_nothing_and_is_told(baked: Image, tmp_path: Pat
         )
 
 
-def test_silent_metadata_is_asked_again_and_a_role_lasts_until_the_next_boot(
+def test_silent_metadata_is_retried_and_a_role_lasts_one_boot(
     baked: Image, image_aws: Cloud, tmp_path: Path
 ) -> None:
     settings = {"aws": {"endpoint_url": image_aws.endpoint_url}, "web": {"port": free_port()}}

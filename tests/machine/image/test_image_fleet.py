@@ -76,7 +76,7 @@ def service(baked: Image, image_aws: Cloud, tmp_path: Path) -> Iterator[Service]
 
 @pytest.mark.needs_torch
 @pytest.mark.timeout(300)
-def test_uploads_open_three_machines_and_leave_none(service: Service) -> None:
+def test_uploads_launch_three_machines_and_leave_none(service: Service) -> None:
     before = set(service.aws.keys("results/"))
     assert service.fleet.running == set()
 

@@ -164,7 +164,7 @@ ONE_FAULT = {
 
 
 @pytest.mark.parametrize(("text", "fault"), ONE_FAULT.values(), ids=ONE_FAULT)
-def test_one_fault(tmp_path: Path, text: str, fault: str) -> None:
+def test_fault_names_file_line_key_value_and_range(tmp_path: Path, text: str, fault: str) -> None:
     assert faults(tmp_path, text) == [fault]
 
 
@@ -211,30 +211,30 @@ KEPT_RULES = {
 }
 
 
-def test_every_rule_has_a_row() -> None:
+def test_every_constraint_has_a_test_row() -> None:
     assert [rule.keys[0] for rule in RULES] == list(BROKEN_RULES) == list(KEPT_RULES)
 
 
 @pytest.mark.parametrize(("key", "text"), BROKEN_RULES.items(), ids=BROKEN_RULES)
-def test_a_broken_rule(tmp_path: Path, key: str, text: str) -> None:
+def test_broken_constraint_is_a_fault(tmp_path: Path, key: str, text: str) -> None:
     (fault,) = faults(tmp_path, text)
     sentence = next(rule.sentence for rule in RULES if rule.keys[0] == key)
     assert re.fullmatch(rf"vf\.yaml:1:\d+: {re.escape(f'{key}: {sentence}')}", fault)
 
 
 @pytest.mark.parametrize("text", KEPT_RULES.values(), ids=KEPT_RULES)
-def test_a_rule_kept_by_a_hair(tmp_path: Path, text: str) -> None:
+def test_constraint_met_exactly_is_no_fault(tmp_path: Path, text: str) -> None:
     loaded(tmp_path, text)
 
 
-def test_a_rule_that_breaks_with_a_default_names_where_the_other_key_is(tmp_path: Path) -> None:
+def test_constraint_broken_with_a_default_names_both_keys(tmp_path: Path) -> None:
     assert faults(tmp_path, "log: {}\nclassifier: {report_seconds: 41}") == [
         "vf.yaml:2:14: scaler.silent_seconds: must be at least three times "
         "classifier.report_seconds"
     ]
 
 
-def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     text = (
         "web:\n  port: 0\n  prot: 1\n  port: 8080\n"
         "queue:\n  visibility_timeout_seconds: 10\n"
@@ -255,17 +255,17 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rule_is_left_out_when_one_of_its_keys_is_faulty(tmp_path: Path) -> None:
+def test_constraint_with_a_faulty_key_is_skipped(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, "scaler: {minimum: 50, maximum: 2000}")
     assert "scaler.maximum: expected" in fault
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "web:\n", "web: {}\n", "---\n"])
-def test_nothing_said_means_the_defaults(tmp_path: Path, text: str) -> None:
+def test_empty_configuration_means_the_defaults(tmp_path: Path, text: str) -> None:
     assert loaded(tmp_path, text).config == Config()
 
 
-def test_an_empty_section_takes_nothing_back(tmp_path: Path) -> None:
+def test_empty_section_in_a_drop_in_keeps_earlier_values(tmp_path: Path) -> None:
     config_file(tmp_path, "web: {port: 1234}")
     drop_in(tmp_path, "a.yaml", "web:\n")
     drop_in(tmp_path, "b.yaml", "web: {}\n")
@@ -277,7 +277,7 @@ def drop_in(folder: Path, name: str, text: str) -> None:
     (folder / "conf.d" / name).write_text(text)
 
 
-def test_drop_ins_are_merged_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_drop_ins_are_merged_in_name_order(tmp_path: Path) -> None:
     drop_in(tmp_path, "20-late.yaml", "web: {port: 2}\n")
     drop_in(tmp_path, "10-early.yaml", "web: {port: 1, threads: 5}\n")
     drop_in(tmp_path, "30-other.yml.bak", "web: {port: 3}\n")
@@ -291,19 +291,19 @@ def test_drop_ins_are_merged_in_the_order_of_their_names(tmp_path: Path) -> None
     assert str(found.origins["web", "port"]) == f"{tmp_path}/conf.d/20-late.yaml:1:7"
 
 
-def test_a_fault_is_placed_in_the_drop_in_that_made_it(tmp_path: Path) -> None:
+def test_fault_names_the_drop_in_that_made_it(tmp_path: Path) -> None:
     drop_in(tmp_path, "10.yaml", "\nweb: {port: 0}\n")
     (fault,) = faults(tmp_path, "web: {port: 8080}\n")
     assert fault.startswith("conf.d/10.yaml:2:7: web.port: expected")
 
 
-def test_a_section_that_is_a_value_is_a_fault_though_a_drop_in_mends_it(tmp_path: Path) -> None:
+def test_scalar_section_is_a_fault_even_if_a_drop_in_fixes_it(tmp_path: Path) -> None:
     drop_in(tmp_path, "10.yaml", "web: {port: 8081}\n")
     (fault,) = faults(tmp_path, "web: 8080\n")
     assert fault == "vf.yaml:1:1: web: expected a section with keys of its own, got 8080"
 
 
-def test_the_environment_is_over_all_files(tmp_path: Path) -> None:
+def test_environment_overrides_all_files(tmp_path: Path) -> None:
     environment = {
         "VISIONFLEET_WEB__PORT": "7",
         "VISIONFLEET_NAME": "other",
@@ -320,12 +320,12 @@ def test_the_environment_is_over_all_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["{", "2026-99-99", "!!int many"])
-def test_a_variable_that_is_not_yaml_is_taken_as_text(tmp_path: Path, text: str) -> None:
+def test_variable_that_is_not_yaml_is_text(tmp_path: Path, text: str) -> None:
     (fault,) = faults(tmp_path, "", {"VISIONFLEET_WEB__PORT": text})
     assert fault.startswith("environment VISIONFLEET_WEB__PORT: web.port: expected an integer")
 
 
-def test_relative_paths_start_at_the_file_that_names_them(tmp_path: Path) -> None:
+def test_relative_paths_start_at_their_file(tmp_path: Path) -> None:
     digest = "a" * 64
     drop_in(tmp_path, "a.yaml", "model: {labels: ../names.txt}\n")
     found = loaded(tmp_path, f"model: {{path: m/a.pt, directory: /abs, sha256: {digest}}}\n").config
@@ -334,7 +334,7 @@ def test_relative_paths_start_at_the_file_that_names_them(tmp_path: Path) -> Non
     assert found.model.directory == Path("/abs")
 
 
-def test_relative_paths_of_the_environment_start_at_the_working_folder(
+def test_relative_paths_in_variables_start_at_the_working_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -344,7 +344,7 @@ def test_relative_paths_of_the_environment_start_at_the_working_folder(
     assert config.supervisor.socket == Path.home() / "s"
 
 
-def test_a_link_to_a_file_keeps_its_name(tmp_path: Path) -> None:
+def test_symbolic_links_are_not_resolved(tmp_path: Path) -> None:
     (tmp_path / "v1.txt").touch()
     (tmp_path / "current.txt").symlink_to("v1.txt")
     text = f"model: {{path: /m.pt, sha256: {'a' * 64}, labels: x/../current.txt}}"
@@ -352,18 +352,18 @@ def test_a_link_to_a_file_keeps_its_name(tmp_path: Path) -> None:
     assert loaded(tmp_path, text).config.model.labels == str(tmp_path / "current.txt")
 
 
-def test_an_address_in_s3_is_no_path(tmp_path: Path) -> None:
+def test_s3_address_is_not_made_a_path(tmp_path: Path) -> None:
     text = f"model: {{path: 's3://b/x/../m.pt', sha256: {'a' * 64}, labels: 's3://b/l.txt'}}"
     model = loaded(tmp_path, text).config.model
     assert (model.path, model.labels) == ("s3://b/x/../m.pt", "s3://b/l.txt")
 
 
-def test_without_a_path_the_environment_names_the_file(tmp_path: Path) -> None:
+def test_configuration_path_comes_from_the_environment(tmp_path: Path) -> None:
     path = config_file(tmp_path, "web: {port: 5}")
     assert load(None, {"VISIONFLEET_CONFIG": str(path)}).config.web.port == 5
 
 
-def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
+def test_missing_file_is_a_fault(tmp_path: Path) -> None:
     with pytest.raises(BadConfig) as raised:
         load(tmp_path / "none.yaml", {"VISIONFLEET_WEB__PORT": "0"})
     assert raised.value.faults == (
@@ -372,7 +372,7 @@ def test_a_missing_file_is_a_fault(tmp_path: Path) -> None:
     )
 
 
-def test_bytes_that_are_not_text_are_a_fault(tmp_path: Path) -> None:
+def test_file_that_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "vf.yaml").write_bytes(b"name: \xff\n")
     with pytest.raises(BadConfig, match=r"vf.yaml: cannot be read: it is not UTF-8"):
         load(tmp_path / "vf.yaml", {})

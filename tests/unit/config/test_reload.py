@@ -10,18 +10,18 @@ def config(**sections: object) -> Config:
     return Config.model_validate(sections)
 
 
-def test_changes_are_dotted_keys() -> None:
+def test_reload_changes_are_dotted_keys() -> None:
     fresh = config(name="other", scaler={"maximum": 3}, log={"level": "DEBUG"})
     assert changed(Config(), fresh) == ("name", "scaler.maximum", "log.level")
     assert changed(fresh, fresh) == ()
 
 
-def test_what_is_ours_is_split_and_the_rest_is_not_told() -> None:
+def test_reload_splits_live_keys_from_those_needing_a_restart() -> None:
     keys = ("name", "web.port", "scaler.maximum", "scaler.fleet", "log.level")
     assert REACH.split(keys) == (("scaler.maximum", "log.level"), ("name", "scaler.fleet"))
 
 
-def test_merging_takes_these_keys_alone() -> None:
+def test_reload_merges_live_keys_only() -> None:
     before = config(scaler={"minimum": 1})
     fresh = config(name="other", scaler={"maximum": 3, "minimum": 2})
     made = merged(before, fresh, ("scaler.maximum",))

@@ -33,22 +33,22 @@ def defaults() -> dict[str, object]:
     return Config().model_dump(mode="json")
 
 
-def test_every_key_of_the_schema_is_in_the_file() -> None:
+def test_shipped_file_has_every_key() -> None:
     assert keys(written(WHOLE)) == keys(defaults())
 
 
-def test_every_value_is_the_default() -> None:
+def test_shipped_file_has_the_defaults() -> None:
     assert written(WHOLE) == defaults()
 
 
-def test_keys_stand_in_the_order_of_the_schema() -> None:
+def test_shipped_file_keeps_the_order_of_the_schema() -> None:
     assert yaml.safe_dump(written(WHOLE), sort_keys=False) == yaml.safe_dump(
         defaults(), sort_keys=False
     )
 
 
 @pytest.mark.parametrize("path", [WHOLE, ETC / "local.yaml"], ids=lambda path: path.name)
-def test_every_key_has_one_comment_line(path: Path) -> None:
+def test_shipped_file_has_a_comment_for_every_key(path: Path) -> None:
     lines = path.read_text().splitlines()
     sections = {name for name, value in written(path).items() if isinstance(value, dict)}
     for number, line in enumerate(lines):
@@ -60,7 +60,7 @@ def test_every_key_has_one_comment_line(path: Path) -> None:
             assert lines[number - 1].endswith("."), f"not a sentence above {line!r}"
 
 
-def test_ranges_in_the_comments_are_those_of_the_schema() -> None:
+def test_shipped_file_comments_have_the_ranges_of_the_schema() -> None:
     lines = WHOLE.read_text().splitlines()
     schema = Config.model_json_schema()
     section = ""
@@ -86,7 +86,7 @@ def _short(number: float) -> float:
     return int(number) if number == int(number) else number
 
 
-def test_the_local_file_says_only_what_differs() -> None:
+def test_local_file_has_only_what_differs() -> None:
     default = defaults()
     for section, values in written(ETC / "local.yaml").items():
         assert isinstance(values, dict)
@@ -95,11 +95,11 @@ def test_the_local_file_says_only_what_differs() -> None:
 
 
 @pytest.mark.parametrize("path", [WHOLE, ETC / "local.yaml"], ids=lambda path: path.name)
-def test_it_loads(path: Path) -> None:
+def test_shipped_files_load(path: Path) -> None:
     load(path, {})
 
 
-def test_local_paths_are_those_of_the_working_copy() -> None:
+def test_local_file_paths_are_in_the_working_copy() -> None:
     config = load(ETC / "local.yaml", {}).config
     assert config.model.directory == ETC.parent / "models"
     assert config.supervisor.socket == ETC.parent / "var" / "supervisor.sock"

@@ -79,7 +79,7 @@ def launches(bucket: Bucket) -> int:
     return len(decode_launches(bucket.objects[LAUNCHES_KEY].decode()).launches)
 
 
-def test_a_launch_is_one_call_with_all_that_a_worker_needs(make: Make, region: Region) -> None:
+def test_launch_is_one_call_with_template_tags_and_token(make: Make, region: Region) -> None:
     fleet = make(A)
     assert fleet.members() == []
     names = fleet.launch(3, "d1")
@@ -101,7 +101,7 @@ def test_a_launch_is_one_call_with_all_that_a_worker_needs(make: Make, region: R
     assert [m.name for m in fleet.members()] == names
 
 
-def test_states_and_times_are_those_of_ec2(make: Make, region: Region, clock: Clock) -> None:
+def test_members_have_states_and_times_of_ec2(make: Make, region: Region, clock: Clock) -> None:
     fleet = make()
     (name,) = fleet.launch(1, "d1")
     (member,) = fleet.members()
@@ -112,7 +112,7 @@ def test_states_and_times_are_those_of_ec2(make: Make, region: Region, clock: Cl
     assert fleet.members() == [], "terminated, also within the minutes in which the ledger counts"
 
 
-def test_instances_that_are_not_listed_yet_count(make: Make, region: Region, clock: Clock) -> None:
+def test_launched_instances_not_yet_listed_count(make: Make, region: Region, clock: Clock) -> None:
     region.list_seconds = 200
     fleet = make()
     names = fleet.launch(4, "d1")
@@ -122,7 +122,7 @@ def test_instances_that_are_not_listed_yet_count(make: Make, region: Region, clo
     assert {m.name for m in make().members()} == set(names)
 
 
-def test_what_was_confirmed_and_never_appears_is_forgotten(
+def test_confirmed_instance_that_never_appears_is_dropped(
     make: Make, region: Region, clock: Clock
 ) -> None:
     region.list_seconds = 1e9
@@ -131,7 +131,7 @@ def test_what_was_confirmed_and_never_appears_is_forgotten(
     assert make().members() == []
 
 
-def test_the_fleet_itself_refuses_to_exceed_its_maximum(make: Make, region: Region) -> None:
+def test_fleet_refuses_to_exceed_its_maximum(make: Make, region: Region) -> None:
     region.list_seconds = 250
     fleet = make(maximum=5)
     assert len(fleet.launch(3, "d1")) == 3
@@ -150,7 +150,7 @@ def test_the_fleet_itself_refuses_to_exceed_its_maximum(make: Make, region: Regi
         ("run_instances done", 3),
     ],
 )
-def test_after_a_crash_another_process_finishes_the_launch_once(
+def test_crashed_launch_is_finished_once_by_another_process(
     make: Make, region: Region, step: str, started: int
 ) -> None:
     region.list_seconds = 60
@@ -161,7 +161,7 @@ def test_after_a_crash_another_process_finishes_the_launch_once(
     assert len(region.alive()) == started
 
 
-def test_a_crash_before_the_confirmation_is_settled_by_the_tags(make: Make, region: Region) -> None:
+def test_unconfirmed_launch_is_settled_by_instance_tags(make: Make, region: Region) -> None:
     with pytest.raises(Crash):
         make(hook=crash_at("run_instances done")).launch(3, "d1")
     calls = region.calls.count("run_instances")
@@ -169,7 +169,7 @@ def test_a_crash_before_the_confirmation_is_settled_by_the_tags(make: Make, regi
     assert region.calls.count("run_instances") == calls, "all are listed: there is nothing to ask"
 
 
-def test_a_lost_answer_is_asked_for_again(make: Make, region: Region, clock: Clock) -> None:
+def test_lost_launch_response_is_requested_again(make: Make, region: Region, clock: Clock) -> None:
     region.list_seconds = 60
     region.lost_answers["run_instances"] = 1
     fleet = make()
@@ -180,13 +180,13 @@ def test_a_lost_answer_is_asked_for_again(make: Make, region: Region, clock: Clo
     assert len(region.alive()) == 4
 
 
-def test_the_same_decision_again_starts_no_others(make: Make, region: Region) -> None:
+def test_repeated_decision_launches_nothing_more(make: Make, region: Region) -> None:
     names = make().launch(2, "d1")
     assert make().launch(2, "d1") == names
     assert len(region.alive()) == 2
 
 
-def test_of_two_scalers_that_looked_at_the_same_one_launches(make: Make, region: Region) -> None:
+def test_one_of_two_scalers_with_the_same_view_launches(make: Make, region: Region) -> None:
     one, other = make(maximum=4), make(maximum=4)
     one.members()
     other.members()
@@ -198,7 +198,7 @@ def test_of_two_scalers_that_looked_at_the_same_one_launches(make: Make, region:
     assert len(region.alive()) == 4
 
 
-def test_a_scaler_that_slept_since_its_look_launches_nothing(
+def test_scaler_paused_after_observing_launches_nothing(
     make: Make, region: Region, clock: Clock
 ) -> None:
     """The ledger is as empty again as it was at the look, but it is another state of it."""
@@ -222,7 +222,7 @@ def empty_the_ledger(fleet: Ec2Fleet, region: Region, decision: str) -> None:
     region.room.clear()
 
 
-def test_a_scaler_that_sleeps_between_its_ledger_and_ec2_launches_nothing(
+def test_scaler_paused_after_its_ledger_write_launches_nothing(
     make: Make, region: Region, clock: Clock
 ) -> None:
     """Another takes its launch for failed meanwhile, and launches in its place."""
@@ -242,7 +242,7 @@ def test_a_scaler_that_sleeps_between_its_ledger_and_ec2_launches_nothing(
     assert len(region.alive()) == MAXIMUM
 
 
-def test_a_refused_launch_of_another_counts_until_that_one_cannot_be_heard(
+def test_refused_launch_of_another_scaler_counts_until_closed(
     make: Make, region: Region, clock: Clock
 ) -> None:
     """It may sleep between its ledger and EC2; AWS takes what it signed for five minutes."""
@@ -257,9 +257,7 @@ def test_a_refused_launch_of_another_counts_until_that_one_cannot_be_heard(
     assert other.members() == []
 
 
-def test_a_launch_that_was_never_settled_is_given_up(
-    make: Make, region: Region, clock: Clock
-) -> None:
+def test_unsettled_launch_is_given_up(make: Make, region: Region, clock: Clock) -> None:
     with pytest.raises(Crash):
         make(hook=crash_at("run_instances")).launch(2, "d1")
     clock.now += ABANDONED_SECONDS
@@ -267,7 +265,7 @@ def test_a_launch_that_was_never_settled_is_given_up(
     assert region.calls.count("run_instances") == 0, "nobody waits for it any longer"
 
 
-def test_no_capacity_is_remembered_per_offering_and_the_next_is_tried(
+def test_offering_without_capacity_is_skipped_for_the_next(
     make: Make, region: Region, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     region.room[("c7i.large", "subnet-0000000a")] = 0
@@ -285,9 +283,7 @@ def test_no_capacity_is_remembered_per_offering_and_the_next_is_tried(
     assert fleet.alarms() == (), "it passes by itself"
 
 
-def test_a_part_is_taken_and_the_rest_comes_from_the_next_offering(
-    make: Make, region: Region
-) -> None:
+def test_partial_launch_continues_with_the_next_offering(make: Make, region: Region) -> None:
     region.room[("c7i.large", "subnet-0000000a")] = 3
     fleet = make(A, B)
     assert len(fleet.launch(10, "d1")) == 10
@@ -295,7 +291,7 @@ def test_a_part_is_taken_and_the_rest_comes_from_the_next_offering(
     assert len({r["ClientToken"] for r in region.requests}) == 2
 
 
-def test_when_all_offerings_fail_none_is_tried_for_a_while(
+def test_launches_pause_when_all_offerings_fail(
     make: Make, region: Region, clock: Clock, bucket: Bucket
 ) -> None:
     region.room = {(str(one.instance_type), str(one.subnet)): 0 for one in (A, B)}
@@ -310,7 +306,7 @@ def test_when_all_offerings_fail_none_is_tried_for_a_while(
 
 
 @pytest.mark.parametrize("code", ["RequestLimitExceeded", "Unavailable", "InternalError"])
-def test_throttling_backs_off_and_the_launch_is_repeated_with_its_token(
+def test_throttled_launch_backs_off_and_keeps_its_token(
     make: Make, region: Region, clock: Clock, code: str
 ) -> None:
     region.fail("run_instances", *[code] * 6, status=503)
@@ -326,7 +322,7 @@ def test_throttling_backs_off_and_the_launch_is_repeated_with_its_token(
     assert len(region.alive()) == 2
 
 
-def test_a_list_that_is_throttled_is_left_alone(make: Make, region: Region, clock: Clock) -> None:
+def test_throttled_listing_backs_off(make: Make, region: Region, clock: Clock) -> None:
     region.fail("describe_instances", *["RequestLimitExceeded"] * 6, status=503)
     fleet = make()
     failures = 0
@@ -343,7 +339,7 @@ def test_a_list_that_is_throttled_is_left_alone(make: Make, region: Region, cloc
 @pytest.mark.parametrize(
     "code", ["UnauthorizedOperation", "VcpuLimitExceeded", "InvalidParameterValue"]
 )
-def test_what_a_person_must_mend_is_one_alarm_and_no_retry_loop(
+def test_permanent_ec2_error_is_one_alarm_without_retries(
     make: Make, region: Region, clock: Clock, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -364,7 +360,7 @@ def test_what_a_person_must_mend_is_one_alarm_and_no_retry_loop(
     assert "EC2 is well again" in caplog.text
 
 
-def test_a_token_that_was_used_is_told_and_its_launch_counts_until_the_list_is_sure(
+def test_used_launch_token_is_an_alarm_and_its_launch_counts(
     make: Make, region: Region, clock: Clock
 ) -> None:
     """As when the template's newest version changes between a launch and its repetition."""
@@ -383,7 +379,7 @@ def test_a_token_that_was_used_is_told_and_its_launch_counts_until_the_list_is_s
     assert fleet.alarms() == ()
 
 
-def test_the_maximum_may_change_at_any_time(make: Make, region: Region) -> None:
+def test_maximum_may_change_at_any_time(make: Make, region: Region) -> None:
     fleet = make(maximum=1)
     assert len(fleet.launch(3, "d1")) == 1
     fleet.maximum = 3
@@ -391,7 +387,7 @@ def test_the_maximum_may_change_at_any_time(make: Make, region: Region) -> None:
     assert len(fleet.launch(3, "d2")) == 2
 
 
-def test_one_faulty_offering_does_not_stop_the_others(make: Make, region: Region) -> None:
+def test_faulty_offering_does_not_stop_the_others(make: Make, region: Region) -> None:
     region.fail("run_instances", "Unsupported")
     fleet = make(A, B)
     assert len(fleet.launch(2, "d1")) == 2
@@ -399,7 +395,7 @@ def test_one_faulty_offering_does_not_stop_the_others(make: Make, region: Region
     assert A.subnet in str(fleet.alarms())
 
 
-def test_a_list_that_is_not_allowed_is_one_alarm(
+def test_denied_listing_is_one_alarm(
     make: Make, region: Region, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     region.fail("describe_instances", "UnauthorizedOperation")
@@ -414,7 +410,7 @@ def test_a_list_that_is_not_allowed_is_one_alarm(
     assert fleet.members() == []
 
 
-def test_one_bad_id_does_not_spare_the_others(make: Make, region: Region) -> None:
+def test_bad_instance_id_does_not_stop_other_terminations(make: Make, region: Region) -> None:
     fleet = make()
     names = fleet.launch(5, "d1")
     region.machines[names[2]].protected = True
@@ -426,7 +422,7 @@ def test_one_bad_id_does_not_spare_the_others(make: Make, region: Region) -> Non
     assert len(fleet.members()) == 5, "they count until they are gone"
 
 
-def test_an_end_is_repeated_until_it_is_seen(make: Make, region: Region, clock: Clock) -> None:
+def test_termination_is_repeated_until_observed(make: Make, region: Region, clock: Clock) -> None:
     region.list_seconds = 30
     fleet = make()
     names = fleet.launch(1, "d1")
@@ -441,7 +437,7 @@ def test_an_end_is_repeated_until_it_is_seen(make: Make, region: Region, clock: 
     assert region.ended == names, "seen, so not said again"
 
 
-def test_an_end_that_is_not_answered_is_told(make: Make, region: Region, clock: Clock) -> None:
+def test_unanswered_termination_is_reported(make: Make, region: Region, clock: Clock) -> None:
     fleet = make()
     names = fleet.launch(1, "d1")
     region.fail("terminate_instances", "RequestLimitExceeded", status=503)
@@ -453,7 +449,7 @@ def test_an_end_that_is_not_answered_is_told(make: Make, region: Region, clock: 
     assert region.ended == names
 
 
-def test_a_stopped_instance_counts_and_is_told(
+def test_stopped_instance_counts_and_is_an_alarm(
     make: Make, region: Region, caplog: pytest.LogCaptureFixture
 ) -> None:
     fleet = make(maximum=2)
@@ -469,7 +465,7 @@ def test_a_stopped_instance_counts_and_is_told(
     assert fleet.alarms() == ()
 
 
-def test_instances_of_other_deployments_are_not_ours(make: Make, region: Region) -> None:
+def test_instances_of_other_deployments_are_ignored(make: Make, region: Region) -> None:
     make().launch(1, "d1")
     (machine,) = region.alive()
     machine.tags["visionfleet:deployment"] = "other"
@@ -489,20 +485,20 @@ def test_instances_of_other_deployments_are_not_ours(make: Make, region: Region)
     assert region.requests[-1]["InstanceMarketOptions"]["MarketType"] == "spot"
 
 
-def test_an_unreadable_ledger_launches_nothing(make: Make, bucket: Bucket) -> None:
+def test_unreadable_launch_ledger_launches_nothing(make: Make, bucket: Bucket) -> None:
     bucket.objects[LAUNCHES_KEY] = b"{"
     with pytest.raises(GiveUp, match=r"fleet/launches\.json is unreadable"):
         make().verify()
 
 
-def test_a_missing_template_is_told_at_the_start(make: Make, region: Region) -> None:
+def test_missing_launch_template_is_reported_at_start(make: Make, region: Region) -> None:
     with pytest.raises(GiveUp, match="launch template nobody"):
         make(template="nobody").verify()
     make().verify()
     assert region.alive() == []
 
 
-def test_offerings_are_in_the_order_of_preference() -> None:
+def test_offerings_are_in_order_of_preference() -> None:
     assert offerings(["a.x", "b.x"], ["s1", "s2"]) == (
         Offering("a.x", "s1"),
         Offering("a.x", "s2"),

@@ -112,7 +112,7 @@ PAUSES_SECONDS = [0, 40, 400, 2000]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_crash_at_any_step_does_no_harm(scenario: str) -> None:
+def test_crash_at_any_launch_step_does_no_harm(scenario: str) -> None:
     for steps in range(1, steps_of(scenario) + 1):
         world, _ = SCENARIOS[scenario]()
         _, puppet = advanced(world, 2, steps)
@@ -124,7 +124,7 @@ def test_a_crash_at_any_step_does_no_harm(scenario: str) -> None:
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("pause_seconds", PAUSES_SECONDS)
-def test_a_scaler_that_sleeps_at_any_step_does_no_harm(scenario: str, pause_seconds: float) -> None:
+def test_pause_at_any_launch_step_does_no_harm(scenario: str, pause_seconds: float) -> None:
     """Another acts meanwhile, as when a lease is taken over from a machine that hung."""
     for steps in range(1, steps_of(scenario) + 1):
         world, _ = SCENARIOS[scenario]()
@@ -139,7 +139,7 @@ def test_a_scaler_that_sleeps_at_any_step_does_no_harm(scenario: str, pause_seco
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_two_scalers_at_the_same_moment_do_no_harm(scenario: str) -> None:
+def test_two_concurrent_scalers_do_no_harm(scenario: str) -> None:
     """One stands at any step while the other goes to any step; then they go on in turns."""
     count = steps_of(scenario)
     for first, second in itertools.product(range(1, count + 1), repeat=2):
@@ -156,7 +156,7 @@ def test_two_scalers_at_the_same_moment_do_no_harm(scenario: str) -> None:
         settle(world, [one, other], lists_late=True)
 
 
-def test_the_world_is_not_blind() -> None:
+def test_simulated_world_detects_violations() -> None:
     """Its checks can fail: an instance too many, an end of a busy worker, a doubled launch."""
     world, _ = crowd()
     scaler = Scaler(world, 1)

@@ -15,14 +15,14 @@ CORPUS = corpus()
 SEEDS = [encoded(numbered(7, 48), f) for f in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")]
 
 
-def test_the_corpus_is_large_and_its_names_are_unique() -> None:
+def test_hostile_file_names_are_many_and_unique() -> None:
     assert len(CORPUS) >= 40
     assert len({sample.name for sample in CORPUS}) == len(CORPUS)
 
 
 @pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
 @pytest.mark.filterwarnings("default")  # a decoder may warn; it must answer
-def test_every_file_has_its_answer(sample: Sample) -> None:
+def test_hostile_files_get_their_answer(sample: Sample) -> None:
     if isinstance(sample.answer, str):
         with pytest.raises(BadImage) as caught:
             decode(sample.data, LIMITS)
@@ -41,7 +41,7 @@ def test_every_file_has_its_answer(sample: Sample) -> None:
     st.integers(0, 3000),
 )
 @pytest.mark.filterwarnings("ignore")
-def test_damaged_bytes_are_an_image_or_a_refusal(
+def test_damaged_files_decode_or_are_refused(
     seed: bytes, damage: list[tuple[int, int]], kept: int
 ) -> None:
     data = bytearray(seed)

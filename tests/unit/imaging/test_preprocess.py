@@ -14,7 +14,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @pytest.mark.parametrize("size", [(640, 480), (333, 517), (256, 300), (100, 90), (1200, 230)])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_it_agrees_with_the_preset_that_weights_are_published_with(
+def test_preprocessing_agrees_with_torchvision_presets(
     size: tuple[int, int], interpolation: str
 ) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (size[1], size[0], 3), np.uint8)
@@ -33,7 +33,7 @@ def test_it_agrees_with_the_preset_that_weights_are_published_with(
     assert torch.allclose(ours, preset(image), atol=1e-5)
 
 
-def test_pixels_of_the_right_size_are_left_alone() -> None:
+def test_preprocessing_leaves_pixels_of_the_right_size() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
     same = prepare(Image.fromarray(noise), Preprocessing(32, 32, MEAN, STD))
     assert (same == noise).all()

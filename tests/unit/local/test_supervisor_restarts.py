@@ -22,12 +22,12 @@ EVENT = (
         ("two failures at one instant", [0, 0], [5, 10]),
     ],
 )
-def test_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
+def test_restart_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
     waits = Waits()
     assert [waits.failed("web", now) for now in failed_at] == expected, shows
 
 
-def test_time_line_of_several_processes() -> None:
+def test_restarts_of_several_programs_over_time() -> None:
     waits = Waits()
     assert waits.seconds_to_next(0) is None
     assert waits.take_due(0) == []
@@ -48,7 +48,7 @@ def test_time_line_of_several_processes() -> None:
     assert waits.seconds_to_next(20) is None
 
 
-def test_a_second_failure_before_the_start_moves_the_start() -> None:
+def test_second_failure_postpones_the_restart() -> None:
     waits = Waits()
     waits.failed("web", 0)
     waits.failed("web", 1)
@@ -56,7 +56,7 @@ def test_a_second_failure_before_the_start_moves_the_start() -> None:
     assert waits.take_due(11) == ["web"]
 
 
-def test_an_event_is_read_when_it_is_whole() -> None:
+def test_supervisor_event_is_read_when_complete() -> None:
     header, payload, rest = split_event(EVENT + b"ver:3.0 ") or pytest.fail("not read")
     assert header["eventname"] == "PROCESS_STATE_FATAL"
     assert payload["groupname"] == "web"
@@ -65,5 +65,5 @@ def test_an_event_is_read_when_it_is_whole() -> None:
 
 
 @pytest.mark.parametrize("length", range(len(EVENT)))
-def test_a_part_of_an_event_waits_for_the_rest(length: int) -> None:
+def test_partial_supervisor_event_waits_for_the_rest(length: int) -> None:
     assert split_event(EVENT[:length]) is None

@@ -16,7 +16,7 @@ PRICES = {"SQS": 0.40e-6, "S3 GET": 0.40e-6, "S3 PUT": 5e-6, "S3 LIST": 5e-6}
 HOURS_PER_MONTH = 730
 
 
-def test_work_brings_a_fleet_and_its_end_brings_it_down() -> None:
+def test_fleet_grows_with_work_and_shrinks_after_it() -> None:
     world = World(queue=60)
     run(world, [scaler(world)], 600)
     assert world.queue == 0
@@ -27,7 +27,7 @@ def test_work_brings_a_fleet_and_its_end_brings_it_down() -> None:
 
 
 @pytest.mark.parametrize("service", ["S3", "SQS", "EC2"])
-def test_ten_minutes_without_a_service_change_nothing_and_pass_by_themselves(service: str) -> None:
+def test_ten_minute_outage_changes_nothing_and_recovers(service: str) -> None:
     world = World(queue=100_000, boot_seconds=20)
     ours = scaler(world)
     run(world, [ours], 120)
@@ -48,7 +48,7 @@ def test_ten_minutes_without_a_service_change_nothing_and_pass_by_themselves(ser
     assert {state for _, state in world.terminated} == {"drained"}
 
 
-def test_a_worker_that_booted_in_an_outage_gets_its_chance_to_report() -> None:
+def test_worker_booted_in_an_outage_gets_time_to_report() -> None:
     world = World(queue=100_000, boot_seconds=20)
     ours = scaler(world)
     run(world, [ours], 8)
@@ -63,7 +63,7 @@ def test_a_worker_that_booted_in_an_outage_gets_its_chance_to_report() -> None:
     assert world.terminated == []
 
 
-def test_the_silence_of_one_worker_still_counts() -> None:
+def test_silent_worker_is_still_replaced_after_an_outage() -> None:
     world = World(queue=100_000)
     ours = scaler(world)
     run(world, [ours], 120)
@@ -73,7 +73,7 @@ def test_the_silence_of_one_worker_still_counts() -> None:
     assert [name for name, _ in world.terminated] == [silent]
 
 
-def test_a_look_that_took_too_long_changes_nothing() -> None:
+def test_slow_observation_changes_nothing() -> None:
     world = World(queue=10)
     ours = scaler(world)
     ours.tenure.attend()
@@ -90,7 +90,7 @@ def test_a_look_that_took_too_long_changes_nothing() -> None:
     assert world.lives == {}
 
 
-def test_a_second_scaler_stands_by_and_takes_over_when_the_first_is_gone() -> None:
+def test_standby_scaler_takes_over_from_a_dead_leader() -> None:
     world = World(queue=100_000)
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 120)
@@ -104,7 +104,7 @@ def test_a_second_scaler_stands_by_and_takes_over_when_the_first_is_gone() -> No
     assert status_of(world)["holder"] == "b"
 
 
-def test_a_released_lease_is_taken_at_the_next_look() -> None:
+def test_released_lease_is_taken_at_the_next_tick() -> None:
     world = World()
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 20)
@@ -113,7 +113,7 @@ def test_a_released_lease_is_taken_at_the_next_look() -> None:
     assert second.acting
 
 
-def test_one_that_slept_through_its_term_acts_no_more() -> None:
+def test_leader_paused_past_its_lease_does_not_act() -> None:
     world = World()
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 20)
@@ -126,7 +126,7 @@ def test_one_that_slept_through_its_term_acts_no_more() -> None:
     assert world.lives != {}
 
 
-def test_one_that_slept_between_look_and_step_takes_no_step() -> None:
+def test_leader_paused_before_acting_does_not_act() -> None:
     world = World(queue=10)
     first, second = scaler(world, "a"), scaler(world, "b")
     first.tenure.attend()
@@ -141,7 +141,7 @@ def test_one_that_slept_between_look_and_step_takes_no_step() -> None:
     assert set(world.lives) == there
 
 
-def test_a_status_of_another_is_not_overwritten() -> None:
+def test_status_of_another_leader_is_not_overwritten() -> None:
     world = World()
     first = scaler(world, "a")
     run(world, [first], 20)
@@ -159,7 +159,7 @@ def test_a_status_of_another_is_not_overwritten() -> None:
 
 
 @pytest.mark.parametrize("off_seconds", [-4.0, 4.0])
-def test_clocks_of_two_hosts_may_differ_by_seconds(off_seconds: float) -> None:
+def test_leader_election_tolerates_clock_skew(off_seconds: float) -> None:
     world = World(queue=100_000)
     pair = [scaler(world, "a"), scaler(world, "b", off_seconds)]
     for _ in range(300):
@@ -169,7 +169,7 @@ def test_clocks_of_two_hosts_may_differ_by_seconds(off_seconds: float) -> None:
     assert world.terminated == []
 
 
-def test_the_answer_to_a_renewal_may_get_lost() -> None:
+def test_lost_lease_renewal_response_is_tolerated() -> None:
     world = World()
     ours = scaler(world)
     run(world, [ours], 20)
@@ -181,7 +181,7 @@ def test_the_answer_to_a_renewal_may_get_lost() -> None:
     assert tenure.term == 1
 
 
-def test_a_lease_that_cannot_be_read_is_written_over() -> None:
+def test_unreadable_lease_is_overwritten() -> None:
     world = World()
     world.put("fleet/lease.json", b"\xff{")
     ours = scaler(world)
@@ -189,7 +189,7 @@ def test_a_lease_that_cannot_be_read_is_written_over() -> None:
     assert ours.acting
 
 
-def test_a_restart_keeps_history_learned_times_and_wishes() -> None:
+def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
     world = World(queue=100_000)
     first = scaler(world, "a")
     run(world, [first], 200)
@@ -215,7 +215,7 @@ def test_a_restart_keeps_history_learned_times_and_wishes() -> None:
     assert third.history.boot_seconds == world.boot_seconds, "with no worker left to tell it"
 
 
-def test_reports_are_read_only_when_they_have_changed() -> None:
+def test_worker_reports_are_read_only_when_changed() -> None:
     world = World(queue=100_000)
     ours = scaler(world)
     run(world, [ours], 120)
@@ -227,7 +227,7 @@ def test_reports_are_read_only_when_they_have_changed() -> None:
     assert most * 3 / 4 <= calls["S3 GET"] <= most
 
 
-def test_a_first_message_is_answered_with_a_launch_at_the_next_look() -> None:
+def test_first_message_launches_at_the_next_tick() -> None:
     world = World()
     ours = scaler(world)
     run(world, [ours], 40)
@@ -236,7 +236,7 @@ def test_a_first_message_is_answered_with_a_launch_at_the_next_look() -> None:
     assert len(world.lives) == 1
 
 
-def test_a_month_of_idling_costs_less_than_a_dollar() -> None:
+def test_idle_month_costs_less_than_a_dollar_of_aws_calls() -> None:
     """An idle day, tick by tick, with a web process's queue in the sweeps."""
     world = World(reply_queues={"visionfleet-replies-h-1": replies(0)})
     ours = scaler(world)
@@ -252,7 +252,7 @@ def replies(beat: float) -> dict[str, str]:
     return {"visionfleet": "replies", "heartbeat": str(int(beat))}
 
 
-def test_the_house_is_kept_and_nothing_else_is_touched() -> None:
+def test_garbage_collection_touches_stale_objects_only() -> None:
     world = World(queue=100_000)
     ours = scaler(world)
     old = world.now - 7200
@@ -273,7 +273,7 @@ def test_the_house_is_kept_and_nothing_else_is_touched() -> None:
     assert not {"fleet/workers/gone.json", "fleet/drain/gone"} & world.objects.keys()
 
 
-def test_heartbeats_that_grew_old_in_an_outage_are_forgiven() -> None:
+def test_reply_queue_heartbeats_stale_from_an_outage_are_kept() -> None:
     world = World()
     ours = scaler(world)
     name = "visionfleet-replies-live"
@@ -288,7 +288,7 @@ def test_heartbeats_that_grew_old_in_an_outage_are_forgiven() -> None:
         world.reply_queues[name] = replies(world.now)
 
 
-def test_house_keeping_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_garbage_collection_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     ours = scaler(world)
     world.reply_queues = {"visionfleet-replies-dead": replies(0)}
@@ -305,7 +305,7 @@ def test_house_keeping_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture
     assert caplog.text.count("house-keeping failed") == 1, "told once per episode"
 
 
-def test_a_scaler_that_stands_by_keeps_no_house() -> None:
+def test_standby_scaler_collects_no_garbage() -> None:
     world = World()
     first, second = scaler(world, "a"), scaler(world, "b")
     first.housekeeper.every_seconds = 1e9
@@ -314,7 +314,7 @@ def test_a_scaler_that_stands_by_keeps_no_house() -> None:
     assert "visionfleet-replies-dead" in world.reply_queues
 
 
-def test_figures_tell_what_was_seen_and_done() -> None:
+def test_stats_count_what_was_observed_and_done() -> None:
     world = World(queue=60)
     ours = scaler(world)
     run(world, [ours], 40)
@@ -332,7 +332,7 @@ def test_figures_tell_what_was_seen_and_done() -> None:
     assert totals.wanted == 0
 
 
-def test_a_record_of_another_version_is_begun_anew() -> None:
+def test_status_of_another_version_is_replaced() -> None:
     world = World()
     world.put("fleet/status.json", b'{"v": 99}')
     assert StatusStore(FakeStore(world)).restore() is None

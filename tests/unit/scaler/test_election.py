@@ -29,7 +29,9 @@ def lease(holder: str, left: float, term: int = 7) -> Lease:
         (lease("", 0), 8, "released"),
     ],
 )
-def test_what_is_written(seen: Lease | None, term: int | None, shows: str) -> None:
+def test_scaler_claims_or_renews_the_lease_when_due(
+    seen: Lease | None, term: int | None, shows: str
+) -> None:
     wish = claim(seen, "a", NOW, TERMS)
     expected = None if term is None else Lease(holder="a", expires_at=NOW + 60, term=term)
     assert wish == expected, shows
@@ -46,12 +48,14 @@ def test_what_is_written(seen: Lease | None, term: int | None, shows: str) -> No
         (lease("a", -1), False, "it has expired"),
     ],
 )
-def test_who_acts(seen: Lease | None, acts: bool, shows: str) -> None:
+def test_scaler_leads_while_it_holds_a_fresh_lease(
+    seen: Lease | None, acts: bool, shows: str
+) -> None:
     assert holds(seen, "a", NOW, TERMS) == acts, shows
 
 
 @pytest.mark.parametrize("difference", [0.0, 4.9, -4.9])
-def test_two_clocks_that_differ_by_less_than_the_margin_never_let_two_act(
+def test_clock_skew_within_the_margin_gives_one_leader(
     difference: float,
 ) -> None:
     """Second by second: the holder by its clock, the other by its own."""
@@ -62,7 +66,7 @@ def test_two_clocks_that_differ_by_less_than_the_margin_never_let_two_act(
         assert not (taken is not None and holds(held, "a", now, TERMS))
 
 
-def test_a_released_lease_is_free_at_once() -> None:
+def test_released_lease_is_free_at_once() -> None:
     free = released(lease("a", 60), NOW)
     assert not holds(free, "a", NOW, TERMS)
     taken = claim(free, "b", NOW, TERMS)
@@ -70,5 +74,5 @@ def test_a_released_lease_is_free_at_once() -> None:
     assert taken.term == 8
 
 
-def test_to_release_what_has_expired_does_not_make_it_longer() -> None:
+def test_releasing_an_expired_lease_does_not_extend_it() -> None:
     assert released(lease("a", -5), NOW).expires_at == NOW - 5

@@ -26,7 +26,7 @@ BERLIN = Window(frozenset(range(7)), minutes("09:00"), minutes("10:00"), 2, "Eur
         (29, "08:30", 2, "half past nine in Berlin, in winter"),
     ],
 )
-def test_the_greatest_minimum_of_the_hour_holds(
+def test_schedule_takes_the_greatest_minimum_of_the_hour(
     day: int, time: str, least: int, shows: str
 ) -> None:
     at = minutes(time)
