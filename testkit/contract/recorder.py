@@ -225,14 +225,14 @@ def record_objects(made: Recording) -> None:
     pages = made.aws.s3.get_paginator("list_object_versions").paginate(Bucket=BUCKETS[1])
     newest_first = [version for page in pages for version in page.get("Versions", ())]
     found = {}
-    for version in sorted(reversed(newest_first), key=lambda v: (v["Key"], v["LastModified"])):
+    for version in reversed(newest_first):
         key = version["Key"]
         stored = made.aws.s3.get_object(Bucket=BUCKETS[1], Key=key, VersionId=version["VersionId"])
         body = stored["Body"].read().decode()
         kind = KINDS[max(filter(key.startswith, KINDS), key=len)]
         mark = json.loads(body)["state"] if kind == "worker report" else body
         found[key, mark] = kind, stored["ContentType"], body
-    for (key, _), (kind, content_type, body) in found.items():
+    for (key, _), (kind, content_type, body) in sorted(found.items(), key=lambda item: item[0][0]):
         made.record(kind, key=key, content_type=content_type, body=body)
 
 

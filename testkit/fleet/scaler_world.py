@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
 
 from visionfleet.aws.s3 import Listed, Store
 from visionfleet.aws.sqs import Counts, Queue, ReplyQueues
@@ -25,6 +26,9 @@ from visionfleet.scaler.observation import Observer
 from visionfleet.scaler.stats import Stats
 from visionfleet.scaler.status_store import StatusStore
 from visionfleet.scaler.worker_reports import WorkerReports
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 POLICY = Policy(
     minimum=0,
@@ -127,6 +131,7 @@ class FakeStore(Store):
     """The bucket of the world."""
 
     def __init__(self, world: World) -> None:
+        super().__init__(cast("S3Client", None), "results")
         self._world = world
 
     def put(

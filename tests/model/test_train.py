@@ -51,7 +51,7 @@ def options(folder: Path, *more: str) -> list[str]:
 
 def run_training(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(ROOT / "models" / "train.py"), *options(folder, *more)],
+        [sys.executable, str(ROOT / "training" / "train.py"), *options(folder, *more)],
         env=os.environ | {"PYTHONPATH": str(ROOT / "lib"), "OMP_NUM_THREADS": "1"},
         cwd=folder,
         capture_output=True,
@@ -63,7 +63,7 @@ def run_training(folder: Path, *more: str) -> subprocess.CompletedProcess[str]:
 
 def train(monkeypatch: pytest.MonkeyPatch, folder: Path, *more: str) -> None:
     """The same in this process, which has loaded torch."""
-    monkeypatch.syspath_prepend(ROOT / "models")
+    monkeypatch.syspath_prepend(ROOT / "training")
     monkeypatch.setattr(sys, "argv", ["train.py", *options(folder, *more)])
     importlib.import_module("train").main()
 

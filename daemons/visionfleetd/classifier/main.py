@@ -28,6 +28,7 @@ from visionfleet.host import process, systemd
 from visionfleet.host.process import SignalEvents
 from visionfleet.host.startup_timing import Phases
 from visionfleet.host.systemd import Notifier
+from visionfleet.host.threads import crash, run_bounded, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 from visionfleet.logs import setup
 from visionfleet.model.open import open_model
@@ -119,9 +120,11 @@ def _run(
     loops = Watchdog(time.monotonic, sidecars.allowed_seconds(config, watchdog or 0.0))
     name, path = identity.worker, arguments.config
     worker = Worker(name, config, path, clients, model, events, loops, random)
-    pipeline = worker.pipeline(_crash)
+    pipeline = worker.pipeline(crash(log))
     _tell_ready(worker, reporter, phases)
-    notifier = Notifier(log, loops, watchdog, sidecars.status(pipeline, reporter, model), _crash)
+    notifier = Notifier(
+        log, loops, watchdog, sidecars.status(pipeline, reporter, model), crash(log)
+    )
     notifier.ready()
     if arguments.once:
         return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
@@ -188,7 +191,7 @@ def _serve(
     command = partial(process.run_command, config.classifier.shutdown_command, _COMMAND_SECONDS)
     attendant = DrainController(served.pipeline, served.reporter, lookouts, command)
     served.pipeline.start()
-    talk = _beside(partial(attendant.run, wishes), "attendant")
+    talk = run_in_thread("drain", partial(attendant.run, wishes), crash(log))
     while not wishes.wait(threading.TIMEOUT_MAX):
         if wishes.take_reload():
             config = _reload(config, path, served.tuned)
@@ -209,29 +212,10 @@ def _reload(config: Config, path: Path | None, tuned: Tuned) -> Config:
 def _finish(pipeline: Pipeline, reporter: Reporter, hurry: bool, seconds: float) -> int:
     clean = pipeline.finish(hurry, time.monotonic() + seconds)
     tally = pipeline.tally()
-    _beside(partial(reporter.write, "stopped", tally), "last report").join(_REPORT_SECONDS)
+    last_report = partial(reporter.write, "stopped", tally)
+    run_bounded("last report", last_report, _REPORT_SECONDS, crash(log))
     log.info("stopped", extra={"handled": tally.handled, "left_in_hand": tally.in_flight})
     return process.EXIT_OK if clean else 1
-
-
-def _beside(work: Callable[[], None], name: str) -> threading.Thread:
-    """Run work on a thread that does not hold up the end of the process."""
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:  # what nobody expected ends the process
-            _crash(error)
-
-    thread = threading.Thread(target=guarded, name=name, daemon=True)
-    thread.start()
-    return thread
-
-
-def _crash(error: BaseException) -> None:
-    """End the process at once: its messages come back to the queue by themselves."""
-    log.critical("crashed", exc_info=error)
-    os._exit(70)  # EX_SOFTWARE
 
 
 if __name__ == "__main__":

@@ -4,11 +4,11 @@ import logging
 import os
 import socket
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -23,6 +23,8 @@ from visionfleet.contract import job_ids, names
 from visionfleet.errors import TryLater
 from visionfleet.host import cpu_quota, process, systemd
 from visionfleet.host.process import SignalEvents
+from visionfleet.host.threads import crash, run_bounded
+from visionfleet.logs.episode import Episode
 from visionfleet.scaler import dry_run
 from visionfleet.scaler.autoscaler import Rule, Scaler
 from visionfleet.scaler.cloudwatch_alarm import AlarmPublisher
@@ -161,7 +163,9 @@ class _Loop:
     config: Config
     path: Path | None
     wishes: SignalEvents
-    _failing_since: float | None = None
+    _outage: Episode = field(
+        default_factory=lambda: Episode(log, "tick failed", "ticks succeed again")
+    )
     _told: str = ""
 
     def run(self) -> None:
@@ -181,16 +185,11 @@ class _Loop:
         try:
             decision = self.scaler.tick()
         except TryLater as error:
-            level = logging.WARNING if self._failing_since is None else logging.DEBUG
-            log.log(level, "tick failed", extra={"reason": str(error)})
-            self._failing_since = self._failing_since or time.monotonic()
+            self._outage.failed(error)
             self.scaler.figures.failed()
             self._tell("waiting for AWS or the fleet; nothing is changed")
             return
-        if self._failing_since is not None:
-            seconds = time.monotonic() - self._failing_since
-            log.info("ticks succeed again", extra={"seconds": seconds})
-            self._failing_since = None
+        self._outage.succeeded()
         standing = "acting" if self.scaler.acting else f"standby to {self.scaler.tenure.acting}"
         self._tell(f"{standing}: {decision.reason}")
 
@@ -221,9 +220,7 @@ def _once(scaler: Scaler) -> int:
 
 def _release_in_time(tenure: LeaderLease) -> None:
     """Give the lease back, but let no silent S3 hold up the end."""
-    work = threading.Thread(target=_release, args=(tenure,), daemon=True)
-    work.start()
-    work.join(RELEASE_SECONDS)
+    run_bounded("last call", partial(_release, tenure), RELEASE_SECONDS, crash(log))
 
 
 def _release(tenure: LeaderLease) -> None:

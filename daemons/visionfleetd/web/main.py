@@ -30,6 +30,7 @@ from visionfleet.contract.messages import Reply
 from visionfleet.errors import VisionfleetError
 from visionfleet.host import process, systemd
 from visionfleet.host.systemd import Notifier
+from visionfleet.host.threads import crash, run_bounded
 from visionfleet.host.watchdog import Watchdog, period_seconds
 from visionfleet.web.http.auth import Access
 from visionfleet.web.http.server import Server
@@ -173,7 +174,7 @@ def _run(config: Config, path: Path | None, signals: _Signals) -> int:
         _remove(clients.replies)
         return 1
     uvloop.run(_serve(_Start(config, path, clients, sockets, way_in), signals, random))
-    _remove_in_time(clients.replies)
+    run_bounded("last call", partial(_remove, clients.replies), REMOVE_SECONDS, crash(log))
     log.info("stopped")
     return process.EXIT_OK
 
@@ -209,7 +210,7 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     log.info("ready", extra=fields)
     board = Board(service, loops)
     board.turn()
-    notifier = Notifier(log, loops, watchdog, lambda: board.status, _crash)
+    notifier = Notifier(log, loops, watchdog, lambda: board.status, crash(log))
     notifier.ready()
     turning = asyncio.ensure_future(board.turn_on(period_seconds(watchdog)))
     while not await signals.wait():
@@ -245,12 +246,6 @@ async def _drain(http: Server, service: Service, web: Web) -> None:
     await http.close_all_connections()
 
 
-def _remove_in_time(replies: ReplyQueue) -> None:
-    work = threading.Thread(target=_remove, args=(replies,), daemon=True)
-    work.start()
-    work.join(REMOVE_SECONDS)
-
-
 def _remove(replies: ReplyQueue) -> None:
     """Remove the reply queue; one that stays is found by its old heartbeat."""
     try:
@@ -283,17 +278,11 @@ def _poller(
 
     wait, polled = config.queue.wait_seconds, service.vitals.polled
     awaited = service.waiting.awaited
-    return ReplyPoller(replies, wait, deliver, polled, _crash, random, awaited, loops)
+    return ReplyPoller(replies, wait, deliver, polled, crash(log), random, awaited, loops)
 
 
 def _new_job() -> str:
     return job_ids.new_job_id(time.time(), os.urandom(job_ids.RANDOM_BYTES))
-
-
-def _crash(error: BaseException) -> None:
-    """End the process at once, to be started again; what was accepted is in S3 and SQS."""
-    log.critical("crashed", exc_info=error)
-    os._exit(70)  # EX_SOFTWARE
 
 
 if __name__ == "__main__":

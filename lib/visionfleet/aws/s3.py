@@ -1,17 +1,22 @@
 """The S3 edge: objects of one bucket, with boto's errors turned into ours."""
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from visionfleet.aws import DirectS3, wrapped_errors
-from visionfleet.errors import AlreadyExists, NotFound
+from visionfleet.contract.documents import Document
+from visionfleet.errors import AlreadyExists, BadMessage, NotFound
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+log = logging.getLogger(__name__)
+
 _JSON = "application/json"
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Store:
         self._client = client
         self._bucket = bucket
         self._direct = direct
+        self._unreadable: set[str] = set()  # these were told
 
     def verify(self) -> None:
         """Check that the bucket is there and ours; raises NotFound, GiveUp or TryLater."""
@@ -163,6 +169,27 @@ class Store:
             return self.get(key)
         except NotFound:
             return None
+
+    def read(self, document: Document[_T]) -> _T | None:
+        """Read what an object holds; None when there is none, or none that can be read."""
+        body = self.find(document.key)
+        return None if body is None else self._decoded(document, body)
+
+    def read_tagged(self, document: Document[_T]) -> tuple[_T | None, str | None]:
+        """Read what an object holds and its ETag, which is None when there is no object."""
+        found = self.find_tagged(document.key)
+        return (None, None) if found is None else (self._decoded(document, found[0]), found[1])
+
+    def _decoded(self, document: Document[_T], body: bytes) -> _T | None:
+        try:
+            value = document.decode(body)
+        except BadMessage as error:
+            level = logging.DEBUG if document.key in self._unreadable else logging.WARNING
+            log.log(level, "unreadable", extra={"key": document.key, "reason": str(error)})
+            self._unreadable.add(document.key)
+            return None
+        self._unreadable.discard(document.key)
+        return value
 
     def exists(self, key: str) -> bool:
         """Tell whether there is an object."""

@@ -1,20 +1,11 @@
 """The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from visionfleet.aws import wrapped_errors
-from visionfleet.errors import NotFound
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from visionfleet.aws import entry_error
-from visionfleet.errors import VisionfleetError
+from visionfleet.aws import entry_error, wrapped_errors
+from visionfleet.errors import NotFound, VisionfleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

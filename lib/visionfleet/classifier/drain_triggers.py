@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier import idle_shutdown
@@ -12,13 +11,10 @@ from visionfleet.classifier.idle_shutdown import Idleness
 from visionfleet.classifier.spot import Interruptions
 from visionfleet.classifier.stats import Events
 from visionfleet.classifier.worker_report import Reporter
-from visionfleet.contract.messages import FleetStatus, Lease, decode_lease, decode_status
-from visionfleet.contract.names import LEASE_KEY, STATUS_KEY
-from visionfleet.errors import BadMessage, TryLater
+from visionfleet.contract.documents import LEADER_LEASE, STATUS
+from visionfleet.errors import TryLater
 
 log = logging.getLogger("classifier")
-
-_T = TypeVar("_T")
 
 _STEP_SECONDS = 0.25
 _IDLE_CHECK_SECONDS = 30.0
@@ -114,25 +110,11 @@ class Orphan:
         if idle < self.limit_seconds:
             return None
         try:
-            alive_until = idle_shutdown.alive_until(self._lease(), self._status())
+            alive_until = idle_shutdown.alive_until(
+                self.store.read(LEADER_LEASE), self.store.read(STATUS)
+            )
         except TryLater as error:  # what cannot be read proves nothing
             log.warning("no look at the scaler's lease", extra={"reason": str(error)})
             return None
         reason = idle_shutdown.shut_down_reason(idle, self.limit_seconds, alive_until, self.now())
         return None if reason is None else DrainRequest(reason, shut_down=True)
-
-    def _lease(self) -> Lease | None:
-        return self._read(LEASE_KEY, decode_lease)
-
-    def _status(self) -> FleetStatus | None:
-        return self._read(STATUS_KEY, decode_status)
-
-    def _read(self, key: str, decode: Callable[[str], _T]) -> _T | None:
-        found = self.store.find(key)
-        if found is None:
-            return None
-        try:
-            return decode(found.decode())
-        except (BadMessage, UnicodeDecodeError) as error:
-            log.warning("unreadable", extra={"key": key, "reason": str(error)})
-            return None

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
+from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus, Lease
 
-# A scaler writes its status at least once a minute; five missed ones are a sign.
-STATUS_SECONDS = 300.0
 # Two machines' clocks, and a scaler that is just being restarted.
 MARGIN_SECONDS = 60.0
 
@@ -34,7 +33,7 @@ def alive_until(lease: Lease | None, status: FleetStatus | None) -> float | None
     """
     if lease is not None:
         return lease.expires_at
-    return None if status is None else status.at + STATUS_SECONDS
+    return None if status is None else status.at + SCALER_SILENT_SECONDS
 
 
 def shut_down_reason(

@@ -17,9 +17,9 @@ from visionfleet.classifier.jobs import (
     is_provisional,
 )
 from visionfleet.classifier.visibility import Delivery
-from visionfleet.contract.messages import Request, Timings, decode_request, decode_result
-from visionfleet.contract.names import result_key
-from visionfleet.errors import BadImage, BadMessage, NotFound
+from visionfleet.contract import documents
+from visionfleet.contract.messages import Request, Timings
+from visionfleet.errors import BadImage, NotFound
 from visionfleet.imaging import decode
 from visionfleet.imaging.preprocess import Preprocessing, prepare
 
@@ -50,7 +50,7 @@ class Intake:
 
     def open(self, lease: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
-        request = decode_request(lease.message.body)
+        request = Request.decode(lease.message.body)
         queued = max(0.0, self.now() - request.sent_at)
         if not lease.job:
             fields = {"job": request.job, "attempts": lease.message.receive_count}
@@ -69,13 +69,8 @@ class Intake:
         """A message seen before may have its result, when a worker died before deleting it."""
         if job.attempt == 1:
             return None
-        found = self.results.find(result_key(job.request.job))
-        if found is None:
-            return None
-        try:
-            result = decode_result(found.decode(errors="replace"))
-        except BadMessage as error:
-            log.warning("result unreadable", extra={"job": job.request.job, "reason": str(error)})
+        result = self.results.read(documents.result(job.request.job))
+        if result is None:
             return None
         again = is_provisional(result) and job.attempt < self.max_receives
         return None if again else Done(job, result, stored=True)

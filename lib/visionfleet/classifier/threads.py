@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeAlias, TypeVar
 
+from visionfleet.host.threads import Crashed, run_in_thread
+
 T = TypeVar("T")
 
 # None ends a feed: whoever takes it puts it back for the next.
@@ -15,18 +17,15 @@ Feed: TypeAlias = "queue.Queue[T | None]"
 class ThreadGroup:
     """Daemon threads by name. What nobody expected in one of them goes to `crashed`."""
 
-    def __init__(self, crashed: Callable[[BaseException], None]) -> None:
+    def __init__(self, crashed: Crashed) -> None:
         self._crashed = crashed
         self._threads: dict[str, list[threading.Thread]] = {}
 
     def spawn(self, name: str, count: int, loop: Callable[[], None]) -> None:
         """Start `count` threads that run `loop`."""
         self._threads[name] = [
-            threading.Thread(target=self._guarded, args=(loop,), name=f"{name}-{i}", daemon=True)
-            for i in range(count)
+            run_in_thread(f"{name}-{i}", loop, self._crashed) for i in range(count)
         ]
-        for thread in self._threads[name]:
-            thread.start()
 
     def alive(self, name: str) -> bool:
         """Tell whether any thread of the name still runs."""
@@ -38,12 +37,6 @@ class ThreadGroup:
             feed.put(None)
         for thread in self._threads[name]:
             thread.join(max(0.0, deadline - time.monotonic()))
-
-    def _guarded(self, loop: Callable[[], None]) -> None:
-        try:
-            loop()
-        except BaseException as error:
-            self._crashed(error)
 
 
 def take(feed: "Feed[T]", most: int) -> list[T] | None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.pipeline import Tally
+from visionfleet.contract.documents import drain_request
 from visionfleet.contract.messages import ModelInfo, WorkerReport, WorkerState, encode
-from visionfleet.contract.names import drain_key, worker_key
+from visionfleet.contract.names import worker_key
 from visionfleet.errors import TryLater
 
 log = logging.getLogger("classifier")
@@ -99,9 +100,9 @@ class Reporter:
     def asked_to_drain(self) -> bool:
         """Look whether the scaler wants this worker to take no more work."""
         try:
-            asked = self.store.find(drain_key(self.identity.worker))
+            asked = self.store.read(drain_request(self.identity.worker))
         except TryLater as error:
             log.warning("drain check failed", extra={"reason": str(error)})
             return False
         # A wish from before this life was meant for the worker that had the name then.
-        return asked is not None and float(asked) >= self.identity.started_at
+        return asked is not None and asked >= self.identity.started_at

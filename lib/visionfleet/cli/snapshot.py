@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from visionfleet.aws.from_config import access
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Counts, Queue
-from visionfleet.contract import messages, names
+from visionfleet.contract import documents, names
 from visionfleet.contract.messages import FleetStatus, WorkerReport
-from visionfleet.errors import BadMessage, NotFound
+from visionfleet.errors import NotFound
 
 if TYPE_CHECKING:
     from visionfleet.config import Config
@@ -49,18 +49,9 @@ class Observer:
 
     def status(self) -> FleetStatus | None:
         """Read what the scaler wrote; None when there is nothing that can be read."""
-        found = self._store.find(names.STATUS_KEY)
-        try:
-            return None if found is None else messages.decode_status(found.decode())
-        except BadMessage:
-            return None
+        return self._store.read(documents.STATUS)
 
     def _reports(self) -> list[WorkerReport]:
-        found = []
-        for key in sorted(self._store.keys(names.WORKERS_PREFIX)):
-            body = self._store.find(key)  # None: it was removed meanwhile
-            try:
-                found += [] if body is None else [messages.decode_report(body.decode())]
-            except BadMessage:
-                continue
-        return found
+        workers = filter(None, map(names.reporting_worker, self._store.keys(names.WORKERS_PREFIX)))
+        found = (self._store.read(documents.worker_report(worker)) for worker in sorted(workers))
+        return [report for report in found if report is not None]

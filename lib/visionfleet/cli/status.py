@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from visionfleet.cli.snapshot import Look, Observer
     from visionfleet.contract.messages import FleetStatus, WorkerReport
 
-STALE_SECONDS = 180.0  # three times as long as a scaler may be silent when nothing changes
 NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
 
 
@@ -114,6 +113,8 @@ def page(look: "Look", now: float) -> "Group":
 
 def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
     """Say in words what the scaler saw and decided, and when."""
+    from visionfleet.contract.documents import SCALER_SILENT_SECONDS
+
     if status is None:
         yield NO_STATUS
         return
@@ -126,7 +127,7 @@ def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
         yield f"Learned: {', '.join(learned)}"
     yield f"Last decision, {ago(now - status.decided_at)}: {status.decision}"
     yield from (f"Alarm: {alarm}" for alarm in status.alarms)
-    if now - status.at > STALE_SECONDS:
+    if now - status.at > SCALER_SILENT_SECONDS:
         yield f"The scaler reported last {ago(now - status.at)}: is it running?"
 
 

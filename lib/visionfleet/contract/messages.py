@@ -4,7 +4,8 @@ Messages are small JSON objects with a version field. Unknown fields are ignored
 sender can talk to an older receiver; a missing or ill-typed field is a BadMessage.
 """
 
-from typing import Annotated, Literal, TypeVar
+from collections.abc import Callable
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -23,6 +24,11 @@ class _Message(_Value):
     """A value that travels by itself and so carries the version of the contract."""
 
     v: Literal[1] = 1
+
+    @classmethod
+    def decode(cls, raw: str | bytes) -> Self:
+        """Read one; raises BadMessage, which keeps the raw body."""
+        return _decode(cls.model_validate_json, raw)
 
 
 class Request(_Message):
@@ -231,56 +237,17 @@ def encode(message: _Message) -> str:
     return message.model_dump_json()
 
 
-def decode_request(raw: str) -> Request:
-    """Read a request; raises BadMessage, which keeps the raw body."""
-    return _decode(TypeAdapter(Request), raw)
+def decode_result(raw: str | bytes) -> Succeeded | Failed:
+    """Read a result; raises BadMessage."""
+    return _decode(_RESULT.validate_json, raw)
 
 
-def decode_reply(raw: str) -> Reply:
-    """Read a reply; raises BadMessage."""
-    return _decode(TypeAdapter(Reply), raw)
-
-
-def decode_result(raw: str) -> Succeeded | Failed:
-    """Read a result object; raises BadMessage."""
-    return _decode(_RESULT, raw)
-
-
-def decode_cached(raw: str) -> CachedResult:
-    """Read an answer that was kept; raises BadMessage."""
-    return _decode(TypeAdapter(CachedResult), raw)
-
-
-def decode_claim(raw: str) -> Claim:
-    """Read a claim; raises BadMessage."""
-    return _decode(TypeAdapter(Claim), raw)
-
-
-def decode_report(raw: str) -> WorkerReport:
-    """Read a worker's report; raises BadMessage."""
-    return _decode(TypeAdapter(WorkerReport), raw)
-
-
-def decode_status(raw: str) -> FleetStatus:
-    """Read the fleet's status; raises BadMessage."""
-    return _decode(TypeAdapter(FleetStatus), raw)
-
-
-def decode_lease(raw: str) -> Lease:
-    """Read the scaler's lease; raises BadMessage."""
-    return _decode(TypeAdapter(Lease), raw)
-
-
-def decode_launches(raw: str) -> LaunchLedger:
-    """Read the ledger of launches; raises BadMessage."""
-    return _decode(TypeAdapter(LaunchLedger), raw)
-
-
-def _decode(adapter: TypeAdapter[_M], raw: str) -> _M:
+def _decode(read: Callable[[str | bytes], _M], raw: str | bytes) -> _M:
     try:
-        return adapter.validate_json(raw)
+        return read(raw)
     except ValidationError as error:
         faults = (
             f"{'.'.join(map(str, e['loc'])) or 'message'}: {e['msg']}" for e in error.errors()
         )
-        raise BadMessage("; ".join(faults), raw) from error
+        text = raw if isinstance(raw, str) else raw.decode(errors="replace")
+        raise BadMessage("; ".join(faults), text) from error

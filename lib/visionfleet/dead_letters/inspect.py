@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, DeadLetterMessage, Queue
-from visionfleet.contract.messages import Failed, Request, Succeeded, decode_request, decode_result
-from visionfleet.contract.names import result_key
+from visionfleet.contract import documents
+from visionfleet.contract.messages import Failed, Request, Succeeded
 from visionfleet.errors import BadMessage, TryLater
 
 REASON = "reason"  # the attribute in which a worker says why it buried a message
@@ -83,20 +83,14 @@ class Sample:
 def opened(letter: DeadLetterMessage) -> DeadLetter:
     """Decode a letter, or find out why it cannot be decoded."""
     try:
-        return DeadLetter(letter, decode_request(letter.message.body))
+        return DeadLetter(letter, Request.decode(letter.message.body))
     except BadMessage as error:
         return DeadLetter(letter, None, str(error))
 
 
 def result(dead: DeadLetter, results: Store) -> Succeeded | Failed | None:
     """Read the result of a letter's job; None when there is none that can be read."""
-    if dead.job is None:
-        return None
-    found = results.find(result_key(dead.job))
-    try:
-        return None if found is None else decode_result(found.decode(errors="replace"))
-    except BadMessage:
-        return None
+    return None if dead.job is None else results.read(documents.result(dead.job))
 
 
 def reason(dead: DeadLetter, answer: Succeeded | Failed | None) -> str:

@@ -1,8 +1,8 @@
 """The ledger of launches as an object in S3, written only over the state that was read."""
 
 from visionfleet.aws.s3 import Store
-from visionfleet.contract.messages import LaunchLedger, decode_launches, encode
-from visionfleet.contract.names import LAUNCHES_KEY
+from visionfleet.contract.documents import LAUNCH_LEDGER
+from visionfleet.contract.messages import LaunchLedger, encode
 from visionfleet.errors import BadMessage, GiveUp, NotFound, Superseded
 
 
@@ -14,16 +14,14 @@ class LedgerObject:
 
     def read(self) -> tuple[LaunchLedger, str | None]:
         """Read the ledger and its ETag; none is an empty one."""
-        try:
-            body, etag = self._store.get_tagged(LAUNCHES_KEY)
-        except NotFound:
+        found = self._store.find_tagged(LAUNCH_LEDGER.key)
+        if found is None:
             return LaunchLedger(), None
         try:
-            return decode_launches(body.decode()), etag
-        except (BadMessage, UnicodeDecodeError) as error:
-            raise GiveUp(
-                f"{LAUNCHES_KEY} is unreadable, so nothing is launched: {error}"
-            ) from error
+            return LAUNCH_LEDGER.decode(found[0]), found[1]
+        except BadMessage as error:  # taken for none, it would let the fleet exceed its maximum
+            reason = f"{LAUNCH_LEDGER.key} is unreadable, so nothing is launched: {error}"
+            raise GiveUp(reason) from error
 
     def write(self, ledger: LaunchLedger, etag: str | None) -> str:
         """Write the ledger over the one with this ETag, and return the new one.
@@ -33,13 +31,13 @@ class LedgerObject:
         """
         text = encode(ledger)
         if etag is None:
-            self._store.put_json_first(LAUNCHES_KEY, text)
+            self._store.put_json_first(LAUNCH_LEDGER.key, text)
         else:
-            self._store.put_json_over(LAUNCHES_KEY, text, etag)
+            self._store.put_json_over(LAUNCH_LEDGER.key, text, etag)
         try:
-            body, written = self._store.get_tagged(LAUNCHES_KEY)
+            body, written = self._store.get_tagged(LAUNCH_LEDGER.key)
         except NotFound as error:
-            raise Superseded(f"{LAUNCHES_KEY} was removed") from error
+            raise Superseded(f"{LAUNCH_LEDGER.key} was removed") from error
         if body != text.encode():
             raise Superseded("another scaler has launched meanwhile")
         return written

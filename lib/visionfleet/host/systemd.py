@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from visionfleet.host.threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog, extension, period_seconds, words
 
 
@@ -53,7 +54,7 @@ class Notifier:
     loops: Watchdog
     watchdog_seconds: float | None
     status: Callable[[], str]
-    crashed: Callable[[BaseException], None]
+    crashed: Crashed
     _told: str = ""
     _stuck: bool = False
     _stopping: bool = False
@@ -63,20 +64,17 @@ class Notifier:
         """Tell that the work begins, and go on telling; without systemd there is no thread."""
         notify("READY=1")
         if os.environ.get("NOTIFY_SOCKET"):
-            threading.Thread(target=self._guarded, name="systemd", daemon=True).start()
+            run_in_thread("systemd", self._speak_on, self.crashed)
 
     def stopping(self, most_seconds: float) -> None:
         """Tell that the end begins, and may take so long; what hangs then is the stop's affair."""
         self._stopping = True
         notify("STOPPING=1", extension(most_seconds))
 
-    def _guarded(self) -> None:
-        try:
+    def _speak_on(self) -> None:
+        self._speak()
+        while not self._never.wait(period_seconds(self.watchdog_seconds)):
             self._speak()
-            while not self._never.wait(period_seconds(self.watchdog_seconds)):
-                self._speak()
-        except BaseException as error:
-            self.crashed(error)
 
     def _speak(self) -> None:
         watched = self.watchdog_seconds is not None

@@ -30,6 +30,12 @@ CALIBRATION = ("temperature", "unknown_below", "mirror_below")
 
 _HERE = Source()
 
+_NO_MODEL = "not a TorchScript file, an exported program or a state dict"
+FileKind = Literal["torchscript", "exported", "tensors"]
+
+# The pickled magic number that files of `torch.save` begin with that are no ZIP archives.
+_OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
 
 def load(choice: Choice, source: Source = _HERE) -> Loaded:
     """Load the model of the configuration; raises BadModel with what to do about it.
@@ -132,12 +138,6 @@ def load_torchscript(data: bytes, path: object) -> nn.Module:
     return module
 
 
-FileKind = Literal["torchscript", "exported", "tensors"]
-
-# The pickled magic number that files of `torch.save` begin with that are no ZIP archives.
-_OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-
-
 def kind_of(data: bytes, where: object) -> FileKind:
     """Look at the members of the archive; raises BadModel for what is no model file."""
     if data.startswith(_OLD_MAGIC):
@@ -165,6 +165,3 @@ def _members(data: bytes, where: object) -> set[str]:
     except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
         raise BadModel(f"{where}: {_NO_MODEL} ({error})") from error
     return {name.partition("/")[2] for name in names} | {name for name in names if "/" not in name}
-
-
-_NO_MODEL = "not a TorchScript file, an exported program or a state dict"

@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from visionfleet.errors import VisionfleetError
+from visionfleet.logs.episode import Episode
 
 log = logging.getLogger("scaler")
 
@@ -18,7 +19,9 @@ class AlarmPublisher:
 
     publish: Callable[[bool], None]
     _due_at: float = 0.0
-    _failing: bool = False
+    _outage: Episode = field(
+        default_factory=lambda: Episode(log, "metric not published", "metrics are published again")
+    )
 
     def tell(self, full: bool, now: float) -> None:
         """Publish whether the fleet is at its maximum, when it is time; makes one call at most."""
@@ -28,10 +31,6 @@ class AlarmPublisher:
         try:
             self.publish(full)
         except VisionfleetError as error:
-            level = logging.DEBUG if self._failing else logging.WARNING
-            log.log(level, "metric not published", extra={"reason": str(error)})
-            self._failing = True
-            return
-        if self._failing:
-            log.info("metrics are published again")
-        self._failing = False
+            self._outage.failed(error)
+        else:
+            self._outage.succeeded()

@@ -15,8 +15,14 @@ from visionfleet.contract.names import (
     reporting_worker,
 )
 from visionfleet.errors import VisionfleetError
+from visionfleet.logs.episode import Episode
 
 log = logging.getLogger("scaler")
+
+# Six missed heartbeats; a web process renews its own every five minutes.
+QUEUE_SECONDS = 6 * HEARTBEAT_SECONDS
+# A worker reports every few minutes at the least, also one that no fleet knows.
+OBJECT_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
@@ -33,7 +39,7 @@ class GarbageCollector:
     _due_at: float | None = None
     _sweep: Iterator[None] | None = None
     _suspects: dict[str, str] = field(default_factory=dict)
-    _failing: bool = False
+    _outage: Episode = field(default_factory=lambda: Episode(log, "house-keeping failed"))
 
     def step(self, members: Collection[str], now: float, may_act: Callable[[], bool]) -> None:
         """Make at most one call; what AWS refuses is told once and never stops the scaler."""
@@ -47,11 +53,11 @@ class GarbageCollector:
         try:
             next(self._sweep)
         except StopIteration:
-            self._sweep, self._failing = None, False
+            self._sweep = None
+            self._outage.succeeded()
         except VisionfleetError as error:
-            level = logging.DEBUG if self._failing else logging.WARNING
-            log.log(level, "house-keeping failed", extra={"reason": str(error)})
-            self._sweep, self._failing = None, True
+            self._sweep = None
+            self._outage.failed(error)
 
     def _whole(self, members: Collection[str], now: float) -> Iterator[None]:
         """Stop after each call, before which the lease is looked at again."""
@@ -79,12 +85,6 @@ class GarbageCollector:
             else:
                 self._suspects[url] = beat
             yield
-
-
-# Six missed heartbeats; a web process renews its own every five minutes.
-QUEUE_SECONDS = 6 * HEARTBEAT_SECONDS
-# A worker reports every few minutes at the least, also one that no fleet knows.
-OBJECT_SECONDS = 3600.0
 
 
 def stale_heartbeat(tags: Mapping[str, str], now: float) -> str | None:

@@ -1,16 +1,12 @@
 """The lease in S3: taken, renewed and released by conditional writes."""
 
-import logging
 from collections.abc import Callable
 
 from visionfleet.aws.s3 import Store
-from visionfleet.contract.messages import Lease, decode_lease, encode
-from visionfleet.contract.names import LEASE_KEY
-from visionfleet.errors import BadMessage
+from visionfleet.contract.documents import LEADER_LEASE
+from visionfleet.contract.messages import Lease, encode
 from visionfleet.scaler import election
 from visionfleet.scaler.election import Terms
-
-log = logging.getLogger("scaler")
 
 
 class LeaderLease:
@@ -67,22 +63,13 @@ class LeaderLease:
         self._write(election.released(seen, self._now()))
 
     def _read(self) -> None:
-        found = self._store.find_tagged(LEASE_KEY)
-        self._seen, self._etag = (None, None) if found is None else (_decoded(found[0]), found[1])
+        self._seen, self._etag = self._store.read_tagged(LEADER_LEASE)
         self._known = True
 
     def _write(self, wish: Lease) -> None:
         """Write, or learn who was quicker. It may be we ourselves: an answer can get lost."""
-        etag = self._store.put_json_if(LEASE_KEY, encode(wish), self._etag)
+        etag = self._store.put_json_if(LEADER_LEASE.key, encode(wish), self._etag)
         if etag is None:
             self._read()
         else:
             self._seen, self._etag = wish, etag
-
-
-def _decoded(body: bytes) -> Lease | None:
-    try:
-        return decode_lease(body.decode())
-    except (BadMessage, UnicodeDecodeError) as error:
-        log.warning("lease unreadable, taken as expired", extra={"reason": str(error)})
-        return None

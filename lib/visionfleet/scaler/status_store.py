@@ -1,14 +1,9 @@
 """The fleet's status in S3: its history survives the process that wrote it."""
 
-import logging
-
 from visionfleet.aws.s3 import Store
-from visionfleet.contract.messages import FleetStatus, decode_status, encode
-from visionfleet.contract.names import STATUS_KEY
-from visionfleet.errors import BadMessage
+from visionfleet.contract.documents import STATUS
+from visionfleet.contract.messages import FleetStatus, encode
 from visionfleet.scaler.status import worth_writing
-
-log = logging.getLogger("scaler")
 
 STATUS_SECONDS = 60.0  # an unchanged status is written this often, as a sign of life
 
@@ -28,9 +23,8 @@ class StatusStore:
 
     def restore(self) -> FleetStatus | None:
         """Read what the last scaler left; raises TryLater."""
-        found = self._store.find_tagged(STATUS_KEY)
         self._written = None
-        self.status, self._etag = (None, None) if found is None else (_decoded(found[0]), found[1])
+        self.status, self._etag = self._store.read_tagged(STATUS)
         return self.status
 
     def keep(self, status: FleetStatus) -> bool:
@@ -38,16 +32,8 @@ class StatusStore:
         self.status = status
         if not worth_writing(status, self._written, STATUS_SECONDS):
             return True
-        etag = self._store.put_json_if(STATUS_KEY, encode(status), self._etag)
+        etag = self._store.put_json_if(STATUS.key, encode(status), self._etag)
         if etag is None:
             return False
         self._etag, self._written = etag, status
         return True
-
-
-def _decoded(body: bytes) -> FleetStatus | None:
-    try:
-        return decode_status(body.decode())
-    except (BadMessage, UnicodeDecodeError) as error:
-        log.warning("status unreadable, begun anew", extra={"reason": str(error)})
-        return None

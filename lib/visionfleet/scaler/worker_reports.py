@@ -1,78 +1,68 @@
 """What workers report and what they were asked, read from S3 only where it has changed."""
 
-import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from visionfleet.aws.s3 import Store
-from visionfleet.contract.messages import WorkerReport, decode_report
-from visionfleet.contract.names import FLEET_PREFIX, drain_key, worker_key
-from visionfleet.errors import BadMessage
-
-log = logging.getLogger("scaler")
+from visionfleet.contract import documents
+from visionfleet.contract.documents import Document
+from visionfleet.contract.messages import WorkerReport
+from visionfleet.contract.names import FLEET_PREFIX
 
 _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
 class _Shelf(Generic[_T]):
-    """Decoded objects by key, each with its ETag; None is one that cannot be read."""
+    """One document of each worker, with its ETag; None is one that cannot be read."""
 
     store: Store
-    decode: Callable[[str], _T]
-    kept: dict[str, tuple[str, _T | None]] = field(default_factory=dict)
+    document: Callable[[str], Document[_T]]
+    kept: dict[str, tuple[str | None, _T | None]] = field(default_factory=dict)
 
-    def update(self, etags: Mapping[str, str]) -> None:
-        """Keep these objects and no others; those with a new ETag are read."""
-        kept = {key: self.kept[key] for key in etags.keys() & self.kept.keys()}
-        for key, etag in etags.items():
-            if key not in kept or kept[key][0] != etag:
-                found = self.store.find_tagged(key)
-                if found is None:  # removed since the listing
-                    kept.pop(key, None)
-                else:
-                    kept[key] = (found[1], self._decoded(key, found[0]))
+    def update(self, workers: Iterable[str], etags: Mapping[str, str]) -> None:
+        """Keep what is listed of these workers; what has a new ETag is read."""
+        kept: dict[str, tuple[str | None, _T | None]] = {}
+        for worker in workers:
+            document = self.document(worker)
+            etag = etags.get(document.key)
+            if etag is None:
+                continue
+            if worker in self.kept and self.kept[worker][0] == etag:
+                kept[worker] = self.kept[worker]
+            else:
+                value, read_etag = self.store.read_tagged(document)
+                kept[worker] = (read_etag, value)
         self.kept = kept
 
-    def get(self, key: str) -> _T | None:
-        return self.kept[key][1] if key in self.kept else None
-
-    def _decoded(self, key: str, body: bytes) -> _T | None:
-        try:
-            return self.decode(body.decode())
-        except (BadMessage, ValueError) as error:
-            log.warning("unreadable", extra={"key": key, "reason": str(error)})
-            return None
+    def get(self, worker: str) -> _T | None:
+        return self.kept[worker][1] if worker in self.kept else None
 
 
 class WorkerReports:
-    """Reports and drain wishes of the members: one listing per look, and what is new in it.
+    """Reports and drain requests of the members: one listing per look, and what is new in it.
 
-    Wishes are read back from S3, so a scaler that starts anew knows whom another has asked.
+    Requests are read back from S3, so a scaler that starts anew knows whom another has asked.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._reports = _Shelf(store, decode_report)
-        self._wishes = _Shelf(store, float)
+        self._reports = _Shelf(store, documents.worker_report)
+        self._drain_requests = _Shelf(store, documents.drain_request)
 
     def look(self, names: Iterable[str]) -> None:
         """Read what is new of these workers; without any, ask nobody. Raises TryLater."""
         names = list(names)
         listed = self._store.listed(FLEET_PREFIX) if names else []
         etags = {entry.key: entry.etag for entry in listed}
-        self._reports.update(_of(etags, map(worker_key, names)))
-        self._wishes.update(_of(etags, map(drain_key, names)))
+        self._reports.update(names, etags)
+        self._drain_requests.update(names, etags)
 
     def report(self, name: str) -> WorkerReport | None:
         """What a worker said last of itself, as of the last look."""
-        return self._reports.get(worker_key(name))
+        return self._reports.get(name)
 
     def asked_at(self, name: str) -> float | None:
         """When a worker was asked to drain, as of the last look."""
-        return self._wishes.get(drain_key(name))
-
-
-def _of(etags: Mapping[str, str], keys: Iterable[str]) -> dict[str, str]:
-    return {key: etags[key] for key in keys if key in etags}
+        return self._drain_requests.get(name)

@@ -8,6 +8,7 @@ from testkit.aws.embedded import BUCKETS, Cloud, anew
 from testkit.processes.ports import free_port
 from visionfleet.aws import ClientFactory
 from visionfleet.aws.s3 import Store, file_name_metadata
+from visionfleet.contract import documents
 from visionfleet.errors import GiveUp, NotFound, TryLater
 
 
@@ -42,6 +43,27 @@ def test_conditional_put_lets_the_first_write_win(store: Store) -> None:
     assert store.put_json_first("first", '{"a": 1}')
     assert not store.put_json_first("first", '{"a": 2}')
     assert store.get("first") == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"soon", b"nan"])
+def test_an_unreadable_document_is_taken_for_none(
+    store: Store, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put("fleet/drain/w", body)
+    document = documents.drain_request("w")
+    assert store.read(document) is None
+    assert store.read(document) is None
+    assert [record.getMessage() for record in caplog.records] == ["unreadable"]
+    value, etag = store.read_tagged(document)
+    assert value is None
+    assert etag
+    store.put("fleet/drain/w", b"12.5")
+    assert store.read(document) == 12.5
+
+
+def test_a_document_that_is_not_there(store: Store) -> None:
+    assert store.read(documents.worker_report("nobody")) is None
+    assert store.read_tagged(documents.worker_report("nobody")) == (None, None)
 
 
 def test_listing_reads_all_pages(store: Store) -> None:

@@ -14,7 +14,7 @@ from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.jobs import GAVE_UP, Done, Job, ResultBuilder
 from visionfleet.classifier.visibility import VisibilityHeartbeat
-from visionfleet.contract.messages import ModelInfo, Ranked, Timings, decode_request
+from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
 from visionfleet.errors import TryLater
 
 KEY = "results/j1.json"
@@ -51,7 +51,7 @@ def outcome(aws: Cloud, results: Store | None = None) -> tuple[Completion, Queue
 def job(made: Completion, queue: Queue) -> Job:
     (message,) = queue.receive(1)
     lease = made.keeper.hold(message, time.monotonic())
-    return Job(lease, decode_request(message.body), Timings())
+    return Job(lease, Request.decode(message.body), Timings())
 
 
 def success(of: Job) -> Done:

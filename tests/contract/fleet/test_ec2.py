@@ -14,7 +14,7 @@ import pytest
 from testkit.aws.embedded import BUCKETS, Cloud, add_template, anew
 from visionfleet.aws import ClientFactory
 from visionfleet.aws.s3 import Store
-from visionfleet.contract.messages import Launch, LaunchLedger, decode_launches
+from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.contract.names import LAUNCHES_KEY
 from visionfleet.errors import GiveUp, NotFound, Superseded
 from visionfleet.fleet.ec2 import Ec2Fleet, Template
@@ -130,7 +130,7 @@ def test_one_of_two_concurrent_launches_wins(make: Make, aws: Cloud) -> None:
     with pytest.raises(Superseded):
         other.launch(1, "d2")
     assert len(other.members()) == 1
-    (entry,) = decode_launches((aws.object(LAUNCHES_KEY) or b"").decode()).launches
+    (entry,) = LaunchLedger.decode((aws.object(LAUNCHES_KEY) or b"").decode()).launches
     assert (entry.decision, len(entry.instances)) == ("d1", 1)
 
 

@@ -261,7 +261,7 @@ def test_image_that_kills_its_worker_fails_in_isolation(aws: Cloud, start: Start
     """Its neighbours are answered, its client is told, and no fourth process dies of it."""
     jobs = send(aws, range(6))
     aws.send_request("job-poison", encoded(numbered(1, side=66)), sent_at=time.time())
-    poison = str(ROOT / "testkit/poison")
+    poison = str(ROOT / "testkit/images/poison")
     settings = {
         "PYTHONPATH": os.pathsep.join((poison, PYTHONPATH)),
         "VISIONFLEET_QUEUE__WAIT_SECONDS": "0",

@@ -246,6 +246,17 @@ def put(aws: Cloud, key: str, document: object) -> None:
     aws.s3.put_object(Bucket="visionfleet-output", Key=key, Body=body)
 
 
+def test_status_survives_rubbish_in_s3(aws: Cloud, tmp_path: Path) -> None:
+    for key in ("fleet/status.json", "fleet/workers/w.json"):
+        aws.s3.put_object(Bucket="visionfleet-output", Key=key, Body=b"\xff\xfe rubbish")
+    done = visionfleet("status", "--config", config_file(tmp_path), env=at(aws))
+    for key in ("fleet/status.json", "fleet/workers/w.json"):
+        aws.s3.delete_object(Bucket="visionfleet-output", Key=key)
+    assert done.returncode == 0
+    assert "No scaler has reported yet" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
 def test_status_without_queues_names_the_provision_command(aws: Cloud, tmp_path: Path) -> None:
     path = config_file(tmp_path, "name: nobody\n")
     done = visionfleet("status", "--config", path, env=at(aws))

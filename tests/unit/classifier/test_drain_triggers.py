@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -56,10 +56,11 @@ def test_short_drain_check_interval_is_kept() -> None:
     assert len(looks) == 10
 
 
-class Shelf:
+class Shelf(Store):
     """Objects by key; fails on demand and counts the reads."""
 
     def __init__(self) -> None:
+        super().__init__(cast("Any", None), "results")
         self.objects: dict[str, bytes] = {}
         self.failing = False
         self.reads = 0
@@ -90,7 +91,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def orphan(shelf: Shelf, clock: Clock) -> Orphan:
-    made = Orphan(cast("Store", shelf), 900, lambda: 0, lambda: 0, clock, clock)
+    made = Orphan(shelf, 900, lambda: 0, lambda: 0, clock, clock)
     assert made.look() is None
     return made
 
@@ -140,7 +141,7 @@ def test_broken_lease_counts_as_no_scaler(
 
 
 def test_idle_check_interval_is_short_beside_the_limit() -> None:
-    nothing = cast("Store", Shelf())
+    nothing = Shelf()
     slow = Orphan(nothing, 900, lambda: 0, lambda: 0, Clock(), Clock())
     quick = Orphan(nothing, 5, lambda: 0, lambda: 0, Clock(), Clock())
     assert (slow.lookout().every_seconds, quick.lookout().every_seconds) == (30, 1)

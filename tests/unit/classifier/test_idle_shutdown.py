@@ -4,11 +4,11 @@ import pytest
 
 from visionfleet.classifier.idle_shutdown import (
     MARGIN_SECONDS,
-    STATUS_SECONDS,
     Idleness,
     alive_until,
     shut_down_reason,
 )
+from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus, Lease
 
 LIMIT = 900.0
@@ -53,7 +53,7 @@ def test_idle_time_starts_at_the_first_check_and_ends_with_work() -> None:
     [
         ((lease(500.0), None), 500.0),
         ((lease(500.0), status(9000.0)), 500.0),  # a status may be of a scaler that lost its lease
-        ((None, status(100.0)), 100.0 + STATUS_SECONDS),
+        ((None, status(100.0)), 100.0 + SCALER_SILENT_SECONDS),
         ((None, None), None),
     ],
 )

@@ -27,7 +27,7 @@ FAILED = messages.Failed(
 
 
 def test_request_round_trips() -> None:
-    assert messages.decode_request(messages.encode(REQUEST)) == REQUEST
+    assert messages.Request.decode(messages.encode(REQUEST)) == REQUEST
 
 
 @pytest.mark.parametrize("result", [SUCCEEDED, UNSURE, FAILED])
@@ -36,12 +36,12 @@ def test_results_and_replies_round_trip(
 ) -> None:
     assert messages.decode_result(messages.encode(result)) == result
     reply = messages.Reply(job="j1", result=result)
-    assert messages.decode_reply(messages.encode(reply)) == reply
+    assert messages.Reply.decode(messages.encode(reply)) == reply
 
 
 def test_unknown_fields_are_ignored() -> None:
     newer = json.loads(messages.encode(REQUEST)) | {"colour": "blue"}
-    assert messages.decode_request(json.dumps(newer)) == REQUEST
+    assert messages.Request.decode(json.dumps(newer)) == REQUEST
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_unknown_fields_are_ignored() -> None:
 )
 def test_bad_message_gives_its_reason_and_body(raw: str, reason: str) -> None:
     with pytest.raises(BadMessage, match=reason) as caught:
-        messages.decode_request(raw)
+        messages.Request.decode(raw)
     assert caught.value.raw == raw
 
 

@@ -13,20 +13,18 @@ import pytest
 from testkit.contract.recorded import recorded
 from testkit.images.pictures import encoded, numbered
 from visionfleet.aws.s3 import file_name_metadata
-from visionfleet.contract import messages, names
+from visionfleet.contract import documents, messages, names
 
-Decode = Callable[[str], Any]
-
-DECODERS: dict[str, Decode] = {
-    "request": messages.decode_request,
-    "reply": messages.decode_reply,
+DECODERS: dict[str, Callable[[str], Any]] = {
+    "request": messages.Request.decode,
+    "reply": messages.Reply.decode,
     "result": messages.decode_result,
-    "cached result": messages.decode_cached,
-    "claim": messages.decode_claim,
-    "worker report": messages.decode_report,
-    "fleet status": messages.decode_status,
-    "lease": messages.decode_lease,
-    "launch ledger": messages.decode_launches,
+    "cached result": messages.CachedResult.decode,
+    "claim": messages.Claim.decode,
+    "worker report": messages.WorkerReport.decode,
+    "fleet status": messages.FleetStatus.decode,
+    "lease": messages.Lease.decode,
+    "launch ledger": messages.LaunchLedger.decode,
 }
 
 
@@ -100,6 +98,7 @@ def test_reports_and_drain_requests_have_the_recorded_keys() -> None:
         assert names.reporting_worker(record["key"]) == worker
     (drain,) = recorded("drain")
     worker = names.draining_worker(drain["key"])
+    assert documents.drain_request(worker or "").decode(drain["body"].encode()) > 0
     assert worker in {report["worker"] for report in bodies("worker report")}
     assert names.drain_key(worker or "") == drain["key"]
 

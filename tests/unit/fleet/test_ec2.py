@@ -12,7 +12,7 @@ from testkit.aws.fake_ec2 import FakeEc2, Region
 from testkit.aws.fake_s3 import Bucket, FakeS3
 from testkit.aws.fakes import Clock, Crash, Hook, no_hook
 from visionfleet.aws.s3 import Store
-from visionfleet.contract.messages import decode_launches
+from visionfleet.contract.messages import LaunchLedger
 from visionfleet.contract.names import LAUNCHES_KEY
 from visionfleet.errors import GiveUp, Superseded, TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet, Template
@@ -76,7 +76,7 @@ def states(fleet: Ec2Fleet) -> list[str]:
 
 
 def launches(bucket: Bucket) -> int:
-    return len(decode_launches(bucket.objects[LAUNCHES_KEY].decode()).launches)
+    return len(LaunchLedger.decode(bucket.objects[LAUNCHES_KEY].decode()).launches)
 
 
 def test_launch_is_one_call_with_template_tags_and_token(make: Make, region: Region) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from testkit.fleet.scaler_world import POLICY, Clock, FakeStore, Life, World, run, scaler, status_of
-from visionfleet.contract.messages import decode_status
+from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import TryLater
 from visionfleet.scaler.decision import decide
 from visionfleet.scaler.garbage_collector import GarbageCollector
@@ -194,7 +194,7 @@ def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
     first = scaler(world, "a")
     run(world, [first], 200)
     assert first.history.boot_seconds == world.boot_seconds
-    points = len(decode_status(world.objects["fleet/status.json"][0].decode()).history)
+    points = len(FleetStatus.decode(world.objects["fleet/status.json"][0].decode()).history)
     assert points > 3
     name = next(iter(world.lives))
     world.lives[name].state = "idle"
@@ -203,7 +203,7 @@ def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
 
     second = scaler(world, "b")
     second.tick()
-    status = decode_status(world.objects["fleet/status.json"][0].decode())
+    status = FleetStatus.decode(world.objects["fleet/status.json"][0].decode())
     assert len(status.history) >= points
     assert status.boot_seconds == world.boot_seconds
     states = {w.name: w.state for w in second.observer.look(world.now).seen.workers}

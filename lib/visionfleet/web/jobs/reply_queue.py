@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from visionfleet.aws.provisioning import delete_reply_queue, make_reply_queue, renew_reply_queue
 from visionfleet.aws.sqs import BATCH, Queue, Received
 from visionfleet.backoff import growing_waits
-from visionfleet.contract.messages import Reply, decode_reply
+from visionfleet.contract.messages import Reply
 from visionfleet.contract.names import HEARTBEAT_SECONDS, HEARTBEAT_TAG, REPLIES_TAGS
 from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
+from visionfleet.host.threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog
+from visionfleet.logs.episode import Episode
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -94,7 +96,7 @@ class ReplyPoller:
         wait_seconds: int,
         deliver: Callable[[Reply], None],
         polled: Callable[[], None],
-        crashed: Callable[[BaseException], None],
+        crashed: Crashed,
         random: Random,
         awaited: Callable[[], int] = lambda: 0,
         loops: Watchdog | None = None,
@@ -109,40 +111,32 @@ class ReplyPoller:
         self._crashed = crashed
         self._random = random
         self._stop = threading.Event()
-        # A daemon thread: the end of the process does not wait for a parked poll.
-        self._thread = threading.Thread(target=self._guarded, name="replies", daemon=True)
+        self._thread: threading.Thread | None = None
         self.undecodable = 0
 
     def start(self) -> None:
         """Begin to listen."""
-        self._thread.start()
+        self._thread = run_in_thread("replies", self._listen, self._crashed)
 
     def stop(self, seconds: float) -> None:
         """Stop listening; a poll that is parked for longer than `seconds` is left behind."""
         self._stop.set()
-        self._thread.join(seconds)
-
-    def _guarded(self) -> None:
-        try:
-            self._listen()
-        except BaseException as error:
-            self._crashed(error)
+        if self._thread is not None:
+            self._thread.join(seconds)
 
     def _listen(self) -> None:
-        waits, failing = growing_waits(self._random), False
+        outage = Episode(log, "replies cannot be received", "replies are received again")
+        waits = growing_waits(self._random)
         while not self._stop.is_set():
             self._loops.step(REPLIES_LOOP)
             try:
                 self._poll()
-                if failing:
-                    log.info("replies are received again")
-                waits, failing = growing_waits(self._random), False
+                outage.succeeded()
+                waits = growing_waits(self._random)
             except VisionfleetError as error:
                 if self._stop.is_set():
                     return
-                level = logging.DEBUG if failing else logging.WARNING
-                log.log(level, "replies cannot be received", extra={"reason": str(error)})
-                failing = True
+                outage.failed(error)
                 self._loops.rest(REPLIES_LOOP)
                 self._stop.wait(next(waits))
 
@@ -182,7 +176,7 @@ class ReplyPoller:
 
     def _hand_over(self, message: Received) -> None:
         try:
-            self._deliver(decode_reply(message.body))
+            self._deliver(Reply.decode(message.body))
         except BadMessage as error:
             self.undecodable += 1
             log.debug("reply undecodable", extra={"reason": str(error)})

@@ -7,11 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from visionfleet.aws.s3 import Store
-from visionfleet.contract.messages import CachedResult, Succeeded, Timings, decode_cached, encode
+from visionfleet.contract import documents
+from visionfleet.contract.messages import CachedResult, Succeeded, Timings, encode
 from visionfleet.contract.names import by_content_key, by_name_key, result_key
-from visionfleet.errors import BadMessage, VisionfleetError
+from visionfleet.errors import VisionfleetError
 from visionfleet.web.http.multipart import Upload
 from visionfleet.web.jobs.executor import Threads
+
+log = logging.getLogger("web")
+
+# Jobs whose answer is still to be kept, at most.
+_CONTENTS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +38,7 @@ class Cache:
         digest = hashlib.sha256(upload.data).hexdigest()
         if fingerprint is None:
             return digest, None
-        found = self._read(by_content_key(digest, fingerprint))
+        found = self.results.read(documents.cached_result(digest, fingerprint))
         if found is None or found.asked < top or found.result.model.fingerprint != fingerprint:
             return digest, None
         result = found.result.model_copy(
@@ -56,19 +62,6 @@ class Cache:
         plain = result.model_copy(update={"file_name": "", "job": ""})
         key = by_content_key(digest, result.model.fingerprint)
         self.results.put_json(key, encode(CachedResult(asked=asked, result=plain)))
-
-    def _read(self, key: str) -> CachedResult | None:
-        body = self.results.find(key)
-        try:
-            return None if body is None else decode_cached(body.decode(errors="replace"))
-        except BadMessage:  # written by another version: as good as not there
-            return None
-
-
-log = logging.getLogger("web")
-
-# Jobs whose answer is still to be kept, at most.
-_CONTENTS = 10_000
 
 
 class Keeping:

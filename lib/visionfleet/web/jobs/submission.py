@@ -3,19 +3,17 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pydantic import ValidationError
-
 from visionfleet.aws.s3 import Stat, Store, Target, file_name_metadata
 from visionfleet.aws.sqs import Counts
-from visionfleet.contract import messages, names
-from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
+from visionfleet.contract import documents, messages, names
+from visionfleet.errors import BadImage, NotFound, TryLater
 from visionfleet.imaging import decode
 from visionfleet.web.http.multipart import Upload
 from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.responses import Queued
 from visionfleet.web.jobs.result_cache import Cache
-from visionfleet.web.load.fleet_load import Seen, Status
+from visionfleet.web.load.fleet_load import Seen
 from visionfleet.web.problems import Problem
 
 # Enough for the header of nearly every image; else the whole object is read.
@@ -66,14 +64,13 @@ class Submissions:
 
         Raises Problem when something else came under its key, and TryLater.
         """
-        key = names.idempotency_key(once.name)
+        document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
-        if self.results.put_json_first(key, messages.encode(claim)):
+        if self.results.put_json_first(document.key, messages.encode(claim)):
             return job, True
-        found = self.results.find(key)
-        if found is None:
-            raise TryLater(f"{key}: another write is under way")
-        known = messages.decode_claim(found.decode(errors="replace"))
+        known = self.results.read(document)
+        if known is None:
+            raise TryLater(f"{document.key}: another write is under way")
         if known.digest != once.digest:
             raise Problem("key_reused", "another upload came under this Idempotency-Key")
         return known.job, False
@@ -122,19 +119,16 @@ class Submissions:
 
     def reports(self) -> list[messages.WorkerReport]:
         """Read what the workers say of themselves."""
-        found = []
-        for key in self.results.keys(names.WORKERS_PREFIX):
-            try:
-                body = self.results.find(key) or b""
-                found.append(messages.decode_report(body.decode(errors="replace")))
-            except BadMessage:  # removed meanwhile, or of another version
-                continue
-        return found
+        keys = self.results.keys(names.WORKERS_PREFIX)
+        workers = filter(None, map(names.reporting_worker, keys))
+        found = (self.results.read(documents.worker_report(worker)) for worker in workers)
+        return [report for report in found if report is not None]
 
     def result(self, job: str) -> messages.Succeeded | messages.Failed | None:
-        """Read a job's result, None while there is none."""
-        found = self.results.find(names.result_key(job))
-        return None if found is None else messages.decode_result(found.decode(errors="replace"))
+        """Read a job's result, None while there is none; raises BadMessage."""
+        document = documents.result(job)
+        found = self.results.find(document.key)
+        return None if found is None else document.decode(found)
 
     def state(self, job: str) -> messages.Succeeded | messages.Failed | Queued | None:
         """Read a job's result or its state, None for a job that was never accepted."""
@@ -145,14 +139,7 @@ class Submissions:
 
     def look(self) -> Seen:
         """Look at queue and fleet."""
-        counts, found = self.counts(), self.fleet()
-        if found is None:
-            return Seen(counts, None)
-        text = found.decode(errors="replace")
-        try:
-            return Seen(counts, Status.model_validate_json(text))
-        except ValidationError as error:
-            raise BadMessage(str(error), text) from error
+        return Seen(self.counts(), self.results.read(documents.STATUS))
 
     def fleet(self) -> bytes | None:
         """Read what the scaler said last, None before it said anything."""

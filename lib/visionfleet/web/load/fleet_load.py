@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from visionfleet.aws.sqs import Counts
+from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import BadMessage, TryLater, VisionfleetError
 from visionfleet.web.load.admission import Load
@@ -17,16 +18,7 @@ log = logging.getLogger("web")
 LOOK_SECONDS = 5.0
 # What was seen longer ago says nothing of now.
 FRESH_SECONDS = 30.0
-# The scaler writes its status each minute, also when nothing happens.
-SCALER_SECONDS = 300.0
 _AT_WORK = ("idle", "busy")
-
-
-class Status(FleetStatus):
-    """The status with what the scaler has learned, as far as it tells."""
-
-    boot_seconds: float | None = None
-    service_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +26,7 @@ class Seen:
     """One look; `status` None is a scaler that has not written one."""
 
     counts: Counts
-    status: Status | None
+    status: FleetStatus | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +40,7 @@ class Priors:
 def load(seen: Seen, priors: Priors, now: float) -> Load | None:
     """Put queue and fleet together; None without a scaler that is alive."""
     status = seen.status
-    if status is None or now - status.at > SCALER_SECONDS:
+    if status is None or now - status.at > SCALER_SILENT_SECONDS:
         return None
     return Load(
         backlog=seen.counts.visible + seen.counts.in_flight,

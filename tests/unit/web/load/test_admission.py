@@ -3,8 +3,10 @@
 import pytest
 
 from visionfleet.aws.sqs import Counts
+from visionfleet.contract.documents import SCALER_SILENT_SECONDS
+from visionfleet.contract.messages import FleetStatus
 from visionfleet.web.load.admission import Load, Room, estimated_wait, refusal
-from visionfleet.web.load.fleet_load import SCALER_SECONDS, Priors, Seen, Status, load
+from visionfleet.web.load.fleet_load import Priors, Seen, load
 
 
 def seen(backlog: int, ready: int, maximum: int = 10, service: float = 0.5) -> Load:
@@ -64,16 +66,16 @@ def test_retry_after_is_long_enough_to_be_admitted() -> None:
     assert refusal(seen(2000 - done, 10), 0, ROOM) is None
 
 
-def status(**more: float) -> Status:
+def status(**more: float) -> FleetStatus:
     states = {"booting": 5, "idle": 1, "busy": 2, "draining": 1}
     fixed = {"visible": 9, "in_flight": 9, "minimum": 0, "maximum": 7, "states": states}
-    return Status(at=1000, decision="", decided_at=0, **fixed, **more)
+    return FleetStatus(at=1000, decision="", decided_at=0, **fixed, **more)
 
 
 def test_fleet_load_is_read_from_status() -> None:
     counts, priors = Counts(3, 4), Priors(service_seconds=0.5, boot_seconds=60)
     assert load(Seen(counts, None), priors, 1000) is None
-    assert load(Seen(counts, status()), priors, 1001 + SCALER_SECONDS) is None
+    assert load(Seen(counts, status()), priors, 1001 + SCALER_SILENT_SECONDS) is None
     assert load(Seen(counts, status()), priors, 1010) == Load(7, 3, 7, 0.5, 60)
     learned = status(service_seconds=0.1, boot_seconds=30)
     assert load(Seen(counts, learned), priors, 1010) == Load(7, 3, 7, 0.1, 30)

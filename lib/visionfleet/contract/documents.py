@@ -1,0 +1,79 @@
+"""The objects in S3 that hold one value each: where each lies, and how it is read. No I/O here.
+
+One policy for an object that cannot be read, be it empty, cut off, no UTF-8, no JSON or of another
+version: `decode` raises BadMessage, and a reader takes it for an object that is not there, unless
+its absence would say something that is not known.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from visionfleet.contract import names
+from visionfleet.contract.messages import (
+    CachedResult,
+    Claim,
+    Failed,
+    FleetStatus,
+    LaunchLedger,
+    Lease,
+    Succeeded,
+    WorkerReport,
+    decode_result,
+)
+from visionfleet.errors import BadMessage
+
+# A scaler writes its status at least once a minute: after three missed ones it counts as silent.
+SCALER_SILENT_SECONDS = 180.0
+
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Document(Generic[T_co]):
+    """The object under `key`; `decode` raises BadMessage for any bytes that are no such value."""
+
+    key: str
+    decode: Callable[[bytes], T_co]
+
+
+STATUS = Document(names.STATUS_KEY, FleetStatus.decode)
+LEADER_LEASE = Document(names.LEASE_KEY, Lease.decode)
+LAUNCH_LEDGER = Document(names.LAUNCHES_KEY, LaunchLedger.decode)
+
+
+def result(job: str) -> Document[Succeeded | Failed]:
+    """The result of a job."""
+    return Document(names.result_key(job), decode_result)
+
+
+def cached_result(sha256: str, fingerprint: str) -> Document[CachedResult]:
+    """The answer to these bytes by this model."""
+    return Document(names.by_content_key(sha256, fingerprint), CachedResult.decode)
+
+
+def claim(name: str) -> Document[Claim]:
+    """The job that an upload with an idempotency key has become."""
+    return Document(names.idempotency_key(name), Claim.decode)
+
+
+def worker_report(worker: str) -> Document[WorkerReport]:
+    """What a worker says of itself."""
+    return Document(names.worker_key(worker), WorkerReport.decode)
+
+
+def drain_request(worker: str) -> Document[float]:
+    """When a worker was asked to drain, in Unix seconds."""
+    return Document(names.drain_key(worker), _unix_seconds)
+
+
+def _unix_seconds(raw: bytes) -> float:
+    try:
+        seconds = float(raw)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        text = raw.decode(errors="replace")
+        raise BadMessage(f"expected Unix seconds, got {text[:100]!r}", text)
+    return seconds

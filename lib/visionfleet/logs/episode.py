@@ -1,0 +1,32 @@
+"""An outage is told once when it begins and once when it is over, not at each try."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Episode:
+    """`failing` and `over` are the two sentences; without `over` its end is told at DEBUG."""
+
+    log: logging.Logger
+    failing: str
+    over: str = ""
+    clock: Callable[[], float] = time.monotonic
+    _since: float | None = None
+
+    def failed(self, reason: object, **fields: object) -> None:
+        """Tell of a failure: at WARNING when it begins an episode, at DEBUG within one."""
+        level = logging.WARNING if self._since is None else logging.DEBUG
+        self.log.log(level, self.failing, extra={"reason": str(reason)} | fields)
+        self._since = self.clock() if self._since is None else self._since
+
+    def succeeded(self) -> None:
+        """Tell of the end and how long it was, if there was an episode."""
+        if self._since is not None:
+            level = logging.INFO if self.over else logging.DEBUG
+            self.log.log(
+                level, self.over or "works again", extra={"seconds": self.clock() - self._since}
+            )
+        self._since = None
