@@ -16,17 +16,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.classifier import Model
+from visionfleet.config.classifier import ModelSection, Precision
 from visionfleet.errors import BadModel, NotFound, TryLater
 from visionfleet.model.architectures import build
 from visionfleet.model.artifacts import Source, cache_folder
-from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
 pytestmark = pytest.mark.needs_torch
 
 LABELS = ["red", "green", "blue"]
-PLAIN = Settings(device="cpu", precision="float32")
+PLAIN: Precision = "float32"
 
 
 class Colours(nn.Module):
@@ -73,7 +73,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def choice(folder: Path, data: bytes, **changes: Any) -> Model:
+def choice(folder: Path, data: bytes, **changes: Any) -> ModelSection:
     """Write a model and its labels, and the settings that name them."""
     (folder / "model.bin").write_bytes(data)
     (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
@@ -85,7 +85,7 @@ def choice(folder: Path, data: bytes, **changes: Any) -> Model:
         "resize": 32,
         "crop": 32,
     }
-    return Model(**(fields | changes))
+    return ModelSection(**(fields | changes))
 
 
 def colours(model: Inference) -> list[str]:
@@ -111,10 +111,11 @@ def test_fixed_batch_exported_program_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_exported_program_runs_in_each_precision(tmp_path: Path, precision: Any) -> None:
-    model = Inference(
-        load(choice(tmp_path, any_batch())), 4, 1, Settings("cpu", precision, agreement_floor=0.5)
-    )
+def test_exported_program_runs_in_each_precision(
+    tmp_path: Path, precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visionfleet.model.precision.AGREEMENT_FLOOR", 0.5)
+    model = Inference(load(choice(tmp_path, any_batch())), 4, 1, precision)
     assert model.precision.name == precision
     assert colours(model) == LABELS
 
@@ -280,7 +281,7 @@ class Bucket:
             raise NotFound(f"get {key}: NoSuchKey") from None
 
 
-def remote(folder: Path, data: bytes) -> tuple[Model, Bucket]:
+def remote(folder: Path, data: bytes) -> tuple[ModelSection, Bucket]:
     bucket = Bucket({("b", "m/x.pt"): data, ("b", "labels.txt"): b"red\ngreen\nblue\n"})
     return choice(folder, data, path="s3://b/m/x.pt", labels="s3://b/labels.txt"), bucket
 
@@ -343,9 +344,8 @@ def test_unreachable_s3_is_try_later(tmp_path: Path) -> None:
 
 def test_model_cache_directory() -> None:
     given = {"CACHE_DIRECTORY": "/var/cache/a:/var/cache/b"}
-    assert cache_folder(None, {}) == Path("/var/cache/visionfleet/models")
-    assert cache_folder(None, given) == Path("/var/cache/a/models")
-    assert cache_folder(Path("/mine"), given) == Path("/mine")
+    assert cache_folder({}) == Path("/var/cache/visionfleet/models")
+    assert cache_folder(given) == Path("/var/cache/a/models")
 
 
 # Labels

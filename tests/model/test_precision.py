@@ -14,7 +14,7 @@ from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Pixels, Preprocessing
 from visionfleet.model import device
-from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.inference import Inference
 from visionfleet.model.loaded import Loaded
 from visionfleet.model.precision import Trial, candidates, choose, tell, try_out
 
@@ -175,8 +175,8 @@ def test_model_that_bfloat16_breaks_stays_in_float32(
 ) -> None:
     # At 1024 bfloat16 has steps of 8: the scores that remain are multiples of it.
     broken = Scores(offset=1024.0)
-    with pytest.raises(BadModel, match=r"model.agreement_floor asks for 99.0%"):
-        Inference(loaded(broken), 4, 1, Settings(precision="bfloat16"))
+    with pytest.raises(BadModel, match=r"at least 99.0% is asked for"):
+        Inference(loaded(broken), 4, 1, "bfloat16")
     monkeypatch.setattr(device, "multiplies_bfloat16", lambda _: True)
     with caplog.at_level(logging.INFO, "classifier"):
         model = Inference(loaded(broken), 4, 1)
@@ -188,8 +188,8 @@ def test_model_that_bfloat16_breaks_stays_in_float32(
 
 
 def test_sound_model_runs_alike_in_bfloat16() -> None:
-    plain = Inference(loaded(Scores()), 4, 1, Settings(precision="float32"))
-    quick = Inference(loaded(Scores()), 4, 1, Settings(precision="bfloat16"))
+    plain = Inference(loaded(Scores()), 4, 1, "float32")
+    quick = Inference(loaded(Scores()), 4, 1, "bfloat16")
     assert (plain.precision.name, quick.precision.name) == ("float32", "bfloat16")
     assert quick.precision.measured["bfloat16"].agreement >= 0.99
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
@@ -208,19 +208,12 @@ def test_inference_seconds_are_measured_by_stage() -> None:
     assert model.seconds.forward > first.forward
 
 
-def test_missing_gpu_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device.choose("auto") == device.choose("cpu") == torch.device("cpu")
-    with pytest.raises(BadModel, match=r"model.device: cuda, but torch finds no GPU"):
-        device.choose("cuda")
-
-
-def test_available_gpu_is_used_unless_cpu_is_configured(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_gpu_that_torch_sees_is_used(
+    monkeypatch: pytest.MonkeyPatch, there: bool, kind: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device.choose("auto") == device.choose("cuda") == torch.device("cuda")
-    assert device.choose("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert device.choose() == torch.device(kind)
 
 
 @pytest.mark.parametrize(
@@ -239,10 +232,11 @@ def test_bfloat16_support_is_read_from_cpu_flags(text: str, has: bool) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_gpu_and_cpu_answers_agree() -> None:
+def test_gpu_and_cpu_answers_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels: Any = list(np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
-    ours = Inference(loaded(Scores()), 4, 1, Settings("cpu", "float32")).rank(pixels, 10)
-    theirs = Inference(loaded(Scores()), 4, 1, Settings("cuda", "float32")).rank(pixels, 10)
+    theirs = Inference(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    ours = Inference(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
     for one, other in zip(ours, theirs, strict=True):
         scores = {ranked.label: ranked.score for ranked in other}
         assert all(abs(scores[ranked.label] - ranked.score) < 0.01 for ranked in one)

@@ -23,6 +23,7 @@ from visionfleet.classifier.pipeline import Pipeline, Tally
 from visionfleet.classifier.stats import Events
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
+from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
 from visionfleet.host.process import SignalEvents
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("classifier")
 
 _REPORT_SECONDS = 2.0  # for the last report of a stop
-_COMMAND_SECONDS = 60.0
 # What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
 _STOP_MARGIN_SECONDS = 10.0
 
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     """Name a worker that was given no name; the fleet of EC2 knows it by its instance."""
-    if not config.classifier.named_by_instance:
+    if not config.classifier.ec2_instance:
         return default
     names: list[str] = []
     metadata = Metadata(endpoint(os.environ), time.monotonic)
@@ -137,8 +137,13 @@ def _model(config: Config, stop: Event, random: Random, phases: Phases) -> "Infe
     load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
     systemd.notify("STATUS=loading the model")
     # The scaler gives a start no more time than this, so systemd need not either.
-    there = startup.verify((load,), stop, log, random, config.scaler.boot_limit_seconds)
+    there = startup.verify((load,), stop, log, random, _boot_limit_seconds(config))
     return models[0] if there and not stop.is_set() else None
+
+
+def _boot_limit_seconds(config: Config) -> float:
+    kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
+    return FLEET_TIMES[kind].boot_limit_seconds
 
 
 def _tell_ready(worker: Worker, reporter: Reporter, phases: Phases) -> None:
@@ -188,8 +193,8 @@ def _serve(
     wishes: SignalEvents,
 ) -> int:
     """Work until the stop. This thread calls nothing that may hang, so a stop is prompt."""
-    command = partial(process.run_command, config.classifier.shutdown_command, _COMMAND_SECONDS)
-    attendant = DrainController(served.pipeline, served.reporter, lookouts, command)
+    power_off = partial(systemd.power_off, os.environ)
+    attendant = DrainController(served.pipeline, served.reporter, lookouts, power_off)
     served.pipeline.start()
     talk = run_in_thread("drain", partial(attendant.run, wishes), crash(log))
     while not wishes.wait(threading.TIMEOUT_MAX):

@@ -6,23 +6,23 @@ from visionfleet.classifier.drain_triggers import Orphan
 from visionfleet.classifier.intake import Intake
 from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
-from visionfleet.config.reload import all_but
-from visionfleet.config.schema import Images
+from visionfleet.config.reload import Reach
+from visionfleet.config.schema import ImagesSection
 from visionfleet.imaging import decode
 
-REACH = all_but(
+REACH = Reach(
     live=frozenset(
         {"images.max_bytes", "images.max_pixels", "images.formats", "log.level"}
         | {"classifier.report_seconds", "classifier.stop_seconds"}
         | {"classifier.idle_shutdown_seconds"}
     ),
     concerns=frozenset(
-        {"name", "aws", "storage", "queue", "images", "model", "classifier", "results", "log"}
+        {"name", "aws", "storage", "queue", "images", "model", "classifier", "results", "metrics"}
     ),
 )
 
 
-def image_limits(settings: Images) -> decode.Limits:
+def image_limits(settings: ImagesSection) -> decode.Limits:
     """Take the limits out of the settings."""
     return decode.Limits(settings.max_bytes, settings.max_pixels, settings.formats)
 

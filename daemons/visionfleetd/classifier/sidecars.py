@@ -61,11 +61,10 @@ def lookouts(
 ) -> list[DrainTrigger]:
     settings = config.classifier
     found = [scaler_wish(reporter, settings.drain_check_seconds)]
-    if settings.interruption_notices:  # first: S3 may be slow, and two minutes are short
+    if settings.ec2_instance:  # first: S3 may be slow, and two minutes are short
         metadata = Metadata(endpoint(os.environ), time.monotonic)
         notices = Interruptions(metadata, time.monotonic)
         found.insert(0, interruption(notices, reporter, events))
-    if settings.self_shutdown:
         found.append(orphan.lookout())
     return found
 
@@ -89,7 +88,7 @@ def metrics(
     numbers = metrics.Numbers(events, lambda: pipeline.tally().in_flight, facts)
     port = metrics.port_of(settings.metrics_port, reporter.identity.worker)
     try:
-        return closing(metrics.Server(numbers, settings.metrics_address, port))
+        return closing(metrics.Server(numbers, config.metrics.address, port))
     except OSError as error:  # to classify without them is better than not to
         log.error("no metrics", extra={"port": port, "reason": str(error)})
         return nullcontext()

@@ -27,11 +27,16 @@ from visionfleetd.classifier.reload import image_limits
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
+# They wait for S3 most of the time, and four decode at once at most: more would only wait longer.
+FETCH_THREADS = 8
+# A job's last try, in a process of its own: torch alone takes some ten seconds on a slow machine.
+ISOLATED_SECONDS = 60.0
+
 
 def limits_of(config: Config) -> Limits:
     """Read the sizes of the pipeline."""
     settings, wait = config.classifier, config.queue.wait_seconds
-    return Limits(settings.batch_size, settings.prefetch, settings.fetch_threads, wait)
+    return Limits(settings.batch_size, settings.prefetch, FETCH_THREADS, wait)
 
 
 class Clients:
@@ -132,4 +137,4 @@ class Worker:
     def _isolation(self) -> Isolation:
         named = ("--config", str(self.path)) if self.path else ()
         command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
-        return Isolation(command, self.config.classifier.isolated_seconds)
+        return Isolation(command, ISOLATED_SECONDS)

@@ -46,7 +46,7 @@ def test_conditional_put_lets_the_first_write_win(store: Store) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"soon", b"nan"])
-def test_an_unreadable_document_is_taken_for_none(
+def test_unreadable_document_counts_as_missing(
     store: Store, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     store.put("fleet/drain/w", body)
@@ -61,7 +61,7 @@ def test_an_unreadable_document_is_taken_for_none(
     assert store.read(document) == 12.5
 
 
-def test_a_document_that_is_not_there(store: Store) -> None:
+def test_missing_document_is_none(store: Store) -> None:
     assert store.read(documents.worker_report("nobody")) is None
     assert store.read_tagged(documents.worker_report("nobody")) == (None, None)
 
@@ -81,7 +81,7 @@ def test_missing_bucket_is_reported(aws: Cloud) -> None:
 def test_unreachable_s3_is_try_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    door = ClientFactory("us-east-1", f"http://127.0.0.1:{free_port()}", 1.0, 1.0, 1)
+    door = ClientFactory("us-east-1", f"http://127.0.0.1:{free_port()}", 1.0, 1)
     with pytest.raises(TryLater):
         Store(door.client("s3"), "bucket").get("key")
 

@@ -3,7 +3,7 @@
 from visionfleet.config.reload import Reach, changed, merged
 from visionfleet.config.schema import Config
 
-REACH = Reach(frozenset({"name", "scaler", "log"}), frozenset({"name", "scaler.fleet"}))
+REACH = Reach(frozenset({"name", "scaler"}), frozenset({"scaler.maximum", "log.level"}))
 
 
 def config(**sections: object) -> Config:
