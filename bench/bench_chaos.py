@@ -20,7 +20,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from testkit.classifier.chaos import Plan, Verdict, run
+from testkit.classifier.chaos import Outcome, Plan, run
 
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
 
@@ -60,7 +60,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def table(verdict: Verdict) -> Table:
+def table(verdict: Outcome) -> Table:
     """Lay the verdict out for a person."""
     made = Table("what", "count", title="kept" if verdict.kept() else "BROKEN")
     rows: dict[str, object] = {
@@ -84,7 +84,7 @@ def table(verdict: Verdict) -> Table:
     return made
 
 
-def document(plan: Plan, verdict: Verdict) -> dict[str, object]:
+def document(plan: Plan, verdict: Outcome) -> dict[str, object]:
     """Write plan and verdict as plain values."""
     machine = f"{os.cpu_count()} x {processor()}, Python {platform.python_version()}"
     figures = asdict(verdict) | {"duplicates": verdict.duplicates, "kept": verdict.kept()}

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from testkit.aws.counting_proxy import Counting, Forward, serving
+from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
 
 RESET_BEFORE = "reset before it was forwarded"
 LOST_ANSWER = "answer lost"
@@ -64,7 +64,7 @@ class Call:
     retry: bool
 
 
-class Faulty(Counting):
+class FaultProxy(CountingProxy):
     """Forwards and does harm; `done` counts the faults by kind.
 
     `faults` are by service, S3 or SQS, and may be changed at any time; while `outage` is set no
@@ -72,7 +72,7 @@ class Faulty(Counting):
     """
 
     def __init__(self, upstream: str, seed: int, watch: Callable[[Call], None]) -> None:
-        super().__init__(upstream, Harm)
+        super().__init__(upstream, FaultHandler)
         self.faults: Mapping[str, Faults] = {}
         self.outage = threading.Event()
         self.done: Counter[str] = Counter()
@@ -104,10 +104,10 @@ class Faulty(Counting):
         self.close_request(request)
 
 
-class Harm(Forward):
+class FaultHandler(ForwardingHandler):
     """One connection on which calls may go wrong."""
 
-    server: Faulty
+    server: FaultProxy
 
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -154,9 +154,9 @@ class Harm(Forward):
 
 
 @contextmanager
-def faulty(
+def fault_proxy(
     upstream: str, seed: int = 0, watch: Callable[[Call], None] = lambda _: None
-) -> Iterator[Faulty]:
+) -> Iterator[FaultProxy]:
     """Run a proxy that does no harm yet in front of an endpoint for the length of a with block."""
-    with Faulty(upstream, seed, watch) as server, serving(server):
+    with FaultProxy(upstream, seed, watch) as server, serving(server):
         yield server

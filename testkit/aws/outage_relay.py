@@ -9,7 +9,7 @@ from functools import partial
 from testkit.processes.ports import free_port
 
 
-class Relay:
+class OutageRelay:
     """Forwards connections to a port while it is open; closed, nothing listens at its own."""
 
     def __init__(self, target_port: int) -> None:

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
-from testkit.aws.fault_proxy import Call, Faults, Faulty, faulty
+from testkit.aws.fault_proxy import Call, FaultProxy, Faults, fault_proxy
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process
@@ -49,7 +49,7 @@ class Plan:
 
 
 @dataclass
-class Verdict:
+class Outcome:
     """What came of it. `begun` counts images fetched, `offered` results that came to S3."""
 
     jobs: int
@@ -153,12 +153,12 @@ class Fleet:
 
 
 @dataclass
-class Storm:
+class Chaos:
     """One run; `say` is told how it goes."""
 
     plan: Plan
     aws: Cloud
-    proxy: Faulty
+    proxy: FaultProxy
     fleet: Fleet
     random: Random
     say: Callable[[str], None]
@@ -171,7 +171,7 @@ class Storm:
         wait_until(self.fleet.ready, 90, self.fleet.workers[0].tail)
         time.sleep(seconds)
 
-    def rage(self) -> None:
+    def cause_chaos(self) -> None:
         """Send jobs in portions, and strike while they are worked on."""
         plan = self.plan
         blows = ["kill"] * plan.kills + ["term"] * plan.terms + ["outage"] * plan.outages
@@ -186,7 +186,7 @@ class Storm:
             self.fleet.revive()
             self.say(f"{number}/{len(blows)} {blow}, {self.sent} jobs sent")
 
-    def calm(self, seconds: float) -> None:
+    def settle(self, seconds: float) -> None:
         """No more harm: all that was sent must come to its end."""
         self.proxy.faults = {}
         deadline = time.monotonic() + seconds
@@ -235,7 +235,7 @@ def request(number: int) -> str:
     return json.dumps(document | {"sent_at": time.time()})
 
 
-def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: float = 180) -> Verdict:
+def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: float = 180) -> Outcome:
     """Let the storm rage and judge what it left."""
     begun = time.monotonic()
     counted: Counter[str] = Counter()
@@ -248,11 +248,11 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: floa
 
     with (
         cloud(folder, {"VisibilityTimeout": "8"}) as aws,
-        faulty(aws.endpoint_url, plan.seed, watch) as proxy,
-        storm(plan, folder, aws, proxy, say) as raging,
+        fault_proxy(aws.endpoint_url, plan.seed, watch) as proxy,
+        chaos(plan, folder, aws, proxy, say) as raging,
     ):
-        raging.rage()
-        raging.calm(calm_seconds)
+        raging.cause_chaos()
+        raging.settle(calm_seconds)
         raging.fleet.stop()
         verdict = judge(plan, aws)
         verdict.begun, verdict.offered = counted["S3 GET images"], counted["S3 PUT results"]
@@ -265,9 +265,9 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: floa
 
 
 @contextmanager
-def storm(
-    plan: Plan, folder: Path, aws: Cloud, proxy: Faulty, say: Callable[[str], None]
-) -> Iterator[Storm]:
+def chaos(
+    plan: Plan, folder: Path, aws: Cloud, proxy: FaultProxy, say: Callable[[str], None]
+) -> Iterator[Chaos]:
     """Set the stage: queues for many attempts, the model, and workers behind the proxy."""
     allow_receives(aws, plan.max_receives)
     pictures = [numbered(i) for i in range(PICTURES)]
@@ -278,7 +278,7 @@ def storm(
     environment["VISIONFLEET_QUEUE__MAX_RECEIVES"] = str(plan.max_receives)
     fleet = Fleet(folder, environment, plan.workers)
     try:
-        yield Storm(plan, aws, proxy, fleet, Random(plan.seed), say)
+        yield Chaos(plan, aws, proxy, fleet, Random(plan.seed), say)
     finally:
         fleet.abandon()
 
@@ -291,11 +291,11 @@ def allow_receives(aws: Cloud, most: int) -> None:
     aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)})
 
 
-def judge(plan: Plan, aws: Cloud) -> Verdict:
+def judge(plan: Plan, aws: Cloud) -> Outcome:
     """Read every result, and look what the queues still hold."""
     found: list[dict[str, Any] | None] = [aws.result(job(i)) for i in range(plan.jobs)]
     results = [each for each in found if each is not None]
-    verdict = Verdict(jobs=plan.jobs, kills=plan.kills, terms=plan.terms, outages=plan.outages)
+    verdict = Outcome(jobs=plan.jobs, kills=plan.kills, terms=plan.terms, outages=plan.outages)
     verdict.results = len(aws.keys("results/"))
     verdict.lost = plan.jobs - len(results)
     verdict.failed = sum(each["status"] == "failed" for each in results)

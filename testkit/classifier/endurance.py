@@ -10,7 +10,7 @@ from random import Random
 
 from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
-from testkit.images.upload_mix import SHARES, SPOILT_SHARES, good, spoilt
+from testkit.images.upload_mix import SHARES, SPOILT_SHARES, bad_uploads, good_uploads
 from testkit.processes.daemons import Process, started_module
 from testkit.processes.waiting import wait_until
 
@@ -22,7 +22,7 @@ REPLY_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Reading:
+class MemoryReading:
     """Memory of the process in MiB when so many images had been answered.
 
     `own` is what of it is no file's page, so that a second worker on the machine needs it again.
@@ -39,7 +39,7 @@ class Endurance:
     """What came of a run. `wrong` are answers of the wrong kind, of those that were looked at."""
 
     images: int
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[MemoryReading] = field(default_factory=list)
     broken: int = 0
     looked_at: int = 0
     wrong: int = 0
@@ -56,7 +56,7 @@ class Endurance:
 
 
 @dataclass
-class Load:
+class RequestLoad:
     """Sends requests for images that stay where they are, and takes the results away."""
 
     aws: Cloud
@@ -116,7 +116,11 @@ class Load:
 
 
 def endure(
-    images: int, folder: Path, say: Callable[[Reading], None], every: int = 100, seconds: float = 60
+    images: int,
+    folder: Path,
+    say: Callable[[MemoryReading], None],
+    every: int = 100,
+    seconds: float = 60,
 ) -> Endurance:
     """Run it: a reading after every so many images; an AssertionError after `seconds` of silence.
 
@@ -125,7 +129,7 @@ def endure(
     begun = time.monotonic()
     with cloud(folder, {"VisibilityTimeout": "30"}) as aws, worker(folder, aws) as process:
         process.wait_for_output("ready", 90)
-        load = Load(aws, Random(1), Endurance(images))
+        load = RequestLoad(aws, Random(1), Endurance(images))
         readings, heard = load.run.readings, time.monotonic()
         while not load.over():
             load.send()
@@ -145,7 +149,7 @@ def endure(
 def worker(folder: Path, aws: Cloud) -> Iterator[Process]:
     """Upload all kinds of images, and start the classifier."""
     aws.sqs.create_queue(QueueName=REPLIES)
-    for kind, data in {**good(), **spoilt()}.items():
+    for kind, data in {**good_uploads(), **bad_uploads()}.items():
         if data is not None:
             aws.s3.put_object(Bucket=BUCKETS[0], Key=f"images/{kind}", Body=data)
     config = folder / "visionfleet.yaml"
@@ -158,9 +162,9 @@ def worker(folder: Path, aws: Cloud) -> Iterator[Process]:
         yield process
 
 
-def reading(process: Process, images: int) -> Reading:
+def reading(process: Process, images: int) -> MemoryReading:
     """Ask the kernel: VmRSS, RssAnon and VmHWM of proc(5), in KiB there."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     found = dict(line.split(":", 1) for line in lines)
     names = ("VmRSS", "RssAnon", "VmHWM")
-    return Reading(images, *(round(int(found[name].split()[0]) / 1024, 1) for name in names))
+    return MemoryReading(images, *(round(int(found[name].split()[0]) / 1024, 1) for name in names))

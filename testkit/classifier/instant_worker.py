@@ -10,7 +10,7 @@ from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.classifier.stand_in import label_of, succeeded
 
 
-class Instant:
+class InstantWorker:
     """Answers at once while `gate` is set."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -59,9 +59,9 @@ class Instant:
 
 
 @contextmanager
-def instant(cloud: Cloud, held: bool = False, threads: int = 2) -> Iterator[Instant]:
+def instant_worker(cloud: Cloud, held: bool = False, threads: int = 2) -> Iterator[InstantWorker]:
     """Run it on threads; `held` starts it with its gate closed."""
-    made = Instant(cloud)
+    made = InstantWorker(cloud)
     if not held:
         made.gate.set()
     running = [threading.Thread(target=made.run, name="instant") for _ in range(threads)]

@@ -23,7 +23,7 @@ from typing import Any
 import requests
 from PIL import Image
 
-from testkit.aws.ec2_proxy import like_ec2
+from testkit.aws.ec2_proxy import ec2_proxy
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, add_template, cloud, ec2_client
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
@@ -122,7 +122,7 @@ class Recording:
 @contextmanager
 def recording(bin_folder: Path, folder: Path) -> Iterator[Recording]:
     """Run an embedded AWS that keeps what is written over."""
-    with cloud(folder, {"VisibilityTimeout": "10"}) as aws, like_ec2(aws.endpoint_url) as ec2:
+    with cloud(folder, {"VisibilityTimeout": "10"}) as aws, ec2_proxy(aws.endpoint_url) as ec2:
         add_template(ec2_client(aws))
         aws.s3.put_bucket_versioning(
             Bucket=BUCKETS[1], VersioningConfiguration={"Status": "Enabled"}

@@ -19,7 +19,7 @@ SHARES = {
 SPOILT_SHARES = {"truncated": 3, "text": 2, "empty": 1, "missing": 2, "bomb": 2}
 
 
-def good() -> dict[str, bytes]:
+def good_uploads() -> dict[str, bytes]:
     """The good images, by kind."""
     return {
         "thumbnail 64x64 JPEG": photo(64, 64),
@@ -32,7 +32,7 @@ def good() -> dict[str, bytes]:
     }
 
 
-def spoilt() -> dict[str, bytes | None]:
+def bad_uploads() -> dict[str, bytes | None]:
     """What cannot be classified; None is an image that is not there."""
     whole = photo(1280, 960)
     return {

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Systemd:
+class NotifySocket:
     """What a daemon tells systemd; `address` is its NOTIFY_SOCKET."""
 
     address: str
@@ -27,13 +27,13 @@ class Systemd:
 
 
 @contextmanager
-def systemd() -> Iterator[Systemd]:
+def notify_socket() -> Iterator[NotifySocket]:
     """Listen as systemd does for the length of a with block."""
     with (
         tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
     ):
-        made = Systemd(f"{folder}/notify")
+        made = NotifySocket(f"{folder}/notify")
         listener.bind(made.address)
         listener.settimeout(0.1)
         over = threading.Event()

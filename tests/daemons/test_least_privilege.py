@@ -20,10 +20,10 @@ import requests
 from testkit.aws import iam_requests
 from testkit.aws.cloudformation_stack import CloudStack, cloud_stack, dumped
 from testkit.aws.iam_policies import Call, allowed, unused
-from testkit.aws.iam_requests import Seen
-from testkit.aws.imds import Metadata, metadata
-from testkit.aws.move_tasks import MovingSqs, moving
-from testkit.aws.recording_proxy import Recorder, recording
+from testkit.aws.iam_requests import SignedRequest
+from testkit.aws.imds import ImdsServer, imds_server
+from testkit.aws.move_tasks import FakeMoveTasks, move_task_proxy
+from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.cli import visionfleet
@@ -62,7 +62,7 @@ class Stage:
     """The daemons of one deployment, and what plays the part of clients, EC2 and SQS."""
 
     stack: CloudStack
-    recorder: Recorder
+    recorder: RecordingProxy
     folder: Path
     running: ExitStack
     url: str = ""
@@ -129,7 +129,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """Run it all once, with all that adds calls: spot, cache, labels by name."""
     folder = tmp_path_factory.mktemp("roles")
     with cloud_stack(folder, Spot="true", WorkerMaximum="2", WebAuth="none") as stack:
-        with recording(stack.aws.endpoint_url) as recorder, ExitStack() as running:
+        with recording_proxy(stack.aws.endpoint_url) as recorder, ExitStack() as running:
             play(Stage(stack, recorder, folder, running))
         calls: dict[str, list[Call]] = {}
         for seen in recorder.seen:
@@ -143,7 +143,7 @@ def play(stage: Stage) -> None:
     scaler = start_scaler_and_web(stage)
     first = stage.post("/v1/jobs", 0)
     (instance,) = wait_until(lambda: stage.instances("running"), 30, scaler.tail)
-    with metadata() as service:
+    with imds_server() as service:
         service.documents["/latest/meta-data/instance-id"] = instance.encode()
         worker = start_worker(stage, service)
         assert stage.answered(first)["label"] == "label-0"
@@ -175,7 +175,7 @@ def start_scaler_and_web(stage: Stage) -> Process:
     return scaler
 
 
-def start_worker(stage: Stage, service: Metadata) -> Process:
+def start_worker(stage: Stage, service: ImdsServer) -> Process:
     """Start the machine that EC2 would have booted, with a model that lies in S3."""
     pictures = [numbered(i) for i in range(8)]
     model = table_model(stage.folder, pictures, [f"label-{i}" for i in range(8)])
@@ -221,9 +221,9 @@ def upload(stage: Stage) -> None:
 
 def fail_once(stage: Stage) -> None:
     """Let S3 not take one result, once: the request is given back and tried again."""
-    spoilt: list[Seen] = []
+    spoilt: list[SignedRequest] = []
 
-    def spoil(seen: Seen) -> bool:
+    def spoil(seen: SignedRequest) -> bool:
         result = seen.method == "PUT" and "/results/" in seen.path
         # What fails on the short way is done again by boto3, which must fail too.
         enough = spoilt and "Boto3" in spoilt[-1].headers["user-agent"]
@@ -263,8 +263,8 @@ def operate(stage: Stage) -> None:
     source = "arn:aws:sqs:us-east-1:123456789012:" + DEAD
     # In front of the one that knows move tasks: the operator's calls are to be seen.
     with (
-        moving(stage.stack.aws.endpoint_url, MovingSqs(source, 1)) as tasks,
-        recording(tasks.url) as before,
+        move_task_proxy(stage.stack.aws.endpoint_url, FakeMoveTasks(source, 1)) as tasks,
+        recording_proxy(tasks.url) as before,
     ):
         before.seen = stage.recorder.seen
         told = command("dead", "redrive", VISIONFLEET_AWS__ENDPOINT_URL=before.url)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit.aws.counting_proxy import counting
+from testkit.aws.counting_proxy import counting_proxy
 from testkit.aws.embedded import cloud
 from testkit.fleet.supervised import supervised
 from testkit.processes.daemons import started
@@ -48,7 +48,7 @@ def daemons_with_default_settings(folder: Path) -> Iterator[Counter[str]]:
     config = folder / "visionfleet.yaml"
     with (
         cloud(folder) as aws,
-        counting(aws.endpoint_url) as proxy,
+        counting_proxy(aws.endpoint_url) as proxy,
         supervised(aws.environment) as workers,
     ):
         config.write_text(f"supervisor: {{socket: {workers.socket}}}\n")

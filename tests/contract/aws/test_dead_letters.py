@@ -10,7 +10,7 @@ import pytest
 from botocore.stub import Stubber
 
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
-from testkit.aws.move_tasks import MovingSqs
+from testkit.aws.move_tasks import FakeMoveTasks
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.aws.sqs_move_tasks import MoveTasks
@@ -221,7 +221,7 @@ def no_wait(_: float) -> None:
 
 
 def test_move_task_gets_its_rate_and_is_followed_to_its_end() -> None:
-    sqs = MovingSqs("arn:dead", 25)
+    sqs = FakeMoveTasks("arn:dead", 25)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     before = tasks.latest()
     assert before is None
@@ -239,7 +239,7 @@ def test_move_task_gets_its_rate_and_is_followed_to_its_end() -> None:
 
 
 def test_move_task_is_told_from_an_earlier_one() -> None:
-    sqs = MovingSqs("arn:dead", 5)
+    sqs = FakeMoveTasks("arn:dead", 5)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     list(by_task(tasks, None, no_wait))
@@ -251,7 +251,7 @@ def test_move_task_is_told_from_an_earlier_one() -> None:
 
 
 def test_move_task_failure_and_conflict_give_their_reason() -> None:
-    sqs = MovingSqs("arn:dead", 25, ends_as="FAILED")
+    sqs = FakeMoveTasks("arn:dead", 25, ends_as="FAILED")
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(GiveUp, match="one only"):
@@ -261,7 +261,7 @@ def test_move_task_failure_and_conflict_give_their_reason() -> None:
 
 
 def test_move_task_that_is_never_listed_is_an_error() -> None:
-    sqs = MovingSqs("arn:dead", 25, hidden_looks=1000)
+    sqs = FakeMoveTasks("arn:dead", 25, hidden_looks=1000)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(TryLater, match="does not list it"):

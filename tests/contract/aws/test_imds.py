@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from testkit.aws.imds import INTERRUPTION, REBALANCE, Metadata, metadata
+from testkit.aws.imds import INTERRUPTION, REBALANCE, ImdsServer, imds_server
 from testkit.processes.ports import free_port
 from visionfleet.aws import imds
 from visionfleet.aws.imds import TOKEN_SECONDS
@@ -23,8 +23,8 @@ class Clock:
 
 
 @pytest.fixture
-def service() -> Iterator[Metadata]:
-    with metadata() as made:
+def service() -> Iterator[ImdsServer]:
+    with imds_server() as made:
         yield made
 
 
@@ -34,7 +34,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def looker(service: Metadata, clock: Clock) -> Interruptions:
+def looker(service: ImdsServer, clock: Clock) -> Interruptions:
     return Interruptions(imds.Metadata(service.url, clock), clock)
 
 
@@ -42,14 +42,14 @@ def told(looker: Interruptions) -> list[tuple[str, str]]:
     return [(notice.kind, notice.sentence) for notice in looker.look()]
 
 
-def test_no_notice_means_no_interruption(looker: Interruptions, service: Metadata) -> None:
+def test_no_notice_means_no_interruption(looker: Interruptions, service: ImdsServer) -> None:
     assert told(looker) == []
     assert told(looker) == []
     assert service.issued == 1, "one token serves many questions"
     assert service.refused == 0, "no question without a token"
 
 
-def test_spot_interruption_is_reported_once(looker: Interruptions, service: Metadata) -> None:
+def test_spot_interruption_is_reported_once(looker: Interruptions, service: ImdsServer) -> None:
     service.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
     assert told(looker) == [
         ("interruption", "spot interruption: terminate at 2026-11-24T12:02:00Z")
@@ -58,7 +58,7 @@ def test_spot_interruption_is_reported_once(looker: Interruptions, service: Meta
 
 
 def test_rebalance_recommendation_is_reported_first(
-    looker: Interruptions, service: Metadata
+    looker: Interruptions, service: ImdsServer
 ) -> None:
     service.tell(REBALANCE, noticeTime="2026-11-24T12:00:00Z")
     assert told(looker) == [("rebalance", "rebalance recommended at 2026-11-24T12:00:00Z")]
@@ -67,7 +67,7 @@ def test_rebalance_recommendation_is_reported_first(
 
 
 def test_imds_token_is_renewed_in_time(
-    looker: Interruptions, service: Metadata, clock: Clock
+    looker: Interruptions, service: ImdsServer, clock: Clock
 ) -> None:
     told(looker)
     clock.now += TOKEN_SECONDS * 3 / 4
@@ -75,7 +75,7 @@ def test_imds_token_is_renewed_in_time(
     assert (service.issued, service.refused) == (2, 0)
 
 
-def test_refused_imds_token_is_replaced_at_once(looker: Interruptions, service: Metadata) -> None:
+def test_refused_imds_token_is_replaced_at_once(looker: Interruptions, service: ImdsServer) -> None:
     told(looker)
     service.forget_tokens()
     service.tell(INTERRUPTION, action="terminate", time="soon")
@@ -85,7 +85,7 @@ def test_refused_imds_token_is_replaced_at_once(looker: Interruptions, service: 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_imds_errors_back_off_and_recover(
-    looker: Interruptions, service: Metadata, clock: Clock, status: int
+    looker: Interruptions, service: ImdsServer, clock: Clock, status: int
 ) -> None:
     service.status = status
     asked = []
@@ -109,14 +109,14 @@ def test_imds_errors_back_off_and_recover(
 
 @pytest.mark.parametrize("body", [b"<html>a proxy</html>", b"[]", b"{}", b'"action"', b"\xff"])
 def test_unknown_notices_drain_nobody(
-    looker: Interruptions, service: Metadata, body: bytes
+    looker: Interruptions, service: ImdsServer, body: bytes
 ) -> None:
     service.documents[INTERRUPTION] = body
     assert told(looker) == []
 
 
 def test_broken_recommendation_does_not_hide_an_interruption(
-    looker: Interruptions, service: Metadata
+    looker: Interruptions, service: ImdsServer
 ) -> None:
     service.documents[REBALANCE] = b"broken"
     service.tell(INTERRUPTION, action="terminate", time="soon")
@@ -128,7 +128,7 @@ def test_missing_metadata_service_means_no_interruption(clock: Clock) -> None:
     assert Interruptions(nowhere, clock).look() == []
 
 
-def test_instance_reads_its_id(service: Metadata, clock: Clock) -> None:
+def test_instance_reads_its_id(service: ImdsServer, clock: Clock) -> None:
     metadata = imds.Metadata(service.url, clock)
     with pytest.raises(TryLater, match="no id of an instance"):
         imds.instance_id(metadata)

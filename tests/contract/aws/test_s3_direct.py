@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testkit.aws.embedded import BUCKETS, Cloud, anew
-from testkit.aws.recording_proxy import Recorder, recording
+from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.processes.ports import free_port
 from visionfleet.aws import ClientFactory
 from visionfleet.aws.s3 import Store, file_name_metadata
@@ -26,7 +26,7 @@ class Watched:
     """A store with a short way, and a recorder in between."""
 
     store: Store
-    recorder: Recorder
+    recorder: RecordingProxy
 
     def agents(self) -> list[str]:
         """Tell who has sent each request so far, and forget them."""
@@ -42,7 +42,7 @@ def store(url: str) -> Store:
 
 @pytest.fixture
 def watched(aws: Cloud) -> Iterator[Watched]:
-    with recording(aws.endpoint_url) as recorder:
+    with recording_proxy(aws.endpoint_url) as recorder:
         yield Watched(store(recorder.url), recorder)
 
 

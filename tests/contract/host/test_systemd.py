@@ -6,7 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from testkit.processes.notify_socket import systemd as listening
+from testkit.processes.notify_socket import notify_socket as listening
 from testkit.processes.waiting import wait_until
 from visionfleet.host import systemd
 from visionfleet.host.systemd import Notifier, watchdog_seconds

@@ -17,9 +17,9 @@ from testkit.aws.fault_proxy import (
     RESET_BEFORE,
     SLOW_DOWN,
     Call,
+    FaultProxy,
     Faults,
-    Faulty,
-    faulty,
+    fault_proxy,
 )
 
 RESETS = (HTTPClientError, ConnectionError)
@@ -42,12 +42,12 @@ def calls() -> list[Call]:
 
 
 @pytest.fixture
-def proxy(aws: Cloud, calls: list[Call]) -> Iterator[Faulty]:
-    with faulty(aws.endpoint_url, watch=calls.append) as made:
+def proxy(aws: Cloud, calls: list[Call]) -> Iterator[FaultProxy]:
+    with fault_proxy(aws.endpoint_url, watch=calls.append) as made:
         yield made
 
 
-def client(proxy: Faulty, service: str, attempts: int = 1) -> Any:
+def client(proxy: FaultProxy, service: str, attempts: int = 1) -> Any:
     retries: Any = {"mode": "standard", "total_max_attempts": attempts}
     config = Config(retries=retries, s3={"addressing_style": "path"}, read_timeout=5)
     keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
@@ -58,7 +58,9 @@ def put(s3: Any) -> None:
     s3.put_object(Bucket=BUCKETS[1], Key="key", Body=b"body")
 
 
-def test_fault_proxy_forwards_without_faults(aws: Cloud, proxy: Faulty, calls: list[Call]) -> None:
+def test_fault_proxy_forwards_without_faults(
+    aws: Cloud, proxy: FaultProxy, calls: list[Call]
+) -> None:
     put(client(proxy, "s3"))
     assert aws.object("key") == b"body"
     client(proxy, "sqs").send_message(QueueUrl=aws.queue_url(f"{NAME}-requests"), MessageBody="x")
@@ -67,7 +69,7 @@ def test_fault_proxy_forwards_without_faults(aws: Cloud, proxy: Faulty, calls: l
     assert proxy.done.total() == 0
 
 
-def test_reset_before_the_call_never_reaches_aws(aws: Cloud, proxy: Faulty) -> None:
+def test_reset_before_the_call_never_reaches_aws(aws: Cloud, proxy: FaultProxy) -> None:
     proxy.faults = {"S3": Faults(reset_before=1)}
     with pytest.raises(RESETS):
         put(client(proxy, "s3"))
@@ -75,7 +77,7 @@ def test_reset_before_the_call_never_reaches_aws(aws: Cloud, proxy: Faulty) -> N
     assert proxy.done == {RESET_BEFORE: 1}
 
 
-def test_lost_answer_belongs_to_a_completed_call(aws: Cloud, proxy: Faulty) -> None:
+def test_lost_answer_belongs_to_a_completed_call(aws: Cloud, proxy: FaultProxy) -> None:
     proxy.faults = {"S3": Faults(lost_answer=1)}
     with pytest.raises(RESETS):
         put(client(proxy, "s3"))
@@ -89,7 +91,7 @@ def test_lost_answer_belongs_to_a_completed_call(aws: Cloud, proxy: Faulty) -> N
 )
 @pytest.mark.parametrize("service", ["s3", "sqs"])
 def test_injected_errors_look_like_aws_and_are_retried(
-    proxy: Faulty, calls: list[Call], service: str, faults: Faults, kind: str, status: int
+    proxy: FaultProxy, calls: list[Call], service: str, faults: Faults, kind: str, status: int
 ) -> None:
     proxy.faults = {service.upper(): faults}
     asking = client(proxy, service, attempts=2)
@@ -103,14 +105,14 @@ def test_injected_errors_look_like_aws_and_are_retried(
     assert [call.retry for call in calls] == [False, True]
 
 
-def test_faults_are_per_service_and_latency_only_delays(aws: Cloud, proxy: Faulty) -> None:
+def test_faults_are_per_service_and_latency_only_delays(aws: Cloud, proxy: FaultProxy) -> None:
     proxy.faults = {"S3": Faults(latency=1, latency_seconds=0.01), "SQS": Faults(error=1)}
     put(client(proxy, "s3"))
     assert aws.object("key") == b"body"
     assert proxy.done == {LATENCY: 1}
 
 
-def test_outage_answers_nothing_until_it_ends(aws: Cloud, proxy: Faulty) -> None:
+def test_outage_answers_nothing_until_it_ends(aws: Cloud, proxy: FaultProxy) -> None:
     s3 = client(proxy, "s3")
     put(s3)
     proxy.outage.set()

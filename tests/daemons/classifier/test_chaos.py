@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from testkit.aws.embedded import cloud
-from testkit.aws.fault_proxy import faulty
-from testkit.classifier.chaos import Plan, judge, run, storm
+from testkit.aws.fault_proxy import fault_proxy
+from testkit.classifier.chaos import Plan, chaos, judge, run
 from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
@@ -27,8 +27,8 @@ def test_s3_outage_does_not_use_up_deliveries(tmp_path: Path) -> None:
     plan = Plan(jobs=4, kills=0, terms=0, outages=0, workers=1, seed=1, max_receives=4)
     with (
         cloud(tmp_path, {"VisibilityTimeout": "8"}) as aws,
-        faulty(aws.endpoint_url) as proxy,
-        storm(plan, tmp_path, aws, proxy, print) as raging,
+        fault_proxy(aws.endpoint_url) as proxy,
+        chaos(plan, tmp_path, aws, proxy, print) as raging,
     ):
         wait_until(raging.fleet.ready, 90, raging.fleet.workers[0].tail)
         raging.out("S3", plan.jobs, seconds=30)
@@ -42,8 +42,8 @@ def test_worker_becomes_ready_during_an_sqs_outage(tmp_path: Path) -> None:
     plan = Plan(jobs=2, kills=0, terms=0, outages=0, workers=1, seed=1)
     with (
         cloud(tmp_path, {"VisibilityTimeout": "8"}) as aws,
-        faulty(aws.endpoint_url) as proxy,
-        storm(plan, tmp_path, aws, proxy, print) as raging,
+        fault_proxy(aws.endpoint_url) as proxy,
+        chaos(plan, tmp_path, aws, proxy, print) as raging,
     ):
         (worker,) = raging.fleet.workers
         wait_until(lambda: aws.object("fleet/workers/w0-1.json"), 60, worker.tail, 0.01)

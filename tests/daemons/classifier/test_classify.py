@@ -13,7 +13,7 @@ import pytest
 
 from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, Cloud, anew
-from testkit.images.hostile_files import corpus
+from testkit.images.hostile_files import hostile_files
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import PYTHONPATH, Process, started_module
@@ -240,7 +240,7 @@ def test_last_delivery_fails_the_job_for_the_client(aws: Cloud, start: Start) ->
 
 def test_hostile_files_do_not_harm_the_rest_of_the_batch(aws: Cloud, start: Start) -> None:
     """The whole corpus, with a good image between every two files."""
-    samples = corpus()
+    samples = hostile_files()
     for i, sample in enumerate(samples):
         aws.send_request(f"job-odd-{i}", sample.data)
         aws.send_request(f"job-good-{i}", encoded(numbered(i % PICTURES)))

@@ -11,8 +11,8 @@ import pytest
 import urllib3
 
 from testkit.aws.embedded import BUCKETS, Cloud, anew
-from testkit.aws.imds import INTERRUPTION, REBALANCE, metadata
-from testkit.aws.stalling_proxy import stalling
+from testkit.aws.imds import INTERRUPTION, REBALANCE, imds_server
+from testkit.aws.stalling_proxy import stalling_proxy
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process, started_module
@@ -85,7 +85,7 @@ def in_state(aws: Cloud, state: str) -> Callable[[], bool]:
 
 def test_spot_interruption_drains_the_worker(aws: Cloud, start: Start) -> None:
     jobs = send(aws, 10)
-    with metadata() as ec2:
+    with imds_server() as ec2:
         settings = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": ec2.url,
             "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
@@ -113,7 +113,7 @@ def test_ec2_worker_is_named_by_its_instance_id(
     aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     """The metadata may answer later than the machine starts."""
-    with metadata() as service:
+    with imds_server() as service:
         settings = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.url,
             "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
@@ -185,7 +185,7 @@ def test_worker_resumes_when_the_shutdown_does_not_happen(aws: Cloud, start: Sta
 
 def test_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
     """Nothing waits for its visibility timeout, and no answer is lost."""
-    with stalling(aws.endpoint_url) as proxy:
+    with stalling_proxy(aws.endpoint_url) as proxy:
         env = {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
         with start("w_0", **env) as process:
             wait_until(in_state(aws, "idle"), BOOT_SECONDS, process.tail)

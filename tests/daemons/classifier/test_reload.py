@@ -10,7 +10,7 @@ from testkit.aws.embedded import Cloud, anew
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
-from testkit.processes.notify_socket import systemd
+from testkit.processes.notify_socket import notify_socket
 from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
@@ -29,7 +29,7 @@ def test_reload_applies_live_settings_and_notifies_systemd(aws: Cloud, tmp_path:
     config.write_text(f"{SETTINGS}classifier: {{report_seconds: 1, max_processing_seconds: 7}}\n")
     model = table_model(tmp_path, [numbered(i) for i in range(3)], ["a", "b", "c"])
     with (
-        systemd() as listener,
+        notify_socket() as listener,
         started_module(
             "visionfleetd.classifier.main",
             *("--config", str(config), "--worker", "w0"),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
-from testkit.aws.move_tasks import MovingSqs, moving
+from testkit.aws.move_tasks import FakeMoveTasks, move_task_proxy
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.cli import COMMAND, at, config_file, visionfleet
@@ -103,8 +103,8 @@ def test_redrive_reports_how_it_moved_messages(aws: Cloud, tmp_path: Path) -> No
 def test_redrive_uses_an_sqs_move_task_where_possible(aws: Cloud, tmp_path: Path) -> None:
     url = aws.queue_url(DEAD)
     found = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    sqs = MovingSqs(found["Attributes"]["QueueArn"], waiting=15)
-    with moving(aws.endpoint_url, sqs) as proxy:
+    sqs = FakeMoveTasks(found["Attributes"]["QueueArn"], waiting=15)
+    with move_task_proxy(aws.endpoint_url, sqs) as proxy:
         env = {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
         argv = ("dead", "redrive", "--rate", "20", "--config", config_file(tmp_path))
         done = visionfleet(*argv, env=env)

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from testkit.aws.imds import USER_DATA, Metadata, metadata
+from testkit.aws.imds import USER_DATA, ImdsServer, imds_server
 from testkit.processes.cli import visionfleet
 from testkit.processes.ports import free_port
 
@@ -25,7 +25,7 @@ class Host:
     """A machine's configuration, its metadata and its systemctl."""
 
     folder: Path
-    service: Metadata
+    service: ImdsServer
 
     @property
     def config(self) -> Path:
@@ -60,7 +60,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
     systemctl = tmp_path / "bin" / "systemctl"
     systemctl.write_text(SYSTEMCTL.format(notes=tmp_path / "notes"))
     systemctl.chmod(0o755)
-    with metadata() as service:
+    with imds_server() as service:
         yield Host(tmp_path, service)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.ec2_proxy import LikeEc2, like_ec2
+from testkit.aws.ec2_proxy import Ec2Proxy, ec2_proxy
 from testkit.aws.embedded import Cloud, add_template, anew, ec2_client
 from testkit.processes.daemons import Process, started_module
 from testkit.processes.waiting import wait_until
@@ -40,13 +40,13 @@ def ec2(aws: Cloud) -> Any:
 
 
 @pytest.fixture
-def proxy(aws: Cloud) -> Iterator[LikeEc2]:
-    with like_ec2(aws.endpoint_url) as made:
+def proxy(aws: Cloud) -> Iterator[Ec2Proxy]:
+    with ec2_proxy(aws.endpoint_url) as made:
         yield made
 
 
 @pytest.fixture
-def start(aws: Cloud, proxy: LikeEc2, tmp_path: Path) -> Start:
+def start(aws: Cloud, proxy: Ec2Proxy, tmp_path: Path) -> Start:
     config = tmp_path / "visionfleet.yaml"
     config.write_text(SETTINGS)
 
@@ -77,7 +77,7 @@ def seen(aws: Cloud, count: int) -> bool:
 
 
 def test_burst_is_one_launch_of_the_maximum(
-    aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
+    aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
 ) -> None:
     send(aws, 30)
     with start("scaler") as scaler:
@@ -89,7 +89,7 @@ def test_burst_is_one_launch_of_the_maximum(
 
 
 def test_two_concurrent_scalers_stay_within_the_maximum(
-    aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
+    aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
 ) -> None:
     with start("one") as one, start("two") as two:
         one.wait_for_output("ready", 40)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from testkit.aws.counting_proxy import counting
+from testkit.aws.counting_proxy import counting_proxy
 from testkit.aws.embedded import Cloud, anew
-from testkit.aws.fault_proxy import faulty
+from testkit.aws.fault_proxy import fault_proxy
 from testkit.fleet.scaler_daemon import QUICK, scaler_daemon, send, status
 from testkit.fleet.supervised import supervised
 from testkit.processes.waiting import wait_until
@@ -25,7 +25,7 @@ def aws(running_aws: Cloud) -> Cloud:
 def test_outage_longer_than_the_silence_limit_costs_no_worker(aws: Cloud, tmp_path: Path) -> None:
     """S3 and SQS answer neither scaler nor workers, for longer than a silent worker may live."""
     settings = f"{QUICK}classifier: {{report_seconds: 1}}\naws: {{read_timeout_seconds: 2}}\n"
-    with faulty(aws.endpoint_url) as proxy:
+    with fault_proxy(aws.endpoint_url) as proxy:
         proxied = {ENDPOINT: proxy.url, "AWS_MAX_ATTEMPTS": "2"}
         with (
             supervised({**aws.environment, **proxied}, service_seconds=0.5) as workers,
@@ -53,7 +53,7 @@ def test_first_message_launches_a_worker_within_5_seconds(
 ) -> None:
     """Sent right after a look at the queue: the longest delay there is."""
     with (
-        counting(aws.endpoint_url) as proxy,
+        counting_proxy(aws.endpoint_url) as proxy,
         supervised(aws.environment) as workers,
         scaler_daemon(aws, workers, tmp_path, settings="", **{ENDPOINT: proxy.url}) as scaler,
     ):

@@ -11,7 +11,7 @@ import pytest
 from testkit.aws.embedded import Cloud, anew
 from testkit.fleet.scaler_daemon import QUICK, lease, scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
-from testkit.processes.notify_socket import systemd
+from testkit.processes.notify_socket import notify_socket
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 
@@ -33,7 +33,7 @@ def test_reload_applies_at_the_next_tick_and_keeps_the_history(
     port = free_port()
     one = QUICK.replace("maximum: 3", "maximum: 1")
     with (
-        systemd() as listener,
+        notify_socket() as listener,
         scaler_daemon(
             aws,
             workers,
@@ -95,7 +95,7 @@ def test_watchdog_of_another_process_is_ignored(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with (
-        systemd() as listener,
+        notify_socket() as listener,
         scaler_daemon(
             aws,
             workers,

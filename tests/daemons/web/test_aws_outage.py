@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from testkit.aws.embedded import Cloud, anew
-from testkit.aws.outage_relay import Relay
+from testkit.aws.outage_relay import OutageRelay
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -25,15 +25,15 @@ def aws(running_aws: Cloud) -> Cloud:
 
 
 @pytest.fixture
-def relay(aws: Cloud) -> Iterator[Relay]:
-    made = Relay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
+def relay(aws: Cloud) -> Iterator[OutageRelay]:
+    made = OutageRelay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
     made.open()
     yield made
     made.close()
 
 
 @pytest.fixture
-def environment(aws: Cloud, relay: Relay) -> dict[str, str]:
+def environment(aws: Cloud, relay: OutageRelay) -> dict[str, str]:
     return {
         **aws.environment,
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
@@ -48,7 +48,7 @@ def web(environment: dict[str, str], tmp_path: Path) -> Iterator[Web]:
         yield made
 
 
-def test_uploads_are_503_with_retry_after(web: Web, relay: Relay) -> None:
+def test_uploads_are_503_with_retry_after(web: Web, relay: OutageRelay) -> None:
     relay.close()
     for path in ("/", "/v1/classify", "/v1/jobs"):
         answer = web.post(path, data=IMAGE)
@@ -65,7 +65,7 @@ def test_uploads_are_503_with_retry_after(web: Web, relay: Relay) -> None:
     assert (several.status_code, several.headers["Retry-After"]) == (503, "5")
 
 
-def test_readiness_follows_aws_without_traffic(web: Web, relay: Relay) -> None:
+def test_readiness_follows_aws_without_traffic(web: Web, relay: OutageRelay) -> None:
     assert web.get("/readyz").ok
     relay.close()
     wait_until(lambda: "S3 or SQS do not answer" in reasons(web), 20, interval_seconds=0.5)
@@ -78,12 +78,12 @@ def reasons(web: Web) -> list[str]:
     return found
 
 
-def test_bad_images_are_refused_without_aws(web: Web, relay: Relay) -> None:
+def test_bad_images_are_refused_without_aws(web: Web, relay: OutageRelay) -> None:
     relay.close()
     assert web.post("/", data=b"text").status_code == 415
 
 
-def test_accepted_job_survives_an_outage(aws: Cloud, web: Web, relay: Relay) -> None:
+def test_accepted_job_survives_an_outage(aws: Cloud, web: Web, relay: OutageRelay) -> None:
     location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
     relay.close()
     web.process.wait_for_output("replies cannot be received", 20)
@@ -97,7 +97,7 @@ def test_accepted_job_survives_an_outage(aws: Cloud, web: Web, relay: Relay) -> 
     wait_until(lambda: not reasons(web), 60, interval_seconds=0.5)
 
 
-def test_web_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
+def test_web_stops_in_time_without_aws(web: Web, relay: OutageRelay) -> None:
     relay.close()
     web.process.wait_for_output("replies cannot be received", 20)
     status, seconds = web.process.stop()
@@ -106,7 +106,7 @@ def test_web_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
 
 
 def test_hung_upload_does_not_delay_the_stop(
-    aws: Cloud, relay: Relay, environment: dict[str, str], tmp_path: Path
+    aws: Cloud, relay: OutageRelay, environment: dict[str, str], tmp_path: Path
 ) -> None:
     answers: list[requests.Response] = []
     with launched(environment, tmp_path, WEB__STOP_SECONDS="0.5") as web:
@@ -132,7 +132,7 @@ def until_an_image_comes(silent: socket.socket, held: ExitStack) -> None:
         piece = one.recv(65536)
 
 
-def test_unreadable_reply_queue_means_not_ready(web: Web, relay: Relay) -> None:
+def test_unreadable_reply_queue_means_not_ready(web: Web, relay: OutageRelay) -> None:
     relay.close()
 
     def reason() -> str | None:

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from testkit.aws.embedded import Cloud, anew
-from testkit.classifier.instant_worker import instant
+from testkit.classifier.instant_worker import instant_worker
 from testkit.classifier.stand_in import label_of
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
@@ -56,7 +56,7 @@ async def send(port: int, image: bytes) -> tuple[int, bytes]:
 def test_thousand_clients_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
     images = [encoded(numbered(i)) for i in range(WAITING)]
     answers: list[tuple[int, bytes]] = []
-    with instant(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
+    with instant_worker(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
         web.post("/v1/jobs", data=images[0])  # what is loaded at the first use is there
         before = resident_mib(web)
         port = int(web.url.rsplit(":", 1)[-1])
@@ -127,7 +127,7 @@ def test_killed_process_loses_no_accepted_job(aws: Cloud, tmp_path: Path) -> Non
         else:
             refused.append(answer.status_code)
 
-    with ExitStack() as running, instant(aws):
+    with ExitStack() as running, instant_worker(aws):
         webs = [running.enter_context(web_daemon(aws, tmp_path, **shared)) for _ in range(2)]
         with clients.pool as pool:
             work = [pool.submit(upload, number) for number in range(UPLOADS)]

@@ -12,7 +12,7 @@ from testkit.aws.embedded import Cloud, anew
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process, started_module
-from testkit.processes.notify_socket import systemd
+from testkit.processes.notify_socket import notify_socket
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 from testkit.web.certificates import self_signed
@@ -43,7 +43,7 @@ def test_systemd_is_notified_from_start_to_stop(aws: Cloud, tmp_path: Path) -> N
     config, port = tmp_path / "web.yaml", free_port()
     config.write_text(f"queue: {{wait_seconds: 20}}\nweb: {{port: {port}, stop_seconds: 7}}\n")
     url = f"http://127.0.0.1:{port}/"
-    with systemd() as listener, stand_in(aws):
+    with notify_socket() as listener, stand_in(aws):
         with daemon(aws, config, NOTIFY_SOCKET=listener.address, **WATCHDOG) as web:
             wait_until(lambda: listener.count("READY=1") == 1, 10, web.tail)
             assert requests.post(url, files={"f": ("a.png", IMAGE)}, timeout=30).status_code == 200
@@ -71,7 +71,7 @@ def test_reload_applies_live_settings_and_names_the_rest(aws: Cloud, tmp_path: P
         )
         return answer.status_code, answer.headers.get("Access-Control-Allow-Origin")
 
-    with systemd() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
+    with notify_socket() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
 
         def reload(readies: int) -> None:
             web.signal(signal.SIGHUP)

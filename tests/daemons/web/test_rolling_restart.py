@@ -12,7 +12,7 @@ from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import reply_queues, web_daemon
-from testkit.web.load import load
+from testkit.web.load import client_load
 from visionfleet.web.http.server import drop_openings
 
 IMAGE = encoded(numbered(0))
@@ -28,7 +28,10 @@ def test_rolling_restart_fails_no_request(aws: Cloud, tmp_path: Path) -> None:
     shared = {"WEB__PORT": str(port), "WEB__SHARE_PORT": "true"}
     with ExitStack() as running, stand_in(aws, threads=2):
         old = [running.enter_context(web_daemon(aws, tmp_path, **shared)) for _ in range(2)]
-        with load(port, IMAGE, new=4, kept=4) as clients, load(port, b"", new=8, kept=2) as quick:
+        with (
+            client_load(port, IMAGE, new=4, kept=4) as clients,
+            client_load(port, b"", new=8, kept=2) as quick,
+        ):
             wait_until(lambda: clients.answered > 100, 120, "load")
             for web in old:
                 before = clients.answered

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from testkit.aws.embedded import NAME, Cloud, anew
-from testkit.aws.outage_relay import Relay
+from testkit.aws.outage_relay import OutageRelay
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
@@ -149,7 +149,7 @@ def cut_off(web: Web) -> None:
 
 
 def test_web_waits_for_aws_and_then_serves(aws: Cloud, tmp_path: Path) -> None:
-    relay = Relay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
+    relay = OutageRelay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
     environment = {
         **aws.environment,
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",

@@ -5,13 +5,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from testkit.images.hostile_files import Sample, corpus, middle
+from testkit.images.hostile_files import Sample, hostile_files, middle
 from testkit.images.pictures import encoded, numbered
 from visionfleet.errors import BadImage
 from visionfleet.imaging.decode import Limits, decode
 
 LIMITS = Limits(20_000_000, 50_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
-CORPUS = corpus()
+CORPUS = hostile_files()
 SEEDS = [encoded(numbered(7, 48), f) for f in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")]
 
 

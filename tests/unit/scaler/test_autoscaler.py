@@ -4,7 +4,16 @@ import json
 
 import pytest
 
-from testkit.fleet.scaler_world import POLICY, Clock, FakeStore, Life, World, run, scaler, status_of
+from testkit.fleet.scaler_world import (
+    POLICY,
+    Clock,
+    FakeStore,
+    ScalerWorld,
+    WorkerLife,
+    run,
+    scaler,
+    status_of,
+)
 from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import TryLater
 from visionfleet.scaler.decision import decide
@@ -17,7 +26,7 @@ HOURS_PER_MONTH = 730
 
 
 def test_fleet_grows_with_work_and_shrinks_after_it() -> None:
-    world = World(queue=60)
+    world = ScalerWorld(queue=60)
     run(world, [scaler(world)], 600)
     assert world.queue == 0
     assert world.lives == {}
@@ -28,7 +37,7 @@ def test_fleet_grows_with_work_and_shrinks_after_it() -> None:
 
 @pytest.mark.parametrize("service", ["S3", "SQS", "EC2"])
 def test_ten_minute_outage_changes_nothing_and_recovers(service: str) -> None:
-    world = World(queue=100_000, boot_seconds=20)
+    world = ScalerWorld(queue=100_000, boot_seconds=20)
     ours = scaler(world)
     run(world, [ours], 120)
     assert all(life.state == "busy" for life in world.lives.values())
@@ -49,7 +58,7 @@ def test_ten_minute_outage_changes_nothing_and_recovers(service: str) -> None:
 
 
 def test_worker_booted_in_an_outage_gets_time_to_report() -> None:
-    world = World(queue=100_000, boot_seconds=20)
+    world = ScalerWorld(queue=100_000, boot_seconds=20)
     ours = scaler(world)
     run(world, [ours], 8)
     assert {life.state for life in world.lives.values()} == {"booting"}
@@ -64,7 +73,7 @@ def test_worker_booted_in_an_outage_gets_time_to_report() -> None:
 
 
 def test_silent_worker_is_still_replaced_after_an_outage() -> None:
-    world = World(queue=100_000)
+    world = ScalerWorld(queue=100_000)
     ours = scaler(world)
     run(world, [ours], 120)
     silent = next(iter(world.lives))
@@ -74,7 +83,7 @@ def test_silent_worker_is_still_replaced_after_an_outage() -> None:
 
 
 def test_slow_observation_changes_nothing() -> None:
-    world = World(queue=10)
+    world = ScalerWorld(queue=10)
     ours = scaler(world)
     ours.tenure.attend()
 
@@ -91,7 +100,7 @@ def test_slow_observation_changes_nothing() -> None:
 
 
 def test_standby_scaler_takes_over_from_a_dead_leader() -> None:
-    world = World(queue=100_000)
+    world = ScalerWorld(queue=100_000)
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 120)
     assert (first.acting, second.acting) == (True, False)
@@ -105,7 +114,7 @@ def test_standby_scaler_takes_over_from_a_dead_leader() -> None:
 
 
 def test_released_lease_is_taken_at_the_next_tick() -> None:
-    world = World()
+    world = ScalerWorld()
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 20)
     first.tenure.release()
@@ -114,7 +123,7 @@ def test_released_lease_is_taken_at_the_next_tick() -> None:
 
 
 def test_leader_paused_past_its_lease_does_not_act() -> None:
-    world = World()
+    world = ScalerWorld()
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 20)
     run(world, [second], 80)
@@ -127,7 +136,7 @@ def test_leader_paused_past_its_lease_does_not_act() -> None:
 
 
 def test_leader_paused_before_acting_does_not_act() -> None:
-    world = World(queue=10)
+    world = ScalerWorld(queue=10)
     first, second = scaler(world, "a"), scaler(world, "b")
     first.tenure.attend()
     look = first.observer.look(world.now)
@@ -142,7 +151,7 @@ def test_leader_paused_before_acting_does_not_act() -> None:
 
 
 def test_status_of_another_leader_is_not_overwritten() -> None:
-    world = World()
+    world = ScalerWorld()
     first = scaler(world, "a")
     run(world, [first], 20)
     world.put("fleet/status.json", b'{"theirs": 1}')
@@ -160,7 +169,7 @@ def test_status_of_another_leader_is_not_overwritten() -> None:
 
 @pytest.mark.parametrize("off_seconds", [-4.0, 4.0])
 def test_leader_election_tolerates_clock_skew(off_seconds: float) -> None:
-    world = World(queue=100_000)
+    world = ScalerWorld(queue=100_000)
     pair = [scaler(world, "a"), scaler(world, "b", off_seconds)]
     for _ in range(300):
         run(world, pair, 4)
@@ -170,7 +179,7 @@ def test_leader_election_tolerates_clock_skew(off_seconds: float) -> None:
 
 
 def test_lost_lease_renewal_response_is_tolerated() -> None:
-    world = World()
+    world = ScalerWorld()
     ours = scaler(world)
     run(world, [ours], 20)
     tenure, store = ours.tenure, FakeStore(world)
@@ -182,7 +191,7 @@ def test_lost_lease_renewal_response_is_tolerated() -> None:
 
 
 def test_unreadable_lease_is_overwritten() -> None:
-    world = World()
+    world = ScalerWorld()
     world.put("fleet/lease.json", b"\xff{")
     ours = scaler(world)
     run(world, [ours], 4)
@@ -190,7 +199,7 @@ def test_unreadable_lease_is_overwritten() -> None:
 
 
 def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
-    world = World(queue=100_000)
+    world = ScalerWorld(queue=100_000)
     first = scaler(world, "a")
     run(world, [first], 200)
     assert first.history.boot_seconds == world.boot_seconds
@@ -216,7 +225,7 @@ def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
 
 
 def test_worker_reports_are_read_only_when_changed() -> None:
-    world = World(queue=100_000)
+    world = ScalerWorld(queue=100_000)
     ours = scaler(world)
     run(world, [ours], 120)
     before = world.calls.copy()
@@ -228,7 +237,7 @@ def test_worker_reports_are_read_only_when_changed() -> None:
 
 
 def test_first_message_launches_at_the_next_tick() -> None:
-    world = World()
+    world = ScalerWorld()
     ours = scaler(world)
     run(world, [ours], 40)
     world.queue = 1
@@ -238,7 +247,7 @@ def test_first_message_launches_at_the_next_tick() -> None:
 
 def test_idle_month_costs_less_than_a_dollar_of_aws_calls() -> None:
     """An idle day, tick by tick, with a web process's queue in the sweeps."""
-    world = World(reply_queues={"visionfleet-replies-h-1": replies(0)})
+    world = ScalerWorld(reply_queues={"visionfleet-replies-h-1": replies(0)})
     ours = scaler(world)
     for _ in range(24):
         run(world, [ours], 3600)
@@ -253,10 +262,10 @@ def replies(beat: float) -> dict[str, str]:
 
 
 def test_garbage_collection_touches_stale_objects_only() -> None:
-    world = World(queue=100_000)
+    world = ScalerWorld(queue=100_000)
     ours = scaler(world)
     old = world.now - 7200
-    world.lives["i-member"] = Life(world.now, since=world.now)
+    world.lives["i-member"] = WorkerLife(world.now, since=world.now)
     survivors = {"visionfleet-replies-untagged": {}, "other-replies-x": replies(old)}
     survivors |= {"visionfleet-requests": {}, "visionfleet-replies-foreign": {"heartbeat": "5"}}
     world.reply_queues = {"visionfleet-replies-dead": replies(old), **survivors}
@@ -274,7 +283,7 @@ def test_garbage_collection_touches_stale_objects_only() -> None:
 
 
 def test_reply_queue_heartbeats_stale_from_an_outage_are_kept() -> None:
-    world = World()
+    world = ScalerWorld()
     ours = scaler(world)
     name = "visionfleet-replies-live"
     world.reply_queues = {name: replies(world.now)}
@@ -289,7 +298,7 @@ def test_reply_queue_heartbeats_stale_from_an_outage_are_kept() -> None:
 
 
 def test_failed_garbage_collection_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    world = World()
+    world = ScalerWorld()
     ours = scaler(world)
     world.reply_queues = {"visionfleet-replies-dead": replies(0)}
 
@@ -306,7 +315,7 @@ def test_failed_garbage_collection_stops_nothing(caplog: pytest.LogCaptureFixtur
 
 
 def test_standby_scaler_collects_no_garbage() -> None:
-    world = World()
+    world = ScalerWorld()
     first, second = scaler(world, "a"), scaler(world, "b")
     first.housekeeper.every_seconds = 1e9
     world.reply_queues = {"visionfleet-replies-dead": replies(0)}
@@ -315,7 +324,7 @@ def test_standby_scaler_collects_no_garbage() -> None:
 
 
 def test_stats_count_what_was_observed_and_done() -> None:
-    world = World(queue=60)
+    world = ScalerWorld(queue=60)
     ours = scaler(world)
     run(world, [ours], 40)
     totals = ours.figures.snapshot()
@@ -333,7 +342,7 @@ def test_stats_count_what_was_observed_and_done() -> None:
 
 
 def test_status_of_another_version_is_replaced() -> None:
-    world = World()
+    world = ScalerWorld()
     world.put("fleet/status.json", b'{"v": 99}')
     assert StatusStore(FakeStore(world)).restore() is None
     run(world, [scaler(world)], 4)

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from testkit.aws.iam_policies import Call, allowed, unused
-from testkit.aws.iam_requests import Seen, calls, who
+from testkit.aws.iam_requests import SignedRequest, calls, signer
 
 BUCKET = "arn:aws:s3:::b"
 QUEUES = "arn:aws:sqs:us-east-1:123456789012:"
@@ -88,7 +88,7 @@ def translated(
     method: str, path: str, body: bytes = b"", status: int = 200, **headers: str
 ) -> list[str]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return [str(call) for call in calls(Seen(method, path, named, body, status), Known())]
+    return [str(call) for call in calls(SignedRequest(method, path, named, body, status), Known())]
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_presigned_post_counts_as_put_by_its_signer() -> None:
         **{"key": "uploads/u1", "x-amz-credential": "WEB/20261125/us-east-1/s3/aws4_request"}
     )
     assert translated("POST", "/b", body) == ["s3:PutObject on arn:aws:s3:::b/uploads/u1"]
-    assert who(Seen("POST", "/b", {}, body, 204)) == "WEB"
+    assert signer(SignedRequest("POST", "/b", {}, body, 204)) == "WEB"
     signed = {"authorization": "AWS4-HMAC-SHA256 Credential=SCALER/20261125/x, Signature=1"}
-    assert who(Seen("GET", "/b", signed, b"", 200)) == "SCALER"
-    assert who(Seen("GET", "/b", {}, b"", 200)) == ""
+    assert signer(SignedRequest("GET", "/b", signed, b"", 200)) == "SCALER"
+    assert signer(SignedRequest("GET", "/b", {}, b"", 200)) == ""
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def launch(**over: str) -> list[Call]:
         "TagSpecification.1.Tag.1.Value": "me",
         **over,
     }
-    return calls(Seen("POST", "/", {}, urlencode(fields).encode(), 200), Known())
+    return calls(SignedRequest("POST", "/", {}, urlencode(fields).encode(), 200), Known())
 
 
 def test_launch_needs_permission_for_all_its_resources() -> None:
@@ -203,5 +203,5 @@ def test_launch_request_overrides_the_template() -> None:
 
 def test_termination_is_judged_by_instance_tags() -> None:
     fields = {"Action": "TerminateInstances", "InstanceId.1": "i-1", "InstanceId.2": "i-2"}
-    asked = calls(Seen("POST", "/", {}, urlencode(fields).encode(), 200), Known())
+    asked = calls(SignedRequest("POST", "/", {}, urlencode(fields).encode(), 200), Known())
     assert [call.context["aws:ResourceTag/owner"] for call in asked] == ["i-1", "i-2"]
