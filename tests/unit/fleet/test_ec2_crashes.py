@@ -152,7 +152,7 @@ def test_two_concurrent_scalers_do_no_harm(scenario: str) -> None:
                 if not tick.done:
                     tick.step()
                     world.check()
-        one.tick = other.tick = None
+        one.running = other.running = None
         settle(world, [one, other], lists_late=True)
 
 
@@ -213,7 +213,7 @@ class TwoScalers(RuleBasedStateMachine):
 
     @rule(which=which)
     def a_crash(self, which: int) -> None:
-        tick = self.scalers[which].tick
+        tick = self.scalers[which].running
         if tick is not None:
             tick.crash()
         self.scalers[which] = Scaler(self.world, next(self.numbers))
