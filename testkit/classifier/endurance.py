@@ -10,8 +10,9 @@ from random import Random
 
 from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
+from testkit.classifier.daemon import classifier_daemon
 from testkit.images.upload_mix import SHARES, SPOILT_SHARES, bad_uploads, good_uploads
-from testkit.processes.daemons import Process, started_module
+from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 
 REQUESTS, REPLIES = f"{NAME}-requests", f"{NAME}-replies-endurance-0"
@@ -152,13 +153,8 @@ def worker(folder: Path, aws: Cloud) -> Iterator[Process]:
     for kind, data in {**good_uploads(), **bad_uploads()}.items():
         if data is not None:
             aws.s3.put_object(Bucket=BUCKETS[0], Key=f"images/{kind}", Body=data)
-    config = folder / "visionfleet.yaml"
-    config.write_text(f"model: {{directory: {ROOT / 'models'}}}\n")
-    arguments = ("--config", str(config), "--worker", "endurance")
-    module, log = "visionfleetd.classifier.main", folder / "worker.log"
-    with started_module(
-        module, *arguments, log=log, env=aws.environment, stop_seconds=40
-    ) as process:
+    settings = f"model: {{directory: {ROOT / 'models'}}}\n"
+    with classifier_daemon(aws, folder, "endurance", settings) as process:
         yield process
 
 

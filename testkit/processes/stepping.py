@@ -9,7 +9,7 @@ from testkit.aws.fakes import Crash
 class SteppedWork:
     """Work on a thread that stands still at each call of `hook`, until `step` or `crash`.
 
-    Only one of the test and its pieces of work runs at any time, so a schedule always does the same.
+    Of the test and all such work only one runs at any time, so a schedule always does the same.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, add_template, anew, ec2_client
+from testkit.aws.embedded import BUCKETS, NAME, Cloud, add_template, ec2_client
+from testkit.classifier.daemon import classifier_daemon
 from testkit.contract.recorded import recorded
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
@@ -27,11 +28,6 @@ REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 IMAGE = encoded(numbered(0))
 CLASSIFIER = "queue: {wait_seconds: 1}\nclassifier: {report_seconds: 1}\n"
 SCALER = "scaler: {fleet: ec2, interval_seconds: 0.2}\nec2: {launch_template: workers}\n"
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 def bodies(kind: str) -> list[dict[str, Any]]:
@@ -146,15 +142,7 @@ def test_web_shows_the_recorded_fleet_status(aws: Cloud, tmp_path: Path) -> None
 def classifier(aws: Cloud, folder: Path, worker: str) -> Iterator[Process]:
     pictures = [numbered(i) for i in range(6)]
     model = table_model(folder, pictures, [f"label-{i}" for i in range(6)])
-    config = folder / "classifier.yaml"
-    config.write_text(CLASSIFIER)
-    with started_module(
-        "visionfleetd.classifier.main",
-        *("--config", str(config), "--worker", worker),
-        log=folder / "classifier.log",
-        env={**aws.environment, **model},
-        stop_seconds=20,
-    ) as process:
+    with classifier_daemon(aws, folder, worker, CLASSIFIER, **model) as process:
         yield process
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from visionfleet.aws.sqs import ReplyQueues, queue_name
 
 PREFIX = "visionfleet-replies-"
@@ -10,7 +10,7 @@ PREFIX = "visionfleet-replies-"
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 def test_reply_queues_are_listed_tagged_and_removed(aws: Cloud) -> None:

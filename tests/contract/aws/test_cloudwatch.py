@@ -3,15 +3,10 @@
 import boto3
 import pytest
 
-from testkit.aws.embedded import CREDENTIALS, Cloud, anew
+from testkit.aws.embedded import CREDENTIALS, Cloud
 from visionfleet.aws import ClientFactory
 from visionfleet.aws.cloudwatch import AlarmMetrics
 from visionfleet.errors import TryLater
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 def door(endpoint_url: str) -> ClientFactory:

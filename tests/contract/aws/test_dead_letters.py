@@ -9,7 +9,7 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.aws.move_tasks import FakeMoveTasks
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
@@ -22,16 +22,9 @@ from visionfleet.errors import GiveUp, TryLater
 REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 
 
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+@pytest.fixture(autouse=True)
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "WAIT_SECONDS", 0)
-    renew(shared)
-    return shared
 
 
 @pytest.fixture

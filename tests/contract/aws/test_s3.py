@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.processes.ports import free_port
 from visionfleet.aws import ClientFactory
 from visionfleet.aws.s3 import Store, file_name_metadata
@@ -14,7 +14,7 @@ from visionfleet.errors import GiveUp, NotFound, TryLater
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture

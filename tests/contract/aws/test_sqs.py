@@ -5,14 +5,14 @@ from uuid import uuid4
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from visionfleet.aws.sqs import Counts, Outbox, Queue
 from visionfleet.errors import LeaseLost, NotFound
 
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture

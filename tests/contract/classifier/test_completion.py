@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier.completion import Completion
@@ -21,17 +21,6 @@ KEY = "results/j1.json"
 AUTHOR = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"))
 
 Finish = Callable[[Callable[[Job], Done]], list[Done]]
-
-
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud) -> Cloud:
-    renew(shared)
-    return shared
 
 
 def outcome(aws: Cloud, results: Store | None = None) -> tuple[Completion, Queue]:

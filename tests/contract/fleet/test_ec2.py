@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, Cloud, add_template, anew
+from testkit.aws.embedded import BUCKETS, Cloud, add_template, emptied
 from visionfleet.aws import ClientFactory
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.messages import Launch, LaunchLedger
@@ -29,7 +29,7 @@ Make = Callable[..., Ec2Fleet]
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")

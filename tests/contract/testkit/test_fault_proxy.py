@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.aws.fault_proxy import (
     ERROR,
     LATENCY,
@@ -23,17 +23,6 @@ from testkit.aws.fault_proxy import (
 )
 
 RESETS = (HTTPClientError, ConnectionError)
-
-
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud) -> Cloud:
-    renew(shared)
-    return shared
 
 
 @pytest.fixture

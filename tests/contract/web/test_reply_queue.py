@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.processes.waiting import wait_until
 from visionfleet.contract.messages import Failed, Reply, encode
 from visionfleet.contract.names import HEARTBEAT_SECONDS
@@ -32,7 +32,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture

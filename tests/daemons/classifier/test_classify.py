@@ -4,19 +4,18 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testkit import ROOT
-from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
+from testkit.classifier.daemon import Start
 from testkit.images.hostile_files import hostile_files
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
-from testkit.processes.daemons import PYTHONPATH, Process, started_module
+from testkit.processes.daemons import PYTHONPATH, started_module
 from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
@@ -27,8 +26,6 @@ SETTINGS = """
 queue: {visibility_timeout_seconds: 8, wait_seconds: 2}
 classifier: {report_seconds: 1, stop_seconds: 8}
 """
-
-Start = Callable[..., AbstractContextManager[Process]]
 
 
 @pytest.fixture(scope="module")
@@ -49,27 +46,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]
 
 @pytest.fixture
 def aws(running_aws: Cloud) -> Cloud:
-    made = anew(running_aws, {"VisibilityTimeout": "8"})
+    made = emptied(running_aws, {"VisibilityTimeout": "8"})
     made.sqs.create_queue(QueueName=REPLIES)
     return made
 
 
 @pytest.fixture
-def start(aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path) -> Start:
-    """Start a classifier: `start("w0", model="slow", VISIONFLEET_...=...)`."""
-    config = tmp_path / "visionfleet.yaml"
-    config.write_text(SETTINGS)
-
-    def begin(worker: str, *, model: str = "quick", **more: str) -> AbstractContextManager[Process]:
-        return started_module(
-            "visionfleetd.classifier.main",
-            *("--config", str(config), "--worker", worker),
-            log=tmp_path / f"{worker}.log",
-            env={**aws.environment, **models[model], **more},
-            stop_seconds=20,
-        )
-
-    return begin
+def settings() -> str:
+    return SETTINGS
 
 
 def send(aws: Cloud, numbers: range, **fields: object) -> list[str]:

@@ -3,19 +3,19 @@
 import json
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.aws.imds import INTERRUPTION, REBALANCE, imds_server
 from testkit.aws.stalling_proxy import stalling_proxy
+from testkit.classifier.daemon import Start
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
-from testkit.processes.daemons import Process, started_module
+from testkit.processes.daemons import started_module
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 
@@ -26,8 +26,6 @@ queue: {visibility_timeout_seconds: 30, wait_seconds: 1}
 classifier: {report_seconds: 1, stop_seconds: 3}
 """
 BOOT_SECONDS = 60
-
-Start = Callable[..., AbstractContextManager[Process]]
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +41,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]
 
 @pytest.fixture
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "30"})
+    return emptied(running_aws, {"VisibilityTimeout": "30"})
 
 
 @pytest.fixture
-def start(aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path) -> Start:
-    config = tmp_path / "visionfleet.yaml"
-    config.write_text(SETTINGS)
-
-    def begin(worker: str, *, model: str = "quick", **more: str) -> AbstractContextManager[Process]:
-        return started_module(
-            "visionfleetd.classifier.main",
-            *("--config", str(config), "--worker", worker),
-            log=tmp_path / f"{worker}.log",
-            env={**aws.environment, **models[model], **more},
-            stop_seconds=20,
-        )
-
-    return begin
+def settings() -> str:
+    return SETTINGS
 
 
 def send(aws: Cloud, count: int) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
@@ -24,7 +24,7 @@ classifier: {report_seconds: 1, batch_size: 2, prefetch: 4}
 
 @pytest.fixture
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "8"})
+    return emptied(running_aws, {"VisibilityTimeout": "8"})
 
 
 def model(folder: Path, name: str, rounds: int) -> dict[str, str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
@@ -21,7 +21,7 @@ ENDLESS = Image.new("RGB", (32, 32), "magenta")
 
 @pytest.fixture
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "8"})
+    return emptied(running_aws, {"VisibilityTimeout": "8"})
 
 
 def test_reload_applies_live_settings_and_notifies_systemd(aws: Cloud, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from testkit import ROOT
-from testkit.aws.embedded import Cloud, anew, connect
+from testkit.aws.embedded import Cloud, connect, emptied
 from testkit.processes.cli import COMMAND, MAIN, at, config_file, visionfleet
 from testkit.processes.daemons import PYTHONPATH, started
 from testkit.processes.ports import free_port
@@ -124,7 +124,7 @@ def test_closed_pipe_ends_quietly() -> None:
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 def test_provision_prints_each_line_and_can_be_run_again(aws: Cloud, tmp_path: Path) -> None:

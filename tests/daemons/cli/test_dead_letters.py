@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.aws.move_tasks import FakeMoveTasks, move_task_proxy
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
@@ -19,17 +19,6 @@ from testkit.processes.waiting import wait_until
 REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 GAVE_UP = {"v": 1, "status": "failed", "job": "j0", "code": "gave_up", "reason": "given up"}
 GAVE_UP |= {"attempts": 4, "worker": "w", "finished_at": 1.0}
-
-
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud) -> Cloud:
-    renew(shared)
-    return shared
 
 
 def send_dead(aws: Cloud, *jobs: str, file_name: str = "a.png") -> None:

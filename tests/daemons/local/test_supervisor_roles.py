@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from testkit import ROOT
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.fleet.scaler_daemon import status
 from testkit.fleet.supervised import supervised
 from testkit.images.models import table_model
@@ -26,7 +26,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from testkit.aws.ec2_proxy import Ec2Proxy, ec2_proxy
-from testkit.aws.embedded import Cloud, add_template, anew, ec2_client
+from testkit.aws.embedded import Cloud, add_template, ec2_client
 from testkit.processes.daemons import Process, started_module
 from testkit.processes.waiting import wait_until
 
@@ -25,11 +25,6 @@ ec2:
 """
 
 Start = Callable[..., AbstractContextManager[Process]]
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.fleet.scaler_daemon import lease, scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
 from testkit.processes.daemons import Process
@@ -16,11 +16,6 @@ from testkit.processes.waiting import wait_until
 # Long enough for a machine on which a tick may take seconds.
 LEASE_SECONDS = 6.0
 LEASE = {"VISIONFLEET_SCALER__LEASE_SECONDS": str(LEASE_SECONDS)}
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture

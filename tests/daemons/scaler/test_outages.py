@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from testkit.aws.counting_proxy import counting_proxy
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.aws.fault_proxy import fault_proxy
 from testkit.fleet.scaler_daemon import QUICK, scaler_daemon, send, status
 from testkit.fleet.supervised import supervised
@@ -15,11 +15,6 @@ from testkit.web.daemon import reply_queues, web_daemon
 
 ENDPOINT = "VISIONFLEET_AWS__ENDPOINT_URL"
 SILENT_SECONDS = 30.0  # four reports of the workers, but no less than this
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 def test_outage_longer_than_the_silence_limit_costs_no_worker(aws: Cloud, tmp_path: Path) -> None:

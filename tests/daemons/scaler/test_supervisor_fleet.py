@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.fleet.scaler_daemon import scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
 from testkit.processes.daemons import Process
@@ -17,11 +17,6 @@ from testkit.processes.waiting import wait_until
 from visionfleet.host.supervisor_rpc import connect
 
 Start = Callable[..., AbstractContextManager[Process]]
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture

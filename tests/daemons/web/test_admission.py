@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -21,18 +21,6 @@ from testkit.web.daemon import Web, web_daemon
 
 MIB = 1 << 20
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
 
 
 def overloaded(answer: requests.Response) -> int:

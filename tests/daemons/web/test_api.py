@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -19,10 +19,12 @@ from testkit.web.daemon import Web, web_daemon
 IMAGE, OTHER = encoded(numbered(0)), encoded(numbered(1))
 ORIGIN = "https://app.example"
 
+pytestmark = pytest.mark.usefixtures("no_requests")
+
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +33,6 @@ def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     settings = {"WEB__CORS_ORIGINS": f'["{ORIGIN}"]', "IMAGES__MAX_BYTES": "2000000"}
     with web_daemon(aws, folder, **settings) as made:
         yield made
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
 
 
 def lines(web: Web, request_id: str) -> list[str]:

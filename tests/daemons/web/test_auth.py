@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import NAME, Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -17,18 +17,6 @@ from testkit.web.certificates import self_signed
 from testkit.web.daemon import Web, launched, web_daemon
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.aws.outage_relay import OutageRelay
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
@@ -17,11 +17,6 @@ from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, launched
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture

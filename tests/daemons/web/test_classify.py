@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, Cloud, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import StandIn, label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, reply_queues, web_daemon
@@ -18,20 +18,8 @@ IMAGE = encoded(numbered(0))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("web")
-
-
-@pytest.fixture(scope="module")
-def aws(folder: Path) -> Iterator[Cloud]:
-    with cloud(folder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, folder: Path) -> Iterator[Web]:
-    with web_daemon(aws, folder) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return emptied(running_aws)
 
 
 @pytest.fixture

@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -16,29 +15,12 @@ from testkit.web.daemon import Web, reply_queues, web_daemon
 
 IMAGE = encoded(numbered(0))
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("web")
+pytestmark = pytest.mark.usefixtures("no_requests")
 
 
 @pytest.fixture(scope="module")
-def aws(folder: Path) -> Iterator[Cloud]:
-    with cloud(folder, {"VisibilityTimeout": "60"}) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, folder: Path) -> Iterator[Web]:
-    with web_daemon(aws, folder) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
+def aws(running_aws: Cloud) -> Cloud:
+    return emptied(running_aws, {"VisibilityTimeout": "60"})
 
 
 def test_job_is_202_at_once_and_answered_later(aws: Cloud, web: Web) -> None:

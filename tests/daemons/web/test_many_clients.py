@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.classifier.instant_worker import instant_worker
 from testkit.classifier.stand_in import label_of
 from testkit.images.pictures import encoded, numbered
@@ -30,7 +30,7 @@ CLIENTS = 16
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "120"})
+    return emptied(running_aws, {"VisibilityTimeout": "120"})
 
 
 def status_of(web: Web) -> dict[str, str]:

@@ -2,21 +2,15 @@
 
 from pathlib import Path
 
-import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
 from testkit.web.daemon import Web, web_daemon
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 def scrape(web: Web) -> dict[str, float]:

@@ -11,7 +11,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, cloud, emptied
 from testkit.classifier.stand_in import StandIn, label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, web_daemon
@@ -22,7 +22,7 @@ INFER = "/v2/models/default/infer"
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process, started_module
@@ -19,11 +18,6 @@ from testkit.web.certificates import self_signed
 
 IMAGE = encoded(numbered(0))
 WATCHDOG = {"WATCHDOG_USEC": "2000000"}
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @contextmanager

@@ -8,18 +8,13 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, web_daemon
 
 IMAGE, OTHER = encoded(numbered(0)), encoded(numbered(1))
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture

@@ -4,9 +4,7 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import pytest
-
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
@@ -16,11 +14,6 @@ from testkit.web.load import client_load
 from visionfleet.web.http.server import drop_openings
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 def test_rolling_restart_fails_no_request(aws: Cloud, tmp_path: Path) -> None:

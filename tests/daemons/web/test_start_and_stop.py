@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import NAME, Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.aws.outage_relay import OutageRelay
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
@@ -20,20 +20,6 @@ from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, launched, reply_queues, web_daemon
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave nothing of an earlier test to the next one."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
-    for name in reply_queues(aws):
-        aws.sqs.delete_queue(QueueUrl=aws.queue_url(name))
 
 
 class Client(threading.Thread):
