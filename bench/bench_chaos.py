@@ -20,7 +20,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from testkit.classifier.chaos import Outcome, Plan, run
+from testkit.classifier.chaos import run
+from testkit.classifier.chaos_plan import Outcome, Plan
 
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
 

@@ -7,83 +7,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, cloud
 from testkit.aws.fault_proxy import Call, FaultProxy, Faults, fault_proxy
+from testkit.classifier.chaos_plan import PICTURES, REPLIES, REQUESTS, Outcome, Plan, job, judge
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 
-REQUESTS, DEAD, REPLIES = f"{NAME}-requests", f"{NAME}-requests-dead", f"{NAME}-replies-chaos-0"
-PICTURES = 200  # job i shows picture i % 200, so a swapped answer is a wrong one
 BUSY_ROUNDS = 6  # some 20 ms of work per image
-WILD = Faults(reset_before=0.04, lost_answer=0.04, error=0.04, slow_down=0.04, latency=0.08)
 SETTINGS = """
 queue: {visibility_timeout_seconds: 8, wait_seconds: 1}
 classifier: {report_seconds: 2, stop_seconds: 5}
 model: {threads: 1}
 aws: {read_timeout_seconds: 3}
 """
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how wild the storm is."""
-
-    jobs: int
-    kills: int
-    terms: int
-    outages: int
-    workers: int
-    seed: int
-    # A job is received more often than in years of service: it must not run out of attempts.
-    max_receives: int = 1000
-    faults: Faults = WILD
-    pause_seconds: float = 2.0  # the longest one between work seen and the next blow
-    outage_seconds: float = 4.0
-
-
-@dataclass
-class Outcome:
-    """What came of it. `begun` counts images fetched, `offered` results that came to S3."""
-
-    jobs: int
-    results: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    wrong: int = 0
-    lost: int = 0
-    begun: int = 0
-    offered: int = 0
-    ended: int = 0
-    most_attempts: int = 0
-    replies_asked: int = 0
-    replies: int = 0
-    requests_left: int = 0
-    dead_letters: int = 0
-    kills: int = 0
-    terms: int = 0
-    outages: int = 0
-    unclean_stops: int = 0
-    unexpected_ends: list[str] = field(default_factory=list)
-    faults: dict[str, int] = field(default_factory=dict)
-    calls: int = 0
-    seconds: float = 0.0
-
-    @property
-    def duplicates(self) -> int:
-        """Results that were computed and offered to S3, but were not the first one."""
-        return self.offered - self.jobs
-
-    def kept(self) -> bool:
-        """Tell whether the promise was kept: one right result per job, and nothing left over."""
-        right = self.results == self.succeeded == self.jobs and not (self.wrong or self.lost)
-        return right and not (self.requests_left or self.dead_letters or self.unexpected_ends)
 
 
 class Fleet:
@@ -224,10 +166,6 @@ class Chaos:
         return self.aws.counts() == (0, 0) and len(self.aws.keys("results/")) == self.plan.jobs
 
 
-def job(number: int) -> str:
-    return f"job-{number:06d}"
-
-
 def request(number: int) -> str:
     """Write a request; every tenth one asks for a reply."""
     reply_to = REPLIES if number % 10 == 0 else None
@@ -289,24 +227,3 @@ def allow_receives(aws: Cloud, most: int) -> None:
     found = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
     policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": most}
     aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)})
-
-
-def judge(plan: Plan, aws: Cloud) -> Outcome:
-    """Read every result, and look what the queues still hold."""
-    found: list[dict[str, Any] | None] = [aws.result(job(i)) for i in range(plan.jobs)]
-    results = [each for each in found if each is not None]
-    verdict = Outcome(jobs=plan.jobs, kills=plan.kills, terms=plan.terms, outages=plan.outages)
-    verdict.results = len(aws.keys("results/"))
-    verdict.lost = plan.jobs - len(results)
-    verdict.failed = sum(each["status"] == "failed" for each in results)
-    verdict.succeeded = len(results) - verdict.failed
-    verdict.wrong = sum(
-        each is not None and each.get("label") != f"label-{i % PICTURES}"
-        for i, each in enumerate(found)
-    )
-    verdict.most_attempts = max((each["attempts"] for each in results), default=0)
-    verdict.replies_asked = len(range(0, plan.jobs, 10))
-    verdict.replies = sum(aws.counts(REPLIES))
-    verdict.requests_left = sum(aws.counts())
-    verdict.dead_letters = sum(aws.counts(DEAD))
-    return verdict

@@ -1,11 +1,9 @@
-"""A model file of the user's, of every kind: from disk or S3, and what is refused."""
+"""A model file of the user's, of every kind, and what is refused."""
 
-import hashlib
 import io
 import json
 import os
 import pickle
-import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,85 +12,26 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from visionfleet.config.classifier import ModelSection, Precision
-from visionfleet.errors import BadModel, NotFound, TryLater
+from testkit.images.model_files import (
+    LABELS,
+    any_batch,
+    choice,
+    colours,
+    digest,
+    exported,
+    saved,
+    torchscript,
+)
+from visionfleet.config.classifier import Precision
+from visionfleet.errors import BadModel
 from visionfleet.model.architectures import build
-from visionfleet.model.artifacts import Source, cache_folder
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
 pytestmark = pytest.mark.needs_torch
-
-LABELS = ["red", "green", "blue"]
 PLAIN: Precision = "float32"
-
-
-class Colours(nn.Module):
-    """Answers with the strongest channel; a norm is in it, as in real networks."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(3, 3, 1, bias=False)
-        self.norm = nn.BatchNorm2d(3)
-        self.convolution.weight.data.copy_(torch.eye(3).view(3, 3, 1, 1))
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.norm(self.convolution(images)).mean(dim=(2, 3))
-
-
-def torchscript() -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.save(torch.jit.script(Colours().eval()), buffer)  # type: ignore[no-untyped-call]
-    return buffer.getvalue()
-
-
-def exported(**options: Any) -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        program = torch.export.export(Colours().eval(), (torch.rand(2, 3, 32, 32),), **options)
-        torch.export.save(program, buffer)
-    return buffer.getvalue()
-
-
-def saved(value: object, old: bool = False) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(value, buffer, _use_new_zipfile_serialization=not old)
-    return buffer.getvalue()
-
-
-def any_batch() -> bytes:
-    return exported(dynamic_shapes={"images": {0: torch.export.Dim("images")}})
-
-
-def digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def choice(folder: Path, data: bytes, **changes: Any) -> ModelSection:
-    """Write a model and its labels, and the settings that name them."""
-    (folder / "model.bin").write_bytes(data)
-    (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
-    fields: dict[str, Any] = {
-        "name": "mine",
-        "path": str(folder / "model.bin"),
-        "labels": str(folder / "labels.txt"),
-        "sha256": digest(data),
-        "resize": 32,
-        "crop": 32,
-    }
-    return ModelSection(**(fields | changes))
-
-
-def colours(model: Inference) -> list[str]:
-    pixels = np.zeros((3, 32, 32, 3), np.uint8)
-    for channel in range(3):
-        pixels[channel, ..., channel] = 255
-    return [ranking[0].label for ranking in model.rank(list(pixels), 1)]
 
 
 @pytest.mark.parametrize("make", [torchscript, any_batch])
@@ -261,132 +200,3 @@ def test_compiled_model_code_is_refused(tmp_path: Path) -> None:
         archive.writestr("model/data/aotinductor/model/model.so", b"")
     with pytest.raises(BadModel, match="machine code compiled for one processor"):
         load(choice(tmp_path, buffer.getvalue()))
-
-
-# S3
-
-
-class Bucket:
-    """Objects by (bucket, key), and a count of the reads."""
-
-    def __init__(self, objects: dict[tuple[str, str], bytes]) -> None:
-        self.objects = objects
-        self.reads: list[tuple[str, str]] = []
-
-    def fetch(self, bucket: str, key: str) -> bytes:
-        self.reads.append((bucket, key))
-        try:
-            return self.objects[bucket, key]
-        except KeyError:
-            raise NotFound(f"get {key}: NoSuchKey") from None
-
-
-def remote(folder: Path, data: bytes) -> tuple[ModelSection, Bucket]:
-    bucket = Bucket({("b", "m/x.pt"): data, ("b", "labels.txt"): b"red\ngreen\nblue\n"})
-    return choice(folder, data, path="s3://b/m/x.pt", labels="s3://b/labels.txt"), bucket
-
-
-def test_model_from_s3_is_cached(tmp_path: Path) -> None:
-    chosen, bucket = remote(tmp_path, torchscript())
-    cache = tmp_path / "cache" / "models"
-    source = Source(bucket.fetch, cache)
-    assert colours(Inference(load(chosen, source), 3, 1, PLAIN)) == LABELS
-    assert [file.name for file in cache.iterdir()] == [chosen.sha256]
-    assert colours(Inference(load(chosen, source), 3, 1, PLAIN)) == LABELS
-    assert bucket.reads.count(("b", "m/x.pt")) == 1
-
-
-def test_damaged_cached_model_is_fetched_again(tmp_path: Path) -> None:
-    data = torchscript()
-    chosen, bucket = remote(tmp_path, data)
-    source = Source(bucket.fetch, tmp_path)
-    kept = tmp_path / str(chosen.sha256)
-    for damaged in (b"", data[:-1], b"other"):
-        kept.write_bytes(damaged)
-        load(chosen, source)
-        assert kept.read_bytes() == data
-    assert bucket.reads.count(("b", "m/x.pt")) == 3
-
-
-def test_model_with_another_sha256_is_refused_and_not_cached(tmp_path: Path) -> None:
-    chosen, bucket = remote(tmp_path, torchscript())
-    bucket.objects["b", "m/x.pt"] += b"x"
-    with pytest.raises(BadModel, match=r"its SHA-256 is .*, model.sha256 says"):
-        load(chosen, Source(bucket.fetch, tmp_path / "cache"))
-    assert not (tmp_path / "cache").exists()
-
-
-def test_unwritable_model_cache_is_no_failure(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    chosen, bucket = remote(tmp_path, torchscript())
-    for cache in (tmp_path / "file" / "cache", None):
-        assert load(chosen, Source(bucket.fetch, cache)).labels == tuple(LABELS)
-
-
-def test_missing_model_in_s3_names_the_setting(tmp_path: Path) -> None:
-    chosen, bucket = remote(tmp_path, torchscript())
-    del bucket.objects["b", "labels.txt"]
-    with pytest.raises(BadModel, match=r"s3://b/labels.txt: cannot be read: .*\(model.labels\)"):
-        load(chosen, Source(bucket.fetch))
-    bucket.objects.clear()
-    with pytest.raises(BadModel, match=r"s3://b/m/x.pt: cannot be read: .*\(model.path\)"):
-        load(chosen, Source(bucket.fetch))
-
-
-def test_unreachable_s3_is_try_later(tmp_path: Path) -> None:
-    def busy(_bucket: str, key: str) -> bytes:
-        raise TryLater(f"get {key}: SlowDown")
-
-    chosen, _ = remote(tmp_path, torchscript())
-    with pytest.raises(TryLater):
-        load(chosen, Source(busy))
-
-
-def test_model_cache_directory() -> None:
-    given = {"CACHE_DIRECTORY": "/var/cache/a:/var/cache/b"}
-    assert cache_folder({}) == Path("/var/cache/visionfleet/models")
-    assert cache_folder(given) == Path("/var/cache/a/models")
-
-
-# Labels
-
-LABEL_FILES = {
-    "lines": ("labels.txt", "red\n\n green \nblue"),
-    "lines of Windows": ("labels", "\ufeffred\r\ngreen\r\nblue\r\n"),
-    "a JSON list": ("labels.json", '["red", "green", "blue"]'),
-    "JSON by index": ("labels.json", '{"1": "green", "0": "red", "2": "blue"}'),
-    "JSON of ImageNet": (
-        "labels.json",
-        '{"0": ["n1", "red"], "1": ["n2", "green"], "2": ["n3", "blue"]}',
-    ),
-}
-BAD_LABELS = {
-    "nothing": ("labels.txt", "\n", "no labels in it"),
-    "no JSON": ("labels.json", "red\n", "not labels"),
-    "a JSON number": ("labels.json", "7", "expected a list of labels"),
-    "a gap": ("labels.json", '{"0": "red", "2": "blue"}', "no label for index 1"),
-}
-
-
-@pytest.mark.parametrize(("name", "text"), LABEL_FILES.values(), ids=LABEL_FILES)
-def test_labels_are_read_from_text_and_json(tmp_path: Path, name: str, text: str) -> None:
-    chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / name))
-    (tmp_path / name).write_text(text)
-    assert load(chosen).labels == tuple(LABELS)
-
-
-@pytest.mark.parametrize(("name", "text", "reason"), BAD_LABELS.values(), ids=BAD_LABELS)
-def test_bad_label_files_are_refused(tmp_path: Path, name: str, text: str, reason: str) -> None:
-    chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / name))
-    (tmp_path / name).write_text(text)
-    with pytest.raises(BadModel, match=reason):
-        load(chosen)
-
-
-def test_missing_or_binary_label_files_are_reported(tmp_path: Path) -> None:
-    chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / "none.txt"))
-    with pytest.raises(BadModel, match=r"none.txt: cannot be read: .*\(model.labels\)"):
-        load(chosen)
-    (tmp_path / "none.txt").write_bytes(b"\xff\xfe")
-    with pytest.raises(BadModel, match="not labels"):
-        load(chosen)

@@ -6,7 +6,8 @@ import pytest
 
 from testkit.aws.embedded import cloud
 from testkit.aws.fault_proxy import fault_proxy
-from testkit.classifier.chaos import Plan, chaos, judge, run
+from testkit.classifier.chaos import chaos, run
+from testkit.classifier.chaos_plan import Plan, judge
 from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch

@@ -4,7 +4,6 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import urllib3
@@ -12,8 +11,7 @@ import urllib3
 from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.aws.imds import INTERRUPTION, REBALANCE, imds_server
 from testkit.aws.stalling_proxy import stalling_proxy
-from testkit.classifier.daemon import Start
-from testkit.images.models import table_model
+from testkit.classifier.daemon import Start, report
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
 from testkit.processes.ports import accepts, free_port
@@ -26,17 +24,6 @@ queue: {visibility_timeout_seconds: 30, wait_seconds: 1}
 classifier: {report_seconds: 1, stop_seconds: 3}
 """
 BOOT_SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """A table look-up model, quick and slow."""
-    labels = [f"label-{i}" for i in range(4)]
-    pictures = [numbered(i) for i in range(4)]
-    return {
-        name: table_model(tmp_path_factory.mktemp(name), pictures, labels, rounds)
-        for name, rounds in [("quick", 0), ("slow", 60)]
-    }
 
 
 @pytest.fixture
@@ -58,11 +45,6 @@ def send(aws: Cloud, count: int) -> list[str]:
 
 def answered(aws: Cloud) -> int:
     return len(aws.keys("results/job"))
-
-
-def report(aws: Cloud, worker: str = "w_0") -> dict[str, Any]:
-    found = aws.object(f"fleet/workers/{worker}.json")
-    return {} if found is None else json.loads(found)
 
 
 def in_state(aws: Cloud, state: str) -> Callable[[], bool]:

@@ -73,7 +73,7 @@ def test_wait_timeout_gives_the_finished_of_several(aws: Cloud, web: Web) -> Non
 
 
 def test_plain_wait_timeout_is_202_with_the_job(aws: Cloud, tmp_path: Path) -> None:
-    with web_daemon(aws, tmp_path, WEB__PLAIN_WAIT_SECONDS="1") as web:
+    with web_daemon(aws, tmp_path, WEB__MAX_WAIT_SECONDS="1") as web:
         answer = web.post("/", files={"myfile": ("test_0.JPEG", IMAGE)})
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['job']}"
