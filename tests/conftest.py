@@ -1,4 +1,4 @@
-"""What tests of different kinds share."""
+"""Fixtures that tests of several kinds share."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""A proxy between a daemon and the embedded AWS that counts the calls."""
+"""A proxy in front of the embedded AWS that counts the calls."""
 
 import http.client
 import threading
@@ -79,7 +79,7 @@ class ForwardingHandler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A proxy between a daemon and the embedded AWS that does harm: resets, errors, latency, outages.
+"""A proxy in front of the embedded AWS that injects faults: resets, errors, latency, outages.
 
 The draws come from one seeded generator, but threads decide who draws when: a seed gives the same
 mix of faults, not the same faults.
@@ -65,7 +65,7 @@ class Call:
 
 
 class FaultProxy(CountingProxy):
-    """Forwards and does harm; `done` counts the faults by kind.
+    """Forwards and injects faults; `done` counts them by kind.
 
     `faults` are by service, S3 or SQS, and may be changed at any time; while `outage` is set no
     call gets an answer. `watch` is told of each call before anything happens to it.
@@ -137,7 +137,7 @@ class FaultHandler(ForwardingHandler):
         self.close_connection = True
 
     def _refuse(self, kind: str) -> None:
-        """Answer as S3 (XML) or SQS (JSON) does when it has trouble."""
+        """Answer with an error as S3 (XML) or SQS (JSON) does."""
         status = 500 if kind == ERROR else 503
         code = "InternalError" if kind == ERROR else "SlowDown"
         if self.operation.startswith("S3"):
@@ -157,6 +157,6 @@ class FaultHandler(ForwardingHandler):
 def fault_proxy(
     upstream: str, seed: int = 0, watch: Callable[[Call], None] = lambda _: None
 ) -> Iterator[FaultProxy]:
-    """Run a proxy that does no harm yet in front of an endpoint for the length of a with block."""
+    """Run a fault proxy, without faults at first, for the length of a with block."""
     with FaultProxy(upstream, seed, watch) as server, serving(server):
         yield server

@@ -1,4 +1,4 @@
-"""A TCP relay for tests: the server behind it can be cut off and come back at one address."""
+"""A TCP relay that cuts off the server behind it and brings it back at the same address."""
 
 import socket
 import threading

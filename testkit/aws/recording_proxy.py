@@ -1,4 +1,4 @@
-"""A proxy in front of the embedded AWS that keeps every request, to be asked who did what."""
+"""A proxy in front of the embedded AWS that keeps every request."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""A proxy between a daemon and the embedded AWS whose S3 can stop to answer."""
+"""A proxy in front of the embedded AWS whose S3 can stop answering."""
 
 import threading
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A storm over real classifiers: kills, stops, faults and outages, and what came of it."""
+"""Chaos for real classifiers: kills, stops, faults and outages."""
 
 import json
 import signal
@@ -114,7 +114,7 @@ class Chaos:
         time.sleep(seconds)
 
     def cause_chaos(self) -> None:
-        """Send jobs in portions, and strike while they are worked on."""
+        """Send jobs in portions; kill, stop and cut off while they are worked on."""
         plan = self.plan
         blows = ["kill"] * plan.kills + ["term"] * plan.terms + ["outage"] * plan.outages
         self.random.shuffle(blows)
@@ -129,7 +129,7 @@ class Chaos:
             self.say(f"{number}/{len(blows)} {blow}, {self.sent} jobs sent")
 
     def settle(self, seconds: float) -> None:
-        """No more harm: all that was sent must come to its end."""
+        """Inject no more faults and wait until every job has ended."""
         self.proxy.faults = {}
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._over():
@@ -174,7 +174,7 @@ def request(number: int) -> str:
 
 
 def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: float = 180) -> Outcome:
-    """Let the storm rage and judge what it left."""
+    """Cause chaos, let it settle, and check every result."""
     begun = time.monotonic()
     counted: Counter[str] = Counter()
 
@@ -206,7 +206,7 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: floa
 def chaos(
     plan: Plan, folder: Path, aws: Cloud, proxy: FaultProxy, say: Callable[[str], None]
 ) -> Iterator[Chaos]:
-    """Set the stage: queues for many attempts, the model, and workers behind the proxy."""
+    """Prepare queues for many attempts, the model, and workers behind the proxy."""
     allow_receives(aws, plan.max_receives)
     pictures = [numbered(i) for i in range(PICTURES)]
     labels = [f"label-{i}" for i in range(PICTURES)]

@@ -13,7 +13,7 @@ WILD = Faults(reset_before=0.04, lost_answer=0.04, error=0.04, slow_down=0.04, l
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how wild the storm is."""
+    """How long and how severe the chaos is."""
 
     jobs: int
     kills: int

@@ -11,7 +11,7 @@ from random import Random
 from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
 from testkit.classifier.daemon import classifier_daemon
-from testkit.images.upload_mix import SHARES, SPOILT_SHARES, bad_uploads, good_uploads
+from testkit.images.upload_mix import BAD_SHARES, SHARES, bad_uploads, good_uploads
 from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 
@@ -98,7 +98,7 @@ class RequestLoad:
     def _request(self, number: int) -> str:
         broken = self.random.random() < BROKEN_SHARE
         self.run.broken += broken
-        shares = SPOILT_SHARES if broken else SHARES
+        shares = BAD_SHARES if broken else SHARES
         (kind,) = self.random.choices(list(shares), list(shares.values()))
         request = {
             "v": 1,

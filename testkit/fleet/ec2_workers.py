@@ -118,7 +118,7 @@ def warm_up(where: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Look until TERM."""
+    """Follow EC2 until SIGTERM."""
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""An assortment of uploads as people make them, good and spoilt, with how often each comes."""
+"""A mix of uploads as people make them, good and bad, with the share of each kind."""
 
 import numpy as np
 from PIL import Image
@@ -16,7 +16,7 @@ SHARES = {
     "camera 4000x3000 JPEG": 1.5,
     "scan 3000x2000 PNG": 0.5,
 }
-SPOILT_SHARES = {"truncated": 3, "text": 2, "empty": 1, "missing": 2, "bomb": 2}
+BAD_SHARES = {"truncated": 3, "text": 2, "empty": 1, "missing": 2, "bomb": 2}
 
 
 def good_uploads() -> dict[str, bytes]:

@@ -48,14 +48,14 @@ def booted_instance(
 
 
 def journal_of(machine: Machine, unit: str) -> str:
-    """Read what a unit has told, also of a machine that is switched off."""
+    """Read the journal of a unit, also of a machine that is switched off."""
     place = machine.disk / "var" / "log" / "journal"
     command = ["journalctl", "--no-pager", "-q", "-D", str(place), "-u", unit]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 class Instances:
-    """The machines of a fleet. `journals` holds what the classifier of each ended one has told."""
+    """The machines of a fleet. `journals` has the classifier's log of each ended one."""
 
     def __init__(self, image: BakedImage, folder: Path, ec2: Any, over: threading.Event) -> None:
         self._image, self._folder, self._ec2, self._over = image, folder, ec2, over
@@ -66,7 +66,7 @@ class Instances:
         self.journals: dict[str, str] = {}
 
     def run(self) -> None:
-        """Look until it is over, then wait for the machines; what failed in one fails here."""
+        """Follow EC2 until told to stop, then wait for the machines and raise their errors."""
         while not self._over.wait(STEP_SECONDS):
             self.running = self._list()
             self.peak = max(self.peak, len(self.running))

@@ -1,4 +1,4 @@
-"""Listens to what daemons tell systemd."""
+"""The socket on which systemd hears daemons, and what it heard."""
 
 import socket
 import tempfile
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class NotifySocket:
-    """What a daemon tells systemd; `address` is its NOTIFY_SOCKET."""
+    """What a daemon has notified; `address` is its NOTIFY_SOCKET."""
 
     address: str
     told: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Clients that send images without a pause and count what went wrong."""
+"""Clients that send requests without a pause and count what went wrong."""
 
 import http.client
 import json

@@ -1,4 +1,4 @@
-"""For everybody: keyboard, screen reader, contrast, narrow screens; and nothing from elsewhere."""
+"""The page for everybody: keyboard, screen reader, contrast, narrow screens, no foreign content."""
 
 import json
 import time

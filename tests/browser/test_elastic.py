@@ -1,4 +1,4 @@
-"""The whole service, seen through its page: from no worker to answers, and back to none."""
+"""The page while the fleet scales from zero and back."""
 
 import pytest
 from playwright.sync_api import BrowserContext, expect

@@ -1,4 +1,4 @@
-"""The live picture of the fleet."""
+"""The page's live view of queue, workers and decisions."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Images on the page: chosen, dropped and pasted; their answers, their failures, and the key."""
+"""Images on the page: chosen, dropped, pasted; results, failures, and the API key."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What systemd says of the units, and what of a daemon's rights is left."""
+"""What systemd says of the units, and which privileges a daemon has left."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Images that a model is not sure of are looked at twice, and only these."""
+"""Test-time augmentation: images that a model is not sure of are flipped and scored again."""
 
 import pytest
 import torch

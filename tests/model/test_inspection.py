@@ -1,4 +1,4 @@
-"""`visionfleet model inspect`: what a file is told to be, whatever it is."""
+"""`visionfleet model inspect`: what it says of a file of any kind."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Which precision is chosen, by measurements that are given, and by models that are tried."""
+"""How the precision of a model is chosen, from given measurements and with real models."""
 
 import logging
 from collections.abc import Sequence

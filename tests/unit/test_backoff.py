@@ -1,4 +1,4 @@
-"""Waits between tries."""
+"""Backoff between attempts."""
 
 from itertools import islice
 from random import Random

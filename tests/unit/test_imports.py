@@ -1,4 +1,4 @@
-"""The import rules: which part of the product may know which."""
+"""The import rules: which package may import which."""
 
 import ast
 import sys

@@ -1,4 +1,4 @@
-"""All reply queues of a deployment, against the embedded AWS."""
+"""Listing, tagging and removing reply queues at the embedded AWS."""
 
 import pytest
 

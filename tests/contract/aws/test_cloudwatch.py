@@ -1,4 +1,4 @@
-"""What the alarms look at, as CloudWatch sees it."""
+"""The metrics that the alarms watch, as CloudWatch receives them."""
 
 import boto3
 import pytest

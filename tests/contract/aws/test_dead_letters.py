@@ -1,4 +1,4 @@
-"""Dead letters: looking loses none, and moving loses none, whatever happens in between."""
+"""Dead letters at the embedded AWS: neither listing nor redrive loses any."""
 
 import json
 import time

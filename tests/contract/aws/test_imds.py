@@ -1,4 +1,4 @@
-"""EC2's warnings, read from a metadata service over real HTTP."""
+"""Spot interruption notices, read from an instance metadata service over HTTP."""
 
 import itertools
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Provisioning against the embedded AWS: complete, idempotent, and able to change its mind."""
+"""Provisioning against the embedded AWS: complete, idempotent, and able to change settings."""
 
 import json
 from collections.abc import Iterator

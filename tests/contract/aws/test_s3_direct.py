@@ -1,4 +1,4 @@
-"""The short way to S3 against the embedded AWS: what S3 then has, and who does what it cannot."""
+"""Direct calls to S3 without boto3: the same effect, and boto3 as the fallback."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

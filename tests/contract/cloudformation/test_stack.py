@@ -1,4 +1,4 @@
-"""The CloudFormation stack, created at the embedded AWS: what then is there, and how it is set."""
+"""The CloudFormation stack, created at the embedded AWS: its resources and their settings."""
 
 import base64
 import json

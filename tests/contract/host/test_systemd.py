@@ -1,4 +1,4 @@
-"""What systemd asks of a process, and what it hears."""
+"""Notifications to systemd: readiness, watchdog, status."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""The mends of moto, each by itself; what they do for clients is in test_embedded_aws."""
+"""Each patch of moto by itself; test_embedded_aws shows what they do for clients."""
 
 import io
 import os

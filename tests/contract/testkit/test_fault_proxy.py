@@ -1,4 +1,4 @@
-"""The faulty proxy itself: each kind of harm does what its name says, and is counted."""
+"""The fault proxy itself: each fault does what its name says, and is counted."""
 
 from collections.abc import Iterator
 from typing import Any

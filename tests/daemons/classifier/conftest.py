@@ -1,4 +1,4 @@
-"""What tests of the classifier share."""
+"""Fixtures that tests of the classifier share."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path

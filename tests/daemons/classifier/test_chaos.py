@@ -1,4 +1,4 @@
-"""The short form of the chaos benchmark: one right result per job, whatever happens."""
+"""The short form of the chaos benchmark: one right result per job, whatever fails."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A classifier that is named or ended by EC2, a dead scaler, or while S3 hangs; its metrics."""
+"""A classifier that is drained, stopped or shut down: by EC2, an idle limit, or while S3 hangs."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Another model in a running fleet, as docs/models.md tells operators to do it: no job is lost."""
+"""A rolling model switch as docs/models.md describes it: no job is lost."""
 
 import time
 from pathlib import Path

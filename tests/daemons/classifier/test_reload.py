@@ -1,4 +1,4 @@
-"""A classifier as systemd and an operator see it: signs of life, status, reload."""
+"""A classifier as systemd and an operator see it: readiness, watchdog, status, reload."""
 
 import signal
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`visionfleet instance` as a real process: metadata over HTTP, a systemctl that takes notes."""
+"""`visionfleet instance` as a real process: metadata over HTTP, a systemctl that records calls."""
 
 import os
 from collections.abc import Iterator

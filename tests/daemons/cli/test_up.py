@@ -1,4 +1,4 @@
-"""`visionfleet up` when things go wrong: it says which setting to change, and leaves nothing."""
+"""`visionfleet up` when things go wrong: it names the setting to change, and leaves nothing."""
 
 import os
 import signal

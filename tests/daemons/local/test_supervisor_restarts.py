@@ -1,4 +1,4 @@
-"""The listener under a real supervisord."""
+"""The restart listener under a real supervisord."""
 
 import socket
 import socketserver

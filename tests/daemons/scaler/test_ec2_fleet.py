@@ -1,4 +1,4 @@
-"""The scaler with the fleet of EC2 as a real process; no machine ever boots here."""
+"""The scaler with the EC2 fleet as a real process; no instance boots here."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager

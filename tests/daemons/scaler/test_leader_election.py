@@ -1,4 +1,4 @@
-"""Two scalers side by side as real processes: one acts."""
+"""Leader election between two real scalers: one acts at a time."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""A scaler in an outage, from the first message to the launch, and as keeper of the house."""
+"""A real scaler in an outage, at the first message, and as garbage collector."""
 
 import time
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A scaler as systemd and an operator see it: reload, signs of life, metrics, rehearsal."""
+"""A scaler as systemd and an operator see it: reload, watchdog, metrics, dry run."""
 
 import os
 import signal

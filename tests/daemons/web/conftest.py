@@ -1,4 +1,4 @@
-"""What tests of the web daemon share."""
+"""Fixtures that tests of the web daemon share."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Uploads that a real web daemon refuses because there is too much to do."""
+"""Admission control of a real web daemon: uploads refused while there is too much to do."""
 
 import json
 import re

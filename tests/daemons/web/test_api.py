@@ -1,4 +1,4 @@
-"""The web daemon's contracts beside the answer itself: ids, keys, origins, uploads past it."""
+"""Request ids, idempotency keys, CORS and presigned uploads of a real web daemon."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Keys, TLS and proxies: who may come in to the real web daemon."""
+"""API keys, rate limits, TLS and trusted proxies of a real web daemon."""
 
 import re
 import subprocess

@@ -1,4 +1,4 @@
-"""AWS fails under a running web daemon, and comes back."""
+"""A running web daemon while AWS is unreachable, and after."""
 
 import socket
 import threading

@@ -1,4 +1,4 @@
-"""What the web daemon refuses: every bad request has its code and harms nothing."""
+"""What the web daemon refuses: every bad request has its error code and harms nothing."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""Metrics of real web processes, each on a port of its own."""
+"""Metrics of real web processes, each on its own port."""
 
 from pathlib import Path
 

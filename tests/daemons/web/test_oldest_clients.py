@@ -1,4 +1,4 @@
-"""The oldest clients of such services, as they are: no retry, no timeout, a connection each."""
+"""The oldest clients of such services, unchanged: no retry, no timeout, a connection each."""
 
 import http.client
 import shutil

@@ -1,4 +1,4 @@
-"""The running daemon answers as its description says, whatever the description allows to ask."""
+"""The running daemon answers as its OpenAPI document says, whatever that allows to ask."""
 
 import warnings
 from collections import Counter

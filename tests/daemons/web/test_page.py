@@ -1,4 +1,4 @@
-"""How the page and its files are sent; what they do is tested in a browser."""
+"""How the page and its files are served; what they do is tested in a browser."""
 
 import re
 from collections.abc import Iterator

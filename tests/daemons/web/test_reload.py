@@ -1,4 +1,4 @@
-"""A web daemon as systemd and an operator see it: signs of life, status, reload."""
+"""A web daemon as systemd and an operator see it: readiness, watchdog, status, reload."""
 
 import signal
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Results by content: the same bytes under the same model, and never under another one."""
+"""The result cache: keyed by the bytes and the model, never crossing models."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Two web processes behind one port are restarted under load: no request fails."""
+"""A rolling restart of two web processes on one port under load: no request fails."""
 
 import socket
 from contextlib import ExitStack, suppress

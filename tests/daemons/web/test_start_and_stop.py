@@ -1,4 +1,4 @@
-"""The start, the stop and the configuration of the web daemon, as a real process."""
+"""Start, graceful shutdown and configuration of the web daemon, as a real process."""
 
 import signal
 import socket

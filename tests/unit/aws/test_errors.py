@@ -1,4 +1,4 @@
-"""What the codes of EC2 mean: try later, another place, give up."""
+"""Error codes of EC2 by what to do: try later, try another offering, give up."""
 
 import pytest
 

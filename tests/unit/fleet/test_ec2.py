@@ -1,4 +1,4 @@
-"""The EC2 fleet against a stateful EC2 in memory: launches, crashes, refusals, ends."""
+"""The EC2 fleet against an EC2 in memory: launches, crashes, refusals, terminations."""
 
 import itertools
 import logging

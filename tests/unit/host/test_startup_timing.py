@@ -1,4 +1,4 @@
-"""Phases of a start, against a clock that is told what to say."""
+"""Phases of a start, by a clock that the test sets."""
 
 from visionfleet.host.startup_timing import Phases
 

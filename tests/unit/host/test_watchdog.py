@@ -1,4 +1,4 @@
-"""Which loops make progress, and what systemd is told of it."""
+"""Which loops make progress, and what systemd is told."""
 
 import pytest
 

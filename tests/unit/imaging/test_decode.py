@@ -1,4 +1,4 @@
-"""The gate for uploaded bytes."""
+"""Checking and decoding uploaded bytes."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Hostile and odd files at the gate: each has its answer, and none brings the decoder down."""
+"""Hostile and odd files: each has its answer, and none crashes the decoder."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings

@@ -1,4 +1,4 @@
-"""From images to pixels: the same as torchvision's own preset."""
+"""From images to pixels, as torchvision's presets do it."""
 
 import numpy as np
 import pytest

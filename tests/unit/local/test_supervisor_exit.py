@@ -1,4 +1,4 @@
-"""When supervisord ends with its program, and what its files say of times."""
+"""When supervisord ends with its program, and the timeouts in its files."""
 
 from configparser import RawConfigParser
 

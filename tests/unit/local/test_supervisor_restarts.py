@@ -1,4 +1,4 @@
-"""When failed processes are started again, and how supervisor's events are read."""
+"""When failed programs are restarted, and how supervisor's events are read."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Entries of the journal: names, priorities, and the form they are written in."""
+"""Journal entries: field names, priorities, and their wire format."""
 
 import ast
 import logging

@@ -1,4 +1,4 @@
-"""The scaler in a world of its own, on time-lines: leases, outages, restarts, house-keeping."""
+"""The autoscaler in a simulated world over time: leases, outages, restarts, garbage collection."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the scaler tells CloudWatch: once a minute, and a refusal stops nothing."""
+"""What the scaler publishes to CloudWatch: once a minute, and a refusal stops nothing."""
 
 import logging
 

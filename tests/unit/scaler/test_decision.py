@@ -1,4 +1,4 @@
-"""The scaler's decision, by tables and time-lines."""
+"""The scaling decision, by tables and over time."""
 
 import time
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""The lease's decisions, by tables."""
+"""Leader election: who claims, renews and holds the lease, by tables."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the house-keeping may remove."""
+"""What the garbage collector may remove."""
 
 import pytest
 

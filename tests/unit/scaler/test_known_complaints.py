@@ -1,4 +1,4 @@
-"""What users of other scalers complain of, each as a scenario that ours must pass."""
+"""What users of other autoscalers complain of, each as a scenario that this one must pass."""
 
 import math
 from dataclasses import replace

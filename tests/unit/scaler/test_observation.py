@@ -1,4 +1,4 @@
-"""What the scaler makes of members and reports, and what it writes down."""
+"""What the scaler derives from fleet members and reports, and the status it writes."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Hours with a greater minimum, by a table."""
+"""Scheduled minimums, by a table."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Images finished, between reports and over the lives of workers, on time-lines."""
+"""Images classified, between reports and across restarts of workers."""
 
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.scaler.throughput import Throughput

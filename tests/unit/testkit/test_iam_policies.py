@@ -1,4 +1,4 @@
-"""The judge of IAM policies, and the translation of requests that it judges."""
+"""The evaluation of IAM policies, and of the requests that they are asked about."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Origins, keys, models and the protocol's tensors, without a server."""
+"""CORS origins, idempotency keys and the active model, without a server."""
 
 import pytest
 

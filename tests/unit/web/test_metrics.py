@@ -1,4 +1,4 @@
-"""The numbers of the web daemon: their values, and the table that explains them."""
+"""The metrics of the web daemon: their values, and the table that documents them."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Request bodies within bounds."""
+"""Request bodies within their limits and the memory budget."""
 
 import pytest
 

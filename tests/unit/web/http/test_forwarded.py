@@ -1,4 +1,4 @@
-"""Whose request it is."""
+"""Client addresses behind proxies."""
 
 from ipaddress import ip_network
 

@@ -1,4 +1,4 @@
-"""From a request's body to the files in it."""
+"""Files in request bodies, multipart and raw."""
 
 import pytest
 import requests

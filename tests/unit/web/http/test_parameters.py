@@ -1,4 +1,4 @@
-"""Parameters of a request's query."""
+"""Query parameters."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Token buckets and tallies, along time-lines."""
+"""Rate limits by token buckets, and repeated log lines, over time."""
 
 import pytest
 

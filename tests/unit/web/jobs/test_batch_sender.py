@@ -1,4 +1,4 @@
-"""Messages of many threads in few calls."""
+"""Messages of many threads, sent in batches."""
 
 import threading
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Who waits for which job."""
+"""Pending jobs: which request waits for which reply."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

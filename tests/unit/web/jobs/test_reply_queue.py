@@ -1,4 +1,4 @@
-"""How the poller spares calls: replies gather while many are awaited, and only then."""
+"""How the poller saves calls: replies are deleted in batches while many wait."""
 
 import json
 import threading

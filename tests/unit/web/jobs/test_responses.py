@@ -1,4 +1,4 @@
-"""What is said of a job."""
+"""Responses for results, failures and queued jobs."""
 
 import pytest
 

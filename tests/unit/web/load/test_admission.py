@@ -1,4 +1,4 @@
-"""Is there room for one more, by tables."""
+"""Admission control, by tables."""
 
 import pytest
 

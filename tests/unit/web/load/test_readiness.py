@@ -1,4 +1,4 @@
-"""Readiness, along a time-line."""
+"""Readiness over time."""
 
 from visionfleet.web.load.readiness import FAILURE_SECONDS, FAILURES, Readiness
 

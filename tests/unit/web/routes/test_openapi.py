@@ -1,4 +1,4 @@
-"""The description of the API says what the handlers do."""
+"""The OpenAPI document says what the handlers do."""
 
 import json
 import re
