@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(600)
 IMAGES = [encoded(numbered(n)) for n in range(60)]
 
 
-def strike(host: Host, signal: str) -> dict[str, float]:
+def hit_all_daemons(host: Host, signal: str) -> dict[str, float]:
     """Hit all daemons at once while they work; tells the seconds until each was ready again."""
     jobs = host.upload_all(IMAGES)
     assert len(jobs) == len(IMAGES)
@@ -29,11 +29,11 @@ def strike(host: Host, signal: str) -> dict[str, float]:
 
 
 def test_killed_daemons_restart_and_no_job_is_lost(service: Host) -> None:
-    strike(service, "KILL")
+    hit_all_daemons(service, "KILL")
 
 
 def test_watchdog_restarts_hung_daemons_and_no_job_is_lost(service: Host) -> None:
-    strike(service, "STOP")
+    hit_all_daemons(service, "STOP")
     for unit in DAEMONS:
         assert f"{unit}: Watchdog timeout" in service.machine.journal("-u", unit)
 

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs_torch
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def stirred(module: nn.Module) -> nn.Module:
+def with_statistics(module: nn.Module) -> nn.Module:
     """Give batch norms statistics that matter, as training does."""
     generator = torch.Generator().manual_seed(1)
     for part in module.modules():
@@ -105,7 +105,7 @@ class SomethingBetween(Plain):
 
 
 def test_conv_and_norm_pairs_are_found_by_data_flow() -> None:
-    module = stirred(Plain())
+    module = with_statistics(Plain())
     folded, pairs = fold(module, IMAGES)
     assert pairs == 2
     assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
@@ -118,13 +118,13 @@ def test_conv_and_norm_pairs_are_found_by_data_flow() -> None:
     [UsedTwice, CalledTwice, ChangedBetween, SomethingBetween, PoolWithPlaces, ByName],
 )
 def test_unfoldable_norms_are_left(kind: type[nn.Module]) -> None:
-    module = stirred(kind())
+    module = with_statistics(kind())
     folded, pairs = fold(module, IMAGES)
     assert (folded is module, pairs) == (True, 0)
 
 
 def test_norm_after_max_pool_folds_unless_it_reverses_order() -> None:
-    module = stirred(Pooled())
+    module = with_statistics(Pooled())
     folded, pairs = fold(module, IMAGES)
     assert pairs == 2
     assert difference(module, folded) < 1e-5
@@ -146,7 +146,7 @@ def test_resnet18_is_folded_completely() -> None:
     from visionfleet.model.torchvision_weights import build
 
     torch.manual_seed(0)
-    module = stirred(build("resnet18", 10, "model.architecture"))
+    module = with_statistics(build("resnet18", 10, "model.architecture"))
     folded, pairs = fold(module, IMAGES)
     assert pairs == 20
     with torch.inference_mode():

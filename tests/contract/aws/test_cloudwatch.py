@@ -9,14 +9,14 @@ from visionfleet.aws.cloudwatch import AlarmMetrics
 from visionfleet.errors import TryLater
 
 
-def door(endpoint_url: str) -> ClientFactory:
+def factory(endpoint_url: str) -> ClientFactory:
     return ClientFactory("us-east-1", endpoint_url, 3.0, 1, placeholder_credentials=True)
 
 
 def test_metric_has_the_deployment_as_its_dimension(
     aws: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    AlarmMetrics(door(aws.endpoint_url).client("cloudwatch"), "photos").at_maximum(True)
+    AlarmMetrics(factory(aws.endpoint_url).client("cloudwatch"), "photos").at_maximum(True)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     reader = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=aws.endpoint_url)
@@ -27,4 +27,4 @@ def test_metric_has_the_deployment_as_its_dimension(
 
 def test_unreachable_cloudwatch_is_try_later() -> None:
     with pytest.raises(TryLater):
-        AlarmMetrics(door("http://127.0.0.1:9").client("cloudwatch"), "photos").at_maximum(False)
+        AlarmMetrics(factory("http://127.0.0.1:9").client("cloudwatch"), "photos").at_maximum(False)

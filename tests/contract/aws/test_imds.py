@@ -34,64 +34,70 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def looker(service: ImdsServer, clock: Clock) -> Interruptions:
+def interruptions(service: ImdsServer, clock: Clock) -> Interruptions:
     return Interruptions(imds.Metadata(service.url, clock), clock)
 
 
-def told(looker: Interruptions) -> list[tuple[str, str]]:
-    return [(notice.kind, notice.sentence) for notice in looker.look()]
+def notices(interruptions: Interruptions) -> list[tuple[str, str]]:
+    return [(notice.kind, notice.sentence) for notice in interruptions.look()]
 
 
-def test_no_notice_means_no_interruption(looker: Interruptions, service: ImdsServer) -> None:
-    assert told(looker) == []
-    assert told(looker) == []
+def test_no_notice_means_no_interruption(interruptions: Interruptions, service: ImdsServer) -> None:
+    assert notices(interruptions) == []
+    assert notices(interruptions) == []
     assert service.issued == 1, "one token serves many questions"
     assert service.refused == 0, "no question without a token"
 
 
-def test_spot_interruption_is_reported_once(looker: Interruptions, service: ImdsServer) -> None:
+def test_spot_interruption_is_reported_once(
+    interruptions: Interruptions, service: ImdsServer
+) -> None:
     service.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
-    assert told(looker) == [
+    assert notices(interruptions) == [
         ("interruption", "spot interruption: terminate at 2026-11-24T12:02:00Z")
     ]
-    assert told(looker) == []
+    assert notices(interruptions) == []
 
 
 def test_rebalance_recommendation_is_reported_first(
-    looker: Interruptions, service: ImdsServer
+    interruptions: Interruptions, service: ImdsServer
 ) -> None:
     service.tell(REBALANCE, noticeTime="2026-11-24T12:00:00Z")
-    assert told(looker) == [("rebalance", "rebalance recommended at 2026-11-24T12:00:00Z")]
+    assert notices(interruptions) == [
+        ("rebalance", "rebalance recommended at 2026-11-24T12:00:00Z")
+    ]
     service.tell(INTERRUPTION, action="stop", time="2026-11-24T12:30:00Z")
-    assert [kind for kind, _ in told(looker)] == ["interruption"]
+    assert [kind for kind, _ in notices(interruptions)] == ["interruption"]
 
 
 def test_imds_token_is_renewed_in_time(
-    looker: Interruptions, service: ImdsServer, clock: Clock
+    interruptions: Interruptions, service: ImdsServer, clock: Clock
 ) -> None:
-    told(looker)
+    notices(interruptions)
     clock.now += TOKEN_SECONDS * 3 / 4
-    told(looker)
+    notices(interruptions)
     assert (service.issued, service.refused) == (2, 0)
 
 
-def test_refused_imds_token_is_replaced_at_once(looker: Interruptions, service: ImdsServer) -> None:
-    told(looker)
+def test_refused_imds_token_is_replaced_at_once(
+    interruptions: Interruptions, service: ImdsServer
+) -> None:
+    notices(interruptions)
     service.forget_tokens()
     service.tell(INTERRUPTION, action="terminate", time="soon")
-    assert len(told(looker)) == 1
+    assert len(notices(interruptions)) == 1
     assert service.refused == 1
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
 def test_imds_errors_back_off_and_recover(
-    looker: Interruptions, service: ImdsServer, clock: Clock, status: int
+    interruptions: Interruptions, service: ImdsServer, clock: Clock, status: int
 ) -> None:
     service.status = status
     asked = []
     for _ in range(60):
         before = len(service.calls)
-        assert told(looker) == []
+        assert notices(interruptions) == []
         asked += [clock.now] * (len(service.calls) > before)
         clock.now += POLL_SECONDS
     gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
@@ -100,27 +106,27 @@ def test_imds_errors_back_off_and_recover(
     service.status = None
     service.tell(INTERRUPTION, action="terminate", time="soon")
     clock.now += MOST_SECONDS
-    assert len(told(looker)) == 1
+    assert len(notices(interruptions)) == 1
     service.documents.clear()
     before = len(service.calls)
-    told(looker)
+    notices(interruptions)
     assert len(service.calls) > before, "after a success it is asked at every look again"
 
 
 @pytest.mark.parametrize("body", [b"<html>a proxy</html>", b"[]", b"{}", b'"action"', b"\xff"])
 def test_unknown_notices_drain_nobody(
-    looker: Interruptions, service: ImdsServer, body: bytes
+    interruptions: Interruptions, service: ImdsServer, body: bytes
 ) -> None:
     service.documents[INTERRUPTION] = body
-    assert told(looker) == []
+    assert notices(interruptions) == []
 
 
 def test_broken_recommendation_does_not_hide_an_interruption(
-    looker: Interruptions, service: ImdsServer
+    interruptions: Interruptions, service: ImdsServer
 ) -> None:
     service.documents[REBALANCE] = b"broken"
     service.tell(INTERRUPTION, action="terminate", time="soon")
-    assert [kind for kind, _ in told(looker)] == ["interruption"]
+    assert [kind for kind, _ in notices(interruptions)] == ["interruption"]
 
 
 def test_missing_metadata_service_means_no_interruption(clock: Clock) -> None:

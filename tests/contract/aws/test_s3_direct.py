@@ -35,9 +35,9 @@ class Watched:
 
 
 def store(url: str) -> Store:
-    door = ClientFactory("us-east-1", url, 5.0, 1, placeholder_credentials=True)
-    client = door.client("s3")
-    return Store(client, BUCKETS[0], door.direct_s3(client, BUCKETS[0], 2))
+    factory = ClientFactory("us-east-1", url, 5.0, 1, placeholder_credentials=True)
+    client = factory.client("s3")
+    return Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 2))
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_direct_call_to_a_closed_port_is_try_later() -> None:
 def test_direct_calls_are_off_behind_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
     monkeypatch.delenv("no_proxy", raising=False)
-    door = ClientFactory("us-east-1", "http://s3.example", 5.0, 1, placeholder_credentials=True)
-    assert door.direct_s3(door.client("s3"), BUCKETS[0], 2) is None
+    factory = ClientFactory("us-east-1", "http://s3.example", 5.0, 1, placeholder_credentials=True)
+    assert factory.direct_s3(factory.client("s3"), BUCKETS[0], 2) is None
     monkeypatch.setenv("no_proxy", "s3.example")
-    assert door.direct_s3(door.client("s3"), BUCKETS[0], 2) is not None
+    assert factory.direct_s3(factory.client("s3"), BUCKETS[0], 2) is not None

@@ -101,7 +101,7 @@ def receive(sqs: Any, queue: str, seconds: int = 0) -> list[Any]:
     return messages
 
 
-def stay_parked(polls: list[Future[Any]], seconds: float) -> None:
+def stay_waiting(polls: list[Future[Any]], seconds: float) -> None:
     """Expect that no poll is answered within this time, in which all reach the server."""
     assert not wait(polls, seconds, FIRST_COMPLETED).done
 
@@ -208,7 +208,7 @@ def test_message_ends_a_long_poll(sqs: Any, capsys: pytest.CaptureFixture[str]) 
     with ThreadPoolExecutor(1) as pool:
         for _ in range(5):
             parked = pool.submit(poll)
-            stay_parked([parked], 0.1)
+            stay_waiting([parked], 0.1)
             sent = time.monotonic()
             sqs.send_message(QueueUrl=queue, MessageBody="wake up")
             latencies.append(parked.result(timeout=25) - sent)
@@ -234,17 +234,17 @@ def test_many_long_polls_leave_room_for_other_requests(sqs: Any) -> None:
     queue = make_queue(sqs)
     with ThreadPoolExecutor(32) as pool:
         parked = [pool.submit(receive, sqs, queue, 20) for _ in range(32)]
-        stay_parked(parked, 0.5)
+        stay_waiting(parked, 0.5)
         started_at = time.monotonic()
         fill(sqs, queue, 40)
         assert time.monotonic() - started_at < 2.0
-        bodies = [m["Body"] for future in parked for m in poured(sqs, queue, future)]
+        bodies = [m["Body"] for future in parked for m in receive_while_sending(sqs, queue, future)]
     bodies += [m["Body"] for m in receive(sqs, queue)]
     assert len(bodies) == len(set(bodies)), "a message was handed out twice"
     assert {str(n) for n in range(40)} <= set(bodies)
 
 
-def poured(sqs: Any, queue: str, future: Any) -> list[Any]:
+def receive_while_sending(sqs: Any, queue: str, future: Any) -> list[Any]:
     """Wait for one parked poll, with more messages sent while it finds none."""
 
     def done() -> bool:
@@ -280,7 +280,7 @@ def test_stops_in_time_with_long_polls(tmp_path: Path) -> None:
         queue = make_queue(sqs)
         pool = stack.enter_context(ThreadPoolExecutor(4))
         parked = [pool.submit(receive, sqs, queue, 20) for _ in range(4)]
-        stay_parked(parked, 0.3)
+        stay_waiting(parked, 0.3)
         status, seconds = process.stop(10)
         assert status == 0, process.tail()
         assert seconds < 3.0

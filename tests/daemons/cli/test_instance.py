@@ -45,7 +45,7 @@ class Host:
         env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url or self.service.url, "PATH": path}
         return visionfleet("instance", "--config", str(self.config), env=env)
 
-    def told(self, text: str) -> None:
+    def set_user_data(self, text: str) -> None:
         self.service.documents[USER_DATA] = text.encode()
 
     def commands(self) -> list[str]:
@@ -65,7 +65,7 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 def test_user_data_role_and_settings_apply_at_every_boot(host: Host) -> None:
-    host.told("#visionfleet\nrole: [web, scaler]\nvisionfleet: {web: {port: 8082}}\n")
+    host.set_user_data("#visionfleet\nrole: [web, scaler]\nvisionfleet: {web: {port: 8082}}\n")
     done = host.boot()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "started visionfleet-web.service visionfleet-scaler.service\n"
@@ -74,7 +74,7 @@ def test_user_data_role_and_settings_apply_at_every_boot(host: Host) -> None:
     shown = visionfleet("config", "show", "--config", str(host.config)).stdout
     assert f"port: 8082  # {host.drop_in}:" in shown
 
-    host.told("#visionfleet\nrole: worker\n")
+    host.set_user_data("#visionfleet\nrole: worker\n")
     assert host.boot().returncode == 0
     assert host.commands() == ["enable --runtime visionfleet-classifiers.target", *STARTED]
     assert "port: 8081" in visionfleet("config", "show", "--config", str(host.config)).stdout
@@ -84,7 +84,7 @@ def test_user_data_role_and_settings_apply_at_every_boot(host: Host) -> None:
 def test_missing_user_data_starts_nothing(host: Host, text: str | None) -> None:
     host.drop_in.write_text("web: {port: 1}\n")
     if text is not None:
-        host.told(text)
+        host.set_user_data(text)
     done = host.boot()
     assert (done.returncode, host.commands()) == (0, [])
     assert "nothing is started" in done.stdout
@@ -92,14 +92,14 @@ def test_missing_user_data_starts_nothing(host: Host, text: str | None) -> None:
 
 
 def test_faulty_user_data_starts_nothing_and_is_not_retried(host: Host) -> None:
-    host.told("#visionfleet\nrole: boss\n")
+    host.set_user_data("#visionfleet\nrole: boss\n")
     done = host.boot()
     assert (done.returncode, host.commands()) == (78, [])
     assert "user data:2:1: role: expected" in done.stderr
 
 
 def test_faulty_settings_start_nothing_and_name_file_and_line(host: Host) -> None:
-    host.told("#visionfleet\nrole: web\nvisionfleet:\n  web: {prot: 1, port: 0}\n")
+    host.set_user_data("#visionfleet\nrole: web\nvisionfleet:\n  web: {prot: 1, port: 0}\n")
     done = host.boot()
     assert (done.returncode, host.commands()) == (78, [])
     for number, line in enumerate(host.drop_in.read_text().splitlines(), 1):
@@ -109,7 +109,7 @@ def test_faulty_settings_start_nothing_and_name_file_and_line(host: Host) -> Non
 
 
 def test_silent_or_denied_metadata_is_retried(host: Host) -> None:
-    host.told("#visionfleet\nrole: web\n")
+    host.set_user_data("#visionfleet\nrole: web\n")
     assert host.boot(f"http://127.0.0.1:{free_port()}").returncode == 1
     host.service.status = 503
     done = host.boot()
@@ -120,7 +120,7 @@ def test_silent_or_denied_metadata_is_retried(host: Host) -> None:
 
 
 def test_systemd_refusal_is_reported(host: Host) -> None:
-    host.told("#visionfleet\nrole: web\n")
+    host.set_user_data("#visionfleet\nrole: web\n")
     Path(f"{host.notes}.broken").touch()
     done = host.boot()
     assert done.returncode == 1

@@ -24,7 +24,7 @@ def workers(aws: Cloud) -> Iterator[Supervised]:
         yield made
 
 
-def told(*scalers: Process) -> set[str]:
+def roles(*scalers: Process) -> set[str]:
     text = "".join(scaler.output() for scaler in scalers)
     return {word for word in ("acting", "standby") if f"scaler: {word}" in text}
 
@@ -36,8 +36,8 @@ def test_killed_leader_is_replaced_within_the_lease_time(
         scaler_daemon(aws, workers, tmp_path, name="first", **LEASE) as first,
         scaler_daemon(aws, workers, tmp_path, name="second", **LEASE) as second,
     ):
-        wait_until(lambda: told(first, second) >= {"acting", "standby"}, 60, first.tail)
-        active, other = (first, second) if told(first) == {"acting"} else (second, first)
+        wait_until(lambda: roles(first, second) >= {"acting", "standby"}, 60, first.tail)
+        active, other = (first, second) if roles(first) == {"acting"} else (second, first)
         send(aws, 200)
         wait_until(lambda: len(workers.pids()) == 3, 60, active.tail)
         pids, term = workers.pids(), lease(aws)["term"]

@@ -29,7 +29,7 @@ def overloaded(answer: requests.Response) -> int:
     return int(answer.headers["Retry-After"])
 
 
-def tell(aws: Cloud, **more: Any) -> None:
+def write_status(aws: Cloud, **more: Any) -> None:
     """Write a status as the scaler does."""
     fixed = {"v": 1, "at": time.time(), "visible": 0, "in_flight": 0, "minimum": 0}
     status = {**fixed, "decision": "", "decided_at": 0.0, "history": [], **more}
@@ -88,7 +88,7 @@ def test_uploads_beyond_the_memory_budget_are_refused(aws: Cloud, tmp_path: Path
 
 def test_long_queue_is_429(aws: Cloud, tmp_path: Path) -> None:
     settings = {"WEB__MAX_QUEUE_SECONDS": "30", "SCALER__SERVICE_SECONDS": "10"}
-    tell(aws, maximum=2, states={"busy": 2})
+    write_status(aws, maximum=2, states={"busy": 2})
     with web_daemon(aws, tmp_path, **settings) as web:
 
         def send() -> requests.Response:
