@@ -187,19 +187,19 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: floa
     with (
         cloud(folder, {"VisibilityTimeout": "8"}) as aws,
         fault_proxy(aws.endpoint_url, plan.seed, watch) as proxy,
-        chaos(plan, folder, aws, proxy, say) as raging,
+        chaos(plan, folder, aws, proxy, say) as running,
     ):
-        raging.cause_chaos()
-        raging.settle(calm_seconds)
-        raging.fleet.stop()
-        verdict = judge(plan, aws)
-        verdict.begun, verdict.offered = counted["S3 GET images"], counted["S3 PUT results"]
-        verdict.ended = raging.fleet.lines("classifier: job done ")
-        verdict.unexpected_ends = raging.fleet.unexpected
-        verdict.unclean_stops = raging.fleet.unclean
-        verdict.faults, verdict.calls = dict(proxy.done), proxy.calls.total()
-    verdict.seconds = time.monotonic() - begun
-    return verdict
+        running.cause_chaos()
+        running.settle(calm_seconds)
+        running.fleet.stop()
+        outcome = judge(plan, aws)
+        outcome.begun, outcome.offered = counted["S3 GET images"], counted["S3 PUT results"]
+        outcome.ended = running.fleet.lines("classifier: job done ")
+        outcome.unexpected_ends = running.fleet.unexpected
+        outcome.unclean_stops = running.fleet.unclean
+        outcome.faults, outcome.calls = dict(proxy.done), proxy.calls.total()
+    outcome.seconds = time.monotonic() - begun
+    return outcome
 
 
 @contextmanager

@@ -74,18 +74,18 @@ def judge(plan: Plan, aws: Cloud) -> Outcome:
     """Read every result, and look what the queues still hold."""
     found: list[dict[str, Any] | None] = [aws.result(job(i)) for i in range(plan.jobs)]
     results = [each for each in found if each is not None]
-    verdict = Outcome(jobs=plan.jobs, kills=plan.kills, terms=plan.terms, outages=plan.outages)
-    verdict.results = len(aws.keys("results/"))
-    verdict.lost = plan.jobs - len(results)
-    verdict.failed = sum(each["status"] == "failed" for each in results)
-    verdict.succeeded = len(results) - verdict.failed
-    verdict.wrong = sum(
+    outcome = Outcome(jobs=plan.jobs, kills=plan.kills, terms=plan.terms, outages=plan.outages)
+    outcome.results = len(aws.keys("results/"))
+    outcome.lost = plan.jobs - len(results)
+    outcome.failed = sum(each["status"] == "failed" for each in results)
+    outcome.succeeded = len(results) - outcome.failed
+    outcome.wrong = sum(
         each is not None and each.get("label") != f"label-{i % PICTURES}"
         for i, each in enumerate(found)
     )
-    verdict.most_attempts = max((each["attempts"] for each in results), default=0)
-    verdict.replies_asked = len(range(0, plan.jobs, 10))
-    verdict.replies = sum(aws.counts(REPLIES))
-    verdict.requests_left = sum(aws.counts())
-    verdict.dead_letters = sum(aws.counts(DEAD))
-    return verdict
+    outcome.most_attempts = max((each["attempts"] for each in results), default=0)
+    outcome.replies_asked = len(range(0, plan.jobs, 10))
+    outcome.replies = sum(aws.counts(REPLIES))
+    outcome.requests_left = sum(aws.counts())
+    outcome.dead_letters = sum(aws.counts(DEAD))
+    return outcome

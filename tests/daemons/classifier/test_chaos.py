@@ -17,10 +17,10 @@ def test_every_job_has_one_right_result_after_chaos(tmp_path: Path) -> None:
     said: list[str] = []
     shape = {"jobs": 150, "kills": 6, "terms": 2, "outages": 1, "workers": 3, "seed": 1}
     plan = Plan(**shape, pause_seconds=0.5, outage_seconds=2.0)
-    verdict = run(plan, tmp_path, said.append, calm_seconds=60)
-    assert verdict.kept(), (verdict, said)
-    assert sum(verdict.faults.values()) > 50, "there was a storm"
-    assert verdict.offered >= verdict.jobs
+    outcome = run(plan, tmp_path, said.append, calm_seconds=60)
+    assert outcome.kept(), (outcome, said)
+    assert sum(outcome.faults.values()) > 50, "there was a storm"
+    assert outcome.offered >= outcome.jobs
 
 
 def test_s3_outage_does_not_use_up_deliveries(tmp_path: Path) -> None:
@@ -29,13 +29,13 @@ def test_s3_outage_does_not_use_up_deliveries(tmp_path: Path) -> None:
     with (
         cloud(tmp_path, {"VisibilityTimeout": "8"}) as aws,
         fault_proxy(aws.endpoint_url) as proxy,
-        chaos(plan, tmp_path, aws, proxy, print) as raging,
+        chaos(plan, tmp_path, aws, proxy, print) as running,
     ):
-        wait_until(raging.fleet.ready, 90, raging.fleet.workers[0].tail)
-        raging.out("S3", plan.jobs, seconds=30)
-        raging.calm(60)
-        verdict = judge(plan, aws)
-        assert verdict.kept(), verdict
+        wait_until(running.fleet.ready, 90, running.fleet.workers[0].tail)
+        running.out("S3", plan.jobs, seconds=30)
+        running.calm(60)
+        outcome = judge(plan, aws)
+        assert outcome.kept(), outcome
 
 
 def test_worker_becomes_ready_during_an_sqs_outage(tmp_path: Path) -> None:
@@ -44,12 +44,12 @@ def test_worker_becomes_ready_during_an_sqs_outage(tmp_path: Path) -> None:
     with (
         cloud(tmp_path, {"VisibilityTimeout": "8"}) as aws,
         fault_proxy(aws.endpoint_url) as proxy,
-        chaos(plan, tmp_path, aws, proxy, print) as raging,
+        chaos(plan, tmp_path, aws, proxy, print) as running,
     ):
-        (worker,) = raging.fleet.workers
+        (worker,) = running.fleet.workers
         wait_until(lambda: aws.object("fleet/workers/w0-1.json"), 60, worker.tail, 0.01)
-        raging.out("SQS", plan.jobs, seconds=1)
-        raging.calm(60)
-        assert not raging.fleet.unexpected
-        verdict = judge(plan, aws)
-        assert verdict.kept(), verdict
+        running.out("SQS", plan.jobs, seconds=1)
+        running.calm(60)
+        assert not running.fleet.unexpected
+        outcome = judge(plan, aws)
+        assert outcome.kept(), outcome
