@@ -85,7 +85,7 @@ def test_silent_worker_is_still_replaced_after_an_outage() -> None:
 def test_slow_observation_changes_nothing() -> None:
     world = ScalerWorld(queue=10)
     ours = scaler(world)
-    ours.tenure.attend()
+    ours.leader_lease.renew()
 
     class Slow(Clock):
         """Half a minute passes between the look and the act."""
@@ -108,7 +108,7 @@ def test_standby_scaler_takes_over_from_a_dead_leader() -> None:
 
     run(world, [second], 68)
     assert second.acting
-    assert second.tenure.term == 2
+    assert second.leader_lease.seen.term == 2
     assert set(world.lives) == names, "it neither doubled nor ended one"
     assert status_of(world)["holder"] == "b"
 
@@ -117,7 +117,7 @@ def test_released_lease_is_taken_at_the_next_tick() -> None:
     world = ScalerWorld()
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 20)
-    first.tenure.release()
+    first.leader_lease.release()
     run(world, [second], 4)
     assert second.acting
 
@@ -138,15 +138,15 @@ def test_leader_paused_past_its_lease_does_not_act() -> None:
 def test_leader_paused_before_acting_does_not_act() -> None:
     world = ScalerWorld(queue=10)
     first, second = scaler(world, "a"), scaler(world, "b")
-    first.tenure.attend()
-    look = first.observer.look(world.now)
-    decision, _ = decide(look.seen, POLICY, first.history, world.now)
+    first.leader_lease.renew()
+    seen = first.observer.observe(world.now)
+    decision, _ = decide(seen, POLICY, first.history, world.now)
     assert decision.launch
 
     world.pass_time(100)
     second.tick()
     there = set(world.lives)
-    assert not first.hands.carry_out(decision, first.tenure.holds)
+    assert not first.executor.carry_out(decision, first.leader_lease.holds)
     assert set(world.lives) == there
 
 
@@ -173,7 +173,7 @@ def test_leader_election_tolerates_clock_skew(off_seconds: float) -> None:
     pair = [scaler(world, "a"), scaler(world, "b", off_seconds)]
     for _ in range(300):
         run(world, pair, 4)
-        assert sum(each.tenure.holds() for each in pair) <= 1
+        assert sum(each.leader_lease.holds() for each in pair) <= 1
     assert world.peak <= POLICY.maximum
     assert world.terminated == []
 
@@ -182,12 +182,12 @@ def test_lost_lease_renewal_response_is_tolerated() -> None:
     world = ScalerWorld()
     ours = scaler(world)
     run(world, [ours], 20)
-    tenure, store = ours.tenure, FakeStore(world)
+    lease, store = ours.leader_lease, FakeStore(world)
     body, etag, _ = world.objects["fleet/lease.json"]
     store.put_json_if("fleet/lease.json", body.decode(), etag)  # S3 took it, and we do not know
     run(world, [ours], 120)
     assert ours.acting
-    assert tenure.term == 1
+    assert lease.seen.term == 1
 
 
 def test_unreadable_lease_is_overwritten() -> None:
@@ -208,18 +208,18 @@ def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
     name = next(iter(world.lives))
     world.lives[name].state = "idle"
     world.put(f"fleet/drain/{name}", str(world.now).encode())
-    first.tenure.release()
+    first.leader_lease.release()
 
     second = scaler(world, "b")
     second.tick()
     status = FleetStatus.decode(world.objects["fleet/status.json"][0].decode())
     assert len(status.history) >= points
     assert status.boot_seconds == world.boot_seconds
-    states = {w.name: w.state for w in second.observer.look(world.now).seen.workers}
+    states = {w.name: w.state for w in second.observer.observe(world.now).workers}
     assert states[name] in {"draining", "busy"}
     world.lives.clear()
     third = scaler(world, "c")
-    second.tenure.release()
+    second.leader_lease.release()
     third.tick()
     assert third.history.boot_seconds == world.boot_seconds, "with no worker left to tell it"
 
@@ -308,7 +308,7 @@ def test_failed_garbage_collection_stops_nothing(caplog: pytest.LogCaptureFixtur
         def listed(self, prefix: str) -> list:  # type: ignore[type-arg]
             raise TryLater("list: no answer")
 
-    ours.housekeeper = GarbageCollector(ours.housekeeper.queues, Refusing(world), 600.0)
+    ours.garbage_collector = GarbageCollector(ours.garbage_collector.queues, Refusing(world), 600.0)
     assert run(world, [ours], 7200) == 0
     assert world.reply_queues == {}
     assert caplog.text.count("house-keeping failed") == 1, "told once per episode"
@@ -317,28 +317,31 @@ def test_failed_garbage_collection_stops_nothing(caplog: pytest.LogCaptureFixtur
 def test_standby_scaler_collects_no_garbage() -> None:
     world = ScalerWorld()
     first, second = scaler(world, "a"), scaler(world, "b")
-    first.housekeeper.every_seconds = 1e9
+    first.garbage_collector.every_seconds = 1e9
     world.reply_queues = {"visionfleet-replies-dead": replies(0)}
     run(world, [first, second], 7200)
     assert "visionfleet-replies-dead" in world.reply_queues
 
 
-def test_stats_count_what_was_observed_and_done() -> None:
+def test_metrics_count_what_was_observed_and_done() -> None:
     world = ScalerWorld(queue=60)
     ours = scaler(world)
+
+    def value(name: str, **labels: str) -> float | None:
+        return ours.metrics.registry.get_sample_value(f"visionfleet_{name}", labels)
+
     run(world, [ours], 40)
-    totals = ours.figures.snapshot()
-    assert (totals.launches, totals.lease_held, totals.maximum) == (world.launched, True, 5)
-    assert totals.workers["idle"] + totals.workers["busy"] == len(world.lives)
+    assert value("scaler_launches_total") == world.launched
+    assert (value("scaler_lease_held"), value("workers_maximum")) == (1, 5)
+    idle, busy = value("workers", state="idle"), value("workers", state="busy")
+    assert (idle or 0) + (busy or 0) == len(world.lives)
     world.out = {"EC2"}
     run(world, [ours], 40)
-    totals = ours.figures.snapshot()
-    assert (totals.ticks, totals.failed_ticks) == (20, 10)
+    assert (value("scaler_ticks_total"), value("scaler_failed_ticks_total")) == (20, 10)
     world.out = set()
     run(world, [ours], 600)
-    totals = ours.figures.snapshot()
-    assert totals.drains == totals.terminations == world.launched
-    assert totals.wanted == 0
+    assert value("scaler_drains_total") == value("scaler_terminations_total") == world.launched
+    assert value("workers_wanted") == 0
 
 
 def test_status_of_another_version_is_replaced() -> None:

@@ -25,11 +25,11 @@ class CloudWatch:
 
 def test_cloudwatch_gets_one_point_per_minute() -> None:
     cloud = CloudWatch()
-    bulletin = AlarmPublisher(cloud.publish)
+    publisher = AlarmPublisher(cloud.publish)
     minutes = set()
     for now in range(3, 3600, TICK_SECONDS):
         before = len(cloud.told)
-        bulletin.tell(False, now)
+        publisher.publish_if_due(False, now)
         if len(cloud.told) > before:
             minutes.add(now // 60)
     assert minutes == set(range(60))
@@ -38,9 +38,9 @@ def test_cloudwatch_gets_one_point_per_minute() -> None:
 
 def test_cloudwatch_point_has_the_current_state() -> None:
     cloud = CloudWatch()
-    bulletin = AlarmPublisher(cloud.publish)
+    publisher = AlarmPublisher(cloud.publish)
     for now, full in ((0, True), (10, False), (50, False), (60, True), (100, True)):
-        bulletin.tell(full, now)
+        publisher.publish_if_due(full, now)
     assert cloud.told == [True, False, True]
 
 
@@ -50,13 +50,13 @@ def test_cloudwatch_refusal_is_logged_once_and_retried(
 ) -> None:
     caplog.set_level(logging.INFO)
     cloud = CloudWatch()
-    bulletin = AlarmPublisher(cloud.publish)
+    publisher = AlarmPublisher(cloud.publish)
     cloud.error = error
     for now in (0, 4, 50, 100):
-        bulletin.tell(True, now)
+        publisher.publish_if_due(True, now)
     cloud.error = None
     for now in (104, 150):
-        bulletin.tell(True, now)
+        publisher.publish_if_due(True, now)
     assert cloud.told == [True]
     assert [record.message for record in caplog.records] == [
         "metric not published",
