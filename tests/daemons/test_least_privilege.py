@@ -48,10 +48,7 @@ QUICK: dict[str, dict[str, Any]] = {
         "lease_seconds": 6,
         "housekeeping_seconds": 1,
     },
-    "classifier": {
-        "report_seconds": 1,
-        "idle_shutdown_seconds": 5,
-    },
+    "classifier": {"report_seconds": 1, "idle_shutdown_seconds": 5},
     "results": {"by_name": True},
 }
 DEAD = "visionfleet-requests-dead"
@@ -133,7 +130,7 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
             use_every_path(Deployment(stack, recorder, folder, running))
         calls: dict[str, list[Call]] = {}
         for seen in recorder.seen:
-            calls.setdefault(iam_requests.who(seen), []).extend(iam_requests.calls(seen, stack))
+            calls.setdefault(iam_requests.signer(seen), []).extend(iam_requests.calls(seen, stack))
         return Recorded(calls, {who: stack.policy(policy) for who, policy in ROLES.items()})
 
 
@@ -233,7 +230,7 @@ def fail_once(deployment: Deployment) -> None:
         result = seen.method == "PUT" and "/results/" in seen.path
         # What fails on the short way is done again by boto3, which must fail too.
         enough = spoilt and "Boto3" in spoilt[-1].headers["user-agent"]
-        if enough or not result or iam_requests.who(seen) != "WORKER":
+        if enough or not result or iam_requests.signer(seen) != "WORKER":
             return False
         spoilt.append(seen)
         return True

@@ -33,7 +33,7 @@ def test_s3_outage_does_not_use_up_deliveries(tmp_path: Path) -> None:
     ):
         wait_until(running.fleet.ready, 90, running.fleet.workers[0].tail)
         running.out("S3", plan.jobs, seconds=30)
-        running.calm(60)
+        running.settle(60)
         outcome = judge(plan, aws)
         assert outcome.kept(), outcome
 
@@ -49,7 +49,7 @@ def test_worker_becomes_ready_during_an_sqs_outage(tmp_path: Path) -> None:
         (worker,) = running.fleet.workers
         wait_until(lambda: aws.object("fleet/workers/w0-1.json"), 60, worker.tail, 0.01)
         running.out("SQS", plan.jobs, seconds=1)
-        running.calm(60)
+        running.settle(60)
         assert not running.fleet.unexpected
         outcome = judge(plan, aws)
         assert outcome.kept(), outcome
