@@ -4,7 +4,7 @@ import time
 from dataclasses import replace
 from random import Random
 
-from visionfleet.aws import ClientFactory
+from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
 from visionfleet.fleet.base import Fleet

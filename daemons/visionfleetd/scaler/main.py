@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.cloudwatch import AlarmMetrics
-from visionfleet.aws.from_config import access
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Queue, ReplyQueues
 from visionfleet.config import Config
@@ -62,7 +62,7 @@ class _Parts:
     """The clients of this process, and what is built on them once AWS answers."""
 
     def __init__(self, config: Config) -> None:
-        door = access(config.aws)
+        door = client_factory(config.aws)
         self._sqs = door.client("sqs")
         self._config = config
         self._name = names.requests_queue(config.name)
@@ -101,7 +101,7 @@ class _Parts:
         )
 
     def _bulletin(self) -> AlarmPublisher:
-        door = replace(access(self._config.aws), max_attempts=1)
+        door = replace(client_factory(self._config.aws), max_attempts=1)
         client = door.client("cloudwatch", read_timeout_seconds=PUBLISH_SECONDS)
         return AlarmPublisher(AlarmMetrics(client, self._config.name).at_maximum)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

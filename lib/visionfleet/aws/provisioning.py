@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
+from visionfleet.config.schema import QueueSection
+from visionfleet.contract import names
 from visionfleet.errors import NotFound
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ REPLY_RETENTION_SECONDS = 3600  # a reply that old has been read from S3 long si
 
 # SQS's maximum, counted from the first sending: time for a person to look at it and redrive it.
 DEAD_RETENTION_SECONDS = 1_209_600
-
-
-@dataclass(frozen=True, slots=True)
-class QueuePlan:
-    """The queues of a deployment and their attributes."""
-
-    requests: str
-    dead: str
-    visibility_timeout_seconds: int
-    max_receives: int
-    retention_seconds: int
 
 
 def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Iterator[str]:
@@ -41,24 +31,24 @@ def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Ite
             yield f"bucket {bucket}: made, closed to the public"
 
 
-def provision_queues(client: "SQSClient", plan: QueuePlan) -> Iterator[str]:
+def provision_queues(client: "SQSClient", deployment: str, settings: QueueSection) -> Iterator[str]:
     """Make the queues and set their attributes, also on queues that exist already."""
-    dead = {"MessageRetentionPeriod": str(DEAD_RETENTION_SECONDS)}
-    url = _make_queue(client, plan.dead, dead)
-    yield f"queue {plan.dead}: ready"
-    with wrapped_errors(f"queue {plan.dead}"):
+    requests, dead = names.requests_queue(deployment), names.dead_queue(deployment)
+    url = _make_queue(client, dead, {"MessageRetentionPeriod": str(DEAD_RETENTION_SECONDS)})
+    yield f"queue {dead}: ready"
+    with wrapped_errors(f"queue {dead}"):
         answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     redrive = {
         "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
-        "maxReceiveCount": plan.max_receives,
+        "maxReceiveCount": settings.max_receives,
     }
     attributes = {
-        "MessageRetentionPeriod": str(plan.retention_seconds),
-        "VisibilityTimeout": str(plan.visibility_timeout_seconds),
+        "MessageRetentionPeriod": str(settings.retention_seconds),
+        "VisibilityTimeout": str(settings.visibility_timeout_seconds),
         "RedrivePolicy": json.dumps(redrive),
     }
-    _make_queue(client, plan.requests, attributes)
-    yield f"queue {plan.requests}: ready, {plan.max_receives} tries, then {plan.dead}"
+    _make_queue(client, requests, attributes)
+    yield f"queue {requests}: ready, {settings.max_receives} tries, then {dead}"
 
 
 def make_reply_queue(client: "SQSClient", name: str, tags: dict[str, str]) -> None:

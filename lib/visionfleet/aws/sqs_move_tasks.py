@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

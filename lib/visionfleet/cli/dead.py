@@ -83,14 +83,14 @@ def _add_redrive(below: Subparsers) -> None:
 
 def place(config: "Config") -> Place:
     """Find the queues; raises NotFound."""
-    from visionfleet.aws.from_config import access
+    from visionfleet.aws.clients import client_factory
     from visionfleet.aws.s3 import Store
     from visionfleet.aws.sqs import Queue
     from visionfleet.aws.sqs_move_tasks import MoveTasks
     from visionfleet.contract import names
 
-    door = access(config.aws)
-    s3, sqs = door.client("s3"), door.client("sqs")
+    clients = client_factory(config.aws)
+    s3, sqs = clients.client("s3"), clients.client("sqs")
     try:
         dead = Queue(sqs, names.dead_queue(config.name))
         requests = Queue(sqs, names.requests_queue(config.name))

@@ -48,8 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _provision(config: "Config", endpoint_url: str) -> None:
     """Provision through a port that nobody else knows, so that nobody meets half of it."""
-    from visionfleet.aws.from_config import access
+    from visionfleet.aws.clients import client_factory
 
-    door = dataclasses.replace(access(config.aws), endpoint_url=endpoint_url)
-    for line in provision(config, door):
+    clients = dataclasses.replace(client_factory(config.aws), endpoint_url=endpoint_url)
+    for line in provision(config, clients):
         logging.getLogger(__name__).info(line)

@@ -11,8 +11,7 @@ from visionfleet.cli.options import Subparsers, add_config, command, loaded, sec
 from visionfleet.errors import TryLater
 
 if TYPE_CHECKING:
-    from visionfleet.aws import ClientFactory
-    from visionfleet.aws.provisioning import QueuePlan
+    from visionfleet.aws.clients import ClientFactory
     from visionfleet.config import Config
 
 
@@ -31,13 +30,13 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Provision, trying again until the wait is over."""
-    from visionfleet.aws.from_config import access
+    from visionfleet.aws.clients import client_factory
 
     config = loaded(arguments).config
     deadline = time.monotonic() + arguments.wait
     for wait in growing_waits(Random(), cap=5.0):
         try:
-            for line in provision(config, access(config.aws)):
+            for line in provision(config, client_factory(config.aws)):
                 print(line)
             break
         except TryLater:
@@ -47,24 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def provision(config: "Config", door: "ClientFactory") -> Iterator[str]:
+def provision(config: "Config", clients: "ClientFactory") -> Iterator[str]:
     """Make what the configuration names; yields one sentence per bucket and queue."""
     from visionfleet.aws.provisioning import provision_buckets, provision_queues
 
     buckets = {config.storage.input_bucket, config.storage.output_bucket}
-    yield from provision_buckets(door.client("s3"), config.aws.region, buckets)
-    yield from provision_queues(door.client("sqs"), plan(config))
-
-
-def plan(config: "Config") -> "QueuePlan":
-    """Name the queues and their attributes."""
-    from visionfleet.aws.provisioning import QueuePlan
-    from visionfleet.contract import names
-
-    return QueuePlan(
-        requests=names.requests_queue(config.name),
-        dead=names.dead_queue(config.name),
-        visibility_timeout_seconds=config.queue.visibility_timeout_seconds,
-        max_receives=config.queue.max_receives,
-        retention_seconds=config.queue.retention_seconds,
-    )
+    yield from provision_buckets(clients.client("s3"), config.aws.region, buckets)
+    yield from provision_queues(clients.client("sqs"), config.name, config.queue)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Counts, Queue
 from visionfleet.contract import documents, names
@@ -28,9 +28,9 @@ class Observer:
     """Looks at one deployment, again and again; reads only."""
 
     def __init__(self, config: "Config") -> None:
-        door = access(config.aws)
-        sqs = door.client("sqs")
-        self._store = Store(door.client("s3"), config.storage.output_bucket)
+        clients = client_factory(config.aws)
+        sqs = clients.client("sqs")
+        self._store = Store(clients.client("s3"), config.storage.output_bucket)
         try:
             self._requests = Queue(sqs, names.requests_queue(config.name))
             self._dead = Queue(sqs, names.dead_queue(config.name))

@@ -4,7 +4,7 @@ import boto3
 import pytest
 
 from testkit.aws.embedded import CREDENTIALS, Cloud, anew
-from visionfleet.aws import ClientFactory
+from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.cloudwatch import AlarmMetrics
 from visionfleet.errors import TryLater
 

@@ -110,8 +110,8 @@ def test_an_unreadable_result_does_not_stand_in_the_way(aws: Cloud) -> None:
 class Contended(Store):
     """S3 while another write of the key is under way: refused with 409, and nothing to read."""
 
-    def put_json_first(self, key: str, text: str) -> bool:
-        return False
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        return None
 
 
 def test_a_write_under_way_elsewhere_is_tried_again_later(aws: Cloud) -> None:

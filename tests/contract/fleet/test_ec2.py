@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from testkit.aws.embedded import BUCKETS, Cloud, add_template, anew
-from visionfleet.aws import ClientFactory
+from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.contract.names import LAUNCHES_KEY
-from visionfleet.errors import GiveUp, NotFound, Superseded
+from visionfleet.errors import GiveUp, Superseded
 from visionfleet.fleet.ec2 import Ec2Fleet, Template
 from visionfleet.fleet.ec2_instances import Instances
 from visionfleet.fleet.launch_ledger import Instance
@@ -176,8 +176,6 @@ def test_a_ledger_is_written_over_what_was_read_alone(aws: Cloud) -> None:
     with pytest.raises(Superseded):
         ledger.write(LaunchLedger(revision=2, launches=(launch("d2"),)), first)
     assert ledger.write(LaunchLedger(revision=2), first) == second, "its own, told as lost"
-    with pytest.raises(NotFound):
-        store(aws).get_tagged("fleet/nothing.json")
 
 
 def launch(decision: str) -> Launch:
