@@ -17,16 +17,15 @@ from visionfleet.cli import (
     dead,
     demo,
     embedded_aws,
-    end_supervisor,
     evaluate,
     instance,
     keys,
     model,
     placement,
     provision,
-    revive,
     simulate,
     status,
+    supervisor_listeners,
     up,
 )
 from visionfleet.errors import BadConfig, VisionfleetError
@@ -49,9 +48,8 @@ _COMMANDS = (
     provision,
     placement,
     embedded_aws,
-    revive,
+    supervisor_listeners,
     instance,
-    end_supervisor,
 )
 
 

@@ -1,25 +1,18 @@
-"""The embedded AWS: moto behind a WSGI server with keep-alive, as a process of its own.
+"""The embedded AWS: moto behind a WSGI server with keep-alive.
 
 It keeps everything in memory and has no access control: for one machine, on loopback only.
 """
 
-import argparse
-import ipaddress
 import logging
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from visionfleet.errors import VisionfleetError
-from visionfleet.host import process
-from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, mended, one_at_a_time
+from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, one_at_a_time, patched_moto
 
 logger = logging.getLogger("visionfleet.local.embedded_aws")
 
@@ -41,7 +34,7 @@ class Gateway(wsgi.Gateway_10):
         self.env[CONNECTION] = req.conn.socket
 
 
-class Server(wsgi.Server):
+class EmbeddedServer(wsgi.Server):
     """cheroot's server, set up for many clients that keep their connections."""
 
     keep_alive_conn_limit = 10_000
@@ -71,12 +64,13 @@ def serve(
     `prepare` is called first, with the URL of a port that only it knows: what it makes there is in
     place when the public port opens.
     """
-    with mended(stop) as lock:
-        shared = one_at_a_time(application(), lock)
+    with patched_moto(stop) as lock:
+        # It finds out by itself which service is asked for.
+        shared = one_at_a_time(DomainDispatcherApplication(create_backend_app), lock)
         if prepare is not None:
             with private_port(shared) as url:
                 prepare(url)
-        server = Server(host, port, shared)
+        server = EmbeddedServer(host, port, shared)
         server.prepare()
         logger.info(
             "embedded AWS at http://%s:%d: "
@@ -94,7 +88,7 @@ def serve(
 @contextmanager
 def private_port(shared: WsgiApplication) -> Iterator[str]:
     """Serve on a free port of the loopback for the length of a with block; the value is its URL."""
-    server = Server("127.0.0.1", 0, shared)
+    server = EmbeddedServer("127.0.0.1", 0, shared)
     server.prepare()
     thread = threading.Thread(target=accept, args=(server, threading.Event()), name="prepare")
     thread.start()
@@ -105,72 +99,9 @@ def private_port(shared: WsgiApplication) -> Iterator[str]:
         thread.join()
 
 
-def application() -> WsgiApplication:
-    """Build moto's application, which finds out by itself which service is asked for."""
-    dispatcher: WsgiApplication = DomainDispatcherApplication(create_backend_app)
-    return dispatcher
-
-
-def accept(server: Server, stop: threading.Event) -> None:
+def accept(server: EmbeddedServer, stop: threading.Event) -> None:
     """Run the server's loop; its end, for whatever reason, is the end of serve()."""
     try:
         server.serve()
     finally:
         stop.set()
-
-
-def loopback(host: str) -> str:
-    """Check that the host is this machine alone; made for argparse."""
-    try:
-        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        inside = False
-    if not inside:
-        raise argparse.ArgumentTypeError(
-            f"{host} is not a loopback address; the embedded AWS has no access control and "
-            "listens on loopback only (127.0.0.1, ::1, localhost)"
-        )
-    return host
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m visionfleet.local.embedded_aws", description=__doc__
-    )
-    parser.add_argument("--host", type=loopback, default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=5500, help="default: %(default)s")
-    return parser.parse_args(argv)
-
-
-def stop_on_signals(stop: threading.Event) -> None:
-    """Let the first TERM or INT set the event; the second one ends the process at once."""
-
-    ask = process.beside_signals(stop.set)
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        ask()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the embedded AWS until a signal; the exit status is 1 when it cannot start."""
-    options = parse(argv)
-    logging.basicConfig(
-        stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    stop = threading.Event()
-    stop_on_signals(stop)
-    try:
-        serve(options.host, options.port, stop)
-    except (OSError, VisionfleetError) as error:
-        logger.error("embedded AWS cannot serve %s:%d: %s", options.host, options.port, error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

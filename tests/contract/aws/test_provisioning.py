@@ -27,7 +27,7 @@ REQUESTS, DEAD = "vf-requests", "vf-requests-dead"
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     log = tmp_path_factory.mktemp("aws") / "aws.log"
-    module = "visionfleet.local.embedded_aws"
+    module = "testkit.aws.embedded_server"
     with started_module(module, "--port", str(port), log=log) as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)

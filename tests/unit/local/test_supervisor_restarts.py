@@ -2,7 +2,8 @@
 
 import pytest
 
-from visionfleet.local.supervisor_restarts import Waits, split_event
+from visionfleet.local.supervisor_events import split_event
+from visionfleet.local.supervisor_restarts import RestartBackoff
 
 EVENT = (
     b"ver:3.0 server:supervisor serial:21 pool:revive poolserial:10 "
@@ -23,12 +24,12 @@ EVENT = (
     ],
 )
 def test_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
-    waits = Waits()
+    waits = RestartBackoff()
     assert [waits.failed("web", now) for now in failed_at] == expected, shows
 
 
 def test_time_line_of_several_processes() -> None:
-    waits = Waits()
+    waits = RestartBackoff()
     assert waits.seconds_to_next(0) is None
     assert waits.take_due(0) == []
 
@@ -49,7 +50,7 @@ def test_time_line_of_several_processes() -> None:
 
 
 def test_a_second_failure_before_the_start_moves_the_start() -> None:
-    waits = Waits()
+    waits = RestartBackoff()
     waits.failed("web", 0)
     waits.failed("web", 1)
     assert waits.take_due(5) == []
@@ -57,10 +58,10 @@ def test_a_second_failure_before_the_start_moves_the_start() -> None:
 
 
 def test_an_event_is_read_when_it_is_whole() -> None:
-    header, payload, rest = split_event(EVENT + b"ver:3.0 ") or pytest.fail("not read")
-    assert header["eventname"] == "PROCESS_STATE_FATAL"
-    assert payload["groupname"] == "web"
-    assert payload["processname"] == "web_00"
+    event, rest = split_event(EVENT + b"ver:3.0 ") or pytest.fail("not read")
+    assert event.name == "PROCESS_STATE_FATAL"
+    assert event.payload["groupname"] == "web"
+    assert event.payload["processname"] == "web_00"
     assert rest == b"ver:3.0 "
 
 
