@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+from visionfleet.cli import terminal
 from visionfleet.cli.options import Subparsers, add_config, command, loaded
 from visionfleet.errors import BadKeys
 
@@ -48,7 +49,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
     from visionfleet.auth import key_file
 
     for kept in key_file.load(_place(arguments)).values():
-        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(kept.created_at))
+        made = terminal.utc(kept.created_at)
         rate = "" if kept.per_second is None else f"{kept.per_second:g}/s"
         print(kept.id, made, kept.name, rate, sep="\t")
     return 0

@@ -1,4 +1,4 @@
-"""What several subcommands share: options, their checks, and text that any terminal can show."""
+"""Options that several subcommands share, and their checks."""
 
 import argparse
 import os
@@ -62,8 +62,3 @@ def seconds(least: float, most: float) -> Callable[[str], float]:
         return number
 
     return convert
-
-
-def printable(text: str) -> str:
-    """Make a file's name safe to print and to send: bytes that are not UTF-8 become U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -97,9 +97,9 @@ def _replay(name: str, policy: Policy, conditions: Conditions, arrivals: Sequenc
     except (KeyError, ValueError) as error:
         known = ", ".join(CONTROLLERS)
         raise NoSimulation(f"no policy {name!r}; there are {known} and fixed:N") from error
-    from visionfleet.cli.progress import counted
+    from visionfleet.cli.terminal import progress_bar
 
-    with counted(f"{name}, hours", len(arrivals) // 3600) as advance:
+    with progress_bar(f"{name}, hours", len(arrivals) // 3600) as advance:
         return World(conditions, made).run(arrivals, advance)
 
 

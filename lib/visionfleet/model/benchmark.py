@@ -21,7 +21,7 @@ Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Benchmark:
     """What came out, and the seconds it took: on the clock, and of all processors together."""
 
     evaluation: Evaluation
@@ -37,7 +37,7 @@ def measure(
     batch_size: int,
     threads: int,
     progress: Progress = lambda _images: None,
-) -> Measured:
+) -> Benchmark:
     """Classify the images in batches; raises BadDataset when a folder is no class of the model.
 
     Each thread decodes a batch and then classifies it, so a model that computes on one thread
@@ -56,7 +56,7 @@ def measure(
     indices = class_indices(set(folders), model.labels)
     targets = np.array([indices[folder] for folder in folders], int)
     evaluation = Evaluation(model.labels, folders, targets, np.concatenate(rows))
-    return Measured(evaluation, seen - len(folders), seconds, cpu_seconds)
+    return Benchmark(evaluation, seen - len(folders), seconds, cpu_seconds)
 
 
 _Batch = tuple[Labelled, ...]
