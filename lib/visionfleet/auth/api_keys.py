@@ -70,12 +70,10 @@ def read(text: str) -> dict[str, Kept]:
 
 
 def write(keys: Iterable[Kept]) -> str:
-    """Write a file of keys."""
     return "".join(kept.model_dump_json(exclude_none=True) + "\n" for kept in keys)
 
 
 def check(key: str, keys: dict[str, Kept]) -> Kept | None:
-    """Find whose key that is; None for a wrong one."""
     form = _FORM.fullmatch(key)
     kept = keys.get(form[1]) if form else None
     if form is None or kept is None:

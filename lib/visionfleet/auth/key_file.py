@@ -31,7 +31,6 @@ def place(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
 
 
 def load(path: Path) -> dict[str, Kept]:
-    """Read the file; raises BadKeys."""
     try:
         return api_keys.read(path.read_text())
     except (OSError, UnicodeDecodeError) as error:
@@ -100,7 +99,6 @@ class KeyFile:
         return len(self._keys | self._settled)
 
     def check(self, key: str) -> Kept | None:
-        """Find whose key that is; None for a wrong one."""
         if self._clock() - self._looked_at >= LOOK_SECONDS:
             self._look()
         return api_keys.check(key, self._settled) or api_keys.check(key, self._keys)

@@ -20,7 +20,6 @@ DEAD_RETENTION_SECONDS = 1_209_600
 
 
 def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Iterator[str]:
-    """Make the buckets that are missing; yields one sentence per bucket."""
     for bucket in sorted(buckets):
         try:
             with wrapped_errors(f"bucket {bucket}"):
@@ -65,7 +64,6 @@ def renew_reply_queue(client: "SQSClient", url: str, tags: dict[str, str]) -> No
 
 
 def delete_reply_queue(client: "SQSClient", name: str) -> None:
-    """Remove the reply queue of a web process that stops."""
     with wrapped_errors(f"delete queue {name}"):
         client.delete_queue(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"])
 

@@ -33,8 +33,6 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What is known of an object without reading it."""
-
     size: int
     etag: str
 
@@ -72,11 +70,9 @@ class Store:
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Write an object, over any that is there."""
         self._put(key, body, content_type, {}, metadata or {})
 
     def put_json(self, key: str, text: str) -> None:
-        """Write JSON text, over any that is there."""
         self.put(key, text.encode(), _JSON)
 
     def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
@@ -116,7 +112,6 @@ class Store:
         return answer["ETag"]
 
     def find_tagged(self, key: str) -> tuple[bytes, str] | None:
-        """Read an object whole, with its ETag; None when there is none."""
         try:
             with wrapped_errors(f"get {key}"):
                 answer = self._client.get_object(Bucket=self._bucket, Key=key)
@@ -132,7 +127,6 @@ class Store:
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def find(self, key: str) -> bytes | None:
-        """Read an object whole, None when there is none."""
         try:
             return self.get(key)
         except NotFound:
@@ -220,7 +214,6 @@ class Store:
         return (entry.key for entry in self.listed(prefix))
 
     def listed(self, prefix: str) -> list[Listed]:
-        """List all objects under a prefix, with what tells whether they have changed."""
         with wrapped_errors(f"list {prefix}"):
             pages = self._client.get_paginator("list_objects_v2")
             return [
@@ -230,7 +223,6 @@ class Store:
             ]
 
     def delete(self, key: str) -> None:
-        """Remove an object; none there is fine."""
         with wrapped_errors(f"delete {key}"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 

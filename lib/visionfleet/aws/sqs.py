@@ -93,7 +93,6 @@ class Queue:
         return self._in_tens(call, receipts, f"extend in {self.name}", more)
 
     def delete(self, receipts: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Delete messages; returns the receipts that failed, with the reason."""
         call = self._client.delete_message_batch
         return self._in_tens(call, receipts, f"delete from {self.name}", {})
 
@@ -101,7 +100,6 @@ class Queue:
         return self._attributes("QueueArn")["QueueArn"]
 
     def counts(self) -> Counts:
-        """Ask for the approximate number of visible and of in-flight messages."""
         visible = "ApproximateNumberOfMessages"
         in_flight = "ApproximateNumberOfMessagesNotVisible"
         found = self._attributes(visible, in_flight)
@@ -238,7 +236,6 @@ class ReplyQueues:
         return [url for url in found if queue_name(url).startswith(self._prefix)]
 
     def tags(self, url: str) -> Mapping[str, str]:
-        """Read the tags of one; none when it is gone."""
         try:
             with wrapped_errors(f"tags of {queue_name(url)}"):
                 return self._client.list_queue_tags(QueueUrl=url).get("Tags", {})
@@ -246,7 +243,6 @@ class ReplyQueues:
             return {}
 
     def remove(self, url: str) -> None:
-        """Remove one; one that is gone is fine."""
         try:
             with wrapped_errors(f"delete queue {queue_name(url)}"):
                 self._client.delete_queue(QueueUrl=url)
@@ -255,5 +251,4 @@ class ReplyQueues:
 
 
 def queue_name(url: str) -> str:
-    """Cut the name off the end of a queue's URL."""
     return url.rsplit("/", 1)[-1]

@@ -24,7 +24,6 @@ class Move:
 
     @property
     def running(self) -> bool:
-        """Tell whether the task still moves messages."""
         return self.status in RUNNING
 
 
@@ -41,7 +40,6 @@ class MoveTasks:
         self._source, self._destination = source_arn, destination_arn
 
     def latest(self) -> Move | None:
-        """Ask for the newest task of the source; None when there was none."""
         with wrapped_errors("list message move tasks"):
             answer = self._client.list_message_move_tasks(SourceArn=self._source, MaxResults=1)
         found = answer.get("Results", [])

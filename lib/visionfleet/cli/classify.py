@@ -7,23 +7,20 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from rich.table import Column, Table
+from rich.text import Text
 
 from visionfleet.cli import terminal
-from visionfleet.cli.options import Subparsers, command, seconds, whole
+from visionfleet.cli.client import Answer, Client, in_parallel
+from visionfleet.cli.options import seconds, whole
 from visionfleet.errors import BadKeys
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from visionfleet.cli.client import Answer, Client
 
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 STDIN = "-"
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    parser = command(subparsers, "classify", "classify images over HTTP", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "image", nargs="+", help="a file, a folder (all images below it), or - for standard input"
     )
@@ -47,6 +44,7 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="SECONDS",
         help="longest wait for one answer; default: %(default)g",
     )
+    parser.set_defaults(run=run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,6 @@ class InputImage:
 
 def run(arguments: argparse.Namespace) -> int:
     """Classify everything; the status is 1 when any image has no label."""
-    from visionfleet.cli.client import Answer, Client
 
     stop, found = threading.Event(), list(images(arguments.image))
     key, count = _key(arguments.key_file), arguments.parallel
@@ -113,11 +110,8 @@ def _image(path: Path) -> InputImage:
 
 
 def classified(
-    client: "Client", found: Sequence[InputImage], top: int, wait_seconds: float, parallel: int
-) -> Iterator["Answer"]:
-    """Classify images, and yield the answers as they come, on a progress bar."""
-    from visionfleet.cli.client import Answer, in_parallel
-
+    client: Client, found: Sequence[InputImage], top: int, wait_seconds: float, parallel: int
+) -> Iterator[Answer]:
     def classify(image: InputImage) -> Answer:
         try:
             data = image.read()
@@ -128,7 +122,7 @@ def classified(
     return terminal.tracked(in_parallel(classify, found, parallel), "classifying", len(found))
 
 
-def json_line(answer: "Answer") -> str:
+def json_line(answer: Answer) -> str:
     values: dict[str, object] = {"file": answer.file}
     if answer.problem is None:
         values |= {"label": answer.label, "score": answer.score, "top": answer.top}
@@ -138,10 +132,8 @@ def json_line(answer: "Answer") -> str:
     return json.dumps(values | {"job": answer.job, "seconds": round(answer.seconds, 3)})
 
 
-def table(answers: Iterable["Answer"]) -> "Table":
+def table(answers: Iterable[Answer]) -> Table:
     """Lay answers out; what has no label shows its problem there."""
-    from rich.table import Column
-    from rich.text import Text
 
     file = Column("file", overflow="fold")  # the end of a path tells most
     made = terminal.table(file, "label", "score", "seconds")

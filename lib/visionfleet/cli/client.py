@@ -97,7 +97,6 @@ class Client:
         return _document(response)
 
     def _follow(self, location: str, deadline: float, job: str | None) -> Response:
-        """Ask for a job once more, but not at once again when it was answered at once."""
         asked = time.monotonic()
         response = self._patiently(lambda: self._get(location, deadline), deadline, job)
         if response.status == 202:

@@ -5,17 +5,18 @@ import json
 import sys
 import time
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.text import Text
+
+from visionfleet.aws.s3 import Store
+from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
 from visionfleet.cli import terminal
+from visionfleet.cli.deployment import Deployment
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
+from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample, reason, result
+from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task
 from visionfleet.errors import NotFound, VisionfleetError
-
-if TYPE_CHECKING:
-    from visionfleet.aws.s3 import Store
-    from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
-    from visionfleet.cli.deployment import Deployment
-    from visionfleet.dead_letters.inspect import DeadLetter
 
 MAXIMUM_PER_SECOND = 500  # what SQS allows a move task
 
@@ -34,12 +35,8 @@ that has one is answered from it.
 """
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand with its three own ones."""
-    about = "list, show and redrive the requests that failed too often"
-    below = command(subparsers, "dead", about, list_dead).add_subparsers(
-        required=True, metavar="WHAT"
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    below = parser.add_subparsers(required=True, metavar="WHAT")
     some = command(below, "list", "list dead letters, and why each is there", list_dead)
     some.add_argument("--limit", type=whole(1, 10**6), default=100, help="default: %(default)s")
     one = command(below, "show", "show all there is to know of one dead letter", show)
@@ -68,16 +65,11 @@ def _add_redrive(below: Subparsers) -> None:
     )
 
 
-def _deployment(arguments: argparse.Namespace) -> "Deployment":
-    from visionfleet.cli.deployment import Deployment
-
+def _deployment(arguments: argparse.Namespace) -> Deployment:
     return Deployment(loaded(arguments).config)
 
 
 def list_dead(arguments: argparse.Namespace) -> int:
-    """Print one row per dead letter."""
-    from visionfleet.dead_letters.inspect import DeadLetterSample
-
     deployment = _deployment(arguments)
     about = deployment.dead_letters()
     with DeadLetterSample(deployment.dead) as sample:
@@ -94,9 +86,7 @@ def list_dead(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _row(dead: "DeadLetter", results: "Store") -> dict[str, object]:
-    from visionfleet.dead_letters.inspect import reason, result
-
+def _row(dead: DeadLetter, results: Store) -> dict[str, object]:
     return {
         "message_id": dead.message_id,
         "job": dead.job,
@@ -108,8 +98,6 @@ def _row(dead: "DeadLetter", results: "Store") -> dict[str, object]:
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
-    from rich.text import Text
-
     table = terminal.table("message id", "job", "file", "first sent", "received", "reason")
     for row in rows:
         cells = ("" if value is None else terminal.escaped(str(value)) for value in row.values())
@@ -118,9 +106,6 @@ def _print_table(rows: list[dict[str, object]]) -> None:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print one dead letter, found by its message id or by its job."""
-    from visionfleet.dead_letters.inspect import DeadLetterSample
-
     deployment, which = _deployment(arguments), arguments.which
     with DeadLetterSample(deployment.dead) as sample:
         found = (each for each in sample.dead_letters() if which in (each.message_id, each.job))
@@ -137,9 +122,7 @@ def show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _described(dead: "DeadLetter", deployment: "Deployment") -> dict[str, Any]:
-    from visionfleet.dead_letters.inspect import result
-
+def _described(dead: DeadLetter, deployment: Deployment) -> dict[str, Any]:
     answer, request = result(dead, deployment.results), dead.request
     return {
         **_row(dead, deployment.results),
@@ -170,9 +153,7 @@ def redrive(arguments: argparse.Namespace) -> int:
     return _follow(tasks, None if under_way else before)
 
 
-def _follow(tasks: "MoveTasks", before: "Move | None") -> int:
-    from visionfleet.dead_letters.redrive import by_task
-
+def _follow(tasks: MoveTasks, before: Move | None) -> int:
     moved = -1
     for move in by_task(tasks, before, time.sleep):
         if move.moved != moved or not move.running:
@@ -182,9 +163,7 @@ def _follow(tasks: "MoveTasks", before: "Move | None") -> int:
     return 0
 
 
-def _one_by_one(deployment: "Deployment", arguments: argparse.Namespace, why: str) -> int:
-    from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle
-
+def _one_by_one(deployment: Deployment, arguments: argparse.Namespace, why: str) -> int:
     print(f"Moving one by one: {why}", flush=True)
     throttle = Throttle(arguments.rate, time.monotonic, time.sleep)
     mover = MoveOneByOne(deployment.dead, deployment.requests, throttle, arguments.only_decodable)

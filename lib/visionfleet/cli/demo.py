@@ -13,21 +13,21 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+
+from rich.table import Table
+from rich.text import Text
 
 from visionfleet.cli import terminal
 from visionfleet.cli.classify import InputImage, classified, images, table
-from visionfleet.cli.options import Subparsers, add_config, command, whole
+from visionfleet.cli.client import Answer, Client
+from visionfleet.cli.deployment import Deployment
+from visionfleet.cli.options import add_config, whole
 from visionfleet.cli.up import add_file_options, stack_files
+from visionfleet.config import Config, load
 from visionfleet.errors import GiveUp, VisionfleetError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
-
-    from visionfleet.cli.client import Answer
-    from visionfleet.cli.deployment import Deployment
-    from visionfleet.config import Config
+from visionfleet.local.chart import bars, columns
+from visionfleet.local.sample_images import sample_images, shipped_photos
+from visionfleet.local.stack import running
 
 SEED = 20
 PARALLEL = 32
@@ -37,8 +37,7 @@ ZERO_SECONDS = 60.0  # on top of the settings, for the fleet to leave
 _CHART_WIDTH, _CHART_HEIGHT, _LABELS_SHOWN = 60, 4, 4
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    parser = command(subparsers, "demo", "run the service on free ports and show it at work", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_file_options(parser)
     parser.add_argument(
@@ -50,6 +49,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--count", type=whole(1, 100000), default=300, help="crops to make; default: %(default)s"
     )
+    parser.set_defaults(run=run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,6 @@ class FleetSize:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start, upload, show, wait for zero workers, stop; 0 when every image got a label."""
-    from visionfleet.config import load
-    from visionfleet.local.stack import running
 
     _interrupt_on_signals()
     found = _images(arguments)
@@ -90,10 +88,7 @@ def _own_environment(folder: Path) -> dict[str, str]:
     }
 
 
-def _show(config: "Config", url: str, found: Sequence[InputImage]) -> int:
-    from visionfleet.cli.client import Client
-    from visionfleet.cli.deployment import Deployment
-
+def _show(config: Config, url: str, found: Sequence[InputImage]) -> int:
     deployment = Deployment(config)
     client = Client(url, PARALLEL, threading.Event())
     with _sampling(deployment) as sizes:
@@ -114,7 +109,7 @@ def _show(config: "Config", url: str, found: Sequence[InputImage]) -> int:
 
 
 @contextmanager
-def _sampling(deployment: "Deployment") -> Iterator[list[FleetSize]]:
+def _sampling(deployment: Deployment) -> Iterator[list[FleetSize]]:
     """Note the fleet's size while the with block runs; the value grows meanwhile."""
     sizes: list[FleetSize] = []
     stop = threading.Event()
@@ -137,8 +132,7 @@ def _sampling(deployment: "Deployment") -> Iterator[list[FleetSize]]:
         thread.join()
 
 
-def _wait_for_zero(deployment: "Deployment", config: "Config") -> bool:
-    """Wait until the scaler reports an empty queue and no worker."""
+def _wait_for_zero(deployment: Deployment, config: Config) -> bool:
     terminal.say("waiting until the workers have gone ...")
     settings = config.scaler
     deadline = time.monotonic() + settings.hold_seconds + settings.paid_seconds + ZERO_SECONDS
@@ -152,10 +146,7 @@ def _wait_for_zero(deployment: "Deployment", config: "Config") -> bool:
     return False
 
 
-def groups_table(found: Sequence[InputImage], answers: Iterable["Answer"]) -> "Table":
-    """Count the labels of each photo or folder, the most frequent first."""
-    from rich.text import Text
-
+def groups_table(found: Sequence[InputImage], answers: Iterable[Answer]) -> Table:
     group_of = {image.name: image.group for image in found}
     counts: dict[str, Counter[str]] = {}
     for answer in answers:
@@ -169,12 +160,7 @@ def groups_table(found: Sequence[InputImage], answers: Iterable["Answer"]) -> "T
     return made
 
 
-def chart(sizes: Sequence[FleetSize]) -> Iterator["Text"]:
-    """Draw the workers and the queue over time."""
-    from rich.text import Text
-
-    from visionfleet.local.chart import bars, columns
-
+def chart(sizes: Sequence[FleetSize]) -> Iterator[Text]:
     until = sizes[-1].at if sizes else 1.0
     series = {
         ("workers", "green"): [(size.at, float(size.workers)) for size in sizes],
@@ -189,9 +175,6 @@ def chart(sizes: Sequence[FleetSize]) -> Iterator["Text"]:
 
 
 def _images(arguments: argparse.Namespace) -> list[InputImage]:
-    """Find the images given, or make crops of the photos at hand."""
-    from visionfleet.local.sample_images import sample_images, shipped_photos
-
     if arguments.images is not None:
         found = [image for image in images([str(arguments.images)]) if image.content is not None]
         if not (found and arguments.images.exists()):

@@ -46,7 +46,6 @@ class Deployment:
         )
 
     def dead_letters(self) -> int:
-        """Count the dead letters, approximately."""
         counts = self.dead.counts()
         return counts.visible + counts.in_flight
 

@@ -7,21 +7,26 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
 from visionfleet.cli import terminal
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
+from visionfleet.cli.options import add_config, loaded, whole
+from visionfleet.config import Config
+from visionfleet.evaluation import datasets
+from visionfleet.evaluation.datasets import read
 from visionfleet.host import cpu_quota
+from visionfleet.imaging.decode import Limits
 
 if TYPE_CHECKING:
-    from visionfleet.config import Config
     from visionfleet.model.benchmark import Benchmark
     from visionfleet.model.inference import Inference
+
 
 _MAXIMUM_CLASSES = 50  # for a table, or a confusion matrix, that can be read
 _LOST_SHARE = 0.05  # share of the right answers that the proposed threshold gives up
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    parser = command(subparsers, "evaluate", "measure the model on labelled images", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("data", type=Path, help="folder or ZIP file with one folder per class")
     parser.add_argument(
@@ -33,11 +38,10 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="find model.temperature and model.unknown_below; with images kept for this alone",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load the configured model and measure it."""
-    from visionfleet.evaluation import datasets
     from visionfleet.model.open import open_model
 
     config = loaded(arguments).config
@@ -60,7 +64,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def summary(model: "Inference", measured: "Benchmark") -> dict[str, object]:
-    """Figures as plain values, for JSON."""
     found = measured.evaluation
     images, total = len(found.folders), len(found.folders) + measured.unreadable
     unknown, known_top1 = found.unknown(model.unknown_below)
@@ -85,10 +88,8 @@ def summary(model: "Inference", measured: "Benchmark") -> dict[str, object]:
 
 
 def _measure(
-    config: "Config", model: "Inference", data: Path, total: int, threads: int
+    config: Config, model: "Inference", data: Path, total: int, threads: int
 ) -> "Benchmark":
-    from visionfleet.evaluation.datasets import read
-    from visionfleet.imaging.decode import Limits
     from visionfleet.model.benchmark import measure
 
     limits = Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
@@ -107,8 +108,6 @@ def _calibration(model: "Inference", measured: "Benchmark") -> dict[str, float]:
 
 
 def _print_table(figures: dict[str, object]) -> None:
-    from rich.table import Table
-
     table = Table("class", "top-1")
     shares = figures["per_class"]
     assert isinstance(shares, dict)

@@ -5,18 +5,14 @@ import os
 import time
 from pathlib import Path
 
+from visionfleet.auth import api_keys, key_file
 from visionfleet.cli import terminal
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.cli.options import add_config, command, loaded
 from visionfleet.errors import BadKeys
 
-ABOUT = "add, list and revoke the API keys of the web daemon"
 
-
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand with its three own ones."""
-    below = command(subparsers, "keys", ABOUT, list_keys).add_subparsers(
-        required=True, metavar="WHAT"
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    below = parser.add_subparsers(required=True, metavar="WHAT")
     new = command(below, "add", "make a key and print it; it can never be shown again", add)
     new.add_argument("name", help="whose key it is; letters, digits and . _ @ + -")
     new.add_argument(
@@ -31,9 +27,6 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Make a key; only its hash is kept."""
-    from visionfleet.auth import api_keys, key_file
-
     random = os.urandom(api_keys.ID_BYTES + api_keys.SECRET_BYTES + api_keys.SALT_BYTES)
     key, kept = api_keys.made(arguments.name, random, time.time(), arguments.per_second)
     with key_file.changing(_place(arguments)) as found:
@@ -45,9 +38,6 @@ def add(arguments: argparse.Namespace) -> int:
 
 
 def list_keys(arguments: argparse.Namespace) -> int:
-    """Print one line per key."""
-    from visionfleet.auth import key_file
-
     for kept in key_file.load(_place(arguments)).values():
         made = terminal.utc(kept.created_at)
         rate = "" if kept.per_second is None else f"{kept.per_second:g}/s"
@@ -56,9 +46,6 @@ def list_keys(arguments: argparse.Namespace) -> int:
 
 
 def revoke(arguments: argparse.Namespace) -> int:
-    """Remove a key."""
-    from visionfleet.auth import key_file
-
     with key_file.changing(_place(arguments)) as found:
         which = [kept for kept in found.values() if arguments.which in (kept.id, kept.name)]
         if not which:

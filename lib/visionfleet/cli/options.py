@@ -4,24 +4,22 @@ import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from visionfleet.config import LoadedConfig
+from visionfleet.config import LoadedConfig, load
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
 
 
 def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
-    """Add a subcommand that `run` carries out; `about` is its line in the help."""
+    """Add a command below a subcommand, which `run` carries out."""
     parser = subparsers.add_parser(name, help=about, description=about[:1].upper() + about[1:])
     parser.set_defaults(run=run)
     return parser
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the option --config."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -31,34 +29,27 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def loaded(arguments: argparse.Namespace) -> "LoadedConfig":
-    """Load the configuration that the arguments and the environment name."""
-    from visionfleet.config import load
-
+def loaded(arguments: argparse.Namespace) -> LoadedConfig:
     return load(arguments.config, os.environ)
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """Make an argument type: an integer within bounds."""
-
+def whole(minimum: int, maximum: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
-        if not (text.isdecimal() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}")
+        if not (text.isdecimal() and minimum <= int(text) <= maximum):
+            raise argparse.ArgumentTypeError(f"expected an integer from {minimum} to {maximum}")
         return int(text)
 
     return convert
 
 
-def seconds(least: float, most: float) -> Callable[[str], float]:
-    """Make an argument type: a number of seconds within bounds."""
-
+def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
     def convert(text: str) -> float:
         try:
             number = float(text)
         except ValueError:
             number = float("nan")
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"expected seconds from {least:g} to {most:g}")
+        if not minimum <= number <= maximum:
+            raise argparse.ArgumentTypeError(f"expected seconds from {minimum:g} to {maximum:g}")
         return number
 
     return convert

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds, whole
+from visionfleet.cli.options import add_config, loaded, seconds, whole
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.decision import Policy
 from visionfleet.simulation import trace
@@ -27,9 +27,8 @@ class NoSimulation(VisionfleetError):
     """A trace that cannot be read, or a policy that does not exist."""
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "simulate", "replay a trace against policies, without AWS", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=run)
     parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
     known = ", ".join(CONTROLLERS)
     parser.add_argument(

@@ -5,24 +5,23 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from visionfleet.cli import terminal
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds
+from visionfleet.cli.deployment import Deployment, Snapshot
+from visionfleet.cli.options import add_config, loaded, seconds
+from visionfleet.contract.documents import SCALER_SILENT_SECONDS
+from visionfleet.contract.messages import FleetStatus, WorkerReport
 from visionfleet.errors import TryLater
-
-if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
-
-    from visionfleet.cli.deployment import Deployment, Snapshot
-    from visionfleet.contract.messages import FleetStatus, WorkerReport
 
 NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    parser = command(subparsers, "status", "show the queue, the workers, the last decision", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
@@ -33,12 +32,10 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="SECONDS",
         help="time between two looks with --watch; default: %(default)g",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look once, or until interrupted."""
-    from visionfleet.cli.deployment import Deployment
-
     deployment = Deployment(loaded(arguments).config)
     if arguments.watch and not arguments.json and sys.stdout.isatty():
         return _watch(deployment, arguments.interval)
@@ -50,8 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _snapshots(deployment: "Deployment", interval: float, watch: bool) -> Iterator["Snapshot"]:
-    """Look once, or for ever; while watching, AWS may be away for a while."""
+def _snapshots(deployment: Deployment, interval: float, watch: bool) -> Iterator[Snapshot]:
     while True:
         try:
             yield deployment.snapshot()
@@ -64,16 +60,14 @@ def _snapshots(deployment: "Deployment", interval: float, watch: bool) -> Iterat
         time.sleep(interval)
 
 
-def _watch(deployment: "Deployment", interval: float) -> int:
-    from rich.live import Live
-
+def _watch(deployment: Deployment, interval: float) -> int:
     with Live(auto_refresh=False, screen=False) as live:
         for snapshot in _snapshots(deployment, interval, watch=True):
             live.update(_page(snapshot, time.time()), refresh=True)
     return 0
 
 
-def _document(snapshot: "Snapshot") -> dict[str, object]:
+def _document(snapshot: Snapshot) -> dict[str, object]:
     return {
         "queue": {
             "visible": snapshot.counts.visible,
@@ -85,10 +79,7 @@ def _document(snapshot: "Snapshot") -> dict[str, object]:
     }
 
 
-def _page(snapshot: "Snapshot", now: float) -> "Group":
-    from rich.console import Group
-    from rich.text import Text
-
+def _page(snapshot: Snapshot, now: float) -> Group:
     counts, dead = snapshot.counts, snapshot.dead_letters
     queue = f"Queue: {counts.visible} waiting, {counts.in_flight} in flight, {dead} dead letters"
     alive = [report for report in snapshot.workers if report.state != "stopped"]
@@ -99,10 +90,7 @@ def _page(snapshot: "Snapshot", now: float) -> "Group":
     return Group(*parts)
 
 
-def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
-    """Say in words what the scaler saw and decided, and when."""
-    from visionfleet.contract.documents import SCALER_SILENT_SECONDS
-
+def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
     if status is None:
         yield NO_STATUS
         return
@@ -119,16 +107,14 @@ def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
         yield f"The scaler reported last {ago(now - status.at)}: is it running?"
 
 
-def _learned(status: "FleetStatus") -> Iterator[str]:
+def _learned(status: FleetStatus) -> Iterator[str]:
     if status.boot_seconds is not None:
         yield f"a boot takes {status.boot_seconds:.1f} s"
     if status.service_seconds is not None:
         yield f"an image takes {status.service_seconds:.3f} s"
 
 
-def _workers_table(reports: list["WorkerReport"], now: float) -> "Table":
-    from rich.text import Text
-
+def _workers_table(reports: list[WorkerReport], now: float) -> Table:
     columns = ("worker", "state", "for", "in flight", "handled", "s/image", "model", "reported")
     made = terminal.table(*columns)
     for report in reports:

@@ -4,20 +4,17 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Column, Table
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
 
 _Item = TypeVar("_Item")
 _WIDE = 10_000  # columns; into a pipe, nothing is ever shortened
 
 
-def show(*parts: "RenderableType") -> None:
-    """Print to standard output."""
-    from rich.console import Console
-
+def show(*parts: RenderableType) -> None:
     width = None if sys.stdout.isatty() else _WIDE
     Console(width=width, highlight=False).print(*parts, sep="\n")
 
@@ -27,14 +24,11 @@ def say(text: str) -> None:
     print(f"visionfleet: {text}", file=sys.stderr, flush=True)
 
 
-def table(*columns: "Column | str") -> "Table":
-    from rich.table import Table
-
+def table(*columns: Column | str) -> Table:
     return Table(*columns, box=None, pad_edge=False)
 
 
 def tracked(items: Iterable[_Item], doing: str, total: int | None) -> Iterator[_Item]:
-    """Pass items through and count them on a progress bar."""
     with progress_bar(doing, total) as advance:
         for item in items:
             advance()
@@ -44,8 +38,6 @@ def tracked(items: Iterable[_Item], doing: str, total: int | None) -> Iterator[_
 @contextmanager
 def progress_bar(doing: str, total: int | None) -> Iterator[Callable[..., None]]:
     """Show a bar on standard error when a person looks; the value moves it on."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -8,26 +8,23 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.cli.options import add_config, loaded
 from visionfleet.cli.terminal import say
 from visionfleet.host import process
-
-if TYPE_CHECKING:
-    from visionfleet.local.stack import Stack, StackFiles
+from visionfleet.local.sample_images import shipped_photos
+from visionfleet.local.stack import STOP_SECONDS, Stack, StackFiles, running
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    parser = command(subparsers, "up", "run the whole service on this machine", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_file_options(parser)
+    parser.set_defaults(run=run)
 
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where the stack's files are."""
     parser.add_argument(
         "--supervisor",
         type=Path,
@@ -44,7 +41,6 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start, wait for a signal, stop; nothing is left running."""
-    from visionfleet.local.stack import running
 
     whole = loaded(arguments)
     files = stack_files(arguments, whole.files[0])
@@ -59,10 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def stack_files(arguments: argparse.Namespace, config: Path) -> "StackFiles":
-    """Find the files of the stack from its configuration, where the arguments do not say."""
-    from visionfleet.local.stack import StackFiles
-
+def stack_files(arguments: argparse.Namespace, config: Path) -> StackFiles:
     etc = config.resolve().parent
     return StackFiles(
         config=config.resolve(),
@@ -87,9 +80,8 @@ def _stop_on_signals() -> threading.Event:
     return stop
 
 
-def _stop(stack: "Stack") -> None:
+def _stop(stack: Stack) -> None:
     """Stop a stack and say what still runs; a second signal kills the rest."""
-    from visionfleet.local.stack import STOP_SECONDS
 
     started, told, known = time.monotonic(), "", stack.alive()
     stack.terminate()
@@ -101,9 +93,7 @@ def _stop(stack: "Stack") -> None:
     say(f"stopped in {time.monotonic() - started:.1f} s")
 
 
-def _banner(stack: "Stack", files: "StackFiles", config: Path | None) -> str:
-    from visionfleet.local.sample_images import shipped_photos
-
+def _banner(stack: Stack, files: StackFiles, config: Path | None) -> str:
     photo = shipped_photos().get("chelsea", Path("photo.jpg"))
     named = f" --config {shlex.quote(str(config))}" if config else ""
     return "\n".join(

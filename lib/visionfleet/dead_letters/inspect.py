@@ -74,7 +74,6 @@ class DeadLetterSample:
         return new
 
     def forget(self, dead: DeadLetter) -> None:
-        """Do not give a dead letter back: it is deleted."""
         self._receipts.pop(dead.message_id, None)
 
 

@@ -40,7 +40,6 @@ class Throttle:
     _next: float = 0.0
 
     def step(self) -> None:
-        """Wait until the next one may pass."""
         if self.per_second is None:
             return
         now = self.clock()
@@ -64,7 +63,6 @@ class MoveOneByOne:
     only_decodable: bool
 
     def run(self, limit: int | None) -> Generator[DeadLetter]:
-        """Yield each dead letter when it is moved."""
         moved_texts: set[bytes] = set()
         moved = 0
         with DeadLetterSample(self.dead) as sample:

@@ -16,7 +16,6 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 def expected_calibration_error(confidences: Floats, right: Booleans, bins: int = BINS) -> float:
-    """Mean distance of confidence and accuracy over bins of equal width, weighted by images."""
     which = np.minimum((confidences * bins).astype(int), bins - 1)
     gaps = [
         abs(confidences[chosen].mean() - right[chosen].mean()) * chosen.mean()

@@ -19,8 +19,6 @@ class BadDataset(VisionfleetError):
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One image: its bytes, and the name of the folder it is in."""
-
     name: str
     folder: str
     data: bytes
@@ -50,7 +48,6 @@ def read(path: Path, most: int | None = None) -> Iterator[Labelled]:
 
 
 def spread(values: Sequence[_T], most: int | None) -> Sequence[_T]:
-    """Take so many of the values, from everywhere among them."""
     count = len(values)
     if most is None or most >= count:
         return values

@@ -7,8 +7,6 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """A CPU by its number, and the core and package that it is a thread of."""
-
     number: int
     package: int = 0
     core: int = 0
@@ -16,8 +14,6 @@ class Cpu:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The CPUs of one classifier, and its GPU if it has one."""
-
     number: int
     cpus: tuple[int, ...]
     gpu: int | None = None

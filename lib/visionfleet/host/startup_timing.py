@@ -18,5 +18,4 @@ class Phases:
         self._last = now
 
     def total(self) -> float:
-        """Tell the seconds from the beginning to the end of the last phase."""
         return self._last - self._began

@@ -10,8 +10,6 @@ GROUP = "classifier"  # the program of the workers, in etc/supervisor
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """An HTTP connection over a unix socket."""
-
     def __init__(self, path: str, timeout_seconds: float) -> None:
         super().__init__("localhost", timeout=timeout_seconds)
         self.path = path

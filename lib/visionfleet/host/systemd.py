@@ -18,7 +18,6 @@ from visionfleet.host.watchdog import Watchdog, extension, period_seconds, words
 
 
 def notify(*lines: str) -> None:
-    """Tell systemd these lines in one message."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address or not lines:
         return

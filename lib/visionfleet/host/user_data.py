@@ -25,8 +25,6 @@ _KEYS = ("role", "visionfleet")
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """The units that an instance shall run, and its piece of configuration as YAML."""
-
     units: tuple[str, ...]
     settings: str
 

@@ -25,7 +25,6 @@ class Watchdog:
         self._since: dict[str, float | None] = dict.fromkeys(self._allowed)
 
     def step(self, loop: str) -> None:
-        """Note that a loop begins its next step."""
         if loop in self._allowed:
             self._since[loop] = self._clock()
 
@@ -82,7 +81,6 @@ def extension(seconds: float) -> str:
 
 
 def web_status(reasons: list[str], under_way: int, answered: int, per_second: float) -> str:
-    """Say in one line how a web process is."""
     ready = f"not ready: {'; '.join(reasons)}" if reasons else "ready"
     return f"{ready}: {under_way} under way, {answered} jobs answered{_rate(per_second, 'jobs')}"
 
@@ -90,7 +88,6 @@ def web_status(reasons: list[str], under_way: int, answered: int, per_second: fl
 def classifier_status(
     state: str, in_flight: int, handled: int, per_second: float, model: str
 ) -> str:
-    """Say in one line how a worker is."""
     pace = _rate(per_second, "images")
     return f"{state}: {in_flight} in flight, {handled} answered{pace}, model {model}"
 

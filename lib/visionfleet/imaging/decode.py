@@ -38,15 +38,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first bytes of an image say of it; width and height in pixels."""
-
     format: str
     width: int
     height: int
 
     @property
     def content_type(self) -> str:
-        """Media type of the format."""
         return CONTENT_TYPES.get(self.format, "application/octet-stream")
 
 

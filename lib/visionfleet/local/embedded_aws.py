@@ -35,8 +35,6 @@ class Gateway(wsgi.Gateway_10):
 
 
 class EmbeddedServer(wsgi.Server):
-    """cheroot's server, set up for many clients that keep their connections."""
-
     keep_alive_conn_limit = 10_000
 
     def __init__(self, host: str, port: int, application: WsgiApplication) -> None:

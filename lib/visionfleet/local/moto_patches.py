@@ -173,8 +173,6 @@ def whole_body(environ: dict[str, Any]) -> bytes:
 
 
 def queue_init_with(lock: threading.RLock, init: Callable[..., None]) -> Callable[..., None]:
-    """Build queues whose parked polls give the one lock free while they wait."""
-
     def queue_init(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         self._messages_lock = threading.Condition(lock)
@@ -212,7 +210,6 @@ def receive_for_connected_clients(receive: Receive, stop: threading.Event) -> Re
 
 
 def client_disconnected() -> bool:
-    """Tell whether the client of the request at hand has closed its connection."""
     connection = flask.request.environ.get(CONNECTION) if flask.has_request_context() else None
     return connection is not None and is_closed_by_peer(connection)
 

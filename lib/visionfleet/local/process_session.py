@@ -10,7 +10,6 @@ _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 def members(session: int) -> list[int]:
-    """List the living processes of a session by their ids."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended just now

@@ -20,8 +20,6 @@ _BRIGHTNESS = (0.6, 1.4)
 
 @dataclass(frozen=True, slots=True)
 class SampleImage:
-    """One image to upload: the photo it came from, and its JPEG bytes."""
-
     photo: str
     name: str
     data: bytes

@@ -40,15 +40,12 @@ class StackFailed(VisionfleetError):
 
 @dataclass(frozen=True, slots=True)
 class StackFiles:
-    """Where a stack finds its files: configuration, supervisor's, and its folder for logs."""
-
     config: Path
     supervisor: Path
     var: Path
 
     @property
     def logs(self) -> Path:
-        """Folder of the logs."""
         return self.var / "log"
 
 
@@ -64,7 +61,6 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Address of the web daemon, as seen from this machine."""
         return f"http://{_host_in_url(self._config.web.address)}:{self._config.web.port}"
 
     def wait_until_ready(self, stop: threading.Event, seconds: float = READY_SECONDS) -> bool:
@@ -83,7 +79,6 @@ class Stack:
         raise StackFailed(self._with_log(f"not ready within {seconds:g} s", "web.log"))
 
     def check(self) -> None:
-        """Raise StackFailed when supervisord has ended."""
         if self._process.poll() is not None:
             sentence = f"supervisord ended with status {self._process.returncode}"
             raise StackFailed(self._with_log(sentence, "supervisord.out", "supervisord.log"))
@@ -96,7 +91,6 @@ class Stack:
         }
 
     def alive(self) -> dict[str, int]:
-        """Ask supervisord for the names and process ids of all that runs."""
         return {str(p["name"]): pid for p in self._processes() if isinstance(pid := p["pid"], int)}
 
     def still_alive(self, known: Mapping[str, int]) -> list[str]:
@@ -105,12 +99,10 @@ class Stack:
         return [name for name, pid in known.items() if pid in left]
 
     def terminate(self) -> None:
-        """Let supervisord stop all of it, in the order that its configuration says."""
         if self._process.poll() is None:
             self._process.terminate()
 
     def ended(self, seconds: float) -> bool:
-        """Wait for the end of supervisord; tells whether it came."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -186,7 +178,6 @@ def prepare(config: Config, files: StackFiles) -> None:
 
 
 def tail(path: Path, lines: int = _TAIL_LINES) -> str:
-    """Read the end of a log."""
     try:
         text = path.read_text(errors="replace")
     except OSError:

@@ -32,8 +32,6 @@ LEFT_ALONE = frozenset({BAD_NAME, SPAWN_ERROR, ALREADY_STARTED})
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The last failure of one process: when it was, and the wait that was given for it."""
-
     at: float
     wait_seconds: float
 

@@ -16,7 +16,6 @@ _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_S
 
 
 def is_ours(environment: Mapping[str, str], descriptor: int = 2) -> bool:
-    """Tell whether standard error goes to the journal."""
     stream = environment.get("JOURNAL_STREAM", "")
     if not stream:
         return False
@@ -51,7 +50,6 @@ class Journal:
         return True
 
     def say(self, line: str) -> bool:
-        """Write a plain line to standard error."""
         data = line.encode(errors="replace") + b"\n"
         try:
             return self._stream.send(data, socket.MSG_DONTWAIT) == len(data)
@@ -59,7 +57,6 @@ class Journal:
             return False
 
     def close(self) -> None:
-        """Let go of both sockets."""
         self._socket.close()
         self._stream.close()
 

@@ -33,12 +33,10 @@ _LONGEST_NAME = 64
 
 
 def priority(level: int) -> int:
-    """Tell the priority of syslog for a level of Python's logging."""
     return next((found for least, found in _PRIORITIES if level >= least), _DEBUG)
 
 
 def fields(given: Mapping[str, str]) -> Iterator[Field]:
-    """Name what was given beside a sentence."""
     for name, value in given.items():
         if name in _LISTS:
             yield from ((_LISTS[name], one) for one in value.split(",") if one)

@@ -25,7 +25,6 @@ class FieldsFormatter(logging.Formatter):
     """Writes `2026-01-31T10:00:00.123Z INFO web: job accepted job=01h... file_name="a b.jpg"`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Put the fields given as `extra` behind the sentence."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         head = f"{moment}.{int(record.msecs):03d}Z {record.levelname} {record.name}: "
         line = head + _sentence(record)
@@ -49,7 +48,6 @@ class JournalHandler(logging.Handler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand one record over."""
         if self._journal.send(written(self._entry(record))):
             self._tell_of_lost()
         elif not self._journal.say(f"<{priority(record.levelno)}>{self.format(record)}"):
@@ -98,7 +96,6 @@ def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always:
 
 
 def set_level(level: str) -> None:
-    """Let our own logs speak up from this level on."""
     for name in ("web", "scaler", "classifier"):
         logging.getLogger(name).setLevel(level)
 
@@ -124,7 +121,6 @@ def _quoted(text: str) -> str:
 
 
 def _error(record: logging.LogRecord) -> str:
-    """Say in a line what was raised."""
     if not record.exc_info or record.exc_info[1] is None:
         return ""
     return traceback.format_exception_only(record.exc_info[1])[-1].strip()

@@ -127,7 +127,6 @@ def build(architecture: str, options: dict[str, int], classes: int) -> nn.Module
 
 
 def options_of(architecture: str, weights: Mapping[str, Tensor]) -> dict[str, int]:
-    """Read the options of a network off its weights."""
     return {
         option: int(weights[kernel].shape[0])
         for option, kernel in _WIDTHS[architecture].items()

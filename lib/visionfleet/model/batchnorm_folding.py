@@ -50,7 +50,6 @@ class _Watch:
         self._pairs: list[tuple[str, str, bool]] = []
 
     def hooks(self, module: nn.Module) -> list[Any]:
-        """Watch the module from now on; each of these must be removed."""
         hooks: list[Any] = []
         for name, part in module.named_modules():
             if isinstance(part, nn.Conv2d):
@@ -62,7 +61,6 @@ class _Watch:
         return hooks
 
     def pairs(self) -> list[tuple[str, str]]:
-        """List the names of convolutions and norms that are called once, and for one another."""
         norms = Counter(convolution for convolution, _, _ in self._pairs)
         return [
             (convolution, norm)

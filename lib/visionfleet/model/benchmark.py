@@ -64,8 +64,6 @@ _Batch = tuple[Labelled, ...]
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """Of those images of a batch that can be read: folders, and rows of probabilities."""
-
     folders: list[str]
     probabilities: Floats
 

@@ -67,7 +67,6 @@ def _examine(data: bytes, where: object) -> None:
 
 
 def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Walk through JSON: every string with the key it stands at."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):

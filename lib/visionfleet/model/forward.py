@@ -49,7 +49,6 @@ class Forward:
         self._shift = (-torch.tensor(how.mean).repeat(how.crop) / std).to(device)
 
     def replaced(self, module: nn.Module, dtype: torch.dtype) -> "Forward":
-        """Make the same with another module in another precision."""
         other = copy.copy(self)
         other.module, other.dtype, other.seconds = module, dtype, Stages()
         return other

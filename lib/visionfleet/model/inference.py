@@ -85,11 +85,9 @@ class Inference:
 
     @property
     def seconds(self) -> Stages:
-        """Seconds spent on serving so far, by stage."""
         return replace(self._forward.seconds)
 
     def _first_passes(self, loaded: Loaded) -> Forward:
-        """Run the model as it came, in float32: here shows what does not fit."""
         how, classes = loaded.preprocessing, len(loaded.labels)
         two = list(islice(self._pictures, 2))
         for weights in loaded.module.parameters():
@@ -113,7 +111,6 @@ class Inference:
         return same
 
     def _fastest(self, exact: Forward, batch_size: int, asked: Precision) -> tuple[Forward, Chosen]:
-        """Try the precisions on the same pictures, and keep the network in the chosen one."""
         convertible = any(p.is_floating_point() for p in exact.module.parameters())
         names = precision.candidates(
             asked,
@@ -166,6 +163,5 @@ def _own_cores(threads: int) -> Clock:
 
 
 def _serving(network: Forward) -> Forward:
-    """Forget the seconds of the trials."""
     network.seconds = Stages()
     return network

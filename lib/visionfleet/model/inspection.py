@@ -88,7 +88,6 @@ def _of_tensors(saved: Mapping[str, Any], data: bytes, where: object) -> dict[st
 
 
 def _own_network(weights: Mapping[str, Tensor], scores: int | None) -> str | None:
-    """Find which of our networks the weights fit, if any."""
     for name in NETWORKS:
         options = options_of(name, weights)
         if scores is not None and options:

@@ -66,7 +66,6 @@ def _load_default(path: str) -> Loaded:
 
 
 def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loaded:
-    """Build what a checkpoint of ours describes; `data` are its bytes."""
     if saved.get("format") != DEFAULT_FORMAT:
         raise BadModel(f"{where}: not a checkpoint of the format {DEFAULT_FORMAT}")
     labels = tuple(saved["labels"])
@@ -128,7 +127,6 @@ def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.
 
 
 def load_torchscript(data: bytes, path: object) -> nn.Module:
-    """Load a TorchScript file; raises BadModel for a damaged one."""
     with warnings.catch_warnings():
         # torch advises newer formats; the files that people have are still TorchScript.
         warnings.simplefilter("ignore")

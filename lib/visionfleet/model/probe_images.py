@@ -47,7 +47,6 @@ def _colour(random: Random) -> tuple[int, int, int]:
 
 
 def _picture(canvas: Image.Image, side: int, random: Random) -> Pixels:
-    """Cut out a window of its own scale, orientation and exposure."""
     scale = random.uniform(0.5, 2.0)
     window = side * scale
     left, top = (random.uniform(0, canvas.width - window) for _ in range(2))

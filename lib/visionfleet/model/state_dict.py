@@ -54,7 +54,6 @@ def fit(module: nn.Module, tensors: Mapping[str, Tensor], where: object, what: s
 
 
 def first_line(error: Exception) -> str:
-    """Shorten torch's errors, which bring pages of C++ or nothing at all."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

@@ -30,7 +30,6 @@ def build(architecture: str, classes: int, setting: str) -> nn.Module:
 
 
 def load_published(name: str, directory: Path, downloads: Path | None) -> Loaded:
-    """Load an architecture with its published weights, labels and preprocessing."""
     models = _models()
     _check_known(models, name, "model.name")
     weights = models.get_model_weights(name).DEFAULT
