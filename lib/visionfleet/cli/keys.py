@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add(arguments: argparse.Namespace) -> int:
     random = os.urandom(api_keys.ID_BYTES + api_keys.SECRET_BYTES + api_keys.SALT_BYTES)
-    key, kept = api_keys.made(arguments.name, random, time.time(), arguments.per_second)
-    with key_file.changing(_place(arguments)) as found:
+    key, kept = api_keys.make(arguments.name, random, time.time(), arguments.per_second)
+    with key_file.edit(_place(arguments)) as found:
         if any(other.name == kept.name for other in found.values()):
             raise BadKeys(f"there is a key of the name {kept.name} already")
         found[kept.id] = kept
@@ -46,7 +46,7 @@ def list_keys(arguments: argparse.Namespace) -> int:
 
 
 def revoke(arguments: argparse.Namespace) -> int:
-    with key_file.changing(_place(arguments)) as found:
+    with key_file.edit(_place(arguments)) as found:
         which = [kept for kept in found.values() if arguments.which in (kept.id, kept.name)]
         if not which:
             raise BadKeys(f"there is no key {arguments.which}")

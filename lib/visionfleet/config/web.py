@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from visionfleet.auth.api_keys import Kept
+from visionfleet.auth.api_keys import ApiKey
 from visionfleet.config.fields import (
     FilePath,
     ListOf,
@@ -36,7 +36,7 @@ class WebSection(Section):
         "any.",
         "Whoever has something in front that checks who asks: none.",
     )
-    keys: ListOf[Kept] = setting(
+    keys: ListOf[ApiKey] = setting(
         (),
         "Hashed API keys beside those of the file: a list of its lines, each as it stands there.",
         "Whoever gives out keys by user data, as the CloudFormation stack does.",
