@@ -11,7 +11,7 @@ from visionfleet.config.load import path_of
 from visionfleet.errors import GiveUp
 from visionfleet.host import process
 from visionfleet.host import user_data as instance
-from visionfleet.host.user_data import Instance
+from visionfleet.host.user_data import InstanceRoles
 
 DROP_IN = "90-instance.yaml"
 
@@ -42,14 +42,14 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write(path: Path, wanted: Instance) -> None:
+def _write(path: Path, wanted: InstanceRoles) -> None:
     text = f"# From the user data of this instance, written at each boot.\n{wanted.settings}"
     fresh = path.with_suffix(".new")
     fresh.write_text(text)
     fresh.replace(path)
 
 
-def _start(wanted: Instance) -> None:
+def _start(wanted: InstanceRoles) -> None:
     """Start the units by their target, so that they stop and restart with it too.
 
     Until the next boot only: that asks the user data anew.

@@ -8,7 +8,7 @@ from visionfleet.cli.options import add_config, loaded
 from visionfleet.config import Config
 from visionfleet.errors import BadConfig
 from visionfleet.host import cpu_topology
-from visionfleet.host.cpu_placement import Place, drop_in, places
+from visionfleet.host.cpu_placement import Placement, drop_in, placements
 
 _TEMPLATE = Path("/usr/lib/systemd/system/visionfleet-classifier@.service")
 _POWER_OFF = _TEMPLATE.with_name("visionfleet-poweroff.path")
@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.generate is not None:
         _generate(_or_defaults(arguments), arguments.generate)
         return 0
-    for place in _places(loaded(arguments).config):
+    for place in _placements(loaded(arguments).config):
         gpu = "" if place.gpu is None else f"  GPU {place.gpu}"
         print(f"visionfleet-classifier@{place.number}  CPUs {_listed(place.cpus)}{gpu}")
     return 0
@@ -37,7 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _or_defaults(arguments: argparse.Namespace) -> Config:
     """Load; with a faulty file one classifier is generated all the same, which will tell why."""
-
     try:
         return loaded(arguments).config
     except BadConfig as error:
@@ -45,15 +44,15 @@ def _or_defaults(arguments: argparse.Namespace) -> Config:
         return Config()
 
 
-def _places(config: Config) -> "tuple[Place, ...]":
+def _placements(config: Config) -> tuple[Placement, ...]:
     gpus = cpu_topology.gpus()
     if config.classifier.ec2_instance:  # the fleet knows one worker of this name
-        return places(cpu_topology.cpus(), min(gpus, 1), None)
-    return places(cpu_topology.cpus(), gpus, config.classifier.cpus_per_worker)
+        return placements(cpu_topology.cpus(), min(gpus, 1), None)
+    return placements(cpu_topology.cpus(), gpus, config.classifier.cpus_per_worker)
 
 
 def _generate(config: Config, folder: Path) -> None:
-    for place in _places(config):
+    for place in _placements(config):
         unit = f"visionfleet-classifier@{place.number}.service"
         _want("visionfleet-classifiers.target", unit, _TEMPLATE, folder)
         own = folder / f"{unit}.d"

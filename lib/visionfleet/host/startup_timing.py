@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Phases:
+class StartupTimer:
     """Seconds by the name of the phase, in the order in which they ended."""
 
     def __init__(self, began: float, now: Callable[[], float]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from visionfleet.host.threads import Crashed, run_in_thread
-from visionfleet.host.watchdog import Watchdog, extension, period_seconds, words
+from visionfleet.host.watchdog import Watchdog, extend_timeout, notification, period_seconds
 
 
 def notify(*lines: str) -> None:
@@ -80,7 +80,7 @@ class Notifier:
     def stopping(self, most_seconds: float) -> None:
         """Tell that the end begins, and may take so long; what hangs then is the stop's affair."""
         self._stopping = True
-        notify("STOPPING=1", extension(most_seconds))
+        notify("STOPPING=1", extend_timeout(most_seconds))
 
     def _speak_on(self) -> None:
         self._speak()
@@ -94,5 +94,5 @@ class Notifier:
         if stuck and not self._stuck:
             self.log.critical("no progress", extra={"reason": "; ".join(stuck)})
         self._stuck = bool(stuck)
-        notify(*words(status, self._told, watched, self._stuck))
+        notify(*notification(status, self._told, watched, self._stuck))
         self._told = status

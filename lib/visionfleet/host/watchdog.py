@@ -63,7 +63,7 @@ def period_seconds(watchdog_seconds: float | None) -> float:
     return min(PERIOD_SECONDS, (watchdog_seconds or PERIOD_SECONDS * 4) / 4)
 
 
-def words(status: str, told: str, watched: bool, stuck: bool) -> list[str]:
+def notification(status: str, told: str, watched: bool, stuck: bool) -> list[str]:
     """Write what systemd is told now, as sd_notify(3) has it.
 
     A process that is `watched` gives a sign of life while all its loops make progress, and asks to
@@ -75,7 +75,7 @@ def words(status: str, told: str, watched: bool, stuck: bool) -> list[str]:
     return found
 
 
-def extension(seconds: float) -> str:
+def extend_timeout(seconds: float) -> str:
     """Write that a start or a stop may last for so long from now, whatever the unit says."""
     return f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"
 

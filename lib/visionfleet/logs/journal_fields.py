@@ -48,7 +48,7 @@ def _own(name: str) -> str:
     return f"VISIONFLEET_{safe}"[:_LONGEST_NAME]
 
 
-def written(found: Iterable[Field]) -> bytes:
+def encoded(found: Iterable[Field]) -> bytes:
     """Write one entry; a value with a line break has its length in front."""
     return b"".join(_line(name.encode(), value.encode(errors="replace")) for name, value in found)
 

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from visionfleet.logs import journal
 from visionfleet.logs.journal import Journal
-from visionfleet.logs.journal_fields import Field, fields, priority, written
+from visionfleet.logs.journal_fields import Field, encoded, fields, priority
 from visionfleet.logs.message_ids import MESSAGE_IDS
 
 # What every LogRecord has; anything else was given as a field.
@@ -48,9 +48,9 @@ class JournalHandler(logging.Handler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        if self._journal.send(written(self._entry(record))):
+        if self._journal.send(encoded(self._entry(record))):
             self._tell_of_lost()
-        elif not self._journal.say(f"<{priority(record.levelno)}>{self.format(record)}"):
+        elif not self._journal.write_line(f"<{priority(record.levelno)}>{self.format(record)}"):
             self._lost += 1
 
     def _tell_of_lost(self) -> None:
@@ -58,7 +58,7 @@ class JournalHandler(logging.Handler):
         if lost:
             told = logging.makeLogRecord({"msg": "lines lost", "levelno": logging.WARNING})
             told.__dict__.update(name="journal", lines=lost)
-            self._journal.send(written(self._entry(told)))
+            self._journal.send(encoded(self._entry(told)))
 
     def _entry(self, record: logging.LogRecord) -> Iterator[Field]:
         sentence, error = _sentence(record), _error(record)
@@ -85,7 +85,7 @@ def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always:
     `always` are fields of each entry of the journal, like the worker's name.
     """
     root = logging.getLogger()
-    if stream is None and journal.is_ours(os.environ):
+    if stream is None and journal.stderr_is_journal(os.environ):
         root.handlers = [JournalHandler(Journal(), daemon, always)]
     else:
         handler = logging.StreamHandler(stream or sys.stderr)

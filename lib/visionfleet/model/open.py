@@ -13,20 +13,20 @@ from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
 from visionfleet.config.schema import AwsSection
 from visionfleet.host import cpu_quota
-from visionfleet.host.startup_timing import Phases
+from visionfleet.host.startup_timing import StartupTimer
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 
 def open_model(
-    config: Config, environment: MutableMapping[str, str], phases: Phases | None = None
+    config: Config, environment: MutableMapping[str, str], phases: StartupTimer | None = None
 ) -> "Inference":
     """Load, warm up and try the configured model; raises BadModel, and TryLater when S3 fails.
 
     The phases that end here are `framework`, `model` and `warm_up`.
     """
-    phases = phases or Phases(time.time(), time.time)
+    phases = phases or StartupTimer(time.time(), time.time)
     cpu_quota.yield_while_waiting(environment)
     with _uncollected():
         from visionfleet.model.artifacts import Source, cache_folder

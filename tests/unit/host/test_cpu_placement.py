@@ -6,7 +6,7 @@ import pytest
 
 from visionfleet.cli import main
 from visionfleet.host import cpu_topology
-from visionfleet.host.cpu_placement import Cpu, Place, drop_in, places
+from visionfleet.host.cpu_placement import Cpu, Placement, drop_in, placements
 
 # Two threads a core, numbered as Linux does: all first threads, then all second ones.
 FOUR_CORES = [Cpu(number, 0, number % 4) for number in range(8)]
@@ -28,21 +28,21 @@ FOUR_CORES = [Cpu(number, 0, number % 4) for number in range(8)]
         ),
     ],
 )
-def test_places(
+def test_placements(
     cpus: list[Cpu], gpus: int, per_worker: int | None, expected: list[tuple[int, ...]]
 ) -> None:
-    found = places(cpus, gpus, per_worker)
+    found = placements(cpus, gpus, per_worker)
     assert [place.cpus for place in found] == expected
     assert [place.number for place in found] == list(range(len(expected)))
     assert [place.gpu for place in found] == [n if gpus else None for n in range(len(expected))]
 
 
 def test_a_place_without_gpu_binds_cpus_and_nothing_else() -> None:
-    assert drop_in(Place(1, (2, 3))) == "[Service]\nCPUAffinity=2 3\n"
+    assert drop_in(Placement(1, (2, 3))) == "[Service]\nCPUAffinity=2 3\n"
 
 
 def test_a_place_with_a_gpu_sees_that_one_alone() -> None:
-    lines = drop_in(Place(1, (2, 3), gpu=1)).splitlines()
+    lines = drop_in(Placement(1, (2, 3), gpu=1)).splitlines()
     assert "Environment=CUDA_VISIBLE_DEVICES=1" in lines
     assert "PrivateDevices=no" in lines
     assert "DevicePolicy=closed" in lines

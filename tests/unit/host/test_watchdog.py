@@ -6,10 +6,10 @@ from visionfleet.host.watchdog import (
     Pace,
     Watchdog,
     classifier_status,
-    extension,
+    extend_timeout,
+    notification,
     period_seconds,
     web_status,
-    words,
 )
 
 
@@ -81,7 +81,7 @@ def test_each_step_has_its_own_time() -> None:
     ],
 )
 def test_words(status: str, told: str, watched: bool, stuck: bool, lines: list[str]) -> None:
-    assert words(status, told, watched, stuck) == lines
+    assert notification(status, told, watched, stuck) == lines
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_signs_of_life_come_twice_as_often_as_they_must(
 
 
 def test_an_extension_is_in_microseconds() -> None:
-    assert extension(30.5) == "EXTEND_TIMEOUT_USEC=30500000"
+    assert extend_timeout(30.5) == "EXTEND_TIMEOUT_USEC=30500000"
 
 
 def test_a_pace_is_that_of_the_last_seconds() -> None:
