@@ -229,7 +229,7 @@ def _check_socket(path: Path) -> None:
     maximum, size = _SOCKET_BYTES - _PID_SUFFIX_BYTES, len(os.fsencode(path))
     if size > maximum:
         raise GiveUp(
-            f"supervisor.socket: {path} has {size} bytes, a unix socket has {maximum} at most; "
+            f"supervisor.socket: {path} has {size} bytes, {maximum} are possible for a socket; "
             "set a shorter one: VISIONFLEET_SUPERVISOR__SOCKET=/tmp/visionfleet/supervisor.sock"
         )
     with socket.socket(socket.AF_UNIX) as probe:
