@@ -82,7 +82,6 @@ def check(key: str, keys: dict[str, ApiKey]) -> ApiKey | None:
 
 
 def from_headers(authorization: str, x_api_key: str) -> str:
-    """Take the key out of a request's headers; empty when there is none."""
     scheme, _, value = authorization.strip().partition(" ")
     return value.strip() if scheme.lower() == "bearer" else x_api_key.strip()
 

@@ -41,10 +41,7 @@ def load(path: Path) -> dict[str, ApiKey]:
 
 @contextmanager
 def edit(path: Path) -> Iterator[dict[str, ApiKey]]:
-    """Give the keys to be changed; when the block ends well they are the file's content.
-
-    Two commands at once wait for each other. A reader sees the old file or the new one.
-    """
+    """Give the keys to be changed; when the block ends well they are the file's content."""
     lock = path.with_name(path.name + ".lock")
     try:
         with lock.open("a") as held:

@@ -75,10 +75,9 @@ class ClientFactory:
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
-        """Make the short way to a bucket, with a pool of `connections`.
+        """Make the direct way to a bucket; None where only clients know the way, as by a proxy.
 
-        None where only clients know the way, as by a proxy. Raises TryLater or GiveUp when
-        there are credentials that cannot be used.
+        Raises TryLater or GiveUp when there are credentials that cannot be used.
         """
         credentials = self._session().get_credentials()
         if credentials is None:

@@ -22,7 +22,6 @@ class AlarmMetrics:
         self._deployment = deployment
 
     def at_maximum(self, full: bool) -> None:
-        """Publish whether the fleet is at its maximum; raises TryLater, GiveUp."""
         dimensions = [{"Name": "Deployment", "Value": self._deployment}]
         with wrapped_errors("publish a metric"):
             self._client.put_metric_data(

@@ -51,7 +51,6 @@ def provision_queues(client: "SQSClient", deployment: str, settings: QueueSectio
 
 
 def make_reply_queue(client: "SQSClient", name: str, tags: dict[str, str]) -> None:
-    """Make the reply queue of a web process; its tags tell when it was last used."""
     attributes = {"MessageRetentionPeriod": str(REPLY_RETENTION_SECONDS), "VisibilityTimeout": "30"}
     with wrapped_errors(f"queue {name}"):
         client.create_queue(QueueName=name, Attributes=attributes, tags=tags)  # type: ignore[arg-type]

@@ -59,7 +59,6 @@ class Store:
         self._unreadable: set[str] = set()  # these were told
 
     def verify(self) -> None:
-        """Check that the bucket is there and ours; raises NotFound, GiveUp or TryLater."""
         with wrapped_errors(f"bucket {self._bucket}"):
             self._client.head_bucket(Bucket=self._bucket)
 
@@ -120,7 +119,6 @@ class Store:
             return None
 
     def get(self, key: str) -> bytes:
-        """Read an object whole; raises NotFound."""
         if self._direct and (found := self._direct.get(key)) is not None:
             return found
         with wrapped_errors(f"get {key}"):
@@ -161,7 +159,6 @@ class Store:
         return True
 
     def stat(self, key: str) -> Stat:
-        """Ask for size and ETag; raises NotFound."""
         with wrapped_errors(f"head {key}"):
             found = self._client.head_object(Bucket=self._bucket, Key=key)
         return Stat(found["ContentLength"], found["ETag"])

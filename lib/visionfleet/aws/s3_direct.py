@@ -29,7 +29,6 @@ class DirectS3:
         self._base_url = base_url
 
     def get(self, key: str) -> bytes | None:
-        """Read an object; None when that did not succeed."""
         answer = self._call("GET", key, b"", {})
         return None if answer is None else answer.data
 

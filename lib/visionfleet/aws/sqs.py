@@ -142,7 +142,6 @@ class Outbox:
         self._urls: dict[str, str] = {}
 
     def send(self, queue: str, body: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Send one message; raises NotFound when the queue is gone."""
         try:
             send_to(self._client, self._url(queue), body, attributes)
         except NotFound:
@@ -150,10 +149,7 @@ class Outbox:
             raise
 
     def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send up to ten messages in one call; returns the bodies that failed, with the reason.
-
-        Raises NotFound when the queue is gone.
-        """
+        """Send up to ten messages in one call; returns what failed. NotFound: the queue is gone."""
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
         doing = f"send to {queue}"
         try:

@@ -30,8 +30,8 @@ class Move:
 class MoveTasks:
     """The move tasks from one queue to another; SQS runs one per source at a time.
 
-    The destination is always named: a letter that a worker buried by itself has no queue that it
-    came from. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
+    The destination is always named: a message that a worker moved there has no queue that it came
+    from. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
     sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes and sqs:SendMessage.
     """
 
@@ -46,7 +46,6 @@ class MoveTasks:
         return _move(found[0]) if found else None
 
     def start(self, per_second: int | None) -> None:
-        """Start to move all messages; SQS chooses the rate when none is given."""
         limit: Any = {} if per_second is None else {"MaxNumberOfMessagesPerSecond": per_second}
         with wrapped_errors("start message move task"):
             self._client.start_message_move_task(

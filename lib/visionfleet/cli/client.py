@@ -156,15 +156,8 @@ def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:
             problem=str(found.get("reason", "failed")),
             code=found.get("code"),
         )
-    return Answer(
-        file,
-        seconds,
-        label=found.get("label"),
-        score=found.get("score"),
-        job=found.get("job"),
-        top=tuple(found.get("top", ())),
-        reason=found.get("reason"),
-    )
+    known = {name: found.get(name) for name in ("label", "score", "job", "reason")}
+    return Answer(file, seconds, top=tuple(found.get("top", ())), **known)
 
 
 def _document(response: Response) -> dict[str, Any]:

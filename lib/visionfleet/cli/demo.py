@@ -79,7 +79,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _own_environment(folder: Path) -> dict[str, str]:
-    """Settings that keep clear of another stack on this machine."""
     web, aws = _free_ports(2)
     return {
         "VISIONFLEET_WEB__PORT": str(web),

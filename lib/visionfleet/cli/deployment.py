@@ -14,8 +14,6 @@ from visionfleet.errors import NotFound
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was seen: `status` is None before a scaler has written one."""
-
     counts: Counts
     dead_letters: int
     status: FleetStatus | None
@@ -50,7 +48,6 @@ class Deployment:
         return counts.visible + counts.in_flight
 
     def status(self) -> FleetStatus | None:
-        """Read what the scaler wrote; None when there is nothing that can be read."""
         return self.results.read(documents.STATUS)
 
     def move_tasks(self) -> MoveTasks:

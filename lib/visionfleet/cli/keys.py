@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visionfleet.auth import api_keys, key_file
 from visionfleet.cli import terminal
-from visionfleet.cli.options import add_config, command, loaded
+from visionfleet.cli.options import add_config, command, loaded, number
 from visionfleet.errors import BadKeys
 
 
@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     new = command(below, "add", "make a key and print it; it can never be shown again", add)
     new.add_argument("name", help="whose key it is; letters, digits and . _ @ + -")
+    rate = number("requests per second", 1e-6, 1e6)
     new.add_argument(
-        "--per-second", type=_rate, help="requests that it may make; default: as all keys"
+        "--per-second", type=rate, help="requests that it may make; default: as all keys"
     )
     command(below, "list", "list the keys, without their secrets", list_keys)
     old = command(below, "revoke", "take a key back; the daemon obeys within a second", revoke)
@@ -61,13 +62,3 @@ def _place(arguments: argparse.Namespace) -> Path:
     if path is None:
         raise BadKeys("no file of keys: set web.keys_file, or give --file")
     return path
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate <= 1e6:
-        raise argparse.ArgumentTypeError("expected requests per second, more than 0")
-    return rate

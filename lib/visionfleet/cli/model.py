@@ -46,9 +46,7 @@ def _words(name: str, value: object) -> str:
         more = f", ... ({len(value)})" if len(value) > _LABELS_SHOWN else ""
         return ", ".join(value[:_LABELS_SHOWN]) + more
     if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items() if _short(part))
+        return ", ".join(
+            f"{key} {part}" for key, part in value.items() if not isinstance(part, dict)
+        )
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _short(part: object) -> bool:
-    return not isinstance(part, dict)

@@ -42,14 +42,18 @@ def whole(minimum: int, maximum: int) -> Callable[[str], int]:
     return convert
 
 
-def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
+def number(what: str, minimum: float, maximum: float) -> Callable[[str], float]:
     def convert(text: str) -> float:
         try:
-            number = float(text)
+            value = float(text)
         except ValueError:
-            number = float("nan")
-        if not minimum <= number <= maximum:
-            raise argparse.ArgumentTypeError(f"expected seconds from {minimum:g} to {maximum:g}")
-        return number
+            value = float("nan")
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"expected {what} from {minimum:g} to {maximum:g}")
+        return value
 
     return convert
+
+
+def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
+    return number("seconds", minimum, maximum)

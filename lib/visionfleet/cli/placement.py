@@ -36,7 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _or_defaults(arguments: argparse.Namespace) -> Config:
-    """Load; with a faulty file one classifier is generated all the same, which will tell why."""
     try:
         return loaded(arguments).config
     except BadConfig as error:

@@ -133,7 +133,6 @@ def _workers_table(reports: list[WorkerReport], now: float) -> Table:
 
 
 def ago(seconds: float) -> str:
-    """Say how long ago something was; the clocks of two hosts may differ a little."""
     return f"{span(seconds)} ago"
 
 

@@ -40,8 +40,6 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Start, wait for a signal, stop; nothing is left running."""
-
     whole = loaded(arguments)
     files = stack_files(arguments, whole.files[0])
     stop = _stop_on_signals()

@@ -85,7 +85,6 @@ def _decoded(delivery: DeadLetterMessage) -> DeadLetter:
 
 
 def result(dead: DeadLetter, results: Store) -> Succeeded | Failed | None:
-    """Read the result of its job; None when there is none that can be read."""
     return None if dead.job is None else results.read(documents.result(dead.job))
 
 

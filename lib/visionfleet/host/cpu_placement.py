@@ -41,7 +41,6 @@ def placements(
 
 
 def drop_in(place: Placement) -> str:
-    """Write what systemd shall do differently for this one instance of the classifier."""
     lines = ["[Service]", f"CPUAffinity={' '.join(map(str, place.cpus))}"]
     if place.gpu is not None:
         lines += [

@@ -29,7 +29,6 @@ class Watchdog:
             self._since[loop] = self._clock()
 
     def rest(self, loop: str) -> None:
-        """Note that a loop waits for work."""
         if loop in self._allowed:
             self._since[loop] = None
 
@@ -44,8 +43,6 @@ class Watchdog:
 
 
 class Pace:
-    """How often something happens, seen over the last seconds."""
-
     def __init__(self) -> None:
         self._points: deque[tuple[float, int]] = deque()
 
@@ -64,11 +61,7 @@ def period_seconds(watchdog_seconds: float | None) -> float:
 
 
 def notification(status: str, told: str, watched: bool, stuck: bool) -> list[str]:
-    """Write what systemd is told now, as sd_notify(3) has it.
-
-    A process that is `watched` gives a sign of life while all its loops make progress, and asks to
-    be ended at once when one does not. The status is told when it has changed.
-    """
+    """Write what systemd is told now, as sd_notify(3) has it: a sign of life, or a stuck loop."""
     found = [f"STATUS={status}"] if status != told else []
     if watched:
         found.append("WATCHDOG=trigger" if stuck else "WATCHDOG=1")

@@ -48,7 +48,7 @@ class Header:
 
 
 def check_header(data: bytes, limits: Limits) -> Header:
-    """Look at the header without decoding a pixel; cheap enough for every upload.
+    """Look at the header without decoding a pixel, which is cheap enough for every upload.
 
     Raises BadImage with code `empty`, `too_large`, `not_an_image` or `too_many_pixels`.
     """

@@ -66,40 +66,36 @@ def serve(
         # It finds out by itself which service is asked for.
         shared = one_at_a_time(DomainDispatcherApplication(create_backend_app), lock)
         if prepare is not None:
-            with private_port(shared) as url:
+            with _serving("127.0.0.1", 0, shared, threading.Event()) as url:
                 prepare(url)
-        server = EmbeddedServer(host, port, shared)
-        server.prepare()
-        logger.info(
-            "embedded AWS at http://%s:%d: "
-            "everything is kept in memory only and is forgotten when it stops",
-            *server.bind_addr,
-        )
-        thread = threading.Thread(target=accept, args=(server, stop), name="accept")
-        thread.start()
-        stop.wait()
-        server.stop()
-        thread.join()
+        with _serving(host, port, shared, stop) as url:
+            logger.info(
+                "embedded AWS at %s: "
+                "everything is kept in memory only and is forgotten when it stops",
+                url,
+            )
+            stop.wait()
         logger.info("embedded AWS stopped, everything in it is forgotten")
 
 
 @contextmanager
-def private_port(shared: WsgiApplication) -> Iterator[str]:
-    """Serve on a free port of the loopback for the length of a with block; the value is its URL."""
-    server = EmbeddedServer("127.0.0.1", 0, shared)
+def _serving(
+    host: str, port: int, application: WsgiApplication, stop: threading.Event
+) -> Iterator[str]:
+    """Serve for the length of a with block, or until `stop`; the value is the URL."""
+    server = EmbeddedServer(host, port, application)
     server.prepare()
-    thread = threading.Thread(target=accept, args=(server, threading.Event()), name="prepare")
+
+    def accept() -> None:
+        try:
+            server.serve()
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=accept, name="accept")
     thread.start()
     try:
         yield "http://{}:{}".format(*server.bind_addr)
     finally:
         server.stop()
         thread.join()
-
-
-def accept(server: EmbeddedServer, stop: threading.Event) -> None:
-    """Run the server's loop; its end, for whatever reason, is the end of serve()."""
-    try:
-        server.serve()
-    finally:
-        stop.set()

@@ -43,7 +43,6 @@ class UnknownMotoError(VisionfleetError):
 
 
 def check_moto() -> None:
-    """Refuse a moto whose internals have changed, before a patch can go wrong in silence."""
     if faults := list(_faults()):
         raise UnknownMotoError(
             f"moto {moto.__version__} cannot be used (written for moto 5.2), it differs in: "
@@ -188,17 +187,12 @@ def receive_for_connected_clients(receive: Receive, stop: threading.Event) -> Re
     """
 
     def receive_message(
-        self: Any,
-        queue_name: str,
-        count: int,
-        wait_seconds_timeout: int,
-        visibility_timeout: int,
-        message_attribute_names: list[str] | None = None,
+        self: Any, queue_name: str, count: int, wait_seconds_timeout: int, *more: Any
     ) -> list[Any]:
         arrival = self.get_queue(queue_name)._messages_lock
         deadline = time.monotonic() + wait_seconds_timeout
         while not client_disconnected():
-            taken = receive(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
+            taken = receive(self, queue_name, count, 0, *more)
             left = deadline - time.monotonic()
             if taken or left <= 0 or stop.is_set():
                 return taken

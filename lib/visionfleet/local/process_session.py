@@ -21,7 +21,6 @@ def members(session: int) -> list[int]:
 
 
 def kill_all(session: int) -> list[int]:
-    """Kill what is left of a session, also what it starts meanwhile; returns what was left."""
     killed: list[int] = []
     while left := [pid for pid in members(session) if pid not in killed]:
         for pid in left:

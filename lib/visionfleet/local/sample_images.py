@@ -26,7 +26,6 @@ class SampleImage:
 
 
 def shipped_photos() -> dict[str, Path]:
-    """Find the freely licensed photos; empty when scikit-image is not installed."""
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
         return {}
@@ -45,7 +44,6 @@ def sample_images(photos: Mapping[str, Path], count: int, seed: int) -> Iterator
 
 
 def random_crop(photo: Image.Image, random: Random) -> Image.Image:
-    """Cut a random square, mirror it or not, and make it darker or brighter."""
     side = int(min(photo.size) * random.uniform(*_SHARES))
     left = random.randint(0, photo.width - side)
     upper = random.randint(0, photo.height - side)

@@ -84,7 +84,6 @@ class Stack:
             raise StackFailed(self._with_log(sentence, "supervisord.out", "supervisord.log"))
 
     def states(self) -> dict[str, str]:
-        """Ask supervisord for the states of the programs, without the workers; empty: no answer."""
         found = self._processes()
         return {
             str(p["name"]): str(p["statename"]) for p in found if p["group"] != supervisor_rpc.GROUP
@@ -172,7 +171,6 @@ def check(config: Config, files: StackFiles) -> None:
 
 
 def prepare(config: Config, files: StackFiles) -> None:
-    """Make the folders; the socket's is for this user alone, whoever connects may run anything."""
     config.supervisor.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     files.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
 

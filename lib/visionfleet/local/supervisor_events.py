@@ -56,7 +56,6 @@ def split_event(received: bytes) -> tuple[SupervisorEvent, bytes] | None:
 
 
 def _fields(line: bytes) -> dict[str, str]:
-    """Read `key:value key:value`, the form of an event's header and of its payload."""
     return dict(field.split(":", 1) for field in line.decode().split())
 
 

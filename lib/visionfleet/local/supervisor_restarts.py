@@ -30,38 +30,29 @@ ALREADY_STARTED = 60
 LEFT_ALONE = frozenset({BAD_NAME, SPAWN_ERROR, ALREADY_STARTED})
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
-    at: float
-    wait_seconds: float
-
-
 @dataclass(slots=True)
 class RestartBackoff:
     """A growing wait for each process, and who is due; times are monotonic seconds."""
 
-    failures: dict[str, Failure] = field(default_factory=dict)
     due: dict[str, float] = field(default_factory=dict)
+    # Of its last failure: the wait that was given, and its end.
+    _last: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def failed(self, name: str, now: float) -> float:
         """Note a failure; the answer is how long the process has to wait."""
-        last = self.failures.get(name)
-        if last is None or now - last.at > last.wait_seconds + FORGET_SECONDS:
-            wait = FIRST_WAIT_SECONDS
-        else:
-            wait = min(2 * last.wait_seconds, LONGEST_WAIT_SECONDS)
-        self.failures[name] = Failure(now, wait)
+        last, over = self._last.get(name, (0.0, now))
+        again = last > 0 and now - over <= FORGET_SECONDS
+        wait = min(2 * last, LONGEST_WAIT_SECONDS) if again else FIRST_WAIT_SECONDS
         self.due[name] = now + wait
+        self._last[name] = wait, now + wait
         return wait
 
     def seconds_to_next(self, now: float) -> float | None:
-        """Tell how long nothing is due; None when nobody waits."""
         if not self.due:
             return None
         return max(0.0, min(self.due.values()) - now)
 
     def take_due(self, now: float) -> list[str]:
-        """Take out those whose wait is over, the longest due first."""
         names = sorted(
             (name for name, at in self.due.items() if at <= now), key=self.due.__getitem__
         )
@@ -71,8 +62,6 @@ class RestartBackoff:
 
 
 class Restarter:
-    """Looks after the processes of some groups, or after all where none is named."""
-
     def __init__(self, server_url: str, groups: Sequence[str]) -> None:
         try:
             self._supervisor = supervisor_rpc.connect(server_url).supervisor
@@ -84,7 +73,6 @@ class Restarter:
         self._backoff = RestartBackoff()
 
     def run(self) -> None:
-        """Answer events and start what is due, until supervisor closes stdin."""
         for event in events(lambda: self._backoff.seconds_to_next(time.monotonic())):
             if event is not None:
                 self._note(event)

@@ -60,5 +60,4 @@ def _line(name: bytes, value: bytes) -> bytes:
 
 
 def is_journal(stream: str, device: int, inode: int) -> bool:
-    """Tell whether a file is the one that JOURNAL_STREAM names, as systemd.exec(5) has it."""
     return stream == f"{device}:{inode}"

@@ -80,10 +80,7 @@ class JournalHandler(logging.Handler):
 
 
 def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always: object) -> None:
-    """Send all logs to standard error; the libraries below us speak up from WARNING on.
-
-    `always` are fields of each entry of the journal, like the worker's name.
-    """
+    """Send all logs to standard error; `always` are fields of each entry of the journal."""
     root = logging.getLogger()
     if stream is None and journal.stderr_is_journal(os.environ):
         root.handlers = [JournalHandler(Journal(), daemon, always)]

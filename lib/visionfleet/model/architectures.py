@@ -26,8 +26,6 @@ class ConvBlock(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolution blocks around which the input is added: N,C,H,W -> N,C,H,W."""
-
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = ConvBlock(channels, channels)

@@ -18,10 +18,7 @@ _TOLERANCE = 1e-3  # of the largest score
 
 
 def fold(module: nn.Module, images: Tensor) -> tuple[nn.Module, int]:
-    """Return a folded copy and the number of norms folded; the module itself when none can be.
-
-    Raises what the module raises on these images.
-    """
+    """Return a folded copy and the number of norms folded; the module itself when none can be."""
     pairs, expected = _watch(module, images)
     if not pairs:
         return module, 0
@@ -96,7 +93,6 @@ class _Watch:
 
 
 def _watch(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, str]], Tensor]:
-    """Run the module; return its answer, and the pairs of convolutions and norms behind them."""
     watch = _Watch()
     hooks = watch.hooks(module)
     try:

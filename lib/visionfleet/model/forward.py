@@ -54,10 +54,7 @@ class Forward:
         return other
 
     def probabilities(self, batch: Sequence[Pixels]) -> Tensor:
-        """Compute float32 probabilities on the CPU, one row an image.
-
-        Raises RuntimeError when the module fails, or gives what are no scores of the classes.
-        """
+        """Compute float32 probabilities on the CPU, a row an image; RuntimeError without scores."""
         with torch.inference_mode():
             if not self.singly:
                 return self._run(batch)
@@ -104,7 +101,6 @@ def last_line(error: Exception) -> str:
 
 
 def _laid_out(module: nn.Module) -> nn.Module:
-    """Bring modules to channels_last; TorchScript keeps the layout it was made with."""
     if isinstance(module, torch.jit.ScriptModule):
         return module
     return module.to(memory_format=torch.channels_last)

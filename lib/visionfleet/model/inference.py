@@ -62,10 +62,7 @@ class Inference:
         log.info("precision chosen", extra=precision.tell(self.precision) | how)
 
     def rank(self, batch: Sequence[Pixels], top: int) -> list[tuple[Ranked, ...]]:
-        """Rank the classes for each of N arrays of H x W x 3 bytes, best first.
-
-        Raises RuntimeError when the model fails on this batch.
-        """
+        """Rank the classes for each H x W x 3 array, best first; RuntimeError if it fails."""
         probabilities = self.probabilities(batch)
         started = time.perf_counter()
         best = torch.topk(probabilities, min(top, len(self.labels)))
@@ -80,7 +77,6 @@ class Inference:
         return ranked
 
     def probabilities(self, batch: Sequence[Pixels]) -> torch.Tensor:
-        """Compute the probabilities of all classes, one row an image; RuntimeError as `rank`."""
         return self._forward.probabilities(batch)
 
     @property
@@ -148,7 +144,6 @@ class Inference:
     def _tried(
         self, exact: Forward, name: str, batches: list[list[Pixels]]
     ) -> tuple[Forward, Trial]:
-        """Try a lower precision; a model that fails in it keeps float32."""
         dtype = precision.DTYPES[name]
         try:
             network = exact.replaced(copy.deepcopy(exact.module).to(dtype), dtype)

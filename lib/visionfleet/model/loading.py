@@ -38,10 +38,7 @@ _OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def load(choice: ModelSection, source: Source = _HERE) -> Loaded:
-    """Load the model of the configuration; raises BadModel with what to do about it.
-
-    Raises TryLater when the file is in S3 and S3 does not answer.
-    """
+    """Load the configured model; raises BadModel with what to do about it, TryLater for S3."""
     loaded = _load(choice, source)
     if choice.temperature is not None:
         loaded = replace(loaded, temperature=choice.temperature)
@@ -159,7 +156,6 @@ def kind_of(data: bytes, where: object) -> FileKind:
 
 
 def _members(data: bytes, where: object) -> set[str]:
-    """Names in the archive, without the folder that torch puts all of them into."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()

@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 def open_model(
     config: Config, environment: MutableMapping[str, str], phases: StartupTimer | None = None
 ) -> "Inference":
-    """Load, warm up and try the configured model; raises BadModel, and TryLater when S3 fails.
-
-    The phases that end here are `framework`, `model` and `warm_up`.
-    """
+    """Load, warm up and try the configured model; raises BadModel, and TryLater when S3 fails."""
     phases = phases or StartupTimer(time.time(), time.time)
     cpu_quota.yield_while_waiting(environment)
     with _uncollected():

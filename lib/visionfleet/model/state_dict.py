@@ -29,7 +29,6 @@ def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
 
 
 def state_dict_of(saved: Mapping[str, Any], where: object) -> dict[str, Tensor]:
-    """Take the weights out of a training checkpoint, and off DataParallel's prefix."""
     for name in _WRAPPERS:
         if isinstance(saved.get(name), Mapping):
             saved = saved[name]
