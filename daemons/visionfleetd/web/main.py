@@ -216,7 +216,7 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     notifier.ready()
     turning = asyncio.ensure_future(board.turn_on(period_seconds(watchdog)))
     while not await signals.wait():
-        config = _reload(config, start, Tuned(service, http))
+        config = _reload(config, start, Tuned(service))
     web = config.web
     notifier.stopping(web.unready_seconds + web.stop_seconds + STOP_MARGIN_SECONDS)
     await _drain(http, service, web)

@@ -8,7 +8,7 @@ from visionfleet.config import Config
 from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.imaging import decode
-from visionfleet.web.http.server import Patience, Server
+from visionfleet.web.http.server import Patience
 from visionfleet.web.jobs.result_cache import Cache
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.jobs.submission import Submissions
@@ -97,7 +97,6 @@ class Tuned:
     """
 
     service: Service
-    http: Server
 
     def adopt(self, config: Config) -> None:
         """Go by these settings from now on."""

@@ -3,165 +3,93 @@
 from pathlib import Path
 from typing import Literal
 
-from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three, setting
+from pydantic import Field
+
+from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
-_OWN_FILE = "Whoever brings a model of their own."
 
 
 class ModelSection(Section):
     """The model that every worker loads. Files are never unpickled."""
 
-    name: str = setting(
-        "default",
-        "`default`, a torchvision architecture such as resnet18, or a name of yours for "
-        "model.path.",
-        "Everybody whose pictures are not those of CIFAR-10.",
-        pattern=r"^[a-z0-9][a-z0-9_.-]*$",
-    )
-    directory: FilePath = setting(
-        Path("/usr/share/visionfleet/models"),
-        "Folder of the default model, and of weights that were placed by hand.",
-        "Whoever runs from a working copy, as `make run` does.",
-    )
-    path: FileOrS3 | None = setting(
-        None,
-        "A file of your own or s3://bucket/key: TorchScript, exported program or state dict.",
-        _OWN_FILE,
-    )
-    sha256: Sha256 | None = setting(
-        None,
-        "SHA-256 of that file in lower case, required with it; `sha256sum FILE` prints it.",
-        _OWN_FILE,
-    )
-    labels: FileOrS3 | None = setting(
-        None,
-        "File or s3://bucket/key with the labels of that model, one a line or JSON, required with "
-        "it.",
-        _OWN_FILE,
-    )
-    architecture: str | None = setting(
-        None,
-        "The network of a state dict: an architecture of torchvision such as resnet18, resnet9 or "
-        "convnet8.",
-        "Whoever brings weights without their network.",
-        pattern=r"^[a-z0-9][a-z0-9_]*$",
-    )
-    resize: int = setting(
-        256,
-        "For your file: length of the shorter side after resizing, in pixels.",
-        _OWN_FILE,
-        ge=8,
-        le=4096,
-    )
-    crop: int = setting(
-        224,
-        "For your file: side of the square cut from the centre, in pixels, at most resize.",
-        _OWN_FILE,
-        ge=8,
-        le=4096,
-    )
-    mean: Three = setting(
-        (0.485, 0.456, 0.406),
-        "For your file: mean of the red, green and blue channel, which is subtracted.",
-        _OWN_FILE,
-    )
-    std: Three = setting(
-        (0.229, 0.224, 0.225),
-        "For your file: deviation of the red, green and blue channel, which is divided by.",
-        _OWN_FILE,
-    )
-    temperature: float | None = setting(
-        None,
-        "Divides the scores before softmax; null: what the model's file says, else 1.",
-        "Whoever has calibrated their model: `visionfleet evaluate --calibrate` proposes it.",
-        ge=0.05,
-        le=20,
-    )
-    unknown_below: float | None = setting(
-        None,
-        "Lowest score of a label, else `low confidence`; null: what the model's file says, else 0.",
-        "Whoever would rather have no label than a wrong one; proposed by the same command.",
-        ge=0,
-        le=1,
-    )
-    precision: Precision = setting(
-        "auto",
-        "float32, bfloat16, float16 (GPUs only), or auto: the quickest that answers as float32 "
-        "does.",
-        "Whoever wants the same scores on every processor: float32.",
-    )
-    threads: int | None = setting(
-        None,
-        "Threads of one worker; null: as many as the machine grants it cores.",
-        "Whoever runs several workers on one machine without systemd.",
-        ge=1,
-        le=256,
-    )
+    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    """`default`, a torchvision architecture such as resnet18, or a name of yours for model.path.
+    Everybody whose pictures are not those of CIFAR-10."""
+    directory: FilePath = Path("/usr/share/visionfleet/models")
+    """Folder of the default model, and of weights that were placed by hand.
+    Whoever runs from a working copy, as `make run` does."""
+    path: FileOrS3 | None = None
+    """A file of your own or s3://bucket/key: TorchScript, exported program or state dict.
+    Whoever brings a model of their own."""
+    sha256: Sha256 | None = None
+    """SHA-256 of that file in lower case, required with it; `sha256sum FILE` prints it.
+    Whoever brings a model of their own."""
+    labels: FileOrS3 | None = None
+    """File or s3://bucket/key with the labels of that model, one a line or JSON, required with it.
+    Whoever brings a model of their own."""
+    architecture: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_]*$")
+    """The network of a state dict: an architecture of torchvision such as resnet18, resnet9 or
+    convnet8.
+    Whoever brings weights without their network."""
+    resize: int = Field(256, ge=8, le=4096)
+    """For your file: length of the shorter side after resizing, in pixels.
+    Whoever brings a model of their own."""
+    crop: int = Field(224, ge=8, le=4096)
+    """For your file: side of the square cut from the centre, in pixels, at most resize.
+    Whoever brings a model of their own."""
+    mean: Three = (0.485, 0.456, 0.406)
+    """For your file: mean of the red, green and blue channel, which is subtracted.
+    Whoever brings a model of their own."""
+    std: Three = (0.229, 0.224, 0.225)
+    """For your file: deviation of the red, green and blue channel, which is divided by.
+    Whoever brings a model of their own."""
+    temperature: float | None = Field(None, ge=0.05, le=20)
+    """Divides the scores before softmax; null: what the model's file says, else 1.
+    Whoever has calibrated their model: `visionfleet evaluate --calibrate` proposes it."""
+    unknown_below: float | None = Field(None, ge=0, le=1)
+    """Lowest score of a label, else `low confidence`; null: what the model's file says, else 0.
+    Whoever would rather have no label than a wrong one; proposed by the same command."""
+    precision: Precision = "auto"
+    """float32, bfloat16, float16 (GPUs only), or auto: the quickest that answers as float32 does.
+    Whoever wants the same scores on every processor: float32."""
+    threads: int | None = Field(None, ge=1, le=256)
+    """Threads of one worker; null: as many as the machine grants it cores.
+    Whoever runs several workers on one machine without systemd."""
 
 
 class ClassifierSection(Section):
     """The classifier daemon; an instance of it at work is a worker."""
 
-    cpus_per_worker: int | None = setting(
-        None,
-        "CPUs of each worker that systemd starts here; null: one worker, or one for each GPU.",
-        "Whoever has a machine with many cores.",
-        ge=1,
-        le=1024,
-    )
-    batch_size: int = setting(
-        8, "Most images in one forward pass.", "Whoever has a GPU: more.", ge=1, le=256
-    )
-    prefetch: int = setting(
-        32,
-        "Most messages that one worker holds, at least batch_size.",
-        "Whoever has a GPU: more; or images of minutes: fewer.",
-        ge=1,
-        le=1000,
-    )
-    max_processing_seconds: float = setting(
-        300.0,
-        "Time after which a worker lets go of an image that it cannot finish.",
-        "Whoever has a model that takes minutes.",
-        ge=5,
-        le=43000,
-    )
-    report_seconds: float = setting(
-        30.0,
-        "Time between two reports of a worker of itself; how soon a drain is noticed and a dead "
-        "worker missed follows from it.",
-        "Whoever pays nothing for calls to S3 and wants to watch the workers more closely.",
-        ge=0.5,
-        le=300,
-    )
-    stop_seconds: float = setting(
-        25.0,
-        "How long to finish what is in hand when the daemon is stopped.",
-        "Whoever stops hosts in less time; systemd's TimeoutStopSec= is to be longer.",
-        ge=1,
-        le=600,
-    )
-    metrics_port: int = setting(
-        0,
-        "Port of a worker's metrics, plus the number that ends its name; 0: no metrics.",
-        "Whoever has a Prometheus.",
-        ge=0,
-        le=64535,
-    )
-    ec2_instance: bool = setting(
-        False,
-        "This worker is an EC2 instance: named by its id, it drains on EC2's notice, and ends its "
-        "machine when it is idle and no scaler is alive.",
-        "Whoever has scaler.fleet: ec2, on the workers; the shipped AMI does.",
-    )
-    idle_shutdown_seconds: float = setting(
-        900.0,
-        "Idle time after which an EC2 worker without a scaler ends its machine.",
-        "Whoever would rather pay longer, or shorter, for workers that nobody looks after.",
-        ge=5,
-        le=86400,
-    )
+    cpus_per_worker: int | None = Field(None, ge=1, le=1024)
+    """CPUs of each worker that systemd starts here; null: one worker, or one for each GPU.
+    Whoever has a machine with many cores."""
+    batch_size: int = Field(8, ge=1, le=256)
+    """Most images in one forward pass.
+    Whoever has a GPU: more."""
+    prefetch: int = Field(32, ge=1, le=1000)
+    """Most messages that one worker holds, at least batch_size.
+    Whoever has a GPU: more; or images of minutes: fewer."""
+    max_processing_seconds: float = Field(300.0, ge=5, le=43000)
+    """Time after which a worker lets go of an image that it cannot finish.
+    Whoever has a model that takes minutes."""
+    report_seconds: float = Field(30.0, ge=0.5, le=300)
+    """Time between two reports of a worker of itself; how soon a drain is noticed and a dead
+    worker missed follows from it.
+    Whoever pays nothing for calls to S3 and wants to watch the workers more closely."""
+    stop_seconds: float = Field(25.0, ge=1, le=600)
+    """How long to finish what is in hand when the daemon is stopped.
+    Whoever stops hosts in less time; systemd's TimeoutStopSec= is to be longer."""
+    metrics_port: int = Field(0, ge=0, le=64535)
+    """Port of a worker's metrics, plus the number that ends its name; 0: no metrics.
+    Whoever has a Prometheus."""
+    ec2_instance: bool = False
+    """This worker is an EC2 instance: named by its id, it drains on EC2's notice, and ends its
+    machine when it is idle and no scaler is alive.
+    Whoever has scaler.fleet: ec2, on the workers; the shipped AMI does."""
+    idle_shutdown_seconds: float = Field(900.0, ge=5, le=86400)
+    """Idle time after which an EC2 worker without a scaler ends its machine.
+    Whoever would rather pay longer, or shorter, for workers that nobody looks after."""
 
     @property
     def drain_check_seconds(self) -> float:

@@ -2,7 +2,7 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
@@ -30,7 +30,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
 Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 Network = Annotated[IPv4Network, Field(strict=False)] | Annotated[IPv6Network, Field(strict=False)]
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
+WebOrigin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -40,11 +40,16 @@ Format = Literal["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
 
 
 class Section(BaseModel):
-    """A frozen group of settings; a key that is not in it is an error."""
+    """A frozen group of settings; a key that is not in it is an error.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    The string below a setting says what it is and, in its last line, who changes it and when.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
+    )
 
 
-def setting(default: Any, what: str, changed: str, **limits: Any) -> Any:
-    """Describe a setting, once and for all: what it is, and who changes it and when."""
-    return Field(default, description=what, json_schema_extra={"changed": changed}, **limits)
+def what_and_who(description: str) -> tuple[str, str]:
+    what, _, who = description.rpartition("\n")
+    return " ".join(what.split()), who

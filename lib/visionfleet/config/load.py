@@ -5,7 +5,7 @@ All faults are found before any is reported.
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,39 +87,28 @@ def _anchored(path: Path, directory: Path) -> Path:
 
 def _check(settings: SourcedValues) -> Config:
     """Validate; a faulty key is reported and left at its default, so that the rest is checked."""
-    faulty: set[Key] = set()
+    errors = _errors(settings.tree())
     faults = list(settings.faults)
-    for error in _errors(settings.tree()):
-        key = tuple(str(part) for part in error["loc"])
-        origin = _origin(settings, key)
-        faults.append(f"{origin}: {_sentence(error, key)}")
-        faulty.add(key)
-    config = _without(settings, faulty)
-    faults += _broken_constraints(config, settings, faulty)
+    faults += [f"{_origin(settings, key)}: {_sentence(errors[key], key)}" for key in errors]
+    config = _without(settings, errors.keys())
+    faults += _broken_constraints(config, settings, errors.keys())
     if faults:
         raise BadConfig(tuple(dict.fromkeys(faults)))
     return config
 
 
-def _errors(tree: dict[str, object]) -> Iterator[ErrorDetails]:
+def _errors(tree: dict[str, object]) -> dict[Key, ErrorDetails]:
+    """Find the first error of each setting: a union reports one for each of its members."""
+    found: dict[Key, ErrorDetails] = {}
     try:
         Config.model_validate(tree)
     except ValidationError as error:
-        seen: set[Key] = set()
         for detail in error.errors():
-            # A union reports each of its members, as `scaler.maximum.int`: one fault is enough.
-            key = _known_key(tuple(str(part) for part in detail["loc"]))
-            if key not in seen:
-                seen.add(key)
-                yield {**detail, "loc": key}
+            found.setdefault(tuple(map(str, detail["loc"]))[:2], detail)
+    return found
 
 
-def _known_key(location: Key) -> Key:
-    """Cut what stands below a setting: items of lists, members of unions."""
-    return location[:1] if len(location) == 1 else location[:2]
-
-
-def _without(settings: SourcedValues, faulty: set[Key]) -> Config:
+def _without(settings: SourcedValues, faulty: Set[Key]) -> Config:
     rest = SourcedValues()
     for key, value in settings.values.items():
         if not any(key[: len(bad)] == bad for bad in faulty):
@@ -157,7 +146,7 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
 
 
-def _broken_constraints(config: Config, settings: SourcedValues, faulty: set[Key]) -> Iterator[str]:
+def _broken_constraints(config: Config, settings: SourcedValues, faulty: Set[Key]) -> Iterator[str]:
     names = {".".join(key) for key in faulty} | {key[0] for key in faulty if len(key) == 1}
     for constraint in CONSTRAINTS:
         touched = set(constraint.keys) | {key.split(".", 1)[0] for key in constraint.keys}

@@ -4,10 +4,12 @@ import re
 import textwrap
 from collections.abc import Iterator
 from functools import reduce
+from itertools import groupby
 from operator import getitem
 
 import yaml
 
+from visionfleet.config.fields import what_and_who
 from visionfleet.config.schema import Config, settings
 from visionfleet.config.value_text import expectation, node_of
 from visionfleet.config.yaml_source import Key
@@ -37,17 +39,17 @@ def configuration_file() -> Iterator[str]:
     """Write every setting with its default as YAML, line by line."""
     schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
     yield from _comment(_FILE_HEAD, "")
-    for section, keys in _sections():
+    for section, keys in groupby(settings(), _section):
         indent = "  " if section else ""
         yield ""
         if section:
-            yield from _comment(str(node_of(schema, (section,))["description"]), "")
-            yield f"{section}:"
+            yield from (*_comment(node_of(schema, section)["description"], ""), f"{section[0]}:")
         for key in keys:
-            about, may_be = node_of(schema, key)["description"], expectation(schema, key)
+            what, _ = what_and_who(node_of(schema, key)["description"])
+            may_be = expectation(schema, key)
             if " to " in may_be:  # other kinds of values are told by the description
-                about += f" {may_be[0].upper()}{may_be[1:]}."
-            yield from _comment(about, indent)
+                what += f" {may_be[0].upper()}{may_be[1:]}."
+            yield from _comment(what, indent)
             yield f"{indent}{key[-1]}: {written(reduce(getitem, key, defaults))}"
 
 
@@ -55,24 +57,22 @@ def settings_page() -> Iterator[str]:
     """Write the reference in Markdown, a table for each section, line by line."""
     schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
     yield from _PAGE_HEAD.splitlines()
-    for section, keys in _sections():
-        about = str(node_of(schema, (section,))["description"]) if section else "Of the whole file."
-        yield from ("", f"## {section or 'Top level'}", "", *textwrap.wrap(about, _WIDTH), "")
+    for section, keys in groupby(settings(), _section):
+        about = node_of(schema, section)["description"]
+        yield from ("", f"## {section[0] if section else 'Top level'}", "", about, "")
         yield "| key | default | may be | what it is | who changes it |"
         yield "| --- | --- | --- | --- | --- |"
         for key in keys:
-            node, default = node_of(schema, key), written(reduce(getitem, key, defaults))
+            name, default = ".".join(key), written(reduce(getitem, key, defaults))
             may_be = re.sub(r"matches (\S+)", r"matches `\1`", expectation(schema, key))
-            cells = (f"`{'.'.join(key)}`", f"`{default}`", may_be, node["description"])
-            row = " | ".join(cell.replace("|", r"\|") for cell in (*cells, node["changed"]))
+            sentences = what_and_who(node_of(schema, key)["description"])
+            cells = (f"`{name}`", f"`{default}`", may_be, *sentences)
+            row = " | ".join(cell.replace("|", r"\|") for cell in cells)
             yield f"| {row} |"
 
 
-def _sections() -> Iterator[tuple[str, list[Key]]]:
-    """Group the keys; those without a section come first, under an empty name."""
-    keys = list(settings())
-    for section in dict.fromkeys("" if len(key) == 1 else key[0] for key in keys):
-        yield section, [key for key in keys if (key[0] if len(key) > 1 else "") == section]
+def _section(key: Key) -> Key:
+    return key[:-1]
 
 
 def _comment(text: str, indent: str) -> list[str]:

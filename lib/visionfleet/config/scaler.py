@@ -17,7 +17,6 @@ from visionfleet.config.fields import (
     Subnet,
     TimeOfDay,
     TimeZone,
-    setting,
 )
 
 FleetKind = Literal["supervisor", "ec2"]
@@ -47,108 +46,63 @@ FLEET_TIMES: Mapping[FleetKind, FleetTimes] = {
 class ScheduleWindow(Section):
     """Hours of some days in which more workers than `scaler.minimum` run."""
 
-    days: ListOf[Day] = Field(DAYS, min_length=1, description="days of the week")
-    start: TimeOfDay = Field(description="from this time of day on, HH:MM")
-    end: TimeOfDay = Field(description="until this time; before start: of the next day")
-    minimum: int = Field(ge=0, le=1000, description="workers that run in these hours")
-    timezone: TimeZone = Field("UTC", description="zone of the times, like Europe/Berlin")
+    days: ListOf[Day] = Field(DAYS, min_length=1)
+    start: TimeOfDay
+    """From this time of day on, HH:MM."""
+    end: TimeOfDay
+    """Until this time; before start: of the next day."""
+    minimum: int = Field(ge=0, le=1000)
+    timezone: TimeZone = "UTC"
+    """Zone of the times, like Europe/Berlin."""
 
 
 class ScalerSection(Section):
     """The scaler daemon."""
 
-    fleet: FleetKind = setting(
-        "supervisor",
-        "What runs the workers: supervisor (processes of this machine), or ec2 (instances).",
-        "Whoever has a fleet on EC2.",
-    )
-    policy: Literal["pace", "per_message"] = setting(
-        "pace",
-        "How the size is decided: pace (keep pace with the arrivals), or per_message (one worker "
-        "per waiting image).",
-        "Whoever wants the simplest of rules, and pays for it.",
-    )
-    minimum: int = setting(
-        0,
-        "Workers that run even without work.",
-        "Whoever cannot wait for the boot of a first worker.",
-        ge=0,
-        le=1000,
-    )
-    maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = setting(
-        19,
-        "Most workers; `cores`: one per core of this machine.",
-        "Everybody: it bounds what the fleet may cost.",
-    )
-    spare: int = setting(
-        0,
-        "Workers beyond what is needed while there is work: they answer without a boot.",
-        "Whoever has bursts that must not wait.",
-        ge=0,
-        le=1000,
-    )
-    schedule: ListOf[ScheduleWindow] = setting(
-        (),
-        'Hours with more: {days: [mon, fri], start: "08:00", end: "18:00", minimum: 2, timezone: '
-        "UTC}.",
-        "Whoever knows when the work comes.",
-    )
-    interval_seconds: float = setting(
-        4.0,
-        "Time between two looks at queue and fleet.",
-        "Whoever pays nothing for calls to SQS, or wants fewer of them.",
-        ge=0.2,
-        le=60,
-    )
-    hold_seconds: float = setting(
-        120.0,
-        "Cooldown: time after which a worker that was not needed leaves.",
-        "Whoever has workers that start in seconds: less.",
-        ge=0,
-        le=3600,
-    )
-    target_wait_seconds: float = setting(
-        10.0,
-        "Wait in the queue that the fleet is sized for.",
-        "Whoever wants answers sooner, or cheaper.",
-        ge=0.1,
-        le=3600,
-    )
-    service_seconds: float = setting(
-        0.5,
-        "Time that a worker takes for an image, until one has told.",
-        "Whoever has a model that is much slower.",
-        ge=0.001,
-        le=3600,
-    )
-    paid_seconds: float = setting(
-        60.0,
-        "Time that a started worker is paid for at the least, and so kept.",
-        "Whoever pays by the second, or for nothing, as on one machine: 0.",
-        ge=0,
-        le=3600,
-    )
-    lease_seconds: float = setting(
-        60.0,
-        "Leader lease: how long one scaler holds it; one that died is replaced after that.",
-        "Whoever wants another scaler to take over sooner, and has clocks that agree.",
-        ge=1,
-        le=600,
-    )
-    housekeeping_seconds: float = setting(
-        600.0,
-        "Time between two searches for queues and objects that the dead left behind.",
-        "Whoever has very many objects to list, or tries it out.",
-        ge=1,
-        le=86400,
-    )
-    metrics_port: int = setting(
-        0,
-        "Port of the scaler's metrics; 0: no metrics.",
-        "Whoever has a Prometheus.",
-        ge=0,
-        le=65535,
-    )
+    fleet: FleetKind = "supervisor"
+    """What runs the workers: supervisor (processes of this machine), or ec2 (instances).
+    Whoever has a fleet on EC2."""
+    policy: Literal["pace", "per_message"] = "pace"
+    """How the size is decided: pace (keep pace with the arrivals), or per_message (one worker per
+    waiting image).
+    Whoever wants the simplest of rules, and pays for it."""
+    minimum: int = Field(0, ge=0, le=1000)
+    """Workers that run even without work.
+    Whoever cannot wait for the boot of a first worker."""
+    maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = 19
+    """Most workers; `cores`: one per core of this machine.
+    Everybody: it bounds what the fleet may cost."""
+    spare: int = Field(0, ge=0, le=1000)
+    """Workers beyond what is needed while there is work: they answer without a boot.
+    Whoever has bursts that must not wait."""
+    schedule: ListOf[ScheduleWindow] = ()
+    """Hours with more: {days: [mon, fri], start: "08:00", end: "18:00", minimum: 2, timezone:
+    UTC}.
+    Whoever knows when the work comes."""
+    interval_seconds: float = Field(4.0, ge=0.2, le=60)
+    """Time between two looks at queue and fleet.
+    Whoever pays nothing for calls to SQS, or wants fewer of them."""
+    hold_seconds: float = Field(120.0, ge=0, le=3600)
+    """Cooldown: time after which a worker that was not needed leaves.
+    Whoever has workers that start in seconds: less."""
+    target_wait_seconds: float = Field(10.0, ge=0.1, le=3600)
+    """Wait in the queue that the fleet is sized for.
+    Whoever wants answers sooner, or cheaper."""
+    service_seconds: float = Field(0.5, ge=0.001, le=3600)
+    """Time that a worker takes for an image, until one has told.
+    Whoever has a model that is much slower."""
+    paid_seconds: float = Field(60.0, ge=0, le=3600)
+    """Time that a started worker is paid for at the least, and so kept.
+    Whoever pays by the second, or for nothing, as on one machine: 0."""
+    lease_seconds: float = Field(60.0, ge=1, le=600)
+    """Leader lease: how long one scaler holds it; one that died is replaced after that.
+    Whoever wants another scaler to take over sooner, and has clocks that agree."""
+    housekeeping_seconds: float = Field(600.0, ge=1, le=86400)
+    """Time between two searches for queues and objects that the dead left behind.
+    Whoever has very many objects to list, or tries it out."""
+    metrics_port: int = Field(0, ge=0, le=65535)
+    """Port of the scaler's metrics; 0: no metrics.
+    Whoever has a Prometheus."""
 
     @property
     def times(self) -> FleetTimes:
@@ -163,40 +117,26 @@ class ScalerSection(Section):
 class SupervisorSection(Section):
     """The fleet of one machine: processes that supervisor starts and stops."""
 
-    socket: FilePath = setting(
-        Path("/run/visionfleet/supervisor.sock"),
-        "Unix socket of supervisor's interface.",
-        "Whoever has a supervisor of their own, or two stacks on one machine.",
-    )
+    socket: FilePath = Path("/run/visionfleet/supervisor.sock")
+    """Unix socket of supervisor's interface.
+    Whoever has a supervisor of their own, or two stacks on one machine."""
 
 
 class Ec2Section(Section):
     """The fleet of EC2 instances, one worker on each."""
 
-    launch_template: str | None = setting(
-        None,
-        "Name or id (lt-...) of the launch template of the workers; needed with scaler.fleet: ec2.",
-        "Everybody with a fleet on EC2.",
-        pattern=r"^[a-zA-Z0-9().\-/_]{3,128}$",
-    )
-    template_version: str = setting(
-        "$Default",
-        "Version of the template: a number, $Default or $Latest.",
-        "Whoever wants an update of the template to be a rolling update of the fleet.",
-        pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$",
-    )
-    spot: bool = setting(
-        False,
-        "Launch spot instances; false: on demand, or what the template says.",
-        "Whoever wants to pay less, and can lose a worker at any time.",
-    )
-    instance_types: ListOf[InstanceType] = setting(
-        (),
-        "Instance types in the order of preference; none: the type of the template.",
-        "Whoever launches spot instances, or types that may be sold out.",
-    )
-    subnets: ListOf[Subnet] = setting(
-        (),
-        "Subnets, each tried in this order before the next type; none: the subnet of the template.",
-        "Whoever wants more than one availability zone.",
-    )
+    launch_template: str | None = Field(None, pattern=r"^[a-zA-Z0-9().\-/_]{3,128}$")
+    """Name or id (lt-...) of the launch template of the workers; needed with scaler.fleet: ec2.
+    Everybody with a fleet on EC2."""
+    template_version: str = Field("$Default", pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$")
+    """Version of the template: a number, $Default or $Latest.
+    Whoever wants an update of the template to be a rolling update of the fleet."""
+    spot: bool = False
+    """Launch spot instances; false: on demand, or what the template says.
+    Whoever wants to pay less, and can lose a worker at any time."""
+    instance_types: ListOf[InstanceType] = ()
+    """Instance types in the order of preference; none: the type of the template.
+    Whoever launches spot instances, or types that may be sold out."""
+    subnets: ListOf[Subnet] = ()
+    """Subnets, each tried in this order before the next type; none: the subnet of the template.
+    Whoever wants more than one availability zone."""

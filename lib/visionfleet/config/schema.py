@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
+from pydantic import Field
 from pydantic.fields import FieldInfo
 
 from visionfleet.config.classifier import ClassifierSection, ModelSection
@@ -20,7 +21,6 @@ from visionfleet.config.fields import (
     Name,
     Section,
     Text,
-    setting,
 )
 from visionfleet.config.scaler import Ec2Section, ScalerSection, SupervisorSection
 from visionfleet.config.web import WebSection
@@ -30,135 +30,89 @@ from visionfleet.config.yaml_source import Key
 class AwsSection(Section):
     """How AWS is reached."""
 
-    region: Text = setting(
-        "us-east-1", "Region of all services.", "Everybody whose queues are in another region."
-    )
-    endpoint_url: str | None = setting(
-        None,
-        "Another endpoint than AWS for all services, as http://127.0.0.1:5500; null: AWS itself.",
-        "Whoever runs against an emulator, as `make run` does.",
-        pattern=r"^https?://",
-    )
-    read_timeout_seconds: float = setting(
-        15.0,
-        "How long to wait for an answer; long polls have their wait on top.",
-        "Whoever is far from the region, or has a slow proxy.",
-        ge=1,
-        le=120,
-    )
+    region: Text = "us-east-1"
+    """Region of all services.
+    Everybody whose queues are in another region."""
+    endpoint_url: str | None = Field(None, pattern=r"^https?://")
+    """Another endpoint than AWS for all services, as http://127.0.0.1:5500; null: AWS itself.
+    Whoever runs against an emulator, as `make run` does."""
+    read_timeout_seconds: float = Field(15.0, ge=1, le=120)
+    """How long to wait for an answer; long polls have their wait on top.
+    Whoever is far from the region, or has a slow proxy."""
 
 
 class StorageSection(Section):
     """The S3 buckets; both may be the same one."""
 
-    input_bucket: Bucket = setting(
-        "visionfleet-input",
-        "Bucket of the uploads, under images/.",
-        "Everybody: names of buckets are unique in all of AWS.",
-    )
-    output_bucket: Bucket = setting(
-        "visionfleet-output",
-        "Bucket of the results and of what the fleet says of itself, under results/ and fleet/.",
-        "Everybody, likewise.",
-    )
+    input_bucket: Bucket = "visionfleet-input"
+    """Bucket of the uploads, under images/.
+    Everybody: names of buckets are unique in all of AWS."""
+    output_bucket: Bucket = "visionfleet-output"
+    """Bucket of the results and of what the fleet says of itself, under results/ and fleet/.
+    Everybody, for the same reason."""
 
 
 class QueueSection(Section):
     """The SQS queues. `visionfleet provision` makes them, and applies changes made here."""
 
-    visibility_timeout_seconds: int = setting(
-        60,
-        "Time after which a worker that died gives its images back to the others.",
-        "Whoever wants a killed worker's images sooner, or renews less often.",
-        ge=2,
-        le=43200,
-    )
-    wait_seconds: int = setting(
-        20,
-        "How long a receive waits for a message; less costs more calls to SQS.",
-        "Whoever has an emulator, where calls cost nothing.",
-        ge=0,
-        le=20,
-    )
-    max_receives: int = setting(
-        5,
-        "Deliveries of a request: tries, the last but one alone, and the last to say that it "
-        "failed.",
-        "Whoever loses many workers in the middle of their work, as on spot instances.",
-        ge=3,
-        le=1000,
-    )
-    retention_seconds: int = setting(
-        345600,
-        "How long a request is kept in the queue.",
-        "Whoever lets work wait for more than four days, or not that long.",
-        ge=60,
-        le=1209600,
-    )
+    visibility_timeout_seconds: int = Field(60, ge=2, le=43200)
+    """Time after which a worker that died gives its images back to the others.
+    Whoever wants a killed worker's images sooner, or renews less often."""
+    wait_seconds: int = Field(20, ge=0, le=20)
+    """How long a receive waits for a message; less costs more calls to SQS.
+    Whoever has an emulator, where calls cost nothing."""
+    max_receives: int = Field(5, ge=3, le=1000)
+    """Deliveries of a request: tries, the last but one alone, and the last to say that it failed.
+    Whoever loses many workers in the middle of their work, as on spot instances."""
+    retention_seconds: int = Field(345600, ge=60, le=1209600)
+    """How long a request is kept in the queue.
+    Whoever lets work wait for more than four days, or not that long."""
 
 
 class ImagesSection(Section):
     """What an upload may be."""
 
-    max_bytes: int = setting(
-        20971520,
-        "Largest upload.",
-        "Whoever has larger files, or wants to refuse them earlier.",
-        ge=1024,
-        le=536870912,
-    )
-    max_pixels: int = setting(
-        50000000,
-        "Largest width times height of an image; stops decompression bombs.",
-        "Whoever has larger pictures, and the memory for them on the workers.",
-        ge=1024,
-        le=89000000,
-    )
-    formats: ListOf[Format] = setting(
-        ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"),
-        "Formats that are accepted; a file's content decides, never its name.",
-        "Whoever wants fewer decoders within reach of strangers.",
-        min_length=1,
-    )
+    max_bytes: int = Field(20971520, ge=1024, le=536870912)
+    """Largest upload.
+    Whoever has larger files, or wants to refuse them earlier."""
+    max_pixels: int = Field(50000000, ge=1024, le=89000000)
+    """Largest width times height of an image; stops decompression bombs.
+    Whoever has larger pictures, and the memory for them on the workers."""
+    formats: ListOf[Format] = Field(("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"), min_length=1)
+    """Formats that are accepted; a file's content decides, never its name.
+    Whoever wants fewer decoders within reach of strangers."""
 
 
 class ResultsSection(Section):
     """The results in S3."""
 
-    by_name: bool = setting(
-        False,
-        "Also write the bare label under results/by-name/ and the file's name without its "
-        "extension.",
-        "Whoever has readers that look for results by the file's name.",
-    )
+    by_name: bool = False
+    """Also write the bare label under results/by-name/ and the file's name without its extension.
+    Whoever has readers that look for results by the file's name."""
 
 
 class MetricsSection(Section):
     """The metrics of all daemons; each has its own `metrics_port`."""
 
-    address: Text = setting(
-        "127.0.0.1",
-        "Address that the metrics are served on; 0.0.0.0 for a Prometheus elsewhere.",
-        "Whoever scrapes from another machine.",
-    )
+    address: Text = "127.0.0.1"
+    """Address that the metrics are served on; 0.0.0.0 for a Prometheus elsewhere.
+    Whoever scrapes from another machine."""
 
 
 class LogSection(Section):
     """The logs, on standard error."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting(
-        "INFO", "Lowest level that is written.", "Whoever looks into a fault, or wants less."
-    )
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lowest level that is written.
+    Whoever looks into a fault, or wants less."""
 
 
 class Config(Section):
     """The whole configuration."""
 
-    name: Name = setting(
-        "visionfleet",
-        "Name of the deployment, up to 31 of a-z 0-9 -; the names of its queues start with it.",
-        "Whoever has several deployments in one account and region.",
-    )
+    name: Name = "visionfleet"
+    """Name of the deployment, up to 31 of a-z 0-9 -; the names of its queues start with it.
+    Whoever has several deployments in one account and region."""
     aws: AwsSection = AwsSection()
     storage: StorageSection = StorageSection()
     queue: QueueSection = QueueSection()

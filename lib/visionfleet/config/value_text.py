@@ -37,7 +37,7 @@ def _resolved(node: Node, schema: Node) -> Node:
 def _describe(node: Node, schema: Node) -> str:
     node = _resolved(node, schema)
     if "anyOf" in node:
-        return " or ".join(_describe(option, schema) for option in node["anyOf"])
+        return " or ".join(dict.fromkeys(_describe(each, schema) for each in node["anyOf"]))
     if "enum" in node:
         return f"one of {', '.join(node['enum'])}"
     if "const" in node:

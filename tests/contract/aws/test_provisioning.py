@@ -85,10 +85,13 @@ def test_a_changed_attribute_is_applied_to_the_queue_that_is_there(aws: Cloud) -
     list(provision_queues(aws.sqs, "vf", SETTINGS))
     aws.send(REQUESTS, "kept")
     changed = QueueSection(visibility_timeout_seconds=90, max_receives=7, retention_seconds=600)
+    dead = {"QueueUrl": aws.queue_url(DEAD), "Attributes": {"MessageRetentionPeriod": "600"}}
+    aws.sqs.set_queue_attributes(**dead)
     list(provision_queues(aws.sqs, "vf", changed))
     found = attributes(aws, REQUESTS)
     assert (found["VisibilityTimeout"], found["MessageRetentionPeriod"]) == ("90", "600")
     assert int(json.loads(found["RedrivePolicy"])["maxReceiveCount"]) == 7
+    assert attributes(aws, DEAD)["MessageRetentionPeriod"] == "1209600"
     assert aws.counts(REQUESTS) == (1, 0)
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from testkit import ROOT
 from visionfleet.config import Config, load
+from visionfleet.config.fields import what_and_who
 from visionfleet.config.reference import configuration_file, settings_page
 from visionfleet.config.schema import settings
 
@@ -28,9 +29,7 @@ def test_the_file_holds_every_setting_with_its_default() -> None:
 def test_there_are_at_most_80_settings_each_described() -> None:
     assert len(settings()) <= 80
     for key, field in settings().items():
-        extra = field.json_schema_extra
-        assert isinstance(extra, dict)
-        for sentence in (str(field.description), str(extra["changed"])):
+        for sentence in what_and_who(str(field.description)):
             assert sentence.endswith("."), key
             assert sentence[0] in "`f" or sentence[0].isupper(), key
 
