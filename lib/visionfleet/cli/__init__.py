@@ -40,7 +40,7 @@ _COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status; argparse itself exits with 2."""
-    arguments = _parser(sys.argv[1:] if argv is None else argv).parse_args(argv)
+    arguments = parser_for(sys.argv[1:] if argv is None else argv).parse_args(argv)
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:
+def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
     """Make the parser of the command that is named, and its line in the help of all others."""
     parser = argparse.ArgumentParser(
         prog="visionfleet",
