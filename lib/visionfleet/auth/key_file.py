@@ -33,9 +33,7 @@ def find(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
 def load(path: Path) -> dict[str, ApiKey]:
     try:
         return api_keys.read(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadKeys(f"{path}: {error}") from error
-    except BadKeys as error:
+    except (OSError, UnicodeDecodeError, BadKeys) as error:
         raise BadKeys(f"{path}: {error}") from error
 
 

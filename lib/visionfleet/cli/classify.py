@@ -63,7 +63,6 @@ class InputImage:
 
 def run(arguments: argparse.Namespace) -> int:
     """Classify everything; the status is 1 when any image has no label."""
-
     stop, found = threading.Event(), list(images(arguments.image))
     key, count = _key(arguments.key_file), arguments.parallel
     client = Client(arguments.url, count, stop, key)
@@ -134,7 +133,6 @@ def json_line(answer: Answer) -> str:
 
 def table(answers: Iterable[Answer]) -> Table:
     """Lay answers out; what has no label shows its problem there."""
-
     file = Column("file", overflow="fold")  # the end of a path tells most
     made = terminal.table(file, "label", "score", "seconds")
     for answer in answers:

@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 
 import urllib3
 
-LONG_POLL_SECONDS = 25.0  # what proxies on the way bear
+LONG_POLL_SECONDS = 25.0  # what proxies on the way allow
 BREATH_SECONDS = 0.5  # between two questions that were answered at once
 _MARGIN_SECONDS = 15.0  # for the server's own work on top of the wait it was asked for
 _BUSY = {429, 503}

@@ -36,7 +36,6 @@ def show(arguments: argparse.Namespace) -> int:
 
 def schema(_arguments: argparse.Namespace) -> int:
     """Print the JSON schema, for editors and other tools."""
-
     print(json.dumps(Config.model_json_schema(), indent=2))
     return 0
 

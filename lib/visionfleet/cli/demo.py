@@ -63,7 +63,6 @@ class FleetSize:
 
 def run(arguments: argparse.Namespace) -> int:
     """Start, upload, show, wait for zero workers, stop; 0 when every image got a label."""
-
     _interrupt_on_signals()
     found = _images(arguments)
     with ExitStack() as last:

@@ -43,7 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _provision(config: Config, endpoint_url: str) -> None:
     """Provision through a port that nobody else knows, so that nobody meets half of it."""
-
     clients = dataclasses.replace(client_factory(config.aws), endpoint_url=endpoint_url)
     for line in provision(config, clients):
         logging.getLogger(__name__).info(line)

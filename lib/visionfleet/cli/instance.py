@@ -2,20 +2,19 @@
 
 import argparse
 import os
+import subprocess
 import time
 from pathlib import Path
+from subprocess import DEVNULL, PIPE
 
 from visionfleet.aws.imds import Metadata, endpoint, user_data
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.config.load import path_of
 from visionfleet.errors import GiveUp
-from visionfleet.host import process
 from visionfleet.host import user_data as instance
 from visionfleet.host.user_data import InstanceRoles
 
 DROP_IN = "90-instance.yaml"
-
-_COMMAND_SECONDS = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
 
     Faulty settings stay where they are, so that each fault's line can be looked up.
     """
-
     path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
     wanted = instance.read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
     if wanted is None:
@@ -54,11 +52,15 @@ def _start(wanted: InstanceRoles) -> None:
 
     Until the next boot only: that asks the user data anew.
     """
-
-    for words in (
+    for command in (
         ("systemctl", "enable", "--runtime", *wanted.units),
         ("systemctl", "start", "--no-block", "visionfleet.target"),
     ):
-        wrong = process.run_command(words, _COMMAND_SECONDS)
-        if wrong is not None:
-            raise GiveUp(f"{' '.join(words)}: {wrong}")
+        name = " ".join(command)
+        try:
+            done = subprocess.run(command, stdin=DEVNULL, stderr=PIPE, timeout=30)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise GiveUp(f"{name}: {error}") from error
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise GiveUp(f"{name}: status {done.returncode}: {said[-500:]}")

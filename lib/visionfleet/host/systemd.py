@@ -7,10 +7,9 @@ import contextlib
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from visionfleet.host.threads import Crashed, run_in_thread
@@ -62,37 +61,36 @@ class Notifier:
     """
 
     log: logging.Logger
-    loops: Watchdog
+    watchdog: Watchdog
     watchdog_seconds: float | None
     status: Callable[[], str]
     crashed: Crashed
-    _told: str = ""
+    _last_status: str = ""
     _stuck: bool = False
     _stopping: bool = False
-    _never: threading.Event = field(default_factory=threading.Event)
 
     def ready(self) -> None:
         """Tell that the work begins, and go on telling; without systemd there is no thread."""
         notify("READY=1")
         if os.environ.get("NOTIFY_SOCKET"):
-            run_in_thread("systemd", self._speak_on, self.crashed)
+            run_in_thread("systemd", self._run, self.crashed)
 
-    def stopping(self, most_seconds: float) -> None:
+    def stopping(self, maximum_seconds: float) -> None:
         """Tell that the end begins, and may take so long; what hangs then is the stop's affair."""
         self._stopping = True
-        notify("STOPPING=1", extend_timeout(most_seconds))
+        notify("STOPPING=1", extend_timeout(maximum_seconds))
 
-    def _speak_on(self) -> None:
-        self._speak()
-        while not self._never.wait(period_seconds(self.watchdog_seconds)):
-            self._speak()
+    def _run(self) -> None:
+        while True:
+            self._notify()
+            time.sleep(period_seconds(self.watchdog_seconds))
 
-    def _speak(self) -> None:
+    def _notify(self) -> None:
         watched = self.watchdog_seconds is not None
         judged = watched and not self._stopping
-        stuck, status = self.loops.stuck() if judged else [], self.status()
+        stuck, status = self.watchdog.stuck() if judged else [], self.status()
         if stuck and not self._stuck:
             self.log.critical("no progress", extra={"reason": "; ".join(stuck)})
         self._stuck = bool(stuck)
-        notify(*notification(status, self._told, watched, self._stuck))
-        self._told = status
+        notify(*notification(status, self._last_status, watched, self._stuck))
+        self._last_status = status

@@ -1,12 +1,10 @@
-"""Do the loops of this process make progress, and what is systemd told of it? No I/O here."""
+"""Whether the loops of this process make progress, and how systemd hears of it. No I/O here."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
 
-# How often systemd is told how things are, at the least.
-PERIOD_SECONDS = 5.0
-# What a rate is counted over.
-PACE_SECONDS = 10.0
+PERIOD_SECONDS = 5.0  # between two notifications, at most
+PACE_SECONDS = 10.0  # what a rate is counted over
 
 
 class Watchdog:
@@ -56,13 +54,13 @@ class Pace:
 
 
 def period_seconds(watchdog_seconds: float | None) -> float:
-    """Tell how often to speak: four times in the interval of the watchdog, where it is short."""
+    """Tell how often to notify: four times in the interval of the watchdog, where it is short."""
     return min(PERIOD_SECONDS, (watchdog_seconds or PERIOD_SECONDS * 4) / 4)
 
 
-def notification(status: str, told: str, watched: bool, stuck: bool) -> list[str]:
+def notification(status: str, last: str, watched: bool, stuck: bool) -> list[str]:
     """Write what systemd is told now, as sd_notify(3) has it: a sign of life, or a stuck loop."""
-    found = [f"STATUS={status}"] if status != told else []
+    found = [f"STATUS={status}"] if status != last else []
     if watched:
         found.append("WATCHDOG=trigger" if stuck else "WATCHDOG=1")
     return found

@@ -1,6 +1,8 @@
 """A small bar chart in text. No I/O here."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
@@ -21,13 +23,10 @@ def columns(values: Sequence[tuple[float, float]], width: int, until: float) -> 
     A column without a sample keeps the last value before it.
     """
     found: list[float] = []
-    last, position = 0.0, 0
-    for column in range(width):
-        end = until * (column + 1) / width
-        spanned = []
-        while position < len(values) and (values[position][0] <= end or column == width - 1):
-            spanned.append(values[position][1])
-            position += 1
-        found.append(max(spanned) if spanned else last)
+    last = 0.0
+    ends = [until * column / width for column in range(1, width)]
+    for start, end in pairwise([-inf, *ends, inf]):
+        spanned = [value for second, value in values if start < second <= end]
+        found.append(max(spanned, default=last))
         last = spanned[-1] if spanned else last
     return found
