@@ -1,6 +1,7 @@
 """The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -135,39 +136,35 @@ class Queue:
 
 
 class Outbox:
-    """Sends to queues by name, remembering their URLs: for replies to many web processes."""
+    """Sends to queues by name, and remembers their URLs; raises NotFound when a queue is gone."""
 
     def __init__(self, client: "SQSClient") -> None:
         self._client = client
         self._urls: dict[str, str] = {}
 
     def send(self, queue: str, body: str, attributes: Mapping[str, str] | None = None) -> None:
-        try:
-            send_to(self._client, self._url(queue), body, attributes)
-        except NotFound:
-            self._urls.pop(queue, None)
-            raise
+        with self._url(queue) as url:
+            send_to(self._client, url, body, attributes)
 
     def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send up to ten messages in one call; returns what failed. NotFound: the queue is gone."""
+        """Send up to ten messages in one call; returns those that failed, with the reason."""
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
         doing = f"send to {queue}"
+        with self._url(queue) as url, wrapped_errors(doing):
+            answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
+        return _failures(answer.get("Failed", ()), bodies, doing)
+
+    @contextmanager
+    def _url(self, queue: str) -> Iterator[str]:
+        """Find the URL of a queue, and forget it when the queue is gone."""
         try:
-            with wrapped_errors(doing):
-                answer = self._client.send_message_batch(
-                    QueueUrl=self._url(queue),
-                    Entries=entries,  # type: ignore[arg-type]
-                )
+            if queue not in self._urls:
+                with wrapped_errors(f"queue {queue}"):
+                    self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
+            yield self._urls[queue]
         except NotFound:
             self._urls.pop(queue, None)
             raise
-        return _failures(answer.get("Failed", ()), bodies, doing)
-
-    def _url(self, queue: str) -> str:
-        if queue not in self._urls:
-            with wrapped_errors(f"queue {queue}"):
-                self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
-        return self._urls[queue]
 
 
 def send_to(

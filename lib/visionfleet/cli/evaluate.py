@@ -13,7 +13,6 @@ from visionfleet.cli import terminal
 from visionfleet.cli.options import add_config, loaded, whole
 from visionfleet.config import Config
 from visionfleet.evaluation import datasets
-from visionfleet.evaluation.datasets import read
 from visionfleet.host import cpu_quota
 from visionfleet.imaging.decode import Limits
 
@@ -94,7 +93,7 @@ def _measure(
 
     limits = Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     with terminal.progress_bar("evaluating", total) as advance:
-        images = read(data, total)
+        images = datasets.read(data, total)
         return measure(model, images, limits, config.classifier.batch_size, threads, advance)
 
 

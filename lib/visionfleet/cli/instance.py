@@ -11,8 +11,7 @@ from visionfleet.aws.imds import Metadata, endpoint, user_data
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.config.load import path_of
 from visionfleet.errors import GiveUp
-from visionfleet.host import user_data as instance
-from visionfleet.host.user_data import InstanceRoles
+from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, read
 
 DROP_IN = "90-instance.yaml"
 
@@ -28,10 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
     Faulty settings stay where they are, so that each fault's line can be looked up.
     """
     path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
-    wanted = instance.read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
+    wanted = read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
     if wanted is None:
         path.unlink(missing_ok=True)
-        print(f"user data without a first line {instance.FIRST_LINE}: nothing is started")
+        print(f"user data without a first line {FIRST_LINE}: nothing is started")
         return 0
     _write(path, wanted)
     loaded(arguments)

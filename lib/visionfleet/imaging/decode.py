@@ -82,7 +82,10 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
             "too_large", f"the file has {len(data)} bytes, the limit is {limits.max_bytes}"
         )
     with _identify(data, limits) as image:
-        _check_pixels(*image.size, limits.max_pixels)
+        width, height = image.size
+        if width * height > limits.max_pixels:
+            found = f"the image has {width}x{height} pixels, the limit is {limits.max_pixels}"
+            raise BadImage("too_many_pixels", found)
         yield image
 
 
@@ -94,13 +97,6 @@ def _identify(data: bytes, limits: Limits) -> Image.Image:
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
         known = ", ".join(limits.formats)
         raise BadImage("not_an_image", f"the file is not an image of type {known}") from error
-
-
-def _check_pixels(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise BadImage(
-            "too_many_pixels", f"the image has {width}x{height} pixels, the limit is {max_pixels}"
-        )
 
 
 def _draft_size(size: tuple[int, int], shorter_side: int) -> tuple[int, int]:
