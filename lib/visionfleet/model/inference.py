@@ -25,7 +25,7 @@ log = logging.getLogger("classifier")
 _SAME = 1e-2  # largest difference of a probability between a batch and single images
 _BATCH_SECONDS = 0.4  # a batch that takes longer is tried in parts
 _TRIAL_SECONDS = 0.25  # for each precision, after its warm-up
-_MOST_PICTURES = 64
+_MAXIMUM_PICTURES = 64
 
 
 class Inference:
@@ -84,12 +84,10 @@ class Inference:
         return replace(self._forward.seconds)
 
     def _first_passes(self, loaded: Loaded) -> Forward:
-        how, classes = loaded.preprocessing, len(loaded.labels)
         two = list(islice(self._pictures, 2))
         for weights in loaded.module.parameters():
             weights.requires_grad_(False)
-        looks = {"temperature": loaded.temperature, "mirror_below": loaded.mirror_below}
-        exact = Forward(loaded.module, torch.float32, self.device, how, classes, **looks)
+        exact = Forward(loaded, self.device)
         if loaded.kind == "module":
             exact.module, self.folded = fold(exact.module, exact.prepared(two))
         else:
@@ -134,7 +132,7 @@ class Inference:
         exact.probabilities(one)
         seconds = max(self._clock() - started, 1e-6)
         size = max(1, min(batch_size, int(_BATCH_SECONDS / seconds)))
-        for _ in range(max(_MOST_PICTURES // size, 2)):
+        for _ in range(max(_MAXIMUM_PICTURES // size, 2)):
             drawn.append(list(islice(self._pictures, size)))
             yield drawn[-1]
 
