@@ -1,15 +1,8 @@
-"""When failed processes are started again, and how supervisor's events are read."""
+"""When failed processes are started again."""
 
 import pytest
 
-from visionfleet.local.supervisor_events import split_event
 from visionfleet.local.supervisor_restarts import RestartBackoff
-
-EVENT = (
-    b"ver:3.0 server:supervisor serial:21 pool:revive poolserial:10 "
-    b"eventname:PROCESS_STATE_FATAL len:55\n"
-    b"processname:web_00 groupname:web from_state:BACKOFF x:1"
-)
 
 
 @pytest.mark.parametrize(
@@ -55,16 +48,3 @@ def test_a_second_failure_before_the_start_moves_the_start() -> None:
     waits.failed("web", 1)
     assert waits.take_due(5) == []
     assert waits.take_due(11) == ["web"]
-
-
-def test_an_event_is_read_when_it_is_whole() -> None:
-    event, rest = split_event(EVENT + b"ver:3.0 ") or pytest.fail("not read")
-    assert event.name == "PROCESS_STATE_FATAL"
-    assert event.payload["groupname"] == "web"
-    assert event.payload["processname"] == "web_00"
-    assert rest == b"ver:3.0 "
-
-
-@pytest.mark.parametrize("length", range(len(EVENT)))
-def test_a_part_of_an_event_waits_for_the_rest(length: int) -> None:
-    assert split_event(EVENT[:length]) is None
