@@ -39,8 +39,6 @@ class Stat:
 
 @dataclass(frozen=True, slots=True)
 class PresignedPost:
-    """Where and with which form fields a client may post one file to S3 itself."""
-
     url: str
     fields: Mapping[str, str]
 

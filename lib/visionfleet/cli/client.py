@@ -45,7 +45,6 @@ class Answer:
 
     @property
     def guess(self) -> str:
-        """The label, or the likeliest one with a word of doubt."""
         if self.label is None and self.top:
             return f"unsure: {self.top[0]['label']}?"
         return self.label or ""

@@ -54,8 +54,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FleetSize:
-    """Workers and messages at a moment, in seconds from the start."""
-
     at: float
     workers: int
     queue: int

@@ -35,7 +35,6 @@ class Deployment:
             raise NotFound(f"{error}; `visionfleet provision` makes it") from error
 
     def snapshot(self) -> Snapshot:
-        """Read everything once; raises TryLater."""
         return Snapshot(
             counts=self.requests.counts(),
             dead_letters=self.dead_letters(),

@@ -137,7 +137,6 @@ def ago(seconds: float) -> str:
 
 
 def span(seconds: float) -> str:
-    """Write a length of time: 45 s, 3 min, 2.5 h, 4 d."""
     seconds = max(0.0, seconds)
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -37,7 +37,6 @@ def tracked(items: Iterable[_Item], doing: str, total: int | None) -> Iterator[_
 
 @contextmanager
 def progress_bar(doing: str, total: int | None) -> Iterator[Callable[..., None]]:
-    """Show a bar on standard error when a person looks; the value moves it on."""
     console = Console(stderr=True)
     columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -67,7 +67,6 @@ class DeadLetterSample:
             yield from map(_decoded, fresh)
 
     def _keep(self, delivery: DeadLetterMessage) -> bool:
-        """Note a delivery that is to be given back; tells whether its message is new."""
         message = delivery.message
         new = message.message_id not in self._receipts
         self._receipts[message.message_id] = message.receipt  # the newest receipt counts

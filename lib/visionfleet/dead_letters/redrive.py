@@ -32,8 +32,6 @@ def by_task(tasks: MoveTasks, before: Move | None, wait: Callable[[float], None]
 
 @dataclass(slots=True)
 class Throttle:
-    """Lets `per_second` pass; `clock` measures, `wait` sleeps."""
-
     per_second: float | None
     clock: Callable[[], float]
     wait: Callable[[float], None]

@@ -34,7 +34,6 @@ class Evaluation:
         return np.asarray(self.answers == self.targets)
 
     def top(self, count: int) -> float:
-        """Share of images whose class is among the first `count`."""
         best = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
         return _mean((best == self.targets[:, None]).any(axis=1))
 

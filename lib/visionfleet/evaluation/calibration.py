@@ -41,7 +41,7 @@ def fit_temperature(scores: Floats, targets: Wholes) -> float:
 
 
 def negative_log_likelihood(scores: Floats, targets: Wholes) -> float:
-    """Mean surprise at the right classes, in nats."""
+    """Mean over the images, in nats."""
     highest = scores.max(axis=1, keepdims=True)
     totals = np.log(np.exp(scores - highest).sum(axis=1)) + highest[:, 0]
     return float((totals - scores[np.arange(len(targets)), targets]).mean())

@@ -28,7 +28,6 @@ def notify(*lines: str) -> None:
 
 
 def reloading() -> None:
-    """Tell systemd that a reload begins; `READY=1` tells it the end of it."""
     microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 

@@ -27,8 +27,6 @@ STOP_SECONDS = 1
 
 
 class Gateway(wsgi.Gateway_10):
-    """cheroot's gateway, which also shows the application the client's socket."""
-
     def __init__(self, req: Any) -> None:
         super().__init__(req)
         self.env[CONNECTION] = req.conn.socket

@@ -109,7 +109,6 @@ class Stack:
         return True
 
     def kill(self) -> list[int]:
-        """Kill whatever is left, supervisord too; returns the ids of those processes."""
         left = process_session.kill_all(self._process.pid)
         self._process.wait()
         return left

@@ -44,7 +44,6 @@ def events(
 
 
 def split_event(received: bytes) -> tuple[SupervisorEvent, bytes] | None:
-    """Split the first event off what was received; None while it is not whole."""
     head, newline, rest = received.partition(b"\n")
     if not newline:
         return None

@@ -39,7 +39,6 @@ class RestartBackoff:
     _last: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def failed(self, name: str, now: float) -> float:
-        """Note a failure; the answer is how long the process has to wait."""
         last, over = self._last.get(name, (0.0, now))
         again = last > 0 and now - over <= FORGET_SECONDS
         wait = min(2 * last, LONGEST_WAIT_SECONDS) if again else FIRST_WAIT_SECONDS

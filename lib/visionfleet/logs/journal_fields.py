@@ -49,7 +49,6 @@ def _own(name: str) -> str:
 
 
 def encoded(found: Iterable[Field]) -> bytes:
-    """Write one entry; a value with a line break has its length in front."""
     return b"".join(_line(name.encode(), value.encode(errors="replace")) for name, value in found)
 
 

@@ -107,7 +107,6 @@ _WIDTHS = {
 
 
 def build(architecture: str, options: dict[str, int], classes: int) -> nn.Module:
-    """Build a network with random weights; a name or option that is not known is a ValueError."""
     if architecture not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise ValueError(f"unknown architecture {architecture!r}; known: {known}")

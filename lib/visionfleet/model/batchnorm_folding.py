@@ -37,8 +37,6 @@ def _same(folded: nn.Module, images: Tensor, expected: Tensor) -> bool:
 
 
 class _Watch:
-    """What one forward pass showed: which norm takes what which convolution gave."""
-
     def __init__(self) -> None:
         # By id; held, so that it is not given to another tensor. The version tells of changes.
         self._given: dict[int, tuple[str, Tensor, int]] = {}

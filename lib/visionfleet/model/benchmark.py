@@ -71,7 +71,6 @@ class _Answered:
 def _answered(
     model: Inference, images: Iterable[Labelled], limits: Limits, batch_size: int, threads: int
 ) -> Iterator[_Answered]:
-    """Answer on threads, and read a batch more than these have in hand."""
     source = iter(images)
     known: set[str] = set()
     with ThreadPoolExecutor(threads) as pool:
