@@ -5,7 +5,7 @@ import pytest
 
 from testkit.aws.embedded import CREDENTIALS, Cloud, anew
 from visionfleet.aws.clients import ClientFactory
-from visionfleet.aws.cloudwatch import AlarmMetrics
+from visionfleet.aws.cloudwatch import publish_at_maximum
 from visionfleet.errors import TryLater
 
 
@@ -21,7 +21,7 @@ def door(endpoint_url: str) -> ClientFactory:
 def test_a_point_has_the_deployment_as_its_dimension(
     aws: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    AlarmMetrics(door(aws.endpoint_url).client("cloudwatch"), "photos").at_maximum(True)
+    publish_at_maximum(door(aws.endpoint_url).client("cloudwatch"), "photos", True)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     reader = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=aws.endpoint_url)
@@ -32,4 +32,4 @@ def test_a_point_has_the_deployment_as_its_dimension(
 
 def test_cloudwatch_away_is_a_try_later() -> None:
     with pytest.raises(TryLater):
-        AlarmMetrics(door("http://127.0.0.1:9").client("cloudwatch"), "photos").at_maximum(False)
+        publish_at_maximum(door("http://127.0.0.1:9").client("cloudwatch"), "photos", False)
