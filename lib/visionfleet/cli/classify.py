@@ -6,13 +6,14 @@ import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 from rich.table import Column, Table
 from rich.text import Text
 
 from visionfleet.cli import terminal
-from visionfleet.cli.client import Answer, Client, in_parallel
+from visionfleet.cli.client import Answer, Client
 from visionfleet.cli.options import seconds, whole
 from visionfleet.errors import BadKeys
 
@@ -118,7 +119,10 @@ def classified(
             return Answer(image.name, 0.0, problem=str(error.strerror), code="unreadable")
         return client.classify(image.name, data, top, wait_seconds)
 
-    return terminal.tracked(in_parallel(classify, found, parallel), "classifying", len(found))
+    # Whoever stops listening does not wait for calls under way: the end of a pool joins no thread.
+    with ThreadPool(parallel) as pool:
+        answers = pool.imap_unordered(classify, found)
+        yield from terminal.tracked(answers, "classifying", len(found))
 
 
 def json_line(answer: Answer) -> str:

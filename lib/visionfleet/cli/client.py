@@ -1,4 +1,4 @@
-"""The HTTP client of the web daemon: one image in, one answer out, and many at once.
+"""The HTTP client of the web daemon: one image in, one answer out.
 
 It is patient: an answer of 202 is followed, 429 and 503 are tried again when they say, and a job
 that was accepted is asked for again when the connection breaks.
@@ -7,10 +7,8 @@ that was accepted is asked for again when the connection breaks.
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from multiprocessing.pool import ThreadPool
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urljoin
 
 import urllib3
@@ -21,8 +19,6 @@ _MARGIN_SECONDS = 15.0  # for the server's own work on top of the wait it was as
 _BUSY = {429, 503}
 _RETRY_AFTER = urllib3.Retry()
 
-_Item = TypeVar("_Item")
-_Outcome = TypeVar("_Outcome")
 Response = urllib3.BaseHTTPResponse
 
 
@@ -133,17 +129,6 @@ class Client:
             headers=self._headers,
             timeout=urllib3.Timeout(connect=10.0, read=wait + _MARGIN_SECONDS),
         )
-
-
-def in_parallel(
-    function: Callable[[_Item], _Outcome], items: Iterable[_Item], threads: int
-) -> Iterator[_Outcome]:
-    """Call a function for each item, and yield the outcomes as they come.
-
-    Whoever stops listening does not wait for calls under way: a pool's end joins no thread.
-    """
-    with ThreadPool(threads) as pool:
-        yield from pool.imap_unordered(function, items)
 
 
 def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:

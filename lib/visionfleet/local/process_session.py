@@ -20,14 +20,14 @@ def members(session: int) -> list[int]:
     return found
 
 
-def kill_all(session: int) -> list[int]:
+def kill_all(session: int) -> None:
+    """Kill what is left of a session, also what it starts meanwhile."""
     killed: list[int] = []
     while left := [pid for pid in members(session) if pid not in killed]:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         killed += left
-    return killed
 
 
 def end_with_parent() -> None:

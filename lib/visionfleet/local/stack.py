@@ -63,9 +63,9 @@ class Stack:
     def url(self) -> str:
         return f"http://{_host_in_url(self._config.web.address)}:{self._config.web.port}"
 
-    def wait_until_ready(self, stop: threading.Event, seconds: float = READY_SECONDS) -> bool:
+    def wait_until_ready(self, stop: threading.Event) -> bool:
         """Wait for GET /readyz; False when `stop` was set first, StackFailed when it fails."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             self.check()
             states = self.states()
@@ -76,7 +76,7 @@ class Stack:
                 return True
             if stop.wait(0.2):
                 return False
-        raise StackFailed(self._with_log(f"not ready within {seconds:g} s", "web.log"))
+        raise StackFailed(self._with_log(f"not ready within {READY_SECONDS:g} s", "web.log"))
 
     def check(self) -> None:
         if self._process.poll() is not None:
@@ -108,10 +108,9 @@ class Stack:
             return False
         return True
 
-    def kill(self) -> list[int]:
-        left = process_session.kill_all(self._process.pid)
+    def kill(self) -> None:
+        process_session.kill_all(self._process.pid)
         self._process.wait()
-        return left
 
     def _processes(self) -> list[dict[str, object]]:
         try:
@@ -174,12 +173,12 @@ def prepare(config: Config, files: StackFiles) -> None:
     files.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def tail(path: Path, lines: int = _TAIL_LINES) -> str:
+def tail(path: Path) -> str:
     try:
         text = path.read_text(errors="replace")
     except OSError:
         return "(there is none)"
-    return "\n".join(text.splitlines()[-lines:]) or "(it is empty)"
+    return "\n".join(text.splitlines()[-_TAIL_LINES:]) or "(it is empty)"
 
 
 def _start(
