@@ -1,4 +1,4 @@
-"""The CloudFormation stack, created at an embedded AWS, and what AWS then knows."""
+"""The CloudFormation stack, created at an embedded AWS, and lookups in it."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ def parameters() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CloudStack:
-    """A stack that was created. It is also the World of `aws_calls`."""
+    """A stack that was created. It also gives the AwsFacts of iam_requests."""
 
     aws: Cloud
     outputs: Mapping[str, str]

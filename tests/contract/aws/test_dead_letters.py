@@ -1,4 +1,4 @@
-"""Dead letters: looking loses none, and moving loses none, whatever happens in between."""
+"""Dead letters at the embedded AWS: neither listing nor redrive loses any."""
 
 import json
 import time
@@ -9,8 +9,8 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
-from testkit.aws.move_tasks import MovingSqs
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
+from testkit.aws.move_tasks import FakeMoveTasks
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.aws.sqs_move_tasks import MoveTasks
@@ -22,16 +22,9 @@ from visionfleet.errors import GiveUp, TryLater
 REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 
 
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+@pytest.fixture(autouse=True)
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "WAIT_SECONDS", 0)
-    renew(shared)
-    return shared
 
 
 @pytest.fixture
@@ -67,7 +60,7 @@ def one_by_one(aws: Cloud, dead: Queue, **more: Any) -> MoveOneByOne:
     return MoveOneByOne(dead, options.pop("requests", None) or Queue(aws.sqs, REQUESTS), **options)
 
 
-def test_a_look_gives_all_back_and_shows_each_once(aws: Cloud, dead: Queue) -> None:
+def test_listing_returns_all_messages_and_shows_each_once(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
     with DeadLetterSample(dead) as sample:
         seen = [each.delivery.message.body for each in sample.dead_letters()]
@@ -76,7 +69,7 @@ def test_a_look_gives_all_back_and_shows_each_once(aws: Cloud, dead: Queue) -> N
     assert aws.counts(DEAD) == (25, 0)
 
 
-def test_a_look_has_a_limit_and_ends_with_an_exception_too(aws: Cloud, dead: Queue) -> None:
+def test_listing_returns_messages_at_its_limit_and_on_errors(aws: Cloud, dead: Queue) -> None:
     fill(aws, 25)
     with DeadLetterSample(dead) as sample:
         assert len(list(sample.dead_letters(limit=12))) == 12
@@ -86,7 +79,7 @@ def test_a_look_has_a_limit_and_ends_with_an_exception_too(aws: Cloud, dead: Que
     assert aws.counts(DEAD) == (25, 0)
 
 
-def test_a_message_received_twice_is_shown_once(
+def test_listing_shows_a_message_received_twice_once(
     aws: Cloud, dead: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look that takes longer than it may hold: every receive brings all of them again."""
@@ -96,9 +89,7 @@ def test_a_message_received_twice_is_shown_once(
         assert len(list(sample.dead_letters())) == 8
 
 
-def test_the_reason_is_what_a_worker_noted_what_is_wrong_or_the_result(
-    aws: Cloud, dead: Queue
-) -> None:
+def test_reason_comes_from_attribute_body_or_result(aws: Cloud, dead: Queue) -> None:
     Outbox(aws.sqs).send(DEAD, "noted", {"reason": "worker says so"})
     for body in ("no JSON", request("none"), request("failed"), request("done"), request("odd")):
         aws.send(DEAD, body)
@@ -125,7 +116,7 @@ def test_the_reason_is_what_a_worker_noted_what_is_wrong_or_the_result(
     }
 
 
-def test_one_by_one_moves_all(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_moves_all(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
     moved = [each.delivery.message.body for each in one_by_one(aws, dead).run(None)]
     assert sorted(moved) == sorted(sent)
@@ -133,13 +124,13 @@ def test_one_by_one_moves_all(aws: Cloud, dead: Queue) -> None:
     assert bodies(aws, REQUESTS) == sorted(sent)
 
 
-def test_one_by_one_moves_no_more_than_wanted(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_stops_at_its_limit(aws: Cloud, dead: Queue) -> None:
     fill(aws, 25)
     assert len(list(one_by_one(aws, dead).run(7))) == 7
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((18, 0), (7, 0))
 
 
-def test_one_by_one_can_leave_what_no_worker_can_decode(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_can_skip_undecodable_messages(aws: Cloud, dead: Queue) -> None:
     fill(aws, 3)
     aws.send(DEAD, "no message")
     assert len(list(one_by_one(aws, dead, only_decodable=True).run(None))) == 3
@@ -156,7 +147,7 @@ class Burying(Queue):
         self.buried += 1
 
 
-def test_one_by_one_ends_when_messages_come_back_at_once(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_ends_when_messages_return_at_once(aws: Cloud, dead: Queue) -> None:
     requests = Burying(aws.sqs, REQUESTS)
     aws.send(DEAD, "no message")
     aws.send(DEAD, "nor this")
@@ -177,9 +168,7 @@ class Failing(Queue):
         super().send(body)
 
 
-def test_one_by_one_fails_without_losing_any_and_goes_on_when_run_again(
-    aws: Cloud, dead: Queue
-) -> None:
+def test_redrive_one_by_one_resumes_after_a_failure(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
     moving = one_by_one(aws, dead, requests=Failing(aws.sqs, REQUESTS)).run(None)
     with pytest.raises(TryLater):
@@ -196,7 +185,7 @@ class NotDeleting(Queue):
         return dict.fromkeys(receipts, TryLater("503"))
 
 
-def test_one_by_one_rather_moves_twice_than_not_at_all(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_moves_at_least_once(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 1)
     with pytest.raises(TryLater, match="still among the dead letters"):
         list(one_by_one(aws, NotDeleting(aws.sqs, DEAD)).run(None))
@@ -205,7 +194,7 @@ def test_one_by_one_rather_moves_twice_than_not_at_all(aws: Cloud, dead: Queue) 
     assert bodies(aws, REQUESTS) == sent * 2
 
 
-def test_the_rate_is_kept() -> None:
+def test_redrive_one_by_one_keeps_its_rate() -> None:
     now, waits = [100.0], []
 
     def wait(seconds: float) -> None:
@@ -225,8 +214,8 @@ def no_wait(_: float) -> None:
     pass
 
 
-def test_a_task_is_started_with_its_rate_and_followed_to_its_end() -> None:
-    sqs = MovingSqs("arn:dead", 25)
+def test_move_task_gets_its_rate_and_is_followed_to_its_end() -> None:
+    sqs = FakeMoveTasks("arn:dead", 25)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     before = tasks.latest()
     assert before is None
@@ -243,8 +232,8 @@ def test_a_task_is_started_with_its_rate_and_followed_to_its_end() -> None:
     ]
 
 
-def test_a_second_task_is_told_from_the_first_one_and_may_be_listed_late() -> None:
-    sqs = MovingSqs("arn:dead", 5)
+def test_move_task_is_told_from_an_earlier_one() -> None:
+    sqs = FakeMoveTasks("arn:dead", 5)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     list(by_task(tasks, None, no_wait))
@@ -255,8 +244,8 @@ def test_a_second_task_is_told_from_the_first_one_and_may_be_listed_late() -> No
     assert "MaxNumberOfMessagesPerSecond" not in sqs.started[1]
 
 
-def test_one_task_at_a_time_and_a_failed_one_says_why() -> None:
-    sqs = MovingSqs("arn:dead", 25, ends_as="FAILED")
+def test_move_task_failure_and_conflict_give_their_reason() -> None:
+    sqs = FakeMoveTasks("arn:dead", 25, ends_as="FAILED")
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(GiveUp, match="one only"):
@@ -265,15 +254,15 @@ def test_one_task_at_a_time_and_a_failed_one_says_why() -> None:
         list(by_task(tasks, None, no_wait))
 
 
-def test_a_task_that_is_never_listed_is_told() -> None:
-    sqs = MovingSqs("arn:dead", 25, hidden_looks=1000)
+def test_move_task_that_is_never_listed_is_an_error() -> None:
+    sqs = FakeMoveTasks("arn:dead", 25, hidden_looks=1000)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(TryLater, match="does not list it"):
         list(by_task(tasks, None, no_wait))
 
 
-def test_the_calls_are_those_that_boto3_knows() -> None:
+def test_move_task_stand_in_has_the_calls_of_boto3() -> None:
     """The stand-in takes anything: botocore's own model checks names and types."""
     client = boto3.client("sqs", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     with Stubber(client) as stub:
@@ -288,6 +277,6 @@ def test_the_calls_are_those_that_boto3_knows() -> None:
         stub.assert_no_pending_responses()
 
 
-def test_the_embedded_aws_has_no_move_tasks(aws: Cloud, dead: Queue) -> None:
+def test_embedded_aws_has_no_move_tasks(aws: Cloud, dead: Queue) -> None:
     with pytest.raises(TryLater):
         MoveTasks(aws.sqs, dead.arn(), Queue(aws.sqs, REQUESTS).arn()).latest()

@@ -1,4 +1,4 @@
-"""Provisioning against the embedded AWS: complete, idempotent, and able to change its mind."""
+"""Provisioning against the embedded AWS: complete, idempotent, and able to change settings."""
 
 import json
 from collections.abc import Iterator
@@ -57,7 +57,7 @@ def settings(aws: Cloud) -> list[dict[str, Any]]:
     return [{name: one.get(name) for name in kept} for one in found]
 
 
-def test_queues_get_their_attributes(aws: Cloud) -> None:
+def test_provisioned_queues_have_their_attributes(aws: Cloud) -> None:
     lines = list(provision_queues(aws.sqs, "vf", SETTINGS))
     assert lines == [
         "queue vf-requests-dead: ready",
@@ -72,7 +72,7 @@ def test_queues_get_their_attributes(aws: Cloud) -> None:
     assert dead["MessageRetentionPeriod"] == "1209600"
 
 
-def test_a_second_run_changes_nothing(aws: Cloud) -> None:
+def test_provisioning_twice_changes_nothing(aws: Cloud) -> None:
     list(provision_queues(aws.sqs, "vf", SETTINGS))
     before = settings(aws)
     aws.send(REQUESTS, "kept")
@@ -81,7 +81,7 @@ def test_a_second_run_changes_nothing(aws: Cloud) -> None:
     assert aws.counts(REQUESTS) == (1, 0)
 
 
-def test_a_changed_attribute_is_applied_to_the_queue_that_is_there(aws: Cloud) -> None:
+def test_provisioning_updates_an_existing_queue(aws: Cloud) -> None:
     list(provision_queues(aws.sqs, "vf", SETTINGS))
     aws.send(REQUESTS, "kept")
     changed = QueueSection(visibility_timeout_seconds=90, max_receives=7, retention_seconds=600)
@@ -95,7 +95,7 @@ def test_a_changed_attribute_is_applied_to_the_queue_that_is_there(aws: Cloud) -
     assert aws.counts(REQUESTS) == (1, 0)
 
 
-def test_a_queue_made_by_hand_is_taken_over(aws: Cloud) -> None:
+def test_provisioning_adopts_a_queue_made_by_hand(aws: Cloud) -> None:
     aws.sqs.create_queue(QueueName=REQUESTS, Attributes={"VisibilityTimeout": "1"})
     list(provision_queues(aws.sqs, "vf", SETTINGS))
     assert attributes(aws, REQUESTS)["VisibilityTimeout"] == "45"
@@ -103,7 +103,7 @@ def test_a_queue_made_by_hand_is_taken_over(aws: Cloud) -> None:
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_buckets_are_made_once_and_closed(aws: Cloud, region: str) -> None:
+def test_buckets_are_created_once_and_closed_to_the_public(aws: Cloud, region: str) -> None:
     first = list(provision_buckets(aws.s3, region, {"vf-b", "vf-a"}))
     assert first == [
         "bucket vf-a: made, closed to the public",
@@ -120,7 +120,7 @@ def test_buckets_are_made_once_and_closed(aws: Cloud, region: str) -> None:
     aws.s3.delete_object(Bucket="vf-a", Key="kept")
 
 
-def test_a_reply_queue_has_its_tags_and_goes(aws: Cloud) -> None:
+def test_reply_queue_is_tagged_and_deleted(aws: Cloud) -> None:
     make_reply_queue(aws.sqs, "vf-replies-host-1", {"heartbeat": "1"})
     make_reply_queue(aws.sqs, "vf-replies-host-1", {"heartbeat": "1"})
     tags = aws.sqs.list_queue_tags(QueueUrl=aws.queue_url("vf-replies-host-1"))["Tags"]

@@ -1,4 +1,4 @@
-"""The patches of moto, each by itself; what they do for clients is in test_embedded_aws."""
+"""Each patch of moto by itself; test_embedded_aws shows what they do for clients."""
 
 import io
 import os
@@ -19,7 +19,7 @@ def environ(body: bytes = b"", **more: Any) -> dict[str, Any]:
     return {"wsgi.input": io.BytesIO(body), **more}
 
 
-def test_one_request_at_a_time_is_inside_moto() -> None:
+def test_moto_handles_one_request_at_a_time() -> None:
     inside = threading.Semaphore(0)
 
     def application(_environ: dict[str, Any], _start_response: Any) -> list[bytes]:
@@ -44,7 +44,7 @@ def test_one_request_at_a_time_is_inside_moto() -> None:
         (b"", "3", False),
     ],
 )
-def test_a_body_is_whole_or_an_error(body: bytes, length: str, whole: bool) -> None:
+def test_incomplete_body_is_an_error(body: bytes, length: str, whole: bool) -> None:
     request = environ(body, CONTENT_LENGTH=length)
     if whole:
         assert moto_patches.whole_body(request) == body
@@ -53,7 +53,7 @@ def test_a_body_is_whole_or_an_error(body: bytes, length: str, whole: bool) -> N
             moto_patches.whole_body(request)
 
 
-def test_a_closed_peer_is_seen_without_waiting_and_without_taking_bytes() -> None:
+def test_closed_peer_is_noticed_without_reading() -> None:
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs):
         ours.settimeout(30)  # as in the server; the look must not wait for it
@@ -65,14 +65,14 @@ def test_a_closed_peer_is_seen_without_waiting_and_without_taking_bytes() -> Non
         assert moto_patches.is_closed_by_peer(ours)
 
 
-def test_the_patches_are_taken_back() -> None:
+def test_patches_are_undone() -> None:
     before = (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message)
     with moto_patches.patched_moto(threading.Event()):
         assert sqs.SQSBackend.receive_message is not before[2]
     assert (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message) == before
 
 
-def test_the_names_of_the_services_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_names_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = list(backends.list_of_moto_modules())
     with moto_patches.patched_moto(threading.Event()):
         monkeypatch.delattr(os, "listdir")
@@ -93,7 +93,7 @@ def other_receive(self: Any, queue: str) -> None:
         (backends, "list_of_moto_modules", lambda: ["other"], "list_of_moto_modules"),
     ],
 )
-def test_a_moto_with_other_internals_is_refused(
+def test_moto_with_other_internals_is_refused(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, value: Any, told: str
 ) -> None:
     if value is None:
@@ -114,7 +114,7 @@ def test_a_moto_with_other_internals_is_refused(
         ("ordered.fifo", {"FifoQueue": "true", "ContentBasedDeduplication": "true"}),
     ],
 )
-def test_attributes_one_by_one_are_those_of_moto(name: str, given: dict[str, str]) -> None:
+def test_single_queue_attributes_equal_those_of_moto(name: str, given: dict[str, str]) -> None:
     backend = sqs.SQSBackend("us-east-1", "123456789012")
     dead = backend.create_queue("dead", {}).queue_arn
     filled = {key: text.replace("%s", dead) for key, text in given.items()}
@@ -127,7 +127,7 @@ def test_attributes_one_by_one_are_those_of_moto(name: str, given: dict[str, str
     assert ours.get("Nothing") is None
 
 
-def test_the_cost_of_a_receive_grows_little_with_the_queue(
+def test_receive_cost_hardly_grows_with_the_queue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks = 0

@@ -11,7 +11,7 @@ EVENT = (
 )
 
 
-def test_an_event_is_read_when_it_is_whole() -> None:
+def test_supervisor_event_is_read_when_complete() -> None:
     event, rest = split_event(EVENT + b"ver:3.0 ") or pytest.fail("not read")
     assert event.name == "PROCESS_STATE_FATAL"
     assert event.payload["groupname"] == "web"
@@ -20,5 +20,5 @@ def test_an_event_is_read_when_it_is_whole() -> None:
 
 
 @pytest.mark.parametrize("length", range(len(EVENT)))
-def test_a_part_of_an_event_waits_for_the_rest(length: int) -> None:
+def test_partial_supervisor_event_waits_for_the_rest(length: int) -> None:
     assert split_event(EVENT[:length]) is None

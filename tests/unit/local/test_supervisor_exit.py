@@ -1,4 +1,4 @@
-"""When supervisord ends with its program, and what its files say of times."""
+"""When supervisord ends with its program, and the timeouts in its files."""
 
 from configparser import RawConfigParser
 
@@ -22,7 +22,9 @@ FOLDER = ROOT / "etc" / "supervisor"
         ("PROCESS_STATE_STOPPED", "1", None),
     ],
 )
-def test_why(event: str, expected: str | None, words: str | None) -> None:
+def test_supervisor_exit_reason_by_event(
+    event: str, expected: str | None, words: str | None
+) -> None:
     payload = {"processname": "web", "groupname": "web", "from_state": "RUNNING"}
     given = payload | ({"expected": expected} if expected else {})
     assert reason(SupervisorEvent(event, given)) == words
@@ -35,7 +37,7 @@ def read(role: str) -> RawConfigParser:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_wrong_configuration_is_not_tried_again(role: str) -> None:
+def test_supervisor_files_do_not_retry_a_wrong_configuration(role: str) -> None:
     program = read(role)[f"program:{role}"]
     assert program["command"] == f"visionfleet-{role}"
     assert program["exitcodes"].split(",") == ["0", "78"]
@@ -43,7 +45,7 @@ def test_a_wrong_configuration_is_not_tried_again(role: str) -> None:
     assert program["startretries"] == "0"
 
 
-def test_stops_have_the_time_that_the_settings_give_them() -> None:
+def test_supervisor_files_stop_timeouts_cover_stop_seconds() -> None:
     config = Config()
     seconds = {role: read(role)[f"program:{role}"].getfloat("stopwaitsecs") for role in ROLES}
     assert seconds["web"] == config.web.unready_seconds + config.web.stop_seconds + 10

@@ -1,4 +1,4 @@
-"""When failed processes are started again."""
+"""When failed programs are restarted."""
 
 import pytest
 
@@ -16,12 +16,12 @@ from visionfleet.local.supervisor_restarts import RestartBackoff
         ("two failures at one instant", [0, 0], [5, 10]),
     ],
 )
-def test_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
+def test_restart_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
     waits = RestartBackoff()
     assert [waits.failed("web", now) for now in failed_at] == expected, shows
 
 
-def test_time_line_of_several_processes() -> None:
+def test_restarts_of_several_programs_over_time() -> None:
     waits = RestartBackoff()
     assert waits.seconds_to_next(0) is None
     assert waits.take_due(0) == []
@@ -42,7 +42,7 @@ def test_time_line_of_several_processes() -> None:
     assert waits.seconds_to_next(20) is None
 
 
-def test_a_second_failure_before_the_start_moves_the_start() -> None:
+def test_second_failure_postpones_the_restart() -> None:
     waits = RestartBackoff()
     waits.failed("web", 0)
     waits.failed("web", 1)
