@@ -123,7 +123,7 @@ def through_queue(
     late_ms: int = 0,
 ) -> Cost:
     """Send all images to a worker that is warm, and wait for all results."""
-    module = "bench.late_aws" if late_ms else "visionfleet.local.embedded_aws"
+    module = "bench.late_aws" if late_ms else "testkit.aws.embedded_server"
     late = {"LATE_MS": str(late_ms)}
     with (
         tempfile.TemporaryDirectory(dir=folder) as name,

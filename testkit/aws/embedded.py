@@ -86,7 +86,7 @@ def cloud(
     folder: Path,
     attributes: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
-    module: str = "visionfleet.local.embedded_aws",
+    module: str = "testkit.aws.embedded_server",
 ) -> Iterator[Cloud]:
     """Run an embedded AWS; `attributes` go to the queue of requests."""
     port, log = free_port(), folder / "aws.log"

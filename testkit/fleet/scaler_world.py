@@ -16,7 +16,7 @@ from visionfleet.aws.sqs import Counts, Queue, ReplyQueues
 from visionfleet.config.scaler import ScalerSection
 from visionfleet.contract.messages import WorkerReport, WorkerState, encode
 from visionfleet.contract.names import drain_key, worker_key
-from visionfleet.errors import NotFound, TryLater
+from visionfleet.errors import TryLater
 from visionfleet.fleet.base import Member
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.executor import Executor
@@ -141,11 +141,10 @@ class FakeStore(Store):
             return None
         return self._world.put(key, text.encode())
 
-    def get_tagged(self, key: str) -> tuple[bytes, str]:
+    def find_tagged(self, key: str) -> tuple[bytes, str] | None:
         self._world.call("S3", "S3 GET")
-        if key not in self._world.objects:
-            raise NotFound(key)
-        return self._world.objects[key][:2]
+        found = self._world.objects.get(key)
+        return None if found is None else found[:2]
 
     def listed(self, prefix: str) -> list[Listed]:
         self._world.call("S3", "S3 LIST")

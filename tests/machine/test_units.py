@@ -6,7 +6,7 @@ import pytest
 
 from testkit import ROOT
 from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
-from visionfleet.host.cpu_placement import Place, drop_in
+from visionfleet.host.cpu_placement import Placement, drop_in
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -38,7 +38,7 @@ def exposure_of(host: Host, unit: str) -> tuple[float, str]:
 def test_gpu_access_costs_little_exposure(idle_host: Host) -> None:
     unit = "visionfleet-classifier@7.service"
     idle_host.machine.write(
-        f"/run/systemd/system/{unit}.d/gpu.conf", drop_in(Place(7, (0,), gpu=7))
+        f"/run/systemd/system/{unit}.d/gpu.conf", drop_in(Placement(7, (0,), gpu=7))
     )
     idle_host.machine.systemctl("daemon-reload")
     exposure, told = exposure_of(idle_host, unit)

@@ -113,7 +113,8 @@ def test_docs_subcommands_exist() -> None:
 def test_commands_are_accepted(document: Path) -> None:
     line = r"^(?:[$] |sudo |[A-Z_]+=\S+ |\.venv/bin/)*visionfleet ([^|\n]+)"
     for command in re.findall(line, document.read_text(), re.MULTILINE):
-        cli._parser().parse_args(shlex.split(command, comments=True))  # exits if it is refused
+        words = shlex.split(command, comments=True)
+        cli.parser_for(words).parse_args(words)  # exits if it is refused
 
 
 def test_docs_settings_exist() -> None:

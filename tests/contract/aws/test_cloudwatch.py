@@ -4,8 +4,8 @@ import boto3
 import pytest
 
 from testkit.aws.embedded import CREDENTIALS, Cloud
-from visionfleet.aws import ClientFactory
-from visionfleet.aws.cloudwatch import AlarmMetrics
+from visionfleet.aws.clients import ClientFactory
+from visionfleet.aws.cloudwatch import publish_at_maximum
 from visionfleet.errors import TryLater
 
 
@@ -16,7 +16,7 @@ def factory(endpoint_url: str) -> ClientFactory:
 def test_metric_has_the_deployment_as_its_dimension(
     aws: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    AlarmMetrics(factory(aws.endpoint_url).client("cloudwatch"), "photos").at_maximum(True)
+    publish_at_maximum(factory(aws.endpoint_url).client("cloudwatch"), "photos", True)
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
     reader = boto3.client("cloudwatch", region_name="us-east-1", endpoint_url=aws.endpoint_url)
@@ -27,4 +27,4 @@ def test_metric_has_the_deployment_as_its_dimension(
 
 def test_unreachable_cloudwatch_is_try_later() -> None:
     with pytest.raises(TryLater):
-        AlarmMetrics(factory("http://127.0.0.1:9").client("cloudwatch"), "photos").at_maximum(False)
+        publish_at_maximum(factory("http://127.0.0.1:9").client("cloudwatch"), "photos", False)

@@ -15,8 +15,8 @@ from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.aws.sqs_move_tasks import MoveTasks
 from visionfleet.dead_letters import inspect
-from visionfleet.dead_letters.inspect import Sample, reason, result
-from visionfleet.dead_letters.redrive import ByHand, Pace, by_task
+from visionfleet.dead_letters.inspect import DeadLetterSample, reason, result
+from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task
 from visionfleet.errors import GiveUp, TryLater
 
 REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
@@ -48,21 +48,22 @@ def bodies(aws: Cloud, queue: str) -> list[str]:
     """All that is in a queue, and nobody has in hand."""
     there = Queue(aws.sqs, queue)
     found = []
-    while letters := there.inspect(0, 60):
-        found += [letter.message.body for letter in letters]
-        there.delete([letter.message.receipt for letter in letters])
+    while received := there.inspect(0, 60):
+        found += [each.message.body for each in received]
+        there.delete([each.message.receipt for each in received])
     return sorted(found)
 
 
-def by_hand(aws: Cloud, dead: Queue, **more: Any) -> ByHand:
-    options = {"pace": Pace(None, time.monotonic, time.sleep), "only_decodable": False, **more}
-    return ByHand(dead, options.pop("requests", None) or Queue(aws.sqs, REQUESTS), **options)
+def one_by_one(aws: Cloud, dead: Queue, **more: Any) -> MoveOneByOne:
+    throttle = Throttle(None, time.monotonic, time.sleep)
+    options = {"throttle": throttle, "only_decodable": False, **more}
+    return MoveOneByOne(dead, options.pop("requests", None) or Queue(aws.sqs, REQUESTS), **options)
 
 
 def test_listing_returns_all_messages_and_shows_each_once(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
-    with Sample(dead) as sample:
-        seen = [each.letter.message.body for each in sample.letters()]
+    with DeadLetterSample(dead) as sample:
+        seen = [each.delivery.message.body for each in sample.dead_letters()]
         assert aws.counts(DEAD) == (0, 25)
     assert sorted(seen) == sorted(sent)
     assert aws.counts(DEAD) == (25, 0)
@@ -70,10 +71,10 @@ def test_listing_returns_all_messages_and_shows_each_once(aws: Cloud, dead: Queu
 
 def test_listing_returns_messages_at_its_limit_and_on_errors(aws: Cloud, dead: Queue) -> None:
     fill(aws, 25)
-    with Sample(dead) as sample:
-        assert len(list(sample.letters(limit=12))) == 12
-    with suppress(KeyboardInterrupt), Sample(dead) as sample:
-        next(sample.letters())
+    with DeadLetterSample(dead) as sample:
+        assert len(list(sample.dead_letters(limit=12))) == 12
+    with suppress(KeyboardInterrupt), DeadLetterSample(dead) as sample:
+        next(sample.dead_letters())
         raise KeyboardInterrupt
     assert aws.counts(DEAD) == (25, 0)
 
@@ -84,8 +85,8 @@ def test_listing_shows_a_message_received_twice_once(
     """A look that takes longer than it may hold: every receive brings all of them again."""
     monkeypatch.setattr(inspect, "HOLD_SECONDS", 0)
     fill(aws, 8)
-    with Sample(dead) as sample:
-        assert len(list(sample.letters())) == 8
+    with DeadLetterSample(dead) as sample:
+        assert len(list(sample.dead_letters())) == 8
 
 
 def test_reason_comes_from_attribute_body_or_result(aws: Cloud, dead: Queue) -> None:
@@ -100,10 +101,10 @@ def test_reason_comes_from_attribute_body_or_result(aws: Cloud, dead: Queue) -> 
     for job, body in (("failed", json.dumps(failed)), ("done", json.dumps(done)), ("odd", "{")):
         aws.s3.put_object(Bucket=BUCKETS[1], Key=f"results/{job}.json", Body=body.encode())
     results = Store(aws.s3, BUCKETS[1])
-    with Sample(dead) as sample:
+    with DeadLetterSample(dead) as sample:
         found = {
-            each.job or each.letter.message.body: reason(each, result(each, results))
-            for each in sample.letters()
+            each.job or each.delivery.message.body: reason(each, result(each, results))
+            for each in sample.dead_letters()
         }
     assert found.pop("no JSON").startswith("message: Invalid JSON")
     assert found == {
@@ -117,7 +118,7 @@ def test_reason_comes_from_attribute_body_or_result(aws: Cloud, dead: Queue) -> 
 
 def test_redrive_one_by_one_moves_all(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
-    moved = [each.letter.message.body for each in by_hand(aws, dead).run(None)]
+    moved = [each.delivery.message.body for each in one_by_one(aws, dead).run(None)]
     assert sorted(moved) == sorted(sent)
     assert aws.counts(DEAD) == (0, 0)
     assert bodies(aws, REQUESTS) == sorted(sent)
@@ -125,14 +126,14 @@ def test_redrive_one_by_one_moves_all(aws: Cloud, dead: Queue) -> None:
 
 def test_redrive_one_by_one_stops_at_its_limit(aws: Cloud, dead: Queue) -> None:
     fill(aws, 25)
-    assert len(list(by_hand(aws, dead).run(7))) == 7
+    assert len(list(one_by_one(aws, dead).run(7))) == 7
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((18, 0), (7, 0))
 
 
 def test_redrive_one_by_one_can_skip_undecodable_messages(aws: Cloud, dead: Queue) -> None:
     fill(aws, 3)
     aws.send(DEAD, "no message")
-    assert len(list(by_hand(aws, dead, only_decodable=True).run(None))) == 3
+    assert len(list(one_by_one(aws, dead, only_decodable=True).run(None))) == 3
     assert bodies(aws, DEAD) == ["no message"]
 
 
@@ -150,7 +151,7 @@ def test_redrive_one_by_one_ends_when_messages_return_at_once(aws: Cloud, dead: 
     requests = Burying(aws.sqs, REQUESTS)
     aws.send(DEAD, "no message")
     aws.send(DEAD, "nor this")
-    assert len(list(by_hand(aws, dead, requests=requests).run(None))) == 2
+    assert len(list(one_by_one(aws, dead, requests=requests).run(None))) == 2
     assert requests.buried == 2
     assert aws.counts(DEAD) == (2, 0)
 
@@ -169,11 +170,11 @@ class Failing(Queue):
 
 def test_redrive_one_by_one_resumes_after_a_failure(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
-    moving = by_hand(aws, dead, requests=Failing(aws.sqs, REQUESTS)).run(None)
+    moving = one_by_one(aws, dead, requests=Failing(aws.sqs, REQUESTS)).run(None)
     with pytest.raises(TryLater):
         list(moving)
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((21, 0), (4, 0)), "none is in hand"
-    assert len(list(by_hand(aws, dead).run(None))) == 21
+    assert len(list(one_by_one(aws, dead).run(None))) == 21
     assert bodies(aws, REQUESTS) == sorted(sent)
 
 
@@ -187,9 +188,9 @@ class NotDeleting(Queue):
 def test_redrive_one_by_one_moves_at_least_once(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 1)
     with pytest.raises(TryLater, match="still among the dead letters"):
-        list(by_hand(aws, NotDeleting(aws.sqs, DEAD)).run(None))
+        list(one_by_one(aws, NotDeleting(aws.sqs, DEAD)).run(None))
     assert aws.counts(DEAD) == (1, 0)
-    list(by_hand(aws, dead).run(None))
+    list(one_by_one(aws, dead).run(None))
     assert bodies(aws, REQUESTS) == sent * 2
 
 
@@ -200,12 +201,12 @@ def test_redrive_one_by_one_keeps_its_rate() -> None:
         waits.append(round(seconds, 3))
         now[0] += seconds
 
-    pace = Pace(4, lambda: now[0], wait)
+    throttle = Throttle(4, lambda: now[0], wait)
     for _ in range(4):
-        pace.step()
+        throttle.step()
     now[0] += 10  # a pause earns no burst
-    pace.step()
-    pace.step()
+    throttle.step()
+    throttle.step()
     assert waits == [0.25, 0.25, 0.25, 0.25]
 
 

@@ -9,7 +9,7 @@ import pytest
 from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.processes.ports import free_port
-from visionfleet.aws import ClientFactory
+from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import Store, file_name_metadata
 from visionfleet.errors import NotFound, TryLater
 
@@ -56,11 +56,21 @@ def test_direct_put_stores_what_boto3_would(watched: Watched, aws: Cloud) -> Non
 
 
 def test_direct_conditional_put_lets_the_first_write_win(watched: Watched) -> None:
-    assert watched.store.put_json_first("first", '{"a": 1}')
+    etag = watched.store.put_json_if("first", '{"a": 1}', None)
     assert watched.agents() == ["direct"]
-    assert not watched.store.put_json_first("first", '{"a": 2}')
+    assert watched.store.find_tagged("first") == (b'{"a": 1}', etag)
+    assert watched.agents() == ["boto3"]
+    assert watched.store.put_json_if("first", '{"a": 2}', None) is None
     assert watched.agents() == ["direct", "boto3"]
     assert watched.store.get("first") == b'{"a": 1}'
+
+
+def test_direct_conditional_put_overwrites_its_etag(watched: Watched) -> None:
+    first = watched.store.put_json_if("over", "1", None)
+    second = watched.store.put_json_if("over", "2", first)
+    assert watched.agents() == ["direct", "direct"]
+    assert watched.store.put_json_if("over", "3", first) is None
+    assert watched.store.find_tagged("over") == (b"2", second)
 
 
 @pytest.mark.parametrize("key", ["a/../b", "a//b", "./a", "with space", "löwe", "a%2Fb", "a?b#c"])

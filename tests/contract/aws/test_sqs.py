@@ -55,7 +55,7 @@ def test_more_than_ten_messages_are_split_into_batches(queue: Queue) -> None:
 def test_one_failed_batch_entry_does_not_hide_the_others(aws: Cloud, queue: Queue) -> None:
     queue.send("a")
     queue.send("b")
-    kept, gone = (queue.receive(0, most=1)[0].receipt for _ in range(2))
+    kept, gone = (queue.receive(0, maximum=1)[0].receipt for _ in range(2))
     queue.delete([gone])
     failed = queue.extend([kept, gone], 30)
     assert set(failed) == {gone}

@@ -99,8 +99,8 @@ def test_unreadable_result_is_replaced(aws: Cloud) -> None:
 class Contended(Store):
     """S3 while another write of the key is under way: refused with 409, and nothing to read."""
 
-    def put_json_first(self, key: str, text: str) -> bool:
-        return False
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        return None
 
 
 def test_concurrent_result_write_is_try_later(aws: Cloud) -> None:

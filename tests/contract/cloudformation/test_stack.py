@@ -28,7 +28,7 @@ from visionfleet.contract import names as naming
 from visionfleet.web.http.server import IDLE_SECONDS
 
 # A line of the file of keys.
-KEY = api_keys.made("shop", b"\xaa" * 53, 0.0, None)[1].model_dump_json(exclude_none=True)
+KEY = api_keys.make("shop", b"\xaa" * 53, 0.0, None)[1].model_dump_json(exclude_none=True)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from testkit.processes.daemons import Process, started, started_module
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 
-MODULE = "visionfleet.local.embedded_aws"
+MODULE = "testkit.aws.embedded_server"
 
 # moto looks for the service in it and does not check it
 AS_OWNER = (
@@ -286,19 +286,3 @@ def test_stops_in_time_with_long_polls(tmp_path: Path) -> None:
         assert seconds < 3.0
         assert [future.result(timeout=5) for future in parked] == 4 * [[]]
         assert "Traceback" not in process.output()
-
-
-def test_a_port_in_use_is_one_clear_line_and_status_1(port: int, tmp_path: Path) -> None:
-    with started_module(MODULE, "--port", str(port), log=tmp_path / "log") as process:
-        process.assert_exit(1, seconds=30)
-        lines = process.output().splitlines()
-    assert len(lines) == 1, lines
-    assert f"cannot serve 127.0.0.1:{port}" in lines[0]
-    assert "in use" in lines[0]
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org", "::"])
-def test_refuses_to_listen_beyond_this_machine(host: str, tmp_path: Path) -> None:
-    with started_module(MODULE, "--host", host, log=tmp_path / "log") as process:
-        process.assert_exit(2, seconds=30)
-        assert f"{host} is not a loopback address" in process.output()

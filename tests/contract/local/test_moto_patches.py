@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-moto_mends = pytest.importorskip("visionfleet.local.moto_patches")
+moto_patches = pytest.importorskip("visionfleet.local.moto_patches")
 backends = pytest.importorskip("moto.backends")
 sqs = pytest.importorskip("moto.sqs.models")
 
@@ -28,7 +28,7 @@ def test_moto_handles_one_request_at_a_time() -> None:
         alone = inside.acquire() and not inside.acquire(timeout=0.05)
         return [b"alone" if alone else b"in company"]
 
-    serialised = moto_mends.one_at_a_time(application, threading.RLock())
+    serialised = moto_patches.one_at_a_time(application, threading.RLock())
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(serialised, environ(), None) for _ in range(4)]
         assert [answer.result() for answer in answers] == 4 * [[b"alone"]]
@@ -47,34 +47,34 @@ def test_moto_handles_one_request_at_a_time() -> None:
 def test_incomplete_body_is_an_error(body: bytes, length: str, whole: bool) -> None:
     request = environ(body, CONTENT_LENGTH=length)
     if whole:
-        assert moto_mends.whole_body(request) == body
+        assert moto_patches.whole_body(request) == body
     else:
         with pytest.raises(ConnectionResetError):
-            moto_mends.whole_body(request)
+            moto_patches.whole_body(request)
 
 
 def test_closed_peer_is_noticed_without_reading() -> None:
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs):
         ours.settimeout(30)  # as in the server; the look must not wait for it
-        assert not moto_mends.is_closed_by_peer(ours)
+        assert not moto_patches.is_closed_by_peer(ours)
         theirs.sendall(b"next request")
-        assert not moto_mends.is_closed_by_peer(ours)
+        assert not moto_patches.is_closed_by_peer(ours)
         assert ours.recv(100) == b"next request"
         theirs.close()
-        assert moto_mends.is_closed_by_peer(ours)
+        assert moto_patches.is_closed_by_peer(ours)
 
 
 def test_patches_are_undone() -> None:
     before = (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message)
-    with moto_mends.mended(threading.Event()):
+    with moto_patches.patched_moto(threading.Event()):
         assert sqs.SQSBackend.receive_message is not before[2]
     assert (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message) == before
 
 
 def test_service_names_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = list(backends.list_of_moto_modules())
-    with moto_mends.mended(threading.Event()):
+    with moto_patches.patched_moto(threading.Event()):
         monkeypatch.delattr(os, "listdir")
         assert list(backends.list_of_moto_modules()) == theirs
 
@@ -100,8 +100,8 @@ def test_moto_with_other_internals_is_refused(
         monkeypatch.delattr(owner, name)
     else:
         monkeypatch.setattr(owner, name, value)
-    with pytest.raises(moto_mends.UnknownMotoError, match=r"moto \d+\.\d+.*" + told):
-        moto_mends.check_moto()
+    with pytest.raises(moto_patches.UnknownMotoError, match=r"moto \d+\.\d+.*" + told):
+        moto_patches.check_moto()
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_single_queue_attributes_equal_those_of_moto(name: str, given: dict[str,
     filled = {key: text.replace("%s", dead) for key, text in given.items()}
     queue = backend.create_queue(name, filled)
     theirs = dict(queue.attributes)
-    ours = moto_mends.Attributes(queue)
+    ours = moto_patches.Attributes(queue)
     assert dict(ours) == theirs
     assert [ours.get(key) for key in theirs] == list(theirs.values())
     assert len(ours) == len(theirs)
@@ -138,7 +138,7 @@ def test_receive_cost_hardly_grows_with_the_queue(
         return bool(sqs.unix_time_millis() > self.visible_at)
 
     monkeypatch.setattr(sqs.Message, "visible", property(counted))
-    with moto_mends.mended(threading.Event()):
+    with moto_patches.patched_moto(threading.Event()):
         backend = sqs.SQSBackend("us-east-1", "123456789012")
         backend.create_queue("deep", {"VisibilityTimeout": "600"})
         for _ in range(400):

@@ -144,8 +144,8 @@ def test_journal_is_used_only_when_stderr_is_its_stream(journald: Journald, tmp_
     number = journald.stderr.fileno()
     found = os.fstat(number)
     ours = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
-    assert journal.is_ours(ours, number)
-    assert not journal.is_ours({}, number)
+    assert journal.stderr_is_journal(ours, number)
+    assert not journal.stderr_is_journal({}, number)
     with (tmp_path / "file").open("w") as redirected:
-        assert not journal.is_ours(ours, redirected.fileno())
-    assert not journal.is_ours(ours, 999)
+        assert not journal.stderr_is_journal(ours, redirected.fileno())
+    assert not journal.stderr_is_journal(ours, 999)

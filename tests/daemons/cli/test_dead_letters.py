@@ -80,7 +80,10 @@ def test_redrive_reports_how_it_moved_messages(aws: Cloud, tmp_path: Path) -> No
     send_dead(aws, *(f"j{i}" for i in range(12)))
     aws.send(DEAD, "no message")
     output = dead(aws, tmp_path, "redrive", "--limit", "2")
-    assert output == "Moving one by one: letters are chosen\n2 moved, about 11 dead letters left.\n"
+    assert (
+        output
+        == "Moving one by one: dead letters are chosen\n2 moved, about 11 dead letters left.\n"
+    )
     dead(aws, tmp_path, "redrive", "--only-decodable", "--rate", "100")
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((1, 0), (12, 0))
     output = dead(aws, tmp_path, "redrive", "--all")

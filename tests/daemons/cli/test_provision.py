@@ -83,8 +83,17 @@ def test_embedded_aws_long_poll_does_not_block_others(tmp_path: Path) -> None:
             assert "hello" in parked.output()
 
 
-def test_embedded_aws_refuses_an_endpoint_elsewhere(tmp_path: Path) -> None:
-    env = {"VISIONFLEET_AWS__ENDPOINT_URL": "http://192.0.2.1:5500"}
+@pytest.mark.parametrize("host", ["192.0.2.1", "0.0.0.0", "example.org", "[::]"])
+def test_embedded_aws_refuses_an_endpoint_elsewhere(tmp_path: Path, host: str) -> None:
+    env = {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://{host}:5500"}
     done = visionfleet("embedded-aws", "--config", config_file(tmp_path), env=env)
     assert done.returncode == 1
-    assert "aws.endpoint_url: http://192.0.2.1:5500 is not on this machine" in done.stderr
+    assert f"aws.endpoint_url: http://{host}:5500 is not on this machine" in done.stderr
+
+
+def test_embedded_aws_on_a_port_in_use_is_one_line(tmp_path: Path, aws: Cloud) -> None:
+    done = visionfleet("embedded-aws", "--config", config_file(tmp_path), env=aws.environment)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stderr.splitlines() if " INFO " not in line]
+    assert f"cannot serve {aws.endpoint_url.removeprefix('http://')}" in line
+    assert "in use" in line

@@ -19,6 +19,8 @@ from visionfleet.host import supervisor_rpc
 
 pytest.importorskip("supervisor")
 
+VISIONFLEET = str(Path(sys.executable).with_name("visionfleet"))
+
 CONF = """
 [supervisord]
 nodaemon = true
@@ -30,7 +32,7 @@ file = {directory}/s.sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [eventlistener:revive]
-command = {python} -m visionfleet.local.supervisor_restarts
+command = {visionfleet} revive
 events = PROCESS_STATE_FATAL
 stderr_logfile = {directory}/revive.log
 stopwaitsecs = 3
@@ -58,7 +60,7 @@ def directory() -> Iterator[Path]:
 @contextmanager
 def supervisord(directory: Path) -> Iterator[tuple[Process, Any]]:
     conf = directory / "supervisord.conf"
-    conf.write_text(CONF.format(directory=directory, python=sys.executable))
+    conf.write_text(CONF.format(directory=directory, visionfleet=VISIONFLEET))
     argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)]
     with started(argv, directory / "out.log", cwd=directory, stop_seconds=20) as process:
         wait_until((directory / "s.sock").exists, 20, process.tail)
@@ -119,8 +121,9 @@ def test_program_started_by_an_operator_is_left_alone(directory: Path) -> None:
 
 
 def test_missing_supervisor_is_reported(directory: Path) -> None:
-    argv = [sys.executable, "-m", "visionfleet.local.supervisor_restarts"]
-    with started(argv, directory / "log", env={"SUPERVISOR_SERVER_URL": ""}) as process:
+    with started(
+        [VISIONFLEET, "revive"], directory / "log", env={"SUPERVISOR_SERVER_URL": ""}
+    ) as process:
         process.assert_exit(1)
         assert "not started by supervisor" in process.output()
 

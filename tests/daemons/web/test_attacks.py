@@ -30,8 +30,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture(scope="module")
 def attacked(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, Target]]:
     folder = tmp_path_factory.mktemp("web")
-    key, kept = api_keys.made("good", bytes(53), time.time(), None)
-    with key_file.changing(folder / "keys") as found:
+    key, kept = api_keys.make("good", bytes(53), time.time(), None)
+    with key_file.edit(folder / "keys") as found:
         found[kept.id] = kept
     settings = {"WEB__KEYS_FILE": str(folder / "keys"), "WEB__HEADER_SECONDS": "5"}
     with launched(aws.environment, folder, **settings) as web:

@@ -3,7 +3,7 @@
 import pytest
 
 from testkit.aws.fakes import refusal
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
 from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
 
 KINDS = {

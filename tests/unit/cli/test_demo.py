@@ -9,10 +9,16 @@ from PIL import Image
 from rich.console import Console, RenderableType
 
 from visionfleet.cli import demo
+from visionfleet.cli.classify import InputImage
 from visionfleet.cli.client import Answer
-from visionfleet.cli.demo import Piece, Sample
-from visionfleet.local.chart import bars, squeezed
-from visionfleet.local.crops import SIDE, crops, shipped_photos, varied
+from visionfleet.cli.demo import FleetSize
+from visionfleet.local.chart import bars, columns
+from visionfleet.local.sample_images import (
+    SIDE,
+    random_crop,
+    sample_images,
+    shipped_photos,
+)
 
 
 def text_of(*shown: RenderableType) -> str:
@@ -31,7 +37,7 @@ def photos(tmp_path: Path) -> dict[str, Path]:
 
 
 def test_demo_crops_take_photos_in_turn_and_are_jpegs(photos: dict[str, Path]) -> None:
-    made = list(crops(photos, 5, seed=1))
+    made = list(sample_images(photos, 5, seed=1))
     assert [crop.photo for crop in made] == ["red", "blue", "red", "blue", "red"]
     assert len({crop.name for crop in made}) == 5
     opened = Image.open(io.BytesIO(made[0].data))
@@ -39,12 +45,12 @@ def test_demo_crops_take_photos_in_turn_and_are_jpegs(photos: dict[str, Path]) -
 
 
 def test_demo_crops_are_the_same_for_one_seed(photos: dict[str, Path]) -> None:
-    assert list(crops(photos, 6, seed=1)) == list(crops(photos, 6, seed=1))
-    assert list(crops(photos, 6, seed=1)) != list(crops(photos, 6, seed=2))
+    assert list(sample_images(photos, 6, seed=1)) == list(sample_images(photos, 6, seed=1))
+    assert list(sample_images(photos, 6, seed=1)) != list(sample_images(photos, 6, seed=2))
 
 
 def test_demo_crops_a_photo_of_one_pixel() -> None:
-    assert varied(Image.new("RGB", (3, 3)), Random(0)).size == (SIDE, SIDE)
+    assert random_crop(Image.new("RGB", (3, 3)), Random(0)).size == (SIDE, SIDE)
 
 
 def test_demo_photos_come_with_scikit_image() -> None:
@@ -67,7 +73,7 @@ def test_demo_chart_bars(values: list[float], height: int, lines: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("samples", "columns"),
+    ("samples", "expected"),
     [
         ([], [0, 0, 0, 0]),
         ([(1, 5)], [5, 5, 5, 5]),
@@ -77,13 +83,13 @@ def test_demo_chart_bars(values: list[float], height: int, lines: list[str]) -> 
     ],
 )
 def test_demo_chart_fits_samples_into_columns(
-    samples: list[tuple[float, float]], columns: list[float]
+    samples: list[tuple[float, float]], expected: list[float]
 ) -> None:
-    assert squeezed(samples, 4, until=4) == columns
+    assert columns(samples, 4, until=4) == expected
 
 
 def test_demo_chart_names_the_highest_values() -> None:
-    text = text_of(*demo.chart([Sample(1, 0, 40), Sample(2, 3, 10), Sample(12, 0, 0)]))
+    text = text_of(*demo.chart([FleetSize(1, 0, 40), FleetSize(2, 3, 10), FleetSize(12, 0, 0)]))
     assert "workers, at most 3" in text
     assert "queue, at most 40" in text
     assert "12 s" in text
@@ -93,13 +99,16 @@ def test_demo_chart_of_nothing_is_empty() -> None:
     assert "at most 0" in text_of(*demo.chart([]))
 
 
+GROUPS = (("c1", "cat"), ("c2", "cat"), ("d1", "[red]"))
+
+
 def test_demo_counts_labels_by_photo() -> None:
-    pieces = [Piece("cat", "c1", b""), Piece("cat", "c2", b""), Piece("[red]", "d1", b"")]
+    images = [InputImage(name, b"", group) for name, group in GROUPS]
     answers = [
         Answer("c2", 0.1, label="cat"),
         Answer("c1", 0.1, label="cat"),
         Answer("d1", 0.1, problem="too large", code="too_large"),
     ]
-    lines = text_of(demo.groups_table(pieces, answers)).splitlines()
+    lines = text_of(demo.groups_table(images, answers)).splitlines()
     assert lines[1].split() == ["[red]", "1", "(too_large)", "1"]
     assert lines[2].split() == ["cat", "2", "cat", "2"]

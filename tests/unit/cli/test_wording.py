@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from visionfleet.cli import options, status
-from visionfleet.cli.classify import Source, json_line, sources
+from visionfleet.cli import options, status, terminal
+from visionfleet.cli.classify import InputImage, images, json_line
 from visionfleet.cli.client import Answer
 from visionfleet.contract.messages import FleetStatus
 
@@ -18,17 +18,17 @@ def test_classify_searches_folders_for_images_in_order(tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     for name in ("b/2.JPG", "b/1.png", "a.webp", "notes.txt"):
         (tmp_path / name).touch()
-    found = [source.path for source in sources([str(tmp_path)])]
+    found = [image.content for image in images([str(tmp_path)])]
     assert found == [tmp_path / "a.webp", tmp_path / "b/1.png", tmp_path / "b/2.JPG"]
 
 
 def test_classify_takes_any_named_file_and_dash_is_stdin() -> None:
-    found = list(sources(["x.bin", "-"]))
-    assert found == [Source("x.bin", Path("x.bin")), Source("stdin", None)]
+    found = list(images(["x.bin", "-"]))
+    assert found == [InputImage("x.bin", Path("x.bin")), InputImage("stdin", None)]
 
 
 def test_file_name_that_is_not_utf8_can_be_printed() -> None:
-    assert options.printable(os.fsdecode(b"caf\xe9.jpg")) == "caf�.jpg"
+    assert terminal.printable(os.fsdecode(b"caf\xe9.jpg")) == "caf�.jpg"
 
 
 def test_json_lines_of_a_label_and_of_a_problem() -> None:

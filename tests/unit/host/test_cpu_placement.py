@@ -6,7 +6,7 @@ import pytest
 
 from visionfleet.cli import main
 from visionfleet.host import cpu_topology
-from visionfleet.host.cpu_placement import Cpu, Place, drop_in, places
+from visionfleet.host.cpu_placement import Cpu, Placement, drop_in, placements
 
 # Two threads a core, numbered as Linux does: all first threads, then all second ones.
 FOUR_CORES = [Cpu(number, 0, number % 4) for number in range(8)]
@@ -31,18 +31,18 @@ FOUR_CORES = [Cpu(number, 0, number % 4) for number in range(8)]
 def test_cpus_are_divided_among_workers(
     cpus: list[Cpu], gpus: int, per_worker: int | None, expected: list[tuple[int, ...]]
 ) -> None:
-    found = places(cpus, gpus, per_worker)
+    found = placements(cpus, gpus, per_worker)
     assert [place.cpus for place in found] == expected
     assert [place.number for place in found] == list(range(len(expected)))
     assert [place.gpu for place in found] == [n if gpus else None for n in range(len(expected))]
 
 
 def test_placement_without_gpu_binds_only_cpus() -> None:
-    assert drop_in(Place(1, (2, 3))) == "[Service]\nCPUAffinity=2 3\n"
+    assert drop_in(Placement(1, (2, 3))) == "[Service]\nCPUAffinity=2 3\n"
 
 
 def test_placement_with_gpu_exposes_one_gpu() -> None:
-    lines = drop_in(Place(1, (2, 3), gpu=1)).splitlines()
+    lines = drop_in(Placement(1, (2, 3), gpu=1)).splitlines()
     assert "Environment=CUDA_VISIBLE_DEVICES=1" in lines
     assert "PrivateDevices=no" in lines
     assert "DevicePolicy=closed" in lines

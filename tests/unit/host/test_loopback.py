@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
 
@@ -47,4 +47,7 @@ LOCAL, REMOTE = "http://127.0.0.1:5500", "https://s3.example.org"
 def test_placeholder_credentials_are_for_loopback_only(
     url: str | None, environment: dict[str, str], placeholder: bool
 ) -> None:
-    assert access(AwsSection(endpoint_url=url), environment).placeholder_credentials is placeholder
+    assert (
+        client_factory(AwsSection(endpoint_url=url), environment).placeholder_credentials
+        is placeholder
+    )

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from visionfleet.errors import BadConfig
-from visionfleet.host.user_data import UNITS, Instance, read
+from visionfleet.host.user_data import UNITS, InstanceRoles, read
 
 WEB, SCALER, WORKER = UNITS.values()
 
@@ -20,7 +20,7 @@ WEB, SCALER, WORKER = UNITS.values()
     ],
 )
 def test_user_data_role_names_a_unit(roles: str, units: tuple[str, ...]) -> None:
-    assert read(f"#visionfleet\nrole: {roles}\n".encode()) == Instance(units, "{}\n")
+    assert read(f"#visionfleet\nrole: {roles}\n".encode()) == InstanceRoles(units, "{}\n")
 
 
 def test_user_data_settings_become_a_drop_in() -> None:

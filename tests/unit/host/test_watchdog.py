@@ -6,10 +6,10 @@ from visionfleet.host.watchdog import (
     Pace,
     Watchdog,
     classifier_status,
-    extension,
+    extend_timeout,
+    notification,
     period_seconds,
     web_status,
-    words,
 )
 
 
@@ -85,7 +85,7 @@ def test_watchdog_step_has_its_own_limit() -> None:
 def test_watchdog_and_status_messages(
     status: str, told: str, watched: bool, stuck: bool, lines: list[str]
 ) -> None:
-    assert words(status, told, watched, stuck) == lines
+    assert notification(status, told, watched, stuck) == lines
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_watchdog_is_kicked_twice_per_interval(watchdog: float | None, period: f
 
 
 def test_startup_extension_is_in_microseconds() -> None:
-    assert extension(30.5) == "EXTEND_TIMEOUT_USEC=30500000"
+    assert extend_timeout(30.5) == "EXTEND_TIMEOUT_USEC=30500000"
 
 
 def test_status_rate_covers_the_last_seconds() -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from testkit import ROOT
 from visionfleet.config.schema import Config
-from visionfleet.local.supervisor_exit import EXITED, FATAL, reason
+from visionfleet.local.supervisor_events import EXITED, FATAL, SupervisorEvent
+from visionfleet.local.supervisor_exit import reason
 
 ROLES = ("web", "scaler", "classifier")
 FOLDER = ROOT / "etc" / "supervisor"
@@ -25,7 +26,8 @@ def test_supervisor_exit_reason_by_event(
     event: str, expected: str | None, words: str | None
 ) -> None:
     payload = {"processname": "web", "groupname": "web", "from_state": "RUNNING"}
-    assert reason(event, payload | ({"expected": expected} if expected else {})) == words
+    given = payload | ({"expected": expected} if expected else {})
+    assert reason(SupervisorEvent(event, given)) == words
 
 
 def read(role: str) -> RawConfigParser:

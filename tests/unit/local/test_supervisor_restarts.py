@@ -1,14 +1,8 @@
-"""When failed programs are restarted, and how supervisor's events are read."""
+"""When failed programs are restarted."""
 
 import pytest
 
-from visionfleet.local.supervisor_restarts import Waits, split_event
-
-EVENT = (
-    b"ver:3.0 server:supervisor serial:21 pool:revive poolserial:10 "
-    b"eventname:PROCESS_STATE_FATAL len:55\n"
-    b"processname:web_00 groupname:web from_state:BACKOFF x:1"
-)
+from visionfleet.local.supervisor_restarts import RestartBackoff
 
 
 @pytest.mark.parametrize(
@@ -23,12 +17,12 @@ EVENT = (
     ],
 )
 def test_restart_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
-    waits = Waits()
+    waits = RestartBackoff()
     assert [waits.failed("web", now) for now in failed_at] == expected, shows
 
 
 def test_restarts_of_several_programs_over_time() -> None:
-    waits = Waits()
+    waits = RestartBackoff()
     assert waits.seconds_to_next(0) is None
     assert waits.take_due(0) == []
 
@@ -49,21 +43,8 @@ def test_restarts_of_several_programs_over_time() -> None:
 
 
 def test_second_failure_postpones_the_restart() -> None:
-    waits = Waits()
+    waits = RestartBackoff()
     waits.failed("web", 0)
     waits.failed("web", 1)
     assert waits.take_due(5) == []
     assert waits.take_due(11) == ["web"]
-
-
-def test_supervisor_event_is_read_when_complete() -> None:
-    header, payload, rest = split_event(EVENT + b"ver:3.0 ") or pytest.fail("not read")
-    assert header["eventname"] == "PROCESS_STATE_FATAL"
-    assert payload["groupname"] == "web"
-    assert payload["processname"] == "web_00"
-    assert rest == b"ver:3.0 "
-
-
-@pytest.mark.parametrize("length", range(len(EVENT)))
-def test_partial_supervisor_event_waits_for_the_rest(length: int) -> None:
-    assert split_event(EVENT[:length]) is None

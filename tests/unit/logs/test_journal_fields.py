@@ -7,7 +7,7 @@ import re
 import pytest
 
 from testkit import ROOT
-from visionfleet.logs.journal_fields import fields, is_journal, priority, written
+from visionfleet.logs.journal_fields import encoded, fields, is_journal, priority
 from visionfleet.logs.message_ids import MESSAGE_IDS
 
 
@@ -57,13 +57,13 @@ def test_journal_priorities_follow_log_levels(level: int, number: int) -> None:
 
 
 def test_journal_entry_format() -> None:
-    entry = written([("MESSAGE", "job done"), ("EXCEPTION_TEXT", "a\nb"), ("JOB_ID", "\udcff")])
+    entry = encoded([("MESSAGE", "job done"), ("EXCEPTION_TEXT", "a\nb"), ("JOB_ID", "\udcff")])
     length = (3).to_bytes(8, "little")
     assert entry == b"MESSAGE=job done\nEXCEPTION_TEXT\n" + length + b"a\nb\nJOB_ID=?\n"
 
 
 def test_journal_value_cannot_forge_a_field() -> None:
-    entry = written([("VISIONFLEET_FILE_NAME", "x\nPRIORITY=0")])
+    entry = encoded([("VISIONFLEET_FILE_NAME", "x\nPRIORITY=0")])
     assert entry.split(b"\n")[0] == b"VISIONFLEET_FILE_NAME"
     assert len(entry) == len("VISIONFLEET_FILE_NAME\n") + 8 + len("x\nPRIORITY=0") + 1
 
