@@ -27,7 +27,7 @@ from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
 from visionfleet.host.process import SignalEvents
-from visionfleet.host.startup_timing import Phases
+from visionfleet.host.startup_timing import StartupTimer
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.threads import crash, run_bounded, run_in_thread
 from visionfleet.host.watchdog import Watchdog
@@ -53,7 +53,7 @@ _NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the daemon; the exit status says how it ended."""
     started_at = process.started_at(time.time())
-    phases = Phases(started_at, time.time)
+    phases = StartupTimer(started_at, time.time)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--worker", help="name; default: host and number, or instance")
     parser.add_argument(
@@ -97,7 +97,7 @@ def _run(
     config: Config,
     identity: Identity,
     wishes: SignalEvents,
-    phases: Phases,
+    phases: StartupTimer,
     arguments: argparse.Namespace,
 ) -> int:
     clients, random, stop = Clients(config), Random(), wishes.stop
@@ -131,7 +131,7 @@ def _run(
     return _attend(worker, pipeline, reporter, notifier, wishes)
 
 
-def _model(config: Config, stop: Event, random: Random, phases: Phases) -> "Inference | None":
+def _model(config: Config, stop: Event, random: Random, phases: StartupTimer) -> "Inference | None":
     """Load the model, None when a stop came first; raises BadModel."""
     models: list[Inference] = []
     load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
@@ -146,7 +146,7 @@ def _boot_limit_seconds(config: Config) -> float:
     return FLEET_TIMES[kind].boot_limit_seconds
 
 
-def _tell_ready(worker: Worker, reporter: Reporter, phases: Phases) -> None:
+def _tell_ready(worker: Worker, reporter: Reporter, phases: StartupTimer) -> None:
     model = worker.model.info
     setup.set_up(worker.config.log.level, "classifier", worker=worker.name, model=model.name)
     reporter.model = model

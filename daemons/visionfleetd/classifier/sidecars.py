@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from typing import TYPE_CHECKING
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.drain_triggers import DrainTrigger, Orphan, interruption, scaler_wish
@@ -32,7 +32,7 @@ def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]
     A batch whose messages are given up already is of no use, however long it goes on.
     """
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
-    receive = access(config.aws).longest_call_seconds(poll)
+    receive = client_factory(config.aws).longest_call_seconds(poll)
     batch = config.classifier.max_processing_seconds
     allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: batch}
     return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier.completion import Completion
@@ -43,7 +43,7 @@ class Clients:
     """The AWS clients of one worker, and what is built on them."""
 
     def __init__(self, config: Config) -> None:
-        door = access(config.aws)
+        door = client_factory(config.aws)
         limits = limits_of(config)
         s3 = door.client("s3", connections=limits.fetch_threads + limits.store_threads + 4)
         sqs = door.client("sqs", connections=limits.fetch_threads + FINISHERS + 4)

@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Executor
 from functools import partial
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.config import Config
@@ -33,7 +33,7 @@ POLL_GRACE_SECONDS = 15
 
 class WebClients:
     def __init__(self, config: Config) -> None:
-        clients = access(config.aws)
+        clients = client_factory(config.aws)
         s3 = clients.client("s3", connections=THREADS)
         self._sqs = clients.client("sqs", connections=THREADS + 1)
         parked = clients.client(

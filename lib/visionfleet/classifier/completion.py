@@ -116,16 +116,16 @@ class Completion:
     def _store_first(self, done: Done) -> Done:
         """The first result wins; if another worker was first, its result is the answer."""
         key = result_key(done.result.job)
-        if self.results.put_json_first(key, encode(done.result)):
+        if self.results.put_json_if(key, encode(done.result), None):
             return done
-        try:
-            body, etag = self.results.get_tagged(key)
-        except NotFound as error:  # the other write is still under way, or failed
-            raise TryLater(str(error)) from error
+        found = self.results.find_tagged(key)
+        if found is None:
+            raise TryLater(f"{key}: another write is under way, or failed")
+        body, etag = found
         first = _readable(body)
         if first is not None and not (is_provisional(first) and isinstance(done.result, Succeeded)):
             return Done(done.job, first, stored=True)
-        if not self.results.put_json_over(key, encode(done.result), etag):
+        if not self.results.put_json_if(key, encode(done.result), etag):
             raise TryLater(f"{key}: somebody else replaced it")
         return done
 

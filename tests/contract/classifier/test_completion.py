@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier.completion import Completion
@@ -21,17 +21,6 @@ KEY = "results/j1.json"
 AUTHOR = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"))
 
 Finish = Callable[[Callable[[Job], Done]], list[Done]]
-
-
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud) -> Cloud:
-    renew(shared)
-    return shared
 
 
 def outcome(aws: Cloud, results: Store | None = None) -> tuple[Completion, Queue]:
@@ -91,7 +80,7 @@ def status(aws: Cloud) -> Any:
         (gave_up, success, "cat"),  # a redriven job: giving up is no verdict about the image
     ],
 )
-def test_the_first_result_wins_but_giving_up_makes_room_for_an_answer(
+def test_first_result_wins_unless_it_was_giving_up(
     aws: Cloud, first: Callable[[Job], Done], second: Callable[[Job], Done], stays: str
 ) -> None:
     finish(aws, first)
@@ -101,7 +90,7 @@ def test_the_first_result_wins_but_giving_up_makes_room_for_an_answer(
     assert aws.counts() == (0, 0)
 
 
-def test_an_unreadable_result_does_not_stand_in_the_way(aws: Cloud) -> None:
+def test_unreadable_result_is_replaced(aws: Cloud) -> None:
     aws.s3.put_object(Bucket=BUCKETS[1], Key=KEY, Body=b'{"v": 9, \xff')
     finish(aws, success)
     assert status(aws) == "cat"
@@ -110,11 +99,11 @@ def test_an_unreadable_result_does_not_stand_in_the_way(aws: Cloud) -> None:
 class Contended(Store):
     """S3 while another write of the key is under way: refused with 409, and nothing to read."""
 
-    def put_json_first(self, key: str, text: str) -> bool:
-        return False
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        return None
 
 
-def test_a_write_under_way_elsewhere_is_tried_again_later(aws: Cloud) -> None:
+def test_concurrent_result_write_is_try_later(aws: Cloud) -> None:
     assert finish(aws, success, Contended(aws.s3, BUCKETS[1])) == []
     assert status(aws) is None
     assert sum(aws.counts()) == 1, "the message is not deleted"
@@ -129,14 +118,14 @@ class NameLost(Store):
         super().put(key, *rest, **more)
 
 
-def test_the_label_by_name_is_not_lost_with_its_writer(aws: Cloud) -> None:
+def test_label_by_name_survives_a_crashed_writer(aws: Cloud) -> None:
     assert finish(aws, success, NameLost(aws.s3, BUCKETS[1])) == []
     assert (status(aws), aws.object("results/by-name/a")) == ("cat", None)
     finish(aws, lambda of: Done(of, success(of).result, stored=True))
     assert aws.object("results/by-name/a") == b"cat"
 
 
-def test_what_cannot_be_decoded_is_buried_with_its_reason(aws: Cloud) -> None:
+def test_undecodable_message_is_dead_lettered_with_its_reason(aws: Cloud) -> None:
     aws.send(f"{NAME}-requests", "no message")
     made, queue = outcome(aws)
     (message,) = queue.receive(1)
@@ -148,7 +137,7 @@ def test_what_cannot_be_decoded_is_buried_with_its_reason(aws: Cloud) -> None:
     assert aws.counts() == (0, 0)
 
 
-def test_without_a_dead_letter_queue_the_worker_lives_on(aws: Cloud) -> None:
+def test_worker_survives_a_missing_dead_letter_queue(aws: Cloud) -> None:
     aws.send(f"{NAME}-requests", "no message")
     made, queue = outcome(aws)
     (message,) = queue.receive(1)

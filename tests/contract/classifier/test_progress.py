@@ -115,17 +115,17 @@ def world() -> Iterator[World]:
     made.pipeline.finish(hurry=True, deadline=time.monotonic() + 10)
 
 
-def test_an_idle_worker_is_well(world: World) -> None:
+def test_idle_worker_is_healthy(world: World) -> None:
     assert world.stays_well()
     assert world.requests.receives > 3
 
 
-def test_a_receive_that_hangs_is_seen(world: World) -> None:
+def test_hung_receive_is_detected(world: World) -> None:
     world.requests.parks_seconds = 2.0
     wait_until(lambda: "receive loop" in str(world.loops.stuck()), 10)
 
 
-def test_a_worker_that_holds_its_message_while_s3_is_away_is_well(world: World) -> None:
+def test_worker_that_waits_for_s3_is_healthy(world: World) -> None:
     world.intake.away.set()
     world.requests.there.set()
     wait_until(lambda: world.intake.tries > 0, 10)
@@ -133,7 +133,7 @@ def test_a_worker_that_holds_its_message_while_s3_is_away_is_well(world: World) 
     assert world.pipeline.tally().in_flight == 1
 
 
-def test_a_forward_pass_that_hangs_is_seen_and_one_that_fails_is_over(world: World) -> None:
+def test_hung_forward_pass_is_detected_and_a_failed_one_is_over(world: World) -> None:
     world.requests.there.set()
     assert world.model.entered.wait(10)
     wait_until(lambda: "model" in str(world.loops.stuck()), 10)
@@ -157,7 +157,7 @@ class Together:
         self.answered += stored
 
 
-def test_half_of_what_may_be_in_hand_is_stored_at_one_time(world: World) -> None:
+def test_half_of_the_prefetch_is_stored_at_a_time(world: World) -> None:
     limits = Limits(batch_size=1, prefetch=8, fetch_threads=1, wait_seconds=0)
     together, author = Together(4), ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"))
     keeper = VisibilityHeartbeat(cast("Queue", world.requests), 60, 600, time.monotonic)

@@ -1,4 +1,4 @@
-"""What makes a worker drain: the order of the looks, and the look for a dead scaler."""
+"""What makes a worker drain: the order of checks, and the check for a dead scaler."""
 
 import threading
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Ticks(threading.Event):
         return self.left < 0
 
 
-def test_each_lookout_looks_in_its_own_time() -> None:
+def test_each_drain_trigger_has_its_own_interval() -> None:
     seen: dict[str, list[float]] = {"often": [], "seldom": []}
     ticks = Ticks(80)
 
@@ -41,7 +41,7 @@ def test_each_lookout_looks_in_its_own_time() -> None:
     assert len(dues) == 80
 
 
-def test_the_first_wish_ends_the_watch() -> None:
+def test_first_drain_request_ends_the_watch() -> None:
     wishes = iter([None, None, DrainRequest("enough")])
     ticks = Ticks(1000)
     found = watch(ticks, [DrainTrigger(1, lambda: next(wishes))], lambda: None)
@@ -49,7 +49,7 @@ def test_the_first_wish_ends_the_watch() -> None:
     assert ticks.seconds == 2.25
 
 
-def test_a_short_interval_is_kept() -> None:
+def test_short_drain_check_interval_is_kept() -> None:
     looks: list[float] = []
     ticks = Ticks(10)
     watch(ticks, [DrainTrigger(0.1, lambda: looks.append(ticks.seconds))], lambda: None)
@@ -100,7 +100,7 @@ def lease(expires_at: float) -> bytes:
     return encode(Lease(holder="scaler-1", expires_at=expires_at, term=1)).encode()
 
 
-def test_s3_is_asked_only_when_idle_for_too_long(
+def test_lease_is_read_only_after_the_idle_limit(
     orphan: Orphan, shelf: Shelf, clock: Clock
 ) -> None:
     clock.now = 899
@@ -113,7 +113,7 @@ def test_s3_is_asked_only_when_idle_for_too_long(
     assert "no scaler has left a sign of life" in wish.reason
 
 
-def test_a_live_scaler_keeps_it(orphan: Orphan, shelf: Shelf, clock: Clock) -> None:
+def test_live_scaler_prevents_idle_shutdown(orphan: Orphan, shelf: Shelf, clock: Clock) -> None:
     clock.now = 2000
     shelf.objects[LEASE_KEY] = lease(2030)
     assert orphan.look() is None
@@ -121,7 +121,9 @@ def test_a_live_scaler_keeps_it(orphan: Orphan, shelf: Shelf, clock: Clock) -> N
     assert orphan.look() is not None
 
 
-def test_what_cannot_be_read_proves_nothing(orphan: Orphan, shelf: Shelf, clock: Clock) -> None:
+def test_unreadable_lease_prevents_idle_shutdown(
+    orphan: Orphan, shelf: Shelf, clock: Clock
+) -> None:
     clock.now, shelf.failing = 2000, True
     assert orphan.look() is None
     shelf.failing = False
@@ -129,14 +131,16 @@ def test_what_cannot_be_read_proves_nothing(orphan: Orphan, shelf: Shelf, clock:
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\xff\xfe", b"no JSON"])
-def test_a_broken_lease_is_none(orphan: Orphan, shelf: Shelf, clock: Clock, body: bytes) -> None:
+def test_broken_lease_counts_as_no_scaler(
+    orphan: Orphan, shelf: Shelf, clock: Clock, body: bytes
+) -> None:
     clock.now = 2000
     shelf.objects[LEASE_KEY] = body
     shelf.objects[STATUS_KEY] = body
     assert orphan.look() is not None
 
 
-def test_it_looks_often_beside_its_limit() -> None:
+def test_idle_check_interval_is_short_beside_the_limit() -> None:
     nothing = Shelf()
     slow = Orphan(nothing, 900, lambda: 0, lambda: 0, Clock(), Clock())
     quick = Orphan(nothing, 5, lambda: 0, lambda: 0, Clock(), Clock())

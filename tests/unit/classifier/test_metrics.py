@@ -1,4 +1,4 @@
-"""The metrics: their values, their names, and the table that explains them."""
+"""The metrics: their values, their names, and the table that documents them."""
 
 import re
 
@@ -24,7 +24,7 @@ def registry(events: Events, in_flight: int = 0) -> CollectorRegistry:
     return made
 
 
-def test_values() -> None:
+def test_metric_values_of_a_classifier() -> None:
     events = Events()
     events.batch(8, 0.4)
     events.batch(2, 0.1)
@@ -78,18 +78,18 @@ def rows() -> set[tuple[str, frozenset[str]]]:
     return {row for row in found if not row[0].startswith("visionfleet_web_")}
 
 
-def test_the_table_has_every_metric_and_its_labels_and_no_other() -> None:
+def test_docs_list_every_metric_with_its_labels() -> None:
     assert rows() == samples()
 
 
-def test_queries_in_the_document_use_names_that_exist() -> None:
+def test_docs_queries_use_existing_metrics() -> None:
     known = {name for name, _ in samples()}
     known |= {f"{name}_{part}" for name in known for part in ("bucket", "count", "sum")}
     used = set(re.findall(r"visionfleet_(?!web_)[a-z_]+", TABLE.read_text()))
     assert used <= known
 
 
-def test_it_is_the_text_that_prometheus_reads() -> None:
+def test_metrics_are_valid_prometheus_text() -> None:
     text = generate_latest(registry(Events())).decode()
     assert "# TYPE visionfleet_job_stage_seconds histogram" in text
     assert 'visionfleet_job_stage_seconds_bucket{le="0.001",stage="queue"} 0.0' in text
@@ -107,5 +107,5 @@ def test_it_is_the_text_that_prometheus_reads() -> None:
         ("w_1234", 9101),
     ],
 )
-def test_each_worker_of_a_machine_has_a_port(worker: str, port: int) -> None:
+def test_each_worker_of_a_host_has_its_metrics_port(worker: str, port: int) -> None:
     assert port_of(9101, worker) == port

@@ -5,7 +5,7 @@ import threading
 from visionfleet.classifier.stats import Distribution, Events
 
 
-def test_a_bound_belongs_to_what_is_below_it() -> None:
+def test_histogram_bucket_includes_its_bound() -> None:
     spread = Distribution((1, 5))
     for value in (0.5, 1, 1.5, 5, 6):
         spread.add(value)
@@ -13,14 +13,14 @@ def test_a_bound_belongs_to_what_is_below_it() -> None:
     assert spread.sum == 14
 
 
-def test_a_fresh_count_has_every_name_at_zero() -> None:
+def test_new_counters_start_at_zero_with_every_label() -> None:
     totals = Events().snapshot()
     assert totals.jobs == {"succeeded": 0}
     assert totals.receives == {"hit": 0, "empty": 0, "error": 0}
     assert set(totals.stages) == {"queue", "fetch", "decode", "infer", "store", "reply"}
 
 
-def test_everything_is_counted() -> None:
+def test_events_are_counted() -> None:
     events = Events()
     events.polled([1, 3], now=50.0)
     events.polled([], now=60.0)
@@ -46,7 +46,7 @@ def test_everything_is_counted() -> None:
     assert events.receives() == 1
 
 
-def test_a_snapshot_stands_still() -> None:
+def test_stats_snapshot_does_not_change() -> None:
     events = Events()
     before = events.snapshot()
     events.ended("succeeded", {"queue": 1.0})
@@ -54,7 +54,7 @@ def test_a_snapshot_stands_still() -> None:
     assert before.stages["queue"].sum == 0
 
 
-def test_no_count_is_lost_between_threads() -> None:
+def test_threads_lose_no_count() -> None:
     events = Events()
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""The heartbeat: what is held stays invisible, and what is released is never extended."""
+"""The visibility heartbeat: held messages stay invisible, released ones are never extended."""
 
 import threading
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def beat(keeper: VisibilityHeartbeat, clock: Clock, until: float) -> None:
         keeper.beat()
 
 
-def test_a_lease_is_extended_before_it_runs_out(
+def test_visibility_is_extended_before_it_expires(
     keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     lease = keeper.hold(message("a"), clock.now)
@@ -77,7 +77,7 @@ def test_a_lease_is_extended_before_it_runs_out(
     assert not lease.lost
 
 
-def test_a_hung_job_comes_back_to_the_queue(
+def test_visibility_of_a_hung_job_is_not_extended(
     keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     lease = keeper.hold(message("a"), clock.now)
@@ -87,7 +87,7 @@ def test_a_hung_job_comes_back_to_the_queue(
     assert len(queue.extended) == 4, "none after the 100 s that a message may be held"
 
 
-def test_a_lost_lease_is_told_and_its_neighbour_kept(
+def test_lost_delivery_is_logged_and_others_are_extended(
     keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     lost, kept = (keeper.hold(message(name), clock.now) for name in "ab")
@@ -98,7 +98,7 @@ def test_a_lost_lease_is_told_and_its_neighbour_kept(
     assert queue.extended.count("b") == 2
 
 
-def test_a_failed_beat_is_tried_again(
+def test_failed_visibility_heartbeat_is_retried(
     keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     lease = keeper.hold(message("a"), clock.now)
@@ -110,7 +110,7 @@ def test_a_failed_beat_is_tried_again(
     assert not lease.lost
 
 
-def test_after_a_release_no_extension_follows(
+def test_released_delivery_is_not_extended(
     keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     lease = keeper.hold(message("a"), clock.now)
@@ -119,7 +119,7 @@ def test_after_a_release_no_extension_follows(
     assert queue.extended == []
 
 
-def test_a_release_waits_for_the_beat_under_way(
+def test_release_waits_for_the_running_heartbeat(
     keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     """Otherwise the late extension would undo the visibility that is set after the release."""

@@ -1,4 +1,4 @@
-"""What signals ask of a loop."""
+"""What signals do to a loop that waits."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ import pytest
 from visionfleet.host.process import SignalEvents, reload_on_hangup, stop_on_signals
 
 
-def test_a_wish_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
+def test_signal_ends_the_wait_and_a_reload_is_taken_once() -> None:
     wishes = SignalEvents()
     for wish, over in ((wishes.to_reload, False), (wishes.to_stop, True)):
         timer = threading.Timer(0.05, wish)
@@ -24,7 +24,7 @@ def test_a_wish_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
     assert not wishes.take_reload()
 
 
-def test_a_wish_before_the_wait_is_not_lost() -> None:
+def test_signal_before_the_wait_is_not_lost() -> None:
     wishes = SignalEvents()
     wishes.to_reload()
     assert not wishes.wait(60)
@@ -43,7 +43,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_is_heard_where_the_main_thread_holds_a_lock_that_the_answer_needs(
+def test_signal_is_handled_while_the_main_thread_holds_a_lock(
     number: signal.Signals,
 ) -> None:
     lock, got, heard = threading.Lock(), list[bool](), threading.Event()

@@ -8,7 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from visionfleet.aws.s3 import Stat, Store, Target, file_name_metadata
+from visionfleet.aws.s3 import PresignedPost, Stat, Store, file_name_metadata
 from visionfleet.config import Config
 from visionfleet.contract import documents, messages, names
 from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater, VisionfleetError
@@ -122,7 +122,7 @@ class Submissions:
         """
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
-        if self.results.put_json_first(document.key, messages.encode(claim)):
+        if self.results.put_json_if(document.key, messages.encode(claim), None):
             return job, True
         known = self.results.read(document)
         if known is None:
@@ -131,10 +131,10 @@ class Submissions:
             raise Refusal("key_reused", "another upload came under this Idempotency-Key")
         return known.job, False
 
-    def presign(self, upload: str, content_type: str) -> Target:
+    def presign(self, upload: str, content_type: str) -> PresignedPost:
         """Sign the form by which a client may put a file into the input bucket."""
         key, max_bytes = names.upload_key(upload), self.config.images.max_bytes
-        return self.uploads.target(key, content_type, max_bytes, UPLOAD_EXPIRE_SECONDS)
+        return self.uploads.presigned_post(key, content_type, max_bytes, UPLOAD_EXPIRE_SECONDS)
 
     def start(self, upload: str, file_name: str, top: int) -> None:
         """Check a file that a client has put into S3, and ask for its answer.

@@ -1,4 +1,4 @@
-"""Request bodies within bounds."""
+"""Request bodies within their limits and the memory budget."""
 
 import pytest
 
@@ -18,20 +18,20 @@ def body(limit: int, patience: int, budget: MemoryBudget | None = None) -> Body:
     return Body(Whole(), budget or MemoryBudget(1000), limit, patience)
 
 
-def test_a_body_is_put_together() -> None:
+def test_body_is_assembled() -> None:
     made = body(10, 80)
     for chunk in (b"ab", b"", b"cd"):
         made.add(chunk)
     assert made.take() == b"abcd"
 
 
-def test_a_body_of_just_the_limit_is_taken() -> None:
+def test_body_of_exactly_the_limit_is_accepted() -> None:
     made = body(4, 8)
     made.add(b"abcd")
     assert made.take() == b"abcd"
 
 
-def test_what_is_over_the_limit_is_read_and_refused() -> None:
+def test_body_over_the_limit_is_read_and_refused() -> None:
     made = body(4, 8)
     for _ in range(8):
         made.add(b"x")
@@ -41,7 +41,7 @@ def test_what_is_over_the_limit_is_read_and_refused() -> None:
     assert caught.value.status == 413
 
 
-def test_patience_has_an_end() -> None:
+def test_body_far_over_the_limit_is_not_read_to_its_end() -> None:
     made = body(4, 8)
     made.add(b"123456789")
     assert made.excess is not None
@@ -59,12 +59,14 @@ def test_patience_has_an_end() -> None:
         (5, True, True),  # it has sent nothing, so it can be told at once
     ],
 )
-def test_declared_lengths(length: int, asks_first: bool, refused: bool) -> None:
+def test_declared_length_over_the_limit_is_refused(
+    length: int, asks_first: bool, refused: bool
+) -> None:
     made = Body(Whole(), MemoryBudget(1000), 4, 8, length, asks_first)
     assert (made.excess is not None) == refused
 
 
-def test_what_is_kept_is_counted_until_it_is_closed() -> None:
+def test_memory_budget_counts_a_body_until_it_is_closed() -> None:
     budget = MemoryBudget(10)
     made = body(10, 80, budget)
     made.add(b"abcd")
@@ -77,7 +79,7 @@ def test_what_is_kept_is_counted_until_it_is_closed() -> None:
         made.take()
 
 
-def test_what_does_not_fit_is_refused_and_let_go() -> None:
+def test_memory_budget_refuses_and_releases_what_does_not_fit() -> None:
     budget = MemoryBudget(10)
     one, two = body(10, 80, budget), body(10, 80, budget)
     one.add(b"12345678")
@@ -94,7 +96,7 @@ def test_what_does_not_fit_is_refused_and_let_go() -> None:
         budget.expect(11)
 
 
-def test_a_refused_body_keeps_nothing() -> None:
+def test_refused_body_holds_no_memory() -> None:
     budget = MemoryBudget(10)
     made = body(10, 80, budget)
     made.add(b"1")
@@ -105,7 +107,7 @@ def test_a_refused_body_keeps_nothing() -> None:
         made.take()
 
 
-def test_a_form_that_is_refused_early_is_kept_no_longer() -> None:
+def test_form_refused_early_is_released() -> None:
     budget = MemoryBudget(1000)
     made = Body(file_reader(FORM, 3), budget, 1000, 8000)
     made.add(b"--X\r\nno header")

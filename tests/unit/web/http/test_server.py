@@ -5,7 +5,7 @@ import asyncio
 from visionfleet.web.http.server import OpenSet
 
 
-def test_waiting_until_none_is_open() -> None:
+def test_wait_until_none_is_open() -> None:
     async def waited() -> None:
         requests = OpenSet()
         assert await requests.none_left(0)

@@ -1,4 +1,4 @@
-"""Who waits for which job."""
+"""Pending jobs: which request waits for which reply."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 
 @in_loop
-async def test_a_reply_wakes_all_who_wait_for_its_job_and_nobody_else() -> None:
+async def test_reply_wakes_only_those_waiting_for_its_job() -> None:
     waiting = PendingJobs(lambda: 0.0)
     with waiting.expecting("a") as one, waiting.expecting("a") as two, waiting.expecting("b") as b:
         assert waiting.resolve("a", result("a"))
@@ -37,7 +37,7 @@ async def test_a_reply_wakes_all_who_wait_for_its_job_and_nobody_else() -> None:
 
 
 @in_loop
-async def test_a_second_reply_does_no_harm() -> None:
+async def test_duplicate_reply_does_no_harm() -> None:
     waiting = PendingJobs(lambda: 0.0)
     waiting.remember("a")
     with waiting.expecting("a") as reply:
@@ -48,7 +48,7 @@ async def test_a_second_reply_does_no_harm() -> None:
 
 
 @in_loop
-async def test_a_job_that_nobody_waits_for_is_still_expected_once() -> None:
+async def test_own_job_without_a_waiter_is_expected_once() -> None:
     waiting = PendingJobs(lambda: 0.0)
     waiting.remember("a")
     assert waiting.is_ours("a")
@@ -58,7 +58,7 @@ async def test_a_job_that_nobody_waits_for_is_still_expected_once() -> None:
 
 
 @in_loop
-async def test_nothing_is_left_of_a_wait_that_is_over() -> None:
+async def test_finished_wait_leaves_nothing_behind() -> None:
     waiting = PendingJobs(lambda: 0.0)
     with pytest.raises(KeyError), waiting.expecting("a"):
         raise KeyError
@@ -66,7 +66,7 @@ async def test_nothing_is_left_of_a_wait_that_is_over() -> None:
 
 
 @in_loop
-async def test_the_memory_of_own_jobs_is_bounded() -> None:
+async def test_memory_of_own_jobs_is_bounded() -> None:
     waiting = PendingJobs(lambda: 0.0, remembered=2)
     for job in "abc":
         waiting.remember(job)
@@ -74,7 +74,7 @@ async def test_the_memory_of_own_jobs_is_bounded() -> None:
 
 
 @in_loop
-async def test_close_ends_all_waits() -> None:
+async def test_closing_ends_all_waits() -> None:
     waiting = PendingJobs(lambda: 0.0)
     assert not waiting.closed.done()
     waiting.close()
@@ -83,7 +83,7 @@ async def test_close_ends_all_waits() -> None:
 
 
 @in_loop
-async def test_a_job_of_this_process_is_remembered_while_it_is_expected() -> None:
+async def test_own_jobs_are_remembered() -> None:
     waiting = PendingJobs(lambda: 0.0)
     with waiting.expecting("a", ours=True), waiting.expecting("b"):
         assert (waiting.is_ours("a"), waiting.is_ours("b")) == (True, False)
@@ -93,7 +93,7 @@ async def test_a_job_of_this_process_is_remembered_while_it_is_expected() -> Non
 
 
 @in_loop
-async def test_a_wait_ends_with_what_comes_first() -> None:
+async def test_wait_ends_with_what_comes_first() -> None:
     loop, looks = asyncio.get_running_loop(), list[str]()
 
     async def look(job: str) -> Failed | None:
@@ -119,9 +119,9 @@ async def test_a_wait_ends_with_what_comes_first() -> None:
         assert await waiting.wait("b", reply, loop.time() + 60, gone(), look) is None
 
 
-def test_pauses_for_own_jobs_are_long() -> None:
+def test_own_jobs_are_polled_rarely() -> None:
     assert list(islice(pauses(ours=True), 6)) == [5, 10, 20, 40, 60, 60]
 
 
-def test_pauses_for_other_jobs_are_short() -> None:
+def test_jobs_of_other_processes_are_polled_often() -> None:
     assert list(islice(pauses(ours=False), 5)) == [0.25, 0.5, 1, 2, 2]

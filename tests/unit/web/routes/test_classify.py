@@ -1,4 +1,4 @@
-"""What is said of a job."""
+"""Responses for results, failures and queued jobs."""
 
 import pytest
 
@@ -38,7 +38,7 @@ REFUSED = Refusal("empty", "the file is empty")
         ("{label} {other} {", "x", "church {other} {"),
     ],
 )
-def test_plain(pattern: str, file_name: str, line: str) -> None:
+def test_plain_reply_of_results(pattern: str, file_name: str, line: str) -> None:
     of_church = SUCCEEDED.model_copy(update={"top": (Ranked(index=1, label="church", score=1),)})
     assert plain(pattern, of_church, file_name) == line
 
@@ -58,11 +58,11 @@ def test_plain(pattern: str, file_name: str, line: str) -> None:
         ("application/problem+json", False),
     ],
 )
-def test_wants_json(accept: str, json: bool) -> None:
+def test_accept_header_decides_on_json(accept: str, json: bool) -> None:
     assert wants_json(accept) is json
 
 
-def test_documents() -> None:
+def test_json_document_of_each_outcome() -> None:
     assert document(SUCCEEDED)["label"] == "cat"
     assert document(SUCCEEDED)["reason"] is None
     assert (document(UNSURE)["label"], document(UNSURE)["reason"]) == (None, "low confidence")
