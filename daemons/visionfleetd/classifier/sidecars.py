@@ -1,4 +1,4 @@
-"""What stands beside a worker's pipeline: its lookouts, its metrics, its status, its watchdog."""
+"""What stands beside a worker's pipeline: its drain triggers, metrics, status and watchdog."""
 
 import logging
 import os
@@ -9,15 +9,22 @@ from typing import TYPE_CHECKING
 
 from visionfleet.aws.from_config import access
 from visionfleet.aws.imds import Metadata, endpoint
-from visionfleet.aws.s3 import Store
-from visionfleet.classifier.drain_triggers import DrainTrigger, Orphan, interruption, scaler_wish
-from visionfleet.classifier.pipeline import MODEL_LOOP, RECEIVE_LOOP, Pipeline
+from visionfleet.classifier.classify import MODEL_LOOP
+from visionfleet.classifier.drain_triggers import (
+    DrainTrigger,
+    IdleShutdown,
+    interruption,
+    scaler_request,
+)
+from visionfleet.classifier.metrics import ClassifierMetrics, port_of
+from visionfleet.classifier.pipeline import Pipeline
+from visionfleet.classifier.receive import RECEIVE_LOOP
 from visionfleet.classifier.spot import Interruptions
-from visionfleet.classifier.stats import Events
 from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.host import cpu_quota
+from visionfleet.host.metrics_server import serve
 from visionfleet.host.watchdog import Pace, classifier_status
 
 if TYPE_CHECKING:
@@ -33,63 +40,54 @@ def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]
     """
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
     receive = access(config.aws).longest_call_seconds(poll)
-    batch = config.classifier.max_processing_seconds
-    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: batch}
+    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
     return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
 
 
-def status(pipeline: Pipeline, reporter: Reporter, model: "Inference") -> Callable[[], str]:
+def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[[], str]:
     pace = Pace()
 
     def status() -> str:
-        tally = pipeline.tally()
-        rate = pace.per_second(tally.handled, time.monotonic())
-        name = model.info.name
-        return classifier_status(reporter.state, tally.in_flight, tally.handled, rate, name)
+        counts = pipeline.counts()
+        rate = pace.per_second(counts.handled, time.monotonic())
+        return classifier_status(
+            reporter.state, counts.in_flight, counts.handled, rate, model_name
+        )
 
     return status
 
 
-def orphan(config: Config, results: Store, pipeline: Pipeline, events: Events) -> Orphan:
-    limit = config.classifier.idle_shutdown_seconds
-    in_flight = lambda: pipeline.tally().in_flight  # noqa: E731
-    return Orphan(results, limit, in_flight, events.receives, time.time, time.monotonic)
-
-
-def lookouts(
-    config: Config, reporter: Reporter, events: Events, orphan: Orphan
+def drain_triggers(
+    config: Config, reporter: Reporter, idle_shutdown: IdleShutdown
 ) -> list[DrainTrigger]:
-    settings = config.classifier
-    found = [scaler_wish(reporter, settings.drain_check_seconds)]
-    if settings.interruption_notices:  # first: S3 may be slow, and two minutes are short
-        metadata = Metadata(endpoint(os.environ), time.monotonic)
-        notices = Interruptions(metadata, time.monotonic)
-        found.insert(0, interruption(notices, reporter, events))
-    if settings.self_shutdown:
-        found.append(orphan.lookout())
-    return found
+    every_seconds = config.classifier.drain_check_seconds
+    asked = scaler_request(reporter.store, reporter.identity, every_seconds)
+    if not config.classifier.ec2_instance:
+        return [asked]
+    notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
+    # EC2's notice first: S3 may be slow, and two minutes are short.
+    return [interruption(notices, reporter), asked, idle_shutdown.trigger()]
 
 
-def metrics(
-    config: Config, model: "Inference", pipeline: Pipeline, reporter: Reporter, events: Events
+def serve_metrics(
+    config: Config, model: "Inference", reporter: Reporter
 ) -> AbstractContextManager[object]:
-    settings = config.classifier
-    if not settings.metrics_port:
-        return nullcontext()
-    from visionfleet.classifier import metrics
-
-    threads = config.model.threads or cpu_quota.granted()
-    facts = metrics.Facts(
-        worker={"worker": reporter.identity.worker, "host": reporter.identity.host}
-        | {"version": reporter.identity.version},
-        model={"name": model.info.name, "fingerprint": model.info.fingerprint}
-        | {"precision": model.precision.name, "threads": str(threads)},
-        boot_seconds=reporter.boot_seconds or 0.0,
+    """Answer Prometheus, where that is wanted, until the context ends."""
+    identity, metrics = reporter.identity, reporter.metrics
+    metrics.worker.info(
+        {"worker": identity.worker, "host": identity.host, "version": identity.version}
     )
-    numbers = metrics.Numbers(events, lambda: pipeline.tally().in_flight, facts)
-    port = metrics.port_of(settings.metrics_port, reporter.identity.worker)
+    threads = config.model.threads or cpu_quota.granted()
+    metrics.model.info(
+        {"name": model.info.name, "fingerprint": model.info.fingerprint}
+        | {"precision": model.precision.name, "threads": str(threads)}
+    )
+    metrics.boot_seconds.set(reporter.boot_seconds or 0.0)
+    if not config.classifier.metrics_port:
+        return nullcontext()
+    port = port_of(config.classifier.metrics_port, identity.worker)
     try:
-        return closing(metrics.Server(numbers, settings.metrics_address, port))
+        return closing(serve(metrics.registry, config.metrics.address, port))
     except OSError as error:  # to classify without them is better than not to
         log.error("no metrics", extra={"port": port, "reason": str(error)})
         return nullcontext()

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from visionfleet.classifier.visibility import Delivery
+from visionfleet.classifier.in_flight import Delivery
 from visionfleet.contract.messages import (
     LOW_CONFIDENCE,
     Failed,
@@ -26,9 +26,9 @@ def is_provisional(result: Succeeded | Failed) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request in hand. `pixels` is None until it is decoded; times are seconds."""
+    """One request in flight. `pixels` is None until it is decoded; times are seconds."""
 
-    lease: Delivery
+    delivery: Delivery
     request: Request
     timings: Timings
     pixels: Pixels | None = None
@@ -36,21 +36,38 @@ class Job:
     @property
     def attempt(self) -> int:
         """Which delivery of the message this is, from 1."""
-        return self.lease.message.receive_count
+        return self.delivery.message.receive_count
 
     def decoded(self, pixels: Pixels, fetch: float, decode: float) -> "Job":
-        """Return the job with its pixels and the time they took."""
         timings = self.timings.model_copy(update={"fetch": fetch, "decode": decode})
         return replace(self, pixels=pixels, timings=timings)
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job and its result. `stored` tells that S3 has it already."""
+    """A job and its result; `duplicate` when another delivery has stored it before."""
 
     job: Job
     result: Succeeded | Failed
-    stored: bool = False
+    duplicate: bool = False
+    store_seconds: float = 0.0
+
+    @property
+    def outcome(self) -> str:
+        """How it ended, for its counter: a failure by its code."""
+        if self.duplicate:
+            return "duplicate"
+        return self.result.code if isinstance(self.result, Failed) else "succeeded"
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """What is known of its stages; an image that failed early has not seen all of them."""
+        known = self.job.timings
+        if isinstance(self.result, Succeeded) and not self.duplicate:
+            known = self.result.timings
+        later = {"fetch": known.fetch, "decode": known.decode, "infer": known.infer}
+        spent = {stage: seconds for stage, seconds in later.items() if seconds}
+        return {"queue": known.queue} | spent | {"store": self.store_seconds}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,17 @@
-"""The front of the pipeline: what a delivery of a message turns into."""
+"""From a delivery to the pixels of its image, or to the end that it has without them."""
 
 import logging
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from threading import BoundedSemaphore
 
 from visionfleet.aws.s3 import Store
-from visionfleet.classifier.isolation import Isolation
+from visionfleet.backoff import growing_waits
+from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.in_flight import Delivery
+from visionfleet.classifier.isolation import ChildFailed, Isolation
 from visionfleet.classifier.jobs import (
     EXPIRED,
     GAVE_UP,
@@ -16,10 +21,9 @@ from visionfleet.classifier.jobs import (
     ResultBuilder,
     is_provisional,
 )
-from visionfleet.classifier.visibility import Delivery
 from visionfleet.contract import documents
 from visionfleet.contract.messages import Request, Timings
-from visionfleet.errors import BadImage, NotFound
+from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
 from visionfleet.imaging import decode
 from visionfleet.imaging.preprocess import Preprocessing, prepare
 
@@ -28,6 +32,7 @@ log = logging.getLogger("classifier")
 # Images that are decoded at one time. More threads wait for S3, which takes no memory; an image of
 # 50 megapixels takes 150 MB.
 DECODERS = 4
+S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
 
 
 @dataclass(slots=True)
@@ -41,22 +46,22 @@ class Intake:
     results: Store
     limits: decode.Limits
     preprocessing: Preprocessing
-    author: ResultBuilder
+    builder: ResultBuilder
     isolation: Isolation
     max_receives: int
     now: Callable[[], float]
     clock: Callable[[], float]
     decoding: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DECODERS))
 
-    def open(self, lease: Delivery) -> Job:
+    def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
-        request = Request.decode(lease.message.body)
+        request = Request.decode(delivery.message.body)
         queued = max(0.0, self.now() - request.sent_at)
-        if not lease.job:
-            fields = {"job": request.job, "attempts": lease.message.receive_count}
+        if not delivery.job:
+            fields = {"job": request.job, "attempts": delivery.message.receive_count}
             log.info("job received", extra=fields | {"queue_seconds": queued})
-        lease.job = request.job
-        return Job(lease, request, Timings(queue=queued))
+        delivery.job = request.job
+        return Job(delivery, request, Timings(queue=queued))
 
     def take(self, job: Job) -> Job | Done:
         """Bring a job to its pixels, or to its end when it has one already.
@@ -73,10 +78,10 @@ class Intake:
         if result is None:
             return None
         again = is_provisional(result) and job.attempt < self.max_receives
-        return None if again else Done(job, result, stored=True)
+        return None if again else Done(job, result, duplicate=True)
 
     def _without_a_look(self, job: Job) -> Done | None:
-        request: Request = job.request
+        request = job.request
         if request.expires_at is not None and self.now() > request.expires_at:
             return self._failed(job, EXPIRED, "nobody waits for this image any more")
         if job.attempt >= self.max_receives:
@@ -105,7 +110,7 @@ class Intake:
         log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
         started = self.clock()
         ranking = self.isolation.classify(data)
-        return self.author.succeeded(job, ranking, self.clock() - started, self.now())
+        return self.builder.succeeded(job, ranking, self.clock() - started, self.now())
 
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
         with self.decoding:
@@ -115,4 +120,56 @@ class Intake:
             return job.decoded(pixels, fetch, self.clock() - started)
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
-        return self.author.failed(job, code, reason, self.now())
+        return self.builder.failed(job, code, reason, self.now())
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """The stage of fetching. In a `hurry` it hands back what it has not begun or waits for."""
+
+    intake: Intake
+    completion: Completion
+    decoded: Callable[[Job], None]
+    done: Callable[[Done], None]
+    hurry: threading.Event
+    random: Random
+
+    def fetch(self, deliveries: Sequence[Delivery]) -> None:
+        """Bring each to its pixels, its result or its end."""
+        for delivery in deliveries:
+            self._fetch_patiently(delivery)
+
+    def _fetch_patiently(self, delivery: Delivery) -> None:
+        """Hold a message while S3 has trouble: handed back, it would use up its deliveries.
+
+        Five deliveries with seconds between them are over within a minute or two; held, each
+        lasts as long as a message may be held at all.
+        """
+        waits = growing_waits(self.random, cap=S3_WAIT_SECONDS)
+        while not self.hurry.is_set():
+            try:
+                self._fetch(delivery)
+            except ChildFailed as error:
+                self.completion.retry(delivery, str(error))
+            except TryLater as error:
+                wait = next(waits)
+                self.completion.metrics.retries.inc()
+                fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
+                log.warning("waiting for S3", extra=fields)
+                self.hurry.wait(wait)
+                continue
+            return
+        self.completion.hand_back([delivery])
+
+    def _fetch(self, delivery: Delivery) -> None:
+        try:
+            job = self.intake.open(delivery)
+        except BadMessage as error:
+            self.completion.bury(delivery, str(error))
+            return
+        if self.completion.in_flight.still_ours(delivery):
+            taken = self.intake.take(job)
+            if isinstance(taken, Job):
+                self.decoded(taken)
+            else:
+                self.done(taken)
