@@ -174,6 +174,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
             "prometheus_client",
             {
                 "visionfleet.classifier.metrics",
+                "visionfleet.host.metrics_server",
                 "visionfleet.scaler.stats",
                 "visionfleet.web.metrics",
             },

@@ -1,0 +1,37 @@
+"""The port that Prometheus scrapes, for each of the three daemons."""
+
+import errno
+from threading import Thread
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+
+
+class MetricsServer:
+    """Answers scrapes on threads of its own until it is closed."""
+
+    def __init__(self, server: WSGIServer, thread: Thread) -> None:
+        self._server, self._thread = server, thread
+        self.port = server.server_port
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def serve(registry: CollectorRegistry, address: str, port: int, tries: int = 1) -> MetricsServer:
+    """Answer on the first free one of `tries` ports from `port` on, with the process's own numbers.
+
+    One port per process: behind a shared one every scrape would meet another process, and counters
+    would seem to go backwards. Raises OSError when none is free.
+    """
+    ProcessCollector(registry=registry)
+    for candidate in range(port, port + tries):
+        try:
+            return MetricsServer(*start_http_server(candidate, address, registry))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or candidate == port + tries - 1:
+                raise
+    raise ValueError("no tries")
