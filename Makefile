@@ -85,6 +85,11 @@ check: $(DEVELOPMENT) ## lint, formatting, types, import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/unit/test_imports.py
 
+.PHONY: settings
+settings: $(RUNTIME) ## write etc/visionfleet.yaml and docs/settings.md from the schema
+	$(BIN)/visionfleet config defaults > etc/visionfleet.yaml
+	$(BIN)/visionfleet config reference > docs/settings.md
+
 # Packer 1.6 of Debian takes the file alone, without plugins.pkr.hcl beside it.
 .PHONY: ami
 ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLES='-var region=...']

@@ -23,7 +23,7 @@ BODY = json.dumps({"v": 1, "job": "0" * 26, "key": "images/" + "0" * 26, "sent_a
 def clients(kind: str, endpoint: str) -> tuple[Any, Any]:
     """Make the clients for S3 and SQS."""
     if kind == "tuned":
-        door = ClientFactory("us-east-1", endpoint, 3.0, 30.0, 4, placeholder_credentials=True)
+        door = ClientFactory("us-east-1", endpoint, 30.0, 4, placeholder_credentials=True)
         return door.client("s3"), door.client("sqs")
     where: dict[str, Any] = {"endpoint_url": endpoint, "region_name": "us-east-1"}
     path = Config(s3={"addressing_style": "path"})

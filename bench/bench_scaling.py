@@ -27,7 +27,7 @@ SHARE = 0.95
 MAXIMUM = 19  # workers, and the default of the setting
 # Our knob is the wait that the fleet is sized for; each baseline's is its own target.
 SWEEPS: dict[str, tuple[float, ...]] = {
-    "ours": (2, 5, 10, 20, 40),
+    "pace": (2, 5, 10, 20, 40),
     "keda": (0.6, 0.8, 0.9, 1, 1.2, 1.5, 2, 5),
     "target_tracking": (0.6, 0.8, 1, 1.5, 2, 5),
     "target_tracking_fast": (0.6, 0.8, 1, 1.5, 2, 5),
@@ -38,7 +38,7 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "oracle": (1, 2, 5, 10, 20, 40, 60),
 }
 BASELINES = ("keda", "target_tracking", "target_tracking_fast", "knative", "buildkite", "fixed")
-COLORS = {"ours": "tab:red", "oracle": "black"}
+COLORS = {"pace": "tab:red", "oracle": "black"}
 OTHERS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray", "tab:pink")
 
 
@@ -60,7 +60,7 @@ class Job:
 def replay(job: Job) -> Outcome:
     """Run a job; ours takes its knob as the target wait, the others as theirs."""
     policy, name = job.policy, job.name
-    if name == "ours":
+    if name == "pace":
         policy = replace(policy, target_wait_seconds=job.target)
     if name == "fixed":
         name = f"fixed:{job.target:g}"
@@ -124,7 +124,7 @@ def run_trace(path: Path, pool: ProcessPoolExecutor, policy: Policy) -> dict[str
         jobs = [Job(n, t, arrivals, policy, conditions) for n in names for t in SWEEPS[n]]
         return {j.label: o for j, o in zip(jobs, pool.map(replay, jobs), strict=True)}
 
-    chosen = tuned(all_of(first, ["ours"]))
+    chosen = tuned(all_of(first, ["pace"]))
     outcomes = all_of(second, list(SWEEPS))
     rows = [
         [label, f"{o.billed_hours:.1f}", f"{o.billed_hours / o.work_hours:.2f}"]
@@ -176,7 +176,7 @@ def main() -> None:
     paths = parser.parse_args().traces or sorted(TRACES.glob("*.csv"))
     if not paths:
         raise SystemExit(f"no traces in {TRACES}: name CSV files with the columns minute,count")
-    policy = policy_of(Config().scaler, MAXIMUM)
+    policy = policy_of(Config.model_validate({"scaler": {"fleet": "ec2"}}), MAXIMUM)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         traces = {path.stem: run_trace(path, pool, policy) for path in paths}
     columns = ("trace", "our point", "cost / cheapest baseline", "cost / oracle", "better in both")

@@ -18,14 +18,14 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageFilter
 from rich.progress import track
 
-from visionfleet.config.classifier import Model
+from visionfleet.config.classifier import ModelSection
 from visionfleet.evaluation import datasets
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.datasets import Labelled
 from visionfleet.imaging.decode import Limits
 from visionfleet.imaging.preprocess import prepare
 from visionfleet.model.benchmark import measure
-from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
 LIMITS = Limits(50_000_000, 50_000_000, ("JPEG", "PNG"))
@@ -195,8 +195,8 @@ def draw_robustness(found: dict[str, dict[str, dict[str, float]]], path: Path) -
 
 def main() -> None:
     options = arguments()
-    loaded = load(Model(directory=options.models))
-    model = Inference(loaded, BATCH, 1, Settings(precision="float32"))
+    loaded = load(ModelSection(directory=options.models))
+    model = Inference(loaded, BATCH, 1, "float32")
     archive = options.data / "test.zip"
     images = list(datasets.read(archive, options.limit))
     whole = measure(model, track(images, description="test images"), LIMITS, BATCH, options.threads)

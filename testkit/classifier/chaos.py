@@ -25,10 +25,9 @@ BUSY_ROUNDS = 6  # some 20 ms of work per image
 WILD = Faults(reset_before=0.04, lost_answer=0.04, error=0.04, slow_down=0.04, latency=0.08)
 SETTINGS = """
 queue: {visibility_timeout_seconds: 8, wait_seconds: 1}
-classifier: {drain_check_seconds: 1, report_seconds: 2, stop_seconds: 5}
+classifier: {report_seconds: 2, stop_seconds: 5}
 model: {threads: 1}
-aws: {connect_timeout_seconds: 1, read_timeout_seconds: 3, max_attempts: 3}
-scaler: {silent_seconds: 120}
+aws: {read_timeout_seconds: 3}
 """
 
 
@@ -275,6 +274,7 @@ def storm(
     labels = [f"label-{i}" for i in range(PICTURES)]
     model = table_model(folder, pictures, labels, BUSY_ROUNDS)
     environment = {**aws.environment, **model, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
+    environment["AWS_MAX_ATTEMPTS"] = "3"
     environment["VISIONFLEET_QUEUE__MAX_RECEIVES"] = str(plan.max_receives)
     fleet = Fleet(folder, environment, plan.workers)
     try:

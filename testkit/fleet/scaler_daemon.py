@@ -16,11 +16,9 @@ scaler:
   interval_seconds: 0.2
   hold_seconds: 1
   paid_seconds: 0
-  boot_seconds: 1
   service_seconds: 1
   target_wait_seconds: 1
   lease_seconds: 3
-  lease_margin_seconds: 0.5
 """
 
 

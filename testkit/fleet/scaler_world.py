@@ -264,7 +264,7 @@ def scaler(
         hands=Executor(fleet, store, figures, clock, lambda now: f"{holder}-{now}"),
         housekeeper=GarbageCollector(FakeReplyQueues(world), store, 600.0),
         figures=figures,
-        rule=Rule("ours", POLICY),
+        rule=Rule("pace", POLICY),
         now=clock,
     )
 

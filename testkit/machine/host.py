@@ -28,8 +28,8 @@ aws: {{endpoint_url: {endpoint}}}
 web: {{port: {port}}}
 queue: {{wait_seconds: 2, visibility_timeout_seconds: 10}}
 model: {{threads: 1}}
-classifier: {{cpus_per_worker: 1, report_seconds: 2, drain_check_seconds: 1}}
-scaler: {{fleet: ec2, maximum: 1, interval_seconds: 1, lease_seconds: 12, lease_margin_seconds: 2}}
+classifier: {{cpus_per_worker: 1, report_seconds: 2}}
+scaler: {{fleet: ec2, maximum: 1, interval_seconds: 1, lease_seconds: 12}}
 ec2: {{launch_template: workers}}
 """
 PNG = {"Content-Type": "image/png"}

@@ -44,19 +44,13 @@ QUICK: dict[str, dict[str, Any]] = {
     "scaler": {
         "interval_seconds": 0.3,
         "hold_seconds": 8,
-        "pace_seconds": 2,
         "paid_seconds": 0,
-        "boot_seconds": 1,
         "lease_seconds": 6,
-        "lease_margin_seconds": 0.5,
         "housekeeping_seconds": 1,
-        "silent_seconds": 120,
     },
     "classifier": {
-        "drain_check_seconds": 0.5,
         "report_seconds": 1,
         "idle_shutdown_seconds": 5,
-        "shutdown_command": ["true"],
     },
     "results": {"by_name": True},
 }
@@ -193,12 +187,10 @@ def start_worker(stage: Stage, service: Metadata) -> Process:
     model["VISIONFLEET_MODEL__LABELS"] = f"s3://{bucket}/models/table.txt"
     sha = hashlib.sha256((stage.folder / "table.pt").read_bytes()).hexdigest()
     model["VISIONFLEET_MODEL__SHA256"] = f"'{sha}'"
-    model["VISIONFLEET_MODEL__CACHE_DIRECTORY"] = str(stage.folder / "cache")
-    # One try: what S3 refuses once goes back to the queue.
-    once = {"aws": {"max_attempts": 1}, "model": {"threads": 1}}
-    worker = stage.start(
-        "WORKER", "classifier", once, AWS_EC2_METADATA_SERVICE_ENDPOINT=service.url, **model
-    )
+    model["CACHE_DIRECTORY"] = model["RUNTIME_DIRECTORY"] = str(stage.folder)
+    model["AWS_MAX_ATTEMPTS"] = "1"  # what S3 refuses once goes back to the queue
+    model["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = service.url
+    worker = stage.start("WORKER", "classifier", {"model": {"threads": 1}}, **model)
     worker.wait_for_output("classifier: ready", 90)
     return worker
 

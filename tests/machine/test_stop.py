@@ -65,7 +65,7 @@ def ready_seconds(service: Host, unit: str) -> float:
 
 
 def test_an_idle_worker_without_a_scaler_ends_its_machine(service: Host) -> None:
-    alone = "classifier: {self_shutdown: true, idle_shutdown_seconds: 5}\n"
+    alone = "classifier: {ec2_instance: true, idle_shutdown_seconds: 5}\n"
     with service.settings(alone):
         service.machine.systemctl("stop", SCALER)
         service.machine.systemctl("daemon-reload")  # the generator adds what waits for the wish

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from testkit import ROOT
-from visionfleet.config.classifier import Model
+from visionfleet.config.classifier import ModelSection
 from visionfleet.model.batchnorm_folding import fold
 from visionfleet.model.loading import load
 
@@ -136,7 +136,7 @@ def test_a_norm_behind_a_max_pool_is_folded_unless_it_turns_the_order_round() ->
 
 
 def test_the_default_model_answers_as_before() -> None:
-    module = load(Model(directory=ROOT / "models")).module
+    module = load(ModelSection(directory=ROOT / "models")).module
     folded, pairs = fold(module, IMAGES)
     assert pairs == 6
     assert difference(module, folded) < 1e-4

@@ -1,6 +1,7 @@
 """The shipped model: small, and as good as it says of itself, on every fifth test image."""
 
 import json
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -8,27 +9,27 @@ import torch
 
 from testkit import ROOT
 from testkit.processes.stack import data
-from visionfleet.config.classifier import Model
+from visionfleet.config.classifier import ModelSection
 from visionfleet.evaluation import datasets
 from visionfleet.imaging.decode import Limits
 from visionfleet.model.benchmark import Measured, measure
-from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
 FILE = ROOT / "models" / "cifar10.pt"
 EACH = 5
 
 
-def answered(mirror_below: float | None) -> Measured:
-    loaded = load(Model(directory=FILE.parent, mirror_below=mirror_below))
-    model = Inference(loaded, 50, 1, Settings(precision="float32"))
+def answered(**changes: float) -> Measured:
+    loaded = replace(load(ModelSection(directory=FILE.parent)), **changes)  # type: ignore[arg-type]
+    model = Inference(loaded, 50, 1, "float32")
     images = islice(datasets.read(data("cifar10") / "test.zip", None), 0, None, EACH)
     return measure(model, images, Limits(1_000_000, 1_000_000, ("JPEG",)), 50, 2)
 
 
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    return answered(None)
+    return answered()
 
 
 def test_the_file_is_small() -> None:
@@ -45,7 +46,7 @@ def test_accuracy_and_calibration_are_those_that_it_states(measured: Measured) -
 
 
 def test_the_second_look_mends_more_than_it_spoils(measured: Measured) -> None:
-    once, twice = answered(0.0).evaluation, measured.evaluation
+    once, twice = answered(mirror_below=0.0).evaluation, measured.evaluation
     assert twice.right.sum() > once.right.sum()
     changed = (once.probabilities != twice.probabilities).any(axis=1)
     assert 0.1 < changed.mean() < 0.2, "one image in seven"
@@ -55,7 +56,7 @@ def test_the_card_is_of_this_file() -> None:
     """Measured again whenever the file changes: `python training/card.py`."""
     card = json.loads(FILE.with_name("card.json").read_text())
     stated = torch.load(FILE, weights_only=True)
-    loaded = load(Model(directory=FILE.parent)).info
+    loaded = load(ModelSection(directory=FILE.parent)).info
     assert card["model"] == f"{loaded.name} {loaded.fingerprint}"
     assert card["unknown_below"] == stated["calibration"]["unknown_below"]
     assert card["test"]["top1"] == pytest.approx(stated["metrics"]["top1"], abs=1e-4)

@@ -16,17 +16,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.classifier import Model
+from visionfleet.config.classifier import ModelSection, Precision
 from visionfleet.errors import BadModel, NotFound, TryLater
 from visionfleet.model.architectures import build
 from visionfleet.model.artifacts import Source, cache_folder
-from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
 pytestmark = pytest.mark.needs_torch
 
 LABELS = ["red", "green", "blue"]
-PLAIN = Settings(device="cpu", precision="float32")
+PLAIN: Precision = "float32"
 
 
 class Colours(nn.Module):
@@ -73,7 +73,7 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def choice(folder: Path, data: bytes, **changes: Any) -> Model:
+def choice(folder: Path, data: bytes, **changes: Any) -> ModelSection:
     """Write a model and its labels, and the settings that name them."""
     (folder / "model.bin").write_bytes(data)
     (folder / "labels.txt").write_text("\n".join(LABELS) + "\n")
@@ -85,7 +85,7 @@ def choice(folder: Path, data: bytes, **changes: Any) -> Model:
         "resize": 32,
         "crop": 32,
     }
-    return Model(**(fields | changes))
+    return ModelSection(**(fields | changes))
 
 
 def colours(model: Inference) -> list[str]:
@@ -113,10 +113,11 @@ def test_a_program_that_was_exported_for_one_size_of_batch_is_told(tmp_path: Pat
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_an_exported_program_runs_in_each_precision(tmp_path: Path, precision: Any) -> None:
-    model = Inference(
-        load(choice(tmp_path, any_batch())), 4, 1, Settings("cpu", precision, agreement_floor=0.5)
-    )
+def test_an_exported_program_runs_in_each_precision(
+    tmp_path: Path, precision: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visionfleet.model.precision.AGREEMENT_FLOOR", 0.5)
+    model = Inference(load(choice(tmp_path, any_batch())), 4, 1, precision)
     assert model.precision.name == precision
     assert colours(model) == LABELS
 
@@ -280,7 +281,7 @@ class Bucket:
             raise NotFound(f"get {key}: NoSuchKey") from None
 
 
-def remote(folder: Path, data: bytes) -> tuple[Model, Bucket]:
+def remote(folder: Path, data: bytes) -> tuple[ModelSection, Bucket]:
     bucket = Bucket({("b", "m/x.pt"): data, ("b", "labels.txt"): b"red\ngreen\nblue\n"})
     return choice(folder, data, path="s3://b/m/x.pt", labels="s3://b/labels.txt"), bucket
 
@@ -343,9 +344,8 @@ def test_s3_that_does_not_answer_is_a_reason_to_try_later(tmp_path: Path) -> Non
 
 def test_where_models_are_kept() -> None:
     given = {"CACHE_DIRECTORY": "/var/cache/a:/var/cache/b"}
-    assert cache_folder(None, {}) == Path("/var/cache/visionfleet/models")
-    assert cache_folder(None, given) == Path("/var/cache/a/models")
-    assert cache_folder(Path("/mine"), given) == Path("/mine")
+    assert cache_folder({}) == Path("/var/cache/visionfleet/models")
+    assert cache_folder(given) == Path("/var/cache/a/models")
 
 
 # Labels

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from testkit import ROOT
-from visionfleet.config.classifier import Model
+from visionfleet.config.classifier import ModelSection
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model.flip_augmentation import twice_if_unsure
-from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.inference import Inference
 from visionfleet.model.loaded import Loaded, info
 from visionfleet.model.loading import load
 
@@ -68,7 +68,7 @@ def test_a_model_that_is_served_looks_twice_where_its_settings_say_so() -> None:
     answers = []
     for below in (0.0, 0.8):
         loaded = Loaded(LeftSide(), ("bright", "dark"), how, info("m", b""), mirror_below=below)
-        model = Inference(loaded, 1, 1, Settings(precision="float32"))
+        model = Inference(loaded, 1, 1, "float32")
         answers.append(float(model.probabilities([pixels])[0, 0]))
     once, twice = torch.sigmoid(torch.tensor([1.0, 0.5])).tolist()
     assert answers == pytest.approx([once, twice])
@@ -77,6 +77,7 @@ def test_a_model_that_is_served_looks_twice_where_its_settings_say_so() -> None:
 def test_the_configuration_overrules_the_file() -> None:
     models = ROOT / "models"
     stated = torch.load(models / "cifar10.pt", weights_only=True)["calibration"]
-    assert load(Model(directory=models)).mirror_below == stated["mirror_below"] > 0
-    assert load(Model(directory=models, mirror_below=0.0)).mirror_below == 0
-    assert load(Model(directory=models)).unknown_below == stated["unknown_below"]
+    assert load(ModelSection(directory=models)).mirror_below == stated["mirror_below"] > 0
+    assert load(ModelSection(directory=models)).unknown_below == stated["unknown_below"]
+    asked = load(ModelSection(directory=models, unknown_below=0.0, temperature=3.0))
+    assert (asked.unknown_below, asked.temperature) == (0, 3)

@@ -13,15 +13,15 @@ import torchvision
 from testkit import ROOT
 from testkit.images.models import table_model
 from testkit.images.pictures import numbered
-from visionfleet.config.classifier import Model
+from visionfleet.config.classifier import ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
-DEFAULT = Model(directory=ROOT / "models")
+DEFAULT = ModelSection(directory=ROOT / "models")
 
 
-def choice(environment: dict[str, str], **changes: Any) -> Model:
+def choice(environment: dict[str, str], **changes: Any) -> ModelSection:
     """The settings of a table model, as a configuration would hold them."""
     plain = {k.removeprefix("VISIONFLEET_MODEL__").lower(): v for k, v in environment.items()}
     fields: dict[str, Any] = {
@@ -34,7 +34,7 @@ def choice(environment: dict[str, str], **changes: Any) -> Model:
         "mean": (0.0, 0.0, 0.0),
         "std": (1.0, 1.0, 1.0),
     }
-    return Model(**(fields | changes))
+    return ModelSection(**(fields | changes))
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,14 @@ def test_the_default_needs_nothing_but_its_file() -> None:
 
 def test_a_missing_default_says_which_setting() -> None:
     with pytest.raises(BadModel, match=r"/nowhere/cifar10.pt: cannot be read.*model.directory"):
-        load(Model(directory=Path("/nowhere")))
+        load(ModelSection(directory=Path("/nowhere")))
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 broken zip"])
 def test_a_damaged_default_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cifar10.pt").write_bytes(content)
     with pytest.raises(BadModel, match="cannot be loaded"):
-        load(Model(directory=tmp_path))
+        load(ModelSection(directory=tmp_path))
 
 
 def test_pickled_code_is_not_run(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
 
     torch.save({"format": Evil()}, tmp_path / "cifar10.pt")
     with pytest.raises(BadModel, match=r"holds Python objects .*code from a file is never run"):
-        load(Model(directory=tmp_path))
+        load(ModelSection(directory=tmp_path))
     assert not trap.exists()
 
 
@@ -121,7 +121,7 @@ def test_a_model_traced_for_one_image_is_fed_singly(tmp_path: Path) -> None:
     torch.jit.trace(OneByOne(), torch.rand(1, 3, 32, 32)).save(str(path))
     labels.write_text("red\ngreen\nblue\n")
     loaded = load(
-        Model(
+        ModelSection(
             name="one",
             path=str(path),
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -139,7 +139,7 @@ def test_a_model_traced_for_one_image_is_fed_singly(tmp_path: Path) -> None:
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(BadModel, match=r"'resnet81' is neither .* did you mean .*resnet18"):
-        load(Model(name="resnet81"))
+        load(ModelSection(name="resnet81"))
 
 
 def test_weights_that_cannot_be_downloaded_name_the_file_and_the_place(
@@ -151,7 +151,7 @@ def test_weights_that_cannot_be_downloaded_name_the_file_and_the_place(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     with pytest.raises(BadModel, match=r"fetch https://\S+/resnet18-f37072fd.pth .* place it at"):
-        load(Model(name="resnet18", directory=tmp_path))
+        load(ModelSection(name="resnet18", directory=tmp_path))
 
 
 def test_placed_weights_of_an_architecture_are_loaded_with_their_own_preset(
@@ -165,7 +165,7 @@ def test_placed_weights_of_an_architecture_are_loaded_with_their_own_preset(
     weights = torchvision.models.ResNet18_Weights.DEFAULT
     url = f"https://example.org/resnet18-{digest}.pth"
     monkeypatch.setattr(type(weights), "url", property(lambda _: url), raising=False)
-    loaded = load(Model(name="resnet18", directory=tmp_path))
+    loaded = load(ModelSection(name="resnet18", directory=tmp_path))
     assert (loaded.preprocessing.resize, loaded.preprocessing.crop) == (256, 224)
     assert (len(loaded.labels), loaded.labels[0]) == (1000, "tench")
     model = Inference(loaded, batch_size=2, threads=1)
@@ -175,4 +175,4 @@ def test_placed_weights_of_an_architecture_are_loaded_with_their_own_preset(
 def test_damaged_weights_are_told(tmp_path: Path) -> None:
     (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"half a download")
     with pytest.raises(BadModel, match="damaged: its SHA-256 starts with"):
-        load(Model(name="resnet18", directory=tmp_path))
+        load(ModelSection(name="resnet18", directory=tmp_path))

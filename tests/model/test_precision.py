@@ -14,7 +14,7 @@ from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Pixels, Preprocessing
 from visionfleet.model import device
-from visionfleet.model.inference import Inference, Settings
+from visionfleet.model.inference import Inference
 from visionfleet.model.loaded import Loaded
 from visionfleet.model.precision import Trial, candidates, choose, tell, try_out
 
@@ -173,8 +173,8 @@ def test_a_model_that_bfloat16_breaks_is_refused_or_left_in_float32(
 ) -> None:
     # At 1024 bfloat16 has steps of 8: the scores that remain are multiples of it.
     broken = Scores(offset=1024.0)
-    with pytest.raises(BadModel, match=r"model.agreement_floor asks for 99.0%"):
-        Inference(loaded(broken), 4, 1, Settings(precision="bfloat16"))
+    with pytest.raises(BadModel, match=r"at least 99.0% is asked for"):
+        Inference(loaded(broken), 4, 1, "bfloat16")
     monkeypatch.setattr(device, "multiplies_bfloat16", lambda _: True)
     with caplog.at_level(logging.INFO, "classifier"):
         model = Inference(loaded(broken), 4, 1)
@@ -186,8 +186,8 @@ def test_a_model_that_bfloat16_breaks_is_refused_or_left_in_float32(
 
 
 def test_a_sound_model_runs_in_bfloat16_and_answers_alike() -> None:
-    plain = Inference(loaded(Scores()), 4, 1, Settings(precision="float32"))
-    quick = Inference(loaded(Scores()), 4, 1, Settings(precision="bfloat16"))
+    plain = Inference(loaded(Scores()), 4, 1, "float32")
+    quick = Inference(loaded(Scores()), 4, 1, "bfloat16")
     assert (plain.precision.name, quick.precision.name) == ("float32", "bfloat16")
     assert quick.precision.measured["bfloat16"].agreement >= 0.99
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
@@ -206,19 +206,12 @@ def test_the_seconds_of_serving_are_told_by_stage() -> None:
     assert model.seconds.forward > first.forward
 
 
-def test_a_gpu_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert device.choose("auto") == device.choose("cpu") == torch.device("cpu")
-    with pytest.raises(BadModel, match=r"model.device: cuda, but torch finds no GPU"):
-        device.choose("cuda")
-
-
-def test_a_gpu_that_is_there_is_taken_unless_the_processor_is_asked_for(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_a_gpu_that_torch_sees_is_taken(
+    monkeypatch: pytest.MonkeyPatch, there: bool, kind: str
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert device.choose("auto") == device.choose("cuda") == torch.device("cuda")
-    assert device.choose("cpu") == torch.device("cpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+    assert device.choose() == torch.device(kind)
 
 
 @pytest.mark.parametrize(
@@ -237,10 +230,11 @@ def test_flags_of_a_processor(text: str, has: bool) -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_answers_as_the_processor_does() -> None:
+def test_a_gpu_answers_as_the_processor_does(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels: Any = list(np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
-    ours = Inference(loaded(Scores()), 4, 1, Settings("cpu", "float32")).rank(pixels, 10)
-    theirs = Inference(loaded(Scores()), 4, 1, Settings("cuda", "float32")).rank(pixels, 10)
+    theirs = Inference(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    ours = Inference(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
     for one, other in zip(ours, theirs, strict=True):
         scores = {ranked.label: ranked.score for ranked in other}
         assert all(abs(scores[ranked.label] - ranked.score) < 0.01 for ranked in one)

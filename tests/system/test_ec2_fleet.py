@@ -31,19 +31,15 @@ model: {threads: 1}
 classifier:
   batch_size: 4
   prefetch: 4
-  fetch_threads: 1
-  drain_check_seconds: 2
   report_seconds: 5
-  named_by_instance: true
+  ec2_instance: true
 scaler:
   fleet: ec2
   interval_seconds: 2
   hold_seconds: 4
   target_wait_seconds: 0.5
-  boot_seconds: 2
   service_seconds: 5
   paid_seconds: 0
-  silent_seconds: 120
 ec2:
   launch_template: workers
 """

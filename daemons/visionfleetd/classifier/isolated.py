@@ -18,6 +18,8 @@ TOP = 1000  # the longest ranking that a request may ask for
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Classify what comes on stdin."""
+    # It is one image, and the GPU's memory is the worker's.
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
     config = startup.configuration(startup.parser("isolated", __doc__ or "").parse_args(argv))
     try:
         print(answer(_classify(config, sys.stdin.buffer.read())))
@@ -34,7 +36,7 @@ def _classify(config: Config, data: bytes) -> tuple[Ranked, ...]:
 
 def _plain(config: Config) -> Config:
     """Leave out what pays for many images only: the trial of precisions, and threads."""
-    model = {"device": "cpu", "precision": "float32", "threads": 1}
+    model = {"precision": "float32", "threads": 1}
     return config.model_copy(
         update={
             "model": config.model.model_copy(update=model),

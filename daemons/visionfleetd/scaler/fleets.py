@@ -20,8 +20,7 @@ def fleet(
 ) -> Fleet:
     """Make the fleet; `asker` names this process among all scalers there ever were."""
     if config.scaler.fleet == "supervisor":
-        group = config.supervisor.group
-        return SupervisorFleet(str(config.supervisor.socket), group, maximum)
+        return SupervisorFleet(str(config.supervisor.socket), maximum)
     settings = config.ec2
     assert settings.launch_template is not None  # a rule of the configuration
     return Ec2Fleet(

@@ -44,13 +44,14 @@ from visionfleetd.scaler import fleets
 
 log = logging.getLogger("scaler")
 
-# What a reload reaches; every other setting of the section `scaler` takes effect at the next tick.
 REACH = Reach(
-    concerns=frozenset({"name", "aws", "storage", "scaler", "supervisor", "ec2", "log"}),
-    fixed=frozenset({"name", "aws", "storage", "supervisor", "ec2"})
-    | {"scaler.fleet", "scaler.lease_seconds", "scaler.lease_margin_seconds"}
-    | {"scaler.housekeeping_seconds", "scaler.metrics_port", "scaler.metrics_address"}
-    | {"scaler.publish_metrics"},
+    concerns=frozenset({"name", "aws", "storage", "scaler", "supervisor", "ec2", "metrics"}),
+    live=frozenset(
+        {"scaler.policy", "scaler.minimum", "scaler.maximum", "scaler.spare", "scaler.schedule"}
+        | {"scaler.interval_seconds", "scaler.hold_seconds", "scaler.target_wait_seconds"}
+        | {"scaler.service_seconds", "scaler.paid_seconds"}
+        | {"classifier.report_seconds", "log.level"}
+    ),
 )
 RELEASE_SECONDS = 3.0  # for the last write of a stop
 # A tick waits no longer for CloudWatch than this; it is not worth a second try.
@@ -96,7 +97,7 @@ class _Parts:
             figures=self.figures,
             rule=_rule(self._config),
             now=time.time,
-            bulletin=self._bulletin() if settings.publish_metrics else None,
+            bulletin=self._bulletin() if settings.fleet == "ec2" else None,
         )
 
     def _bulletin(self) -> AlarmPublisher:
@@ -238,7 +239,7 @@ def _metrics(config: Config, figures: Stats) -> AbstractContextManager[object]:
     from visionfleet.scaler.stats import Numbers
 
     try:
-        return closing(Server(Numbers(figures), settings.metrics_address, settings.metrics_port))
+        return closing(Server(Numbers(figures), config.metrics.address, settings.metrics_port))
     except OSError as error:  # to scale without them is better than not to
         log.error("no metrics", extra={"port": settings.metrics_port, "reason": str(error)})
         return nullcontext()
@@ -268,7 +269,7 @@ def _rule(config: Config) -> Rule:
 
 
 def _policy(config: Config) -> Policy:
-    return policy_of(config.scaler, cpu_quota.granted())
+    return policy_of(config, cpu_quota.granted())
 
 
 if __name__ == "__main__":

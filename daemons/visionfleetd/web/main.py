@@ -23,8 +23,8 @@ from visionfleet.aws.from_config import access
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.config import Config
-from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
-from visionfleet.config.web import Web
+from visionfleet.config.constraints import MODEL_TRUST_SECONDS, RECEIVE_MARGIN_SECONDS
+from visionfleet.config.web import WebSection
 from visionfleet.contract import job_ids, names
 from visionfleet.contract.messages import Reply
 from visionfleet.errors import VisionfleetError
@@ -51,6 +51,8 @@ from visionfleetd.web.status import Board, allowed_seconds
 
 log = logging.getLogger("web")
 
+# Calls to AWS at the same time: each is mostly a wait, and 32 put some hundreds of images a second.
+THREADS = 32
 # A silent reply queue is noticed this long after its long poll should have come back.
 POLL_GRACE_SECONDS = 15
 BACKLOG = 1024
@@ -106,14 +108,14 @@ class _Clients:
 
     def __init__(self, config: Config) -> None:
         door = access(config.aws)
-        s3 = door.client("s3", connections=config.web.threads)
-        self._sqs = door.client("sqs", connections=config.web.threads + 1)
+        s3 = door.client("s3", connections=THREADS)
+        self._sqs = door.client("sqs", connections=THREADS + 1)
         parked = door.client(
             "sqs",
             connections=1,
             read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
         )
-        direct = door.direct_s3(s3, config.storage.input_bucket, config.web.threads)
+        direct = door.direct_s3(s3, config.storage.input_bucket, THREADS)
         self.uploads = Store(s3, config.storage.input_bucket, direct)
         self.results = Store(s3, config.storage.output_bucket)
         self._name = names.requests_queue(config.name)
@@ -137,7 +139,7 @@ class _Clients:
             reply_to=self.replies.name,
             expire_seconds=config.web.expire_seconds,
             now=time.time,
-            target_seconds=config.web.upload_expire_seconds,
+            target_seconds=reload.UPLOAD_EXPIRE_SECONDS,
             cache=reload.cache(config, self.results),
         )
 
@@ -194,14 +196,14 @@ class _Start:
 
 async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     config, clients, way_in = start.config, start.clients, start.way_in
-    pool = ThreadPoolExecutor(config.web.threads, thread_name_prefix="aws")
+    pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
     service = _service(config, clients, pool, way_in.access)
     watchdog = systemd.watchdog_seconds(os.environ)
     loops = Watchdog(time.monotonic, allowed_seconds(config, watchdog or 0.0))
     poller = _poller(config, clients.replies, service, random, loops)
     most = process.allow_open_files() - OTHER_FILES
-    http = Server(application(service), most, reload.patience(config), way_in.tls)
-    metrics_port = _metrics_port(service, config.web)
+    http = Server(application(service), most, reload.PATIENCE, way_in.tls)
+    metrics_port = _metrics_port(service, config)
     poller.start()
     http.add_sockets(start.sockets)
     service.vitals.started = True
@@ -216,7 +218,7 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     notifier.ready()
     turning = asyncio.ensure_future(board.turn_on(period_seconds(watchdog)))
     while not await signals.wait():
-        config = _reload(config, start, Tuned(service, http))
+        config = _reload(config, start, Tuned(service))
     web = config.web
     notifier.stopping(web.unready_seconds + web.stop_seconds + STOP_MARGIN_SECONDS)
     await _drain(http, service, web)
@@ -225,11 +227,11 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _metrics_port(service: Service, web: Web) -> int | None:
-    if not web.metrics_port:
+def _metrics_port(service: Service, config: Config) -> int | None:
+    port, address = config.web.metrics_port, config.metrics.address
+    if not port:
         return None
-    registry = service.meters.registry
-    return serve(registry, web.metrics_address, web.metrics_port, MOST_PROCESSES).port
+    return serve(service.meters.registry, address, port, MOST_PROCESSES).port
 
 
 def _reload(config: Config, start: _Start, tuned: Tuned) -> Config:
@@ -240,7 +242,7 @@ def _reload(config: Config, start: _Start, tuned: Tuned) -> Config:
     return config
 
 
-async def _drain(http: Server, service: Service, web: Web) -> None:
+async def _drain(http: Server, service: Service, web: WebSection) -> None:
     """Be unready, take no new connections, answer what waits, tell the rest their job, close."""
     service.vitals.stopping = True
     await asyncio.sleep(web.unready_seconds)
@@ -271,7 +273,7 @@ def _service(
     held, priors = MemoryBudget(web.max_held_bytes), reload.priors(config)
     door = Door(held, reload.room(config), priors, reload.rules(config))
     vitals = Readiness(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
-    sightings = ActiveModel(web.cache_trust_seconds)
+    sightings = ActiveModel(MODEL_TRUST_SECONDS)
     clock, desk = time.monotonic, clients.desk(config)
     return Service(desk, pool, vitals, _new_job, clock, sightings, door, access)
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
-from visionfleet.config.reload import all_but
+from visionfleet.config.reload import Reach
+from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.imaging import decode
-from visionfleet.web.http.server import Patience, Server
+from visionfleet.web.http.server import Patience
 from visionfleet.web.jobs.result_cache import Cache
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.jobs.submission import Submissions
@@ -21,25 +22,31 @@ FORM_BYTES = 1 << 20
 ALL_FILES = 4
 # A body up to this many times the largest image is read to its end before it is refused.
 PATIENCE_FILES = 8
+# Files in one request: an hour of photos is several requests, and one stays within its body.
+MAX_FILES = 32
+# A request that names no wait: proxies and clients commonly give up after 60 s.
+WAIT_SECONDS = 30.0
+# The first headers are a matter of one second, and a slow phone sends more than so much of a body:
+# who is slower than that holds a connection for nothing.
+PATIENCE = Patience(header_seconds=15.0, bytes_per_second=1024)
+# To put a file into S3 after POST /v1/uploads: the largest file over a slow line.
+UPLOAD_EXPIRE_SECONDS = 900
 
-REACH = all_but(
+REACH = Reach(
     live=frozenset(
         {"images.max_bytes", "images.max_pixels", "images.formats", "log.level", "model.name"}
-        | {"results.by_name", "scaler.service_seconds", "scaler.boot_seconds"}
+        | {"results.by_name", "scaler.service_seconds"}
         | {
             f"web.{name}"
             for name in (
-                *("key_per_second", "trusted_proxies", "plain_reply", "plain_wait_seconds"),
-                *("wait_seconds", "max_wait_seconds", "max_files", "max_waiting"),
-                *("max_queue_seconds", "max_held_bytes", "header_seconds"),
-                *("body_bytes_per_second", "expire_seconds", "unready_seconds", "stop_seconds"),
-                *("cors_origins", "cache", "cache_trust_seconds", "upload_expire_seconds"),
+                *("key_per_second", "trusted_proxies", "plain_reply", "max_wait_seconds"),
+                *("max_waiting", "max_queue_seconds", "max_held_bytes", "expire_seconds"),
+                *("unready_seconds", "stop_seconds", "cors_origins", "cache"),
             )
         }
     ),
     concerns=frozenset(
-        {"name", "aws", "storage", "images", "web", "log", "queue.wait_seconds", "model.name"}
-        | {"results.by_name", "scaler.service_seconds", "scaler.boot_seconds"}
+        {"name", "aws", "storage", "images", "web", "metrics", "queue.wait_seconds"}
     ),
 )
 
@@ -51,11 +58,11 @@ def rules(config: Config) -> Rules:
         one_bytes=largest + FORM_BYTES,
         all_bytes=ALL_FILES * largest + FORM_BYTES,
         patience_bytes=PATIENCE_FILES * largest,
-        max_files=web.max_files,
+        max_files=MAX_FILES,
         plain_reply=web.plain_reply,
         trusted_proxies=web.trusted_proxies,
-        plain_wait_seconds=web.plain_wait_seconds,
-        wait_seconds=web.wait_seconds,
+        plain_wait_seconds=web.max_wait_seconds,
+        wait_seconds=min(WAIT_SECONDS, web.max_wait_seconds),
         max_wait_seconds=web.max_wait_seconds,
         model=config.model.name,
         cors_origins=web.cors_origins,
@@ -73,13 +80,8 @@ def room(config: Config) -> Room:
 
 
 def priors(config: Config) -> Priors:
-    """Take out what to reckon with until the scaler has learned better."""
-    return Priors(config.scaler.service_seconds, config.scaler.boot_seconds)
-
-
-def patience(config: Config) -> Patience:
-    """Take out how long a client may take."""
-    return Patience(config.web.header_seconds, config.web.body_bytes_per_second)
+    """Take out what to reckon with until the scaler has learned better; instances boot slower."""
+    return Priors(config.scaler.service_seconds, FLEET_TIMES["ec2"].boot_seconds)
 
 
 def cache(config: Config, results: Store) -> Cache | None:
@@ -95,7 +97,6 @@ class Tuned:
     """
 
     service: Service
-    http: Server
 
     def adopt(self, config: Config) -> None:
         """Go by these settings from now on."""
@@ -103,17 +104,14 @@ class Tuned:
         service.rules = rules(config)
         service.room, service.priors = room(config), priors(config)
         service.held.most = web.max_held_bytes
-        service.sightings.trust_seconds = web.cache_trust_seconds
         service.desk = self._desk(config, service.desk)
         if service.access is not None:
             service.access.per_second = web.key_per_second
-        self.http.patience = patience(config)
 
     def _desk(self, config: Config, before: Submissions) -> Submissions:
         return replace(
             before,
             limits=limits(config),
             expire_seconds=config.web.expire_seconds,
-            target_seconds=config.web.upload_expire_seconds,
             cache=cache(config, before.results),
         )

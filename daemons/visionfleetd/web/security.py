@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from visionfleet.auth import key_file
 from visionfleet.auth.key_file import KeyFile
-from visionfleet.config.web import Web
+from visionfleet.config.web import WebSection
 from visionfleet.errors import BadConfig, BadKeys
 from visionfleet.host.loopback import is_loopback
 from visionfleet.web.http.auth import Access
@@ -29,7 +29,7 @@ class Entrance:
     tls: ssl.SSLContext | None
 
 
-def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
+def entrance(web: WebSection, environment: Mapping[str, str] = os.environ) -> Entrance:
     """Make the entrance; what is missing is a fault of the configuration and ends the process."""
     try:
         return Entrance(_access(web, environment), _tls(web))
@@ -37,7 +37,7 @@ def entrance(web: Web, environment: Mapping[str, str] = os.environ) -> Entrance:
         end_faulty(error, "web")
 
 
-def renew(tls: ssl.SSLContext | None, web: Web) -> None:
+def renew(tls: ssl.SSLContext | None, web: WebSection) -> None:
     """Read certificate and key again, for the connections to come; raises BadConfig.
 
     Both are tried apart first: a certificate without its key would spoil the one in use.
@@ -46,7 +46,7 @@ def renew(tls: ssl.SSLContext | None, web: Web) -> None:
         tls.load_cert_chain(str(web.tls_certificate), str(web.tls_key))
 
 
-def _access(web: Web, environment: Mapping[str, str]) -> Access | None:
+def _access(web: WebSection, environment: Mapping[str, str]) -> Access | None:
     path = key_file.place(web.keys_file, environment)
     known = path is not None or bool(web.keys)
     if web.auth == "none" or (web.auth == "auto" and not known and is_loopback(web.address)):
@@ -57,7 +57,7 @@ def _access(web: Web, environment: Mapping[str, str]) -> Access | None:
     return Access(found, web.key_per_second, time.monotonic)
 
 
-def _tls(web: Web) -> ssl.SSLContext | None:
+def _tls(web: WebSection) -> ssl.SSLContext | None:
     if web.tls_certificate is None or web.tls_key is None:
         return None
     try:

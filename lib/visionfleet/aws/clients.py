@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
+# TCP asks for a connection again after 1 s and 2 s more: one lost packet is no failure.
+_CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +32,13 @@ class ClientFactory:
 
     region: str
     endpoint_url: str | None
-    connect_timeout_seconds: float
     read_timeout_seconds: float
     max_attempts: int
     placeholder_credentials: bool = False
 
     def longest_call_seconds(self, read_timeout_seconds: float) -> float:
         """Tell how long one call may take that is tried to the end, with the waits between."""
-        tries = self.max_attempts * (self.connect_timeout_seconds + read_timeout_seconds)
+        tries = self.max_attempts * (_CONNECT_TIMEOUT_SECONDS + read_timeout_seconds)
         return tries + (self.max_attempts - 1) * _LONGEST_WAIT_SECONDS
 
     def client(
@@ -49,7 +50,7 @@ class ClientFactory:
         connections must not starve the other calls.
         """
         config = BotoConfig(
-            connect_timeout=self.connect_timeout_seconds,
+            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             read_timeout=read_timeout_seconds or self.read_timeout_seconds,
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": self.max_attempts},
@@ -89,7 +90,7 @@ class ClientFactory:
             num_pools=1,
             maxsize=connections,
             retries=False,
-            timeout=urllib3.Timeout(self.connect_timeout_seconds, self.read_timeout_seconds),
+            timeout=urllib3.Timeout(_CONNECT_TIMEOUT_SECONDS, self.read_timeout_seconds),
             ca_certs=os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True),
         )
         return DirectS3(pool, S3SigV4Auth(credentials, "s3", self.region), base_url)

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 REPLY_RETENTION_SECONDS = 3600  # a reply that old has been read from S3 long since
 
+# SQS's maximum, counted from the first sending: time for a person to look at it and redrive it.
+DEAD_RETENTION_SECONDS = 1_209_600
+
 
 @dataclass(frozen=True, slots=True)
 class QueuePlan:
@@ -24,7 +27,6 @@ class QueuePlan:
     visibility_timeout_seconds: int
     max_receives: int
     retention_seconds: int
-    dead_retention_seconds: int
 
 
 def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Iterator[str]:
@@ -41,7 +43,7 @@ def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Ite
 
 def provision_queues(client: "SQSClient", plan: QueuePlan) -> Iterator[str]:
     """Make the queues and set their attributes, also on queues that exist already."""
-    dead = {"MessageRetentionPeriod": str(plan.dead_retention_seconds)}
+    dead = {"MessageRetentionPeriod": str(DEAD_RETENTION_SECONDS)}
     url = _make_queue(client, plan.dead, dead)
     yield f"queue {plan.dead}: ready"
     with wrapped_errors(f"queue {plan.dead}"):

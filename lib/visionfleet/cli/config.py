@@ -1,4 +1,4 @@
-"""`visionfleet config`: check it, show what is in effect and where it was set, print its schema."""
+"""`visionfleet config`: check it, show what is in effect and where it was set, describe it."""
 
 import argparse
 import json
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from visionfleet.cli.options import Subparsers, add_config, command, loaded
 
 if TYPE_CHECKING:
-    from visionfleet.config import Loaded
+    from visionfleet.config import LoadedConfig
     from visionfleet.config.yaml_source import Key
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand with its three own ones."""
-    about = "check the configuration, show what is in effect, print the schema"
+    """Add the subcommand and those below it."""
+    about = "check the configuration, show what is in effect, describe every setting"
     parser = command(subparsers, "config", about, check)
     below = parser.add_subparsers(required=True, metavar="WHAT")
     add_config(
@@ -22,6 +22,8 @@ def add_parser(subparsers: Subparsers) -> None:
     )
     add_config(command(below, "show", "print every setting, and where it was set, as YAML", show))
     command(below, "schema", "print the JSON schema of the configuration", schema)
+    command(below, "defaults", "print a file with every setting and its default", defaults)
+    command(below, "reference", "print a page that describes every setting", reference)
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -45,13 +47,29 @@ def schema(_arguments: argparse.Namespace) -> int:
     return 0
 
 
-def lines(whole: "Loaded") -> Iterator[str]:
+def defaults(_arguments: argparse.Namespace) -> int:
+    from visionfleet.config.reference import configuration_file
+
+    print(*configuration_file(), sep="\n")
+    return 0
+
+
+def reference(_arguments: argparse.Namespace) -> int:
+    from visionfleet.config.reference import settings_page
+
+    print(*settings_page(), sep="\n")
+    return 0
+
+
+def lines(whole: "LoadedConfig") -> Iterator[str]:
     """Write a configuration as YAML, with the origin of each value behind it."""
     tree = whole.config.model_dump(mode="json")
     yield from _block(tree, (), whole)
 
 
-def _block(values: Mapping[str, object], above: "Key", whole: "Loaded") -> Iterator[str]:
+def _block(values: Mapping[str, object], above: "Key", whole: "LoadedConfig") -> Iterator[str]:
+    from visionfleet.config.reference import written
+
     indent = "  " * len(above)
     for name, value in values.items():
         key = (*above, name)
@@ -59,18 +77,10 @@ def _block(values: Mapping[str, object], above: "Key", whole: "Loaded") -> Itera
             yield f"{indent}{name}:"
             yield from _block(value, key, whole)
         else:
-            yield f"{indent}{name}: {_written(value)}  # {_origin(key, whole)}"
+            yield f"{indent}{name}: {written(value)}  # {_origin(key, whole)}"
 
 
-def _written(value: object) -> str:
-    """Write a value as YAML in one line; as an item of a list it gets no document marks."""
-    import yaml
-
-    text: str = yaml.safe_dump([value], default_flow_style=True, width=10**9, allow_unicode=True)
-    return text.strip()[1:-1]
-
-
-def _origin(key: "Key", whole: "Loaded") -> str:
+def _origin(key: "Key", whole: "LoadedConfig") -> str:
     origin = whole.origins.get(key)
     if origin is None:
         return "default"

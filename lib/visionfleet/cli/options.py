@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from visionfleet.config import Loaded
+    from visionfleet.config import LoadedConfig
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
@@ -31,7 +31,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def loaded(arguments: argparse.Namespace) -> "Loaded":
+def loaded(arguments: argparse.Namespace) -> "LoadedConfig":
     """Load the configuration that the arguments and the environment name."""
     from visionfleet.config import load
 

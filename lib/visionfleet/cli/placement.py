@@ -55,8 +55,8 @@ def _places(config: "Config") -> "tuple[Place, ...]":
     from visionfleet.host import cpu_topology
     from visionfleet.host.cpu_placement import places
 
-    gpus = 0 if config.model.device == "cpu" else cpu_topology.gpus()
-    if config.classifier.named_by_instance:  # the fleet knows one worker of this name
+    gpus = cpu_topology.gpus()
+    if config.classifier.ec2_instance:  # the fleet knows one worker of this name
         return places(cpu_topology.cpus(), min(gpus, 1), None)
     return places(cpu_topology.cpus(), gpus, config.classifier.cpus_per_worker)
 
@@ -70,7 +70,7 @@ def _generate(config: "Config", folder: Path) -> None:
         own = folder / f"{unit}.d"
         own.mkdir(exist_ok=True)
         (own / "50-placement.conf").write_text(drop_in(place))
-    if config.classifier.self_shutdown:
+    if config.classifier.ec2_instance:
         _want("visionfleet.target", _POWER_OFF.name, _POWER_OFF, folder)
 
 

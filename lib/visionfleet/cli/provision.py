@@ -67,5 +67,4 @@ def plan(config: "Config") -> "QueuePlan":
         visibility_timeout_seconds=config.queue.visibility_timeout_seconds,
         max_receives=config.queue.max_receives,
         retention_seconds=config.queue.retention_seconds,
-        dead_retention_seconds=config.queue.dead_retention_seconds,
     )

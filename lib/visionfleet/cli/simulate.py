@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     arrivals = _arrivals(arguments, policy.maximum)
-    names = arguments.policy or ["ours", "per_message"]
+    names = arguments.policy or ["pace", "per_message"]
     outcomes = {name: _replay(name, policy, conditions, arrivals) for name in names}
     _print(outcomes)
     if arguments.json:
@@ -73,7 +73,7 @@ def _policy(config: "Config", service_seconds: float, boot_seconds: float) -> Po
     """The policy of the configuration, with the times of the simulated world."""
     from visionfleet.scaler.policy_settings import policy_of
 
-    made = policy_of(config.scaler, _WORKERS)
+    made = policy_of(config, _WORKERS)
     return replace(made, service_seconds=service_seconds, boot_seconds=boot_seconds)
 
 

@@ -5,123 +5,98 @@ from typing import Literal
 
 from pydantic import Field
 
-from visionfleet.config.fields import FILE_OR_S3, Section, Sha256, Three
+from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 
-class Model(Section):
+class ModelSection(Section):
     """The model that every worker loads. Files are never unpickled."""
 
-    name: str = Field(
-        "default",
-        pattern=r"^[a-z0-9][a-z0-9_.-]*$",
-        description="default, a torchvision architecture (resnet18), or a name for your file",
-    )
-    directory: Path = Field(
-        Path("/usr/share/visionfleet/models"),
-        strict=False,
-        description="where the default model and placed weights are",
-    )
-    path: str | None = Field(
-        None,
-        min_length=1,
-        json_schema_extra={"format": FILE_OR_S3},
-        description="a file of your own, or s3://bucket/key: TorchScript, exported, state dict",
-    )
-    sha256: Sha256 | None = Field(None, description="SHA-256 of that file, required with it")
-    labels: str | None = Field(
-        None,
-        min_length=1,
-        json_schema_extra={"format": FILE_OR_S3},
-        description="labels of that file, one a line or JSON, required with it; s3:// as well",
-    )
-    architecture: str | None = Field(
-        None,
-        pattern=r"^[a-z0-9][a-z0-9_]*$",
-        description="network of a state dict: one of torchvision's, resnet9 or convnet8",
-    )
-    cache_directory: Path | None = Field(
-        None,
-        strict=False,
-        description="where models from S3 are kept; empty: models/ in CACHE_DIRECTORY or "
-        "/var/cache/visionfleet",
-    )
-    resize: int = Field(256, ge=8, le=4096, description="shorter side in pixels, for your file")
-    crop: int = Field(224, ge=8, le=4096, description="centre square in pixels, for your file")
-    mean: Three = Field((0.485, 0.456, 0.406), description="mean per channel, for your file")
-    std: Three = Field((0.229, 0.224, 0.225), description="deviation per channel, likewise")
-    temperature: float | None = Field(
-        None,
-        ge=0.05,
-        le=20,
-        description="divides the scores before softmax; empty: what the model's file says, or 1",
-    )
-    unknown_below: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="least score of a label; empty: what the model's file says, or 0",
-    )
-    mirror_below: float | None = Field(
-        None,
-        ge=0,
-        le=1,
-        description="score below which the mirror image is classified too; empty: as the file says",
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="where it runs; auto: on a GPU when there is one"
-    )
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="auto: the quickest that answers as float32 does, tried at the start"
-    )
-    agreement_floor: float = Field(
-        0.99, ge=0, le=1, description="share of answers that must be those of float32"
-    )
-    threads: int | None = Field(
-        None, ge=1, le=256, description="threads of one worker; empty: what the machine grants"
-    )
+    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_.-]*$")
+    """`default`, a torchvision architecture such as resnet18, or a name of yours for model.path.
+    Everybody whose pictures are not those of CIFAR-10."""
+    directory: FilePath = Path("/usr/share/visionfleet/models")
+    """Folder of the default model, and of weights that were placed by hand.
+    Whoever runs from a working copy, as `make run` does."""
+    path: FileOrS3 | None = None
+    """A file of your own or s3://bucket/key: TorchScript, exported program or state dict.
+    Whoever brings a model of their own."""
+    sha256: Sha256 | None = None
+    """SHA-256 of that file in lower case, required with it; `sha256sum FILE` prints it.
+    Whoever brings a model of their own."""
+    labels: FileOrS3 | None = None
+    """File or s3://bucket/key with the labels of that model, one a line or JSON, required with it.
+    Whoever brings a model of their own."""
+    architecture: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_]*$")
+    """The network of a state dict: an architecture of torchvision such as resnet18, resnet9 or
+    convnet8.
+    Whoever brings weights without their network."""
+    resize: int = Field(256, ge=8, le=4096)
+    """For your file: length of the shorter side after resizing, in pixels.
+    Whoever brings a model of their own."""
+    crop: int = Field(224, ge=8, le=4096)
+    """For your file: side of the square cut from the centre, in pixels, at most resize.
+    Whoever brings a model of their own."""
+    mean: Three = (0.485, 0.456, 0.406)
+    """For your file: mean of the red, green and blue channel, which is subtracted.
+    Whoever brings a model of their own."""
+    std: Three = (0.229, 0.224, 0.225)
+    """For your file: deviation of the red, green and blue channel, which is divided by.
+    Whoever brings a model of their own."""
+    temperature: float | None = Field(None, ge=0.05, le=20)
+    """Divides the scores before softmax; null: what the model's file says, else 1.
+    Whoever has calibrated their model: `visionfleet evaluate --calibrate` proposes it."""
+    unknown_below: float | None = Field(None, ge=0, le=1)
+    """Lowest score of a label, else `low confidence`; null: what the model's file says, else 0.
+    Whoever would rather have no label than a wrong one; proposed by the same command."""
+    precision: Precision = "auto"
+    """float32, bfloat16, float16 (GPUs only), or auto: the quickest that answers as float32 does.
+    Whoever wants the same scores on every processor: float32."""
+    threads: int | None = Field(None, ge=1, le=256)
+    """Threads of one worker; null: as many as the machine grants it cores.
+    Whoever runs several workers on one machine without systemd."""
 
 
-class Classifier(Section):
-    """The classifier daemon."""
+class ClassifierSection(Section):
+    """The classifier daemon; an instance of it at work is a worker."""
 
-    cpus_per_worker: int | None = Field(
-        None, ge=1, le=1024, description="CPUs of each worker that systemd starts on its machine"
-    )
-    batch_size: int = Field(8, ge=1, le=256, description="images in one forward pass at most")
-    prefetch: int = Field(32, ge=1, le=1000, description="messages one worker holds at most")
-    fetch_threads: int = Field(8, ge=1, le=64, description="threads that fetch and decode")
-    max_processing_seconds: float = Field(
-        300.0, ge=5, le=43000, description="a message is held no longer than this"
-    )
-    drain_check_seconds: float = Field(
-        5.0, ge=0.2, le=300, description="how often a worker asks whether it shall drain"
-    )
-    report_seconds: float = Field(30.0, ge=0.5, le=300, description="how often a worker reports")
-    isolated_seconds: float = Field(
-        60.0, ge=5, le=600, description="a job's last try, in a process of its own, ends after this"
-    )
-    stop_seconds: float = Field(25.0, ge=1, le=600, description="to finish what is in hand")
-    metrics_port: int = Field(
-        0, ge=0, le=64535, description="port of worker 0's metrics, worker 7's is 7 more; 0: none"
-    )
-    metrics_address: str = Field(
-        "127.0.0.1", min_length=1, description="address that the metrics are served on"
-    )
-    interruption_notices: bool = Field(
-        False, description="drain when EC2 announces the end of this spot instance"
-    )
-    named_by_instance: bool = Field(
-        False, description="take the id of this EC2 instance as the worker's name"
-    )
-    self_shutdown: bool = Field(
-        False, description="end this machine when it is idle and no scaler is alive"
-    )
-    idle_shutdown_seconds: float = Field(
-        900.0, ge=5, le=86400, description="idle for this long, without a scaler"
-    )
-    shutdown_command: tuple[str, ...] = Field(
-        ("touch", "/run/visionfleet/poweroff"),
-        strict=False,
-        min_length=1,
-        description="command that ends this machine, and its arguments",
-    )
+    cpus_per_worker: int | None = Field(None, ge=1, le=1024)
+    """CPUs of each worker that systemd starts here; null: one worker, or one for each GPU.
+    Whoever has a machine with many cores."""
+    batch_size: int = Field(8, ge=1, le=256)
+    """Most images in one forward pass.
+    Whoever has a GPU: more."""
+    prefetch: int = Field(32, ge=1, le=1000)
+    """Most messages that one worker holds, at least batch_size.
+    Whoever has a GPU: more; or images of minutes: fewer."""
+    max_processing_seconds: float = Field(300.0, ge=5, le=43000)
+    """Time after which a worker lets go of an image that it cannot finish.
+    Whoever has a model that takes minutes."""
+    report_seconds: float = Field(30.0, ge=0.5, le=300)
+    """Time between two reports of a worker of itself; how soon a drain is noticed and a dead
+    worker missed follows from it.
+    Whoever pays nothing for calls to S3 and wants to watch the workers more closely."""
+    stop_seconds: float = Field(25.0, ge=1, le=600)
+    """How long to finish what is in hand when the daemon is stopped.
+    Whoever stops hosts in less time; systemd's TimeoutStopSec= is to be longer."""
+    metrics_port: int = Field(0, ge=0, le=64535)
+    """Port of a worker's metrics, plus the number that ends its name; 0: no metrics.
+    Whoever has a Prometheus."""
+    ec2_instance: bool = False
+    """This worker is an EC2 instance: named by its id, it drains on EC2's notice, and ends its
+    machine when it is idle and no scaler is alive.
+    Whoever has scaler.fleet: ec2, on the workers; the shipped AMI does."""
+    idle_shutdown_seconds: float = Field(900.0, ge=5, le=86400)
+    """Idle time after which an EC2 worker without a scaler ends its machine.
+    Whoever would rather pay longer, or shorter, for workers that nobody looks after."""
+
+    @property
+    def drain_check_seconds(self) -> float:
+        """Time between two looks whether the worker is asked to drain: each is a call to S3."""
+        return min(5.0, self.report_seconds / 5)
+
+    @property
+    def silent_seconds(self) -> float:
+        """Age of its last report at which a worker counts as dead; one lost report is none."""
+        return max(30.0, 4 * self.report_seconds)

@@ -1,6 +1,6 @@
-"""Rules that tie several settings together. No I/O here.
+"""Constraints that tie several settings together. No I/O here.
 
-A rule names its keys, so that it is left out when one of them is faulty already.
+A constraint names its keys, so that it is left out when one of them is faulty already.
 """
 
 from collections.abc import Callable
@@ -10,10 +10,13 @@ from visionfleet.config.schema import Config
 
 # botocore gives up on a long poll this many seconds after the server should have answered.
 RECEIVE_MARGIN_SECONDS = 5
+# A model counts as the fleet's for so long after a worker has reported it: some reports may be
+# lost, but the cache is not to answer for a model that nobody has any more.
+MODEL_TRUST_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Constraint:
     """`broken` tells whether a configuration breaks it; the fault is reported at `keys[0]`."""
 
     keys: tuple[str, ...]
@@ -29,9 +32,9 @@ def _has_form(location: str | None) -> bool:
     return bool(bucket and key)
 
 
-RULES = (
+CONSTRAINTS = (
     # AWS: a receive whose answer was lost must not come back while it is still invisible.
-    Rule(
+    Constraint(
         ("queue.visibility_timeout_seconds", "queue.wait_seconds"),
         lambda c: (
             c.queue.visibility_timeout_seconds <= c.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
@@ -39,90 +42,77 @@ RULES = (
         f"must be more than queue.wait_seconds + {RECEIVE_MARGIN_SECONDS}, the read timeout of "
         "a receive",
     ),
-    Rule(
-        ("queue.dead_retention_seconds", "queue.retention_seconds"),
-        lambda c: c.queue.dead_retention_seconds < c.queue.retention_seconds,
-        "must not be less than queue.retention_seconds: a dead letter keeps its first time",
-    ),
-    Rule(
+    Constraint(
         ("classifier.max_processing_seconds", "queue.visibility_timeout_seconds"),
         lambda c: c.classifier.max_processing_seconds < c.queue.visibility_timeout_seconds,
         "must not be less than queue.visibility_timeout_seconds",
     ),
-    Rule(
+    Constraint(
         ("classifier.prefetch", "classifier.batch_size"),
         lambda c: c.classifier.prefetch < c.classifier.batch_size,
         "must not be less than classifier.batch_size",
     ),
-    Rule(
-        ("classifier.cpus_per_worker", "classifier.named_by_instance"),
-        lambda c: c.classifier.named_by_instance and c.classifier.cpus_per_worker is not None,
-        "must be null with classifier.named_by_instance: an instance is one worker",
+    Constraint(
+        ("classifier.cpus_per_worker", "classifier.ec2_instance"),
+        lambda c: c.classifier.ec2_instance and c.classifier.cpus_per_worker is not None,
+        "must be null with classifier.ec2_instance: an instance is one worker",
     ),
-    Rule(
-        ("web.wait_seconds", "web.max_wait_seconds"),
-        lambda c: c.web.wait_seconds > c.web.max_wait_seconds,
-        "must not be more than web.max_wait_seconds",
-    ),
-    Rule(
+    Constraint(
         ("web.tls_certificate", "web.tls_key"),
         lambda c: (c.web.tls_certificate is None) != (c.web.tls_key is None),
         "must be set together with web.tls_key, or neither of them",
     ),
-    Rule(
-        ("web.cache_trust_seconds", "classifier.report_seconds", "web.cache"),
-        lambda c: c.web.cache and c.web.cache_trust_seconds < 2 * c.classifier.report_seconds,
-        "must be at least twice classifier.report_seconds with web.cache",
+    Constraint(
+        ("classifier.report_seconds", "web.cache"),
+        lambda c: c.web.cache and 2 * c.classifier.report_seconds > MODEL_TRUST_SECONDS,
+        f"must be at most {MODEL_TRUST_SECONDS / 2:.0f} with web.cache: a model counts as the "
+        f"fleet's for {MODEL_TRUST_SECONDS:.0f} s after a report",
     ),
-    Rule(
+    Constraint(
         ("scaler.minimum", "scaler.maximum"),
         lambda c: c.scaler.maximum != "cores" and c.scaler.minimum > c.scaler.maximum,
         "must not be more than scaler.maximum",
     ),
-    Rule(
+    Constraint(
         ("ec2.launch_template", "scaler.fleet"),
         lambda c: c.scaler.fleet == "ec2" and c.ec2.launch_template is None,
         "is required with scaler.fleet: ec2",
     ),
-    Rule(
+    Constraint(
         ("scaler.maximum", "scaler.fleet"),
         lambda c: c.scaler.fleet == "ec2" and c.scaler.maximum == "cores",
         "must be a number with scaler.fleet: ec2, whose workers are not on this machine",
     ),
-    Rule(
-        ("scaler.silent_seconds", "classifier.report_seconds"),
-        lambda c: c.scaler.silent_seconds < 3 * c.classifier.report_seconds,
-        "must be at least three times classifier.report_seconds",
-    ),
     # It is renewed when a third is left: one look must fall between that and the margin.
-    Rule(
-        ("scaler.lease_seconds", "scaler.lease_margin_seconds", "scaler.interval_seconds"),
+    Constraint(
+        ("scaler.lease_seconds", "scaler.interval_seconds"),
         lambda c: (
             c.scaler.lease_seconds < 3 * (c.scaler.lease_margin_seconds + c.scaler.interval_seconds)
         ),
-        "must be at least three times scaler.lease_margin_seconds + scaler.interval_seconds",
+        "must be at least 4 * scaler.interval_seconds, and at least 3 * scaler.interval_seconds "
+        "+ 1.5",
     ),
-    Rule(
+    Constraint(
         ("model.crop", "model.resize"),
         lambda c: c.model.crop > c.model.resize,
         "must not be more than model.resize",
     ),
-    Rule(
+    Constraint(
         ("model.sha256", "model.path"),
         lambda c: c.model.path is not None and c.model.sha256 is None,
         "is required with model.path: sha256sum FILE prints it",
     ),
-    Rule(
+    Constraint(
         ("model.labels", "model.path"),
         lambda c: c.model.path is not None and c.model.labels is None,
         "is required with model.path: a file with one label a line",
     ),
-    Rule(
+    Constraint(
         ("model.path", "model.labels"),
         lambda c: not (_has_form(c.model.path) and _has_form(c.model.labels)),
         "must be a path or s3://BUCKET/KEY, and so must model.labels",
     ),
-    Rule(
+    Constraint(
         ("model.architecture", "model.path"),
         lambda c: c.model.path is None and c.model.architecture is not None,
         "is for the state dict in model.path; without one, put the architecture in model.name",

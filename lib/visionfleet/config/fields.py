@@ -1,14 +1,14 @@
 """What the sections of the configuration are made of: their base, and types of their values."""
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 
 def _known_zone(name: str) -> str:
-    """Check that the machine knows a time zone."""
     try:
         ZoneInfo(name)
     except (ValueError, ZoneInfoNotFoundError, OSError) as error:
@@ -16,25 +16,40 @@ def _known_zone(name: str) -> str:
     return name
 
 
+_T = TypeVar("_T")
+# YAML gives lists and strings; a strict tuple or path would refuse them.
+ListOf = Annotated[tuple[_T, ...], Field(strict=False)]
+Three = Annotated[tuple[float, float, float], Field(strict=False)]
+FilePath = Annotated[Path, Field(strict=False)]
+FileOrS3 = Annotated[str, Field(min_length=1), "a path, or s3://bucket/key"]
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Text = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]
 Subnet = Annotated[str, Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]
 Network = Annotated[IPv4Network, Field(strict=False)] | Annotated[IPv6Network, Field(strict=False)]
+WebOrigin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-# YAML gives lists; a strict tuple would refuse them.
-Three = Annotated[tuple[float, float, float], Field(strict=False)]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 TimeZone = Annotated[str, AfterValidator(_known_zone)]
-# Marks a string as a path, or as an address in S3, in the schema.
-FILE_OR_S3 = "file-or-s3"
 Format = Literal["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"]
 
 
 class Section(BaseModel):
-    """A frozen group of settings; a key that is not in it is an error."""
+    """A frozen group of settings; a key that is not in it is an error.
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    The string below a setting says what it is and, in its last line, who changes it and when.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+
+def what_and_who(description: str) -> tuple[str, str]:
+    what, _, who = description.rpartition("\n")
+    return " ".join(what.split()), who

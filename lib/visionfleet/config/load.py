@@ -5,17 +5,18 @@ All faults are found before any is reported.
 
 import difflib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from visionfleet.config.constraints import RULES
-from visionfleet.config.fault_text import expectation, keys_of, path_keys
-from visionfleet.config.schema import Config
-from visionfleet.config.yaml_source import Key, Origin, Settings, read_file, read_value
+from visionfleet.config.constraints import CONSTRAINTS
+from visionfleet.config.removed import REMOVED
+from visionfleet.config.schema import Config, keys_below, path_keys
+from visionfleet.config.value_text import expectation
+from visionfleet.config.yaml_source import Key, Origin, SourcedValues, read_file, read_value
 from visionfleet.errors import BadConfig
 
 PREFIX = "VISIONFLEET_"
@@ -25,7 +26,7 @@ _SHOWN_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedConfig:
     """A checked configuration, the files it came from and the origin of what was set."""
 
     config: Config
@@ -33,21 +34,21 @@ class Loaded:
     origins: Mapping[Key, Origin]
 
 
-def load(path: Path | None, environment: Mapping[str, str]) -> Loaded:
+def load(path: Path | None, environment: Mapping[str, str]) -> LoadedConfig:
     """Read and check everything, from `path_of(path, environment)` on.
 
     Raises BadConfig with one sentence per fault: where, which key, what was expected, what came.
     """
     path = path_of(path, environment)
     files = (path, *sorted((path.parent / "conf.d").glob("*.yaml")))
-    settings = Settings()
+    settings = SourcedValues()
     for file in files:
         read_file(file, settings)
     _read_environment(environment, settings)
     _forget_empty_sections(settings)
     _anchor_paths(settings)
     config = _check(settings)
-    return Loaded(config, files, settings.origins)
+    return LoadedConfig(config, files, settings.origins)
 
 
 def path_of(path: Path | None, environment: Mapping[str, str]) -> Path:
@@ -55,7 +56,7 @@ def path_of(path: Path | None, environment: Mapping[str, str]) -> Path:
     return path or Path(environment.get(CONFIG_VARIABLE, DEFAULT_PATH))
 
 
-def _read_environment(environment: Mapping[str, str], into: Settings) -> None:
+def _read_environment(environment: Mapping[str, str], into: SourcedValues) -> None:
     for variable, text in sorted(environment.items()):
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
             continue
@@ -63,16 +64,16 @@ def _read_environment(environment: Mapping[str, str], into: Settings) -> None:
         into.put(key, read_value(text), Origin(f"environment {variable}"))
 
 
-def _forget_empty_sections(settings: Settings) -> None:
+def _forget_empty_sections(settings: SourcedValues) -> None:
     """Drop `web:` with nothing below it; an unknown section stays, to be reported."""
     for key, value in list(settings.values.items()):
-        if len(key) == 1 and value in (None, {}) and keys_of(Config, key):
+        if len(key) == 1 and value in (None, {}) and keys_below(key):
             del settings.values[key]
 
 
-def _anchor_paths(settings: Settings) -> None:
+def _anchor_paths(settings: SourcedValues) -> None:
     """Take relative paths from the folder of the file that names them, not from the process's."""
-    for key in path_keys(Config):
+    for key in path_keys():
         value, origin = settings.values.get(key), settings.origins.get(key)
         if isinstance(value, str) and origin is not None and not value.startswith("s3://"):
             settings.values[key] = str(_anchored(Path(value).expanduser(), origin.directory))
@@ -84,51 +85,38 @@ def _anchored(path: Path, directory: Path) -> Path:
     return path if path.is_absolute() else whole.parent.resolve() / whole.name
 
 
-def _check(settings: Settings) -> Config:
+def _check(settings: SourcedValues) -> Config:
     """Validate; a faulty key is reported and left at its default, so that the rest is checked."""
-    faulty: set[Key] = set()
+    errors = _errors(settings.tree())
     faults = list(settings.faults)
-    for error in _errors(settings.tree()):
-        key = tuple(str(part) for part in error["loc"])
-        origin = _origin(settings, key)
-        faults.append(f"{origin}: {_sentence(error, key)}")
-        faulty.add(key)
-    config = Config() if faulty else Config.model_validate(settings.tree())
-    if faulty:
-        config = _without(settings, faulty)
-    faults += [fault for fault in _rule_faults(config, settings, faulty) if fault not in faults]
+    faults += [f"{_origin(settings, key)}: {_sentence(errors[key], key)}" for key in errors]
+    config = _without(settings, errors.keys())
+    faults += _broken_constraints(config, settings, errors.keys())
     if faults:
-        raise BadConfig(tuple(faults))
+        raise BadConfig(tuple(dict.fromkeys(faults)))
     return config
 
 
-def _errors(tree: dict[str, object]) -> Iterator[ErrorDetails]:
+def _errors(tree: dict[str, object]) -> dict[Key, ErrorDetails]:
+    """Find the first error of each setting: a union reports one for each of its members."""
+    found: dict[Key, ErrorDetails] = {}
     try:
         Config.model_validate(tree)
     except ValidationError as error:
-        seen: set[Key] = set()
         for detail in error.errors():
-            # A union reports each of its members, as `scaler.maximum.int`: one fault is enough.
-            key = _known_key(tuple(str(part) for part in detail["loc"]))
-            if key not in seen:
-                seen.add(key)
-                yield {**detail, "loc": key}
+            found.setdefault(tuple(map(str, detail["loc"]))[:2], detail)
+    return found
 
 
-def _known_key(location: Key) -> Key:
-    """Cut what stands below a setting: items of lists, members of unions."""
-    return location[:1] if len(location) == 1 else location[:2]
-
-
-def _without(settings: Settings, faulty: set[Key]) -> Config:
-    rest = Settings()
+def _without(settings: SourcedValues, faulty: Set[Key]) -> Config:
+    rest = SourcedValues()
     for key, value in settings.values.items():
         if not any(key[: len(bad)] == bad for bad in faulty):
             rest.put(key, value, settings.origins[key])
     return Config.model_validate(rest.tree())
 
 
-def _origin(settings: Settings, key: Key) -> Origin:
+def _origin(settings: SourcedValues, key: Key) -> Origin:
     """Find where a key was set; for an unknown section, where its first key was."""
     for candidate, origin in settings.origins.items():
         if candidate[: len(key)] == key:
@@ -138,12 +126,16 @@ def _origin(settings: Settings, key: Key) -> Origin:
 
 def _sentence(error: ErrorDetails, key: Key) -> str:
     dotted = ".".join(key)
+    for removed in (dotted, f"{dotted}: {error['input']}"):
+        if removed in REMOVED:
+            return f"{removed}: {REMOVED[removed]}"
     if error["type"] == "extra_forbidden":
-        siblings = keys_of(Config, key[:-1])
+        siblings = keys_below(key[:-1])
         near = difflib.get_close_matches(key[-1], siblings, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(siblings)}"
         return f"{dotted}: unknown key; {hint}"
-    return f"{dotted}: expected {expectation(Config, key)}, got {_shown(error['input'])}"
+    expected = expectation(Config.model_json_schema(), key)
+    return f"{dotted}: expected {expected}, got {_shown(error['input'])}"
 
 
 def _shown(value: object) -> str:
@@ -154,15 +146,11 @@ def _shown(value: object) -> str:
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
 
 
-def _rule_faults(config: Config, settings: Settings, faulty: set[Key]) -> Iterator[str]:
+def _broken_constraints(config: Config, settings: SourcedValues, faulty: Set[Key]) -> Iterator[str]:
     names = {".".join(key) for key in faulty} | {key[0] for key in faulty if len(key) == 1}
-    for rule in RULES:
-        touched = set(rule.keys) | {key.split(".", 1)[0] for key in rule.keys}
-        if not touched & names and rule.broken(config):
-            first = tuple(rule.keys[0].split("."))
-            key = next((k for k in map(_split, rule.keys) if k in settings.origins), first)
-            yield f"{_origin(settings, key)}: {rule.keys[0]}: {rule.sentence}"
-
-
-def _split(dotted: str) -> Key:
-    return tuple(dotted.split("."))
+    for constraint in CONSTRAINTS:
+        touched = set(constraint.keys) | {key.split(".", 1)[0] for key in constraint.keys}
+        if not touched & names and constraint.broken(config):
+            keys = [tuple(key.split(".")) for key in constraint.keys]
+            key = next((key for key in keys if key in settings.origins), keys[0])
+            yield f"{_origin(settings, key)}: {constraint.keys[0]}: {constraint.sentence}"

@@ -1,40 +1,31 @@
 """What differs between two configurations, and what of it a reload reaches. No I/O here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
-from pydantic import BaseModel
-
+from visionfleet.config.fields import Section
 from visionfleet.config.schema import Config
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a reload reaches, in dotted keys or whole sections.
-
-    `concerns` is what the daemon reads at all; of that, `fixed` needs a restart.
-    """
+    """What a daemon reads, in dotted keys or whole sections; all but `live` needs a restart."""
 
     concerns: frozenset[str]
-    fixed: frozenset[str]
+    live: frozenset[str]
 
     def split(self, keys: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Split changed keys into those that take effect now and those that need a restart."""
-        ours = [key for key in keys if _within(key, self.concerns)]
-        later = tuple(key for key in ours if _within(key, self.fixed))
-        return tuple(key for key in ours if key not in later), later
-
-
-def all_but(live: frozenset[str], concerns: frozenset[str]) -> Reach:
-    """Let a reload reach these dotted keys and no other: a new setting needs a restart at first."""
-    keys = {key for key, _ in _flat(Config()) if _within(key, concerns)}
-    return Reach(concerns, frozenset(keys - live))
+        own = [key for key in keys if key in self.live or _within(key, self.concerns)]
+        now = tuple(key for key in own if key in self.live)
+        return now, tuple(key for key in own if key not in self.live)
 
 
 def changed(before: Config, after: Config) -> tuple[str, ...]:
     """List the dotted keys whose values differ."""
-    old = dict(_flat(before))
-    return tuple(key for key, value in _flat(after) if old[key] != value)
+    old = _flat(before)
+    return tuple(key for key, value in _flat(after).items() if old[key] != value)
 
 
 def merged(before: Config, after: Config, keys: Iterable[str]) -> Config:
@@ -44,18 +35,21 @@ def merged(before: Config, after: Config, keys: Iterable[str]) -> Config:
         section, _, name = key.partition(".")
         fresh: object = getattr(after, section)
         if name:
-            part: BaseModel = getattr(made, section)
+            part: Section = getattr(made, section)
             fresh = part.model_copy(update={name: getattr(fresh, name)})
         made = made.model_copy(update={section: fresh})
     return made
 
 
-def _flat(config: Config) -> Iterator[tuple[str, object]]:
-    for section, part in config:
-        if isinstance(part, BaseModel):
-            yield from ((f"{section}.{name}", value) for name, value in part)
-        else:
-            yield section, part
+def _flat(config: Config) -> Mapping[str, object]:
+    return dict(
+        chain.from_iterable(
+            ((f"{section}.{name}", value) for name, value in part)
+            if isinstance(part, Section)
+            else [(section, part)]
+            for section, part in config
+        )
+    )
 
 
 def _within(key: str, names: frozenset[str]) -> bool:

@@ -1,103 +1,142 @@
 """The settings of the scaler, and of the fleets that it can scale."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from visionfleet.config.fields import DAYS, Day, InstanceType, Section, Subnet, TimeOfDay, TimeZone
+from visionfleet.config.fields import (
+    DAYS,
+    Day,
+    FilePath,
+    InstanceType,
+    ListOf,
+    Section,
+    Subnet,
+    TimeOfDay,
+    TimeZone,
+)
+
+FleetKind = Literal["supervisor", "ec2"]
+
+
+@dataclass(frozen=True, slots=True)
+class FleetTimes:
+    """What follows from the kind of fleet: instances boot, and are paid for, unlike processes.
+
+    The arrivals of `pace_seconds` are what the fleet keeps pace with: shorter moves it quicker.
+    `boot_seconds` is reckoned with until a worker has told, and one that has not reported after
+    `boot_limit_seconds` is dead.
+    """
+
+    pace_seconds: float
+    boot_seconds: float
+    boot_limit_seconds: float
+
+
+FLEET_TIMES: Mapping[FleetKind, FleetTimes] = {
+    "ec2": FleetTimes(30.0, 60.0, 300.0),
+    # Slow machines load torch in some ten seconds; a process that takes two minutes hangs.
+    "supervisor": FleetTimes(10.0, 5.0, 120.0),
+}
 
 
 class ScheduleWindow(Section):
     """Hours of some days in which more workers than `scaler.minimum` run."""
 
-    days: tuple[Day, ...] = Field(DAYS, strict=False, min_length=1, description="days of the week")
-    start: TimeOfDay = Field(description="from this time of day on, HH:MM")
-    end: TimeOfDay = Field(description="until this time; before start: of the next day")
-    minimum: int = Field(ge=0, le=1000, description="workers that run in these hours")
-    timezone: TimeZone = Field("UTC", description="zone of the times, like Europe/Berlin")
+    days: ListOf[Day] = Field(DAYS, min_length=1)
+    start: TimeOfDay
+    """From this time of day on, HH:MM."""
+    end: TimeOfDay
+    """Until this time; before start: of the next day."""
+    minimum: int = Field(ge=0, le=1000)
+    timezone: TimeZone = "UTC"
+    """Zone of the times, like Europe/Berlin."""
 
 
-class Scaler(Section):
+class ScalerSection(Section):
     """The scaler daemon."""
 
-    fleet: Literal["supervisor", "ec2"] = Field("supervisor", description="what runs the workers")
-    policy: Literal["ours", "per_message"] = Field("ours", description="how the size is decided")
-    minimum: int = Field(0, ge=0, le=1000, description="workers that always run")
-    maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = Field(
-        19, description="workers at the most; `cores`: one per core of this machine"
-    )
-    spare: int = Field(
-        0, ge=0, le=1000, description="workers beyond what is needed, while there is work"
-    )
-    schedule: tuple[ScheduleWindow, ...] = Field(
-        (), strict=False, description="hours with another minimum: days, start, end, minimum"
-    )
-    interval_seconds: float = Field(4.0, ge=0.2, le=60, description="time between two looks")
-    hold_seconds: float = Field(120.0, ge=0, le=3600, description="not needed for this long: leave")
-    pace_seconds: float = Field(
-        30.0, ge=1, le=600, description="the arrivals of this long are the pace to keep"
-    )
-    target_wait_seconds: float = Field(
-        10.0, ge=0.1, le=3600, description="the wait in the queue that the fleet is sized for"
-    )
-    boot_seconds: float = Field(60.0, ge=0, le=3600, description="boot time before one is known")
-    service_seconds: float = Field(
-        0.5, ge=0.001, le=3600, description="time per image and worker before one is known"
-    )
-    paid_seconds: float = Field(
-        60.0, ge=0, le=3600, description="a started worker is paid for at least this long"
-    )
-    boot_limit_seconds: float = Field(
-        300.0, ge=5, le=3600, description="a worker that has not reported by then is dead"
-    )
-    silent_seconds: float = Field(
-        120.0, ge=5, le=3600, description="a worker that stopped reporting is dead after this"
-    )
-    lease_seconds: float = Field(
-        60.0, ge=1, le=600, description="a scaler that died is replaced after this at the most"
-    )
-    lease_margin_seconds: float = Field(
-        5.0, ge=0.1, le=60, description="a scaler stops so long before its lease ends; clock error"
-    )
-    housekeeping_seconds: float = Field(
-        600.0, ge=1, le=86400, description="time between two searches for what the dead left behind"
-    )
-    metrics_port: int = Field(0, ge=0, le=65535, description="port of the metrics; 0: none")
-    metrics_address: str = Field(
-        "127.0.0.1", min_length=1, description="address that the metrics are served on"
-    )
-    publish_metrics: bool = Field(
-        False, description="publish to CloudWatch what the alarms of the stack look at"
-    )
+    fleet: FleetKind = "supervisor"
+    """What runs the workers: supervisor (processes of this machine), or ec2 (instances).
+    Whoever has a fleet on EC2."""
+    policy: Literal["pace", "per_message"] = "pace"
+    """How the size is decided: pace (keep pace with the arrivals), or per_message (one worker per
+    waiting image).
+    Whoever wants the simplest of rules, and pays for it."""
+    minimum: int = Field(0, ge=0, le=1000)
+    """Workers that run even without work.
+    Whoever cannot wait for the boot of a first worker."""
+    maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = 19
+    """Most workers; `cores`: one per core of this machine.
+    Everybody: it bounds what the fleet may cost."""
+    spare: int = Field(0, ge=0, le=1000)
+    """Workers beyond what is needed while there is work: they answer without a boot.
+    Whoever has bursts that must not wait."""
+    schedule: ListOf[ScheduleWindow] = ()
+    """Hours with more: {days: [mon, fri], start: "08:00", end: "18:00", minimum: 2, timezone:
+    UTC}.
+    Whoever knows when the work comes."""
+    interval_seconds: float = Field(4.0, ge=0.2, le=60)
+    """Time between two looks at queue and fleet.
+    Whoever pays nothing for calls to SQS, or wants fewer of them."""
+    hold_seconds: float = Field(120.0, ge=0, le=3600)
+    """Cooldown: time after which a worker that was not needed leaves.
+    Whoever has workers that start in seconds: less."""
+    target_wait_seconds: float = Field(10.0, ge=0.1, le=3600)
+    """Wait in the queue that the fleet is sized for.
+    Whoever wants answers sooner, or cheaper."""
+    service_seconds: float = Field(0.5, ge=0.001, le=3600)
+    """Time that a worker takes for an image, until one has told.
+    Whoever has a model that is much slower."""
+    paid_seconds: float = Field(60.0, ge=0, le=3600)
+    """Time that a started worker is paid for at the least, and so kept.
+    Whoever pays by the second, or for nothing, as on one machine: 0."""
+    lease_seconds: float = Field(60.0, ge=1, le=600)
+    """Leader lease: how long one scaler holds it; one that died is replaced after that.
+    Whoever wants another scaler to take over sooner, and has clocks that agree."""
+    housekeeping_seconds: float = Field(600.0, ge=1, le=86400)
+    """Time between two searches for queues and objects that the dead left behind.
+    Whoever has very many objects to list, or tries it out."""
+    metrics_port: int = Field(0, ge=0, le=65535)
+    """Port of the scaler's metrics; 0: no metrics.
+    Whoever has a Prometheus."""
+
+    @property
+    def times(self) -> FleetTimes:
+        return FLEET_TIMES[self.fleet]
+
+    @property
+    def lease_margin_seconds(self) -> float:
+        """A scaler stops so long before its lease ends: more than two clocks may differ."""
+        return max(0.5, self.lease_seconds / 12)
 
 
-class Supervisor(Section):
+class SupervisorSection(Section):
     """The fleet of one machine: processes that supervisor starts and stops."""
 
-    socket: Path = Field(
-        Path("/run/visionfleet/supervisor.sock"), strict=False, description="supervisor's socket"
-    )
-    group: str = Field("classifier", min_length=1, description="its group of classifiers")
+    socket: FilePath = Path("/run/visionfleet/supervisor.sock")
+    """Unix socket of supervisor's interface.
+    Whoever has a supervisor of their own, or two stacks on one machine."""
 
 
-class Ec2(Section):
+class Ec2Section(Section):
     """The fleet of EC2 instances, one worker on each."""
 
-    launch_template: str | None = Field(
-        None,
-        pattern=r"^[a-zA-Z0-9().\-/_]{3,128}$",
-        description="name or id (lt-...) of the launch template of the workers",
-    )
-    template_version: str = Field(
-        "$Default",
-        pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$",
-        description="its version: a number, $Default or $Latest",
-    )
-    spot: bool = Field(False, description="launch spot instances")
-    instance_types: tuple[InstanceType, ...] = Field(
-        (), strict=False, description="types in the order of preference; none: the template's"
-    )
-    subnets: tuple[Subnet, ...] = Field(
-        (), strict=False, description="subnets, tried in order per type; none: the template's"
-    )
+    launch_template: str | None = Field(None, pattern=r"^[a-zA-Z0-9().\-/_]{3,128}$")
+    """Name or id (lt-...) of the launch template of the workers; needed with scaler.fleet: ec2.
+    Everybody with a fleet on EC2."""
+    template_version: str = Field("$Default", pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$")
+    """Version of the template: a number, $Default or $Latest.
+    Whoever wants an update of the template to be a rolling update of the fleet."""
+    spot: bool = False
+    """Launch spot instances; false: on demand, or what the template says.
+    Whoever wants to pay less, and can lose a worker at any time."""
+    instance_types: ListOf[InstanceType] = ()
+    """Instance types in the order of preference; none: the type of the template.
+    Whoever launches spot instances, or types that may be sold out."""
+    subnets: ListOf[Subnet] = ()
+    """Subnets, each tried in this order before the next type; none: the subnet of the template.
+    Whoever wants more than one availability zone."""

@@ -1,98 +1,157 @@
-"""The whole configuration: every setting has a type, a range, a default and a line on what it does.
+"""The whole configuration: every setting has a type, a range, a default, what it is, and who would
+change it. `etc/visionfleet.yaml` and `docs/settings.md` are made from it. No I/O here.
 
-The larger sections have modules of their own. No I/O here.
+The larger sections have modules of their own.
 """
 
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, get_args
 
 from pydantic import Field
+from pydantic.fields import FieldInfo
 
-from visionfleet.config.classifier import Classifier, Model
-from visionfleet.config.fields import Bucket, Format, Name, Section
-from visionfleet.config.scaler import Ec2, Scaler, Supervisor
-from visionfleet.config.web import Web
+from visionfleet.config.classifier import ClassifierSection, ModelSection
+from visionfleet.config.fields import (
+    Bucket,
+    FileOrS3,
+    FilePath,
+    Format,
+    ListOf,
+    Name,
+    Section,
+    Text,
+)
+from visionfleet.config.scaler import Ec2Section, ScalerSection, SupervisorSection
+from visionfleet.config.web import WebSection
+from visionfleet.config.yaml_source import Key
 
 
-class Aws(Section):
-    """How AWS is reached. Credentials come from the instance role or the environment."""
+class AwsSection(Section):
+    """How AWS is reached."""
 
-    region: str = Field("us-east-1", min_length=1, description="region of all services")
-    endpoint_url: str | None = Field(
-        None, pattern=r"^https?://", description="another endpoint than AWS, for all services"
-    )
-    connect_timeout_seconds: float = Field(3.0, ge=0.1, le=60, description="to open a connection")
-    read_timeout_seconds: float = Field(15.0, ge=1, le=120, description="to wait for an answer")
-    max_attempts: int = Field(4, ge=1, le=10, description="tries of one call before it fails")
+    region: Text = "us-east-1"
+    """Region of all services.
+    Everybody whose queues are in another region."""
+    endpoint_url: str | None = Field(None, pattern=r"^https?://")
+    """Another endpoint than AWS for all services, as http://127.0.0.1:5500; null: AWS itself.
+    Whoever runs against an emulator, as `make run` does."""
+    read_timeout_seconds: float = Field(15.0, ge=1, le=120)
+    """How long to wait for an answer; long polls have their wait on top.
+    Whoever is far from the region, or has a slow proxy."""
 
 
-class Storage(Section):
+class StorageSection(Section):
     """The S3 buckets; both may be the same one."""
 
-    input_bucket: Bucket = Field("visionfleet-input", description="bucket of the uploads")
-    output_bucket: Bucket = Field(
-        "visionfleet-output", description="bucket of results and of what the fleet says of itself"
-    )
+    input_bucket: Bucket = "visionfleet-input"
+    """Bucket of the uploads, under images/.
+    Everybody: names of buckets are unique in all of AWS."""
+    output_bucket: Bucket = "visionfleet-output"
+    """Bucket of the results and of what the fleet says of itself, under results/ and fleet/.
+    Everybody, for the same reason."""
 
 
-class Queue(Section):
-    """The SQS queues, made by `visionfleet provision`."""
+class QueueSection(Section):
+    """The SQS queues. `visionfleet provision` makes them, and applies changes made here."""
 
-    visibility_timeout_seconds: int = Field(
-        60, ge=2, le=43200, description="a worker that dies returns its messages after this"
-    )
-    wait_seconds: int = Field(20, ge=0, le=20, description="how long an empty receive waits")
-    max_receives: int = Field(
-        5,
-        ge=3,
-        le=1000,
-        description="deliveries of a request: tries, a last one alone, and to tell",
-    )
-    retention_seconds: int = Field(345600, ge=60, le=1209600, description="life of a request")
-    dead_retention_seconds: int = Field(
-        1209600, ge=60, le=1209600, description="life of a dead letter, from its first sending"
-    )
+    visibility_timeout_seconds: int = Field(60, ge=2, le=43200)
+    """Time after which a worker that died gives its images back to the others.
+    Whoever wants a killed worker's images sooner, or renews less often."""
+    wait_seconds: int = Field(20, ge=0, le=20)
+    """How long a receive waits for a message; less costs more calls to SQS.
+    Whoever has an emulator, where calls cost nothing."""
+    max_receives: int = Field(5, ge=3, le=1000)
+    """Deliveries of a request: tries, the last but one alone, and the last to say that it failed.
+    Whoever loses many workers in the middle of their work, as on spot instances."""
+    retention_seconds: int = Field(345600, ge=60, le=1209600)
+    """How long a request is kept in the queue.
+    Whoever lets work wait for more than four days, or not that long."""
 
 
-class Images(Section):
+class ImagesSection(Section):
     """What an upload may be."""
 
-    max_bytes: int = Field(20971520, ge=1024, le=536870912, description="largest upload")
-    max_pixels: int = Field(
-        50000000, ge=1024, le=89000000, description="largest width times height"
-    )
-    formats: tuple[Format, ...] = Field(
-        ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"),
-        strict=False,
-        min_length=1,
-        description="accepted formats, found by content, never by name",
-    )
+    max_bytes: int = Field(20971520, ge=1024, le=536870912)
+    """Largest upload.
+    Whoever has larger files, or wants to refuse them earlier."""
+    max_pixels: int = Field(50000000, ge=1024, le=89000000)
+    """Largest width times height of an image; stops decompression bombs.
+    Whoever has larger pictures, and the memory for them on the workers."""
+    formats: ListOf[Format] = Field(("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"), min_length=1)
+    """Formats that are accepted; a file's content decides, never its name.
+    Whoever wants fewer decoders within reach of strangers."""
 
 
-class Results(Section):
+class ResultsSection(Section):
     """The results in S3."""
 
-    by_name: bool = Field(False, description="also write the bare label under the file's name")
+    by_name: bool = False
+    """Also write the bare label under results/by-name/ and the file's name without its extension.
+    Whoever has readers that look for results by the file's name."""
 
 
-class Log(Section):
+class MetricsSection(Section):
+    """The metrics of all daemons; each has its own `metrics_port`."""
+
+    address: Text = "127.0.0.1"
+    """Address that the metrics are served on; 0.0.0.0 for a Prometheus elsewhere.
+    Whoever scrapes from another machine."""
+
+
+class LogSection(Section):
     """The logs, on standard error."""
 
-    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least level")
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Lowest level that is written.
+    Whoever looks into a fault, or wants less."""
 
 
 class Config(Section):
     """The whole configuration."""
 
-    name: Name = Field("visionfleet", description="deployment; its queues' names start with it")
-    aws: Aws = Aws()
-    storage: Storage = Storage()
-    queue: Queue = Queue()
-    images: Images = Images()
-    web: Web = Web()
-    model: Model = Model()
-    classifier: Classifier = Classifier()
-    scaler: Scaler = Scaler()
-    supervisor: Supervisor = Supervisor()
-    ec2: Ec2 = Ec2()
-    results: Results = Results()
-    log: Log = Log()
+    name: Name = "visionfleet"
+    """Name of the deployment, up to 31 of a-z 0-9 -; the names of its queues start with it.
+    Whoever has several deployments in one account and region."""
+    aws: AwsSection = AwsSection()
+    storage: StorageSection = StorageSection()
+    queue: QueueSection = QueueSection()
+    images: ImagesSection = ImagesSection()
+    web: WebSection = WebSection()
+    model: ModelSection = ModelSection()
+    classifier: ClassifierSection = ClassifierSection()
+    scaler: ScalerSection = ScalerSection()
+    supervisor: SupervisorSection = SupervisorSection()
+    ec2: Ec2Section = Ec2Section()
+    results: ResultsSection = ResultsSection()
+    metrics: MetricsSection = MetricsSection()
+    log: LogSection = LogSection()
+
+
+def settings() -> Mapping[Key, FieldInfo]:
+    """Every setting by its key, in order: ("web", "port"), and ("name",) without a section."""
+    found: dict[Key, FieldInfo] = {}
+    for name, field in Config.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            found |= {(name, key): below for key, below in section.model_fields.items()}
+        else:
+            found[name,] = field
+    return found
+
+
+def path_keys() -> Sequence[Key]:
+    """Keys whose values are paths, or may be."""
+    kinds = (Path, FilePath, FileOrS3)
+    return [
+        key
+        for key, field in settings().items()
+        if any(option in kinds for option in (field.annotation, *get_args(field.annotation)))
+    ]
+
+
+def keys_below(section: Key) -> Sequence[str]:
+    """Names of the keys in a section; those of the top level for an empty one."""
+    if not section:
+        return list(Config.model_fields)
+    return [key[-1] for key in settings() if key[:-1] == section]

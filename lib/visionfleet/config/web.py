@@ -1,86 +1,79 @@
 """The settings of the web daemon."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from visionfleet.auth.api_keys import Kept
-from visionfleet.config.fields import Network, Port, Section
+from visionfleet.config.fields import FilePath, ListOf, Network, Port, Section, Text, WebOrigin
 
 
-class Web(Section):
+class WebSection(Section):
     """The web daemon."""
 
-    address: str = Field("127.0.0.1", min_length=1, description="address to listen on")
-    port: Port = Field(8080, description="port to listen on")
-    share_port: bool = Field(False, description="let several web processes listen on the port")
-    auth: Literal["auto", "keys", "none"] = Field(
-        "auto", description="who may ask; auto: keys, but on loopback only if there are any"
-    )
-    keys: tuple[Kept, ...] = Field(
-        (), strict=False, description="hashed API keys, as the lines of the file; beside the file"
-    )
-    keys_file: Path | None = Field(
-        None, strict=False, description="API keys, hashed; empty: systemd's credential web-keys"
-    )
-    key_per_second: float | None = Field(
-        None, gt=0, le=1e6, description="requests that one key may make, if it has no own rate"
-    )
-    tls_certificate: Path | None = Field(
-        None, strict=False, description="PEM file with the certificate and its chain"
-    )
-    tls_key: Path | None = Field(None, strict=False, description="PEM file with its key")
-    trusted_proxies: tuple[Network, ...] = Field(
-        (), strict=False, description="networks of the proxies whose X-Forwarded-For is believed"
-    )
-    plain_reply: str = Field(
-        "{label}", pattern=r"\{label\}", description="answer to plain clients: {label}, {stem}"
-    )
-    plain_wait_seconds: float = Field(
-        300.0, ge=1, le=3600, description="a plain POST / waits this long for its label"
-    )
-    wait_seconds: float = Field(30.0, ge=0, le=3600, description="wait when none is asked for")
-    max_wait_seconds: float = Field(300.0, ge=0, le=3600, description="longest wait to ask for")
-    max_files: int = Field(32, ge=1, le=100, description="files in one request")
-    max_waiting: int = Field(
-        5000, ge=1, le=1000000, description="requests that one process has in hand at most"
-    )
-    max_queue_seconds: float | None = Field(
-        3600.0, ge=1, le=1209600, description="uploads are refused when they would wait longer"
-    )
-    max_held_bytes: int = Field(
-        268435456, ge=1048576, le=1 << 40, description="bytes of uploads in memory of one process"
-    )
-    header_seconds: float = Field(
-        15.0, ge=1, le=300, description="a new connection sends its first headers in this time"
-    )
-    body_bytes_per_second: int = Field(
-        1024, ge=0, le=1 << 30, description="a body that comes more slowly is given up"
-    )
-    expire_seconds: float | None = Field(
-        None, ge=1, le=1209600, description="work older than this is answered as expired"
-    )
-    threads: int = Field(32, ge=2, le=256, description="calls to AWS at the same time")
-    unready_seconds: float = Field(
-        0.0, ge=0, le=300, description="at a stop: time between being unready and taking no more"
-    )
-    cors_origins: tuple[Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")], ...] = Field(
-        (), strict=False, description="origins whose pages may use the API; *: all"
-    )
-    cache: bool = Field(
-        False, description="answer bytes that this model has seen before from S3, without a worker"
-    )
-    cache_trust_seconds: float = Field(
-        120.0, ge=1, le=3600, description="a model is in use this long after a worker has said so"
-    )
-    upload_expire_seconds: int = Field(
-        900, ge=60, le=43200, description="to put a file into S3 that POST /v1/uploads has allowed"
-    )
-    metrics_port: int = Field(
-        0, ge=0, le=65000, description="port of the metrics, or the next that is free; 0: none"
-    )
-    metrics_address: str = Field(
-        "127.0.0.1", min_length=1, description="address that the metrics are served on"
-    )
-    stop_seconds: float = Field(20.0, ge=0, le=600, description="to answer what waits, at a stop")
+    address: Text = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 or "::" for every network of this host.
+    Everybody whose clients are on other machines."""
+    port: Port = 8080
+    """Port to listen on.
+    Whoever has something else on that port."""
+    share_port: bool = False
+    """Let several web processes of one user listen on this port; the kernel spreads the
+    connections.
+    Whoever runs more than one web process on a host."""
+    auth: Literal["auto", "keys", "none"] = "auto"
+    """Who may ask: keys, none (everybody), or auto: keys, but on loopback only if there are any.
+    Whoever has something in front that checks who asks: none."""
+    keys: ListOf[Kept] = ()
+    """Hashed API keys beside those of the file: a list of its lines, each as it stands there.
+    Whoever gives out keys by user data, as the CloudFormation stack does."""
+    keys_file: FilePath | None = None
+    """File that `visionfleet keys` keeps the hashed API keys in; null: systemd's credential
+    web-keys.
+    Whoever gives out API keys without systemd."""
+    key_per_second: float | None = Field(None, gt=0, le=1000000)
+    """Rate limit: requests that one API key may make of each process in a second; null: as many as
+    it likes.
+    Whoever has clients that may crowd out the others."""
+    tls_certificate: FilePath | None = None
+    """PEM file with the certificate and its chain, to serve HTTPS; null: HTTP.
+    Whoever has no load balancer or proxy that speaks TLS."""
+    tls_key: FilePath | None = None
+    """PEM file with the key of that certificate, required with it.
+    Whoever serves HTTPS itself."""
+    trusted_proxies: ListOf[Network] = ()
+    """Networks of the proxies whose X-Forwarded-For is believed, as [10.0.0.0/8, "::1/128"].
+    Everybody with a load balancer or proxy in front."""
+    plain_reply: str = Field("{label}", pattern=r"\{label\}")
+    """Answer to a plain POST /: {label}, and {stem} for the file's name without its extension.
+    Whoever has old clients that expect another text."""
+    max_wait_seconds: float = Field(300.0, ge=0, le=3600)
+    """Longest wait that a request may ask for; a plain POST / waits that long for its label.
+    Whoever has a load balancer or proxy that gives up sooner."""
+    max_waiting: int = Field(5000, ge=1, le=1000000)
+    """Most requests that one process has in hand; more uploads are refused.
+    Whoever has more clients that wait at the same time, and the memory for them."""
+    max_queue_seconds: float | None = Field(3600.0, ge=1, le=1209600)
+    """Estimated wait in the queue from which uploads are refused; null: never.
+    Whoever would rather be refused than wait, or has batches that may take a day."""
+    max_held_bytes: int = Field(268435456, ge=1048576, le=1 << 40)
+    """Memory budget: most bytes of uploads that one process holds.
+    Whoever has a host with little memory, or many large uploads at once."""
+    expire_seconds: float | None = Field(None, ge=1, le=1209600)
+    """Time after which work is answered as expired; null: it never expires.
+    Whoever has no use for late answers."""
+    unready_seconds: float = Field(0.0, ge=0, le=300)
+    """How long a daemon that is stopped is unready before it takes no more connections.
+    Whoever has a load balancer that looks at readiness now and then."""
+    cors_origins: ListOf[WebOrigin] = ()
+    """Origins whose pages may use the API from a browser, as [https://app.example]; ["*"]: all.
+    Whoever has a page of their own elsewhere."""
+    cache: bool = False
+    """Answer bytes that the fleet's model has seen before from S3, without a worker.
+    Whoever gets the same files again and again."""
+    metrics_port: int = Field(0, ge=0, le=65000)
+    """Port of the metrics; more processes take the next that is free; 0: no metrics.
+    Whoever has a Prometheus."""
+    stop_seconds: float = Field(20.0, ge=0, le=600)
+    """How long to answer what still waits when the daemon is stopped.
+    Whoever stops hosts in less time; systemd's TimeoutStopSec= is to be longer."""

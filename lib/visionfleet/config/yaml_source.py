@@ -23,7 +23,7 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class SourcedValues:
     """Values by dotted key as a tuple, their origins, and the faults met while reading."""
 
     values: dict[Key, object] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Settings:
         return root
 
 
-def read_file(path: Path, into: Settings) -> None:
+def read_file(path: Path, into: SourcedValues) -> None:
     """Merge one YAML file over `into`; what is wrong with it is added to the faults."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -61,7 +61,7 @@ def read_file(path: Path, into: Settings) -> None:
         read_text(text, str(path), path.parent, into)
 
 
-def read_text(text: str, source: str, directory: Path, into: Settings) -> None:
+def read_text(text: str, source: str, directory: Path, into: SourcedValues) -> None:
     """Merge YAML over `into`; `source` names it in faults, relative paths are from `directory`."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -85,14 +85,14 @@ def read_value(text: str) -> object:
     return None if node is None else _construct(node)
 
 
-def _read_root(root: yaml.Node | None, file: Origin, into: Settings) -> None:
+def _read_root(root: yaml.Node | None, file: Origin, into: SourcedValues) -> None:
     if isinstance(root, yaml.MappingNode):
         _read_mapping(root, (), file, into)
     elif root is not None and not _is_null(root):
         into.faults.append(f"{file}: expected sections with keys, like `web:` and `port: 8080`")
 
 
-def _read_mapping(node: yaml.MappingNode, above: Key, file: Origin, into: Settings) -> None:
+def _read_mapping(node: yaml.MappingNode, above: Key, file: Origin, into: SourcedValues) -> None:
     for name, value, origin in _entries(node, above, file, into):
         key = (*above, name)
         if isinstance(value, yaml.MappingNode) and value.value:
@@ -102,7 +102,7 @@ def _read_mapping(node: yaml.MappingNode, above: Key, file: Origin, into: Settin
 
 
 def _entries(
-    node: yaml.MappingNode, above: Key, file: Origin, into: Settings
+    node: yaml.MappingNode, above: Key, file: Origin, into: SourcedValues
 ) -> Iterator[tuple[str, yaml.Node, Origin]]:
     """Go through a mapping; PyYAML itself would silently keep the last of two equal keys."""
     lines: dict[str, int] = {}

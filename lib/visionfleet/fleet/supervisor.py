@@ -8,7 +8,7 @@ from typing import Any
 
 from visionfleet.errors import GiveUp, TryLater
 from visionfleet.fleet.base import Member, MemberState
-from visionfleet.host.supervisor_rpc import connect
+from visionfleet.host.supervisor_rpc import GROUP, connect
 
 # Faults of supervisor's XML-RPC interface that mean: it is as wished already.
 _ALREADY_STARTED, _NOT_RUNNING = 60, 70
@@ -27,15 +27,14 @@ _STARTABLE = {"STOPPED", "EXITED"}
 class SupervisorFleet:
     """Starts and stops single members of one process group."""
 
-    def __init__(self, socket: str, group: str, maximum: int) -> None:
+    def __init__(self, socket: str, maximum: int) -> None:
         self._rpc = connect(f"unix://{socket}")
-        self._group = group
         self.maximum = maximum
 
     def verify(self) -> None:
         """Check that supervisor answers and has the group; raises TryLater or GiveUp."""
         if not self._processes():
-            raise GiveUp(f"supervisor has no process group {self._group!r}")
+            raise GiveUp(f"supervisor has no process group {GROUP!r}")
 
     def alarms(self) -> tuple[str, ...]:
         """List nothing: what is wrong with a process, its state says."""
@@ -57,7 +56,7 @@ class SupervisorFleet:
         started = []
         for name in still[: max(0, min(count, room))]:
             with _wrapped(f"start {name}", {_ALREADY_STARTED, _ABNORMAL_TERMINATION}):
-                self._rpc.supervisor.startProcess(f"{self._group}:{name}", False)
+                self._rpc.supervisor.startProcess(f"{GROUP}:{name}", False)
                 started.append(name)
         return started
 
@@ -65,12 +64,12 @@ class SupervisorFleet:
         """Send TERM to processes; supervisor kills what has not ended within its limit."""
         for name in names:
             with _wrapped(f"stop {name}", {_NOT_RUNNING}):
-                self._rpc.supervisor.stopProcess(f"{self._group}:{name}", False)
+                self._rpc.supervisor.stopProcess(f"{GROUP}:{name}", False)
 
     def _processes(self) -> list[dict[str, Any]]:
         with _wrapped("list processes", set()):
             found: Any = self._rpc.supervisor.getAllProcessInfo()
-        return [process for process in found if process["group"] == self._group]
+        return [process for process in found if process["group"] == GROUP]
 
 
 @contextmanager

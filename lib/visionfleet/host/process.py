@@ -108,7 +108,7 @@ def allow_open_files(most: int = 65536) -> int:
 
 
 def run_command(command: Sequence[str], seconds: float) -> str | None:
-    """Run a command of the configuration; returns what went wrong."""
+    """Run a command; returns what went wrong."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds

@@ -6,6 +6,7 @@ import xmlrpc.client
 from typing import Any
 
 SCHEME = "unix://"
+GROUP = "classifier"  # the program of the workers, in etc/supervisor
 
 
 class UnixConnection(http.client.HTTPConnection):

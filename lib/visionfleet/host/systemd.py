@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from visionfleet.host.threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog, extension, period_seconds, words
@@ -41,6 +42,17 @@ def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
     if not microseconds.isdigit() or pid not in {"", str(os.getpid())}:
         return None
     return int(microseconds) / 1e6
+
+
+def power_off(environment: Mapping[str, str]) -> str | None:
+    """Ask for the end of this machine, for which `visionfleet-poweroff.path` looks; returns what
+    went wrong."""
+    folder = environment.get("RUNTIME_DIRECTORY", "").split(":")[0] or "/run/visionfleet"
+    try:
+        (Path(folder) / "poweroff").touch()
+    except OSError as error:
+        return str(error)
+    return None
 
 
 @dataclass(slots=True)

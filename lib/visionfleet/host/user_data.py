@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from visionfleet.config.yaml_source import Key, Origin, Settings, read_text
+from visionfleet.config.yaml_source import Key, Origin, SourcedValues, read_text
 from visionfleet.errors import BadConfig
 
 FIRST_LINE = "#visionfleet"
@@ -35,7 +35,7 @@ def read(data: bytes) -> Instance | None:
     """Read user data, None where it is not for us; raises BadConfig with all its faults."""
     if data.partition(b"\n")[0].strip() != FIRST_LINE.encode():
         return None
-    settings = Settings()
+    settings = SourcedValues()
     try:
         read_text(data.decode(), SOURCE, Path(), settings)
     except UnicodeDecodeError:
@@ -49,7 +49,7 @@ def read(data: bytes) -> Instance | None:
     return Instance(units, yaml.safe_dump(tree.get("visionfleet") or {}, sort_keys=False))
 
 
-def _faults(settings: Settings) -> Iterator[str]:
+def _faults(settings: SourcedValues) -> Iterator[str]:
     for key, origin in settings.origins.items():
         if key[0] not in _KEYS:
             yield f"{origin}: {key[0]}: unknown key; known here: {', '.join(_KEYS)}"

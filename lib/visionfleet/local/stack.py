@@ -91,8 +91,9 @@ class Stack:
     def states(self) -> dict[str, str]:
         """Ask supervisord for the states of the programs, without the workers; empty: no answer."""
         found = self._processes()
-        group = self._config.supervisor.group
-        return {str(p["name"]): str(p["statename"]) for p in found if p["group"] != group}
+        return {
+            str(p["name"]): str(p["statename"]) for p in found if p["group"] != supervisor_rpc.GROUP
+        }
 
     def alive(self) -> dict[str, int]:
         """Ask supervisord for the names and process ids of all that runs."""

@@ -18,10 +18,10 @@ DEFAULT_CACHE = Path("/var/cache/visionfleet")
 Fetch = Callable[[str, str], bytes]
 
 
-def cache_folder(chosen: Path | None, environment: Mapping[str, str]) -> Path:
-    """Find where models are kept: as configured, else in the cache that systemd gives."""
+def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Find where models are kept: in the cache that systemd gives, if it does."""
     given = environment.get("CACHE_DIRECTORY", "").split(":")[0]
-    return chosen or Path(given or DEFAULT_CACHE) / "models"
+    return Path(given or DEFAULT_CACHE) / "models"
 
 
 @dataclass(frozen=True, slots=True)

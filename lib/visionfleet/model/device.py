@@ -4,21 +4,13 @@ from pathlib import Path
 
 import torch
 
-from visionfleet.errors import BadModel
-
 # Processors with one of these multiply bfloat16 themselves; on others it is slower than float32.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
 
 
-def choose(asked: str) -> torch.device:
-    """Take the GPU when there is one, or what was asked for; raises BadModel without it."""
-    there = asked != "cpu" and torch.cuda.is_available()
-    if asked == "cuda" and not there:
-        raise BadModel(
-            "model.device: cuda, but torch finds no GPU; check the driver (nvidia-smi) and that "
-            "torch was built for CUDA, or set model.device: cpu"
-        )
-    return torch.device("cuda" if there else "cpu")
+def choose() -> torch.device:
+    """Take the GPU when torch sees one; CUDA_VISIBLE_DEVICES= in the environment hides it."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:

@@ -4,12 +4,12 @@ import copy
 import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
-from typing import Literal
 
 import torch
 
+from visionfleet.config.classifier import Precision
 from visionfleet.contract.messages import ModelInfo, Ranked
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Pixels, Preprocessing
@@ -28,18 +28,6 @@ _TRIAL_SECONDS = 0.25  # for each precision, after its warm-up
 _MOST_PICTURES = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """How a model is run; the fields are those of the configuration's section `model`."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    agreement_floor: float = 0.99
-
-
-_AS_IS = Settings()
-
-
 class Inference:
     """A loaded model, warmed up at the shapes it will serve.
 
@@ -49,12 +37,12 @@ class Inference:
     """
 
     def __init__(
-        self, loaded: Loaded, batch_size: int, threads: int, settings: Settings = _AS_IS
+        self, loaded: Loaded, batch_size: int, threads: int, asked: Precision = "auto"
     ) -> None:
         torch.set_num_threads(threads)
         self.info: ModelInfo = loaded.info
         self.preprocessing: Preprocessing = loaded.preprocessing
-        self.device: torch.device = device.choose(settings.device)
+        self.device: torch.device = device.choose()
         self.folded = 0
         self._clock = time.perf_counter if self.device.type == "cuda" else _own_cores(threads)
         self._pictures = pictures(self.preprocessing.crop)
@@ -64,7 +52,7 @@ class Inference:
         self.mirror_below: float = loaded.mirror_below
         try:
             exact = self._first_passes(loaded)
-            self._forward, self.precision = self._fastest(exact, batch_size, settings)
+            self._forward, self.precision = self._fastest(exact, batch_size, asked)
         except MODEL_ERRORS as error:
             reason = last_line(error)
             raise BadModel(
@@ -124,13 +112,11 @@ class Inference:
             log.warning("model takes one image at a time", extra={"model": self.info.name})
         return same
 
-    def _fastest(
-        self, exact: Forward, batch_size: int, settings: Settings
-    ) -> tuple[Forward, Chosen]:
+    def _fastest(self, exact: Forward, batch_size: int, asked: Precision) -> tuple[Forward, Chosen]:
         """Try the precisions on the same pictures, and keep the network in the chosen one."""
         convertible = any(p.is_floating_point() for p in exact.module.parameters())
         names = precision.candidates(
-            settings.precision,
+            asked,
             self.device.type == "cuda",
             device.multiplies_bfloat16(self.device),
             convertible,
@@ -143,7 +129,7 @@ class Inference:
         trials = {EXACT: self._try_out(exact, self._batches(exact, batch_size, batches))}
         for name in names[1:]:
             networks[name], trials[name] = self._tried(exact, name, batches)
-        chosen = precision.choose(settings.precision, settings.agreement_floor, trials)
+        chosen = precision.choose(asked, precision.AGREEMENT_FLOOR, trials)
         return _serving(networks[chosen.name]), chosen
 
     def _batches(

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.classifier import Model as Choice
+from visionfleet.config.classifier import ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model.architectures import NETWORKS, build, options_of
@@ -25,7 +25,7 @@ from visionfleet.model.state_dict import first_line, fit, load_tensors, state_di
 
 DEFAULT_FILE = "cifar10.pt"
 DEFAULT_FORMAT = "visionfleet-checkpoint/1"
-# What a checkpoint says and the configuration may say otherwise.
+# What a checkpoint may say beside its weights; the configuration may say the first two otherwise.
 CALIBRATION = ("temperature", "unknown_below", "mirror_below")
 
 _HERE = Source()
@@ -37,17 +37,20 @@ FileKind = Literal["torchscript", "exported", "tensors"]
 _OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
-def load(choice: Choice, source: Source = _HERE) -> Loaded:
+def load(choice: ModelSection, source: Source = _HERE) -> Loaded:
     """Load the model of the configuration; raises BadModel with what to do about it.
 
     Raises TryLater when the file is in S3 and S3 does not answer.
     """
     loaded = _load(choice, source)
-    asked = {name: getattr(choice, name) for name in CALIBRATION}
-    return replace(loaded, **{name: value for name, value in asked.items() if value is not None})
+    if choice.temperature is not None:
+        loaded = replace(loaded, temperature=choice.temperature)
+    if choice.unknown_below is not None:
+        loaded = replace(loaded, unknown_below=choice.unknown_below)
+    return loaded
 
 
-def _load(choice: Choice, source: Source) -> Loaded:
+def _load(choice: ModelSection, source: Source) -> Loaded:
     if choice.path is not None:
         return _load_file(choice, choice.path, source)
     if choice.name == "default":
@@ -83,7 +86,7 @@ def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loa
     )
 
 
-def _load_file(choice: Choice, path: str, source: Source) -> Loaded:
+def _load_file(choice: ModelSection, path: str, source: Source) -> Loaded:
     if choice.labels is None or choice.sha256 is None:
         raise BadModel("model.labels and model.sha256 are required with model.path")
     data = source.read_checked(path, "model.path", choice.sha256)

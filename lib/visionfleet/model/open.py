@@ -27,17 +27,16 @@ def open_model(
     cpu_quota.yield_while_waiting(environment)
     with _uncollected():
         from visionfleet.model.artifacts import Source, cache_folder
-        from visionfleet.model.inference import Inference, Settings
+        from visionfleet.model.inference import Inference
         from visionfleet.model.loading import load
 
         phases.end("framework")
         choice = config.model
-        source = Source(fetcher(config.aws), cache_folder(choice.cache_directory, environment))
+        source = Source(fetcher(config.aws), cache_folder(environment))
         loaded = load(choice, source)
     phases.end("model")
     threads = choice.threads or cpu_quota.granted()
-    settings = Settings(choice.device, choice.precision, choice.agreement_floor)
-    model = Inference(loaded, config.classifier.batch_size, threads, settings)
+    model = Inference(loaded, config.classifier.batch_size, threads, choice.precision)
     phases.end("warm_up")
     return model
 

@@ -16,6 +16,8 @@ EXACT = "float32"
 _LEAST_PICTURES = 8
 # Two classes whose probabilities in float32 differ by less than this are a tie: either may win.
 TIE = 0.01
+# Share of answers that a precision must have in common with float32: what is lost must not be seen.
+AGREEMENT_FLOOR = 0.99
 # A lower precision must be quicker by this to be worth its rounding.
 _WORTH = 1.05
 
@@ -138,6 +140,6 @@ def _refuse(asked: str, measured: Measured, floor: float, images: int) -> None:
     if measured.agreement < floor:
         raise BadModel(
             f"model.precision: {asked} agrees with float32 on {measured.agreement:.1%} of "
-            f"{images} pictures, model.agreement_floor asks for {floor:.1%}; "
+            f"{images} pictures, at least {floor:.1%} is asked for; "
             "use float32 or auto"
         )

@@ -120,7 +120,7 @@ def per_message(
     return _act(seen, policy, replace(history, kept=((now, need),)), now, need, hold_seconds=0.0)
 
 
-POLICIES: dict[str, Decide] = {"ours": decide, "per_message": per_message}
+POLICIES: dict[str, Decide] = {"pace": decide, "per_message": per_message}
 
 
 def _need(seen: Observation, policy: Policy, history: History, pace: float, now: float) -> int:

@@ -37,7 +37,7 @@ class Setting:
 
 
 def _ours(setting: Setting) -> Controller:
-    return Daemon(POLICIES["ours"], setting.policy)
+    return Daemon(POLICIES["pace"], setting.policy)
 
 
 def _per_message(setting: Setting) -> Controller:
@@ -81,7 +81,7 @@ def _dice(setting: Setting) -> Random:
 
 
 CONTROLLERS: dict[str, Callable[[Setting], Controller]] = {
-    "ours": _ours,
+    "pace": _ours,
     "per_message": _per_message,
     "keda": _keda,
     "target_tracking": _target_tracking,

@@ -15,7 +15,7 @@ def aws(running_aws: Cloud) -> Cloud:
 
 
 def door(endpoint_url: str) -> ClientFactory:
-    return ClientFactory("us-east-1", endpoint_url, 3.0, 3.0, 1, placeholder_credentials=True)
+    return ClientFactory("us-east-1", endpoint_url, 3.0, 1, placeholder_credentials=True)
 
 
 def test_a_point_has_the_deployment_as_its_dimension(

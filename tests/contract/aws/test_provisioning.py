@@ -25,7 +25,6 @@ PLAN = QueuePlan(
     visibility_timeout_seconds=45,
     max_receives=3,
     retention_seconds=3600,
-    dead_retention_seconds=7200,
 )
 
 
@@ -75,7 +74,7 @@ def test_queues_get_their_attributes(aws: Cloud) -> None:
     redrive = json.loads(requests["RedrivePolicy"])
     assert redrive["deadLetterTargetArn"] == dead["QueueArn"]
     assert int(redrive["maxReceiveCount"]) == 3
-    assert dead["MessageRetentionPeriod"] == "7200"
+    assert dead["MessageRetentionPeriod"] == "1209600"
 
 
 def test_a_second_run_changes_nothing(aws: Cloud) -> None:
@@ -90,12 +89,14 @@ def test_a_second_run_changes_nothing(aws: Cloud) -> None:
 def test_a_changed_attribute_is_applied_to_the_queue_that_is_there(aws: Cloud) -> None:
     list(provision_queues(aws.sqs, PLAN))
     aws.send(PLAN.requests, "kept")
-    changed = QueuePlan(PLAN.requests, PLAN.dead, 90, 7, 600, 1200)
+    changed = QueuePlan(PLAN.requests, PLAN.dead, 90, 7, 600)
+    dead = {"QueueUrl": aws.queue_url(PLAN.dead), "Attributes": {"MessageRetentionPeriod": "600"}}
+    aws.sqs.set_queue_attributes(**dead)
     list(provision_queues(aws.sqs, changed))
     found = attributes(aws, PLAN.requests)
     assert (found["VisibilityTimeout"], found["MessageRetentionPeriod"]) == ("90", "600")
     assert int(json.loads(found["RedrivePolicy"])["maxReceiveCount"]) == 7
-    assert attributes(aws, PLAN.dead)["MessageRetentionPeriod"] == "1200"
+    assert attributes(aws, PLAN.dead)["MessageRetentionPeriod"] == "1209600"
     assert aws.counts(PLAN.requests) == (1, 0)
 
 

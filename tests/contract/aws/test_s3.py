@@ -81,7 +81,7 @@ def test_verify_tells_a_missing_bucket(aws: Cloud) -> None:
 def test_nobody_there_is_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    door = ClientFactory("us-east-1", f"http://127.0.0.1:{free_port()}", 1.0, 1.0, 1)
+    door = ClientFactory("us-east-1", f"http://127.0.0.1:{free_port()}", 1.0, 1)
     with pytest.raises(TryLater):
         Store(door.client("s3"), "bucket").get("key")
 

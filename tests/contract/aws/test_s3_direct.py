@@ -35,7 +35,7 @@ class Watched:
 
 
 def store(url: str) -> Store:
-    door = ClientFactory("us-east-1", url, 2.0, 5.0, 1, placeholder_credentials=True)
+    door = ClientFactory("us-east-1", url, 5.0, 1, placeholder_credentials=True)
     client = door.client("s3")
     return Store(client, BUCKETS[0], door.direct_s3(client, BUCKETS[0], 2))
 
@@ -94,9 +94,7 @@ def test_nothing_that_listens() -> None:
 def test_behind_a_proxy_clients_know_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
     monkeypatch.delenv("no_proxy", raising=False)
-    door = ClientFactory(
-        "us-east-1", "http://s3.example", 2.0, 5.0, 1, placeholder_credentials=True
-    )
+    door = ClientFactory("us-east-1", "http://s3.example", 5.0, 1, placeholder_credentials=True)
     assert door.direct_s3(door.client("s3"), BUCKETS[0], 2) is None
     monkeypatch.setenv("no_proxy", "s3.example")
     assert door.direct_s3(door.client("s3"), BUCKETS[0], 2) is not None

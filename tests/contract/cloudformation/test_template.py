@@ -17,6 +17,7 @@ from cfnlint.helpers import load_resource
 from testkit.aws.cloudformation_stack import DAEMONS, TEMPLATE, parameters, properties, resources
 from testkit.aws.iam_policies import listed
 from visionfleet.aws.cloudwatch import AT_MAXIMUM, NAMESPACE
+from visionfleet.aws.provisioning import DEAD_RETENTION_SECONDS
 from visionfleet.config import Config
 from visionfleet.contract import names
 from visionfleet.scaler.cloudwatch_alarm import EVERY_SECONDS
@@ -89,7 +90,7 @@ def test_what_may_go_goes_and_nothing_else() -> None:
 
 
 def test_a_dead_letter_has_its_image() -> None:
-    longest = Config().queue.dead_retention_seconds / 86400
+    longest = DEAD_RETENTION_SECONDS / 86400
     assert parameters()["ImageDays"]["MinValue"] > longest
 
 

@@ -40,7 +40,7 @@ def ec2(aws: Cloud) -> Any:
 
 
 def door(aws: Cloud) -> ClientFactory:
-    return ClientFactory("us-east-1", aws.endpoint_url, 3.0, 15.0, 1, placeholder_credentials=True)
+    return ClientFactory("us-east-1", aws.endpoint_url, 15.0, 1, placeholder_credentials=True)
 
 
 def store(aws: Cloud) -> Store:

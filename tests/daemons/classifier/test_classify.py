@@ -25,8 +25,7 @@ PICTURES = 40
 REPLIES = "visionfleet-replies-test-0"
 SETTINGS = """
 queue: {visibility_timeout_seconds: 8, wait_seconds: 2}
-classifier: {drain_check_seconds: 0.3, report_seconds: 1, stop_seconds: 8}
-scaler: {silent_seconds: 120}
+classifier: {report_seconds: 1, stop_seconds: 8}
 """
 
 Start = Callable[..., AbstractContextManager[Process]]

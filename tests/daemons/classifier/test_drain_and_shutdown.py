@@ -23,8 +23,7 @@ pytestmark = pytest.mark.needs_torch
 
 SETTINGS = """
 queue: {visibility_timeout_seconds: 30, wait_seconds: 1}
-classifier: {drain_check_seconds: 0.3, report_seconds: 1, stop_seconds: 3}
-scaler: {silent_seconds: 120}
+classifier: {report_seconds: 1, stop_seconds: 3}
 """
 BOOT_SECONDS = 60
 
@@ -89,7 +88,7 @@ def test_an_interruption_is_a_drain(aws: Cloud, start: Start) -> None:
     with metadata() as ec2:
         settings = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": ec2.url,
-            "VISIONFLEET_CLASSIFIER__INTERRUPTION_NOTICES": "true",
+            "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
         }
         with start("w_0", model="slow", **settings) as process:
             wait_until(lambda: aws.counts()[1] == 10, BOOT_SECONDS, process.tail)
@@ -117,7 +116,7 @@ def test_a_worker_of_ec2_is_named_by_its_instance(
     with metadata() as service:
         settings = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.url,
-            "VISIONFLEET_CLASSIFIER__NAMED_BY_INSTANCE": "true",
+            "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
         }
         config = tmp_path / "named.yaml"
         config.write_text(SETTINGS)
@@ -138,7 +137,7 @@ def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> Non
     jobs = send(aws, 2)
     settings = {
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{free_port()}",
-        "VISIONFLEET_CLASSIFIER__INTERRUPTION_NOTICES": "true",
+        "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
     }
     with start("w_0", **settings) as process:
         wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
@@ -148,14 +147,14 @@ def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> Non
 def test_a_worker_without_a_scaler_ends_its_machine(
     aws: Cloud, start: Start, tmp_path: Path
 ) -> None:
-    off = tmp_path / "off"
+    off = tmp_path / "poweroff"
     alive = {"v": 1, "holder": "scaler-1", "term": 1, "expires_at": time.time() + 3600}
     lease = {"Bucket": BUCKETS[1], "Key": "fleet/lease.json"}
     aws.s3.put_object(**lease, Body=json.dumps(alive).encode())
     settings = {
-        "VISIONFLEET_CLASSIFIER__SELF_SHUTDOWN": "true",
+        "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
         "VISIONFLEET_CLASSIFIER__IDLE_SHUTDOWN_SECONDS": "5",
-        "VISIONFLEET_CLASSIFIER__SHUTDOWN_COMMAND": json.dumps(["touch", str(off)]),
+        "RUNTIME_DIRECTORY": str(tmp_path),
     }
     with start("w_0", **settings) as process:
         wait_until(in_state(aws, "idle"), BOOT_SECONDS, process.tail)
@@ -174,13 +173,13 @@ def test_a_worker_without_a_scaler_ends_its_machine(
 def test_a_machine_that_does_not_end_gets_its_worker_back(aws: Cloud, start: Start) -> None:
     """Drained for ever it would only cost; ended with a failure it is started again."""
     settings = {
-        "VISIONFLEET_CLASSIFIER__SELF_SHUTDOWN": "true",
+        "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
         "VISIONFLEET_CLASSIFIER__IDLE_SHUTDOWN_SECONDS": "5",
-        "VISIONFLEET_CLASSIFIER__SHUTDOWN_COMMAND": "['sh', '-c', 'echo not allowed >&2; exit 4']",
+        "RUNTIME_DIRECTORY": "/nowhere",
     }
     with start("w_0", **settings) as process:
         process.assert_exit(1, BOOT_SECONDS)
-        assert "sh ended with status 4: not allowed" in process.output()
+        assert "No such file or directory: '/nowhere/poweroff'" in process.output()
     assert report(aws)["state"] == "stopped"
 
 

@@ -18,8 +18,7 @@ PICTURES = 8
 JOBS = 16
 SETTINGS = """
 queue: {visibility_timeout_seconds: 8, wait_seconds: 2}
-classifier: {drain_check_seconds: 0.3, report_seconds: 1, batch_size: 2, prefetch: 4}
-scaler: {silent_seconds: 120}
+classifier: {report_seconds: 1, batch_size: 2, prefetch: 4}
 """
 
 

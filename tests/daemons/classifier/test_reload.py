@@ -43,7 +43,7 @@ def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(
     ):
         wait_until(lambda: listener.count("READY=1") == 1, 60, worker.tail)
         assert listener.statuses[0] == "loading the model"
-        assert listener.count("EXTEND_TIMEOUT_USEC=300000000") > 0
+        assert listener.count("EXTEND_TIMEOUT_USEC=120000000") > 0
         wait_until(lambda: "idle: 0 in flight" in listener.statuses[-1], 10, worker.tail)
         aws.send_request("job0", encoded(numbered(0)))
         answered = "1 answered, "

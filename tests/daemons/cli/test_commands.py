@@ -143,7 +143,7 @@ def test_provision_prints_each_line_and_can_be_run_again(aws: Cloud, tmp_path: P
 
 def test_provision_without_aws_is_one_line(tmp_path: Path) -> None:
     env = {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
-    env["VISIONFLEET_AWS__MAX_ATTEMPTS"] = "1"
+    env["AWS_MAX_ATTEMPTS"] = "1"
     done = visionfleet("provision", "--config", config_file(tmp_path), env=env)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("visionfleet: bucket visionfleet-input: Could not connect")

@@ -15,10 +15,7 @@ from testkit.processes.waiting import wait_until
 
 # Long enough for a machine on which a tick may take seconds.
 LEASE_SECONDS = 6.0
-LEASE = {
-    "VISIONFLEET_SCALER__LEASE_SECONDS": str(LEASE_SECONDS),
-    "VISIONFLEET_SCALER__LEASE_MARGIN_SECONDS": "1",
-}
+LEASE = {"VISIONFLEET_SCALER__LEASE_SECONDS": str(LEASE_SECONDS)}
 
 
 @pytest.fixture

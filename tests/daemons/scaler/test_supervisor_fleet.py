@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ from testkit.fleet.scaler_daemon import scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
 from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
+from visionfleet.host.supervisor_rpc import connect
 
 Start = Callable[..., AbstractContextManager[Process]]
 
@@ -137,7 +139,9 @@ def test_the_simple_policy_is_a_setting(aws: Cloud, workers: Supervised, start: 
 
 
 def test_a_group_that_is_not_there_is_told(aws: Cloud, workers: Supervised, start: Start) -> None:
-    with start(workers, VISIONFLEET_SUPERVISOR__GROUP="painters") as scaler:
+    rpc: Any = connect(f"unix://{workers.socket}")
+    rpc.supervisor.removeProcessGroup("classifier")
+    with start(workers) as scaler:
         scaler.assert_exit(1, 60)
-        assert "supervisor has no process group 'painters'" in scaler.output()
+        assert "supervisor has no process group 'classifier'" in scaler.output()
         assert "Traceback" not in scaler.output()

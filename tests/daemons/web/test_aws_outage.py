@@ -37,7 +37,7 @@ def environment(aws: Cloud, relay: Relay) -> dict[str, str]:
     return {
         **aws.environment,
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
-        "VISIONFLEET_AWS__MAX_ATTEMPTS": "1",
+        "AWS_MAX_ATTEMPTS": "1",
     }
 
 

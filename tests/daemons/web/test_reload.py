@@ -79,22 +79,22 @@ def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_pat
 
         assert post() == (202, None)
         config.write_text(
-            f"web: {{port: {port}, {tls}, max_files: none}}\nimages: {{max_bytes: 1}}\n"
+            f"web: {{port: {port}, {tls}, max_waiting: none}}\nimages: {{max_bytes: 1}}\n"
         )
         reload(2)
         assert "configuration faulty, nothing changed faults=2" in web.output()
-        assert "web.max_files: expected an integer from 1 to 100" in web.output()
+        assert "web.max_waiting: expected an integer from 1 to 1000000" in web.output()
         assert "images.max_bytes: expected an integer from 1024" in web.output()
 
         first = certificate.read_text()
         self_signed(certificate, key)
         config.write_text(
-            f"web: {{port: {port + 1}, threads: 7, {tls}, cors_origins: ['https://a.example']}}\n"
+            f"web: {{port: {port + 1}, auth: none, {tls}, cors_origins: ['https://a.example']}}\n"
             f"images: {{formats: [JPEG]}}\nclassifier: {{batch_size: 4}}\n"
         )
         reload(3)
         assert "reloaded changed=images.formats,web.cors_origins\n" in web.output()
-        assert "needs a restart settings=web.port,web.threads\n" in web.output()
+        assert "needs a restart settings=web.port,web.auth\n" in web.output()
         assert post() == (415, "https://a.example")
         assert certificate.read_text() != first  # so it is the new one that was trusted
 

@@ -153,7 +153,7 @@ def test_without_aws_it_waits_and_then_serves(aws: Cloud, tmp_path: Path) -> Non
     environment = {
         **aws.environment,
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
-        "VISIONFLEET_AWS__MAX_ATTEMPTS": "1",
+        "AWS_MAX_ATTEMPTS": "1",
     }
     with launched(environment, tmp_path) as web:
         web.process.wait_for_output("waiting for AWS", 20)
@@ -170,7 +170,7 @@ def test_without_aws_it_waits_and_then_serves(aws: Cloud, tmp_path: Path) -> Non
 def test_it_can_be_stopped_while_it_waits_for_aws(tmp_path: Path) -> None:
     environment = {
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
-        "VISIONFLEET_AWS__MAX_ATTEMPTS": "1",
+        "AWS_MAX_ATTEMPTS": "1",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
     }
@@ -203,14 +203,14 @@ def test_a_port_in_use_is_told_in_one_line(aws: Cloud, tmp_path: Path) -> None:
 
 def test_a_faulty_configuration(tmp_path: Path) -> None:
     config = tmp_path / "faulty.yaml"
-    config.write_text("web: {port: 80a, threads: 0}\nwbe: {}\n")
+    config.write_text("web: {port: 80a, max_waiting: 0}\nwbe: {}\n")
     arguments = ("--config", str(config))
     with started_module("visionfleetd.web.main", *arguments, log=tmp_path / "log") as process:
         process.assert_exit(78, 20)
         lines = process.output().splitlines()
     assert len(lines) == 3
     assert any("web.port" in line for line in lines)
-    assert any("web.threads" in line for line in lines)
+    assert any("web.max_waiting" in line for line in lines)
 
 
 def test_check_config_and_version(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def test_a_worker_answers_a_job_and_ends_its_machine_when_nobody_scales(
     settings = {
         "aws": {"endpoint_url": image_aws.endpoint_url},
         "queue": {"wait_seconds": 2},
-        "classifier": {"idle_shutdown_seconds": 5, "drain_check_seconds": 2},
+        "classifier": {"idle_shutdown_seconds": 5},
     }
     image_aws.send_request("job-of-the-image", SHIP)
     with instance(baked, tmp_path / "w", "i-worker", as_user_data("worker", settings)) as machine:

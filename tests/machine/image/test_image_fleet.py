@@ -27,11 +27,10 @@ SCALER = {
     "interval_seconds": 2,
     "hold_seconds": 4,
     "target_wait_seconds": 0.5,
-    "boot_seconds": 2,
     "service_seconds": 5,
     "paid_seconds": 0,
 }
-WORKER = {"drain_check_seconds": 2, "report_seconds": 5, "batch_size": 4, "prefetch": 4}
+WORKER = {"report_seconds": 5, "batch_size": 4, "prefetch": 4}
 
 
 @dataclass(frozen=True)

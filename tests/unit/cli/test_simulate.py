@@ -32,14 +32,14 @@ def test_figures_and_a_plot(
 ) -> None:
     rows = "".join(f"{minute},{20 + minute % 30}\n" for minute in range(120))
     files = ("--json", str(tmp_path / "out.json"), "--plot", str(tmp_path / "out.png"))
-    policies = ("--policy", "ours", "--policy", "keda=1", "--policy", "fixed:5")
+    policies = ("--policy", "pace", "--policy", "keda=1", "--policy", "fixed:5")
     assert simulate(tmp_path, config, rows, *policies, *files) == 0
     assert "keda=1" in capsys.readouterr().out
     found = json.loads((tmp_path / "out.json").read_text())["policies"]
-    assert set(found) == {"ours", "keda=1", "fixed:5"}
-    assert found["ours"]["busy_kills"] == found["ours"]["unserved"] == 0
-    assert found["ours"]["peak_workers"] <= 5, "the maximum of the configuration"
-    assert found["ours"]["billed_hours"] < found["fixed:5"]["billed_hours"]
+    assert set(found) == {"pace", "keda=1", "fixed:5"}
+    assert found["pace"]["busy_kills"] == found["pace"]["unserved"] == 0
+    assert found["pace"]["peak_workers"] <= 5, "the maximum of the configuration"
+    assert found["pace"]["billed_hours"] < found["fixed:5"]["billed_hours"]
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -69,5 +69,5 @@ def test_a_day_at_100_000_requests_an_hour_takes_a_seventh_of_20_seconds() -> No
     begun = time.process_time()
     arrivals = trace.arrivals(counts, 1.0, Random(1))
     conditions = Conditions(service_seconds=0.25)
-    World(conditions, controller("ours", Setting(POLICY, conditions))).run(arrivals)
+    World(conditions, controller("pace", Setting(POLICY, conditions))).run(arrivals)
     assert time.process_time() - begun < 20 / 7

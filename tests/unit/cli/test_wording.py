@@ -94,13 +94,13 @@ def test_the_scaler_in_words() -> None:
     whole = fleet(
         holder="h-1",
         term=3,
-        policy="ours",
+        policy="pace",
         boot_seconds=31.0,
         service_seconds=0.25,
         alarms=("ouch",),
     )
     assert list(status.scaler_lines(whole, 100.0))[1:] == [
-        "Scaler: h-1, term 3, policy ours",
+        "Scaler: h-1, term 3, policy pace",
         "Learned: a boot takes 31.0 s, an image takes 0.250 s",
         "Last decision, 30 s ago: hold at 0",
         "Alarm: ouch",

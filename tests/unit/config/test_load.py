@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from visionfleet.config import Config, Loaded, load
-from visionfleet.config.constraints import RULES
+from visionfleet.config import Config, LoadedConfig, load
+from visionfleet.config.constraints import CONSTRAINTS
+from visionfleet.config.removed import REMOVED
+from visionfleet.config.schema import settings
 from visionfleet.errors import BadConfig
 
 
@@ -17,7 +19,7 @@ def config_file(folder: Path, text: str) -> Path:
     return path
 
 
-def loaded(folder: Path, text: str, environment: Mapping[str, str] | None = None) -> Loaded:
+def loaded(folder: Path, text: str, environment: Mapping[str, str] | None = None) -> LoadedConfig:
     return load(config_file(folder, text), environment or {})
 
 
@@ -51,8 +53,8 @@ ONE_FAULT = {
         "vf.yaml:2:3: aws.region: expected a string that is not empty, got true",
     ),
     "a fraction where an integer belongs": (
-        "web:\n  threads: 2.5\n",
-        "vf.yaml:2:3: web.threads: expected an integer from 2 to 256, got 2.5",
+        "model:\n  threads: 2.5\n",
+        "vf.yaml:2:3: model.threads: expected an integer from 1 to 256 or null, got 2.5",
     ),
     "not a number": (
         "web:\n  stop_seconds: .nan\n",
@@ -133,7 +135,7 @@ ONE_FAULT = {
         "vf.yaml:4:3: web.port: set twice, first in line 2",
     ),
     "a section set twice": (
-        "web: {port: 1}\nlog: {}\nweb: {threads: 2}\n",
+        "web: {port: 1}\nlog: {}\nweb: {cache: true}\n",
         "vf.yaml:3:1: web: set twice, first in line 1",
     ),
     "a tab": (
@@ -169,40 +171,34 @@ def test_one_fault(tmp_path: Path, text: str, fault: str) -> None:
 
 
 # settings that break it; the key it is reported at
-BROKEN_RULES = {
+BROKEN = {
     "queue.visibility_timeout_seconds": "queue: {visibility_timeout_seconds: 25, wait_seconds: 20}",
-    "queue.dead_retention_seconds": "queue: {retention_seconds: 900, dead_retention_seconds: 899}",
     "classifier.max_processing_seconds": "classifier: {max_processing_seconds: 59}",
     "classifier.prefetch": "classifier: {batch_size: 33}",
-    "classifier.cpus_per_worker": "classifier: {cpus_per_worker: 1, named_by_instance: true}",
-    "web.wait_seconds": "web: {wait_seconds: 301}",
+    "classifier.cpus_per_worker": "classifier: {cpus_per_worker: 1, ec2_instance: true}",
     "web.tls_certificate": "web: {tls_certificate: a.crt}",
-    "web.cache_trust_seconds": "web: {cache: true, cache_trust_seconds: 59}",
+    "classifier.report_seconds": "{classifier: {report_seconds: 61}, web: {cache: true}}",
     "scaler.minimum": "scaler: {minimum: 20}",
     "ec2.launch_template": "scaler: {fleet: ec2}",
     "scaler.maximum": "{scaler: {fleet: ec2, maximum: cores}, ec2: {launch_template: workers}}",
-    "scaler.silent_seconds": "scaler: {silent_seconds: 89}",
-    "scaler.lease_seconds": "scaler: {lease_seconds: 26}",
+    "scaler.lease_seconds": "scaler: {lease_seconds: 15}",
     "model.crop": "model: {crop: 257}",
     "model.sha256": "model: {path: a.pt, labels: a.txt}",
     "model.labels": f"model: {{path: a.pt, sha256: {'a' * 64}}}",
     "model.path": f"model: {{path: a.pt, labels: 's3://bucket', sha256: {'a' * 64}}}",
     "model.architecture": "model: {architecture: resnet18}",
 }
-KEPT_RULES = {
+KEPT = {
     "queue.visibility_timeout_seconds": "queue: {visibility_timeout_seconds: 26, wait_seconds: 20}",
-    "queue.dead_retention_seconds": "queue: {retention_seconds: 900, dead_retention_seconds: 900}",
     "classifier.max_processing_seconds": "classifier: {max_processing_seconds: 60}",
     "classifier.prefetch": "classifier: {batch_size: 32}",
     "classifier.cpus_per_worker": "classifier: {cpus_per_worker: 1}",
-    "web.wait_seconds": "web: {wait_seconds: 300}",
     "web.tls_certificate": "web: {tls_certificate: a.crt, tls_key: a.key}",
-    "web.cache_trust_seconds": "web: {cache: true, cache_trust_seconds: 60}",
+    "classifier.report_seconds": "{classifier: {report_seconds: 60}, web: {cache: true}}",
     "scaler.minimum": "scaler: {minimum: 19}",
     "ec2.launch_template": "{scaler: {fleet: ec2}, ec2: {launch_template: lt-0123456789abcdef0}}",
     "scaler.maximum": "scaler: {fleet: supervisor, maximum: cores}",
-    "scaler.silent_seconds": "scaler: {silent_seconds: 90}",
-    "scaler.lease_seconds": "scaler: {lease_seconds: 27}",
+    "scaler.lease_seconds": "scaler: {lease_seconds: 16}",
     "model.crop": "model: {crop: 256}",
     "model.sha256": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
     "model.labels": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
@@ -211,27 +207,42 @@ KEPT_RULES = {
 }
 
 
-def test_every_rule_has_a_row() -> None:
-    assert [rule.keys[0] for rule in RULES] == list(BROKEN_RULES) == list(KEPT_RULES)
+def test_every_constraint_has_a_row() -> None:
+    assert [constraint.keys[0] for constraint in CONSTRAINTS] == list(BROKEN) == list(KEPT)
 
 
-@pytest.mark.parametrize(("key", "text"), BROKEN_RULES.items(), ids=BROKEN_RULES)
-def test_a_broken_rule(tmp_path: Path, key: str, text: str) -> None:
+@pytest.mark.parametrize(("key", "text"), BROKEN.items(), ids=BROKEN)
+def test_a_broken_constraint(tmp_path: Path, key: str, text: str) -> None:
     (fault,) = faults(tmp_path, text)
-    sentence = next(rule.sentence for rule in RULES if rule.keys[0] == key)
+    sentence = next(each.sentence for each in CONSTRAINTS if each.keys[0] == key)
     assert re.fullmatch(rf"vf\.yaml:1:\d+: {re.escape(f'{key}: {sentence}')}", fault)
 
 
-@pytest.mark.parametrize("text", KEPT_RULES.values(), ids=KEPT_RULES)
-def test_a_rule_kept_by_a_hair(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", KEPT.values(), ids=KEPT)
+def test_a_constraint_kept_by_a_hair(tmp_path: Path, text: str) -> None:
     loaded(tmp_path, text)
 
 
-def test_a_rule_that_breaks_with_a_default_names_where_the_other_key_is(tmp_path: Path) -> None:
-    assert faults(tmp_path, "log: {}\nclassifier: {report_seconds: 41}") == [
-        "vf.yaml:2:14: scaler.silent_seconds: must be at least three times "
-        "classifier.report_seconds"
+def test_a_constraint_that_breaks_with_a_default_names_the_other_key(tmp_path: Path) -> None:
+    assert faults(tmp_path, "log: {}\nclassifier: {batch_size: 33}") == [
+        "vf.yaml:2:14: classifier.prefetch: must not be less than classifier.batch_size"
     ]
+
+
+@pytest.mark.parametrize(("key", "instead"), REMOVED.items(), ids=REMOVED)
+def test_a_removed_key_is_told_with_what_to_do(tmp_path: Path, key: str, instead: str) -> None:
+    name, _, value = key.partition(": ")
+    section, _, below = name.partition(".")
+    assert ((section, below) in settings()) == bool(value), "gone, or a value of it is"
+    variable = f"VISIONFLEET_{section}__{below}".upper()
+    text = f"{section}: {{{below}: {value or 1}}}"
+    at = f"1:{len(section) + 4}"
+    assert faults(tmp_path, text) == [f"vf.yaml:{at}: {key}: {instead}"]
+    drop_in(tmp_path, "a.yaml", text)
+    assert faults(tmp_path, "") == [f"conf.d/a.yaml:{at}: {key}: {instead}"]
+    (tmp_path / "conf.d" / "a.yaml").unlink()
+    environment = {variable: value or "1"}
+    assert faults(tmp_path, "", environment) == [f"environment {variable}: {key}: {instead}"]
 
 
 def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
@@ -255,7 +266,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ]
 
 
-def test_a_rule_is_left_out_when_one_of_its_keys_is_faulty(tmp_path: Path) -> None:
+def test_a_constraint_is_left_out_when_one_of_its_keys_is_faulty(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, "scaler: {minimum: 50, maximum: 2000}")
     assert "scaler.maximum: expected" in fault
 
@@ -279,14 +290,11 @@ def drop_in(folder: Path, name: str, text: str) -> None:
 
 def test_drop_ins_are_merged_in_the_order_of_their_names(tmp_path: Path) -> None:
     drop_in(tmp_path, "20-late.yaml", "web: {port: 2}\n")
-    drop_in(tmp_path, "10-early.yaml", "web: {port: 1, threads: 5}\n")
+    drop_in(tmp_path, "10-early.yaml", "web: {port: 1, max_waiting: 5}\n")
     drop_in(tmp_path, "30-other.yml.bak", "web: {port: 3}\n")
-    found = loaded(tmp_path, "web: {port: 9, threads: 9, max_files: 9}\n")
-    assert (found.config.web.port, found.config.web.threads, found.config.web.max_files) == (
-        2,
-        5,
-        9,
-    )
+    found = loaded(tmp_path, "web: {port: 9, max_waiting: 9, stop_seconds: 9}\n")
+    web = found.config.web
+    assert (web.port, web.max_waiting, web.stop_seconds) == (2, 5, 9)
     assert [path.name for path in found.files] == ["vf.yaml", "10-early.yaml", "20-late.yaml"]
     assert str(found.origins["web", "port"]) == f"{tmp_path}/conf.d/20-late.yaml:1:7"
 

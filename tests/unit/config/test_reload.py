@@ -3,7 +3,7 @@
 from visionfleet.config.reload import Reach, changed, merged
 from visionfleet.config.schema import Config
 
-REACH = Reach(frozenset({"name", "scaler", "log"}), frozenset({"name", "scaler.fleet"}))
+REACH = Reach(frozenset({"name", "scaler"}), frozenset({"scaler.maximum", "log.level"}))
 
 
 def config(**sections: object) -> Config:
@@ -16,7 +16,7 @@ def test_changes_are_dotted_keys() -> None:
     assert changed(fresh, fresh) == ()
 
 
-def test_what_is_ours_is_split_and_the_rest_is_not_told() -> None:
+def test_a_reload_reaches_live_keys_and_tells_those_it_cannot_reach() -> None:
     keys = ("name", "web.port", "scaler.maximum", "scaler.fleet", "log.level")
     assert REACH.split(keys) == (("scaler.maximum", "log.level"), ("name", "scaler.fleet"))
 

@@ -1,7 +1,5 @@
-"""The shipped configuration files against the schema: they cannot drift apart."""
+"""The shipped configuration files and the reference page against the schema."""
 
-import itertools
-import re
 from pathlib import Path
 
 import pytest
@@ -9,87 +7,36 @@ import yaml
 
 from testkit import ROOT
 from visionfleet.config import Config, load
+from visionfleet.config.fields import what_and_who
+from visionfleet.config.reference import configuration_file, settings_page
+from visionfleet.config.schema import settings
 
 ETC = ROOT / "etc"
 WHOLE = ETC / "visionfleet.yaml"
-_SETTING = re.compile(r"^ *([a-z0-9_]+):")
-
-Keys = set[tuple[str, ...]]
 
 
-def keys(values: dict[str, object], above: tuple[str, ...] = ()) -> Keys:
-    found: Keys = set()
-    for name, value in values.items():
-        found |= keys(value, (*above, name)) if isinstance(value, dict) else {(*above, name)}
-    return found
+def test_the_generated_files_are_current() -> None:
+    """`make settings` writes them."""
+    assert WHOLE.read_text().splitlines() == list(configuration_file())
+    assert (ROOT / "docs/settings.md").read_text().splitlines() == list(settings_page())
 
 
-def written(path: Path) -> dict[str, object]:
-    read: dict[str, object] = yaml.safe_load(path.read_text())
-    return read
+def test_the_file_holds_every_setting_with_its_default() -> None:
+    written = yaml.safe_dump(yaml.safe_load(WHOLE.read_text()), sort_keys=False)
+    assert written == yaml.safe_dump(Config().model_dump(mode="json"), sort_keys=False)
 
 
-def defaults() -> dict[str, object]:
-    return Config().model_dump(mode="json")
-
-
-def test_every_key_of_the_schema_is_in_the_file() -> None:
-    assert keys(written(WHOLE)) == keys(defaults())
-
-
-def test_every_value_is_the_default() -> None:
-    assert written(WHOLE) == defaults()
-
-
-def test_keys_stand_in_the_order_of_the_schema() -> None:
-    assert yaml.safe_dump(written(WHOLE), sort_keys=False) == yaml.safe_dump(
-        defaults(), sort_keys=False
-    )
-
-
-@pytest.mark.parametrize("path", [WHOLE, ETC / "local.yaml"], ids=lambda path: path.name)
-def test_every_key_has_one_comment_line(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    sections = {name for name, value in written(path).items() if isinstance(value, dict)}
-    for number, line in enumerate(lines):
-        match = _SETTING.match(line)
-        if match and not (match[1] in sections and not line.startswith(" ")):
-            indent = " " * (len(line) - len(line.lstrip()))
-            assert lines[number - 1].startswith(f"{indent}# "), f"no comment above {line!r}"
-            assert not lines[number - 2].startswith(f"{indent}#"), f"two comments above {line!r}"
-            assert lines[number - 1].endswith("."), f"not a sentence above {line!r}"
-
-
-def test_ranges_in_the_comments_are_those_of_the_schema() -> None:
-    lines = WHOLE.read_text().splitlines()
-    schema = Config.model_json_schema()
-    section = ""
-    for above, line in itertools.pairwise(lines):
-        if match := re.match(r"^([a-z0-9]+):$", line):
-            section = match[1].capitalize()
-        elif (match := _SETTING.match(line)) and line.startswith(" "):
-            bounds = _bounds(schema["$defs"][section]["properties"][match[1]])
-            if bounds:
-                assert f"{bounds[0]} to {bounds[1]}" in above, f"{line!r} has {bounds}"
-
-
-def _bounds(node: dict[str, object]) -> tuple[object, object] | None:
-    options = node.get("anyOf", [node])
-    assert isinstance(options, list)
-    for option in options:
-        if "minimum" in option and "maximum" in option:
-            return _short(option["minimum"]), _short(option["maximum"])
-    return None
-
-
-def _short(number: float) -> float:
-    return int(number) if number == int(number) else number
+def test_there_are_at_most_80_settings_each_described() -> None:
+    assert len(settings()) <= 80
+    for key, field in settings().items():
+        for sentence in what_and_who(str(field.description)):
+            assert sentence.endswith("."), key
+            assert sentence[0] in "`f" or sentence[0].isupper(), key
 
 
 def test_the_local_file_says_only_what_differs() -> None:
-    default = defaults()
-    for section, values in written(ETC / "local.yaml").items():
-        assert isinstance(values, dict)
+    default = Config().model_dump(mode="json")
+    for section, values in yaml.safe_load((ETC / "local.yaml").read_text()).items():
         for name, value in values.items():
             assert default[section][name] != value, f"{section}.{name} is the default"
 

@@ -73,7 +73,7 @@ def test_a_worker_named_by_its_instance_is_one_and_has_a_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "visionfleet.yaml"
-    config.write_text("classifier: {named_by_instance: true}\n")
+    config.write_text("classifier: {ec2_instance: true}\n")
     monkeypatch.setattr(cpu_topology, "gpus", lambda: 4)
     assert main(["placement", "--config", str(config)]) == 0
     (line,) = capsys.readouterr().out.splitlines()

@@ -3,7 +3,7 @@
 import pytest
 
 from visionfleet.aws.from_config import access
-from visionfleet.config.schema import Aws
+from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
 
 
@@ -45,4 +45,4 @@ LOCAL, REMOTE = "http://127.0.0.1:5500", "https://s3.example.org"
 def test_placeholder_credentials_are_for_this_machine_alone(
     url: str | None, environment: dict[str, str], placeholder: bool
 ) -> None:
-    assert access(Aws(endpoint_url=url), environment).placeholder_credentials is placeholder
+    assert access(AwsSection(endpoint_url=url), environment).placeholder_credentials is placeholder

@@ -16,8 +16,8 @@ CALM = Conditions(noise=0, phantoms=0)
 NOW = 10_000.0
 
 
-def play(arrivals: list[int], conditions: Conditions = CALM, name: str = "ours") -> Outcome:
-    target = 1.0 if name != "ours" else None
+def play(arrivals: list[int], conditions: Conditions = CALM, name: str = "pace") -> Outcome:
+    target = 1.0 if name != "pace" else None
     made = controller(name, Setting(POLICY, conditions, arrivals, target))
     return World(conditions, made).run(arrivals)
 
@@ -57,7 +57,7 @@ def test_3_sparse_traffic_does_not_start_a_worker_for_each_image() -> None:
 
 def test_4_the_size_follows_throughput_not_depth() -> None:
     """A steady 10 a second need 5 workers, with a queue that stays empty."""
-    world = World(CALM, controller("ours", Setting(POLICY, CALM)))
+    world = World(CALM, controller("pace", Setting(POLICY, CALM)))
     outcome = world.run([10] * 3600)
     sizes = [size for second, _, size in outcome.timeline if second > 600]
     assert min(sizes) >= 5
@@ -146,8 +146,8 @@ def test_14_an_emptied_worker_that_got_work_is_not_ended() -> None:
 
 
 def test_the_simulation_drives_the_decision_of_the_daemon() -> None:
-    made = controller("ours", Setting(POLICY, CALM))
+    made = controller("pace", Setting(POLICY, CALM))
     assert isinstance(made, Daemon)
     assert made.decide is decide
     assert math.isclose(made.policy.target_wait_seconds, POLICY.target_wait_seconds)
-    assert "ours" in policies.CONTROLLERS
+    assert "pace" in policies.CONTROLLERS

@@ -9,7 +9,7 @@ from visionfleet.scaler.dry_run import steps
 from visionfleet.scaler.observation import observe, worker
 from visionfleet.scaler.status import Standing, status, worth_writing
 
-STANDING = Standing(holder="h", term=3, policy="ours", minimum=0, maximum=19)
+STANDING = Standing(holder="h", term=3, policy="pace", minimum=0, maximum=19)
 
 
 def report(state: WorkerState, started_at: float = 100.0, handled: int = 0) -> WorkerReport:
@@ -116,7 +116,7 @@ def test_a_status_names_the_holder_what_was_learned_and_what_is_wrong() -> None:
     seen = Observation(9, 0, (Worker("w", "failed", 0.0, 0.0),))
     history = History(boot_seconds=31.0, service_seconds=0.2, at_maximum=True)
     made = status(seen, Decision(reason="hold"), history, STANDING, None, 5.0)
-    assert (made.holder, made.term, made.policy) == ("h", 3, "ours")
+    assert (made.holder, made.term, made.policy) == ("h", 3, "pace")
     assert (made.boot_seconds, made.service_seconds) == (31.0, 0.2)
     assert made.alarms == (
         "the fleet is at its maximum of 19, and more is needed",

@@ -97,7 +97,7 @@ def test_the_clairvoyant_keeps_workers_over_gaps_shorter_than_a_boot() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["ours", "per_message"])
+@pytest.mark.parametrize("name", ["pace", "per_message"])
 def test_no_policy_of_ours_kills_a_busy_worker_or_leaves_the_limits(name: str) -> None:
     counts = [3, 200, 900, 20, 0, 0, 0, 500] * 4
     arrivals = trace.arrivals(counts, 2.0, Random(3))

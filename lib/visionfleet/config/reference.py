@@ -1,0 +1,82 @@
+"""Writes the shipped configuration file and the reference page from the schema. No I/O here."""
+
+import re
+import textwrap
+from collections.abc import Iterator
+from functools import reduce
+from itertools import groupby
+from operator import getitem
+
+import yaml
+
+from visionfleet.config.fields import what_and_who
+from visionfleet.config.schema import Config, settings
+from visionfleet.config.value_text import expectation, node_of
+from visionfleet.config.yaml_source import Key
+
+_WIDTH = 100
+_FILE_HEAD = """\
+visionfleet: every setting with its default. What is left out keeps its default. Files in conf.d/ \
+beside this one are merged over it in the order of their names, and VISIONFLEET_<SECTION>__<KEY> \
+in the environment over both. Credentials never stand here: they come from the instance role or \
+the environment. `make settings` writes this file, `visionfleet config check` finds every fault."""
+_PAGE_HEAD = """\
+# Settings
+
+Every setting, its default, what it may be and who would change it. `visionfleet config show` prints
+what is in effect and where it was set, `visionfleet config check` every fault. This page is made
+from the schema by `make settings`.
+"""
+
+
+def written(value: object) -> str:
+    """Write a value as YAML in one line; as an item of a list it gets no document marks."""
+    text: str = yaml.safe_dump([value], default_flow_style=True, width=10**9, allow_unicode=True)
+    return text.strip()[1:-1]
+
+
+def configuration_file() -> Iterator[str]:
+    """Write every setting with its default as YAML, line by line."""
+    schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
+    yield from _comment(_FILE_HEAD, "")
+    for section, keys in groupby(settings(), _section):
+        indent = "  " if section else ""
+        yield ""
+        if section:
+            yield from (*_comment(node_of(schema, section)["description"], ""), f"{section[0]}:")
+        for key in keys:
+            what, _ = what_and_who(node_of(schema, key)["description"])
+            may_be = expectation(schema, key)
+            if " to " in may_be:  # other kinds of values are told by the description
+                what += f" {may_be[0].upper()}{may_be[1:]}."
+            yield from _comment(what, indent)
+            yield f"{indent}{key[-1]}: {written(reduce(getitem, key, defaults))}"
+
+
+def settings_page() -> Iterator[str]:
+    """Write the reference in Markdown, a table for each section, line by line."""
+    schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
+    yield from _PAGE_HEAD.splitlines()
+    for section, keys in groupby(settings(), _section):
+        about = node_of(schema, section)["description"]
+        yield from ("", f"## {section[0] if section else 'Top level'}", "", about, "")
+        yield "| key | default | may be | what it is | who changes it |"
+        yield "| --- | --- | --- | --- | --- |"
+        for key in keys:
+            name, default = ".".join(key), written(reduce(getitem, key, defaults))
+            may_be = re.sub(r"matches (\S+)", r"matches `\1`", expectation(schema, key))
+            sentences = what_and_who(node_of(schema, key)["description"])
+            cells = (f"`{name}`", f"`{default}`", may_be, *sentences)
+            row = " | ".join(cell.replace("|", r"\|") for cell in cells)
+            yield f"| {row} |"
+
+
+def _section(key: Key) -> Key:
+    return key[:-1]
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    mark = f"{indent}# "
+    return textwrap.wrap(
+        text, _WIDTH, initial_indent=mark, subsequent_indent=mark, break_on_hyphens=False
+    )
