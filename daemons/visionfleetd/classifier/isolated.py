@@ -28,9 +28,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _classify(config: Config, data: bytes) -> tuple[Ranked, ...]:
-    limits = decode.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     model = open_model(_plain(config), os.environ)
-    image = decode.decode(data, limits, model.preprocessing.resize)
+    image = decode.decode(data, config.images, model.preprocessing.resize)
     return model.rank([prepare(image, model.preprocessing)], TOP)[0]
 
 

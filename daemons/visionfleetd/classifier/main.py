@@ -5,37 +5,117 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
-from threading import Event
 from typing import TYPE_CHECKING
 
 from visionfleet import __version__
 from visionfleet.aws.imds import Metadata, endpoint, instance_id
+from visionfleet.classifier.drain import DrainController
+from visionfleet.classifier.drain_triggers import IdleShutdown
+from visionfleet.classifier.fetch import Intake
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.pipeline import Pipeline
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
+from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
 from visionfleet.host.process import SignalEvents
 from visionfleet.host.startup_timing import Phases
 from visionfleet.host.systemd import Notifier
-from visionfleet.host.threads import crash
+from visionfleet.host.threads import crash, run_bounded, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 from visionfleet.logs import setup
 from visionfleet.model.open import open_model
 from visionfleetd import startup
-from visionfleetd.classifier import sidecars, wiring
-from visionfleetd.classifier.worker import WorkerProcess
+from visionfleetd.classifier import wiring
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 log = logging.getLogger("classifier")
+
+REACH = Reach(
+    live=frozenset(
+        {"images.max_bytes", "images.max_pixels", "images.formats", "log.level"}
+        | {"classifier.report_seconds", "classifier.stop_seconds"}
+        | {"classifier.idle_shutdown_seconds"}
+    ),
+    concerns=frozenset(
+        {"name", "aws", "storage", "queue", "images", "model", "classifier", "results", "metrics"}
+    ),
+)
+
+_REPORT_SECONDS = 2.0  # for the last report of a stop
+# What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
+_STOP_MARGIN_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class RunningWorker:
+    """A worker from its readiness to its stop. A reload replaces `config` from `path`."""
+
+    config: Config
+    path: Path | None
+    intake: Intake
+    pipeline: Pipeline
+    reporter: Reporter
+    notifier: Notifier
+    signals: SignalEvents
+
+    def answer_once(self) -> int:
+        """Answer what waits in the queue; returns the exit status."""
+        self.pipeline.start()
+        return self._finish(hurry=False, seconds=self.config.classifier.max_processing_seconds)
+
+    def serve(self) -> int:
+        """Work until the stop; returns the exit status.
+
+        This thread calls nothing that may hang, so a stop is prompt.
+        """
+        idle_shutdown = IdleShutdown(
+            self.reporter.store,
+            self.config.classifier,
+            self.pipeline.counts,
+            self.reporter.metrics.receives_with_messages,
+            time.time,
+            time.monotonic,
+        )
+        triggers = wiring.triggers(self.config, self.reporter, idle_shutdown)
+        power_off = partial(systemd.power_off, os.environ)
+        drain = DrainController(self.pipeline, self.reporter, triggers, power_off, self.signals)
+        self.pipeline.start()
+        draining = run_in_thread("drain", drain.run, crash(log))
+        while not self.signals.wait(threading.TIMEOUT_MAX):
+            if self.signals.take_reload():
+                self._reload(idle_shutdown)
+        seconds = self.config.classifier.stop_seconds
+        self.notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
+        draining.join(1.0)  # a report that is under way must not overtake the last one
+        status = self._finish(hurry=True, seconds=seconds)
+        return 1 if drain.failed else status
+
+    def _reload(self, idle_shutdown: IdleShutdown) -> None:
+        with startup.reloading():
+            self.config = startup.reloaded(self.path, self.config, REACH, log)
+            self.intake.images = self.config.images
+            self.reporter.settings = idle_shutdown.settings = self.config.classifier
+
+    def _finish(self, hurry: bool, seconds: float) -> int:
+        clean = self.pipeline.finish(hurry, time.monotonic() + seconds)
+        counts = self.pipeline.counts()
+        last_report = partial(self.reporter.write, "stopped", counts)
+        run_bounded("last report", last_report, _REPORT_SECONDS, crash(log))
+        log.info("stopped", extra={"handled": counts.handled, "left_in_hand": counts.in_flight})
+        return process.EXIT_OK if clean else 1
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -64,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.exit(_run(config, identity, signals, phases, arguments))
 
 
-def _own_name(config: Config, default: str, stop: Event) -> str:
+def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     """Name a worker that was given no name; the fleet of EC2 knows it by its instance."""
     if not config.classifier.ec2_instance:
         return default
@@ -108,11 +188,11 @@ def _run(
     worker.notifier.ready()
     if arguments.once:
         return worker.answer_once()
-    with sidecars.serve_metrics(config, model, reporter):
+    with wiring.serve_metrics(config, model, reporter):
         return worker.serve()
 
 
-def _model(config: Config, stop: Event, phases: Phases) -> "Inference | None":
+def _model(config: Config, stop: threading.Event, phases: Phases) -> "Inference | None":
     """Load the model, None when a stop came first; raises BadModel."""
     models: list[Inference] = []
     load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
@@ -144,14 +224,14 @@ def _worker(
     model: "Inference",
     reporter: Reporter,
     signals: SignalEvents,
-) -> WorkerProcess:
+) -> RunningWorker:
     watchdog = systemd.watchdog_seconds(os.environ)
-    loops = Watchdog(time.monotonic, sidecars.allowed_seconds(config, watchdog or 0.0))
+    loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
     intake = wiring.intake(config, path, reporter.identity.worker, clients, model)
     pipeline = wiring.pipeline(config, clients, intake, model, reporter.metrics, loops)
-    status = sidecars.status(pipeline, reporter, model.info.name)
+    status = wiring.status(pipeline, reporter, model.info.name)
     notifier = Notifier(log, loops, watchdog, status, crash(log))
-    return WorkerProcess(config, path, intake, pipeline, reporter, notifier, signals)
+    return RunningWorker(config, path, intake, pipeline, reporter, notifier, signals)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,42 @@
 """Puts the parts of one worker together from its configuration."""
 
 import logging
+import os
 import sys
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from visionfleet.aws.from_config import access
+from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, Outbox, Queue
-from visionfleet.classifier.classify import BatchClassifier, Ranker
+from visionfleet.classifier import drain_triggers
+from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Ranker
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.drain_triggers import DrainTrigger, IdleShutdown
 from visionfleet.classifier.fetch import Fetcher, Intake
 from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import ResultBuilder
-from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.metrics import ClassifierMetrics, port_of
 from visionfleet.classifier.pipeline import Pipeline
-from visionfleet.classifier.receive import Receiver
+from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
+from visionfleet.classifier.spot import Interruptions
 from visionfleet.classifier.stage import PipelineStage
 from visionfleet.classifier.store import ResultWriter
 from visionfleet.classifier.visibility import VisibilityHeartbeat
+from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
+from visionfleet.host import cpu_quota, metrics_server
 from visionfleet.host.threads import crash
-from visionfleet.host.watchdog import Watchdog
-from visionfleetd.classifier.reload import image_limits
+from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
@@ -85,13 +93,11 @@ def intake(
     return Intake(
         uploads=clients.uploads,
         results=clients.results,
-        limits=image_limits(config.images),
+        images=config.images,
         preprocessing=model.preprocessing,
         builder=ResultBuilder(worker, model.info, model.unknown_below),
         isolation=Isolation(command, ISOLATED_SECONDS),
         max_receives=config.queue.max_receives,
-        now=time.time,
-        clock=time.monotonic,
     )
 
 
@@ -128,3 +134,59 @@ def pipeline(
     )
     stages = (fetch, classify, store, answer)
     return Pipeline(receiver, stages, completion, heartbeat, hurry, crash(log))
+
+
+def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
+    """Tell how long a step of each watched loop may take, by the settings.
+
+    A batch whose messages are given up already is of no use, however long it goes on.
+    """
+    poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
+    receive = access(config.aws).longest_call_seconds(poll)
+    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
+    return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
+
+
+def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[[], str]:
+    pace = Pace()
+
+    def status() -> str:
+        counts = pipeline.counts()
+        rate = pace.per_second(counts.handled, time.monotonic())
+        return classifier_status(reporter.state, counts.in_flight, counts.handled, rate, model_name)
+
+    return status
+
+
+def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) -> list[DrainTrigger]:
+    every_seconds = config.classifier.drain_check_seconds
+    asked = drain_triggers.scaler_request(reporter.store, reporter.identity, every_seconds)
+    if not config.classifier.ec2_instance:
+        return [asked]
+    notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
+    # EC2's notice first: S3 may be slow, and two minutes are short.
+    return [drain_triggers.interruption(notices, reporter), asked, idle_shutdown.trigger()]
+
+
+def serve_metrics(
+    config: Config, model: "Inference", reporter: Reporter
+) -> AbstractContextManager[object]:
+    """Answer Prometheus, where that is wanted, until the context ends."""
+    identity, metrics = reporter.identity, reporter.metrics
+    metrics.worker.info(
+        {"worker": identity.worker, "host": identity.host, "version": identity.version}
+    )
+    threads = config.model.threads or cpu_quota.granted()
+    metrics.model.info(
+        {"name": model.info.name, "fingerprint": model.info.fingerprint}
+        | {"precision": model.precision.name, "threads": str(threads)}
+    )
+    metrics.boot_seconds.set(reporter.boot_seconds or 0.0)
+    if not config.classifier.metrics_port:
+        return nullcontext()
+    port = port_of(config.classifier.metrics_port, identity.worker)
+    try:
+        return closing(metrics_server.serve(metrics.registry, config.metrics.address, port))
+    except OSError as error:  # to classify without them is better than not to
+        log.error("no metrics", extra={"port": port, "reason": str(error)})
+        return nullcontext()

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -21,6 +22,7 @@ from visionfleet.classifier.jobs import (
     ResultBuilder,
     is_provisional,
 )
+from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
 from visionfleet.contract.messages import Request, Timings
 from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
@@ -37,26 +39,21 @@ S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 h
 
 @dataclass(slots=True)
 class Intake:
-    """Fetches and decodes. `now` is wall time, `clock` measures; both in seconds.
-
-    `limits` may be replaced at any time.
-    """
+    """Fetches and decodes. `images` may be replaced at any time."""
 
     uploads: Store
     results: Store
-    limits: decode.Limits
+    images: ImagesSection
     preprocessing: Preprocessing
     builder: ResultBuilder
     isolation: Isolation
     max_receives: int
-    now: Callable[[], float]
-    clock: Callable[[], float]
     decoding: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DECODERS))
 
     def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
         request = Request.decode(delivery.message.body)
-        queued = max(0.0, self.now() - request.sent_at)
+        queued = max(0.0, time.time() - request.sent_at)
         if not delivery.job:
             fields = {"job": request.job, "attempts": delivery.message.receive_count}
             log.info("job received", extra=fields | {"queue_seconds": queued})
@@ -82,7 +79,7 @@ class Intake:
 
     def _without_a_look(self, job: Job) -> Done | None:
         request = job.request
-        if request.expires_at is not None and self.now() > request.expires_at:
+        if request.expires_at is not None and time.time() > request.expires_at:
             return self._failed(job, EXPIRED, "nobody waits for this image any more")
         if job.attempt >= self.max_receives:
             # The last delivery is not for another try: a job whose worker dies every time
@@ -92,12 +89,12 @@ class Intake:
         return None
 
     def _look(self, job: Job) -> Job | Done:
-        started = self.clock()
+        started = time.monotonic()
         try:
             data = self.uploads.get(job.request.key)
         except NotFound:
             return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
-        fetch = self.clock() - started
+        fetch = time.monotonic() - started
         try:
             if job.attempt == self.max_receives - 1:
                 return self._classify_alone(job, data)
@@ -108,19 +105,19 @@ class Intake:
     def _classify_alone(self, job: Job, data: bytes) -> Done:
         """Spend the last try in a child process: whatever happens there, it happens to no other."""
         log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
-        started = self.clock()
+        started = time.monotonic()
         ranking = self.isolation.classify(data)
-        return self.builder.succeeded(job, ranking, self.clock() - started, self.now())
+        return self.builder.succeeded(job, ranking, time.monotonic() - started, time.time())
 
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
         with self.decoding:
-            started = self.clock()
-            image = decode.decode(data, self.limits, self.preprocessing.resize)
+            started = time.monotonic()
+            image = decode.decode(data, self.images, self.preprocessing.resize)
             pixels = prepare(image, self.preprocessing)
-            return job.decoded(pixels, fetch, self.clock() - started)
+            return job.decoded(pixels, fetch, time.monotonic() - started)
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
-        return self.builder.failed(job, code, reason, self.now())
+        return self.builder.failed(job, code, reason, time.time())
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,15 +5,14 @@ would seem to go backwards.
 """
 
 import re
+from itertools import accumulate
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    Info,
-    disable_created_metrics,
-)
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from visionfleet.classifier.stats import Distribution
+from visionfleet.host.metrics_server import serve
 
 # From a small crop's decoding to a job that waited for a worker to boot.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -35,7 +34,6 @@ class ClassifierMetrics:
     """
 
     def __init__(self) -> None:
-        disable_created_metrics()  # they would double the counters, and nobody asks for them
         self.registry = CollectorRegistry()
         self._make_job_metrics()
         self._make_model_metrics()
@@ -109,3 +107,24 @@ class ClassifierMetrics:
 
     def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"visionfleet_{name}", about, buckets=buckets, registry=self.registry)
+
+
+# Of the scaler, until its metrics are its own.
+def count(name: str, about: str, value: float) -> Metric:
+    return CounterMetricFamily(name, about, value)
+
+
+def histogram(name: str, about: str, values: Distribution) -> Metric:
+    bounds = [f"{bound:g}" for bound in values.bounds] + ["+Inf"]
+    buckets = list(zip(bounds, accumulate(values.counts), strict=True))
+    return HistogramMetricFamily(name, about, buckets, values.sum)
+
+
+class Server:
+    def __init__(self, numbers: Collector, address: str, port: int) -> None:
+        registry = CollectorRegistry()
+        registry.register(numbers)
+        self._server = serve(registry, address, port)
+
+    def close(self) -> None:
+        self._server.close()

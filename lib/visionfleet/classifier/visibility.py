@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from visionfleet.aws.sqs import Queue
 from visionfleet.classifier.in_flight import Delivery, InFlight, names
 from visionfleet.classifier.metrics import ClassifierMetrics
-from visionfleet.errors import LeaseLost, TryLater
+from visionfleet.errors import LeaseLost, TryLater, VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -59,13 +59,15 @@ class VisibilityHeartbeat:
             log.warning("heartbeat failed", extra=fields)
             return
         for delivery in due:
-            error = failed.get(delivery.message.receipt)
-            if error is None:
-                delivery.expires_at = asked_at + self.visibility_seconds
-            elif isinstance(error, LeaseLost):
-                self._lose(delivery, str(error))
-            result = "ok" if error is None else "lost" if delivery.lost else "error"
-            self.metrics.extensions.labels(result).inc()
+            self._judge(delivery, failed.get(delivery.message.receipt), asked_at)
+
+    def _judge(self, delivery: Delivery, error: VisionfleetError | None, asked_at: float) -> None:
+        if error is None:
+            delivery.expires_at = asked_at + self.visibility_seconds
+        elif isinstance(error, LeaseLost):
+            self._lose(delivery, str(error))
+        result = "ok" if error is None else "lost" if delivery.lost else "error"
+        self.metrics.extensions.labels(result).inc()
 
     def _lose(self, delivery: Delivery, reason: str) -> None:
         delivery.lost = True

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -27,9 +28,20 @@ CONTENT_TYPES = {
 }
 
 
+class ImageLimits(Protocol):
+    """What an image may be at the most. `formats` are names as Pillow spells them."""
+
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def max_pixels(self) -> int: ...
+    @property
+    def formats(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an upload may be at the most. `formats` are names as Pillow spells them."""
+    """Limits that are no section of a configuration."""
 
     max_bytes: int
     max_pixels: int
@@ -50,7 +62,7 @@ class Header:
         return CONTENT_TYPES.get(self.format, "application/octet-stream")
 
 
-def check_header(data: bytes, limits: Limits) -> Header:
+def check_header(data: bytes, limits: ImageLimits) -> Header:
     """Look at the header without decoding a pixel; cheap enough for every upload.
 
     Raises BadImage with code `empty`, `too_large`, `not_an_image` or `too_many_pixels`.
@@ -59,7 +71,7 @@ def check_header(data: bytes, limits: Limits) -> Header:
         return Header(image.format or "", *image.size)
 
 
-def decode(data: bytes, limits: Limits, shorter_side: int | None = None) -> Image.Image:
+def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) -> Image.Image:
     """Decode the first frame upright, without transparency, as RGB.
 
     `shorter_side` allows a JPEG to be decoded at a reduced size, never below eight times
@@ -77,7 +89,7 @@ def decode(data: bytes, limits: Limits, shorter_side: int | None = None) -> Imag
 
 
 @contextmanager
-def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
     if not data:
         raise BadImage("empty", "the file is empty")
     if len(data) > limits.max_bytes:
@@ -89,7 +101,7 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
         yield image
 
 
-def _identify(data: bytes, limits: Limits) -> Image.Image:
+def _identify(data: bytes, limits: ImageLimits) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=limits.formats)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
