@@ -209,7 +209,7 @@ def test_a_forward_pass_that_hangs_is_seen_and_one_that_fails_is_over(world: Wor
 def test_no_more_than_prefetch_are_in_flight_whatever_their_stage(wide: World) -> None:
     wide.sqs.add(*(f"job{i}" for i in range(20)))
     wait_until(lambda: wide.in_flight() == 8, 10)
-    assert wide.stays_well() or wide.loops.stuck()
+    time.sleep(0.3)
     assert (wide.in_flight(), len(wide.sqs.there)) == (8, 12)
     assert wide.metrics.registry.get_sample_value("visionfleet_jobs_in_flight") == 8
     wide.model.go.set()
