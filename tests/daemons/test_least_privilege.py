@@ -82,7 +82,7 @@ class Stage:
         config.write_text(dumped(self.stack.drop_in(template[who]), QUICK, over))
         process = self.running.enter_context(
             started_module(
-                f"visionfleetd.{module}",
+                f"visionfleetd.{module}.main",
                 *("--config", str(config)),
                 log=self.folder / f"{module}.log",
                 env={**self.environment(who), **environment},
