@@ -28,7 +28,6 @@ CHECK_SECONDS = 300.0
 
 
 def parser(daemon: str, about: str) -> argparse.ArgumentParser:
-    """Make the parser with the options that all daemons have."""
     arguments = argparse.ArgumentParser(prog=f"visionfleet-{daemon}", description=about)
     arguments.set_defaults(daemon=daemon)
     arguments.add_argument("--config", type=Path, help="configuration file")
@@ -109,7 +108,6 @@ def reloaded(
 
 
 def log_faults(sentence: str, faults: Sequence[str], log: logging.Logger) -> None:
-    """Log how many there are, and each of them."""
     log.error(sentence, extra={"faults": len(faults)})
     for fault in faults:
         log.error("fault", extra={"fault": fault})
@@ -136,17 +134,13 @@ def verify(
                 break
             except TryLater as error:
                 log.warning("waiting for AWS", extra={"reason": str(error)})
-                systemd.notify(_waiting(error), extension(wait + check_seconds))
+                status = f"STATUS=waiting for AWS: {' '.join(str(error).split())}"
+                systemd.notify(status, extension(wait + check_seconds))
                 if stop.wait(wait):
                     return False
-            except NotFound as error:
-                log.error("missing; `visionfleet provision` makes it", extra={"reason": str(error)})
-                sys.exit(1)
             except GiveUp as error:
-                log.error("cannot start", extra={"reason": str(error)})
+                missing = "missing; `visionfleet provision` makes it"
+                sentence = missing if isinstance(error, NotFound) else "cannot start"
+                log.error(sentence, extra={"reason": str(error)})
                 sys.exit(1)
     return True
-
-
-def _waiting(error: TryLater) -> str:
-    return f"STATUS=waiting for AWS: {' '.join(str(error).split())}"

@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -18,10 +17,8 @@ from visionfleet import __version__
 from visionfleet.aws.imds import Metadata, endpoint, instance_id
 from visionfleet.classifier.drain import DrainController
 from visionfleet.classifier.drain_triggers import IdleShutdown
-from visionfleet.classifier.fetch import Intake
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
-from visionfleet.classifier.pipeline import Pipeline
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
 from visionfleet.config.reload import Reach
@@ -59,60 +56,70 @@ _REPORT_SECONDS = 2.0  # for the last report of a stop
 _STOP_MARGIN_SECONDS = 10.0
 
 
-@dataclass(slots=True)
 class RunningWorker:
-    """A worker from its readiness to its stop. A reload replaces `config` from `path`."""
+    """A worker from its readiness to its stop."""
 
-    config: Config
-    path: Path | None
-    intake: Intake
-    pipeline: Pipeline
-    reporter: Reporter
-    notifier: Notifier
-    signals: SignalEvents
+    def __init__(
+        self,
+        config: Config,
+        path: Path | None,
+        clients: wiring.WorkerClients,
+        model: "Inference",
+        reporter: Reporter,
+        signals: SignalEvents,
+    ) -> None:
+        self._config, self._path, self._reporter, self._signals = config, path, reporter, signals
+        worker, metrics = reporter.identity.worker, reporter.metrics
+        watchdog = systemd.watchdog_seconds(os.environ)
+        loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
+        self._intake = wiring.intake(config, path, worker, clients, model)
+        self._pipeline = wiring.pipeline(config, clients, self._intake, model.rank, metrics, loops)
+        self._idle_shutdown = IdleShutdown(
+            clients.results,
+            config.classifier,
+            self._pipeline.counts,
+            metrics.receives_with_messages,
+            time.time,
+            time.monotonic,
+        )
+        status = wiring.status(self._pipeline, reporter, model.info.name)
+        self._notifier = Notifier(log, loops, watchdog, status, crash(log))
+        self._notifier.ready()
 
     def answer_once(self) -> int:
         """Answer what waits in the queue; returns the exit status."""
-        self.pipeline.start()
-        return self._finish(hurry=False, seconds=self.config.classifier.max_processing_seconds)
+        self._pipeline.start()
+        return self._finish(hurry=False, seconds=self._config.classifier.max_processing_seconds)
 
     def serve(self) -> int:
         """Work until the stop; returns the exit status.
 
         This thread calls nothing that may hang, so a stop is prompt.
         """
-        idle_shutdown = IdleShutdown(
-            self.reporter.store,
-            self.config.classifier,
-            self.pipeline.counts,
-            self.reporter.metrics.receives_with_messages,
-            time.time,
-            time.monotonic,
-        )
-        triggers = wiring.triggers(self.config, self.reporter, idle_shutdown)
+        triggers = wiring.triggers(self._config, self._reporter, self._idle_shutdown)
         power_off = partial(systemd.power_off, os.environ)
-        drain = DrainController(self.pipeline, self.reporter, triggers, power_off, self.signals)
-        self.pipeline.start()
+        drain = DrainController(self._pipeline, self._reporter, triggers, power_off, self._signals)
+        self._pipeline.start()
         draining = run_in_thread("drain", drain.run, crash(log))
-        while not self.signals.wait(threading.TIMEOUT_MAX):
-            if self.signals.take_reload():
-                self._reload(idle_shutdown)
-        seconds = self.config.classifier.stop_seconds
-        self.notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
+        while not self._signals.wait(threading.TIMEOUT_MAX):
+            if self._signals.take_reload():
+                self._reload()
+        seconds = self._config.classifier.stop_seconds
+        self._notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
         draining.join(1.0)  # a report that is under way must not overtake the last one
         status = self._finish(hurry=True, seconds=seconds)
         return 1 if drain.failed else status
 
-    def _reload(self, idle_shutdown: IdleShutdown) -> None:
+    def _reload(self) -> None:
         with startup.reloading():
-            self.config = startup.reloaded(self.path, self.config, REACH, log)
-            self.intake.images = self.config.images
-            self.reporter.settings = idle_shutdown.settings = self.config.classifier
+            self._config = startup.reloaded(self._path, self._config, REACH, log)
+            self._intake.images = self._config.images
+            self._reporter.settings = self._idle_shutdown.settings = self._config.classifier
 
     def _finish(self, hurry: bool, seconds: float) -> int:
-        clean = self.pipeline.finish(hurry, time.monotonic() + seconds)
-        counts = self.pipeline.counts()
-        last_report = partial(self.reporter.write, "stopped", counts)
+        clean = self._pipeline.finish(hurry, time.monotonic() + seconds)
+        counts = self._pipeline.counts()
+        last_report = partial(self._reporter.write, "stopped", counts)
         run_bounded("last report", last_report, _REPORT_SECONDS, crash(log))
         log.info("stopped", extra={"handled": counts.handled, "left_in_hand": counts.in_flight})
         return process.EXIT_OK if clean else 1
@@ -133,9 +140,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
-    signals = SignalEvents()
-    process.stop_on_signals(lambda name: _note_signal(name, signals))
-    process.reload_on_hangup(signals.to_reload)
+    signals = process.signal_events(log)
     host = socket.gethostname()
     worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
@@ -154,11 +159,6 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     if not startup.verify((ask,), stop, log, Random()):
         sys.exit(process.EXIT_OK)
     return names[0]
-
-
-def _note_signal(name: str, signals: SignalEvents) -> None:
-    log.info("stopping", extra={"signal": name})
-    signals.to_stop()
 
 
 def _run(
@@ -184,8 +184,7 @@ def _run(
         reporter.write("stopped", WorkCounts())
         return process.EXIT_OK
     _tell_ready(config, model, reporter, phases)
-    worker = _worker(config, arguments.config, clients, model, reporter, signals)
-    worker.notifier.ready()
+    worker = RunningWorker(config, arguments.config, clients, model, reporter, signals)
     if arguments.once:
         return worker.answer_once()
     with wiring.serve_metrics(config, model, reporter):
@@ -215,23 +214,6 @@ def _tell_ready(config: Config, model: "Inference", reporter: Reporter, phases: 
         | {"fingerprint": info.fingerprint, "boot_seconds": reporter.boot_seconds}
         | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
     )
-
-
-def _worker(
-    config: Config,
-    path: Path | None,
-    clients: wiring.WorkerClients,
-    model: "Inference",
-    reporter: Reporter,
-    signals: SignalEvents,
-) -> RunningWorker:
-    watchdog = systemd.watchdog_seconds(os.environ)
-    loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
-    intake = wiring.intake(config, path, reporter.identity.worker, clients, model)
-    pipeline = wiring.pipeline(config, clients, intake, model, reporter.metrics, loops)
-    status = wiring.status(pipeline, reporter, model.info.name)
-    notifier = Notifier(log, loops, watchdog, status, crash(log))
-    return RunningWorker(config, path, intake, pipeline, reporter, notifier, signals)
 
 
 if __name__ == "__main__":

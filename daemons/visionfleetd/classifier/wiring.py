@@ -16,7 +16,7 @@ from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, Outbox, Queue
 from visionfleet.classifier import drain_triggers
-from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Ranker
+from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Rank
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.drain_triggers import DrainTrigger, IdleShutdown
 from visionfleet.classifier.fetch import Fetcher, Intake
@@ -24,10 +24,9 @@ from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics, port_of
-from visionfleet.classifier.pipeline import Pipeline
+from visionfleet.classifier.pipeline import Pipeline, PipelineStage
 from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
 from visionfleet.classifier.spot import Interruptions
-from visionfleet.classifier.stage import PipelineStage
 from visionfleet.classifier.store import ResultWriter
 from visionfleet.classifier.visibility import VisibilityHeartbeat
 from visionfleet.classifier.worker_report import Reporter
@@ -105,7 +104,7 @@ def pipeline(
     config: Config,
     clients: WorkerClients,
     intake: Intake,
-    model: Ranker,
+    rank: Rank,
     metrics: ClassifierMetrics,
     loops: Watchdog,
 ) -> Pipeline:
@@ -118,7 +117,7 @@ def pipeline(
     answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch)
     writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put)
     store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch)
-    classifier = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
+    classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
     batch = config.classifier.batch_size
     classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
     fetcher = Fetcher(intake, completion, classify.put, store.put, hurry, random)

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.jobs import Done, Job, ResultBuilder
@@ -18,18 +18,15 @@ log = logging.getLogger("classifier")
 MODEL_LOOP = "model"  # what the watchdog knows it by
 
 
-class Ranker(Protocol):
-    """What the pipeline needs of a model."""
-
-    def rank(self, batch: Sequence[Pixels], top: int) -> list[tuple[Ranked, ...]]:
-        """Rank the classes for each image, best first; RuntimeError when the model fails."""
+# Ranks the classes for each image, best first, as many as asked for.
+Rank: TypeAlias = Callable[[Sequence[Pixels], int], list[tuple[Ranked, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class BatchClassifier:
     """The stage of the model, on one thread. In a `hurry` it hands back what it has not begun."""
 
-    model: Ranker
+    rank: Rank  # RuntimeError when the model fails
     builder: ResultBuilder
     completion: Completion
     done: Callable[[Done], None]
@@ -37,7 +34,6 @@ class BatchClassifier:
     loops: Watchdog
 
     def classify(self, batch: Sequence[Job]) -> None:
-        """Bring each to its result, or back to the queue."""
         if self.hurry.is_set():
             self.completion.hand_back([job.delivery for job in batch])
             return
@@ -59,7 +55,7 @@ class BatchClassifier:
         pixels = [job.pixels for job in jobs if job.pixels is not None]
         self.loops.step(MODEL_LOOP)
         try:
-            rankings = self.model.rank(pixels, max(job.request.top for job in jobs))
+            rankings = self.rank(pixels, max(job.request.top for job in jobs))
         finally:
             self.loops.rest(MODEL_LOOP)
         seconds = time.monotonic() - started

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from threading import BoundedSemaphore
 
@@ -114,7 +114,8 @@ class Intake:
             started = time.monotonic()
             image = decode.decode(data, self.images, self.preprocessing.resize)
             pixels = prepare(image, self.preprocessing)
-            return job.decoded(pixels, fetch, time.monotonic() - started)
+        spent = {"fetch": fetch, "decode": time.monotonic() - started}
+        return replace(job, pixels=pixels, timings=job.timings.model_copy(update=spent))
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
         return self.builder.failed(job, code, reason, time.time())
@@ -132,7 +133,6 @@ class Fetcher:
     random: Random
 
     def fetch(self, deliveries: Sequence[Delivery]) -> None:
-        """Bring each to its pixels, its result or its end."""
         for delivery in deliveries:
             self._fetch_patiently(delivery)
 

@@ -21,7 +21,6 @@ class Delivery:
     ending: bool = False
 
     def about(self) -> dict[str, str]:
-        """Fields that name it in a line of the log."""
         job = {"job": self.job} if self.job else {}
         return job | {"message_id": self.message.message_id}
 
@@ -48,7 +47,7 @@ class InFlight:
     def __init__(self, most: int) -> None:
         self._most = most
         self._deliveries: set[Delivery] = set()
-        self._extending: Collection[Delivery] = ()
+        self._extending: frozenset[Delivery] = frozenset()
         self._changed = threading.Condition()
         self._closed = False
         self._handled = 0
@@ -62,13 +61,11 @@ class InFlight:
             return 0 if self._closed else self._most - len(self._deliveries)
 
     def close(self) -> None:
-        """Let nobody wait for room any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def begin(self, messages: Iterable[Received], now: float, expires_at: float) -> list[Delivery]:
-        """Give each message its place."""
         begun = [Delivery(message, now, expires_at) for message in messages]
         with self._changed:
             if begun and not self._deliveries:
@@ -78,14 +75,13 @@ class InFlight:
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:
-        """Do in the block what ends them; no extension can undo it, and then their places are free.
-
-        Waits for an extension under way. Whatever leaves the block, they have ended.
+        """Do in the block what ends them: no extension can undo it, and whatever leaves the block,
+        their places are free then.
         """
         with self._changed:
             for delivery in deliveries:
                 delivery.ending = True
-            self._changed.wait_for(lambda: self._extending_none_of(deliveries))
+            self._changed.wait_for(lambda: self._extending.isdisjoint(deliveries))
         try:
             yield
         finally:
@@ -93,41 +89,35 @@ class InFlight:
 
     def still_ours(self, delivery: Delivery) -> bool:
         """Tell whether to go on with it; a lost one ends here."""
-        if delivery.lost:
+        lost = delivery.lost
+        if lost:
             self._free([delivery], answered=False)
-            return False
-        return True
+        return not lost
 
     @contextmanager
     def extending(self, before: float) -> Iterator[list[Delivery]]:
         """Give those that expire before then; none of them ends while the block lasts."""
         with self._changed:
-            self._extending = due = [held for held in self._held() if held.expires_at < before]
+            due = [delivery for delivery in self.held() if delivery.expires_at < before]
+            self._extending = frozenset(due)
         try:
             yield due
         finally:
             with self._changed:
-                self._extending = ()
+                self._extending = frozenset()
                 self._changed.notify_all()
 
     def held(self) -> list[Delivery]:
         """List those that are kept invisible."""
         with self._changed:
-            return self._held()
+            return [held for held in self._deliveries if not (held.lost or held.ending)]
 
     def counts(self) -> WorkCounts:
-        """Say what is in flight, what was handled, and how long it took."""
         with self._changed:
             now = time.monotonic()
             busy = self._busy_seconds + (now - self._busy_since if self._deliveries else 0.0)
             mean = busy / self._handled if self._handled else None
             return WorkCounts(len(self._deliveries), self._handled, mean)
-
-    def _held(self) -> list[Delivery]:
-        return [held for held in self._deliveries if not (held.lost or held.ending)]
-
-    def _extending_none_of(self, deliveries: Iterable[Delivery]) -> bool:
-        return not any(delivery in self._extending for delivery in deliveries)
 
     def _free(self, deliveries: Collection[Delivery], answered: bool) -> None:
         with self._changed:

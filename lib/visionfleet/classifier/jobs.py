@@ -1,6 +1,7 @@
 """A job on its way through the pipeline, and the results it can end in. No I/O here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.contract.messages import (
@@ -38,10 +39,6 @@ class Job:
         """Which delivery of the message this is, from 1."""
         return self.delivery.message.receive_count
 
-    def decoded(self, pixels: Pixels, fetch: float, decode: float) -> "Job":
-        timings = self.timings.model_copy(update={"fetch": fetch, "decode": decode})
-        return replace(self, pixels=pixels, timings=timings)
-
 
 @dataclass(frozen=True, slots=True)
 class Done:
@@ -54,7 +51,6 @@ class Done:
 
     @property
     def outcome(self) -> str:
-        """How it ended, for its counter: a failure by its code."""
         if self.duplicate:
             return "duplicate"
         return self.result.code if isinstance(self.result, Failed) else "succeeded"
@@ -85,29 +81,21 @@ class ResultBuilder:
         top = ranking[: job.request.top]
         unsure = top[0].score < self.unknown_below
         result = Succeeded(
-            job=job.request.job,
-            file_name=job.request.file_name,
             label=None if unsure else top[0].label,
             reason=LOW_CONFIDENCE if unsure else None,
             score=top[0].score,
             top=top,
             model=self.model,
             timings=job.timings.model_copy(update={"infer": infer_seconds}),
-            attempts=job.attempt,
-            worker=self.worker,
-            finished_at=now,
+            **self._common(job, now),
         )
         return Done(job, result)
 
     def failed(self, job: Job, code: str, reason: str, now: float) -> Done:
         """Answer a job with the reason why it has no label."""
-        result = Failed(
-            job=job.request.job,
-            file_name=job.request.file_name,
-            code=code,
-            reason=reason,
-            attempts=job.attempt,
-            worker=self.worker,
-            finished_at=now,
-        )
-        return Done(job, result)
+        return Done(job, Failed(code=code, reason=reason, **self._common(job, now)))
+
+    def _common(self, job: Job, now: float) -> dict[str, Any]:
+        request = job.request
+        about = {"job": request.job, "file_name": request.file_name, "attempts": job.attempt}
+        return about | {"worker": self.worker, "finished_at": now}

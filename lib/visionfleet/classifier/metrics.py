@@ -5,7 +5,8 @@ would seem to go backwards.
 """
 
 import re
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import accumulate, chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
@@ -14,6 +15,7 @@ from prometheus_client.registry import Collector
 from visionfleet.classifier.stats import Distribution
 from visionfleet.host.metrics_server import serve
 
+_STAGES = ("queue", "fetch", "decode", "infer", "store", "reply")
 # From a small crop's decoding to a job that waited for a worker to boot.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -35,50 +37,33 @@ class ClassifierMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._make_job_metrics()
-        self._make_model_metrics()
-        self._make_sqs_metrics()
-        self._make_worker_metrics()
-
-    def _make_job_metrics(self) -> None:
-        self.jobs = self._counter("jobs", "Jobs that ended, by outcome.", outcome=["succeeded"])
-        seconds = Histogram(
-            "visionfleet_job_stage_seconds",
-            "Seconds that a job spent in a stage.",
-            ["stage"],
-            buckets=_SECONDS,
-            registry=self.registry,
-        )
-        stages = ("queue", "fetch", "decode", "infer", "store", "reply")
-        self.stage_seconds = {stage: seconds.labels(stage) for stage in stages}
-        self.retries = self._counter("retries", "Messages given back for a later try.")
-        self.in_flight = self._gauge("jobs_in_flight", "Messages in flight, whatever their stage.")
-
-    def _make_model_metrics(self) -> None:
-        self.items = self._counter("items", "Images the model has seen.")
-        self.batches = self._counter("batches", "Forward passes of the model.")
-        self.model_seconds = self._counter("model_seconds", "Time in forward passes.")
-        self.batch_size = self._histogram("batch_size", "Images in a forward pass.", _SIZES)
-
-    def _make_sqs_metrics(self) -> None:
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.jobs = counter("jobs", "Jobs that ended, by outcome.", outcome=("succeeded",))
+        about = "Seconds that a job spent in a stage."
+        seconds = histogram("job_stage_seconds", about, _SECONDS, ["stage"])
+        self.stage_seconds = {stage: seconds.labels(stage) for stage in _STAGES}
+        self.retries = counter("retries", "Messages given back for a later try.")
+        self.in_flight = gauge("jobs_in_flight", "Messages in flight, whatever their stage.")
+        self.items = counter("items", "Images the model has seen.")
+        self.batches = counter("batches", "Forward passes of the model.")
+        self.model_seconds = counter("model_seconds", "Time in forward passes.")
+        self.batch_size = histogram("batch_size", "Images in a forward pass.", _SIZES)
         about = "Receives, by result: a hit brought messages."
-        self.receives = self._counter("sqs_receives", about, result=["hit", "empty", "error"])
+        self.receives = counter("sqs_receives", about, result=("hit", "empty", "error"))
         about = "Unix time of the last receive that was answered, 0 before one."
-        self.polled_at = self._gauge("sqs_poll_last_success_timestamp_seconds", about)
+        self.polled_at = gauge("sqs_poll_last_success_timestamp_seconds", about)
         about = "Which delivery of its message a receive brought."
-        self.receive_count = self._histogram("sqs_receive_count", about, _DELIVERIES)
+        self.receive_count = histogram("sqs_receive_count", about, _DELIVERIES)
         about = "Messages whose visibility the heartbeat extended, by result."
-        self.extensions = self._counter("sqs_extensions", about, result=["ok", "lost", "error"])
+        self.extensions = counter("sqs_extensions", about, result=("ok", "lost", "error"))
         about = "Messages that were lost, so that their work was thrown away."
-        self.leases_lost = self._counter("sqs_leases_lost", about)
-
-    def _make_worker_metrics(self) -> None:
-        kinds = ["interruption", "rebalance"]
-        self.notices = self._counter("notices", "Warnings of EC2, by kind.", kind=kinds)
+        self.leases_lost = counter("sqs_leases_lost", about)
+        about = "Warnings of EC2, by kind."
+        self.notices = counter("notices", about, kind=("interruption", "rebalance"))
         self.model = Info("visionfleet_model", "The loaded model.", registry=self.registry)
         self.worker = Info("visionfleet_worker", "This worker.", registry=self.registry)
         about = "Seconds from the start of the process to readiness."
-        self.boot_seconds = self._gauge("boot_seconds", about)
+        self.boot_seconds = gauge("boot_seconds", about)
 
     def receives_with_messages(self) -> float:
         """Count them: a sign that there is work."""
@@ -95,18 +80,20 @@ class ClassifierMetrics:
                 means[stage] = round(found["sum"] / found["count"], 6)
         return means
 
-    def _counter(self, name: str, about: str, **labels: list[str]) -> Counter:
+    def _counter(self, name: str, about: str, **labels: tuple[str, ...]) -> Counter:
         made = Counter(f"visionfleet_{name}", about, list(labels), registry=self.registry)
-        for values in labels.values():
-            for value in values:
-                made.labels(value)
+        for value in chain(*labels.values()):
+            made.labels(value)
         return made
 
     def _gauge(self, name: str, about: str) -> Gauge:
         return Gauge(f"visionfleet_{name}", about, registry=self.registry)
 
-    def _histogram(self, name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
-        return Histogram(f"visionfleet_{name}", about, buckets=buckets, registry=self.registry)
+    def _histogram(
+        self, name: str, about: str, buckets: tuple[float, ...], labels: Sequence[str] = ()
+    ) -> Histogram:
+        name = f"visionfleet_{name}"
+        return Histogram(name, about, labels, buckets=buckets, registry=self.registry)
 
 
 # Of the scaler, until its metrics are its own.

@@ -5,22 +5,73 @@ sent.
 """
 
 import logging
+import queue
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.receive import Receiver
-from visionfleet.classifier.stage import PipelineStage
 from visionfleet.classifier.visibility import VisibilityHeartbeat
 from visionfleet.host.threads import Crashed, run_bounded, run_in_thread
 
 log = logging.getLogger("classifier")
 
+T = TypeVar("T")
+
 _HAND_BACK_SECONDS = 3.0
+
+
+class PipelineStage(Generic[T]):
+    """A queue of at most `room` items, and the threads that call `work` with up to `batch` of them.
+
+    A batch is what waits already: nothing is held back to fill it.
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[list[T]], None], threads: int, batch: int, room: int
+    ) -> None:
+        self._name, self._work, self._count, self._batch = name, work, threads, batch
+        # None ends the stage: each thread that takes it leaves it to the next.
+        self._items: queue.Queue[T | None] = queue.Queue(room + 1)
+        self._threads: list[threading.Thread] = []
+
+    def put(self, item: T) -> None:
+        self._items.put(item)
+
+    def start(self, crashed: Crashed) -> None:
+        names = [f"{self._name}-{number}" for number in range(self._count)]
+        self._threads = [run_in_thread(name, self._run, crashed) for name in names]
+
+    def finish(self, deadline: float) -> None:
+        """Work off what waits, and end the threads, until the monotonic `deadline`."""
+        self._items.put(None)
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while batch := self._take():
+            self._work(batch)
+        self._items.put(None)
+
+    def _take(self) -> list[T]:
+        """Wait for one item, then take what else is there; nothing when the stage has ended."""
+        taken: list[T] = []
+        item = self._items.get()
+        while item is not None:
+            taken.append(item)
+            if len(taken) == self._batch:
+                return taken
+            try:
+                item = self._items.get_nowait()
+            except queue.Empty:
+                return taken
+        if taken:
+            self._items.put(None)
+        return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +87,6 @@ class Pipeline:
     _beats_over: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Start all threads; the heartbeat first."""
         run_in_thread("heartbeat", lambda: self.heartbeat.run(self._beats_over), self.crashed)
         for stage in (*reversed(self.stages), self.receiver):
             stage.start(self.crashed)
@@ -58,7 +108,6 @@ class Pipeline:
         return not self.counts().in_flight or (hurry and self._hand_back_rest())
 
     def counts(self) -> WorkCounts:
-        """Say what is in flight and what was done."""
         return self.completion.in_flight.counts()
 
     def working(self) -> bool:

@@ -39,7 +39,6 @@ class Receiver:
         self._thread = run_in_thread("receive", self._run, crashed)
 
     def close(self) -> None:
-        """Receive no more."""
         self._closed.set()
         self.completion.in_flight.close()
 

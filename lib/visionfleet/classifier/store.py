@@ -23,7 +23,6 @@ class ResultWriter:
     stored: Callable[[Done], None]
 
     def store(self, ended: Sequence[Done]) -> None:
-        """Store each result that is still ours to store."""
         for done in ended:
             if self.completion.in_flight.still_ours(done.job.delivery):
                 self._store(done)

@@ -34,12 +34,10 @@ class VisibilityHeartbeat:
         return min(1.0, self.visibility_seconds / 12)
 
     def run(self, stop: threading.Event) -> None:
-        """Beat until `stop` is set."""
         while not stop.wait(self.tick_seconds):
             self.beat()
 
     def beat(self) -> None:
-        """Extend what is due; called every `tick_seconds`."""
         now = self.clock()
         with self.in_flight.extending(now + self.visibility_seconds / 3) as due:
             for delivery in due:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -83,7 +84,7 @@ class FakeIntake:
             raise TryLater("S3 is away")
         if job.request.job.startswith("odd"):
             return self.builder.failed(job, "cannot_be_decoded", "truncated", 0.0)
-        return job.decoded(cast("Any", job.request.job), 0.1, 0.1)
+        return replace(job, pixels=cast("Any", job.request.job))
 
 
 class Model:
@@ -138,7 +139,7 @@ class World:
         self.outbox = self.sqs
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
         self.pipeline: Pipeline = wiring.pipeline(
-            config, clients, intake, self.model, self.metrics, self.loops
+            config, clients, intake, self.model.rank, self.metrics, self.loops
         )
 
     def in_flight(self) -> int:

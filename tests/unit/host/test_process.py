@@ -1,14 +1,22 @@
 """What signals ask of a loop."""
 
+import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 
 import pytest
 
-from visionfleet.host.process import SignalEvents, reload_on_hangup, stop_on_signals
+from visionfleet.host.process import (
+    SignalEvents,
+    reload_on_hangup,
+    signal_events,
+    stop_on_signals,
+)
+from visionfleet.host.threads import EXIT_SOFTWARE
 
 
 def test_a_wish_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
@@ -63,3 +71,32 @@ def test_a_signal_is_heard_where_the_main_thread_holds_a_lock_that_the_answer_ne
 def _answer_signals(answer: Callable[[], None]) -> None:
     stop_on_signals(lambda _name: answer())
     reload_on_hangup(answer)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_an_answer_that_raises_ends_the_process_with_a_word(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: SimpleQueue[int] = SimpleQueue()
+    monkeypatch.setattr(os, "_exit", ended.put)
+
+    def answer(_name: str) -> None:
+        raise ZeroDivisionError
+
+    stop_on_signals(answer)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.get(timeout=60) == EXIT_SOFTWARE
+    assert [(line.levelname, line.message) for line in caplog.records] == [("CRITICAL", "crashed")]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_stop_is_told_and_a_hangup_asks_for_a_reload(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    events = signal_events(logging.getLogger("daemon"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not events.wait(60)
+    assert events.take_reload()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert events.wait(60)
+    assert [line.message for line in caplog.records] == ["stopping"]
+    assert vars(caplog.records[0])["signal"] == "SIGTERM"
