@@ -91,15 +91,14 @@ def _measure(
     from rich.progress import Progress
 
     from visionfleet.evaluation.datasets import read
-    from visionfleet.imaging.decode import Limits
     from visionfleet.model.benchmark import measure
 
-    limits = Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("evaluating", total=total)
         images = read(data, total)
         advance = lambda images: progress.advance(task, images)  # noqa: E731
-        return measure(model, images, limits, config.classifier.batch_size, threads, advance)
+        batch_size = config.classifier.batch_size
+        return measure(model, images, config.images, batch_size, threads, advance)
 
 
 def _calibration(model: "Inference", measured: "Measured") -> dict[str, float]:

@@ -13,7 +13,7 @@ from visionfleet.errors import BadImage
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.calibration import Floats
 from visionfleet.evaluation.datasets import Labelled, class_indices
-from visionfleet.imaging.decode import Limits, decode
+from visionfleet.imaging.decode import ImageLimits, decode
 from visionfleet.imaging.preprocess import Pixels, prepare
 from visionfleet.model.inference import Inference
 
@@ -33,7 +33,7 @@ class Measured:
 def measure(
     model: Inference,
     images: Iterable[Labelled],
-    limits: Limits,
+    limits: ImageLimits,
     batch_size: int,
     threads: int,
     progress: Progress = lambda _images: None,
@@ -71,7 +71,7 @@ class _Answered:
 
 
 def _answered(
-    model: Inference, images: Iterable[Labelled], limits: Limits, batch_size: int, threads: int
+    model: Inference, images: Iterable[Labelled], limits: ImageLimits, batch_size: int, threads: int
 ) -> Iterator[tuple[_Batch, _Answered]]:
     """Answer on threads, and read a batch more than these have in hand."""
     source = iter(images)
@@ -94,7 +94,7 @@ def _waited_for(under_way: deque[tuple[_Batch, Future[_Answered]]]) -> tuple[_Ba
     return batch, answer.result()
 
 
-def _answer(model: Inference, batch: _Batch, limits: Limits) -> _Answered:
+def _answer(model: Inference, batch: _Batch, limits: ImageLimits) -> _Answered:
     looked = [(item.folder, _pixels(model, item.data, limits)) for item in batch]
     good = [(folder, pixels) for folder, pixels in looked if pixels is not None]
     if not good:
@@ -103,7 +103,7 @@ def _answer(model: Inference, batch: _Batch, limits: Limits) -> _Answered:
     return _Answered([folder for folder, _ in good], rows)
 
 
-def _pixels(model: Inference, data: bytes, limits: Limits) -> Pixels | None:
+def _pixels(model: Inference, data: bytes, limits: ImageLimits) -> Pixels | None:
     try:
         image = decode(data, limits, model.preprocessing.resize)
     except BadImage:

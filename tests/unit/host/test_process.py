@@ -19,25 +19,25 @@ from visionfleet.host.process import (
 from visionfleet.host.threads import EXIT_SOFTWARE
 
 
-def test_a_wish_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
-    wishes = SignalEvents()
-    for wish, over in ((wishes.to_reload, False), (wishes.to_stop, True)):
-        timer = threading.Timer(0.05, wish)
+def test_a_request_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
+    events = SignalEvents()
+    for ask, over in ((events.to_reload, False), (events.to_stop, True)):
+        timer = threading.Timer(0.05, ask)
         timer.start()
         begun = time.monotonic()
-        assert wishes.wait(60) == over
+        assert events.wait(60) == over
         assert time.monotonic() - begun < 30
         timer.join()
-    assert wishes.take_reload()
-    assert not wishes.take_reload()
+    assert events.take_reload()
+    assert not events.take_reload()
 
 
-def test_a_wish_before_the_wait_is_not_lost() -> None:
-    wishes = SignalEvents()
-    wishes.to_reload()
-    assert not wishes.wait(60)
-    assert not wishes.wait(0.01)
-    assert wishes.take_reload()
+def test_a_request_before_the_wait_is_not_lost() -> None:
+    events = SignalEvents()
+    events.to_reload()
+    assert not events.wait(60)
+    assert not events.wait(0.01)
+    assert events.take_reload()
 
 
 @pytest.fixture
