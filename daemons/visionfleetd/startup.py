@@ -7,10 +7,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import NoReturn
 
 from visionfleet import __version__
@@ -46,18 +44,9 @@ def configuration(arguments: argparse.Namespace) -> Config:
         print("ok:", *loaded.files)
         sys.exit(0)
     setup.set_up(loaded.config.log.level, arguments.daemon)
-    sys.excepthook = partial(_crashed, logging.getLogger(arguments.daemon))
+    log = logging.getLogger(arguments.daemon)
+    sys.excepthook = lambda _kind, error, _traceback: log.critical("crashed", exc_info=error)
     return loaded.config
-
-
-def _crashed(
-    log: logging.Logger,
-    _kind: type[BaseException],
-    error: BaseException,
-    _traceback: TracebackType | None,
-) -> None:
-    """Log what nobody expected, which ends the process."""
-    log.critical("crashed", exc_info=error)
 
 
 def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:

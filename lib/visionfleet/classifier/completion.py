@@ -112,19 +112,17 @@ class Completion:
     def _delete(self, deliveries: Sequence[Delivery]) -> None:
         left = {delivery.message.receipt: delivery for delivery in deliveries}
         for _ in range(_DELETE_TRIES):
-            left = {receipt: left[receipt] for receipt in self._delete_once(list(left))}
+            try:
+                failed = self.requests.delete(list(left))
+            except TryLater:
+                continue
+            passing = [key for key, error in failed.items() if not isinstance(error, GiveUp)]
+            left = {receipt: left[receipt] for receipt in passing}
             if not left:
                 return
         # They come back after the visibility timeout and are answered from their results.
         fields = {"messages": len(left), "jobs": names(left.values())}
         log.warning("messages not deleted", extra=fields)
-
-    def _delete_once(self, receipts: list[str]) -> list[str]:
-        try:
-            failed = self.requests.delete(receipts)
-        except TryLater:
-            return receipts
-        return [receipt for receipt, error in failed.items() if not isinstance(error, GiveUp)]
 
 
 def _attribute(reason: str) -> str:

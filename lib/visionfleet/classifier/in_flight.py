@@ -121,9 +121,9 @@ class InFlight:
 
     def _free(self, deliveries: Collection[Delivery], answered: bool) -> None:
         with self._changed:
-            was_busy = bool(self._deliveries)
-            self._deliveries.difference_update(deliveries)
-            self._handled += len(deliveries) if answered else 0
-            if was_busy and not self._deliveries:
+            ended = self._deliveries.intersection(deliveries)
+            self._deliveries -= ended
+            self._handled += len(ended) if answered else 0
+            if ended and not self._deliveries:
                 self._busy_seconds += time.monotonic() - self._busy_since
             self._changed.notify_all()
