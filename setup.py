@@ -15,6 +15,7 @@ BASE = [
     "boto3>=1.40",  # S3, SQS and EC2; 1.36 brought conditional writes
     "pillow>=12.2",  # decodes images; 12.2 fixes the last bomb outside our allow-list too
     "prometheus-client>=0.20",  # the text format that Prometheus reads, and the page with it
+    "pi-heif>=1.1",  # decodes HEIC, what phones of Apple and Samsung write; cannot encode
     "pydantic>=2.10",  # the configuration schema and its errors
     "python-multipart>=0.0.34",  # reads uploads as they stream in, with limits
     "pyyaml>=6.0.1",  # configuration files, with line numbers

@@ -126,14 +126,14 @@ def decoded(
 ) -> tuple[Pixels, tuple[int, int]]:
     """Decode one image; returns its pixels for the model, and the size that was decoded."""
     started = time.process_time()
-    image = decode.decode(data, LIMITS, shorter_side)
-    pixels = prepare(image, model.preprocessing)
+    photo = decode.decode(data, LIMITS, shorter_side)
+    pixels = prepare(photo, model.preprocessing)
     spent = 1000 * (time.process_time() - started)
     if shorter_side is None:
         found.full_ms += spent
     else:
         found.draft_ms += spent
-    return pixels, image.size
+    return pixels, photo.image.size
 
 
 def compare(model: Inference, pairs: Sequence[tuple[Pixels, Pixels]], found: Agreement) -> None:

@@ -22,7 +22,7 @@ from visionfleet.config.classifier import ModelSection
 from visionfleet.evaluation import datasets
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.datasets import Labelled
-from visionfleet.imaging.decode import Limits
+from visionfleet.imaging.decode import Limits, Photo
 from visionfleet.imaging.preprocess import prepare
 from visionfleet.model.benchmark import measure
 from visionfleet.model.inference import Inference
@@ -130,7 +130,7 @@ def photos(model: Inference, folder: Path) -> dict[str, Any]:
     for path in files:
         labels.append(label_of(int(path.name.partition("_")[0])))
         with Image.open(path) as image:
-            pixels = prepare(image.convert("RGB"), model.preprocessing)
+            pixels = prepare(Photo(image.convert("RGB")), model.preprocessing)
         rows.append(model.probabilities([pixels]).numpy()[0])
     inside = np.array([label is not None for label in labels])
     known = [label for label in labels if label is not None]

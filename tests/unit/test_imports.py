@@ -21,7 +21,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.backoff": set(),
     "visionfleet.contract": set(),
     "visionfleet.config": {"yaml"},
-    "visionfleet.imaging": {"PIL", "numpy"},
+    "visionfleet.imaging": {"PIL", "numpy", "pi_heif"},
     "visionfleet.evaluation.accuracy": {"numpy"},
     "visionfleet.evaluation.calibration": {"numpy"},
     "visionfleet.simulation": set(),
@@ -182,6 +182,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ("boto3", {"visionfleet.aws"}),
         ("botocore", {"visionfleet.aws"}),
         ("moto", {"visionfleet.local"}),
+        ("pi_heif", {"visionfleet.imaging"}),
         ("cheroot", {"visionfleet.local"}),
         (
             "visionfleet.model",

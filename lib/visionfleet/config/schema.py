@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from visionfleet.config.classifier import ClassifierSection, ModelSection
 from visionfleet.config.fields import (
+    FORMATS,
     Bucket,
     FileOrS3,
     FilePath,
@@ -75,10 +76,10 @@ class ImagesSection(Section):
     max_bytes: int = Field(20971520, ge=1024, le=536870912)
     """Largest upload.
     Whoever has larger files, or wants to refuse them earlier."""
-    max_pixels: int = Field(50000000, ge=1024, le=89000000)
-    """Largest width times height of an image; stops decompression bombs.
-    Whoever has larger pictures, and the memory for them on the workers."""
-    formats: ListOf[Format] = Field(("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"), min_length=1)
+    max_pixels: int = Field(250000000, ge=1024, le=1000000000)
+    """Largest width times height of an image; the memory to decode it is bounded besides.
+    Whoever wants to refuse large pictures earlier."""
+    formats: ListOf[Format] = Field(FORMATS, min_length=1)
     """Formats that are accepted; a file's content decides, never its name.
     Whoever wants fewer decoders within reach of strangers."""
 

@@ -1,31 +1,36 @@
 """The one gate for uploaded bytes: a light check of the header, and the full decode.
 
-Pure: bytes in, an answer or BadImage out. The order of the checks follows the security
-chapter of Pillow's handbook: size, format allow-list, dimensions, only then pixels.
+Pure: bytes in, an answer or BadImage out. The order of the checks follows the security chapter of
+Pillow's handbook: size, format allow-list, dimensions, cost, only then pixels.
 """
 
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+import pi_heif
+from PIL import Image, PngImagePlugin
 
 from visionfleet.errors import BadImage
+from visionfleet.imaging import colour, jpeg
+from visionfleet.imaging.colour import Tones
+from visionfleet.imaging.cost import check_cost
+from visionfleet.imaging.formats import CONTENT_TYPES, is_accepted, name_of
+from visionfleet.imaging.orientation import orientation_of
 
 # How many times the side that the model wants a JPEG keeps at the least when it is decoded at a
 # reduced size. Twice as many changed 6 % of the answers (`make bench-draft`).
 _DRAFT_MARGIN = 8
+# The shorter side for which the header is judged, where the model is not known.
+_USUAL_SIDE = 256
 
-CONTENT_TYPES = {
-    "BMP": "image/bmp",
-    "GIF": "image/gif",
-    "JPEG": "image/jpeg",
-    "PNG": "image/png",
-    "TIFF": "image/tiff",
-    "WEBP": "image/webp",
-}
+# Dimensions and cost are bounded here, by what decoding takes; Pillow's bound knows pixels alone.
+Image.MAX_IMAGE_PIXELS = None
+# Photoshop and Blender write megabytes of text and profiles into a PNG.
+PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
+pi_heif.register_heif_opener(thumbnails=False)
 
 
 class ImageLimits(Protocol):
@@ -62,30 +67,57 @@ class Header:
         return CONTENT_TYPES.get(self.format, "application/octet-stream")
 
 
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A decoded image as it was stored: not turned, in its own colours."""
+
+    image: Image.Image
+    orientation: int = 1
+    profile: bytes | None = None
+    tones: Tones = field(default_factory=Tones)
+
+
 def check_header(data: bytes, limits: ImageLimits) -> Header:
     """Look at the header without decoding a pixel; cheap enough for every upload.
 
-    Raises BadImage with code `empty`, `too_large`, `not_an_image` or `too_many_pixels`.
+    Raises BadImage with code `empty`, `too_large`, `not_an_image`, `too_many_pixels` or
+    `cannot_be_decoded`.
     """
-    with _open(data, limits) as image:
-        return Header(image.format or "", *image.size)
+    with _open(data, limits) as image, undecodable():
+        size = image.size
+        _reduce(image, _USUAL_SIDE)
+        check_cost(image, data, size)
+        return Header(image.format or "", *size)
 
 
-def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) -> Image.Image:
-    """Decode the first frame upright, without transparency, as RGB.
+def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) -> Photo:
+    """Decode the first picture of a file.
 
     `shorter_side` allows a JPEG to be decoded at a reduced size, never below eight times
     that many pixels: a stronger reduction in the decoder changes what the resize then averages.
-    Raises BadImage with the codes of `check_header` and `cannot_be_decoded`.
+    Raises BadImage with the codes of `check_header`.
     """
-    with _open(data, limits) as image:
+    with _open(data, limits) as image, undecodable():
+        size = image.size
         if shorter_side is not None:
-            image.draft("RGB", _draft_size(image.size, _DRAFT_MARGIN * shorter_side))
-        try:
-            image.load()
-            return _flatten(ImageOps.exif_transpose(image))
-        except (OSError, SyntaxError, ValueError, EOFError, IndexError, MemoryError) as error:
-            raise BadImage("cannot_be_decoded", f"the image cannot be decoded: {error}") from error
+            _reduce(image, shorter_side)
+        check_cost(image, data, size)
+        colour.mend_palette(image)
+        loaded = jpeg.load(image, data)
+        profile, tones = loaded.info.get("icc_profile"), colour.tones_of(loaded)
+        return Photo(loaded, orientation_of(loaded), profile, tones)
+
+
+@contextmanager
+def undecodable() -> Iterator[None]:
+    """Turn whatever a decoder raises into BadImage: odd files find ways that nobody has listed."""
+    try:
+        yield
+    except BadImage:
+        raise
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise BadImage("cannot_be_decoded", f"the image cannot be decoded: {reason}") from error
 
 
 @contextmanager
@@ -97,42 +129,31 @@ def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
             "too_large", f"the file has {len(data)} bytes, the limit is {limits.max_bytes}"
         )
     with _identify(data, limits) as image:
-        _check_pixels(*image.size, limits.max_pixels)
+        width, height = image.size
+        if width * height > limits.max_pixels:
+            size = f"the image has {width}x{height} pixels"
+            raise BadImage("too_many_pixels", f"{size}, the limit is {limits.max_pixels}")
         yield image
 
 
 def _identify(data: bytes, limits: ImageLimits) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=limits.formats)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise BadImage("too_many_pixels", str(error)) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        known = ", ".join(limits.formats)
-        raise BadImage("not_an_image", f"the file is not an image of type {known}") from error
+    except Exception as error:
+        known, name = ", ".join(limits.formats), name_of(data)
+        if not name:
+            reason = f"the file is not an image of type {known}"
+        elif is_accepted(name, limits.formats):
+            reason = f"this begins like {name}, and cannot be read as one"
+        else:
+            reason = f"this is {name}; accepted are {known}"
+        raise BadImage("not_an_image", reason) from error
 
 
-def _check_pixels(width: int, height: int, max_pixels: int) -> None:
-    if width * height > max_pixels:
-        raise BadImage(
-            "too_many_pixels", f"the image has {width}x{height} pixels, the limit is {max_pixels}"
-        )
+def _reduce(image: Image.Image, shorter_side: int) -> None:
+    """Let a JPEG be decoded at 1/2, 1/4 or 1/8; other formats take no notice.
 
-
-def _draft_size(size: tuple[int, int], shorter_side: int) -> tuple[int, int]:
-    # 4000x3000 for a shorter side of 256 asks for 341x256; libjpeg takes the next larger of
-    # 1/2, 1/4 and 1/8, here 1/8: 500x375.
-    scale = shorter_side / min(size)
-    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB":
-        return image
-    if image.mode in {"I;16", "I;16B", "I;16L", "I"}:
-        # Pillow clips 16-bit grey to 255 when it converts, which turns it white.
-        return image.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")
-    if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
-    return image.convert("RGB")
+    4000x3000 for a shorter side of 256 asks for 2731x2048; libjpeg takes the next larger one.
+    """
+    scale = _DRAFT_MARGIN * shorter_side / min(image.size)
+    image.draft("RGB", (max(1, round(image.width * scale)), max(1, round(image.height * scale))))

@@ -1,21 +1,30 @@
-"""From a decoded image to the pixels a model wants. Pure: Pillow in, numpy out.
+"""From a decoded photo to the pixels a model wants. Pure: Pillow in, numpy out.
 
 The geometry is that of torchvision's ImageClassification preset, so its published weights see
-the images they were validated on: resize the shorter side, then cut the centre square.
+the images they were validated on: resize the shorter side, then cut the centre square. Done here
+in one step, from that square of the source: no more is resampled than is wanted, whatever shape
+the picture has. Values differ by 1 of 255 at most.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-Pixels = npt.NDArray[np.uint8]
+from visionfleet.imaging import colour
+from visionfleet.imaging.decode import Limits, Photo, decode, undecodable
+from visionfleet.imaging.orientation import TRANSPOSE
 
+Pixels = npt.NDArray[np.uint8]
+_Box = tuple[float, float, float, float]
+
+# Each with the radius of its filter, in pixels of the result when it shrinks.
 _RESAMPLING = {
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
+    "bilinear": (Image.Resampling.BILINEAR, 1),
+    "bicubic": (Image.Resampling.BICUBIC, 2),
+    "lanczos": (Image.Resampling.LANCZOS, 3),
 }
 
 
@@ -35,25 +44,60 @@ class Preprocessing:
             raise ValueError(f"unknown interpolation {self.interpolation!r}; known: {known}")
 
 
-def prepare(image: Image.Image, how: Preprocessing) -> Pixels:
-    """Turn an RGB image into crop x crop x 3 bytes; normalising is left to the whole batch."""
-    resized = _resize(image, how.resize, _RESAMPLING[how.interpolation])
-    return np.asarray(_centre(resized, how.crop), dtype=np.uint8)
+def read_pixels(data: bytes, limits: Limits, how: Preprocessing) -> Pixels:
+    """Decode and prepare the first picture of a file: crop x crop x 3 bytes; raises BadImage."""
+    return prepare(decode(data, limits, how.resize), how)
 
 
-def _resize(image: Image.Image, side: int, resampling: Image.Resampling) -> Image.Image:
-    width, height = image.size
-    if min(width, height) == side:
-        return image
+def prepare(photo: Photo, how: Preprocessing) -> Pixels:
+    """Turn a photo into crop x crop x 3 bytes; normalising is left to the whole batch.
+
+    Raises BadImage.
+    """
+    with undecodable():
+        box = stored_box(photo.image.size, photo.orientation, how)
+        square = _resample(photo, box, how)
+        seen = colour.to_srgb(square, photo.profile)
+        turn = TRANSPOSE.get(photo.orientation)
+        upright = seen if turn is None else seen.transpose(turn)
+        return np.asarray(upright, dtype=np.uint8)
+
+
+def stored_box(size: tuple[int, int], orientation: int, how: Preprocessing) -> _Box:
+    """Find the square that a model sees, in pixels of the picture as it is stored."""
+    sideways = orientation >= 5
+    width, height = reversed(size) if sideways else size
+    left, top, right, bottom = _centre(width, height, how)
+    # The corners of the upright picture, found again in the stored one.
+    if orientation in {2, 3, 7, 8} if not sideways else orientation in {6, 7}:
+        left, right = width - right, width - left
+    if orientation in {3, 4} or orientation in {7, 8}:
+        top, bottom = height - bottom, height - top
+    return (top, left, bottom, right) if sideways else (left, top, right, bottom)
+
+
+def _centre(width: int, height: int, how: Preprocessing) -> _Box:
     # 640x480 to a shorter side of 256: 341x256, the longer side rounded down.
-    if width <= height:
-        size = (side, max(side, int(side * height / width)))
+    shorter = min(width, height)
+    across = max(how.resize, int(how.resize * width / shorter))
+    down = max(how.resize, int(how.resize * height / shorter))
+    left, top = round((across - how.crop) / 2), round((down - how.crop) / 2)
+    x, y = width / across, height / down
+    return left * x, top * y, (left + how.crop) * x, (top + how.crop) * y
+
+
+def _resample(photo: Photo, box: _Box, how: Preprocessing) -> Image.Image:
+    """Resize the box to the square, and convert no more of the picture than that needs."""
+    image = photo.image
+    resampling, radius = _RESAMPLING[how.interpolation]
+    reach = [math.ceil(radius * max(1.0, (box[2 + i] - box[i]) / how.crop)) + 1 for i in (0, 1)]
+    left, top = (max(0, math.floor(box[i]) - reach[i]) for i in (0, 1))
+    right, bottom = (min(image.size[i], math.ceil(box[2 + i]) + reach[i]) for i in (0, 1))
+    if 2 * (right - left) * (bottom - top) > image.width * image.height:
+        left, top, near = 0, 0, image  # a copy of most of it would cost more than it spares
     else:
-        size = (max(side, int(side * width / height)), side)
-    return image.resize(size, resampling)
-
-
-def _centre(image: Image.Image, side: int) -> Image.Image:
-    left = round((image.width - side) / 2)
-    top = round((image.height - side) / 2)
-    return image.crop((left, top, left + side, top + side))
+        near = image.crop((left, top, right, bottom))
+    inner = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)
+    return colour.resampled_mode(near, photo.tones).resize(
+        (how.crop, how.crop), resampling, box=inner
+    )

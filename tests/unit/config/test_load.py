@@ -103,8 +103,8 @@ ONE_FAULT = {
     ),
     "a word that is not in a list": (
         "images: {formats: [JPEG, JPG]}\n",
-        "vf.yaml:1:10: images.formats: expected a list of one of BMP, GIF, JPEG, PNG, TIFF, "
-        'WEBP, got "JPG"',
+        "vf.yaml:1:10: images.formats: expected a list of one of AVIF, BMP, GIF, HEIF, JPEG, PNG, "
+        'TIFF, WEBP, got "JPG"',
     ),
     "a date that is none": (
         "web:\n  port: 2026-99-99\n",

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from visionfleet.imaging.decode import CONTENT_TYPES
+from visionfleet.imaging.formats import CONTENT_TYPES
 from visionfleet.web.problems import Problem
 
 

@@ -1,0 +1,56 @@
+"""What decoding an image may take, and who is refused for it. Measured by `bench/decode_cost.py`.
+
+Memory is bounded before it is taken: by the pixels, what each of them takes in its format and mode
+at the worst moment, and what a decoder keeps beside them.
+"""
+
+from PIL import Image
+
+from visionfleet.errors import BadImage
+from visionfleet.imaging import jpeg
+
+MAX_DECODE_BYTES = 370 << 20
+# Pixels that a progressive JPEG may ask for over all its passes, some 10 ns each.
+MAX_SCANNED_PIXELS = 1_000_000_000
+
+# Bytes of a pixel with its conversions: Pillow takes four for each of three or four bytes.
+_MODE_BYTES = {
+    "1": 2,
+    "L": 1,
+    "I;16": 3,
+    "I;16B": 3,
+    "I;16L": 3,
+    "I": 5,
+    "F": 5,
+    "P": 5,
+    "RGB": 4,
+    "RGBX": 4,
+    "CMYK": 4,
+    "YCbCr": 4,
+    "LAB": 4,
+}
+_ALPHA_BYTES = 8
+_TRANSPARENT_COLOUR_BYTES = 12
+# What decoders take beside the picture, bytes a pixel.
+_FORMAT_BYTES = {"WEBP": 13, "AVIF": 7, "HEIF": 7, "TIFF": 4, "GIF": 1}
+
+
+def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
+    """Refuse an opened image that would take too much; `size` is what its header tells.
+
+    Raises BadImage with code `too_many_pixels`.
+    """
+    transparent = "transparency" in image.info
+    pixel = _TRANSPARENT_COLOUR_BYTES if transparent else _MODE_BYTES.get(image.mode, _ALPHA_BYTES)
+    pixel += _FORMAT_BYTES.get(image.format or "", 0)
+    needed = image.width * image.height * pixel
+    if image.format in {"JPEG", "MPO"}:
+        needed += jpeg.coefficient_bytes(image, size)
+        scanned = jpeg.scans(data) * size[0] * size[1]
+        _bound("decodes", scanned, MAX_SCANNED_PIXELS, "pixels in all its scans")
+    _bound("takes", needed, MAX_DECODE_BYTES, "bytes to be decoded")
+
+
+def _bound(verb: str, needed: int, limit: int, of: str) -> None:
+    if needed > limit:
+        raise BadImage("too_many_pixels", f"the image {verb} {needed} {of}, the limit is {limit}")

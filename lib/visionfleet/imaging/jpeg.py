@@ -1,0 +1,55 @@
+"""What a JPEG tells of its cost, and files whose end marker is missing."""
+
+import io
+
+from PIL import Image, ImageChops
+
+_END = b"\xff\xd9"
+_START_OF_SCAN = b"\xff\xda"
+_COEFFICIENT_BYTES = 2
+# So much less of the data still reaches the last blocks of a picture that is whole.
+_CUT_BYTES = 16
+
+
+def load(image: Image.Image, data: bytes) -> Image.Image:
+    """Decode an opened image; of a JPEG that is whole but for its end marker too."""
+    try:
+        image.load()
+        return image
+    except OSError:
+        if image.format not in {"JPEG", "MPO"} or not _is_whole(data, image.size):
+            raise
+        return _ended(data, image.size)
+
+
+def scans(data: bytes) -> int:
+    """Count the passes over the picture; in compressed data a marker never stands by chance."""
+    return data.count(_START_OF_SCAN)
+
+
+def coefficient_bytes(image: Image.Image, size: tuple[int, int]) -> int:
+    """Tell what libjpeg keeps of a progressive picture until its last scan, at any reduction."""
+    layers = getattr(image, "layer", []) if image.info.get("progressive") else []
+    most = max((across * down for _, across, down, _ in layers), default=1)
+    samples = sum(across * down for _, across, down, _ in layers) / most
+    return int(size[0] * size[1] * samples * _COEFFICIENT_BYTES)
+
+
+def _is_whole(data: bytes, size: tuple[int, int]) -> bool:
+    """Tell a missing end marker from missing rows: libjpeg fills both with grey, silently.
+
+    If the last bytes of the data make a difference to the lower right corner, the data reaches
+    that far. A picture that is plain there is taken for a truncated one.
+    """
+    corner = (max(0, size[0] - 8), max(0, size[1] - 8), *size)
+    ends = []
+    for kept in (data, data[:-_CUT_BYTES]):
+        ends.append(_ended(kept, size).convert("RGB").crop(corner))
+    return ImageChops.difference(*ends).getbbox() is not None
+
+
+def _ended(data: bytes, size: tuple[int, int]) -> Image.Image:
+    image = Image.open(io.BytesIO(data + _END), formats=("JPEG",))
+    image.draft(None, size)
+    image.load()
+    return image

@@ -1,0 +1,118 @@
+"""What a file is called that is not accepted, or cannot be read."""
+
+import io
+
+import pytest
+from PIL import Image
+
+from testkit import ROOT
+from testkit.images.pictures import encoded, numbered
+from visionfleet.config import Config
+from visionfleet.errors import BadImage
+from visionfleet.imaging import cost
+from visionfleet.imaging.decode import Limits, check_header
+from visionfleet.imaging.formats import CONTENT_TYPES, is_accepted, name_of
+from visionfleet.imaging.preprocess import Preprocessing, read_pixels
+
+EVERY = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")
+LIMITS = Limits(1_000_000, 1_000_000, EVERY)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (b"\xff\x0a\xfa\x7f", "a JPEG XL file"),
+        (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "a JPEG XL file"),
+        (b"\x00\x00\x00\x0cjP  \r\n\x87\n", "a JPEG 2000 file"),
+        (b"8BPS\x00\x01", "a Photoshop file"),
+        (b"\x00\x00\x01\x00\x01\x00", "an icon file"),
+        (b"P6\n4 4\n255\n" + bytes(48), "a Netpbm file"),
+        (b"%PDF-1.7", "a PDF document"),
+        (b'<?xml version="1.0"?><svg/>', "an SVG drawing"),
+        (b"<!DOCTYPE html><p>", "an HTML page"),
+        (b'{"image": ""}', "a JSON document"),
+        (b"\x00\x00\x00\x18ftypmp42", "a video"),
+        (b"\x00\x00\x00\x18ftypcrx ", "a camera's raw file"),
+        (bytes(128) + b"DICM", "a DICOM file"),
+        (b"hello", ""),
+        (b"", ""),
+    ],
+)
+def test_refused_formats_are_named(data: bytes, name: str) -> None:
+    assert name_of(data) == name
+    if data:
+        with pytest.raises(BadImage, match=name or "not an image of type") as caught:
+            check_header(data, LIMITS)
+        assert caught.value.code == "not_an_image"
+        assert "AVIF, BMP, GIF, HEIF, JPEG, PNG, TIFF, WEBP" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("start", "sentence"),
+    [
+        (b"\xff\xd8\xff", "begins like a JPEG file"),
+        (b"\x89PNG\r\n\x1a\n", "begins like a PNG file"),
+        (b"\x00\x00\x00\x18ftypheic", "begins like a HEIC file"),
+        (b"\x00\x00\x00\x18ftypavif", "begins like an AVIF file"),
+        (b"RIFF\x24\x00\x00\x00WEBPVP8 ", "begins like a WebP file"),
+    ],
+)
+def test_a_damaged_header_is_told_apart(start: bytes, sentence: str) -> None:
+    with pytest.raises(BadImage, match=sentence):
+        check_header(start, LIMITS)
+
+
+def test_a_format_that_the_settings_leave_out_is_named() -> None:
+    with pytest.raises(BadImage, match="this is a BMP file; accepted are PNG"):
+        check_header(encoded(numbered(1), "BMP"), Limits(1_000_000, 1_000_000, ("PNG",)))
+
+
+@pytest.mark.parametrize("format_", ["AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
+def test_every_accepted_format_knows_its_name(format_: str) -> None:
+    data = encoded(numbered(1, 64), format_)
+    assert is_accepted(name_of(data), (format_,))
+    header = check_header(data, LIMITS)
+    assert (header.format, header.content_type) == (format_, CONTENT_TYPES[format_])
+
+
+def test_a_phone_s_picture_of_several_frames_is_a_jpeg() -> None:
+    frames = [numbered(number, 64) for number in (1, 2)]
+    data = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    assert check_header(data, LIMITS).content_type == "image/jpeg"
+
+
+def jpeg(**options: object) -> bytes:
+    picture = Image.effect_noise((96, 64), 60).convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90, **options)
+    return buffer.getvalue()
+
+
+HOW = Preprocessing(64, 64, (0, 0, 0), (1, 1, 1))
+
+
+def test_a_missing_end_marker_is_forgiven() -> None:
+    whole = jpeg()
+    assert (read_pixels(whole[:-2], LIMITS, HOW) == read_pixels(whole, LIMITS, HOW)).all()
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9, 0.97])
+def test_missing_rows_are_not(kept: float) -> None:
+    whole = jpeg()
+    with pytest.raises(BadImage) as caught:
+        read_pixels(whole[: int(kept * len(whole))], LIMITS, HOW)
+    assert caught.value.code == "cannot_be_decoded"
+
+
+def test_the_page_lists_what_is_accepted() -> None:
+    page = (ROOT / "docs" / "images.md").read_text()
+    for format_, media_type in CONTENT_TYPES.items():
+        assert format_.lower() in page.lower()
+        assert f"`{media_type}`" in page
+    assert set(Config().images.formats) == set(EVERY)
+
+
+def test_the_page_states_the_limits_of_cost() -> None:
+    page = (ROOT / "docs" / "images.md").read_text()
+    assert f"{cost.MAX_DECODE_BYTES >> 20} MiB" in page
+    assert f"{cost.MAX_SCANNED_PIXELS:,}" in page
