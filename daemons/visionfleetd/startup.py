@@ -127,9 +127,10 @@ def verify(
                 systemd.notify(status, extension(wait + check_seconds))
                 if stop.wait(wait):
                     return False
+            except NotFound as error:
+                log.error("missing; `visionfleet provision` makes it", extra={"reason": str(error)})
+                sys.exit(1)
             except GiveUp as error:
-                missing = "missing; `visionfleet provision` makes it"
-                sentence = missing if isinstance(error, NotFound) else "cannot start"
-                log.error(sentence, extra={"reason": str(error)})
+                log.error("cannot start", extra={"reason": str(error)})
                 sys.exit(1)
     return True

@@ -21,7 +21,6 @@ from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
-from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
@@ -34,22 +33,12 @@ from visionfleet.logs import setup
 from visionfleet.model.open import open_model
 from visionfleetd import startup
 from visionfleetd.classifier import wiring
+from visionfleetd.classifier.reload import REACH
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 log = logging.getLogger("classifier")
-
-REACH = Reach(
-    live=frozenset(
-        {"images.max_bytes", "images.max_pixels", "images.formats", "log.level"}
-        | {"classifier.report_seconds", "classifier.stop_seconds"}
-        | {"classifier.idle_shutdown_seconds"}
-    ),
-    concerns=frozenset(
-        {"name", "aws", "storage", "queue", "images", "model", "classifier", "results", "metrics"}
-    ),
-)
 
 _REPORT_SECONDS = 2.0  # for the last report of a stop
 # What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
