@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
+from bench.clairvoyant import clairvoyant
 from bench.figures import RESULTS, save, show
+from bench.rivals import RIVALS
 from visionfleet.config import Config
 from visionfleet.scaler.decision import Policy
-from visionfleet.scaler.policy_settings import policy_of
 from visionfleet.simulation import trace
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.policies import Setting, controller
-from visionfleet.simulation.world import Conditions, World
+from visionfleet.simulation.policies import controller
+from visionfleet.simulation.world import Conditions, Controller, World
 
 TRACES = Path(os.environ.get("TRACES", "../shared/data/traces"))
 BUSIEST_SHARE = 0.999
@@ -35,10 +36,10 @@ SWEEPS: dict[str, tuple[float, ...]] = {
     "buildkite": (0.7, 1, 2, 5, 10),
     "per_message": (0,),
     "fixed": (6, 8, 10, 12, 14, 16, 19),
-    "oracle": (1, 2, 5, 10, 20, 40, 60),
+    "clairvoyant": (1, 2, 5, 10, 20, 40, 60),
 }
-BASELINES = ("keda", "target_tracking", "target_tracking_fast", "knative", "buildkite", "fixed")
-COLORS = {"pace": "tab:red", "oracle": "black"}
+BASELINES = (*RIVALS, "fixed")
+COLORS = {"pace": "tab:red", "clairvoyant": "black"}
 OTHERS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab:gray", "tab:pink")
 
 
@@ -58,14 +59,23 @@ class Job:
 
 
 def replay(job: Job) -> Outcome:
-    """Run a job; ours takes its knob as the target wait, the others as theirs."""
-    policy, name = job.policy, job.name
-    if name == "pace":
-        policy = replace(policy, target_wait_seconds=job.target)
-    if name == "fixed":
-        name = f"fixed:{job.target:g}"
-    setting = Setting(policy, job.conditions, job.arrivals, job.target or None)
-    return World(job.conditions, controller(name, setting)).run(job.arrivals)
+    """Run a job."""
+    return World(job.conditions, made(job)).run(job.arrivals)
+
+
+def made(job: Job) -> Controller:
+    """Make a controller: its knob is ours' and the clairvoyant's wait, each other's own target."""
+    policy, conditions, target = job.policy, job.conditions, job.target
+    if job.name == "clairvoyant":
+        return clairvoyant(job.arrivals, round(target), conditions, policy.maximum)
+    if job.name in RIVALS:
+        return RIVALS[job.name](target, policy.maximum, Random(conditions.seed + 1))
+    if job.name == "fixed":
+        return controller(f"fixed:{target:g}", policy)
+    if job.name == "pace":
+        settings = policy.settings.model_copy(update={"target_wait_seconds": target})
+        policy = replace(policy, settings=settings)
+    return controller(job.name, policy)
 
 
 def halves(path: Path, maximum: int, service_seconds: float) -> tuple[list[int], list[int], float]:
@@ -85,14 +95,14 @@ def cheapest(points: Sequence[Outcome], wait_seconds: float) -> float | None:
 
 
 def compare(outcomes: dict[str, Outcome], chosen: str) -> dict[str, object]:
-    """Hold our chosen point against the cheapest baseline and the oracle with no longer a wait."""
+    """Hold our chosen point against the cheapest others with no longer a wait."""
     ours = outcomes[chosen]
     wait = ours.wait_quantile(SHARE)
 
     def of(names: Sequence[str]) -> list[Outcome]:
         return [o for label, o in outcomes.items() if label.partition(":")[0] in names]
 
-    best, oracle = cheapest(of(BASELINES), wait), cheapest(of(["oracle"]), wait)
+    best, least = cheapest(of(BASELINES), wait), cheapest(of(["clairvoyant"]), wait)
     dominated = [
         label
         for label, other in outcomes.items()
@@ -104,14 +114,14 @@ def compare(outcomes: dict[str, Outcome], chosen: str) -> dict[str, object]:
         "chosen": chosen,
         "policies": {label: outcome.figures() for label, outcome in outcomes.items()},
         "cost_over_best_baseline": best and round(ours.billed_hours / best, 3),
-        "cost_over_oracle": oracle and round(ours.billed_hours / oracle, 3),
+        "cost_over_clairvoyant": least and round(ours.billed_hours / least, 3),
         "baselines_better_in_both": dominated,
     }
 
 
 def tuned(first: dict[str, Outcome]) -> str:
     """Our knob's value with the least product of cost and wait (in tens of seconds, and one)."""
-    ours = {label: o for label, o in first.items() if label.startswith("ours:")}
+    ours = {label: o for label, o in first.items() if label.startswith("pace:")}
     return min(ours, key=lambda k: ours[k].billed_hours * (1 + ours[k].wait_quantile(SHARE) / 100))
 
 
@@ -176,11 +186,22 @@ def main() -> None:
     paths = parser.parse_args().traces or sorted(TRACES.glob("*.csv"))
     if not paths:
         raise SystemExit(f"no traces in {TRACES}: name CSV files with the columns minute,count")
-    policy = policy_of(Config.model_validate({"scaler": {"fleet": "ec2"}}), MAXIMUM)
+    policy = Policy.of(Config.model_validate({"scaler": {"fleet": "ec2"}}), MAXIMUM)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         traces = {path.stem: run_trace(path, pool, policy) for path in paths}
-    columns = ("trace", "our point", "cost / cheapest baseline", "cost / oracle", "better in both")
-    keys = ("chosen", "cost_over_best_baseline", "cost_over_oracle", "baselines_better_in_both")
+    columns = (
+        "trace",
+        "our point",
+        "cost / cheapest baseline",
+        "cost / clairvoyant",
+        "better in both",
+    )
+    keys = (
+        "chosen",
+        "cost_over_best_baseline",
+        "cost_over_clairvoyant",
+        "baselines_better_in_both",
+    )
     rows = [[name, *(str(found[key] or "none") for key in keys)] for name, found in traces.items()]
     show("at no longer a 95th percentile wait", columns, rows)
     save("scaling", {"traces": traces})

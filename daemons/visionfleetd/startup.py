@@ -6,10 +6,10 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from random import Random
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from visionfleet import __version__
 from visionfleet.backoff import growing_waits
@@ -17,9 +17,13 @@ from visionfleet.config import Config, load
 from visionfleet.config.reload import Reach, changed, merged
 from visionfleet.errors import BadConfig, BadKeys, GiveUp, NotFound, TryLater
 from visionfleet.host import systemd
+from visionfleet.host.metrics_server import serve
 from visionfleet.host.process import EXIT_CONFIG
 from visionfleet.host.watchdog import extension
 from visionfleet.logs import journal, setup
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 # A check is a few calls, each of which is tried again and again in an outage.
 CHECK_SECONDS = 300.0
@@ -94,6 +98,22 @@ def reloaded(
     if later:
         log.warning("needs a restart", extra={"settings": ",".join(later)})
     return merged(current, fresh, now)
+
+
+@contextmanager
+def metrics_served(
+    registry: "CollectorRegistry", address: str, port: int, log: logging.Logger
+) -> Iterator[None]:
+    """Serve metrics while the block runs, unless the port is 0: to work without is better than not
+    to work.
+    """
+    with ExitStack() as stack:
+        try:
+            if port:
+                stack.enter_context(closing(serve(registry, address, port)))
+        except OSError as error:
+            log.error("no metrics", extra={"port": port, "reason": str(error)})
+        yield
 
 
 def log_faults(sentence: str, faults: Sequence[str], log: logging.Logger) -> None:

@@ -11,37 +11,33 @@ from typing import Any, cast
 from testkit.aws.fake_ec2 import FakeEc2, Region
 from testkit.aws.fake_s3 import Bucket, FakeS3
 from testkit.aws.fakes import Clock
+from testkit.fleet.policies import policy
 from testkit.processes.stepping import Puppet
 from visionfleet.aws.s3 import Store
+from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.errors import TryLater
-from visionfleet.fleet.ec2 import Ec2Fleet, Template
+from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_instances import LAUNCH_TAG, Instances
-from visionfleet.fleet.ledger_store import LedgerObject
-from visionfleet.fleet.offerings import offerings
+from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.scaler import observation
-from visionfleet.scaler.decision import History, Policy, decide
+from visionfleet.scaler.decision import History, decide
 from visionfleet.scaler.throughput import Throughput
 
 MAXIMUM = 4
 SERVICE_SECONDS = 20.0
-POLICY = Policy(
-    minimum=0,
-    maximum=MAXIMUM,
-    hold_seconds=30.0,
-    target_wait_seconds=10.0,
-    boot_seconds=20.0,
-    service_seconds=SERVICE_SECONDS,
-    paid_seconds=60.0,
-    boot_limit_seconds=300.0,
-    silent_seconds=120.0,
+EC2 = Ec2Section(
+    launch_template="workers",
+    template_version="1",
+    instance_types=("c7i.large", "c6i.large"),
+    subnets=("subnet-0000000a",),
 )
-OFFERED = offerings(["c7i.large", "c6i.large"], ["subnet-0000000a"])
+POLICY = policy(MAXIMUM, boot_seconds=20, hold_seconds=30, service_seconds=SERVICE_SECONDS)
 
 
 @dataclass
 class Worker:
-    """A worker on an instance; it reads the wish to drain only between two jobs."""
+    """A worker on an instance; it reads the request to drain only between two jobs."""
 
     started_at: float
     since: float
@@ -58,7 +54,7 @@ class World:
     waiting: int = 0
     lag_seconds: float = 0.0
     workers: dict[str, Worker] = field(default_factory=dict)
-    wishes: set[str] = field(default_factory=set)
+    drain_requests: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)  # whose reports were deleted
     decided: dict[str, int] = field(default_factory=dict)
     seen: deque[tuple[float, int, int]] = field(default_factory=deque)
@@ -125,7 +121,7 @@ class World:
         if worker.busy_until is not None and now < worker.busy_until:
             return
         worker.busy_until = None
-        if name in self.wishes:
+        if name in self.drain_requests:
             self._turn(worker, "drained")
         elif self.waiting:
             self.waiting -= 1
@@ -150,9 +146,8 @@ class Scaler:
         self.ticks = 0
         self.fleet = Ec2Fleet(
             instances=Instances(cast(Any, FakeEc2(world.region, self._hook)), "vf"),
-            ledger=LedgerObject(Store(cast(Any, FakeS3(world.bucket, self._hook)), "bucket")),
-            template=Template("workers", "1", spot=False),
-            offered=OFFERED,
+            ledger=LedgerStore(Store(cast(Any, FakeS3(world.bucket, self._hook)), "bucket")),
+            settings=EC2,
             maximum=MAXIMUM,
             asker=f"scaler-{number}",
             clock=world.clock,
@@ -170,19 +165,19 @@ class Scaler:
         visible, in_flight = self.world.counts()
         members = self.fleet.members()
         reports = {m.name: r for m in members if (r := self.world.report(m.name)) is not None}
-        wishes = self.world.wishes
-        asked = dict.fromkeys(wishes, now)
+        drain_requests = self.world.drain_requests
+        asked = dict.fromkeys(drain_requests, now)
         workers = [
             observation.worker(m, reports.get(m.name), asked.get(m.name), 0.0) for m in members
         ]
         handled = self.handled.count(reports.values(), now)
-        seen = observation.observe(visible, in_flight, workers, reports.values(), handled)
+        seen = observation.combined(visible, in_flight, workers, reports.values(), handled)
         decision, self.history = decide(seen, POLICY, self.history, now)
         self._hook("decided")
         for worker in decision.terminate:
             self.fleet.terminate([worker])
             self.world.hidden.add(worker)
-        self.world.wishes.update(decision.drain)
+        self.world.drain_requests.update(decision.drain)
         if decision.launch:
             self.ticks += 1
             decision_id = f"{self.number}x{self.ticks}"

@@ -1,7 +1,7 @@
 """A world for the scaler without sockets: S3, SQS and a fleet in memory, and a clock that is set.
 
 Services can be out, and every call is counted. Workers boot, report while S3 answers, take work
-from the queue and obey the wish to drain.
+from the queue and obey the request to drain.
 """
 
 import json
@@ -10,37 +10,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
+from testkit.fleet.policies import policy
 from visionfleet.aws.s3 import Listed, Store
 from visionfleet.aws.sqs import Counts, Queue, ReplyQueues
+from visionfleet.config.scaler import ScalerSection
 from visionfleet.contract.messages import WorkerReport, WorkerState, encode
 from visionfleet.contract.names import drain_key, worker_key
 from visionfleet.errors import NotFound, TryLater
 from visionfleet.fleet.base import Member
-from visionfleet.scaler.autoscaler import Rule, Scaler
-from visionfleet.scaler.decision import Policy
-from visionfleet.scaler.election import Terms
+from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
-from visionfleet.scaler.observation import Observer
-from visionfleet.scaler.stats import Stats
+from visionfleet.scaler.metrics import ScalerMetrics
+from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status_store import StatusStore
 from visionfleet.scaler.worker_reports import WorkerReports
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-POLICY = Policy(
-    minimum=0,
-    maximum=5,
-    hold_seconds=60,
-    target_wait_seconds=10,
-    boot_seconds=30,
-    service_seconds=1,
-    paid_seconds=60,
-    boot_limit_seconds=300,
-    silent_seconds=120,
-)
+POLICY = policy(5, boot_seconds=30, hold_seconds=60, service_seconds=1)
 REPORT_SECONDS = 30.0
 
 
@@ -99,8 +89,8 @@ class World:
         self._report(name, life)
 
     def _asked(self, name: str, life: Life) -> bool:
-        wish = None if "S3" in self.out else self.objects.get(drain_key(name))
-        return wish is not None and float(wish[0]) >= life.launched_at
+        asked = None if "S3" in self.out else self.objects.get(drain_key(name))
+        return asked is not None and float(asked[0]) >= life.launched_at
 
     def _report(self, name: str, life: Life) -> None:
         due = life.reported is None or life.reported[0] != life.state
@@ -251,25 +241,23 @@ class Clock:
         return self.world.now + self.off_seconds
 
 
-def scaler(
-    world: World, holder: str = "a", off_seconds: float = 0.0, terms: Terms | None = None
-) -> Scaler:
+def scaler(world: World, name: str = "a", off_seconds: float = 0.0) -> Autoscaler:
     """Make a scaler of this world, with the default lease."""
     clock, store, fleet = Clock(world, off_seconds), FakeStore(world), FakeFleet(world)
-    figures = Stats()
-    return Scaler(
-        observer=Observer(FakeQueue(world), fleet, WorkerReports(store)),
-        tenure=LeaderLease(store, holder, terms or Terms(60.0, 5.0), clock),
-        record=StatusStore(store),
-        hands=Executor(fleet, store, figures, clock, lambda now: f"{holder}-{now}"),
-        housekeeper=GarbageCollector(FakeReplyQueues(world), store, 600.0),
-        figures=figures,
-        rule=Rule("pace", POLICY),
+    metrics = ScalerMetrics()
+    return Autoscaler(
+        observer=FleetObserver(FakeQueue(world), fleet, WorkerReports(store)),
+        leader_lease=LeaderLease(store, name, ScalerSection(), clock),
+        status_store=StatusStore(store),
+        executor=Executor(fleet, store, metrics, clock, lambda now: f"{name}-{now}"),
+        garbage_collector=GarbageCollector(FakeReplyQueues(world), store, 600.0),
+        metrics=metrics,
+        policy=POLICY,
         now=clock,
     )
 
 
-def run(world: World, scalers: Sequence[Scaler], seconds: float, step: float = 4.0) -> int:
+def run(world: World, scalers: Sequence[Autoscaler], seconds: float, step: float = 4.0) -> int:
     """Let time pass with these scalers ticking in turn; returns how many ticks failed."""
     failed = 0
     for _ in range(round(seconds / step)):
@@ -279,7 +267,6 @@ def run(world: World, scalers: Sequence[Scaler], seconds: float, step: float = 4
                 each.tick()
             except TryLater:
                 failed += 1
-                each.figures.failed()
     return failed
 
 

@@ -1,7 +1,7 @@
 """A worker that looks like a classifier to the scaler, and starts without a model.
 
 It reports its state, on change and every second, answers requests as far as deleting them, and
-obeys the wish to drain. AWS may be away for a while.
+obeys the request to drain. AWS may be away for a while.
 Run by supervisor as `python stand_in_worker.py NAME SERVICE_SECONDS`.
 """
 
@@ -46,10 +46,10 @@ def report(now_state: str) -> None:
 
 def asked_to_drain() -> bool:
     try:
-        wish = s3.get_object(Bucket=BUCKET, Key=f"fleet/drain/{NAME}")["Body"].read()
+        asked_at = s3.get_object(Bucket=BUCKET, Key=f"fleet/drain/{NAME}")["Body"].read()
     except s3.exceptions.NoSuchKey:
         return False
-    return float(wish) >= STARTED
+    return float(asked_at) >= STARTED
 
 
 def work() -> None:

@@ -14,7 +14,7 @@ from visionfleet.config.removed import REMOVED
 from visionfleet.config.schema import Config
 from visionfleet.contract import names
 from visionfleetd.classifier import reload as classifier_reload
-from visionfleetd.scaler import main as scaler_main
+from visionfleetd.scaler import loop as scaler_loop
 from visionfleetd.web import reload as web_reload
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("models/*.md")])
@@ -150,7 +150,7 @@ def test_settings_that_a_reload_reaches_are_documented() -> None:
             found[daemon] |= set(re.findall(r"`(\w+\.\w+)`", settings))
     assert found["web"] == web_reload.REACH.live
     assert found["classifier"] == classifier_reload.REACH.live
-    assert found["scaler"] == scaler_main.REACH.live
+    assert found["scaler"] == scaler_loop.REACH.live
 
 
 def test_names_of_the_wire_contract_are_documented() -> None:

@@ -38,7 +38,6 @@ PURE: dict[str, set[str]] = {
     "visionfleet.fleet.offerings": set(),
     "visionfleet.scaler.decision": set(),
     "visionfleet.scaler.election": set(),
-    "visionfleet.scaler.policy_settings": set(),
     "visionfleet.scaler.schedule": set(),
     "visionfleet.scaler.status": set(),
     "visionfleet.scaler.throughput": set(),
@@ -175,7 +174,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
             {
                 "visionfleet.classifier.metrics",
                 "visionfleet.host.metrics_server",
-                "visionfleet.scaler.stats",
+                "visionfleet.scaler.metrics",
                 "visionfleet.web.metrics",
             },
         ),

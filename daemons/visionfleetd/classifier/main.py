@@ -18,7 +18,7 @@ from visionfleet.aws.imds import Metadata, endpoint, instance_id
 from visionfleet.classifier.drain import DrainController
 from visionfleet.classifier.drain_triggers import IdleShutdown
 from visionfleet.classifier.in_flight import WorkCounts
-from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.metrics import ClassifierMetrics, port_of
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
 from visionfleet.config.scaler import FLEET_TIMES
@@ -176,7 +176,10 @@ def _run(
     worker = RunningWorker(config, arguments.config, clients, model, reporter, signals)
     if arguments.once:
         return worker.answer_once()
-    with wiring.serve_metrics(config, model, reporter):
+    wiring.tell_metrics(config, model, reporter)
+    registry, address = metrics.registry, config.metrics.address
+    port = port_of(config.classifier.metrics_port, identity.worker)
+    with startup.metrics_served(registry, address, port, log):
         return worker.serve()
 
 

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, nullcontext
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -23,7 +22,7 @@ from visionfleet.classifier.fetch import Fetcher, Intake
 from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import ResultBuilder
-from visionfleet.classifier.metrics import ClassifierMetrics, port_of
+from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.pipeline import Pipeline, PipelineStage
 from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
 from visionfleet.classifier.spot import Interruptions
@@ -33,7 +32,7 @@ from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
-from visionfleet.host import cpu_quota, metrics_server
+from visionfleet.host import cpu_quota
 from visionfleet.host.threads import crash
 from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
 
@@ -167,10 +166,8 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
     return [drain_triggers.interruption(notices, reporter), asked, idle_shutdown.trigger()]
 
 
-def serve_metrics(
-    config: Config, model: "Inference", reporter: Reporter
-) -> AbstractContextManager[object]:
-    """Answer Prometheus, where that is wanted, until the context ends."""
+def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:
+    """Say in the metrics which worker this is, and with which model."""
     identity, metrics = reporter.identity, reporter.metrics
     metrics.worker.info(
         {"worker": identity.worker, "host": identity.host, "version": identity.version}
@@ -181,11 +178,3 @@ def serve_metrics(
         | {"precision": model.precision.name, "threads": str(threads)}
     )
     metrics.boot_seconds.set(reporter.boot_seconds or 0.0)
-    if not config.classifier.metrics_port:
-        return nullcontext()
-    port = port_of(config.classifier.metrics_port, identity.worker)
-    try:
-        return closing(metrics_server.serve(metrics.registry, config.metrics.address, port))
-    except OSError as error:  # to classify without them is better than not to
-        log.error("no metrics", extra={"port": port, "reason": str(error)})
-        return nullcontext()

@@ -6,14 +6,9 @@ would seem to go backwards.
 
 import re
 from collections.abc import Sequence
-from itertools import accumulate, chain
+from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
-
-from visionfleet.classifier.stats import Distribution
-from visionfleet.host.metrics_server import serve
 
 _STAGES = ("queue", "fetch", "decode", "infer", "store", "reply")
 # From a small crop's decoding to a job that waited for a worker to boot.
@@ -24,9 +19,9 @@ _NUMBER = re.compile(r"[_@]([0-9]{1,3})$")
 
 
 def port_of(base: int, worker: str) -> int:
-    """Add to the base port the number at the end of a worker's name: `..._07` or `...@7`."""
+    """Add to the base port the number that ends a worker's name, `..._07` or `...@7`; 0: none."""
     number = _NUMBER.search(worker)
-    return base + (int(number[1]) if number else 0)
+    return base + int(number[1]) if base and number else base
 
 
 class ClassifierMetrics:
@@ -94,24 +89,3 @@ class ClassifierMetrics:
     ) -> Histogram:
         name = f"visionfleet_{name}"
         return Histogram(name, about, labels, buckets=buckets, registry=self.registry)
-
-
-# Of the scaler, until its metrics are its own.
-def count(name: str, about: str, value: float) -> Metric:
-    return CounterMetricFamily(name, about, value)
-
-
-def histogram(name: str, about: str, values: Distribution) -> Metric:
-    bounds = [f"{bound:g}" for bound in values.bounds] + ["+Inf"]
-    buckets = list(zip(bounds, accumulate(values.counts), strict=True))
-    return HistogramMetricFamily(name, about, buckets, values.sum)
-
-
-class Server:
-    def __init__(self, numbers: Collector, address: str, port: int) -> None:
-        registry = CollectorRegistry()
-        registry.register(numbers)
-        self._server = serve(registry, address, port)
-
-    def close(self) -> None:
-        self._server.close()

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds, whole
 from visionfleet.errors import VisionfleetError
-from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.decision import POLICIES, Policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.policies import CONTROLLERS, Setting, controller
+from visionfleet.simulation.policies import controller
 from visionfleet.simulation.world import Conditions, World
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _WORKERS = 19  # where the maximum is `cores`, which mean nothing in a simulated world
 _BUSIEST_SHARE = 0.999  # of all minutes; the few above it may be what no fleet is paid for
+_KNOWN = ", ".join([*POLICIES, "fixed:N"])
 
 
 class NoSimulation(VisionfleetError):
@@ -28,13 +29,9 @@ class NoSimulation(VisionfleetError):
 
 
 def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
     parser = command(subparsers, "simulate", "replay a trace against policies, without AWS", run)
     parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
-    known = ", ".join(CONTROLLERS)
-    parser.add_argument(
-        "--policy", action="append", metavar="NAME[=TARGET]", help=f"{known}, fixed:N; repeatable"
-    )
+    parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
     defaults = Conditions()
     parser.add_argument("--boot", type=seconds(*limits), default=defaults.boot_seconds)
@@ -59,22 +56,27 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
     )
     arrivals = _arrivals(arguments, policy.maximum)
-    names = arguments.policy or ["pace", "per_message"]
+    names = arguments.policy or [*POLICIES]
     outcomes = {name: _replay(name, policy, conditions, arrivals) for name in names}
     _print(outcomes)
     if arguments.json:
-        arguments.json.write_text(json.dumps(_figures(outcomes, conditions), indent=2) + "\n")
+        figures = {name: outcome.figures() for name, outcome in outcomes.items()}
+        made = {"conditions": asdict(conditions), "policies": figures}
+        arguments.json.write_text(json.dumps(made, indent=2) + "\n")
     if arguments.plot:
         _plot(outcomes, arguments.plot)
     return 0
 
 
 def _policy(config: "Config", service_seconds: float, boot_seconds: float) -> Policy:
-    """The policy of the configuration, with the times of the simulated world."""
-    from visionfleet.scaler.policy_settings import policy_of
-
-    made = policy_of(config, _WORKERS)
-    return replace(made, service_seconds=service_seconds, boot_seconds=boot_seconds)
+    """The policy of the configuration, with the times of the simulated world and no schedule."""
+    policy = Policy.of(config, _WORKERS)
+    update = {"service_seconds": service_seconds, "schedule": ()}
+    return replace(
+        policy,
+        settings=policy.settings.model_copy(update=update),
+        times=replace(policy.times, boot_seconds=boot_seconds),
+    )
 
 
 def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
@@ -90,13 +92,12 @@ def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
 
 
 def _replay(name: str, policy: Policy, conditions: Conditions, arrivals: Sequence[int]) -> Outcome:
-    kind, _, target = name.partition("=")
     try:
-        setting = Setting(policy, conditions, arrivals, float(target) if target else None)
-        made = controller(kind, setting)
-    except (KeyError, ValueError) as error:
-        known = ", ".join(CONTROLLERS)
-        raise NoSimulation(f"no policy {name!r}; there are {known} and fixed:N") from error
+        made = controller(name, policy)
+    except KeyError as error:
+        others = f"there are {_KNOWN}; `make bench-scaling` compares with other scalers"
+        hint = "`pace` is its name now" if name == "ours" else others
+        raise NoSimulation(f"no policy {name!r}; {hint}") from error
     from visionfleet.cli.progress import counted
 
     with counted(f"{name}, hours", len(arrivals) // 3600) as advance:
@@ -116,13 +117,6 @@ def _print(outcomes: dict[str, Outcome]) -> None:
         hours = f"{outcome.billed_hours:.1f}"
         table.add_row(name, hours, f"{ratio:.2f}", *waits, *map(str, counts))
     Console().print(table)
-
-
-def _figures(outcomes: dict[str, Outcome], conditions: Conditions) -> dict[str, object]:
-    return {
-        "conditions": asdict(conditions),
-        "policies": {name: outcome.figures() for name, outcome in outcomes.items()},
-    }
 
 
 def _plot(outcomes: dict[str, Outcome], path: Path) -> None:

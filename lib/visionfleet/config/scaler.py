@@ -55,6 +55,11 @@ class ScheduleWindow(Section):
     timezone: TimeZone = "UTC"
     """Zone of the times, like Europe/Berlin."""
 
+    @property
+    def weekdays(self) -> frozenset[int]:
+        """The days by number; Monday is 0."""
+        return frozenset(map(DAYS.index, self.days))
+
 
 class ScalerSection(Section):
     """The scaler daemon."""

@@ -9,32 +9,30 @@ from visionfleet.errors import TryLater
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """`doing` names the calls, for sentences. Times are of one clock."""
+    """While it is open no call is made. `doing` names the calls; times are of one clock."""
 
     doing: str
     random: Random
     _failures: int = 0
-    _closed_until: float = 0.0
+    _open_until: float = 0.0
 
-    def open(self, now: float) -> bool:
-        """Tell whether a call may be made."""
-        return now >= self._closed_until
+    def allows(self, now: float) -> bool:
+        return now >= self._open_until
 
     def require(self, now: float) -> None:
         """Raise TryLater while calls are held back."""
-        if not self.open(now):
-            left = self._closed_until - now
+        if not self.allows(now):
+            left = self._open_until - now
             raise TryLater(f"{self.doing}: EC2 is left alone for another {left:.0f} s")
 
-    def passed(self) -> None:
-        """Take note of a call that went well."""
+    def succeeded(self) -> None:
         self._failures = 0
 
     def failed(self, now: float) -> None:
-        """Take note of a call that may go well later: back off, with full jitter."""
+        """Open after a call that may go well later: back off, with full jitter."""
         self._failures += 1
-        self._closed_until = now + backoff_seconds(self._failures, self.random)
+        self._open_until = now + backoff_seconds(self._failures, self.random)
 
     def refused(self, now: float, seconds: float) -> None:
-        """Take note of a call that a person must mend: leave EC2 alone for so long."""
-        self._closed_until = now + seconds
+        """Open for so long after a call that a person must mend."""
+        self._open_until = now + seconds

@@ -9,26 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
 from visionfleet.fleet import launch_ledger
 from visionfleet.fleet.base import Member
 from visionfleet.fleet.circuit_breaker import CircuitBreaker
 from visionfleet.fleet.ec2_instances import Instances
-from visionfleet.fleet.launch_ledger import Instance
-from visionfleet.fleet.ledger_store import LedgerObject
-from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Market, Offering
+from visionfleet.fleet.launch_ledger import Ec2Instance
+from visionfleet.fleet.ledger_store import LedgerStore
+from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Market, Offering, offerings
 
 log = logging.getLogger("scaler")
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """What is launched: a launch template by name or id, and its version."""
-
-    name: str
-    version: str
-    spot: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +29,7 @@ class _Look:
 
     ledger: LaunchLedger
     etag: str | None
-    instances: tuple[Instance, ...]
+    instances: tuple[Ec2Instance, ...]
     at: float
 
     def members(self) -> list[Member]:
@@ -54,27 +46,25 @@ class Ec2Fleet:
     def __init__(
         self,
         instances: Instances,
-        ledger: LedgerObject,
-        template: Template,
-        offered: Sequence[Offering],
+        ledger: LedgerStore,
+        settings: Ec2Section,
         maximum: int,
         asker: str,
         clock: Callable[[], float],
         random: Random,
     ) -> None:
         self._instances, self._ledger = instances, ledger
-        self._template, self.maximum = template, maximum
+        self._settings, self.maximum = settings, maximum
         self._asker, self._clock = asker, clock
-        self._market = Market(tuple(offered), random)
-        self._listing = CircuitBreaker("list instances", random)
-        self._launching = CircuitBreaker("launch", random)
-        self._ending_gate = CircuitBreaker("terminate", random)
+        self._market = Market(offerings(settings.instance_types, settings.subnets), random)
+        self._list_breaker = CircuitBreaker("list instances", random)
+        self._launch_breaker = CircuitBreaker("launch", random)
+        self._terminate_breaker = CircuitBreaker("terminate", random)
         self._look: _Look | None = None
-        self._ending: dict[str, float] = {}  # ids that shall end, and when to say so again
+        self._terminating: dict[str, float] = {}  # ids, and when to ask for it again
         self._alarms: dict[str, str] = {}
 
     def alarms(self) -> tuple[str, ...]:
-        """List what a person must mend."""
         return tuple(f"{what}: {reason}" for what, reason in self._alarms.items())
 
     def verify(self) -> None:
@@ -90,7 +80,7 @@ class Ec2Fleet:
         """List what exists or may; launches that were left open are settled on the way."""
         self._look = None
         look = self._settled(self._observe())
-        self._end_again(look)
+        self._terminate_again(look)
         self._review(look)
         self._look = look
         return [self._shown(member) for member in look.members()]
@@ -108,7 +98,7 @@ class Ec2Fleet:
         names: list[str] = []
         for attempt, offering in enumerate(self._market.open(self._clock())):
             wanted = min(count - len(names), self.maximum - len(look.members()))
-            if wanted <= 0 or not self._launching.open(self._clock()):
+            if wanted <= 0 or not self._launch_breaker.allows(self._clock()):
                 break
             launch = self._launch(decision_id, attempt, wanted, offering)
             look = self._write(look, launch_ledger.reserved(look.ledger, launch, look.at))
@@ -121,23 +111,23 @@ class Ec2Fleet:
 
     def terminate(self, names: Sequence[str]) -> None:
         """Terminate instances; a launch without an answer has none yet, and is left alone."""
-        self._end([name for name in names if name.startswith("i-")])
+        self._terminate([name for name in names if name.startswith("i-")])
 
     def _observe(self) -> _Look:
         at = self._clock()
-        self._listing.require(at)
+        self._list_breaker.require(at)
         ledger, etag = self._ledger.read()
         try:
             # An instance of the ledger that is gone must be told from one that is not listed yet.
             found = self._instances.describe(terminated=bool(launch_ledger.current(ledger, at)))
         except TryLater:
-            self._listing.failed(self._clock())
+            self._list_breaker.failed(self._clock())
             raise
         except GiveUp as error:
-            self._listing.refused(self._clock(), REFUSED_SECONDS)
+            self._list_breaker.refused(self._clock(), REFUSED_SECONDS)
             self._warn("list", str(error))
             raise TryLater(str(error)) from error
-        self._listing.passed()
+        self._list_breaker.succeeded()
         self._mended("list")
         return _Look(ledger, etag, tuple(found), at)
 
@@ -153,7 +143,7 @@ class Ec2Fleet:
         found = launch_ledger.found(launch, look.instances)
         if len(found) >= launch.count:
             return self._confirm(look, launch, found)
-        if self._market.closed(_offering(launch), now) or not self._launching.open(now):
+        if self._market.closed(_offering(launch), now) or not self._launch_breaker.allows(now):
             return look
         again = launch_ledger.claimed(launch, self._asker, now)
         look = self._write(look, launch_ledger.replaced(look.ledger, again))
@@ -175,7 +165,7 @@ class Ec2Fleet:
             return self._confirm(look, launch, ()), None
         except TryLater as error:
             log.warning("launch not answered", extra={"reason": str(error)})
-            self._launching.failed(self._clock())
+            self._launch_breaker.failed(self._clock())
             return look, None
         except GiveUp as error:
             self._warn(str(offering), str(error))
@@ -186,7 +176,7 @@ class Ec2Fleet:
 
     def _note_success(self, launch: Launch, count: int) -> None:
         offering = _offering(launch)
-        self._launching.passed()
+        self._launch_breaker.succeeded()
         self._mended(str(offering))
         self._market.succeeded()
         fields = {"launch": launch_ledger.token(launch), "offering": str(offering), "count": count}
@@ -197,12 +187,8 @@ class Ec2Fleet:
             log.info("launched by EC2", extra=fields)
 
     def _confirm(self, look: _Look, launch: Launch, ids: Sequence[str]) -> _Look:
-        return self._write(
-            look,
-            launch_ledger.replaced(
-                look.ledger, launch_ledger.confirmed(launch, ids, self._clock())
-            ),
-        )
+        confirmed = launch_ledger.confirmed(launch, ids, self._clock())
+        return self._write(look, launch_ledger.replaced(look.ledger, confirmed))
 
     def _strike(self, look: _Look, launch: Launch) -> _Look:
         """Strike out a refused launch, unless another may still be asking for it."""
@@ -213,12 +199,12 @@ class Ec2Fleet:
     def _write(self, look: _Look, ledger: LaunchLedger) -> _Look:
         return replace(look, ledger=ledger, etag=self._ledger.write(ledger, look.etag))
 
-    def _end_again(self, look: _Look) -> None:
-        """Say again what EC2 has accepted and its list does not show."""
+    def _terminate_again(self, look: _Look) -> None:
+        """Ask again for what EC2 has accepted and its list does not show."""
         up = {member.name for member in look.members() if member.state == "running"}
-        self._ending = {name: at for name, at in self._ending.items() if name in up}
+        self._terminating = {name: at for name, at in self._terminating.items() if name in up}
         try:
-            self._end(list(self._ending))
+            self._terminate(list(self._terminating))
         except TryLater as error:  # the look itself is good, and the next one asks again
             log.warning("terminate not answered", extra={"reason": str(error)})
 
@@ -228,42 +214,40 @@ class Ec2Fleet:
         for name in stopped:
             self._warn(name, "it is stopped: start it or terminate it")
         there = {m.name for m in look.members() if m.state == "running"} | stopped
-        there |= {
-            launch_ledger.token(launch) for launch in launch_ledger.current(look.ledger, look.at)
-        }
+        there |= set(map(launch_ledger.token, launch_ledger.current(look.ledger, look.at)))
         # An alarm about a list or an offering ends when that works again, and not before.
         lasting = {"list", *map(str, self._market.offered)}
         for what in self._alarms.keys() - there - lasting:
             self._mended(what)
 
-    def _end(self, ids: Sequence[str]) -> None:
+    def _terminate(self, ids: Sequence[str]) -> None:
         now = self._clock()
-        due = [name for name in ids if self._ending.get(name, 0.0) <= now]
+        due = [name for name in ids if self._terminating.get(name, 0.0) <= now]
         if not due:
             return
-        self._ending_gate.require(now)
+        self._terminate_breaker.require(now)
         try:
-            refused = self._instances.end(due)
+            refused = self._instances.terminate(due)
         except TryLater:
-            self._ending_gate.failed(now)
+            self._terminate_breaker.failed(now)
             raise
-        self._ending_gate.passed()
+        self._terminate_breaker.succeeded()
         for name in due:
-            self._ending[name] = now + REFUSED_SECONDS if name in refused else now
+            self._terminating[name] = now + REFUSED_SECONDS if name in refused else now
         for name, reason in refused.items():
             self._warn(name, reason)
 
     def _shown(self, member: Member) -> Member:
-        return replace(member, state="stopping") if member.name in self._ending else member
+        return replace(member, state="stopping") if member.name in self._terminating else member
 
     def _launch(self, decision: str, attempt: int, count: int, offering: Offering) -> Launch:
         return Launch(
             decision=decision,
             attempt=attempt,
             count=count,
-            template=self._template.name,
-            version=self._template.version,
-            spot=self._template.spot,
+            template=self._settings.launch_template or "",  # the configuration requires it
+            version=self._settings.template_version,
+            spot=self._settings.spot,
             instance_type=offering.instance_type,
             subnet=offering.subnet,
             asker=self._asker,

@@ -1,4 +1,4 @@
-"""The EC2 edge: launches, lists and ends instances, with boto's errors turned into ours."""
+"""The EC2 edge: launches, lists and terminates instances, with boto's errors turned into ours."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from visionfleet.aws import wrapped_errors
 from visionfleet.contract.messages import Launch
 from visionfleet.errors import GiveUp, NotFound
-from visionfleet.fleet.launch_ledger import Instance, token
+from visionfleet.fleet.launch_ledger import Ec2Instance, token
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -23,10 +23,6 @@ _BATCH = 100
 class Instances:
     """The instances of one deployment, known by their tags.
 
-    Permissions: ec2:DescribeInstances and ec2:DescribeLaunchTemplateVersions; ec2:RunInstances
-    and ec2:CreateTags for what the launch template names; ec2:TerminateInstances, best for
-    instances with our tags only; iam:PassRole for the role in the launch template; for spot,
-    the service-linked role AWSServiceRoleForEC2Spot.
     The client must not retry by itself: a launch is asked for again only after its ledger was
     written, and EC2 is left alone when it asks for that.
     """
@@ -58,7 +54,7 @@ class Instances:
             answer = self._client.run_instances(**self._request(launch))
         return tuple(instance["InstanceId"] for instance in answer["Instances"])
 
-    def describe(self, terminated: bool) -> list[Instance]:
+    def describe(self, terminated: bool) -> list[Ec2Instance]:
         """List the instances that exist, and on request those that did within the hour."""
         states = [*_ALIVE, "terminated"] if terminated else list(_ALIVE)
         with wrapped_errors("list instances"):
@@ -76,24 +72,24 @@ class Instances:
                 for described in reservation["Instances"]
             ]
 
-    def end(self, ids: Sequence[str]) -> dict[str, str]:
+    def terminate(self, ids: Sequence[str]) -> dict[str, str]:
         """Terminate instances; returns why, for each that EC2 refuses to. Raises TryLater.
 
         One that is not found is gone, or too new to be known: who lists it asks again.
         """
         refused: dict[str, str] = {}
         for start in range(0, len(ids), _BATCH):
-            refused |= self._end_batch(ids[start : start + _BATCH])
+            refused |= self._terminate_batch(ids[start : start + _BATCH])
         return refused
 
-    def _end_batch(self, ids: Sequence[str]) -> dict[str, str]:
+    def _terminate_batch(self, ids: Sequence[str]) -> dict[str, str]:
         try:
             with wrapped_errors(f"terminate {', '.join(ids)}"):
                 self._client.terminate_instances(InstanceIds=list(ids))
         except GiveUp as error:
             if len(ids) == 1:
                 return {} if isinstance(error, NotFound) else {ids[0]: str(error)}
-            return {k: v for one in ids for k, v in self._end_batch([one]).items()}
+            return {k: v for one in ids for k, v in self._terminate_batch([one]).items()}
         return {}
 
     def _request(self, launch: Launch) -> dict[str, Any]:
@@ -135,9 +131,9 @@ def _named(template: str) -> dict[str, str]:
     return {key: template}
 
 
-def _instance(described: "InstanceTypeDef") -> Instance:
+def _instance(described: "InstanceTypeDef") -> Ec2Instance:
     tags = {tag["Key"]: tag["Value"] for tag in described.get("Tags", ())}
-    return Instance(
+    return Ec2Instance(
         id=described["InstanceId"],
         state=described["State"]["Name"],
         launched_at=described["LaunchTime"].timestamp(),

@@ -24,7 +24,7 @@ InstanceState = Literal["pending", "running", "shutting-down", "stopping", "stop
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
+class Ec2Instance:
     """One instance as EC2 describes it; `launch` is the token of its launch, from its tags."""
 
     id: str
@@ -44,11 +44,10 @@ def current(ledger: LaunchLedger, now: float) -> tuple[Launch, ...]:
 
 
 def of_decision(ledger: LaunchLedger, decision: str) -> list[Launch]:
-    """List the launches of one decision."""
     return [launch for launch in ledger.launches if launch.decision == decision]
 
 
-def members(ledger: LaunchLedger, instances: Sequence[Instance], now: float) -> list[Member]:
+def members(ledger: LaunchLedger, instances: Sequence[Ec2Instance], now: float) -> list[Member]:
     """Join EC2's list with the ledger: what may exist is a member."""
     listed = [_member(i) for i in instances if i.state != "terminated"]
     known = {instance.id for instance in instances}
@@ -59,8 +58,7 @@ def members(ledger: LaunchLedger, instances: Sequence[Instance], now: float) -> 
     ]
 
 
-def found(launch: Launch, instances: Iterable[Instance]) -> tuple[str, ...]:
-    """List the instances that carry the token of a launch."""
+def found(launch: Launch, instances: Iterable[Ec2Instance]) -> tuple[str, ...]:
     return tuple(i.id for i in instances if i.launch == token(launch))
 
 
@@ -84,13 +82,11 @@ def confirmed(launch: Launch, instances: Sequence[str], now: float) -> Launch:
 
 
 def replaced(ledger: LaunchLedger, new: Launch) -> LaunchLedger:
-    """Put a launch in the place of its older state."""
     kept = (new if token(launch) == token(new) else launch for launch in ledger.launches)
     return _revised(ledger, tuple(kept))
 
 
 def without(ledger: LaunchLedger, gone: Launch) -> LaunchLedger:
-    """Strike out a launch that EC2 refused."""
     kept = (launch for launch in ledger.launches if token(launch) != token(gone))
     return _revised(ledger, tuple(kept))
 
@@ -101,13 +97,13 @@ def _counts(launch: Launch, now: float) -> bool:
     return now - launch.asked_at < ABANDONED_SECONDS
 
 
-def _member(instance: Instance) -> Member:
+def _member(instance: Ec2Instance) -> Member:
     """A stopped instance may be started again by who stopped it, so it counts; it never works."""
     up = instance.state in {"pending", "running"}
     return Member(instance.id, instance.launched_at, "running" if up else "stopping")
 
 
-def _unseen(launch: Launch, known: set[str], instances: Sequence[Instance]) -> list[str]:
+def _unseen(launch: Launch, known: set[str], instances: Sequence[Ec2Instance]) -> list[str]:
     """Name what a launch has started, or may have, and EC2 does not list."""
     if launch.instances:
         return [name for name in launch.instances if name not in known]

@@ -6,7 +6,7 @@ from visionfleet.contract.messages import LaunchLedger, encode
 from visionfleet.errors import BadMessage, GiveUp, NotFound, Superseded
 
 
-class LedgerObject:
+class LedgerStore:
     """`fleet/launches.json`; an ETag of None stands for no object."""
 
     def __init__(self, store: Store) -> None:

@@ -20,7 +20,6 @@ class Offering:
     subnet: str | None = None
 
     def __str__(self) -> str:
-        """Write it for a log: `c7i.large in subnet-1`."""
         return f"{self.instance_type or 'the template'} in {self.subnet or 'its subnet'}"
 
 
@@ -42,7 +41,6 @@ class Market:
     _rounds: int = 0
 
     def open(self, now: float) -> list[Offering]:
-        """List the offerings that are worth a try."""
         if now < self._shut_until:
             return []
         return [one for one in self.offered if self._closed_until.get(one, 0.0) <= now]
@@ -63,5 +61,4 @@ class Market:
             self._shut_until = max(self._shut_until, now + wait)
 
     def succeeded(self) -> None:
-        """Take note that a launch went through."""
         self._rounds = 0

@@ -32,16 +32,13 @@ class SupervisorFleet:
         self.maximum = maximum
 
     def verify(self) -> None:
-        """Check that supervisor answers and has the group; raises TryLater or GiveUp."""
         if not self._processes():
             raise GiveUp(f"supervisor has no process group {GROUP!r}")
 
     def alarms(self) -> tuple[str, ...]:
-        """List nothing: what is wrong with a process, its state says."""
         return ()
 
     def members(self) -> list[Member]:
-        """List the processes that run, start, stop, or failed to start."""
         return [
             Member(process["name"], float(process["start"]), _STATES[process["statename"]])
             for process in self._processes()

@@ -1,1 +1,1 @@
-"""The parts of the scaler daemon: its lease, its eyes, its hands, its records. One noun a file."""
+"""The parts of the scaler: what it sees, how it decides, what it does, who of several acts."""

@@ -23,8 +23,8 @@ class AlarmPublisher:
         default_factory=lambda: Episode(log, "metric not published", "metrics are published again")
     )
 
-    def tell(self, full: bool, now: float) -> None:
-        """Publish whether the fleet is at its maximum, when it is time; makes one call at most."""
+    def publish_if_due(self, full: bool, now: float) -> None:
+        """Publish whether the fleet is at its maximum; makes one call at most."""
         if now < self._due_at:
             return
         self._due_at = now + EVERY_SECONDS

@@ -8,10 +8,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from visionfleet.scaler import schedule
+
+if TYPE_CHECKING:  # what simulates imports no schema library
+    from visionfleet.config import Config
+    from visionfleet.config.scaler import FleetTimes, ScalerSection
 
 State = Literal["booting", "idle", "busy", "draining", "drained", "stopping", "failed"]
 _N = TypeVar("_N", int, float)
+_F = TypeVar("_F", bound=float | None)
 
 _CAPACITY = frozenset({"booting", "idle", "busy", "failed"})
 _ROUNDING = 1e-9  # 3.0000000000000004 workers are 3
@@ -45,25 +52,31 @@ class Observation:
 
     @property
     def images(self) -> int:
-        """All that is still to be answered."""
         return self.visible + self.in_flight
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The settings of the section `scaler`; `boot_seconds` and `service_seconds` are priors."""
+    """The section `scaler`, and what follows from elsewhere: the kind of fleet's times, cores of
+    this machine for a maximum of `cores`, and how often workers report.
+    """
 
-    minimum: int
+    settings: "ScalerSection"
+    times: "FleetTimes"
     maximum: int
-    hold_seconds: float
-    target_wait_seconds: float
-    boot_seconds: float
-    service_seconds: float
-    paid_seconds: float
-    boot_limit_seconds: float
     silent_seconds: float
-    pace_seconds: float = 30.0
-    spare: int = 0
+
+    @classmethod
+    def of(cls, config: "Config", cores: int) -> "Policy":
+        settings = config.scaler
+        maximum = cores if settings.maximum == "cores" else settings.maximum
+        return cls(settings, settings.times, maximum, config.classifier.silent_seconds)
+
+    def minimum_at(self, now: float) -> int:
+        """The minimum that the schedule asks for at a Unix time, within the maximum."""
+        settings = self.settings
+        minimum = schedule.minimum_at(settings.schedule, settings.minimum, now)
+        return min(minimum, self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,6 @@ class Decision:
 
     @property
     def changes(self) -> bool:
-        """Tell whether there is anything to do."""
         return bool(self.launch or self.drain or self.terminate)
 
 
@@ -106,17 +118,18 @@ def decide(
     """Size the fleet to keep pace with the arrivals, and to clear what would wait too long."""
     history = _learn(seen, policy, history, now)
     pace = _pace(policy, history)
-    kept = _sized(seen, policy, math.ceil(pace - _ROUNDING))
-    need = _sized(seen, policy, _need(seen, policy, history, pace, now))
-    kept_since = _within((*history.kept, (now, kept)), now - policy.hold_seconds)
-    return _act(seen, policy, replace(history, kept=kept_since), now, need, policy.hold_seconds)
+    hold_seconds = policy.settings.hold_seconds
+    kept = _sized(seen, policy, math.ceil(pace - _ROUNDING), now)
+    need = _sized(seen, policy, _need(seen, policy, history, pace, now), now)
+    kept_since = _within((*history.kept, (now, kept)), now - hold_seconds)
+    return _act(seen, policy, replace(history, kept=kept_since), now, need, hold_seconds)
 
 
 def per_message(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
     """One worker per message up to the maximum; without messages all idle ones leave at once."""
-    need = _sized(seen, policy, seen.images)
+    need = _sized(seen, policy, seen.images, now)
     return _act(seen, policy, replace(history, kept=((now, need),)), now, need, hold_seconds=0.0)
 
 
@@ -130,7 +143,7 @@ def _need(seen: Observation, policy: Policy, history: History, pace: float, now:
     With 2 workers that are up and boots of 30 s nothing is left when a third would be up: 0 more.
     """
     left = _work_after_a_boot(seen, policy, history, pace, now)
-    need = math.ceil(pace + left / policy.target_wait_seconds - _ROUNDING)
+    need = math.ceil(pace + left / policy.settings.target_wait_seconds - _ROUNDING)
     return min(need, max(seen.images, math.ceil(pace)))  # more workers than images are of no use
 
 
@@ -141,11 +154,11 @@ def _work_after_a_boot(
 
     What comes meanwhile is added; what the fleet does meanwhile, the booting ones in time, is not.
     """
-    boot = _known(history.boot_seconds, policy.boot_seconds)
+    boot = known(history.boot_seconds, policy.times.boot_seconds)
     done = sum(
         min(boot, now - w.launched_at) if w.state == "booting" else boot for w in _capacity(seen)
     )
-    service = _known(history.service_seconds, policy.service_seconds)
+    service = known(history.service_seconds, policy.settings.service_seconds)
     return max(0.0, seen.images * service + pace * boot - done)
 
 
@@ -162,11 +175,11 @@ def _pace(policy: Policy, history: History) -> float:
     steepest = max(steps, key=lambda step: step[1] / step[0])
     seconds = points[-1][0] - points[0][0] - steepest[0]
     images = points[-1][1] - points[0][1] - steepest[1]
-    service = _known(history.service_seconds, policy.service_seconds)
+    service = known(history.service_seconds, policy.settings.service_seconds)
     return max(0.0, images / seconds * service)
 
 
-def _sized(seen: Observation, policy: Policy, size: int) -> int:
+def _sized(seen: Observation, policy: Policy, size: int, now: float) -> int:
     """Bring a size within what makes sense: one for any image, none for phantoms, and limits.
 
     What is in flight without a worker becomes visible again, or never was.
@@ -175,27 +188,23 @@ def _sized(seen: Observation, policy: Policy, size: int) -> int:
         size = 0
     elif seen.images:
         size = max(1, size)
-    return max(size + policy.spare if size else 0, policy.minimum)
+    return max(size + policy.settings.spare if size else 0, policy.minimum_at(now))
 
 
 def _act(
     seen: Observation, policy: Policy, history: History, now: float, need: int, hold_seconds: float
 ) -> tuple[Decision, History]:
     """Turn a need into steps, within what the fleet may be."""
-    gone = _to_terminate(seen, policy, now)
+    gone = [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
     alive = len(seen.workers)  # one that is told to go counts until it is gone
     capacity = len(_capacity(seen)) - sum(w.state in _CAPACITY for w in gone)
     launch = max(0, min(need - capacity, policy.maximum - alive))
     full = need > capacity + launch
     drain = () if need > capacity else _to_drain(seen, policy, history, now, need, hold_seconds)
-    decision = Decision(
-        launch=launch,
-        drain=drain,
-        terminate=tuple(w.name for w in gone),
-        reason=_reason(seen, need, capacity, launch, len(drain), len(gone), full, policy),
-        at_maximum=full and not history.at_maximum,
-    )
-    return decision, replace(history, at_maximum=full)
+    ended = tuple(w.name for w in gone)
+    decision = Decision(launch, drain, ended, at_maximum=full and not history.at_maximum)
+    reason = _reason(decision, seen, need, capacity, policy.maximum if full else None)
+    return replace(decision, reason=reason), replace(history, at_maximum=full)
 
 
 def _capacity(seen: Observation) -> list[Worker]:
@@ -203,8 +212,8 @@ def _capacity(seen: Observation) -> list[Worker]:
     return [w for w in seen.workers if w.state in _CAPACITY]
 
 
-def _known(learned: float | None, prior: float) -> float:
-    return prior if learned is None else learned
+def known(learned: float | None, otherwise: _F) -> float | _F:
+    return otherwise if learned is None else learned
 
 
 def _learn(seen: Observation, policy: Policy, history: History, now: float) -> History:
@@ -213,11 +222,9 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
     arrived = (*earlier, (now, seen.images + seen.handled))
     return replace(
         history,
-        arrived=_within(arrived, now - policy.pace_seconds),
-        boot_seconds=history.boot_seconds if seen.boot_seconds is None else seen.boot_seconds,
-        service_seconds=(
-            history.service_seconds if seen.service_seconds is None else seen.service_seconds
-        ),
+        arrived=_within(arrived, now - policy.times.pace_seconds),
+        boot_seconds=known(seen.boot_seconds, history.boot_seconds),
+        service_seconds=known(seen.service_seconds, history.service_seconds),
     )
 
 
@@ -238,50 +245,36 @@ def _to_drain(
     keep = max(need, max(size for _, size in history.kept))
     surplus = max(0, len(_capacity(seen)) - keep)
     idle = [w for w in seen.workers if w.state == "idle"]
-    paid = [w for w in idle if now - w.launched_at >= policy.paid_seconds]
+    paid = [w for w in idle if now - w.launched_at >= policy.settings.paid_seconds]
     longest_first = sorted(paid, key=lambda w: w.since)
     return tuple(w.name for w in longest_first[:surplus])
-
-
-def _to_terminate(seen: Observation, policy: Policy, now: float) -> list[Worker]:
-    """Pick the workers that said they are drained, and those that are dead."""
-    return [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
 
 
 def _dead(worker: Worker, policy: Policy, now: float) -> bool:
     if worker.state in {"stopping", "failed"}:
         return False  # on its way out already, or on its way back
     if worker.reported_at is None or worker.state == "booting":
-        return now - worker.launched_at > policy.boot_limit_seconds
+        return now - worker.launched_at > policy.times.boot_limit_seconds
     return now - worker.reported_at > policy.silent_seconds
 
 
 def _reason(
-    seen: Observation,
-    need: int,
-    capacity: int,
-    launch: int,
-    drain: int,
-    gone: int,
-    full: bool,
-    policy: Policy,
+    decision: Decision, seen: Observation, need: int, capacity: int, met_maximum: int | None
 ) -> str:
     waits = f"{seen.visible} waiting and {seen.in_flight} in flight"
     steps = []
-    if launch:
-        steps.append(f"launch {launch}: {waits} need {need}, there are {capacity}")
-    if full:
-        steps.append(f"no more can be opened: {policy.maximum} is the maximum")
-    if drain:
+    if decision.launch:
+        steps.append(f"launch {decision.launch}: {waits} need {need}, there are {capacity}")
+    if met_maximum is not None:
+        steps.append(f"no more can be opened: {met_maximum} is the maximum")
+    if drain := len(decision.drain):
         steps.append(f"drain {drain}: needed {need} of {capacity} for the hold window")
-    if gone:
-        steps.append(f"terminate {gone}: drained or dead")
+    if decision.terminate:
+        steps.append(f"terminate {len(decision.terminate)}: drained or dead")
     return "; ".join(steps) or f"hold at {capacity}: {waits} need {need}"
 
 
 def wanted(seen: Observation, decision: Decision) -> int:
     """Count the workers that a decision leaves at work or brings there."""
     gone = {*decision.terminate, *decision.drain}
-    states = {"booting", "idle", "busy", "failed"}
-    kept = sum(w.state in states and w.name not in gone for w in seen.workers)
-    return kept + decision.launch
+    return decision.launch + sum(w.name not in gone for w in _capacity(seen))

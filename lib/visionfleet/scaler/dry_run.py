@@ -5,47 +5,46 @@ import time
 from collections.abc import Callable
 
 from visionfleet.errors import TryLater
-from visionfleet.scaler.autoscaler import Rule, learned
-from visionfleet.scaler.decision import Decision, History
-from visionfleet.scaler.observation import Observer
+from visionfleet.scaler.autoscaler import learned
+from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
+from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status_store import StatusStore
 
 
 def run(
-    observer: Observer,
-    record: StatusStore,
-    rule: Rule,
+    observer: FleetObserver,
+    status_store: StatusStore,
+    policy: Policy,
     wait: Callable[[float], bool],
-    interval_seconds: float,
 ) -> int:
     """Print each decision that differs from the last, until `wait` says that it is the end.
 
     Returns the exit status: 1 when the last look failed.
     """
-    history, told, over = _history(record), "", False
+    decide = POLICIES[policy.settings.policy]
+    history, told, over = _history(status_store), "", False
     while not over:
-        failed = False
+        failed, now = False, time.time()
         try:
-            look = observer.look(time.time())
+            seen = observer.observe(now)
         except TryLater as error:
             failed, text = True, f"cannot look: {error}"
         else:
-            decision, history = rule.decide(look.seen, rule.policy, history, look.at)
+            decision, history = decide(seen, policy, history, now)
             text = "\n".join(steps(decision))
         if text != told:
             print(text, file=sys.stderr if failed else sys.stdout, flush=True)
             told = text
-        over = wait(interval_seconds)
+        over = wait(policy.settings.interval_seconds)
     return int(failed)
 
 
-def _history(record: StatusStore) -> History:
+def _history(status_store: StatusStore) -> History:
     """Begin with the times that the acting scaler has learned."""
     try:
-        status = record.restore()
+        return learned(History(), status_store.restore())
     except TryLater:
         return History()
-    return History() if status is None else learned(History(), status)
 
 
 def steps(decision: Decision) -> list[str]:

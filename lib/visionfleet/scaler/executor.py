@@ -8,7 +8,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.contract.names import drain_key, worker_key
 from visionfleet.fleet.base import Fleet
 from visionfleet.scaler.decision import Decision
-from visionfleet.scaler.stats import Stats
+from visionfleet.scaler.metrics import ScalerMetrics
 
 log = logging.getLogger("scaler")
 
@@ -19,7 +19,7 @@ class Executor:
 
     fleet: Fleet
     store: Store
-    figures: Stats
+    metrics: ScalerMetrics
     now: Callable[[], float]
     new_id: Callable[[float], str]
 
@@ -35,8 +35,7 @@ class Executor:
         """Terminations come first: what is gone counts no more for the maximum."""
         if not decision.changes:
             return
-        id_ = self.new_id(self.now())
-        why = {"decision": id_, "reason": decision.reason}
+        why = {"decision": self.new_id(self.now()), "reason": decision.reason}
         for worker in decision.terminate:
             yield lambda worker=worker: self._terminate(worker, why)  # type: ignore[misc]
         for worker in decision.drain:
@@ -47,17 +46,17 @@ class Executor:
     def _terminate(self, worker: str, why: dict[str, str]) -> None:
         self.fleet.terminate([worker])
         log.info("terminated", extra={"worker": worker} | why)
-        self.figures.terminated(1)
+        self.metrics.terminations.inc()
         self.store.delete(worker_key(worker))
         self.store.delete(drain_key(worker))
 
     def _drain(self, worker: str, why: dict[str, str]) -> None:
         self.store.put(drain_key(worker), str(self.now()).encode(), "text/plain")
         log.info("asked to drain", extra={"worker": worker} | why)
-        self.figures.drained(1)
+        self.metrics.drains.inc()
 
     def _launch(self, count: int, why: dict[str, str]) -> None:
         started = self.fleet.launch(count, why["decision"])
-        self.figures.launched(len(started))
+        self.metrics.launches.inc(len(started))
         level = logging.INFO if started else logging.DEBUG  # no capacity: the fleet told it once
         log.log(level, "launched", extra=why | {"workers": ",".join(started)})

@@ -96,7 +96,7 @@ def stale_heartbeat(tags: Mapping[str, str], now: float) -> str | None:
 
 
 def is_leftover(key: str, modified_at: float, members: Collection[str], now: float) -> bool:
-    """Tell whether an object is the report of, or the wish for, a worker that is long gone."""
+    """Tell whether an object is the report or the drain request of a worker that is long gone."""
     worker = reporting_worker(key) or draining_worker(key)
     if worker is None or worker in members:
         return False

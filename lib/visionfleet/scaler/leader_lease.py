@@ -3,73 +3,62 @@
 from collections.abc import Callable
 
 from visionfleet.aws.s3 import Store
+from visionfleet.config.scaler import ScalerSection
 from visionfleet.contract.documents import LEADER_LEASE
 from visionfleet.contract.messages import Lease, encode
 from visionfleet.scaler import election
-from visionfleet.scaler.election import Terms
+from visionfleet.scaler.election import NOBODY
 
 
 class LeaderLease:
-    """What this scaler knows of the lease. `now` is wall time in seconds.
+    """What the scaler of this name knows of the lease. `now` is wall time in seconds.
 
     S3 takes a write only over the object that was read (`If-Match`), so of two scalers that want
     an expired lease one gets it, and one that slept through its term cannot renew it.
     """
 
-    def __init__(self, store: Store, holder: str, terms: Terms, now: Callable[[], float]) -> None:
-        self._store = store
-        self._terms = terms
-        self._now = now
-        self._seen: Lease | None = None
+    def __init__(
+        self, store: Store, name: str, settings: ScalerSection, now: Callable[[], float]
+    ) -> None:
+        self._store, self.name, self._settings, self._now = store, name, settings, now
+        self.seen: Lease = NOBODY
         self._etag: str | None = None
         self._known = False
-        self.holder = holder
 
-    @property
-    def term(self) -> int:
-        """Number of the term, which grows with every new holder; 0 before one is known."""
-        return 0 if self._seen is None else self._seen.term
-
-    @property
-    def acting(self) -> str:
-        """Name the holder, as last seen."""
-        return "" if self._seen is None else self._seen.holder
-
-    def attend(self) -> bool:
+    def renew(self) -> bool:
         """Take or renew the lease when it is time; tells whether we act. Raises TryLater.
 
         While ours is fresh this asks nobody.
         """
-        if not self._known or self.acting != self.holder:
+        if not self._known or self.seen.holder != self.name:
             self._read()
-        wish = election.claim(self._seen, self.holder, self._now(), self._terms)
-        if wish is not None:
-            self._write(wish)
+        wanted = election.claim(self.seen, self.name, self._now(), self._settings.lease_seconds)
+        if wanted is not None:
+            self._write(wanted)
         return self.holds()
 
     def holds(self) -> bool:
         """Tell whether we may act at this very moment; asked right before each act."""
-        return election.holds(self._seen, self.holder, self._now(), self._terms)
+        margin = self._settings.lease_margin_seconds
+        return election.holds(self.seen, self.name, self._now(), margin)
 
-    def doubt(self) -> None:
+    def forget(self) -> None:
         """Forget the lease: somebody else has written where only its holder writes."""
-        self._seen, self._known = None, False
+        self.seen, self._known = NOBODY, False
 
     def release(self) -> None:
         """End our term at once, if it is ours; raises TryLater."""
-        seen = self._seen
-        if seen is None or seen.holder != self.holder or self._etag is None:
-            return
-        self._write(election.released(seen, self._now()))
+        if self.seen.holder == self.name and self._etag is not None:
+            self._write(election.released(self.seen, self._now()))
 
     def _read(self) -> None:
-        self._seen, self._etag = self._store.read_tagged(LEADER_LEASE)
-        self._known = True
+        seen, self._etag = self._store.read_tagged(LEADER_LEASE)
+        self.seen, self._known = seen or NOBODY, True
 
-    def _write(self, wish: Lease) -> None:
+    def _write(self, wanted: Lease) -> None:
         """Write, or learn who was quicker. It may be we ourselves: an answer can get lost."""
-        etag = self._store.put_json_if(LEADER_LEASE.key, encode(wish), self._etag)
+        etag = self._store.put_json_if(LEADER_LEASE.key, encode(wanted), self._etag)
         if etag is None:
             self._read()
         else:
-            self._seen, self._etag = wish, etag
+            self.seen, self._etag = wanted, etag

@@ -1,6 +1,6 @@
-"""One look at queue, fleet and workers."""
+"""What the scaler sees in one look at queue, fleet and workers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from visionfleet.aws.sqs import Queue
@@ -11,17 +11,8 @@ from visionfleet.scaler.throughput import Throughput
 from visionfleet.scaler.worker_reports import WorkerReports
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen, whole or not at all; `at` is when the look began."""
-
-    at: float
-    members: tuple[Member, ...]
-    seen: Observation
-
-
 @dataclass(slots=True)
-class Observer:
+class FleetObserver:
     """Looks. After a time in which it could not see, it owes every worker a new chance to report.
 
     In an outage of S3 no worker can report: without that chance, the first look after it would
@@ -30,24 +21,23 @@ class Observer:
 
     requests: Queue
     fleet: Fleet
-    papers: WorkerReports
-    handled: Throughput = field(default_factory=Throughput)
+    reports: WorkerReports
+    throughput: Throughput = field(default_factory=Throughput)
     _clear_since: float | None = None
 
-    def look(self, now: float) -> Look:
-        """Look once; raises TryLater when anything does not answer."""
+    def observe(self, now: float) -> Observation:
+        """Look once, and see all or nothing; raises TryLater when anything does not answer."""
         since = self._clear_since
         self.lose_sight()
         counts = self.requests.counts()
         members = self.fleet.members()
-        self.papers.look(member.name for member in members)
+        self.reports.update([member.name for member in members])
         self._clear_since = since = now if since is None else since
-        reports = [(m, self.papers.report(m.name), self.papers.asked_at(m.name)) for m in members]
+        reports = [(m, self.reports.report(m.name), self.reports.asked_at(m.name)) for m in members]
         workers = [worker(m, report, asked, since) for m, report, asked in reports]
         known = [report for _, report, _ in reports if report is not None]
-        handled = self.handled.count(known, now)
-        seen = observe(counts.visible, counts.in_flight, workers, known, handled)
-        return Look(now, tuple(members), seen)
+        handled = self.throughput.count(known, now)
+        return combined(counts.visible, counts.in_flight, workers, known, handled)
 
     def lose_sight(self) -> None:
         """Note that S3 does not answer, whoever asked it: workers cannot report either."""
@@ -58,54 +48,41 @@ class Observer:
 _CLOCK_SLACK_SECONDS = 2.0
 
 
-_STATES: dict[str, State] = {
-    "booting": "booting",
-    "idle": "idle",
-    "busy": "busy",
-    "draining": "draining",
-    "drained": "drained",
-    "stopped": "stopping",
-}
-
-
 def worker(
     member: Member, report: WorkerReport | None, asked_at: float | None, clear_since: float
 ) -> Worker:
-    """Join what the fleet and what the worker itself say; `asked_at` is our wish that it drains.
+    """Join what the fleet and what the worker itself say; `asked_at` is when we asked it to drain.
 
-    A report of an earlier life of the same name counts for nothing, and so does a wish. Silence
+    A report of an earlier life of the same name counts for nothing, and so does a request. Silence
     counts from `clear_since` on, when the reports could be read again.
     """
     name, launched_at = member.name, member.launched_at
-    if member.state == "failed":
-        return Worker(name, "failed", launched_at, launched_at)
-    if member.state == "stopping":
-        return Worker(name, "stopping", launched_at, launched_at)
+    if member.state != "running":
+        return Worker(name, member.state, launched_at, launched_at)
     if report is None or report.started_at < launched_at - _CLOCK_SLACK_SECONDS:
         return Worker(name, "booting", launched_at, max(launched_at, clear_since))
-    state = _STATES[report.state]
+    state: State = "stopping" if report.state == "stopped" else report.state
     if asked_at is not None and asked_at >= launched_at and state in {"idle", "busy"}:
-        state = "draining"  # it has not read the wish yet
+        state = "draining"  # it has not read the request yet
     if state == "booting":
         launched_at = max(launched_at, clear_since)
     return Worker(name, state, report.since, launched_at, max(report.reported_at, clear_since))
 
 
-def observe(
+def combined(
     visible: int,
     in_flight: int,
     workers: Sequence[Worker],
-    reports: Iterable[WorkerReport],
+    reports: Collection[WorkerReport],
     handled: float = 0.0,
 ) -> Observation:
     """Put one look together, with the mean boot and service times that workers told."""
-    reports = list(reports)
     return Observation(
         visible=visible,
         in_flight=in_flight,
         workers=tuple(workers),
-        boot_seconds=_mean([(r.boot_seconds, 1) for r in reports]),
-        service_seconds=_mean([(r.service_seconds, r.handled) for r in reports]),
+        boot_seconds=_mean((r.boot_seconds, 1) for r in reports),
+        service_seconds=_mean((r.service_seconds, r.handled) for r in reports),
         handled=handled,
     )
 

@@ -1,41 +1,25 @@
 """Hours in which more workers than the minimum run. No I/O here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """From `start` until before `end` on these days: minutes of the day; Monday is day 0.
-
-    A window whose end is not after its start goes on into the next day.
-    """
-
-    days: frozenset[int]
-    start: int
-    end: int
-    minimum: int
-    timezone: str = "UTC"
+if TYPE_CHECKING:
+    from visionfleet.config.scaler import ScheduleWindow
 
 
-def minimum_at(windows: Sequence[Window], minimum: int, now: float) -> int:
+def minimum_at(schedule: Sequence["ScheduleWindow"], minimum: int, now: float) -> int:
     """The greatest minimum that holds at `now`, a Unix time in seconds."""
-    return max([minimum, *(w.minimum for w in windows if _holds(w, now))])
+    return max([minimum, *(window.minimum for window in schedule if _holds(window, now))])
 
 
-def _holds(window: Window, now: float) -> bool:
+def _holds(window: "ScheduleWindow", now: float) -> bool:
+    """A window whose end is not after its start goes on into the next day."""
     local = datetime.fromtimestamp(now, ZoneInfo(window.timezone))
-    today, minute = local.weekday(), local.hour * 60 + local.minute
+    time, today = f"{local:%H:%M}", local.weekday()
     if window.start < window.end:
-        return today in window.days and window.start <= minute < window.end
-    if minute >= window.start:
-        return today in window.days
-    return minute < window.end and (today - 1) % 7 in window.days
-
-
-def minutes(text: str) -> int:
-    """Read a time of day: 08:30 is 510."""
-    hours, _, rest = text.partition(":")
-    return int(hours) * 60 + int(rest)
+        return today in window.weekdays and window.start <= time < window.end
+    if time >= window.start:
+        return today in window.weekdays
+    return time < window.end and (today - 1) % 7 in window.weekdays

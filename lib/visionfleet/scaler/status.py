@@ -1,10 +1,10 @@
 """The published status: what the scaler saw, decided and did, with a short history. No I/O here."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
-from visionfleet.contract.messages import FleetStatus, StatusEntry
-from visionfleet.scaler.decision import Decision, History, Observation, State
+from visionfleet.contract.messages import FleetStatus, Lease, StatusEntry
+from visionfleet.scaler.decision import Decision, History, Observation, Policy
 
 _HISTORY_SECONDS = 3600.0
 # Points of the history: of those that tell no decision, one in ten seconds is kept.
@@ -12,27 +12,17 @@ _POINT_SECONDS = 10.0
 _MOST_POINTS = 600
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What a status tells beside a look: who acts by which policy, within which limits."""
-
-    holder: str
-    term: int
-    policy: str
-    minimum: int
-    maximum: int
-    fleet_alarms: tuple[str, ...] = ()
-
-
-def status(
+def fleet_status(
     seen: Observation,
     decision: Decision,
     history: History,
-    standing: Standing,
+    policy: Policy,
+    lease: Lease,
+    fleet_alarms: Sequence[str],
     before: FleetStatus | None,
     now: float,
 ) -> FleetStatus:
-    """Write down a look and its decision."""
+    """Write down a look, its decision, and by whose lease and which policy it was made."""
     changed = decision.changes or before is None
     entry = StatusEntry(
         at=now,
@@ -45,26 +35,25 @@ def status(
         at=now,
         visible=seen.visible,
         in_flight=seen.in_flight,
-        minimum=standing.minimum,
-        maximum=standing.maximum,
-        states=_count(w.state for w in seen.workers),
+        minimum=policy.minimum_at(now),
+        maximum=policy.maximum,
+        states=dict(Counter[str](worker.state for worker in seen.workers)),
         decision=decision.reason if changed or before is None else before.decision,
         decided_at=now if changed or before is None else before.decided_at,
-        policy=standing.policy,
-        holder=standing.holder,
-        term=standing.term,
+        policy=policy.settings.policy,
+        holder=lease.holder,
+        term=lease.term,
         boot_seconds=history.boot_seconds,
         service_seconds=history.service_seconds,
-        alarms=tuple(alarms(seen, history, standing)),
+        alarms=(*fleet_alarms, *_alarms(seen, history, policy)),
         history=_extend(before.history if before else (), entry),
     )
 
 
-def alarms(seen: Observation, history: History, standing: Standing) -> Iterable[str]:
+def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str]:
     """Say what a person should look at."""
-    yield from standing.fleet_alarms
     if history.at_maximum:
-        yield f"the fleet is at its maximum of {standing.maximum}, and more is needed"
+        yield f"the fleet is at its maximum of {policy.maximum}, and more is needed"
     failed = sum(worker.state == "failed" for worker in seen.workers)
     if failed:
         yield f"{failed} of {len(seen.workers)} workers did not start"
@@ -81,13 +70,6 @@ def _gist(status: FleetStatus) -> tuple[object, ...]:
     who = status.holder, status.term, status.policy, status.minimum, status.maximum
     seen = status.visible, status.in_flight, status.states, status.alarms
     return (*seen, status.decided_at, *who)
-
-
-def _count(states: Iterable[State]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for state in states:
-        counts[state] = counts.get(state, 0) + 1
-    return counts
 
 
 def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusEntry, ...]:

@@ -22,7 +22,6 @@ class StatusStore:
         self.status: FleetStatus | None = None
 
     def restore(self) -> FleetStatus | None:
-        """Read what the last scaler left; raises TryLater."""
         self._written = None
         self.status, self._etag = self._store.read_tagged(STATUS)
         return self.status

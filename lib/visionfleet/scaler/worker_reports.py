@@ -1,6 +1,6 @@
 """What workers report and what they were asked, read from S3 only where it has changed."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -14,14 +14,14 @@ _T = TypeVar("_T")
 
 
 @dataclass(slots=True)
-class _Shelf(Generic[_T]):
+class _WorkerDocuments(Generic[_T]):
     """One document of each worker, with its ETag; None is one that cannot be read."""
 
     store: Store
     document: Callable[[str], Document[_T]]
     kept: dict[str, tuple[str | None, _T | None]] = field(default_factory=dict)
 
-    def update(self, workers: Iterable[str], etags: Mapping[str, str]) -> None:
+    def update(self, workers: Sequence[str], etags: Mapping[str, str]) -> None:
         """Keep what is listed of these workers; what has a new ETag is read."""
         kept: dict[str, tuple[str | None, _T | None]] = {}
         for worker in workers:
@@ -48,21 +48,19 @@ class WorkerReports:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._reports = _Shelf(store, documents.worker_report)
-        self._drain_requests = _Shelf(store, documents.drain_request)
+        self._reports = _WorkerDocuments(store, documents.worker_report)
+        self._drain_requests = _WorkerDocuments(store, documents.drain_request)
 
-    def look(self, names: Iterable[str]) -> None:
+    def update(self, workers: Sequence[str]) -> None:
         """Read what is new of these workers; without any, ask nobody. Raises TryLater."""
-        names = list(names)
-        listed = self._store.listed(FLEET_PREFIX) if names else []
+        listed = self._store.listed(FLEET_PREFIX) if workers else []
         etags = {entry.key: entry.etag for entry in listed}
-        self._reports.update(names, etags)
-        self._drain_requests.update(names, etags)
+        self._reports.update(workers, etags)
+        self._drain_requests.update(workers, etags)
 
-    def report(self, name: str) -> WorkerReport | None:
-        """What a worker said last of itself, as of the last look."""
-        return self._reports.get(name)
+    def report(self, worker: str) -> WorkerReport | None:
+        return self._reports.get(worker)
 
-    def asked_at(self, name: str) -> float | None:
-        """When a worker was asked to drain, as of the last look."""
-        return self._drain_requests.get(name)
+    def asked_at(self, worker: str) -> float | None:
+        """When a worker was asked to drain, as of the last update."""
+        return self._drain_requests.get(worker)

@@ -20,7 +20,6 @@ class Backlog:
 
     @property
     def left(self) -> bool:
-        """Tell whether any image waits, or will again."""
         return bool(self.visible or self._returning)
 
     def arrive(self, second: int, images: int) -> None:

@@ -24,7 +24,6 @@ class Outcome:
 
     @property
     def served(self) -> int:
-        """Images that were started."""
         return sum(self.waits.values())
 
     def wait_quantile(self, share: float) -> float:
@@ -38,11 +37,12 @@ class Outcome:
 
     def figures(self) -> dict[str, float]:
         """The figures by the names that result files have."""
+        waited = sum(wait * count for wait, count in self.waits.items())
         return {
             "p50_wait_seconds": self.wait_quantile(0.5),
             "p95_wait_seconds": self.wait_quantile(0.95),
             "p99_wait_seconds": self.wait_quantile(0.99),
-            "mean_wait_seconds": round(self.mean_wait_seconds, 3),
+            "mean_wait_seconds": round(waited / max(1, self.served), 3),
             "billed_hours": round(self.billed_hours, 2),
             "work_hours": round(self.work_hours, 2),
             "launches": self.launches,
@@ -50,8 +50,3 @@ class Outcome:
             "peak_workers": self.peak_workers,
             "unserved": self.unserved,
         }
-
-    @property
-    def mean_wait_seconds(self) -> float:
-        """The mean wait."""
-        return sum(wait * count for wait, count in self.waits.items()) / max(1, self.served)

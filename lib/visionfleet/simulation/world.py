@@ -24,8 +24,7 @@ class Controller(Protocol):
 
     interval_seconds: int
 
-    def __call__(self, seen: Observation, now: float, /) -> Decision:
-        """Decide on one look."""
+    def __call__(self, seen: Observation, now: float, /) -> Decision: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,6 @@ class Conditions:
     visibility_seconds: int = 60
     report_seconds: int = 20
     drain_seconds: int = 5
-    packed: bool = False
     minimum_billed_seconds: int = 60
     seed: int = 1
 
@@ -158,35 +156,30 @@ class World:
         for name in decision.drain:
             self._drain(name, second)
         self._launch(decision.launch, second)
-        size = self._size()
+        size = len(self._machines())
         self._peak = max(self._peak, size)
         if second % 60 == 0:
             self._timeline.append((second, self._backlog.visible, size))
 
-    def _size(self) -> int:
-        return len(self._ready) + len(self._booting) + len(self._draining) + len(self._drained)
+    def _machines(self) -> list[_Machine]:
+        draining = [machine for machine, _ in self._draining.values()]
+        return [*self._ready, *self._booting, *draining, *self._drained]
 
     def _observe(self, second: int) -> Observation:
         conditions = self.conditions
         while len(self._seen_counts) > conditions.lag_seconds + 1:
             self._seen_counts.popleft()
         visible, in_flight = self._seen_counts[0]
-        if conditions.noise and visible:
-            visible = max(
-                0, round(visible * self.random.uniform(1 - conditions.noise, 1 + conditions.noise))
-            )
+        if (noise := conditions.noise) and visible:
+            visible = max(0, round(visible * self.random.uniform(1 - noise, 1 + noise)))
         if conditions.phantoms and self.random.random() < conditions.phantoms:
             visible += self.random.randint(1, 2)
         self._mark_busy(float(second))
-        workers = [m.view for m in self._ready]
-        workers += [m.view for m in self._booting]
-        workers += [m.view for m, _ in self._draining.values()]
-        workers += [m.view for m in self._drained]
         known = bool(self._backlog.started)
         return Observation(
             visible=visible,
             in_flight=in_flight,
-            workers=tuple(workers),
+            workers=tuple(machine.view for machine in self._machines()),
             boot_seconds=conditions.boot_seconds if known else None,
             service_seconds=conditions.service_seconds if known else None,
             handled=self._handled(second),
@@ -198,17 +191,17 @@ class World:
         return images + (images - before) / self.conditions.report_seconds * (second - at)
 
     def _mark_busy(self, now: float) -> None:
-        """Say who is busy: anybody, as SQS gives a message to any poller; packed: the oldest."""
+        """Say who is busy: anybody, as SQS gives a message to any poller."""
         ready, images = self._ready, max(0, self._backlog.started - self._told)
         self._told = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
-        if not self.conditions.packed and len(ready) > 1:
+        if len(ready) > 1:
             self.random.shuffle(ready)
         untouched = (1 - 1 / len(ready)) ** images if ready else 1.0
         for index, machine in enumerate(ready):
             view = machine.view
             state: State = "busy" if index < busy else "idle"
-            worked = not self.conditions.packed and self.random.random() >= untouched
+            worked = self.random.random() >= untouched
             if view.state != state or (worked and state == "idle"):
                 machine.view = Worker(view.name, state, now, view.launched_at, view.reported_at)
         self._busy = busy
@@ -257,17 +250,15 @@ class World:
 
     def _end(self, machine: _Machine, machines: list[_Machine], second: int) -> None:
         machines.remove(machine)
+        self._bill(machine, second)
+
+    def _bill(self, machine: _Machine, second: int) -> None:
         lived = second - machine.view.launched_at
         self._billed += max(self.conditions.minimum_billed_seconds, lived)
 
     def _outcome(self, second: int) -> Outcome:
-        for machines in (self._ready, self._booting, self._drained):
-            for machine in list(machines):
-                self._end(machine, machines, second)
-        for machine, _ in self._draining.values():
-            self._billed += max(
-                self.conditions.minimum_billed_seconds, second - machine.view.launched_at
-            )
+        for machine in self._machines():
+            self._bill(machine, second)
         return Outcome(
             waits=self._backlog.waits,
             billed_hours=self._billed / _SECONDS_PER_HOUR,

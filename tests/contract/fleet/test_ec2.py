@@ -14,14 +14,14 @@ import pytest
 from testkit.aws.embedded import BUCKETS, Cloud, add_template, anew
 from visionfleet.aws import ClientFactory
 from visionfleet.aws.s3 import Store
+from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.contract.names import LAUNCHES_KEY
 from visionfleet.errors import GiveUp, NotFound, Superseded
-from visionfleet.fleet.ec2 import Ec2Fleet, Template
+from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_instances import Instances
-from visionfleet.fleet.launch_ledger import Instance
-from visionfleet.fleet.ledger_store import LedgerObject
-from visionfleet.fleet.offerings import Offering, offerings
+from visionfleet.fleet.launch_ledger import Ec2Instance
+from visionfleet.fleet.ledger_store import LedgerStore
 
 NO_ID = "i-0123456789abcdef0"
 Make = Callable[..., Ec2Fleet]
@@ -53,14 +53,11 @@ def make(aws: Cloud, ec2: Any, request: pytest.FixtureRequest) -> Iterator[Make]
     name = request.node.name[:31]
     aws.s3.delete_object(Bucket=BUCKETS[1], Key=LAUNCHES_KEY)
 
-    def made(
-        offered: tuple[Offering, ...] = (Offering(),), template: str = "workers", spot: bool = False
-    ) -> Ec2Fleet:
+    def made(launch_template: str = "workers", **settings: Any) -> Ec2Fleet:
         return Ec2Fleet(
             Instances(ec2, name),
-            LedgerObject(store(aws)),
-            Template(template, "$Default", spot),
-            offered,
+            LedgerStore(store(aws)),
+            Ec2Section(launch_template=launch_template, **settings),
             3,
             "process",
             time.time,
@@ -94,7 +91,7 @@ def test_an_instance_comes_and_goes(make: Make, ec2: Any) -> None:
 
 def test_what_is_asked_for_is_what_there_is(make: Make, ec2: Any) -> None:
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    (name,) = make(offerings(["c6i.large"], [subnet]), spot=True).launch(1, "d1")
+    (name,) = make(instance_types=["c6i.large"], subnets=[subnet], spot=True).launch(1, "d1")
     found = described(ec2, name)
     assert (found["InstanceType"], found["SubnetId"]) == ("c6i.large", subnet)
     assert found["InstanceLifecycle"] == "spot"
@@ -145,7 +142,7 @@ def test_the_maximum_is_kept_although_one_call_launches_one(make: Make) -> None:
 
 def test_a_missing_template_is_told(make: Make) -> None:
     with pytest.raises(GiveUp, match="launch template nobody"):
-        make(template="nobody").verify()
+        make(launch_template="nobody").verify()
 
 
 def test_every_page_of_the_list_is_read(aws: Cloud, ec2: Any) -> None:
@@ -159,13 +156,13 @@ def test_every_page_of_the_list_is_read(aws: Cloud, ec2: Any) -> None:
     found = instances.describe(terminated=False)
     assert {one.id for one in found} == {name for names in made for name in names}
     assert {one.launch for one in found} == {f"d{number}-0" for number in range(7)}
-    assert instances.end([one.id for one in found]) == {}
+    assert instances.terminate([one.id for one in found]) == {}
     assert instances.describe(terminated=False) == []
-    assert all(isinstance(one, Instance) for one in instances.describe(terminated=True))
+    assert all(isinstance(one, Ec2Instance) for one in instances.describe(terminated=True))
 
 
 def test_a_ledger_is_written_over_what_was_read_alone(aws: Cloud) -> None:
-    ledger = LedgerObject(store(aws))
+    ledger = LedgerStore(store(aws))
     aws.s3.delete_object(Bucket=BUCKETS[1], Key=LAUNCHES_KEY)
     assert ledger.read() == (LaunchLedger(), None)
     first = ledger.write(LaunchLedger(revision=1, launches=(launch("d1"),)), None)

@@ -4,13 +4,11 @@ import re
 import threading
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from testkit import ROOT
 from visionfleet.classifier.metrics import ClassifierMetrics, port_of
-from visionfleet.scaler.decision import Observation, Worker
-from visionfleet.scaler.stats import Numbers as ScalerNumbers
-from visionfleet.scaler.stats import Stats
+from visionfleet.scaler.metrics import ScalerMetrics
 
 TABLE = ROOT / "docs" / "metrics.md"
 WORKER = {"worker": "classifier_03", "host": "h", "version": "1"}
@@ -111,44 +109,10 @@ def test_counts_from_many_threads_are_all_there(metrics: ClassifierMetrics) -> N
     assert value("visionfleet_job_stage_seconds_count", {"stage": "queue"}) == 8000
 
 
-def of_scaler(figures: Stats) -> CollectorRegistry:
-    made = CollectorRegistry()
-    made.register(ScalerNumbers(figures))
-    return made
-
-
-def test_values_of_the_scaler() -> None:
-    figures = Stats()
-    workers = (Worker("a", "busy", 0.0, 0.0), Worker("b", "busy", 0.0, 0.0))
-    figures.saw(Observation(7, 2, workers), wanted=3, limits=(1, 19), seconds=0.3)
-    figures.acting(True)
-    figures.launched(2)
-    figures.drained(1)
-    figures.terminated(1)
-    figures.ticked(1234.5)
-    figures.failed()
-    found = of_scaler(figures)
-
-    def value(name: str, /, **labels: str) -> float | None:
-        return found.get_sample_value(f"visionfleet_{name}", labels)
-
-    assert (value("queue_visible"), value("queue_in_flight")) == (7, 2)
-    assert (value("workers", state="busy"), value("workers", state="idle")) == (2, 0)
-    assert (value("workers_wanted"), value("workers_minimum")) == (3, 1)
-    assert value("workers_maximum") == 19
-    assert value("scaler_launches_total") == 2
-    assert value("scaler_drains_total") == value("scaler_terminations_total") == 1
-    assert (value("scaler_ticks_total"), value("scaler_failed_ticks_total")) == (2, 1)
-    assert value("scaler_last_tick_timestamp_seconds") == 1234.5
-    assert value("scaler_lease_held") == 1
-    assert value("scaler_decision_seconds_bucket", le="0.25") == 0
-    assert value("scaler_decision_seconds_bucket", le="0.5") == 1
-
-
 def samples() -> set[tuple[str, frozenset[str]]]:
     """Names as Prometheus stores them, with their labels; buckets and sums left to their family."""
     found = set()
-    families = [*made().registry.collect(), *of_scaler(Stats()).collect()]
+    families = [*made().registry.collect(), *ScalerMetrics().registry.collect()]
     for family in families:
         histogram = family.type == "histogram"
         for sample in family.samples:
@@ -197,3 +161,7 @@ def test_it_is_the_text_that_prometheus_reads() -> None:
 )
 def test_each_worker_of_a_machine_has_a_port(worker: str, port: int) -> None:
     assert port_of(9101, worker) == port
+
+
+def test_without_a_base_there_is_no_port() -> None:
+    assert port_of(0, "classifier_07") == 0

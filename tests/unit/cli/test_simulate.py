@@ -11,7 +11,7 @@ import pytest
 from tests.unit.simulation.test_world import POLICY
 from visionfleet.cli import main
 from visionfleet.simulation import trace
-from visionfleet.simulation.policies import Setting, controller
+from visionfleet.simulation.policies import controller
 from visionfleet.simulation.world import Conditions, World
 
 
@@ -32,11 +32,11 @@ def test_figures_and_a_plot(
 ) -> None:
     rows = "".join(f"{minute},{20 + minute % 30}\n" for minute in range(120))
     files = ("--json", str(tmp_path / "out.json"), "--plot", str(tmp_path / "out.png"))
-    policies = ("--policy", "pace", "--policy", "keda=1", "--policy", "fixed:5")
+    policies = ("--policy", "pace", "--policy", "per_message", "--policy", "fixed:5")
     assert simulate(tmp_path, config, rows, *policies, *files) == 0
-    assert "keda=1" in capsys.readouterr().out
+    assert "fixed:5" in capsys.readouterr().out
     found = json.loads((tmp_path / "out.json").read_text())["policies"]
-    assert set(found) == {"pace", "keda=1", "fixed:5"}
+    assert set(found) == {"pace", "per_message", "fixed:5"}
     assert found["pace"]["busy_kills"] == found["pace"]["unserved"] == 0
     assert found["pace"]["peak_workers"] <= 5, "the maximum of the configuration"
     assert found["pace"]["billed_hours"] < found["fixed:5"]["billed_hours"]
@@ -48,7 +48,8 @@ def test_figures_and_a_plot(
     [
         ("1,many\n", (), "line 2: expected minute,count"),
         ("1,5\n", ("--policy", "oracular"), "no policy 'oracular'"),
-        ("1,5\n", ("--policy", "keda=few"), "no policy 'keda=few'"),
+        ("1,5\n", ("--policy", "keda"), "`make bench-scaling` compares with other scalers"),
+        ("1,5\n", ("--policy", "ours"), "no policy 'ours'; `pace` is its name now"),
     ],
 )
 def test_what_is_wrong_is_said(
@@ -69,5 +70,5 @@ def test_a_day_at_100_000_requests_an_hour_takes_a_seventh_of_20_seconds() -> No
     begun = time.process_time()
     arrivals = trace.arrivals(counts, 1.0, Random(1))
     conditions = Conditions(service_seconds=0.25)
-    World(conditions, controller("pace", Setting(POLICY, conditions))).run(arrivals)
+    World(conditions, controller("pace", POLICY)).run(arrivals)
     assert time.process_time() - begun < 20 / 7

@@ -12,13 +12,14 @@ from testkit.aws.fake_ec2 import FakeEc2, Region
 from testkit.aws.fake_s3 import Bucket, FakeS3
 from testkit.aws.fakes import Clock, Crash, Hook, no_hook
 from visionfleet.aws.s3 import Store
+from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import LaunchLedger
 from visionfleet.contract.names import LAUNCHES_KEY
 from visionfleet.errors import GiveUp, Superseded, TryLater
-from visionfleet.fleet.ec2 import Ec2Fleet, Template
+from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_instances import Instances
 from visionfleet.fleet.launch_ledger import ABANDONED_SECONDS, HEARD_SECONDS, SEEN_SECONDS
-from visionfleet.fleet.ledger_store import LedgerObject
+from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering, offerings
 
 MAXIMUM = 19
@@ -51,9 +52,12 @@ def make(clock: Clock, region: Region, bucket: Bucket) -> Make:
     ) -> Ec2Fleet:
         return Ec2Fleet(
             Instances(cast(Any, FakeEc2(region, hook)), "vf"),
-            LedgerObject(Store(cast(Any, FakeS3(bucket, hook)), "bucket")),
-            Template(template, "$Default", spot=False),
-            offered or (Offering(),),
+            LedgerStore(Store(cast(Any, FakeS3(bucket, hook)), "bucket")),
+            Ec2Section(
+                launch_template=template,
+                instance_types=tuple(dict.fromkeys(o.instance_type for o in offered)),
+                subnets=tuple(dict.fromkeys(o.subnet for o in offered)),
+            ),
             maximum,
             f"process-{next(numbers)}",
             clock,
@@ -476,9 +480,8 @@ def test_instances_of_other_deployments_are_not_ours(make: Make, region: Region)
     bucket = Bucket()
     fleet = Ec2Fleet(
         Instances(cast(Any, FakeEc2(region)), "vf"),
-        LedgerObject(Store(cast(Any, FakeS3(bucket)), "bucket")),
-        Template("workers", "1", spot=True),
-        (Offering(),),
+        LedgerStore(Store(cast(Any, FakeS3(bucket)), "bucket")),
+        Ec2Section(launch_template="workers", spot=True),
         1,
         "p",
         region.clock,

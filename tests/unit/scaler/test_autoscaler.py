@@ -76,7 +76,7 @@ def test_the_silence_of_one_worker_still_counts() -> None:
 def test_a_look_that_took_too_long_changes_nothing() -> None:
     world = World(queue=10)
     ours = scaler(world)
-    ours.tenure.attend()
+    ours.leader_lease.renew()
 
     class Slow(Clock):
         """Half a minute passes between the look and the act."""
@@ -99,7 +99,7 @@ def test_a_second_scaler_stands_by_and_takes_over_when_the_first_is_gone() -> No
 
     run(world, [second], 68)
     assert second.acting
-    assert second.tenure.term == 2
+    assert second.leader_lease.seen.term == 2
     assert set(world.lives) == names, "it neither doubled nor ended one"
     assert status_of(world)["holder"] == "b"
 
@@ -108,7 +108,7 @@ def test_a_released_lease_is_taken_at_the_next_look() -> None:
     world = World()
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 20)
-    first.tenure.release()
+    first.leader_lease.release()
     run(world, [second], 4)
     assert second.acting
 
@@ -129,15 +129,15 @@ def test_one_that_slept_through_its_term_acts_no_more() -> None:
 def test_one_that_slept_between_look_and_step_takes_no_step() -> None:
     world = World(queue=10)
     first, second = scaler(world, "a"), scaler(world, "b")
-    first.tenure.attend()
-    look = first.observer.look(world.now)
-    decision, _ = decide(look.seen, POLICY, first.history, world.now)
+    first.leader_lease.renew()
+    seen = first.observer.observe(world.now)
+    decision, _ = decide(seen, POLICY, first.history, world.now)
     assert decision.launch
 
     world.pass_time(100)
     second.tick()
     there = set(world.lives)
-    assert not first.hands.carry_out(decision, first.tenure.holds)
+    assert not first.executor.carry_out(decision, first.leader_lease.holds)
     assert set(world.lives) == there
 
 
@@ -164,7 +164,7 @@ def test_clocks_of_two_hosts_may_differ_by_seconds(off_seconds: float) -> None:
     pair = [scaler(world, "a"), scaler(world, "b", off_seconds)]
     for _ in range(300):
         run(world, pair, 4)
-        assert sum(each.tenure.holds() for each in pair) <= 1
+        assert sum(each.leader_lease.holds() for each in pair) <= 1
     assert world.peak <= POLICY.maximum
     assert world.terminated == []
 
@@ -173,12 +173,12 @@ def test_the_answer_to_a_renewal_may_get_lost() -> None:
     world = World()
     ours = scaler(world)
     run(world, [ours], 20)
-    tenure, store = ours.tenure, FakeStore(world)
+    lease, store = ours.leader_lease, FakeStore(world)
     body, etag, _ = world.objects["fleet/lease.json"]
     store.put_json_if("fleet/lease.json", body.decode(), etag)  # S3 took it, and we do not know
     run(world, [ours], 120)
     assert ours.acting
-    assert tenure.term == 1
+    assert lease.seen.term == 1
 
 
 def test_a_lease_that_cannot_be_read_is_written_over() -> None:
@@ -199,18 +199,18 @@ def test_a_restart_keeps_history_learned_times_and_wishes() -> None:
     name = next(iter(world.lives))
     world.lives[name].state = "idle"
     world.put(f"fleet/drain/{name}", str(world.now).encode())
-    first.tenure.release()
+    first.leader_lease.release()
 
     second = scaler(world, "b")
     second.tick()
     status = FleetStatus.decode(world.objects["fleet/status.json"][0].decode())
     assert len(status.history) >= points
     assert status.boot_seconds == world.boot_seconds
-    states = {w.name: w.state for w in second.observer.look(world.now).seen.workers}
+    states = {w.name: w.state for w in second.observer.observe(world.now).workers}
     assert states[name] in {"draining", "busy"}
     world.lives.clear()
     third = scaler(world, "c")
-    second.tenure.release()
+    second.leader_lease.release()
     third.tick()
     assert third.history.boot_seconds == world.boot_seconds, "with no worker left to tell it"
 
@@ -299,7 +299,7 @@ def test_house_keeping_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture
         def listed(self, prefix: str) -> list:  # type: ignore[type-arg]
             raise TryLater("list: no answer")
 
-    ours.housekeeper = GarbageCollector(ours.housekeeper.queues, Refusing(world), 600.0)
+    ours.garbage_collector = GarbageCollector(ours.garbage_collector.queues, Refusing(world), 600.0)
     assert run(world, [ours], 7200) == 0
     assert world.reply_queues == {}
     assert caplog.text.count("house-keeping failed") == 1, "told once per episode"
@@ -308,28 +308,31 @@ def test_house_keeping_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture
 def test_a_scaler_that_stands_by_keeps_no_house() -> None:
     world = World()
     first, second = scaler(world, "a"), scaler(world, "b")
-    first.housekeeper.every_seconds = 1e9
+    first.garbage_collector.every_seconds = 1e9
     world.reply_queues = {"visionfleet-replies-dead": replies(0)}
     run(world, [first, second], 7200)
     assert "visionfleet-replies-dead" in world.reply_queues
 
 
-def test_figures_tell_what_was_seen_and_done() -> None:
+def test_metrics_tell_what_was_seen_and_done() -> None:
     world = World(queue=60)
     ours = scaler(world)
+
+    def value(name: str, **labels: str) -> float | None:
+        return ours.metrics.registry.get_sample_value(f"visionfleet_{name}", labels)
+
     run(world, [ours], 40)
-    totals = ours.figures.snapshot()
-    assert (totals.launches, totals.lease_held, totals.maximum) == (world.launched, True, 5)
-    assert totals.workers["idle"] + totals.workers["busy"] == len(world.lives)
+    assert value("scaler_launches_total") == world.launched
+    assert (value("scaler_lease_held"), value("workers_maximum")) == (1, 5)
+    idle, busy = value("workers", state="idle"), value("workers", state="busy")
+    assert (idle or 0) + (busy or 0) == len(world.lives)
     world.out = {"EC2"}
     run(world, [ours], 40)
-    totals = ours.figures.snapshot()
-    assert (totals.ticks, totals.failed_ticks) == (20, 10)
+    assert (value("scaler_ticks_total"), value("scaler_failed_ticks_total")) == (20, 10)
     world.out = set()
     run(world, [ours], 600)
-    totals = ours.figures.snapshot()
-    assert totals.drains == totals.terminations == world.launched
-    assert totals.wanted == 0
+    assert value("scaler_drains_total") == value("scaler_terminations_total") == world.launched
+    assert value("workers_wanted") == 0
 
 
 def test_a_record_of_another_version_is_begun_anew() -> None:

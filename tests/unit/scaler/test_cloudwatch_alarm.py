@@ -25,11 +25,11 @@ class CloudWatch:
 
 def test_every_minute_has_a_point_whatever_the_phase() -> None:
     cloud = CloudWatch()
-    bulletin = AlarmPublisher(cloud.publish)
+    publisher = AlarmPublisher(cloud.publish)
     minutes = set()
     for now in range(3, 3600, TICK_SECONDS):
         before = len(cloud.told)
-        bulletin.tell(False, now)
+        publisher.publish_if_due(False, now)
         if len(cloud.told) > before:
             minutes.add(now // 60)
     assert minutes == set(range(60))
@@ -38,9 +38,9 @@ def test_every_minute_has_a_point_whatever_the_phase() -> None:
 
 def test_what_is_told_is_what_is_now() -> None:
     cloud = CloudWatch()
-    bulletin = AlarmPublisher(cloud.publish)
+    publisher = AlarmPublisher(cloud.publish)
     for now, full in ((0, True), (10, False), (50, False), (60, True), (100, True)):
-        bulletin.tell(full, now)
+        publisher.publish_if_due(full, now)
     assert cloud.told == [True, False, True]
 
 
@@ -50,13 +50,13 @@ def test_a_refusal_is_told_once_and_tried_a_minute_later(
 ) -> None:
     caplog.set_level(logging.INFO)
     cloud = CloudWatch()
-    bulletin = AlarmPublisher(cloud.publish)
+    publisher = AlarmPublisher(cloud.publish)
     cloud.error = error
     for now in (0, 4, 50, 100):
-        bulletin.tell(True, now)
+        publisher.publish_if_due(True, now)
     cloud.error = None
     for now in (104, 150):
-        bulletin.tell(True, now)
+        publisher.publish_if_due(True, now)
     assert cloud.told == [True]
     assert [record.message for record in caplog.records] == [
         "metric not published",

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testkit.fleet.policies import changed, policy
+from visionfleet.config.scaler import ScheduleWindow
 from visionfleet.scaler.decision import (
     Decide,
     History,
@@ -18,17 +20,7 @@ from visionfleet.scaler.decision import (
     per_message,
 )
 
-POLICY = Policy(
-    minimum=0,
-    maximum=19,
-    hold_seconds=60,
-    target_wait_seconds=10,
-    boot_seconds=30,
-    service_seconds=1,
-    paid_seconds=60,
-    boot_limit_seconds=300,
-    silent_seconds=120,
-)
+POLICY = policy(19, boot_seconds=30, hold_seconds=60, service_seconds=1)
 NOW = 1000.0
 
 
@@ -166,7 +158,7 @@ def test_a_burst_is_not_a_pace() -> None:
 
 
 def test_spare_workers_stand_by_while_there_is_work() -> None:
-    policy = replace(POLICY, spare=2)
+    policy = changed(POLICY, spare=2)
     assert decide(Observation(3, 0, ()), policy, History(), NOW)[0].launch == 3
     assert decide(Observation(0, 0, ()), policy, History(), NOW)[0].launch == 0
     full, _ = decide(Observation(1000, 0, ()), policy, History(), NOW)
@@ -206,11 +198,18 @@ def test_a_paid_minute_is_used_up() -> None:
 
 
 def test_the_minimum_stays_and_is_restored() -> None:
-    policy = replace(POLICY, minimum=2)
+    policy = changed(POLICY, minimum=2)
     quiet = Observation(0, 0, fleet("idle", 3))
     assert drains(policy, [(NOW, quiet), (NOW + 60, quiet)]) == [0, 1]
     decision, _ = decide(Observation(0, 0, ()), policy, History(), NOW)
     assert decision.launch == 2
+
+
+def test_the_schedule_raises_the_minimum_within_the_maximum() -> None:
+    night = ScheduleWindow(start="22:00", end="02:00", minimum=30)
+    policy, nobody = changed(POLICY, minimum=2, schedule=(night,)), Observation(0, 0, ())
+    assert decide(nobody, policy, History(), 7200.0)[0].launch == 2, "two in the morning"
+    assert decide(nobody, policy, History(), 7199.0)[0].launch == 19
 
 
 def test_a_restarted_scaler_watches_before_it_drains() -> None:
@@ -228,7 +227,7 @@ def test_a_restarted_scaler_watches_before_it_drains() -> None:
     ],
 )
 def test_per_message_is_one_worker_per_message(seen: Observation, launch: int, drain: int) -> None:
-    policy = replace(POLICY, paid_seconds=0)
+    policy = changed(POLICY, paid_seconds=0)
     decision, _ = per_message(seen, policy, History(), NOW)
     assert (decision.launch, len(decision.drain)) == (launch, drain)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from visionfleet.contract.messages import Lease
-from visionfleet.scaler.election import Terms, claim, holds, released
+from visionfleet.scaler.election import NOBODY, claim, holds, released
 
-TERMS = Terms(lease_seconds=60, margin_seconds=5)
+LEASE_SECONDS, MARGIN_SECONDS = 60, 5
 NOW = 1000.0
 
 
@@ -16,7 +16,7 @@ def lease(holder: str, left: float, term: int = 7) -> Lease:
 @pytest.mark.parametrize(
     ("seen", "term", "shows"),
     [
-        (None, 1, "nobody has ever held it"),
+        (NOBODY, 1, "nobody has ever held it"),
         (lease("b", 0), 8, "another's has expired this moment"),
         (lease("b", -3600), 8, "another's has expired long since"),
         (lease("b", 0.1), None, "another's is alive"),
@@ -29,16 +29,16 @@ def lease(holder: str, left: float, term: int = 7) -> Lease:
         (lease("", 0), 8, "released"),
     ],
 )
-def test_what_is_written(seen: Lease | None, term: int | None, shows: str) -> None:
-    wish = claim(seen, "a", NOW, TERMS)
+def test_what_is_written(seen: Lease, term: int | None, shows: str) -> None:
+    written = claim(seen, "a", NOW, LEASE_SECONDS)
     expected = None if term is None else Lease(holder="a", expires_at=NOW + 60, term=term)
-    assert wish == expected, shows
+    assert written == expected, shows
 
 
 @pytest.mark.parametrize(
     ("seen", "acts", "shows"),
     [
-        (None, False, "there is none"),
+        (NOBODY, False, "there is none"),
         (lease("b", 60), False, "it is another's"),
         (lease("a", 60), True, "it is ours"),
         (lease("a", 5.1), True, "just before the margin"),
@@ -46,8 +46,8 @@ def test_what_is_written(seen: Lease | None, term: int | None, shows: str) -> No
         (lease("a", -1), False, "it has expired"),
     ],
 )
-def test_who_acts(seen: Lease | None, acts: bool, shows: str) -> None:
-    assert holds(seen, "a", NOW, TERMS) == acts, shows
+def test_who_acts(seen: Lease, acts: bool, shows: str) -> None:
+    assert holds(seen, "a", NOW, MARGIN_SECONDS) == acts, shows
 
 
 @pytest.mark.parametrize("difference", [0.0, 4.9, -4.9])
@@ -58,14 +58,14 @@ def test_two_clocks_that_differ_by_less_than_the_margin_never_let_two_act(
     held = lease("a", 60)
     for tenth in range(800):
         now = NOW + tenth / 10
-        taken = claim(held, "b", now + difference, TERMS)
-        assert not (taken is not None and holds(held, "a", now, TERMS))
+        taken = claim(held, "b", now + difference, LEASE_SECONDS)
+        assert not (taken is not None and holds(held, "a", now, MARGIN_SECONDS))
 
 
 def test_a_released_lease_is_free_at_once() -> None:
     free = released(lease("a", 60), NOW)
-    assert not holds(free, "a", NOW, TERMS)
-    taken = claim(free, "b", NOW, TERMS)
+    assert not holds(free, "a", NOW, MARGIN_SECONDS)
+    taken = claim(free, "b", NOW, LEASE_SECONDS)
     assert taken is not None
     assert taken.term == 8
 

@@ -1,25 +1,24 @@
 """What users of other scalers complain of, each as a scenario that ours must pass."""
 
-import math
 from dataclasses import replace
+from random import Random
 
 import pytest
 
+from bench.rivals import Keda
+from testkit.fleet.policies import changed
 from tests.unit.simulation.test_world import POLICY
 from visionfleet.scaler.decision import Decision, History, Observation, Worker, decide
-from visionfleet.simulation import policies
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.policies import Daemon, Setting, controller
+from visionfleet.simulation.policies import PolicyController, controller
 from visionfleet.simulation.world import Conditions, World
 
 CALM = Conditions(noise=0, phantoms=0)
 NOW = 10_000.0
 
 
-def play(arrivals: list[int], conditions: Conditions = CALM, name: str = "pace") -> Outcome:
-    target = 1.0 if name != "pace" else None
-    made = controller(name, Setting(POLICY, conditions, arrivals, target))
-    return World(conditions, made).run(arrivals)
+def play(arrivals: list[int], conditions: Conditions = CALM) -> Outcome:
+    return World(conditions, controller("pace", POLICY)).run(arrivals)
 
 
 def worker(name: str, state: str = "idle", age: float = 1000.0, silent: float = 0.0) -> Worker:
@@ -38,7 +37,8 @@ def test_1_scale_in_never_kills_a_worker_in_mid_job() -> None:
     """A load that falls again and again: others choose the victim blindly."""
     falling = ([20] * 300 + [2] * 400) * 4
     assert play(falling).busy_kills == 0
-    assert play(falling, name="keda").busy_kills > 0, "the scenario would show it"
+    keda = World(CALM, Keda(1.0, POLICY.maximum, Random(2))).run(falling)
+    assert keda.busy_kills > 0, "the scenario would show it"
 
 
 def test_2_work_in_flight_is_not_an_empty_queue() -> None:
@@ -57,8 +57,7 @@ def test_3_sparse_traffic_does_not_start_a_worker_for_each_image() -> None:
 
 def test_4_the_size_follows_throughput_not_depth() -> None:
     """A steady 10 a second need 5 workers, with a queue that stays empty."""
-    world = World(CALM, controller("pace", Setting(POLICY, CALM)))
-    outcome = world.run([10] * 3600)
+    outcome = play([10] * 3600)
     sizes = [size for second, _, size in outcome.timeline if second > 600]
     assert min(sizes) >= 5
     assert max(sizes) <= 7
@@ -102,7 +101,7 @@ def test_8_zombies_are_ended_in_minutes_and_replaced(zombie: Worker, why: str) -
 
 def test_8_zero_seconds_never_means_for_ever() -> None:
     quiet = Observation(0, 0, (worker("idle"),))
-    decision, _ = decide(quiet, replace(POLICY, hold_seconds=0), History(), NOW)
+    decision, _ = decide(quiet, changed(POLICY, hold_seconds=0), History(), NOW)
     assert decision.drain == ("idle",)
 
 
@@ -146,8 +145,7 @@ def test_14_an_emptied_worker_that_got_work_is_not_ended() -> None:
 
 
 def test_the_simulation_drives_the_decision_of_the_daemon() -> None:
-    made = controller("pace", Setting(POLICY, CALM))
-    assert isinstance(made, Daemon)
+    made = controller("pace", POLICY)
+    assert isinstance(made, PolicyController)
     assert made.decide is decide
-    assert math.isclose(made.policy.target_wait_seconds, POLICY.target_wait_seconds)
-    assert "pace" in policies.CONTROLLERS
+    assert made.policy is POLICY

@@ -2,14 +2,15 @@
 
 import pytest
 
-from visionfleet.contract.messages import FleetStatus, WorkerReport, WorkerState
+from testkit.fleet.policies import policy
+from visionfleet.contract.messages import FleetStatus, Lease, WorkerReport, WorkerState
 from visionfleet.fleet.base import Member, MemberState
 from visionfleet.scaler.decision import Decision, History, Observation, State, Worker, wanted
-from visionfleet.scaler.dry_run import steps
-from visionfleet.scaler.observation import observe, worker
-from visionfleet.scaler.status import Standing, status, worth_writing
+from visionfleet.scaler.observation import combined, worker
+from visionfleet.scaler.status import fleet_status, worth_writing
 
-STANDING = Standing(holder="h", term=3, policy="pace", minimum=0, maximum=19)
+POLICY = policy(19, boot_seconds=30)
+LEASE = Lease(holder="h", expires_at=0.0, term=3)
 
 
 def report(state: WorkerState, started_at: float = 100.0, handled: int = 0) -> WorkerReport:
@@ -58,14 +59,16 @@ def test_silence_counts_from_when_reports_could_be_read_again() -> None:
 
 
 def test_means_are_weighted_by_work_and_unknown_without() -> None:
-    assert observe(0, 0, (), [report("idle")]).service_seconds is None
-    seen = observe(0, 0, (), [report("idle"), report("busy", handled=10)])
+    assert combined(0, 0, (), [report("idle")]).service_seconds is None
+    seen = combined(0, 0, (), [report("idle"), report("busy", handled=10)])
     assert (seen.service_seconds, seen.boot_seconds) == (0.5, 4.0)
 
 
 def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") -> FleetStatus:
     decision = Decision(launch=1 if reason else 0, reason=reason or "hold")
-    return status(Observation(visible, 0, ()), decision, History(), STANDING, before, at)
+    return fleet_status(
+        Observation(visible, 0, ()), decision, History(), POLICY, LEASE, (), before, at
+    )
 
 
 def test_history_keeps_what_changed_for_an_hour() -> None:
@@ -115,10 +118,13 @@ def test_the_history_is_bounded_whatever_happens() -> None:
 def test_a_status_names_the_holder_what_was_learned_and_what_is_wrong() -> None:
     seen = Observation(9, 0, (Worker("w", "failed", 0.0, 0.0),))
     history = History(boot_seconds=31.0, service_seconds=0.2, at_maximum=True)
-    made = status(seen, Decision(reason="hold"), history, STANDING, None, 5.0)
+    made = fleet_status(
+        seen, Decision(reason="hold"), history, POLICY, LEASE, ("mend it",), None, 5.0
+    )
     assert (made.holder, made.term, made.policy) == ("h", 3, "pace")
     assert (made.boot_seconds, made.service_seconds) == (31.0, 0.2)
     assert made.alarms == (
+        "mend it",
         "the fleet is at its maximum of 19, and more is needed",
         "1 of 1 workers did not start",
     )
@@ -127,17 +133,6 @@ def test_a_status_names_the_holder_what_was_learned_and_what_is_wrong() -> None:
 def test_a_new_holder_is_news() -> None:
     first = look(0, 0.0, None)
     assert worth_writing(first.model_copy(update={"holder": "other", "at": 1.0}), first, 60)
-
-
-def test_decisions_in_words() -> None:
-    made = Decision(launch=2, drain=("a",), terminate=("b",), reason="so")
-    assert steps(made) == [
-        "would launch 2",
-        "would ask a to drain",
-        "would terminate b",
-        "because: so",
-    ]
-    assert steps(Decision(reason="hold")) == ["would do nothing", "because: hold"]
 
 
 def test_wanted_is_what_stays_and_what_comes() -> None:

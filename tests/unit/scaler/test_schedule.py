@@ -1,14 +1,16 @@
 """Hours with a greater minimum, by a table."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 
-from visionfleet.scaler.schedule import Window, minimum_at, minutes
+from visionfleet.config.fields import DAYS
+from visionfleet.config.scaler import ScheduleWindow
+from visionfleet.scaler.schedule import minimum_at
 
-WORK = Window(frozenset(range(5)), minutes("08:00"), minutes("18:00"), 3)
-NIGHT = Window(frozenset({4}), minutes("22:00"), minutes("02:00"), 5)
-BERLIN = Window(frozenset(range(7)), minutes("09:00"), minutes("10:00"), 2, "Europe/Berlin")
+WORK = ScheduleWindow(days=DAYS[:5], start="08:00", end="18:00", minimum=3)
+NIGHT = ScheduleWindow(days=("fri",), start="22:00", end="02:00", minimum=5)
+BERLIN = ScheduleWindow(start="09:00", end="10:00", minimum=2, timezone="Europe/Berlin")
 
 
 @pytest.mark.parametrize(
@@ -29,6 +31,5 @@ BERLIN = Window(frozenset(range(7)), minutes("09:00"), minutes("10:00"), 2, "Eur
 def test_the_greatest_minimum_of_the_hour_holds(
     day: int, time: str, least: int, shows: str
 ) -> None:
-    at = minutes(time)
-    now = datetime(2026, 11, day, at // 60, at % 60, tzinfo=UTC).timestamp()
+    now = datetime.fromisoformat(f"2026-11-{day}T{time}+00:00").timestamp()
     assert minimum_at((WORK, NIGHT, BERLIN), 1, now) == least, shows

@@ -1,32 +1,23 @@
-"""The simulated world itself: queue, traces, clairvoyant, baselines."""
+"""The simulated world itself: queue, traces, and the policies in it."""
 
 from random import Random
 
 import pytest
 
-from visionfleet.scaler.decision import Decision, Observation, Policy
-from visionfleet.simulation import oracle, trace
-from visionfleet.simulation.policies import CONTROLLERS, Setting, controller
+from testkit.fleet.policies import policy
+from visionfleet.scaler.decision import Decision, Observation
+from visionfleet.simulation import trace
+from visionfleet.simulation.policies import controller
 from visionfleet.simulation.world import Conditions, World
 
-POLICY = Policy(
-    minimum=0,
-    maximum=19,
-    hold_seconds=120,
-    target_wait_seconds=10,
-    boot_seconds=45,
-    service_seconds=0.5,
-    paid_seconds=60,
-    boot_limit_seconds=300,
-    silent_seconds=120,
-)
+POLICY = policy(19, boot_seconds=45)
 EXACT = Conditions(lag_seconds=0, noise=0, phantoms=0, boot_spread=0, boot_seconds=30)
 
 
 def test_a_fixed_fleet_serves_at_its_rate_and_costs_its_time() -> None:
     """4 workers do 8 images a second; 240 at once after the boot are done in 30 s."""
     arrivals = [0] * 60 + [240] + [0] * 139
-    outcome = World(EXACT, controller("fixed:4", Setting(POLICY, EXACT))).run(arrivals)
+    outcome = World(EXACT, controller("fixed:4", POLICY)).run(arrivals)
     assert outcome.served == 240
     assert outcome.wait_quantile(1.0) == 29
     assert outcome.wait_quantile(0.5) == 14
@@ -82,38 +73,21 @@ def test_arrivals_have_the_rate_of_their_minute_and_are_the_same_each_time() -> 
     assert sum(drawn) == pytest.approx(30000, rel=0.02)
 
 
-def test_the_clairvoyant_spreads_the_work_over_the_allowed_wait() -> None:
-    """100 images at second 10, none may wait longer than 20 s: 5 a second until second 30."""
-    rates = oracle.rates([0] * 10 + [100] + [0] * 40, wait_seconds=20, step=1)
-    assert rates[15] == pytest.approx(5, rel=0.06)
-    assert sum(rates) == pytest.approx(100)
-    assert max(rates) < 5.6
-
-
-def test_the_clairvoyant_keeps_workers_over_gaps_shorter_than_a_boot() -> None:
-    rates = [4.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]
-    assert oracle.sizes(rates, 0.5, step=10, hold_seconds=30, maximum=19) == (
-        [2, 2, 2, 2, 0, 0, 0, 0, 0, 1]
-    )
-
-
 @pytest.mark.parametrize("name", ["pace", "per_message"])
 def test_no_policy_of_ours_kills_a_busy_worker_or_leaves_the_limits(name: str) -> None:
     counts = [3, 200, 900, 20, 0, 0, 0, 500] * 4
     arrivals = trace.arrivals(counts, 2.0, Random(3))
     hostile = Conditions(crashes_per_hour=6, refused=0.3, noise=0.3, phantoms=0.1, lag_seconds=30)
-    outcome = World(hostile, controller(name, Setting(POLICY, hostile, arrivals))).run(arrivals)
+    outcome = World(hostile, controller(name, POLICY)).run(arrivals)
     assert outcome.unserved == 0
     assert outcome.peak_workers <= POLICY.maximum
     assert outcome.busy_kills == 0
 
 
-@pytest.mark.parametrize("name", sorted(CONTROLLERS))
+@pytest.mark.parametrize("name", ["pace", "per_message"])
 def test_every_policy_serves_a_quiet_hour(name: str) -> None:
     arrivals = trace.arrivals([60] * 60, 1.0, Random(4))
-    conditions = Conditions()
-    made = controller(name, Setting(POLICY, conditions, arrivals, 1.0))
-    outcome = World(conditions, made).run(arrivals)
+    outcome = World(Conditions(), controller(name, POLICY)).run(arrivals)
     assert outcome.unserved == 0
     assert outcome.served == sum(arrivals)
     assert outcome.wait_quantile(0.5) <= 60

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from visionfleet.scaler.decision import Decision, Observation
+from visionfleet.simulation.world import Conditions
+
+_STEP_SECONDS = 5
 
 
 def rates(arrivals: Sequence[int], wait_seconds: int, step: int) -> list[float]:
@@ -83,7 +86,7 @@ def sizes(
 
 
 @dataclass(slots=True)
-class Oracle:
+class Clairvoyant:
     """Follows a plan of sizes, a boot time ahead; ends idle workers first."""
 
     plan: Sequence[int]
@@ -105,3 +108,13 @@ class Oracle:
     def _planned(self, at: float) -> int:
         index = int(at // self.step)
         return self.plan[index] if index < len(self.plan) else 0
+
+
+def clairvoyant(
+    arrivals: Sequence[int], wait_seconds: int, conditions: Conditions, maximum: int
+) -> Clairvoyant:
+    """Make one for these arrivals, of which none shall wait longer."""
+    boot, service = conditions.boot_seconds, conditions.service_seconds
+    wanted = rates(arrivals, wait_seconds, _STEP_SECONDS)
+    plan = sizes(wanted, service, _STEP_SECONDS, boot, maximum)
+    return Clairvoyant(plan, _STEP_SECONDS, boot)

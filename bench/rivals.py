@@ -7,11 +7,12 @@ SQS"; knative/serving 98e5ef9 (pkg/autoscaler/scaling); buildkite-agent-scaler 4
 
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
 from visionfleet.scaler.decision import Decision, Observation, Worker
+from visionfleet.simulation.world import Controller
 
 
 def resize(desired: int, alive: Sequence[Worker], random: Random) -> Decision:
@@ -20,17 +21,6 @@ def resize(desired: int, alive: Sequence[Worker], random: Random) -> Decision:
     if surplus <= 0:
         return Decision(launch=-surplus)
     return Decision(terminate=tuple(w.name for w in random.sample(list(alive), surplus)))
-
-
-@dataclass(slots=True)
-class Fixed:
-    """Always so many workers."""
-
-    workers: int
-    interval_seconds: int = 5
-
-    def __call__(self, seen: Observation, _now: float) -> Decision:
-        return Decision(launch=max(0, self.workers - len(seen.workers)))
 
 
 @dataclass(slots=True)
@@ -179,6 +169,7 @@ class Buildkite:
 
     target: float
     maximum: int
+    random: Random
     interval_seconds: int = 10
     idle_seconds: float = 600.0
     desired: int = 0
@@ -196,3 +187,17 @@ class Buildkite:
             wanted = max(wanted, self.desired + 1)
         self.desired = max(self.desired, min(self.maximum, wanted))
         return Decision(launch=max(0, self.desired - len(seen.workers) + len(gone)), terminate=gone)
+
+
+def _target_tracking_fast(target: float, maximum: int, random: Random) -> TargetTracking:
+    return TargetTracking(target, maximum, random, interval_seconds=10)
+
+
+# By their names in tables: each is made from its own target, the maximum of workers, and dice.
+RIVALS: dict[str, Callable[[float, int, Random], Controller]] = {
+    "keda": Keda,
+    "target_tracking": TargetTracking,
+    "target_tracking_fast": _target_tracking_fast,
+    "knative": Knative,
+    "buildkite": Buildkite,
+}

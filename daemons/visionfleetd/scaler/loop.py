@@ -1,0 +1,82 @@
+"""The scaler's loop: ticks, reloads, and what systemd is told of both."""
+
+import logging
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from visionfleet.config import Config
+from visionfleet.config.reload import Reach
+from visionfleet.errors import TryLater
+from visionfleet.host import cpu_quota, systemd
+from visionfleet.host.process import SignalEvents
+from visionfleet.logs.episode import Episode
+from visionfleet.scaler.autoscaler import Autoscaler
+from visionfleet.scaler.decision import Policy
+from visionfleetd import startup
+
+log = logging.getLogger("scaler")
+
+REACH = Reach(
+    concerns=frozenset({"name", "aws", "storage", "scaler", "supervisor", "ec2", "metrics"}),
+    live=frozenset(
+        {"scaler.policy", "scaler.minimum", "scaler.maximum", "scaler.spare", "scaler.schedule"}
+        | {"scaler.interval_seconds", "scaler.hold_seconds", "scaler.target_wait_seconds"}
+        | {"scaler.service_seconds", "scaler.paid_seconds"}
+        | {"classifier.report_seconds", "log.level"}
+    ),
+)
+
+
+@dataclass(slots=True)
+class TickLoop:
+    """Ticks until stopped; a failed look changes nothing, and is told once per episode."""
+
+    autoscaler: Autoscaler
+    config: Config
+    path: Path | None
+    signals: SignalEvents
+    _outage: Episode = field(
+        default_factory=lambda: Episode(log, "tick failed", "ticks succeed again")
+    )
+    _told: str = ""
+
+    def run(self) -> None:
+        """Run until the stop. The watchdog is fed by each tick that ends, well or not."""
+        watchdog = systemd.watchdog_seconds(os.environ)
+        while not self.signals.stop.is_set():
+            if self.signals.take_reload():
+                self._reload()
+            self._tick()
+            interval = self.config.scaler.interval_seconds
+            if watchdog is not None:
+                systemd.notify("WATCHDOG=1")
+                interval = min(interval, watchdog / 3)
+            self.signals.wait(interval)
+
+    def _tick(self) -> None:
+        autoscaler = self.autoscaler
+        try:
+            decision = autoscaler.tick()
+        except TryLater as error:
+            self._outage.failed(error)
+            self._tell("waiting for AWS or the fleet; nothing is changed")
+            return
+        self._outage.succeeded()
+        holder = autoscaler.leader_lease.seen.holder
+        self._tell(
+            f"{'acting' if autoscaler.acting else f'standby to {holder}'}: {decision.reason}"
+        )
+
+    def _reload(self) -> None:
+        with startup.reloading():
+            self.config = startup.reloaded(self.path, self.config, REACH, log)
+            policy = Policy.of(self.config, cpu_quota.granted())
+            self.autoscaler.policy = policy
+            self.autoscaler.executor.fleet.maximum = policy.maximum
+
+    def _tell(self, text: str) -> None:
+        """Show systemd, and so `systemctl status`, what goes on."""
+        if text != self._told:
+            systemd.notify(f"STATUS={text}")
+            self._told = text

@@ -1,0 +1,57 @@
+"""The scaler's metrics for Prometheus, in a registry of their own."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from visionfleet.scaler.decision import Observation, State
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class ScalerMetrics:
+    """Set by the loop, read by scrapes on other threads."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        gauge = partial(Gauge, namespace="visionfleet", registry=registry)
+        self._visible = gauge("queue_visible", "Requests that wait, as SQS says.")
+        self._in_flight = gauge("queue_in_flight", "Requests that workers hold.")
+        self._workers = gauge("workers", "Workers by state.", ["state"])
+        self._wanted = gauge("workers_wanted", "Workers that the last decision wants.")
+        self._minimum = gauge("workers_minimum", "Workers that always run.")
+        self._maximum = gauge("workers_maximum", "Workers at the most.")
+        counter = partial(Counter, namespace="visionfleet", subsystem="scaler", registry=registry)
+        self.launches = counter("launches", "Workers launched.")
+        self.drains = counter("drains", "Workers asked to drain.")
+        self.terminations = counter("terminations", "Workers terminated.")
+        self.ticks = counter("ticks", "Ticks, failed ones too.")
+        self.failed_ticks = counter("failed_ticks", "Ticks that failed.")
+        succeeded = "Unix time of the last tick that did not fail, 0 before one."
+        self.succeeded_at = gauge("scaler_last_tick_timestamp_seconds", succeeded)
+        self.lease_held = gauge("scaler_lease_held", "1 while this scaler acts.")
+        self._seconds = Histogram(
+            "visionfleet_scaler_decision_seconds",
+            "Seconds of a look and the decision on it.",
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._count_workers(())
+
+    def observed(
+        self, seen: Observation, wanted: int, minimum: int, maximum: int, seconds: float
+    ) -> None:
+        """Note a look, how many workers the decision on it wants, and how long both took."""
+        self._visible.set(seen.visible)
+        self._in_flight.set(seen.in_flight)
+        self._count_workers([worker.state for worker in seen.workers])
+        self._wanted.set(wanted)
+        self._minimum.set(minimum)
+        self._maximum.set(maximum)
+        self._seconds.observe(seconds)
+
+    def _count_workers(self, states: Sequence[State]) -> None:
+        for state in get_args(State):
+            self._workers.labels(state).set(states.count(state))

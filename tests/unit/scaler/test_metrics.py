@@ -1,0 +1,21 @@
+"""The scaler's metrics: their values."""
+
+from visionfleet.scaler.decision import Observation, Worker
+from visionfleet.scaler.metrics import ScalerMetrics
+
+
+def test_metrics_tell_a_look_and_the_decision_on_it() -> None:
+    metrics = ScalerMetrics()
+    workers = (Worker("a", "busy", 0.0, 0.0), Worker("b", "busy", 0.0, 0.0))
+    metrics.observed(Observation(7, 2, workers), wanted=3, minimum=1, maximum=19, seconds=0.3)
+
+    def value(name: str, /, **labels: str) -> float | None:
+        return metrics.registry.get_sample_value(f"visionfleet_{name}", labels)
+
+    assert (value("queue_visible"), value("queue_in_flight")) == (7, 2)
+    assert (value("workers", state="busy"), value("workers", state="idle")) == (2, 0)
+    assert (value("workers_wanted"), value("workers_minimum")) == (3, 1)
+    assert value("workers_maximum") == 19
+    assert value("scaler_decision_seconds_bucket", le="0.25") == 0
+    assert value("scaler_decision_seconds_bucket", le="0.5") == 1
+    assert value("scaler_last_tick_timestamp_seconds") == 0
