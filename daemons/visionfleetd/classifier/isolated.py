@@ -17,7 +17,6 @@ TOP = 1000  # the longest ranking that a request may ask for
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Classify what comes on stdin."""
     # It is one image, and the GPU's memory is the worker's.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     config = startup.configuration(startup.parser("isolated", __doc__ or "").parse_args(argv))

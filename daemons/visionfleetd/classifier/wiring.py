@@ -59,8 +59,6 @@ def store_threads(prefetch: int) -> int:
 
 
 class WorkerClients:
-    """The AWS clients of one worker, and what is built on them."""
-
     def __init__(self, config: Config) -> None:
         factory = access(config.aws)
         storing = store_threads(config.classifier.prefetch)
@@ -167,7 +165,6 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
 
 
 def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:
-    """Say in the metrics which worker this is, and with which model."""
     identity, metrics = reporter.identity, reporter.metrics
     metrics.worker.info(
         {"worker": identity.worker, "host": identity.host, "version": identity.version}

@@ -57,7 +57,6 @@ def watch(
 
 
 def scaler_request(store: Store, identity: Identity, every_seconds: float) -> DrainTrigger:
-    """Look for the object by which the scaler asks this worker to drain."""
     document = documents.drain_request(identity.worker)
 
     def look() -> DrainRequest | None:
@@ -110,7 +109,6 @@ class IdleShutdown:
     _idleness: Idleness = field(default_factory=Idleness)
 
     def trigger(self) -> DrainTrigger:
-        """Look often enough, beside the limit."""
         limit = self.settings.idle_shutdown_seconds
         return DrainTrigger(min(_IDLE_CHECK_SECONDS, limit / 5), self.look)
 

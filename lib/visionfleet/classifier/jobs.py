@@ -92,7 +92,6 @@ class ResultBuilder:
         return Done(job, result)
 
     def failed(self, job: Job, code: str, reason: str, now: float) -> Done:
-        """Answer a job with the reason why it has no label."""
         return Done(job, Failed(code=code, reason=reason, **self._common(job, now)))
 
     def _common(self, job: Job, now: float) -> dict[str, Any]:

@@ -61,7 +61,6 @@ class ClassifierMetrics:
         self.boot_seconds = gauge("boot_seconds", about)
 
     def receives_with_messages(self) -> float:
-        """Count them: a sign that there is work."""
         hits = self.registry.get_sample_value("visionfleet_sqs_receives_total", {"result": "hit"})
         return hits or 0.0
 
