@@ -101,7 +101,7 @@ def status(aws: Cloud) -> Any:
         (gave_up, success, "cat"),  # a redriven job: giving up is no verdict about the image
     ],
 )
-def test_the_first_result_wins_but_giving_up_makes_room_for_an_answer(
+def test_first_result_wins_unless_it_was_giving_up(
     aws: Cloud,
     finish: Finish,
     first: Callable[[Job], Done],
@@ -115,7 +115,7 @@ def test_the_first_result_wins_but_giving_up_makes_room_for_an_answer(
     assert aws.counts() == (0, 0)
 
 
-def test_an_unreadable_result_does_not_stand_in_the_way(aws: Cloud, finish: Finish) -> None:
+def test_unreadable_result_is_replaced(aws: Cloud, finish: Finish) -> None:
     aws.s3.put_object(Bucket=BUCKETS[1], Key=KEY, Body=b'{"v": 9, \xff')
     finish(success)
     assert status(aws) == "cat"
@@ -128,7 +128,7 @@ class Contended(Store):
         return False
 
 
-def test_a_write_under_way_elsewhere_is_tried_again_later(aws: Cloud, finish: Finish) -> None:
+def test_concurrent_result_write_is_try_later(aws: Cloud, finish: Finish) -> None:
     assert finish(success, Contended(aws.s3, BUCKETS[1])) == []
     assert status(aws) is None
     assert sum(aws.counts()) == 1, "the message is not deleted"
@@ -143,14 +143,14 @@ class NameLost(Store):
         super().put(key, *rest, **more)
 
 
-def test_the_label_by_name_is_not_lost_with_its_writer(aws: Cloud, finish: Finish) -> None:
+def test_label_by_name_survives_a_crashed_writer(aws: Cloud, finish: Finish) -> None:
     assert finish(success, NameLost(aws.s3, BUCKETS[1])) == []
     assert (status(aws), aws.object("results/by-name/a")) == ("cat", None)
     finish(lambda of: Done(of, success(of).result, duplicate=True))
     assert aws.object("results/by-name/a") == b"cat"
 
 
-def test_what_cannot_be_decoded_is_buried_with_its_reason(
+def test_undecodable_message_is_dead_lettered_with_its_reason(
     aws: Cloud, completion: Completion
 ) -> None:
     aws.send(f"{NAME}-requests", "no message")
@@ -162,9 +162,7 @@ def test_what_cannot_be_decoded_is_buried_with_its_reason(
     assert aws.counts() == (0, 0)
 
 
-def test_without_a_dead_letter_queue_the_worker_lives_on(
-    aws: Cloud, completion: Completion
-) -> None:
+def test_worker_survives_a_missing_dead_letter_queue(aws: Cloud, completion: Completion) -> None:
     aws.send(f"{NAME}-requests", "no message")
     nowhere = replace(completion, dead_letters="nowhere")
     nowhere.bury(received(completion), "bad")

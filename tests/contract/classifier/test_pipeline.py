@@ -180,17 +180,17 @@ def wide() -> Iterator[World]:
     yield from started(prefetch=8, batch_size=4)
 
 
-def test_an_idle_worker_is_well(world: World) -> None:
+def test_idle_worker_is_healthy(world: World) -> None:
     assert world.stays_well()
     assert world.sqs.receives > 3
 
 
-def test_a_receive_that_hangs_is_seen(world: World) -> None:
+def test_hung_receive_is_detected(world: World) -> None:
     world.sqs.parks_seconds = 2.0
     wait_until(lambda: "receive loop" in str(world.loops.stuck()), 10)
 
 
-def test_a_worker_that_holds_its_message_while_s3_is_away_is_well(world: World) -> None:
+def test_worker_that_waits_for_s3_is_healthy(world: World) -> None:
     world.intake.away.set()
     world.sqs.add("one")
     wait_until(lambda: world.intake.tries > 0, 10)
@@ -198,7 +198,7 @@ def test_a_worker_that_holds_its_message_while_s3_is_away_is_well(world: World) 
     assert world.in_flight() == 1
 
 
-def test_a_forward_pass_that_hangs_is_seen_and_one_that_fails_is_over(world: World) -> None:
+def test_hung_forward_pass_is_detected_and_a_failed_one_is_over(world: World) -> None:
     world.sqs.add("bad")
     assert world.model.entered.wait(10)
     wait_until(lambda: "model" in str(world.loops.stuck()), 10)
@@ -207,7 +207,7 @@ def test_a_forward_pass_that_hangs_is_seen_and_one_that_fails_is_over(world: Wor
     assert world.loops.stuck() == []
 
 
-def test_no_more_than_prefetch_are_in_flight_whatever_their_stage(wide: World) -> None:
+def test_in_flight_is_bounded_by_prefetch_in_every_stage(wide: World) -> None:
     wide.sqs.add(*(f"job{i}" for i in range(20)))
     wait_until(lambda: wide.in_flight() == 8, 10)
     time.sleep(0.3)
@@ -218,7 +218,7 @@ def test_no_more_than_prefetch_are_in_flight_whatever_their_stage(wide: World) -
     wait_until(lambda: wide.in_flight() == 0, 10)
 
 
-def test_a_bad_image_does_not_harm_its_batch(wide: World) -> None:
+def test_bad_image_does_not_harm_its_batch(wide: World) -> None:
     wide.intake.away.set()
     wide.sqs.add("job0", "bad", "job1", "rubbish", "odd")
     wait_until(lambda: wide.in_flight() == 4, 10)
@@ -230,7 +230,7 @@ def test_a_bad_image_does_not_harm_its_batch(wide: World) -> None:
     assert wide.sqs.buried == ["rubbish"]
 
 
-def test_a_lost_delivery_is_dropped_before_the_model_and_before_s3(wide: World) -> None:
+def test_lost_delivery_reaches_neither_model_nor_s3(wide: World) -> None:
     wide.sqs.add("first")
     assert wide.model.entered.wait(10)
     wide.sqs.add("second", "third")
@@ -246,7 +246,7 @@ def test_a_lost_delivery_is_dropped_before_the_model_and_before_s3(wide: World) 
     assert wide.results.keys == ["results/third.json"]
 
 
-def test_half_of_what_may_be_in_flight_is_stored_at_one_time(wide: World) -> None:
+def test_half_of_the_prefetch_is_stored_at_a_time(wide: World) -> None:
     wide.results.open.clear()
     wide.sqs.add(*(f"odd{i}" for i in range(8)))
     wait_until(lambda: wide.results.entered == 4, 10)
@@ -256,7 +256,7 @@ def test_half_of_what_may_be_in_flight_is_stored_at_one_time(wide: World) -> Non
     wait_until(lambda: len(wide.sqs.deleted) == 8, 10)
 
 
-def test_a_stop_ends_what_is_in_the_model_and_hands_back_the_rest(wide: World) -> None:
+def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> None:
     wide.sqs.add("first")
     assert wide.model.entered.wait(10)
     wide.sqs.add(*(f"job{i}" for i in range(6)))
@@ -271,7 +271,7 @@ def test_a_stop_ends_what_is_in_the_model_and_hands_back_the_rest(wide: World) -
     assert wide.in_flight() == 0
 
 
-def test_a_stop_out_of_time_hands_back_what_hangs(wide: World) -> None:
+def test_stop_out_of_time_hands_back_what_hangs(wide: World) -> None:
     wide.sqs.add("hangs")
     assert wide.model.entered.wait(10)
     began = time.monotonic()
@@ -280,7 +280,7 @@ def test_a_stop_out_of_time_hands_back_what_hangs(wide: World) -> None:
     assert wide.sqs.given_back == [("hangs", 0)]
 
 
-def test_what_a_late_receive_brings_is_handed_back(wide: World) -> None:
+def test_late_receive_is_handed_back(wide: World) -> None:
     wide.sqs.parks_seconds = 3.0
     wait_until(lambda: wide.loops.stuck() != [], 10)
     wide.stop(seconds=0.3)
@@ -290,7 +290,7 @@ def test_what_a_late_receive_brings_is_handed_back(wide: World) -> None:
     assert wide.sqs.given_back == [("late", 0)]
 
 
-def test_a_drain_works_off_what_is_in_flight(wide: World) -> None:
+def test_drain_works_off_what_is_in_flight(wide: World) -> None:
     wide.sqs.add("job0", "job1")
     assert wide.model.entered.wait(10)
     wait_until(lambda: wide.in_flight() == 2, 10)
@@ -304,7 +304,7 @@ def test_a_drain_works_off_what_is_in_flight(wide: World) -> None:
     assert wide.sqs.given_back == []
 
 
-def test_what_nobody_expected_in_a_stage_ends_the_process(
+def test_unexpected_error_in_a_stage_ends_the_process(
     wide: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     crashes: list[BaseException] = []
@@ -315,7 +315,7 @@ def test_what_nobody_expected_in_a_stage_ends_the_process(
     assert crashes[0].args == (70,)
 
 
-def test_jobs_that_end_together_are_answered_in_batches_of_ten() -> None:
+def test_jobs_are_answered_in_batches_of_ten() -> None:
     made = World(prefetch=32, batch_size=8)
     made.results.open.clear()
     made.sqs.add(*(f"odd{i}" for i in range(32)))

@@ -192,8 +192,8 @@ def test_a_drained_worker_finishes_says_so_and_takes_no_more(aws: Cloud, start: 
     jobs = send(aws, range(10))
     with start("w0", model="slow") as process:
         wait_until(lambda: aws.counts()[1] == 10, 60, process.tail)
-        asked_at = str(time.time()).encode()
-        aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/drain/w0", Body=asked_at)
+        wish = str(time.time()).encode()
+        aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/drain/w0", Body=wish)
         wait_until(lambda: report(aws, "w0").get("state") == "drained", 30, process.tail)
         assert results(aws, jobs).keys() == set(jobs)
         aws.send_request("late", encoded(numbered(11)))
@@ -203,7 +203,7 @@ def test_a_drained_worker_finishes_says_so_and_takes_no_more(aws: Cloud, start: 
         assert process.stop(5)[0] == 0
 
 
-def test_an_old_request_to_drain_is_not_for_the_new_worker(aws: Cloud, start: Start) -> None:
+def test_an_old_wish_to_drain_is_not_for_the_new_worker(aws: Cloud, start: Start) -> None:
     aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/drain/w0", Body=b"1000.0")
     with start("w0") as process:
         wait_until(lambda: report(aws, "w0").get("state") == "idle", 40, process.tail)

@@ -36,7 +36,7 @@ class Ticks(threading.Event):
         return self.left < 0
 
 
-def test_each_trigger_looks_in_its_own_time() -> None:
+def test_each_drain_trigger_has_its_own_interval() -> None:
     seen: dict[str, list[float]] = {"often": [], "seldom": []}
     ticks = Ticks(80)
 
@@ -50,7 +50,7 @@ def test_each_trigger_looks_in_its_own_time() -> None:
     assert len(dues) == 80
 
 
-def test_the_first_request_ends_the_watch() -> None:
+def test_first_drain_request_ends_the_watch() -> None:
     requests = iter([None, None, DrainRequest("enough")])
     ticks = Ticks(1000)
     found = watch(ticks, [DrainTrigger(1, lambda: next(requests))], lambda: None)
@@ -58,7 +58,7 @@ def test_the_first_request_ends_the_watch() -> None:
     assert ticks.seconds == 2.25
 
 
-def test_a_short_interval_is_kept() -> None:
+def test_short_drain_check_interval_is_kept() -> None:
     looks: list[float] = []
     ticks = Ticks(10)
     watch(ticks, [DrainTrigger(0.1, lambda: looks.append(ticks.seconds))], lambda: None)
@@ -114,7 +114,7 @@ def lease(expires_at: float) -> bytes:
     return encode(Lease(holder="scaler-1", expires_at=expires_at, term=1)).encode()
 
 
-def test_s3_is_asked_only_when_idle_for_too_long(
+def test_lease_is_read_only_after_the_idle_limit(
     idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock
 ) -> None:
     clock.now = 899
@@ -127,7 +127,9 @@ def test_s3_is_asked_only_when_idle_for_too_long(
     assert "no scaler has left a sign of life" in request.reason
 
 
-def test_a_live_scaler_keeps_it(idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock) -> None:
+def test_live_scaler_prevents_idle_shutdown(
+    idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock
+) -> None:
     clock.now = 2000
     shelf.objects[LEASE_KEY] = lease(2030)
     assert idle_shutdown.look() is None
@@ -135,7 +137,7 @@ def test_a_live_scaler_keeps_it(idle_shutdown: IdleShutdown, shelf: Shelf, clock
     assert idle_shutdown.look() is not None
 
 
-def test_what_cannot_be_read_proves_nothing(
+def test_unreadable_lease_prevents_idle_shutdown(
     idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock
 ) -> None:
     clock.now, shelf.failing = 2000, True
@@ -145,7 +147,7 @@ def test_what_cannot_be_read_proves_nothing(
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\xff\xfe", b"no JSON"])
-def test_a_broken_lease_is_none(
+def test_broken_lease_counts_as_no_scaler(
     idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock, body: bytes
 ) -> None:
     clock.now = 2000
@@ -154,7 +156,7 @@ def test_a_broken_lease_is_none(
     assert idle_shutdown.look() is not None
 
 
-def test_it_looks_often_beside_its_limit() -> None:
+def test_idle_check_interval_is_short_beside_the_limit() -> None:
     nothing = Shelf()
     slow = idle(nothing, Clock(), 900)
     quick = idle(nothing, Clock(), 5)
@@ -175,14 +177,14 @@ DRAIN_KEY = "fleet/drain/w0"
         (b"\xff", False),
     ],
 )
-def test_the_scaler_asks_for_a_drain(shelf: Shelf, body: bytes | None, drains: bool) -> None:
+def test_scaler_asks_for_a_drain(shelf: Shelf, body: bytes | None, drains: bool) -> None:
     trigger = scaler_request(shelf, Identity("w0", "host", "1.0", 1000.0), 5)
     if body is not None:
         shelf.objects[DRAIN_KEY] = body
     assert trigger.look() == (DrainRequest("asked to") if drains else None)
 
 
-def test_a_drain_check_that_fails_is_made_again(shelf: Shelf) -> None:
+def test_failed_drain_check_is_retried(shelf: Shelf) -> None:
     trigger = scaler_request(shelf, Identity("w0", "host", "1.0", 1000.0), 5)
     shelf.objects[DRAIN_KEY], shelf.failing = b"1000.5", True
     assert trigger.look() is None

@@ -31,7 +31,7 @@ def status(at: float) -> FleetStatus:
     )
 
 
-def test_idleness_begins_with_the_first_look_and_ends_with_work() -> None:
+def test_idle_time_starts_at_the_first_check_and_ends_with_work() -> None:
     idleness = Idleness()
     line = [
         # now, in flight, receives with work, idle for
@@ -57,7 +57,7 @@ def test_idleness_begins_with_the_first_look_and_ends_with_work() -> None:
         ((None, None), None),
     ],
 )
-def test_the_sign_of_life(
+def test_scaler_liveness_is_read_from_its_lease(
     found: tuple[Lease | None, FleetStatus | None], expected: float | None
 ) -> None:
     assert alive_until(*found) == expected
@@ -74,18 +74,18 @@ def test_the_sign_of_life(
         (900.0, None, True),  # no scaler was ever there
     ],
 )
-def test_the_decision(idle: float, until: float | None, expected: bool) -> None:
+def test_idle_shutdown_decision(idle: float, until: float | None, expected: bool) -> None:
     assert (shut_down_reason(idle, LIMIT, until, now=10_000.0) is not None) is expected
 
 
-def test_the_reason_says_both_times() -> None:
+def test_idle_shutdown_reason_gives_both_times() -> None:
     reason = shut_down_reason(901.0, LIMIT, 9_000.0, now=10_000.0)
     assert reason == "idle for 901 s, and the scaler's sign of life expired 1000 s ago"
     reason = shut_down_reason(901.0, LIMIT, None, now=10_000.0)
     assert reason == "idle for 901 s, and no scaler has left a sign of life"
 
 
-def test_a_scaler_dies_and_its_last_worker_goes() -> None:
+def test_last_worker_shuts_down_after_the_scaler_died() -> None:
     """The lease is renewed until 2000 s, the last job was at 1500 s."""
     idleness, gone = Idleness(), []
     for now in range(0, 4000, 30):

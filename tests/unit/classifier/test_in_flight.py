@@ -75,7 +75,7 @@ def test_each_end_frees_the_place_once_after_its_last_call(end: str, failing: bo
     assert in_flight.counts().in_flight == 1, "its neighbour's place is not freed with it"
 
 
-def test_a_lost_delivery_keeps_its_place_until_its_stage_drops_it() -> None:
+def test_lost_delivery_keeps_its_place_until_it_is_dropped() -> None:
     in_flight = InFlight(2)
     lost, kept = taken(in_flight, "a", "b")
     lost.lost = True
@@ -86,14 +86,14 @@ def test_a_lost_delivery_keeps_its_place_until_its_stage_drops_it() -> None:
     assert in_flight.counts().in_flight == 1
 
 
-def test_the_place_is_freed_when_the_end_fails_unexpectedly() -> None:
+def test_place_is_freed_when_the_end_fails() -> None:
     in_flight = InFlight(1)
     with pytest.raises(RuntimeError), in_flight.ending(taken(in_flight, "a")):
         raise RuntimeError
     assert in_flight.wait_for_room() == 1
 
 
-def test_no_more_than_its_most_until_one_ends() -> None:
+def test_room_appears_when_a_delivery_ends() -> None:
     in_flight = InFlight(3)
     first, _second = taken(in_flight, "a", "b")
     assert in_flight.wait_for_room() == 1
@@ -109,7 +109,7 @@ def test_no_more_than_its_most_until_one_ends() -> None:
     assert room == [1]
 
 
-def test_closing_ends_the_wait_for_room() -> None:
+def test_close_ends_the_wait_for_room() -> None:
     in_flight = InFlight(1)
     taken(in_flight, "a")
     closing = threading.Timer(0.05, in_flight.close)
@@ -118,7 +118,7 @@ def test_closing_ends_the_wait_for_room() -> None:
     closing.join()
 
 
-def test_only_the_answered_are_counted_as_handled() -> None:
+def test_only_answered_deliveries_count_as_handled() -> None:
     in_flight = InFlight(3)
     answered, given_back, _left = taken(in_flight, "a", "b", "c")
     with in_flight.ending([answered], answered=True):

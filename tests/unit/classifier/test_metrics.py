@@ -27,7 +27,7 @@ def made() -> ClassifierMetrics:
     return metrics
 
 
-def test_values(metrics: ClassifierMetrics) -> None:
+def test_metric_values_of_a_classifier(metrics: ClassifierMetrics) -> None:
     for images, seconds in ((8, 0.4), (2, 0.1)):
         metrics.items.inc(images)
         metrics.batches.inc()
@@ -68,7 +68,7 @@ def test_values(metrics: ClassifierMetrics) -> None:
     assert value("worker_info", **WORKER) == 1
 
 
-def test_a_fresh_metric_has_every_label_at_zero(metrics: ClassifierMetrics) -> None:
+def test_new_counters_start_at_zero_with_every_label(metrics: ClassifierMetrics) -> None:
     found = {
         (sample.name.removeprefix("visionfleet_"), *sample.labels.values()): sample.value
         for family in metrics.registry.collect()
@@ -82,7 +82,7 @@ def test_a_fresh_metric_has_every_label_at_zero(metrics: ClassifierMetrics) -> N
     assert stages == {"queue", "fetch", "decode", "infer", "store", "reply"}
 
 
-def test_what_the_report_and_the_idle_check_read(metrics: ClassifierMetrics) -> None:
+def test_report_and_idle_check_read_their_metrics(metrics: ClassifierMetrics) -> None:
     assert (metrics.stage_means(), metrics.receives_with_messages()) == ({}, 0)
     for result in ("hit", "empty", "hit"):
         metrics.receives.labels(result).inc()
@@ -93,7 +93,7 @@ def test_what_the_report_and_the_idle_check_read(metrics: ClassifierMetrics) -> 
     assert metrics.receives_with_messages() == 2
 
 
-def test_counts_from_many_threads_are_all_there(metrics: ClassifierMetrics) -> None:
+def test_threads_lose_no_count(metrics: ClassifierMetrics) -> None:
     def count() -> None:
         for _ in range(1000):
             metrics.jobs.labels("succeeded").inc()
@@ -130,18 +130,18 @@ def rows() -> set[tuple[str, frozenset[str]]]:
     return {row for row in found if not row[0].startswith("visionfleet_web_")}
 
 
-def test_the_table_has_every_metric_and_its_labels_and_no_other() -> None:
+def test_docs_list_every_metric_with_its_labels() -> None:
     assert rows() == samples()
 
 
-def test_queries_in_the_document_use_names_that_exist() -> None:
+def test_docs_queries_use_existing_metrics() -> None:
     known = {name for name, _ in samples()}
     known |= {f"{name}_{part}" for name in known for part in ("bucket", "count", "sum")}
     used = set(re.findall(r"visionfleet_(?!web_)[a-z_]+", TABLE.read_text()))
     assert used <= known
 
 
-def test_it_is_the_text_that_prometheus_reads() -> None:
+def test_metrics_are_valid_prometheus_text() -> None:
     text = generate_latest(made().registry).decode()
     assert "# TYPE visionfleet_job_stage_seconds histogram" in text
     assert 'visionfleet_job_stage_seconds_bucket{le="0.001",stage="queue"} 0.0' in text
@@ -159,9 +159,9 @@ def test_it_is_the_text_that_prometheus_reads() -> None:
         ("w_1234", 9101),
     ],
 )
-def test_each_worker_of_a_machine_has_a_port(worker: str, port: int) -> None:
+def test_each_worker_of_a_host_has_its_metrics_port(worker: str, port: int) -> None:
     assert port_of(9101, worker) == port
 
 
-def test_without_a_base_there_is_no_port() -> None:
+def test_metrics_port_is_zero_without_a_base() -> None:
     assert port_of(0, "classifier_07") == 0

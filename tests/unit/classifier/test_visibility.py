@@ -84,7 +84,7 @@ def beat(heartbeat: VisibilityHeartbeat, clock: Clock, until: float) -> None:
         heartbeat.beat()
 
 
-def test_a_lease_is_extended_before_it_runs_out(
+def test_visibility_is_extended_before_it_expires(
     heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     (delivery,) = take(heartbeat, "a")
@@ -96,7 +96,7 @@ def test_a_lease_is_extended_before_it_runs_out(
     assert not delivery.lost
 
 
-def test_a_hung_job_comes_back_to_the_queue(
+def test_visibility_of_a_hung_job_is_not_extended(
     heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     (delivery,) = take(heartbeat, "a")
@@ -106,7 +106,7 @@ def test_a_hung_job_comes_back_to_the_queue(
     assert len(queue.extended) == 4, "none after the 100 s that a message may be held"
 
 
-def test_a_lost_lease_is_told_and_its_neighbour_kept(
+def test_lost_delivery_is_logged_and_others_are_extended(
     heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     lost, kept = take(heartbeat, "a", "b")
@@ -117,7 +117,7 @@ def test_a_lost_lease_is_told_and_its_neighbour_kept(
     assert queue.extended.count("b") == 2
 
 
-def test_a_failed_beat_is_tried_again(
+def test_failed_visibility_heartbeat_is_retried(
     heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     (delivery,) = take(heartbeat, "a")
@@ -129,7 +129,7 @@ def test_a_failed_beat_is_tried_again(
     assert not delivery.lost
 
 
-def test_after_a_release_no_extension_follows(
+def test_released_delivery_is_not_extended(
     heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     (delivery,) = take(heartbeat, "a")
@@ -138,7 +138,7 @@ def test_after_a_release_no_extension_follows(
     assert queue.extended == []
 
 
-def test_a_release_waits_for_the_beat_under_way(
+def test_release_waits_for_the_running_heartbeat(
     heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     """Otherwise the late extension would undo the visibility that is set after the release."""

@@ -49,14 +49,16 @@ def observe(shelf: Shelf, made: Reporter, *line: tuple[float, WorkerState]) -> N
         made.observe(state, NOTHING)
 
 
-def test_the_first_report_after_the_boot_is_written_at_once() -> None:
+def test_first_report_after_boot_is_written_at_once() -> None:
     shelf = Shelf()
     observe(shelf, reporter(shelf), (0.3, "idle"))
     assert shelf.written == [(0, "booting"), (0.3, "idle")]
 
 
 @pytest.mark.parametrize(("report_seconds", "most"), [(30.0, 360), (5.0, 2160)])
-def test_a_flicker_costs_three_reports_per_interval(report_seconds: float, most: int) -> None:
+def test_idle_busy_changes_cost_three_reports_per_interval(
+    report_seconds: float, most: int
+) -> None:
     """An hour of idle, busy, idle each half a second: 7,200 changes."""
     shelf = Shelf()
     made = reporter(shelf, report_seconds)
@@ -66,26 +68,26 @@ def test_a_flicker_costs_three_reports_per_interval(report_seconds: float, most:
     assert most / 2 < len(shelf.written) <= most + 2
 
 
-def test_a_change_is_told_once_the_gap_is_over() -> None:
+def test_delayed_state_change_is_reported_after_the_gap() -> None:
     shelf = Shelf()
     observe(shelf, reporter(shelf), (1, "idle"), (2, "busy"), (10.9, "busy"), (11, "busy"))
     assert shelf.written[1:] == [(1, "idle"), (11, "busy")]
 
 
-def test_without_a_change_a_report_comes_regularly() -> None:
+def test_unchanged_state_is_reported_regularly() -> None:
     shelf = Shelf()
     observe(shelf, reporter(shelf), *((float(second), "idle") for second in range(1, 92)))
     assert shelf.written[1:] == [(1, "idle"), (31, "idle"), (61, "idle"), (91, "idle")]
 
 
-def test_the_end_is_told_at_once_and_each_step_of_it_once() -> None:
+def test_drain_states_are_reported_at_once_and_once() -> None:
     shelf = Shelf()
     line = ((1, "busy"), (1.1, "draining"), (1.2, "draining"), (1.3, "drained"), (1.4, "drained"))
     observe(shelf, reporter(shelf), *line)
     assert shelf.written[1:] == [(1, "busy"), (1.1, "draining"), (1.3, "drained")]
 
 
-def test_a_notice_is_told_at_once() -> None:
+def test_spot_notice_is_reported_at_once() -> None:
     shelf = Shelf()
     made = reporter(shelf)
     observe(shelf, made, (1, "busy"), (1.5, "busy"))
@@ -94,7 +96,7 @@ def test_a_notice_is_told_at_once() -> None:
     assert shelf.written[1:] == [(1, "busy"), (1.6, "busy")]
 
 
-def test_a_report_that_failed_is_written_soon() -> None:
+def test_failed_report_is_retried_soon() -> None:
     shelf = Shelf()
     made = reporter(shelf)
     shelf.broken = True

@@ -19,7 +19,7 @@ from visionfleet.host.process import (
 from visionfleet.host.threads import EXIT_SOFTWARE
 
 
-def test_a_request_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
+def test_signal_ends_the_wait_and_a_reload_is_taken_once() -> None:
     events = SignalEvents()
     for ask, over in ((events.to_reload, False), (events.to_stop, True)):
         timer = threading.Timer(0.05, ask)
@@ -32,7 +32,7 @@ def test_a_request_ends_the_wait_at_once_and_a_reload_is_taken_once() -> None:
     assert not events.take_reload()
 
 
-def test_a_request_before_the_wait_is_not_lost() -> None:
+def test_signal_before_the_wait_is_not_lost() -> None:
     events = SignalEvents()
     events.to_reload()
     assert not events.wait(60)
@@ -51,7 +51,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.usefixtures("handlers")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_signal_is_heard_where_the_main_thread_holds_a_lock_that_the_answer_needs(
+def test_signal_is_handled_while_the_main_thread_holds_a_lock(
     number: signal.Signals,
 ) -> None:
     lock, got, heard = threading.Lock(), list[bool](), threading.Event()
@@ -74,7 +74,7 @@ def _answer_signals(answer: Callable[[], None]) -> None:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_an_answer_that_raises_ends_the_process_with_a_word(
+def test_signal_answer_that_raises_ends_the_process(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     ended: SimpleQueue[int] = SimpleQueue()
@@ -90,7 +90,7 @@ def test_an_answer_that_raises_ends_the_process_with_a_word(
 
 
 @pytest.mark.usefixtures("handlers")
-def test_a_stop_is_told_and_a_hangup_asks_for_a_reload(caplog: pytest.LogCaptureFixture) -> None:
+def test_stop_is_logged_and_hangup_asks_for_a_reload(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     events = signal_events(logging.getLogger("daemon"))
     os.kill(os.getpid(), signal.SIGHUP)
