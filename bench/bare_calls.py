@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from visionfleet.aws import ClientFactory
+from visionfleet.aws.clients import ClientFactory
 
 WARM_UP = 20
 BODY = json.dumps({"v": 1, "job": "0" * 26, "key": "images/" + "0" * 26, "sent_at": 0.0})

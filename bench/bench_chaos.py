@@ -9,8 +9,6 @@ up: no failed result is expected either. Exit status 1 when the promise was brok
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -20,13 +18,15 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from testkit.classifier.chaos import Plan, Verdict, run
+from bench.figures import machine
+from testkit.classifier.chaos import run
+from testkit.classifier.chaos_plan import Outcome, Plan
 
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the storm, print what came of it, and keep the figures."""
+    """Run the chaos, print its outcome, and keep the figures."""
     arguments = parse(argv)
     plan = Plan(
         jobs=arguments.jobs,
@@ -39,13 +39,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     folder = Path(tempfile.mkdtemp(prefix="visionfleet-chaos-"))
     console.print(f"logs: {folder}")
-    verdict = run(plan, folder, lambda text: console.print(text, highlight=False))
-    Console().print(table(verdict))
-    for end in verdict.unexpected_ends:
+    outcome = run(plan, folder, lambda text: console.print(text, highlight=False))
+    Console().print(table(outcome))
+    for end in outcome.unexpected_ends:
         console.print(end, highlight=False, markup=False)
     if arguments.save:
-        arguments.save.write_text(json.dumps(document(plan, verdict), indent=2) + "\n")
-    return 0 if verdict.kept() else 1
+        arguments.save.write_text(json.dumps(document(plan, outcome), indent=2) + "\n")
+    return 0 if outcome.kept() else 1
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -60,43 +60,35 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def table(verdict: Verdict) -> Table:
-    """Lay the verdict out for a person."""
-    made = Table("what", "count", title="kept" if verdict.kept() else "BROKEN")
+def table(outcome: Outcome) -> Table:
+    """Lay the outcome out for a person."""
+    made = Table("what", "count", title="kept" if outcome.kept() else "BROKEN")
     rows: dict[str, object] = {
-        "jobs": verdict.jobs,
-        "results": verdict.results,
-        "  with the right label": verdict.jobs - verdict.wrong,
-        "  failed": verdict.failed,
-        "jobs lost": verdict.lost,
-        "images fetched again": verdict.begun - verdict.jobs,
-        "results computed again (duplicates)": verdict.duplicates,
-        "most deliveries of one job": verdict.most_attempts,
-        "requests left, dead letters": f"{verdict.requests_left}, {verdict.dead_letters}",
-        "kill -9, TERM, outages": f"{verdict.kills}, {verdict.terms}, {verdict.outages}",
-        "workers that ended by themselves": len(verdict.unexpected_ends),
-        "calls to AWS": verdict.calls,
-        **{f"  {kind}": count for kind, count in sorted(verdict.faults.items())},
-        "seconds": round(verdict.seconds),
+        "jobs": outcome.jobs,
+        "results": outcome.results,
+        "  with the right label": outcome.jobs - outcome.wrong,
+        "  failed": outcome.failed,
+        "jobs lost": outcome.lost,
+        "images fetched again": outcome.begun - outcome.jobs,
+        "results computed again (duplicates)": outcome.duplicates,
+        "most deliveries of one job": outcome.most_attempts,
+        "requests left, dead letters": f"{outcome.requests_left}, {outcome.dead_letters}",
+        "kill -9, TERM, outages": f"{outcome.kills}, {outcome.terms}, {outcome.outages}",
+        "workers that ended by themselves": len(outcome.unexpected_ends),
+        "calls to AWS": outcome.calls,
+        **{f"  {kind}": count for kind, count in sorted(outcome.faults.items())},
+        "seconds": round(outcome.seconds),
     }
     for name, value in rows.items():
         made.add_row(name, str(value))
     return made
 
 
-def document(plan: Plan, verdict: Verdict) -> dict[str, object]:
-    """Write plan and verdict as plain values."""
-    machine = f"{os.cpu_count()} x {processor()}, Python {platform.python_version()}"
-    figures = asdict(verdict) | {"duplicates": verdict.duplicates, "kept": verdict.kept()}
+def document(plan: Plan, outcome: Outcome) -> dict[str, object]:
+    """Write plan and outcome as plain values."""
+    figures = asdict(outcome) | {"duplicates": outcome.duplicates, "kept": outcome.kept()}
     shape = {"seed": plan.seed, "workers": plan.workers, "max_receives": plan.max_receives}
-    return {"machine": machine, **shape, **figures, "seconds": round(verdict.seconds, 1)}
-
-
-def processor() -> str:
-    """Name the processor as Linux does."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+    return {"machine": machine(), **shape, **figures, "seconds": round(outcome.seconds, 1)}
 
 
 if __name__ == "__main__":

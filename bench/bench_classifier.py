@@ -20,8 +20,8 @@ from typing import Any
 
 import urllib3
 
-from bench import stages
-from bench.accounting import none_left, tree_cpu_seconds
+from bench import stage_times
+from bench.cpu_time import none_left, tree_cpu_seconds
 from bench.figures import RESULTS, median, save, show
 from bench.workload import models, photos
 from testkit.aws.embedded import CREDENTIALS, Cloud, cloud
@@ -123,7 +123,7 @@ def through_queue(
     late_ms: int = 0,
 ) -> Cost:
     """Send all images to a worker that is warm, and wait for all results."""
-    module = "bench.late_aws" if late_ms else "visionfleet.local.embedded_aws"
+    module = "bench.late_aws" if late_ms else "testkit.aws.embedded_server"
     late = {"LATE_MS": str(late_ms)}
     with (
         tempfile.TemporaryDirectory(dir=folder) as name,
@@ -145,14 +145,14 @@ def through_queue(
 
 def timed(aws: Cloud, worker: Process, count: int, metrics: str | None) -> Cost:
     """Measure from the first request to the last result."""
-    before = stages.spent(metrics) if metrics else {}
+    before = stage_times.spent(metrics) if metrics else {}
     cpu, wall = worker.cpu_seconds(), time.perf_counter()
     send(aws, range(count), "job")
     wait_until(lambda: aws.counts() == (0, 0), 300, worker.tail, interval_seconds=0.1)
     wall = time.perf_counter() - wall
     cpu = worker.cpu_seconds() - cpu
     assert done(aws, "job") == count, worker.tail()
-    each = stages.each(before, stages.spent(metrics), count) if metrics else {}
+    each = stage_times.each(before, stage_times.spent(metrics), count) if metrics else {}
     return Cost(1000 * cpu / count, count / wall, each)
 
 
@@ -272,7 +272,7 @@ def report(costs: dict[str, dict[str, Cost]], arguments: argparse.Namespace) -> 
     print(f"written: {save('classifier', figures)}")
     plot(costs)
     bars = {m: {n: c.stage_ms for n, c in s.items() if c.stage_ms} for m, s in costs.items()}
-    stages.plot(bars, RESULTS / "classifier-stages.png")
+    stage_times.plot(bars, RESULTS / "classifier-stages.png")
 
 
 def figures_of(cost: Cost) -> dict[str, Any]:

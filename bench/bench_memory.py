@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.figures import RESULTS, save, show
-from testkit.classifier.endurance import Endurance, Reading, endure
+from testkit.classifier.endurance import Endurance, MemoryReading, endure
 
 WARM = 1000  # by then every kind of image has been seen, and every pool is full
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if run.wrong else 0
 
 
-def say(reading: Reading) -> None:
+def say(reading: MemoryReading) -> None:
     """Tell now and then how it goes."""
     if reading.images % 1000 < 100:
         print(f"{reading.images} images, {reading.resident:.0f} MiB", file=sys.stderr)
@@ -52,12 +52,12 @@ def report(run: Endurance) -> None:
     plot(run.readings)
 
 
-def thinned(readings: Sequence[Reading], most: int = 100) -> list[Reading]:
+def thinned(readings: Sequence[MemoryReading], most: int = 100) -> list[MemoryReading]:
     """Keep about so many, and the last one."""
     return [*readings[:: max(1, len(readings) // most)], readings[-1]]
 
 
-def plot(readings: Sequence[Reading]) -> None:
+def plot(readings: Sequence[MemoryReading]) -> None:
     """Draw memory over images."""
     import matplotlib.pyplot as plt
 

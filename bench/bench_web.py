@@ -20,8 +20,8 @@ from pathlib import Path
 import urllib3
 from urllib3.filepost import encode_multipart_formdata
 
-from bench.accounting import tree_cpu_seconds
 from bench.bare_calls import clients
+from bench.cpu_time import tree_cpu_seconds
 from bench.figures import RESULTS, median, save, show
 from testkit.aws.embedded import BUCKETS, CREDENTIALS, Cloud, cloud
 from testkit.images.pictures import photo
@@ -31,6 +31,7 @@ from testkit.processes.waiting import wait_until
 
 CLIENTS = 16
 WARM_UP = 64
+WORKER = "testkit.classifier.instant_worker"
 WORKER_THREADS = 2
 CHAIN = "visionfleet-replies-chain"
 BODY, CONTENT_TYPE = encode_multipart_formdata({"file": ("photo.jpg", photo(), "image/jpeg")})
@@ -76,8 +77,8 @@ def one_round(folder: Path, uploads: int, latencies: int) -> Round:
     with cloud(folder) as aws:
         env = {**CREDENTIALS, **aws.environment}
         cpu = {f"boto3 {kind}": calls(kind, uploads, image, env) for kind in ("plain", "tuned")}
-        argv = (aws.endpoint_url, str(WORKER_THREADS))
-        with started_module("bench.instant_worker", *argv, log=folder / "worker.log") as worker:
+        argv = (WORKER, aws.endpoint_url, str(WORKER_THREADS))
+        with started_module(*argv, log=folder / "worker.log") as worker:
             worker.wait_for_output("ready", 30)
             for name, serve in SERVERS.items():
                 with serve(folder, env) as served:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from testkit.aws import embedded_server
 from visionfleet.local import embedded_aws
 from visionfleet.local.moto_patches import WsgiApplication, one_at_a_time
 
@@ -32,7 +33,7 @@ def main() -> int:
         return late(one_at_a_time(application, lock), seconds)
 
     vars(embedded_aws)["one_at_a_time"] = outside_the_lock
-    return embedded_aws.main()
+    return embedded_server.main()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 import torchvision
 from PIL import Image
 
-from visionfleet.local.crops import shipped_photos, varied
+from visionfleet.local.sample_images import random_crop, shipped_photos
 
 PHOTO_BYTES = 100_000
 
@@ -33,7 +33,7 @@ def made(count: int, distinct: int = 64) -> Iterator[bytes]:
     sources = [Image.open(path).convert("RGB") for path in shipped_photos().values()]
     some = []
     for i in range(min(count, distinct)):
-        picture = varied(sources[i % len(sources)], random).resize((500, 375))
+        picture = random_crop(sources[i % len(sources)], random).resize((500, 375))
         noise = Image.effect_noise(picture.size, 40).convert("RGB")
         buffer = io.BytesIO()
         Image.blend(picture, noise, 0.12).save(buffer, "JPEG", quality=95)

@@ -1,4 +1,4 @@
-"""Tools that tests and benchmarks share: AWS for tests, real processes, booted machines, images."""
+"""Tools that tests and benchmarks share: AWS, real processes, booted machines, images."""
 
 from pathlib import Path
 

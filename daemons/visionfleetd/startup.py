@@ -19,7 +19,7 @@ from visionfleet.errors import BadConfig, BadKeys, GiveUp, NotFound, TryLater
 from visionfleet.host import systemd
 from visionfleet.host.metrics_server import serve
 from visionfleet.host.process import EXIT_CONFIG
-from visionfleet.host.watchdog import extension
+from visionfleet.host.watchdog import extend_timeout
 from visionfleet.logs import journal, setup
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def configuration(arguments: argparse.Namespace) -> Config:
 
 def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
     """Say what is wrong, in plain sentences or to the journal, and end."""
-    if journal.is_ours(os.environ):
+    if journal.stderr_is_journal(os.environ):
         setup.set_up("INFO", daemon)
         faults = error.faults if isinstance(error, BadConfig) else (str(error),)
         log_faults("configuration faulty", faults, logging.getLogger(daemon))
@@ -136,7 +136,7 @@ def verify(
     is refused, likewise.
     """
     for check in checks:
-        systemd.notify(extension(check_seconds))
+        systemd.notify(extend_timeout(check_seconds))
         for wait in growing_waits(random, cap=10.0):
             try:
                 check()
@@ -144,7 +144,7 @@ def verify(
             except TryLater as error:
                 log.warning("waiting for AWS", extra={"reason": str(error)})
                 status = f"STATUS=waiting for AWS: {' '.join(str(error).split())}"
-                systemd.notify(status, extension(wait + check_seconds))
+                systemd.notify(status, extend_timeout(wait + check_seconds))
                 if stop.wait(wait):
                     return False
             except NotFound as error:

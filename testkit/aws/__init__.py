@@ -1,1 +1,1 @@
-"""AWS for tests: fakes, proxies that do harm, and judges of IAM."""
+"""AWS for tests: fakes, proxies that inject faults, IAM policy evaluation."""

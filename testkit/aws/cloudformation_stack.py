@@ -1,4 +1,4 @@
-"""The CloudFormation stack, created at an embedded AWS, and what AWS then knows."""
+"""The CloudFormation stack, created at an embedded AWS, and lookups in it."""
 
 import base64
 import json
@@ -44,7 +44,7 @@ def parameters() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CloudStack:
-    """A stack that was created. It is also the World of `aws_calls`."""
+    """A stack that was created. It also gives the AwsFacts of iam_requests."""
 
     aws: Cloud
     outputs: Mapping[str, str]
@@ -106,7 +106,7 @@ def client(endpoint_url: str, service: str) -> Any:
 def cloud_stack(folder: Path, **over: str) -> Iterator[CloudStack]:
     """Run an embedded AWS with the stack in it."""
     port = free_port()
-    module = "visionfleet.local.embedded_aws"
+    module = "testkit.aws.embedded_server"
     with started_module(module, "--port", str(port), log=folder / "aws.log") as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)

@@ -1,4 +1,4 @@
-"""A proxy between a daemon and the embedded AWS that counts the calls."""
+"""A proxy in front of the embedded AWS that counts the calls."""
 
 import http.client
 import threading
@@ -10,14 +10,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 
-class Counting(ThreadingHTTPServer):
+class CountingProxy(ThreadingHTTPServer):
     """Forwards every request; `calls` counts them by operation."""
 
     daemon_threads = True
     request_queue_size = 128
 
     def __init__(self, upstream: str, handler: type[BaseHTTPRequestHandler] | None = None) -> None:
-        super().__init__(("127.0.0.1", 0), handler or Forward)
+        super().__init__(("127.0.0.1", 0), handler or ForwardingHandler)
         self.upstream = urlsplit(upstream).netloc
         self.calls: Counter[str] = Counter()
 
@@ -26,11 +26,11 @@ class Counting(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
 
-class Forward(BaseHTTPRequestHandler):
+class ForwardingHandler(BaseHTTPRequestHandler):
     """One kept-alive connection, with one of its own to the embedded AWS."""
 
     protocol_version = "HTTP/1.1"
-    server: Counting
+    server: CountingProxy
 
     def setup(self) -> None:
         super().setup()
@@ -79,13 +79,13 @@ class Forward(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
-def counting(upstream: str) -> Iterator[Counting]:
+def counting_proxy(upstream: str) -> Iterator[CountingProxy]:
     """Run a counting proxy in front of an endpoint for the length of a with block."""
-    with Counting(upstream) as server, serving(server):
+    with CountingProxy(upstream) as server, serving(server):
         yield server
 
 

@@ -9,23 +9,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qs, urlencode
 
-from testkit.aws.counting_proxy import Counting, Forward, serving
+from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
 
 
-class LikeEc2(Counting):
+class Ec2Proxy(CountingProxy):
     """Forwards all; `tokens` holds the answer to each launch, `launches` the form of each call."""
 
     def __init__(self, upstream: str) -> None:
-        super().__init__(upstream, Launching)
+        super().__init__(upstream, Ec2Handler)
         self.tokens: dict[str, tuple[http.client.HTTPResponse, bytes]] = {}
         self.launches: list[dict[str, str]] = []
         self.lock = threading.Lock()
 
 
-class Launching(Forward):
+class Ec2Handler(ForwardingHandler):
     """Honours the token and the count of a launch."""
 
-    server: LikeEc2
+    server: Ec2Proxy
 
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -52,7 +52,7 @@ class Launching(Forward):
 
 
 @contextmanager
-def like_ec2(upstream: str) -> Iterator[LikeEc2]:
+def ec2_proxy(upstream: str) -> Iterator[Ec2Proxy]:
     """Run the proxy for the length of a with block."""
-    with LikeEc2(upstream) as server, serving(server):
+    with Ec2Proxy(upstream) as server, serving(server):
         yield server

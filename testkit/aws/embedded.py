@@ -86,7 +86,7 @@ def cloud(
     folder: Path,
     attributes: Mapping[str, str] | None = None,
     environment: Mapping[str, str] | None = None,
-    module: str = "visionfleet.local.embedded_aws",
+    module: str = "testkit.aws.embedded_server",
 ) -> Iterator[Cloud]:
     """Run an embedded AWS; `attributes` go to the queue of requests."""
     port, log = free_port(), folder / "aws.log"
@@ -100,7 +100,7 @@ def cloud(
         yield made
 
 
-def anew(running: Cloud, attributes: Mapping[str, str] | None = None) -> Cloud:
+def emptied(running: Cloud, attributes: Mapping[str, str] | None = None) -> Cloud:
     """Empty an embedded AWS that runs: it is as one that was just started, a second sooner."""
     requests.post(f"{running.endpoint_url}/moto-api/reset", timeout=30).raise_for_status()
     provision(running, attributes or {})
@@ -134,15 +134,6 @@ def add_template(ec2: Any) -> None:
     """Make the launch template `workers`, of which a scaler's EC2 fleet launches."""
     data = {"ImageId": "ami-12c6146b", "InstanceType": "c7i.large"}
     ec2.create_launch_template(LaunchTemplateName="workers", LaunchTemplateData=data)
-
-
-def renew(made: Cloud) -> None:
-    """Empty an embedded AWS that several tests share: new queues, no results."""
-    for url in made.sqs.list_queues().get("QueueUrls", ()):
-        made.sqs.delete_queue(QueueUrl=url)
-    for key in made.keys(""):
-        made.s3.delete_object(Bucket=BUCKETS[1], Key=key)
-    provision(made, {})
 
 
 def provision(made: Cloud, attributes: Mapping[str, str]) -> None:

@@ -19,7 +19,7 @@ ALIVE = {"pending", "running", "shutting-down", "stopping", "stopped"}
 
 
 @dataclass
-class Machine:
+class FakeInstance:
     """One instance. `listed_at` is when it appears in lists, `known_at` when its id is known."""
 
     id: str
@@ -51,7 +51,7 @@ class Region:
     shut_down_seconds: float = 10.0
     room: dict[tuple[str, str], int] = field(default_factory=dict)
     templates: set[str] = field(default_factory=lambda: {"workers"})
-    machines: dict[str, Machine] = field(default_factory=dict)
+    machines: dict[str, FakeInstance] = field(default_factory=dict)
     tokens: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
     faults: dict[str, deque[ClientError | ReadTimeoutError]] = field(default_factory=dict)
     lost_answers: Counter[str] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ class Region:
     requests: list[dict[str, Any]] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
 
-    def alive(self) -> list[Machine]:
+    def alive(self) -> list[FakeInstance]:
         """List the instances that exist, whatever a list says."""
         now = self.clock()
         return [m for m in self.machines.values() if m.state(now) in ALIVE]
@@ -167,7 +167,7 @@ class FakeEc2:
             for spec in request["TagSpecifications"]
             if spec["ResourceType"] == "instance"
         )
-        region.machines[name] = Machine(
+        region.machines[name] = FakeInstance(
             id=name,
             launched_at=now,
             running_at=now + region.boot_seconds,
@@ -179,7 +179,7 @@ class FakeEc2:
         return name
 
 
-def _matches(machine: Machine, filters: Iterable[dict[str, Any]], now: float) -> bool:
+def _matches(machine: FakeInstance, filters: Iterable[dict[str, Any]], now: float) -> bool:
     for one in filters:
         name = one["Name"]
         if name == "instance-state-name":
@@ -192,7 +192,7 @@ def _matches(machine: Machine, filters: Iterable[dict[str, Any]], now: float) ->
     return True
 
 
-def _described(machine: Machine, now: float) -> dict[str, Any]:
+def _described(machine: FakeInstance, now: float) -> dict[str, Any]:
     return {
         "InstanceId": machine.id,
         "State": {"Name": machine.state(now)},

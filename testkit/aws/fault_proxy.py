@@ -1,4 +1,4 @@
-"""A proxy between a daemon and the embedded AWS that does harm: resets, errors, latency, outages.
+"""A proxy in front of the embedded AWS that injects faults: resets, errors, latency, outages.
 
 The draws come from one seeded generator, but threads decide who draws when: a seed gives the same
 mix of faults, not the same faults.
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from testkit.aws.counting_proxy import Counting, Forward, serving
+from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
 
 RESET_BEFORE = "reset before it was forwarded"
 LOST_ANSWER = "answer lost"
@@ -64,15 +64,15 @@ class Call:
     retry: bool
 
 
-class Faulty(Counting):
-    """Forwards and does harm; `done` counts the faults by kind.
+class FaultProxy(CountingProxy):
+    """Forwards and injects faults; `done` counts them by kind.
 
     `faults` are by service, S3 or SQS, and may be changed at any time; while `outage` is set no
     call gets an answer. `watch` is told of each call before anything happens to it.
     """
 
     def __init__(self, upstream: str, seed: int, watch: Callable[[Call], None]) -> None:
-        super().__init__(upstream, Harm)
+        super().__init__(upstream, FaultHandler)
         self.faults: Mapping[str, Faults] = {}
         self.outage = threading.Event()
         self.done: Counter[str] = Counter()
@@ -104,10 +104,10 @@ class Faulty(Counting):
         self.close_request(request)
 
 
-class Harm(Forward):
+class FaultHandler(ForwardingHandler):
     """One connection on which calls may go wrong."""
 
-    server: Faulty
+    server: FaultProxy
 
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
@@ -137,7 +137,7 @@ class Harm(Forward):
         self.close_connection = True
 
     def _refuse(self, kind: str) -> None:
-        """Answer as S3 (XML) or SQS (JSON) does when it has trouble."""
+        """Answer with an error as S3 (XML) or SQS (JSON) does."""
         status = 500 if kind == ERROR else 503
         code = "InternalError" if kind == ERROR else "SlowDown"
         if self.operation.startswith("S3"):
@@ -154,9 +154,9 @@ class Harm(Forward):
 
 
 @contextmanager
-def faulty(
+def fault_proxy(
     upstream: str, seed: int = 0, watch: Callable[[Call], None] = lambda _: None
-) -> Iterator[Faulty]:
-    """Run a proxy that does no harm yet in front of an endpoint for the length of a with block."""
-    with Faulty(upstream, seed, watch) as server, serving(server):
+) -> Iterator[FaultProxy]:
+    """Run a fault proxy, without faults at first, for the length of a with block."""
+    with FaultProxy(upstream, seed, watch) as server, serving(server):
         yield server

@@ -1,4 +1,4 @@
-"""Judges calls by IAM policies: what is allowed, and which parts of a policy nobody needs.
+"""Evaluates IAM policies: what they allow, and which parts of them no call needs.
 
 Only what our own policies use: statements that allow, wildcards, and a few conditions. Anything
 else raises, so that no statement passes because it was not understood.
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Call:
-    """What AWS asks of a policy: may this be done to that? `context` is what it knows beside."""
+    """One permission that AWS checks; `context` holds the condition keys of the call."""
 
     action: str
     resource: str

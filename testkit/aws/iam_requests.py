@@ -18,7 +18,7 @@ _FORM_FIELD = re.compile(r'name="([^"]+)"\r\n(?:[^\r]+\r\n)*\r\n([^\r]*)\r\n')
 
 
 @dataclass(frozen=True)
-class Seen:
+class SignedRequest:
     """One request, and the status of its answer."""
 
     method: str
@@ -28,7 +28,7 @@ class Seen:
     status: int
 
 
-class World(Protocol):
+class AwsFacts(Protocol):
     """What AWS knows and a request does not say."""
 
     def template(self, name: str) -> tuple[str, Mapping[str, Any]]:
@@ -44,7 +44,7 @@ class World(Protocol):
         """Tags of an instance."""
 
 
-def who(seen: Seen) -> str:
+def signer(seen: SignedRequest) -> str:
     """Find the access key that signed a request, or the form in it; empty for none."""
     found = _WHO.search(seen.headers.get("authorization", ""))
     if found:
@@ -52,7 +52,7 @@ def who(seen: Seen) -> str:
     return _form(seen).get("x-amz-credential", "").partition("/")[0]
 
 
-def calls(seen: Seen, world: World) -> list[Call]:
+def calls(seen: SignedRequest, world: AwsFacts) -> list[Call]:
     """Translate one request."""
     target = seen.headers.get("x-amz-target", "")
     if target.startswith("AmazonSQS."):
@@ -66,7 +66,7 @@ def calls(seen: Seen, world: World) -> list[Call]:
     return list(_s3(seen))
 
 
-def _s3(seen: Seen) -> Iterator[Call]:
+def _s3(seen: SignedRequest) -> Iterator[Call]:
     url = urlsplit(seen.path)
     bucket, _, key = unquote(url.path).lstrip("/").partition("/")
     whole, one = f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/{key}"
@@ -88,7 +88,7 @@ def _s3(seen: Seen) -> Iterator[Call]:
         yield Call("s3:ListBucket", whole)
 
 
-def _form(seen: Seen) -> dict[str, str]:
+def _form(seen: SignedRequest) -> dict[str, str]:
     return dict(_FORM_FIELD.findall(seen.body.decode("latin-1")))
 
 
@@ -116,17 +116,17 @@ def _ec2(kind: str, name: str = "new") -> str:
     return f"arn:aws:ec2:{REGION}:{ACCOUNT}:{kind}/{name}"
 
 
-def _describe(form: Mapping[str, str], _: World) -> Iterator[Call]:
+def _describe(form: Mapping[str, str], _: AwsFacts) -> Iterator[Call]:
     yield Call(f"ec2:{form['Action']}", "*")
 
 
-def _terminate(form: Mapping[str, str], world: World) -> Iterator[Call]:
+def _terminate(form: Mapping[str, str], world: AwsFacts) -> Iterator[Call]:
     for name in _members(form, "InstanceId"):
         tags = {f"aws:ResourceTag/{key}": value for key, value in world.tags(name).items()}
         yield Call("ec2:TerminateInstances", _ec2("instance", name), tags)
 
 
-def _run(form: Mapping[str, str], world: World) -> Iterator[Call]:
+def _run(form: Mapping[str, str], world: AwsFacts) -> Iterator[Call]:
     """A launch is asked about for each thing that it uses or makes."""
     given = form.get("LaunchTemplate.LaunchTemplateId") or form["LaunchTemplate.LaunchTemplateName"]
     id_, data = world.template(given)
@@ -173,7 +173,7 @@ def _tags(form: Mapping[str, str], kind: str) -> dict[str, str]:
     return {}
 
 
-_EC2: dict[str, Callable[[Mapping[str, str], World], Iterator[Call]]] = {
+_EC2: dict[str, Callable[[Mapping[str, str], AwsFacts], Iterator[Call]]] = {
     "DescribeInstances": _describe,
     "DescribeLaunchTemplateVersions": _describe,
     "RunInstances": _run,

@@ -13,13 +13,13 @@ INTERRUPTION = "/latest/meta-data/spot/instance-action"
 REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
 
 
-class Metadata(ThreadingHTTPServer):
+class ImdsServer(ThreadingHTTPServer):
     """`tell` makes a path answer. `tokens` are those that are valid now; `status` overrules all."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
+        super().__init__(("127.0.0.1", 0), ImdsHandler)
         self.documents: dict[str, bytes] = {}
         self.tokens: set[str] = set()
         self.calls: list[str] = []
@@ -40,11 +40,11 @@ class Metadata(ThreadingHTTPServer):
         self.tokens.clear()
 
 
-class Answer(BaseHTTPRequestHandler):
+class ImdsHandler(BaseHTTPRequestHandler):
     """PUT gives a token, GET demands one, as IMDSv2 with HttpTokens=required does."""
 
     protocol_version = "HTTP/1.1"
-    server: Metadata
+    server: ImdsServer
 
     def do_PUT(self) -> None:
         lifetime = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
@@ -82,13 +82,13 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
-def metadata() -> Iterator[Metadata]:
+def imds_server() -> Iterator[ImdsServer]:
     """Run a metadata service for the length of a with block."""
-    with Metadata() as server:
+    with ImdsServer() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

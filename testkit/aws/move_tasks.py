@@ -7,10 +7,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from testkit.aws.counting_proxy import Counting, Forward, serving
+from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
 
 
-class MovingSqs:
+class FakeMoveTasks:
     """A stateful stand-in for SQS's move tasks: one per source; each look moves some messages."""
 
     def __init__(
@@ -52,18 +52,18 @@ class MovingSqs:
                 task["FailureReason"] = "" if self.ends_as == "COMPLETED" else "AccessDenied"
 
 
-class MovingProxy(Counting):
+class MoveTaskProxy(CountingProxy):
     """Forwards all but the two calls about move tasks, which the stand-in answers."""
 
-    def __init__(self, upstream: str, sqs: MovingSqs) -> None:
-        super().__init__(upstream, Intercept)
+    def __init__(self, upstream: str, sqs: FakeMoveTasks) -> None:
+        super().__init__(upstream, MoveTaskHandler)
         self.sqs = sqs
 
 
-class Intercept(Forward):
+class MoveTaskHandler(ForwardingHandler):
     """One connection."""
 
-    server: MovingProxy
+    server: MoveTaskProxy
 
     def forward(self) -> None:
         name = {
@@ -84,7 +84,7 @@ class Intercept(Forward):
 
 
 @contextmanager
-def moving(upstream: str, sqs: MovingSqs) -> Iterator[MovingProxy]:
+def move_task_proxy(upstream: str, sqs: FakeMoveTasks) -> Iterator[MoveTaskProxy]:
     """Run such a proxy for the length of a with block."""
-    with MovingProxy(upstream, sqs) as server, serving(server):
+    with MoveTaskProxy(upstream, sqs) as server, serving(server):
         yield server

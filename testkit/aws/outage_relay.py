@@ -1,4 +1,4 @@
-"""A TCP relay for tests: the server behind it can be cut off and come back at one address."""
+"""A TCP relay that cuts off the server behind it and brings it back at the same address."""
 
 import socket
 import threading
@@ -9,7 +9,7 @@ from functools import partial
 from testkit.processes.ports import free_port
 
 
-class Relay:
+class OutageRelay:
     """Forwards connections to a port while it is open; closed, nothing listens at its own."""
 
     def __init__(self, target_port: int) -> None:

@@ -1,43 +1,45 @@
-"""A proxy in front of the embedded AWS that keeps every request, to be asked who did what."""
+"""A proxy in front of the embedded AWS that keeps every request."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from testkit.aws.counting_proxy import Counting, Forward, serving
-from testkit.aws.iam_requests import Seen
+from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
+from testkit.aws.iam_requests import SignedRequest
 
 
-class Recorder(Counting):
+class RecordingProxy(CountingProxy):
     """Forwards all; `seen` are the requests in order. `spoil` may let one fail as AWS does."""
 
     def __init__(self, upstream: str) -> None:
-        super().__init__(upstream, Recording)
-        self.seen: list[Seen] = []
-        self.spoil: Callable[[Seen], bool] = lambda _: False
+        super().__init__(upstream, RecordingHandler)
+        self.seen: list[SignedRequest] = []
+        self.spoil: Callable[[SignedRequest], bool] = lambda _: False
 
 
-class Recording(Forward):
+class RecordingHandler(ForwardingHandler):
     """One connection."""
 
-    server: Recorder
+    server: RecordingProxy
 
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        asked = Seen(self.command, self.path, headers, body, 0)
+        asked = SignedRequest(self.command, self.path, headers, body, 0)
         if self.server.spoil(asked):
             self.server.seen.append(asked)
             self.send_error(503)
             return
         answer, content = self.ask(body)
-        self.server.seen.append(Seen(self.command, self.path, headers, body, answer.status))
+        self.server.seen.append(
+            SignedRequest(self.command, self.path, headers, body, answer.status)
+        )
         self.relay(answer, content)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
 
 
 @contextmanager
-def recording(upstream: str) -> Iterator[Recorder]:
+def recording_proxy(upstream: str) -> Iterator[RecordingProxy]:
     """Run a recorder for the length of a with block."""
-    with Recorder(upstream) as server, serving(server):
+    with RecordingProxy(upstream) as server, serving(server):
         yield server

@@ -1,27 +1,27 @@
-"""A proxy between a daemon and the embedded AWS whose S3 can stop to answer."""
+"""A proxy in front of the embedded AWS whose S3 can stop answering."""
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from testkit.aws.counting_proxy import Counting, Forward
+from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler
 
 
-class Stalling(Counting):
+class StallingProxy(CountingProxy):
     """While `stalled` is set, calls to S3 are taken and not answered; SQS goes on."""
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream)
-        self.RequestHandlerClass = Stall
+        self.RequestHandlerClass = StallingHandler
         self.stalled = threading.Event()
         self.over = threading.Event()
         self.held = 0
 
 
-class Stall(Forward):
+class StallingHandler(ForwardingHandler):
     """Holds a call until the server is over."""
 
-    server: Stalling
+    server: StallingProxy
 
     def stall(self) -> None:
         if self.server.stalled.is_set() and "X-Amz-Target" not in self.headers:
@@ -35,9 +35,9 @@ class Stall(Forward):
 
 
 @contextmanager
-def stalling(upstream: str) -> Iterator[Stalling]:
+def stalling_proxy(upstream: str) -> Iterator[StallingProxy]:
     """Run such a proxy for the length of a with block."""
-    with Stalling(upstream) as server:
+    with StallingProxy(upstream) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -1,1 +1,1 @@
-"""Workers for tests."""
+"""Classifiers and stand-ins for them."""

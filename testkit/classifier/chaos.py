@@ -1,4 +1,4 @@
-"""A storm over real classifiers: kills, stops, faults and outages, and what came of it."""
+"""Chaos for real classifiers: kills, stops, faults and outages."""
 
 import json
 import signal
@@ -7,83 +7,25 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
-from testkit.aws.fault_proxy import Call, Faults, Faulty, faulty
+from testkit.aws.embedded import BUCKETS, Cloud, cloud
+from testkit.aws.fault_proxy import Call, FaultProxy, Faults, fault_proxy
+from testkit.classifier.chaos_plan import PICTURES, REPLIES, REQUESTS, Outcome, Plan, job, judge
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 
-REQUESTS, DEAD, REPLIES = f"{NAME}-requests", f"{NAME}-requests-dead", f"{NAME}-replies-chaos-0"
-PICTURES = 200  # job i shows picture i % 200, so a swapped answer is a wrong one
 BUSY_ROUNDS = 6  # some 20 ms of work per image
-WILD = Faults(reset_before=0.04, lost_answer=0.04, error=0.04, slow_down=0.04, latency=0.08)
 SETTINGS = """
 queue: {visibility_timeout_seconds: 8, wait_seconds: 1}
 classifier: {report_seconds: 2, stop_seconds: 5}
 model: {threads: 1}
 aws: {read_timeout_seconds: 3}
 """
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long and how wild the storm is."""
-
-    jobs: int
-    kills: int
-    terms: int
-    outages: int
-    workers: int
-    seed: int
-    # A job is received more often than in years of service: it must not run out of attempts.
-    max_receives: int = 1000
-    faults: Faults = WILD
-    pause_seconds: float = 2.0  # the longest one between work seen and the next blow
-    outage_seconds: float = 4.0
-
-
-@dataclass
-class Verdict:
-    """What came of it. `begun` counts images fetched, `offered` results that came to S3."""
-
-    jobs: int
-    results: int = 0
-    succeeded: int = 0
-    failed: int = 0
-    wrong: int = 0
-    lost: int = 0
-    begun: int = 0
-    offered: int = 0
-    ended: int = 0
-    most_attempts: int = 0
-    replies_asked: int = 0
-    replies: int = 0
-    requests_left: int = 0
-    dead_letters: int = 0
-    kills: int = 0
-    terms: int = 0
-    outages: int = 0
-    unclean_stops: int = 0
-    unexpected_ends: list[str] = field(default_factory=list)
-    faults: dict[str, int] = field(default_factory=dict)
-    calls: int = 0
-    seconds: float = 0.0
-
-    @property
-    def duplicates(self) -> int:
-        """Results that were computed and offered to S3, but were not the first one."""
-        return self.offered - self.jobs
-
-    def kept(self) -> bool:
-        """Tell whether the promise was kept: one right result per job, and nothing left over."""
-        right = self.results == self.succeeded == self.jobs and not (self.wrong or self.lost)
-        return right and not (self.requests_left or self.dead_letters or self.unexpected_ends)
 
 
 class Fleet:
@@ -153,12 +95,12 @@ class Fleet:
 
 
 @dataclass
-class Storm:
+class Chaos:
     """One run; `say` is told how it goes."""
 
     plan: Plan
     aws: Cloud
-    proxy: Faulty
+    proxy: FaultProxy
     fleet: Fleet
     random: Random
     say: Callable[[str], None]
@@ -171,8 +113,8 @@ class Storm:
         wait_until(self.fleet.ready, 90, self.fleet.workers[0].tail)
         time.sleep(seconds)
 
-    def rage(self) -> None:
-        """Send jobs in portions, and strike while they are worked on."""
+    def cause_chaos(self) -> None:
+        """Send jobs in portions; kill, stop and cut off while they are worked on."""
         plan = self.plan
         blows = ["kill"] * plan.kills + ["term"] * plan.terms + ["outage"] * plan.outages
         self.random.shuffle(blows)
@@ -186,8 +128,8 @@ class Storm:
             self.fleet.revive()
             self.say(f"{number}/{len(blows)} {blow}, {self.sent} jobs sent")
 
-    def calm(self, seconds: float) -> None:
-        """No more harm: all that was sent must come to its end."""
+    def settle(self, seconds: float) -> None:
+        """Inject no more faults and wait until every job has ended."""
         self.proxy.faults = {}
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not self._over():
@@ -224,10 +166,6 @@ class Storm:
         return self.aws.counts() == (0, 0) and len(self.aws.keys("results/")) == self.plan.jobs
 
 
-def job(number: int) -> str:
-    return f"job-{number:06d}"
-
-
 def request(number: int) -> str:
     """Write a request; every tenth one asks for a reply."""
     reply_to = REPLIES if number % 10 == 0 else None
@@ -235,8 +173,8 @@ def request(number: int) -> str:
     return json.dumps(document | {"sent_at": time.time()})
 
 
-def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: float = 180) -> Verdict:
-    """Let the storm rage and judge what it left."""
+def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: float = 180) -> Outcome:
+    """Cause chaos, let it settle, and check every result."""
     begun = time.monotonic()
     counted: Counter[str] = Counter()
 
@@ -248,27 +186,27 @@ def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: floa
 
     with (
         cloud(folder, {"VisibilityTimeout": "8"}) as aws,
-        faulty(aws.endpoint_url, plan.seed, watch) as proxy,
-        storm(plan, folder, aws, proxy, say) as raging,
+        fault_proxy(aws.endpoint_url, plan.seed, watch) as proxy,
+        chaos(plan, folder, aws, proxy, say) as running,
     ):
-        raging.rage()
-        raging.calm(calm_seconds)
-        raging.fleet.stop()
-        verdict = judge(plan, aws)
-        verdict.begun, verdict.offered = counted["S3 GET images"], counted["S3 PUT results"]
-        verdict.ended = raging.fleet.lines("classifier: job done ")
-        verdict.unexpected_ends = raging.fleet.unexpected
-        verdict.unclean_stops = raging.fleet.unclean
-        verdict.faults, verdict.calls = dict(proxy.done), proxy.calls.total()
-    verdict.seconds = time.monotonic() - begun
-    return verdict
+        running.cause_chaos()
+        running.settle(calm_seconds)
+        running.fleet.stop()
+        outcome = judge(plan, aws)
+        outcome.begun, outcome.offered = counted["S3 GET images"], counted["S3 PUT results"]
+        outcome.ended = running.fleet.lines("classifier: job done ")
+        outcome.unexpected_ends = running.fleet.unexpected
+        outcome.unclean_stops = running.fleet.unclean
+        outcome.faults, outcome.calls = dict(proxy.done), proxy.calls.total()
+    outcome.seconds = time.monotonic() - begun
+    return outcome
 
 
 @contextmanager
-def storm(
-    plan: Plan, folder: Path, aws: Cloud, proxy: Faulty, say: Callable[[str], None]
-) -> Iterator[Storm]:
-    """Set the stage: queues for many attempts, the model, and workers behind the proxy."""
+def chaos(
+    plan: Plan, folder: Path, aws: Cloud, proxy: FaultProxy, say: Callable[[str], None]
+) -> Iterator[Chaos]:
+    """Prepare queues for many attempts, the model, and workers behind the proxy."""
     allow_receives(aws, plan.max_receives)
     pictures = [numbered(i) for i in range(PICTURES)]
     labels = [f"label-{i}" for i in range(PICTURES)]
@@ -278,7 +216,7 @@ def storm(
     environment["VISIONFLEET_QUEUE__MAX_RECEIVES"] = str(plan.max_receives)
     fleet = Fleet(folder, environment, plan.workers)
     try:
-        yield Storm(plan, aws, proxy, fleet, Random(plan.seed), say)
+        yield Chaos(plan, aws, proxy, fleet, Random(plan.seed), say)
     finally:
         fleet.abandon()
 
@@ -289,24 +227,3 @@ def allow_receives(aws: Cloud, most: int) -> None:
     found = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
     policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": most}
     aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)})
-
-
-def judge(plan: Plan, aws: Cloud) -> Verdict:
-    """Read every result, and look what the queues still hold."""
-    found: list[dict[str, Any] | None] = [aws.result(job(i)) for i in range(plan.jobs)]
-    results = [each for each in found if each is not None]
-    verdict = Verdict(jobs=plan.jobs, kills=plan.kills, terms=plan.terms, outages=plan.outages)
-    verdict.results = len(aws.keys("results/"))
-    verdict.lost = plan.jobs - len(results)
-    verdict.failed = sum(each["status"] == "failed" for each in results)
-    verdict.succeeded = len(results) - verdict.failed
-    verdict.wrong = sum(
-        each is not None and each.get("label") != f"label-{i % PICTURES}"
-        for i, each in enumerate(found)
-    )
-    verdict.most_attempts = max((each["attempts"] for each in results), default=0)
-    verdict.replies_asked = len(range(0, plan.jobs, 10))
-    verdict.replies = sum(aws.counts(REPLIES))
-    verdict.requests_left = sum(aws.counts())
-    verdict.dead_letters = sum(aws.counts(DEAD))
-    return verdict

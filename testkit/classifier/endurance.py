@@ -10,8 +10,9 @@ from random import Random
 
 from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
-from testkit.images.upload_mix import SHARES, SPOILT_SHARES, good, spoilt
-from testkit.processes.daemons import Process, started_module
+from testkit.classifier.daemon import classifier_daemon
+from testkit.images.upload_mix import BAD_SHARES, SHARES, bad_uploads, good_uploads
+from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 
 REQUESTS, REPLIES = f"{NAME}-requests", f"{NAME}-replies-endurance-0"
@@ -22,7 +23,7 @@ REPLY_SHARE = 0.1
 
 
 @dataclass(frozen=True)
-class Reading:
+class MemoryReading:
     """Memory of the process in MiB when so many images had been answered.
 
     `own` is what of it is no file's page, so that a second worker on the machine needs it again.
@@ -39,7 +40,7 @@ class Endurance:
     """What came of a run. `wrong` are answers of the wrong kind, of those that were looked at."""
 
     images: int
-    readings: list[Reading] = field(default_factory=list)
+    readings: list[MemoryReading] = field(default_factory=list)
     broken: int = 0
     looked_at: int = 0
     wrong: int = 0
@@ -56,7 +57,7 @@ class Endurance:
 
 
 @dataclass
-class Load:
+class RequestLoad:
     """Sends requests for images that stay where they are, and takes the results away."""
 
     aws: Cloud
@@ -97,7 +98,7 @@ class Load:
     def _request(self, number: int) -> str:
         broken = self.random.random() < BROKEN_SHARE
         self.run.broken += broken
-        shares = SPOILT_SHARES if broken else SHARES
+        shares = BAD_SHARES if broken else SHARES
         (kind,) = self.random.choices(list(shares), list(shares.values()))
         request = {
             "v": 1,
@@ -116,7 +117,11 @@ class Load:
 
 
 def endure(
-    images: int, folder: Path, say: Callable[[Reading], None], every: int = 100, seconds: float = 60
+    images: int,
+    folder: Path,
+    say: Callable[[MemoryReading], None],
+    every: int = 100,
+    seconds: float = 60,
 ) -> Endurance:
     """Run it: a reading after every so many images; an AssertionError after `seconds` of silence.
 
@@ -125,7 +130,7 @@ def endure(
     begun = time.monotonic()
     with cloud(folder, {"VisibilityTimeout": "30"}) as aws, worker(folder, aws) as process:
         process.wait_for_output("ready", 90)
-        load = Load(aws, Random(1), Endurance(images))
+        load = RequestLoad(aws, Random(1), Endurance(images))
         readings, heard = load.run.readings, time.monotonic()
         while not load.over():
             load.send()
@@ -145,22 +150,17 @@ def endure(
 def worker(folder: Path, aws: Cloud) -> Iterator[Process]:
     """Upload all kinds of images, and start the classifier."""
     aws.sqs.create_queue(QueueName=REPLIES)
-    for kind, data in {**good(), **spoilt()}.items():
+    for kind, data in {**good_uploads(), **bad_uploads()}.items():
         if data is not None:
             aws.s3.put_object(Bucket=BUCKETS[0], Key=f"images/{kind}", Body=data)
-    config = folder / "visionfleet.yaml"
-    config.write_text(f"model: {{directory: {ROOT / 'models'}}}\n")
-    arguments = ("--config", str(config), "--worker", "endurance")
-    module, log = "visionfleetd.classifier.main", folder / "worker.log"
-    with started_module(
-        module, *arguments, log=log, env=aws.environment, stop_seconds=40
-    ) as process:
+    settings = f"model: {{directory: {ROOT / 'models'}}}\n"
+    with classifier_daemon(aws, folder, "endurance", settings) as process:
         yield process
 
 
-def reading(process: Process, images: int) -> Reading:
+def reading(process: Process, images: int) -> MemoryReading:
     """Ask the kernel: VmRSS, RssAnon and VmHWM of proc(5), in KiB there."""
     lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
     found = dict(line.split(":", 1) for line in lines)
     names = ("VmRSS", "RssAnon", "VmHWM")
-    return Reading(images, *(round(int(found[name].split()[0]) / 1024, 1) for name in names))
+    return MemoryReading(images, *(round(int(found[name].split()[0]) / 1024, 1) for name in names))

@@ -1,22 +1,28 @@
-"""A stand-in worker that costs little: batches of ten calls, for tests with thousands of jobs."""
+"""A stand-in worker that answers at once and in batches of ten, for thousands of jobs.
+
+Run as `python -m testkit.classifier.instant_worker ENDPOINT THREADS` it is a process of its own,
+which does not read the images; SIGTERM ends it.
+"""
 
 import json
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud
-from testkit.classifier.stand_in import label_of, succeeded
+from testkit.aws.embedded import BUCKETS, NAME, Cloud, connect
+from testkit.classifier.stand_in import label_of, on_threads, succeeded
 
 
-class Instant:
-    """Answers at once while `gate` is set."""
+class InstantWorker:
+    """Answers at once while `gate` is set; without reading images, all get one label."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, reads_images: bool = True) -> None:
         self.gate = threading.Event()
         self.stopped = threading.Event()
-        self._cloud = cloud
+        self._cloud, self._reads_images = cloud, reads_images
         self._urls: dict[str, str] = {}
 
     def run(self) -> None:
@@ -45,8 +51,9 @@ class Instant:
                 sqs.delete_message_batch(QueueUrl=requests, Entries=done)
 
     def _result(self, request: dict[str, Any]) -> dict[str, Any]:
-        s3 = self._cloud.s3
-        image = s3.get_object(Bucket=BUCKETS[0], Key=request["key"])["Body"].read()
+        s3, image = self._cloud.s3, b""
+        if self._reads_images:
+            image = s3.get_object(Bucket=BUCKETS[0], Key=request["key"])["Body"].read()
         result = succeeded(request, label_of(image))
         key = f"results/{request['job']}.json"
         s3.put_object(Bucket=BUCKETS[1], Key=key, Body=json.dumps(result))
@@ -59,17 +66,24 @@ class Instant:
 
 
 @contextmanager
-def instant(cloud: Cloud, held: bool = False, threads: int = 2) -> Iterator[Instant]:
+def instant_worker(cloud: Cloud, held: bool = False, threads: int = 2) -> Iterator[InstantWorker]:
     """Run it on threads; `held` starts it with its gate closed."""
-    made = Instant(cloud)
+    made = InstantWorker(cloud)
     if not held:
         made.gate.set()
-    running = [threading.Thread(target=made.run, name="instant") for _ in range(threads)]
-    for thread in running:
-        thread.start()
-    try:
+    with on_threads(made.run, threads, made.stopped):
         yield made
-    finally:
-        made.stopped.set()
-        for thread in running:
-            thread.join()
+
+
+def main() -> None:
+    """Answer until SIGTERM."""
+    worker = InstantWorker(connect(sys.argv[1]), reads_images=False)
+    worker.gate.set()
+    signal.signal(signal.SIGTERM, lambda *_: worker.stopped.set())
+    with on_threads(worker.run, int(sys.argv[2]), worker.stopped):
+        print("ready", flush=True)
+        worker.stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

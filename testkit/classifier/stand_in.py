@@ -4,7 +4,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,13 +68,20 @@ def stand_in(
     made = StandIn(cloud, **options)
     if not held:
         made.gate.set()
-    running = [threading.Thread(target=made.run, name="stand-in") for _ in range(threads)]
+    with on_threads(made.run, threads, made.stopped):
+        yield made
+
+
+@contextmanager
+def on_threads(work: Callable[[], None], count: int, stopped: threading.Event) -> Iterator[None]:
+    """Run work on threads for the length of a with block, which sets `stopped` at its end."""
+    running = [threading.Thread(target=work, name="stand-in") for _ in range(count)]
     for thread in running:
         thread.start()
     try:
-        yield made
+        yield
     finally:
-        made.stopped.set()
+        stopped.set()
         for thread in running:
             thread.join()
 

@@ -17,14 +17,14 @@ from typing import Any
 import boto3
 from botocore.loaders import JSONFileLoader
 
-from testkit.aws.imds import metadata
+from testkit.aws.imds import imds_server
 from visionfleetd.classifier import main as classifier
 
 STEP_SECONDS = 0.2
 STOP_SECONDS = 30.0
 
 
-class Room:
+class InstanceWorkers:
     """The machines by instance id; they start `boot_seconds` after EC2 says `running`."""
 
     def __init__(self, ec2: Any, folder: Path, boot_seconds: float) -> None:
@@ -69,7 +69,7 @@ class Room:
             return pid
         status = 70
         try:
-            status = machine(name, self._folder / f"{name}.log")
+            status = run_worker(name, self._folder / f"{name}.log")
         finally:
             os._exit(status)
 
@@ -90,13 +90,13 @@ class Room:
             print(f"ended {name} with {os.waitstatus_to_exitcode(status)}", flush=True)
 
 
-def machine(name: str, log: Path) -> int:
+def run_worker(name: str, log: Path) -> int:
     """Be one machine: its metadata, and its classifier, which has no other way to its name."""
     output = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(output, 1)
     os.dup2(output, 2)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    with metadata() as service:
+    with imds_server() as service:
         service.documents["/latest/meta-data/instance-id"] = name.encode()
         os.environ["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = service.url
         try:
@@ -118,7 +118,7 @@ def warm_up(where: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Look until TERM."""
+    """Follow EC2 until SIGTERM."""
     stop = threading.Event()
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -129,11 +129,11 @@ def main() -> None:
     where: dict[str, Any] = {"endpoint_url": endpoint, "region_name": "us-east-1"}
     warm_up(where)
     ec2: Any = boto3.client("ec2", **where)
-    room = Room(ec2, Path(sys.argv[1]), float(sys.argv[2]))
-    print("room is open", flush=True)
+    workers = InstanceWorkers(ec2, Path(sys.argv[1]), float(sys.argv[2]))
+    print("ready", flush=True)
     while not stop.wait(STEP_SECONDS):
-        room.look()
-    room.close()
+        workers.look()
+    workers.close()
 
 
 if __name__ == "__main__":

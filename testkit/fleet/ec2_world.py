@@ -12,7 +12,7 @@ from testkit.aws.fake_ec2 import FakeEc2, Region
 from testkit.aws.fake_s3 import Bucket, FakeS3
 from testkit.aws.fakes import Clock
 from testkit.fleet.policies import policy
-from testkit.processes.stepping import Puppet
+from testkit.processes.stepping import SteppedWork
 from visionfleet.aws.s3 import Store
 from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import WorkerReport, WorkerState
@@ -46,7 +46,7 @@ class Worker:
 
 
 @dataclass
-class World:
+class Ec2World:
     """All that is outside of the scalers. Counts are as old as `lag_seconds`."""
 
     clock: Clock = field(default_factory=Clock)
@@ -138,11 +138,11 @@ class World:
 class Scaler:
     """One scaler process: the loop of the daemon around the real decision and the real fleet."""
 
-    def __init__(self, world: World, number: int) -> None:
+    def __init__(self, world: Ec2World, number: int) -> None:
         self.world, self.number = world, number
         self.history = History()
         self.handled = Throughput()
-        self.puppet: Puppet | None = None
+        self.running: SteppedWork | None = None
         self.ticks = 0
         self.fleet = Ec2Fleet(
             instances=Instances(cast(Any, FakeEc2(world.region, self._hook)), "vf"),
@@ -185,6 +185,6 @@ class Scaler:
             self.fleet.launch(decision.launch, decision_id)
 
     def _hook(self, at: str) -> None:
-        if self.puppet is not None:
-            self.puppet.hook(at)
+        if self.running is not None:
+            self.running.hook(at)
         self.world.check()

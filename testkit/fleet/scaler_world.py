@@ -16,7 +16,7 @@ from visionfleet.aws.sqs import Counts, Queue, ReplyQueues
 from visionfleet.config.scaler import ScalerSection
 from visionfleet.contract.messages import WorkerReport, WorkerState, encode
 from visionfleet.contract.names import drain_key, worker_key
-from visionfleet.errors import NotFound, TryLater
+from visionfleet.errors import TryLater
 from visionfleet.fleet.base import Member
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.executor import Executor
@@ -35,7 +35,7 @@ REPORT_SECONDS = 30.0
 
 
 @dataclass
-class Life:
+class WorkerLife:
     """One worker of the world."""
 
     launched_at: float
@@ -45,7 +45,7 @@ class Life:
 
 
 @dataclass
-class World:
+class ScalerWorld:
     """What all scalers of a test share. `out` names the services that do not answer."""
 
     now: float = 1_000_000.0
@@ -54,7 +54,7 @@ class World:
     queue: int = 0
     objects: dict[str, tuple[bytes, str, float]] = field(default_factory=dict)
     reply_queues: dict[str, dict[str, str]] = field(default_factory=dict)
-    lives: dict[str, Life] = field(default_factory=dict)
+    lives: dict[str, WorkerLife] = field(default_factory=dict)
     terminated: list[tuple[str, WorkerState]] = field(default_factory=list)
     boot_seconds: float = 20.0
     images_per_second: float = 1.0
@@ -74,7 +74,7 @@ class World:
         for name, life in self.lives.items():
             self._live(name, life, seconds)
 
-    def _live(self, name: str, life: Life, seconds: float) -> None:
+    def _live(self, name: str, life: WorkerLife, seconds: float) -> None:
         state = life.state
         if state == "booting" and self.now - life.launched_at >= self.boot_seconds:
             state = "idle"
@@ -88,11 +88,11 @@ class World:
             life.state, life.since = state, self.now
         self._report(name, life)
 
-    def _asked(self, name: str, life: Life) -> bool:
+    def _asked(self, name: str, life: WorkerLife) -> bool:
         asked = None if "S3" in self.out else self.objects.get(drain_key(name))
         return asked is not None and float(asked[0]) >= life.launched_at
 
-    def _report(self, name: str, life: Life) -> None:
+    def _report(self, name: str, life: WorkerLife) -> None:
         due = life.reported is None or life.reported[0] != life.state
         due = due or life.reported is None or self.now - life.reported[1] >= REPORT_SECONDS
         if not due or life.state == "booting" or "S3" in self.out:
@@ -120,7 +120,7 @@ class World:
 class FakeStore(Store):
     """The bucket of the world."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ScalerWorld) -> None:
         super().__init__(cast("S3Client", None), "results")
         self._world = world
 
@@ -141,11 +141,10 @@ class FakeStore(Store):
             return None
         return self._world.put(key, text.encode())
 
-    def get_tagged(self, key: str) -> tuple[bytes, str]:
+    def find_tagged(self, key: str) -> tuple[bytes, str] | None:
         self._world.call("S3", "S3 GET")
-        if key not in self._world.objects:
-            raise NotFound(key)
-        return self._world.objects[key][:2]
+        found = self._world.objects.get(key)
+        return None if found is None else found[:2]
 
     def listed(self, prefix: str) -> list[Listed]:
         self._world.call("S3", "S3 LIST")
@@ -160,7 +159,7 @@ class FakeStore(Store):
 class FakeQueue(Queue):
     """The queue of requests; what workers have in hand is in flight."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ScalerWorld) -> None:
         self._world = world
         self.name = "visionfleet-requests"
 
@@ -174,7 +173,7 @@ class FakeQueue(Queue):
 class FakeReplyQueues(ReplyQueues):
     """Reply queues and their tags."""
 
-    def __init__(self, world: World, prefix: str = "visionfleet-replies-") -> None:
+    def __init__(self, world: ScalerWorld, prefix: str = "visionfleet-replies-") -> None:
         self._world, self._prefix = world, prefix
 
     def urls(self) -> list[str]:
@@ -196,7 +195,7 @@ class FakeFleet:
 
     maximum = 1000
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: ScalerWorld) -> None:
         self._world = world
         self.decisions: list[str] = []
 
@@ -218,7 +217,7 @@ class FakeFleet:
         for _ in range(count):
             names.append(f"i-{world.launched:03d}")
             world.launched += 1
-            world.lives[names[-1]] = Life(world.now, since=world.now)
+            world.lives[names[-1]] = WorkerLife(world.now, since=world.now)
         world.peak = max(world.peak, len(world.lives))
         return names
 
@@ -234,14 +233,14 @@ class FakeFleet:
 class Clock:
     """A host's clock: that of the world, and how far it is off."""
 
-    world: World
+    world: ScalerWorld
     off_seconds: float = 0.0
 
     def __call__(self) -> float:
         return self.world.now + self.off_seconds
 
 
-def scaler(world: World, name: str = "a", off_seconds: float = 0.0) -> Autoscaler:
+def scaler(world: ScalerWorld, name: str = "a", off_seconds: float = 0.0) -> Autoscaler:
     """Make a scaler of this world, with the default lease."""
     clock, store, fleet = Clock(world, off_seconds), FakeStore(world), FakeFleet(world)
     metrics = ScalerMetrics()
@@ -257,7 +256,9 @@ def scaler(world: World, name: str = "a", off_seconds: float = 0.0) -> Autoscale
     )
 
 
-def run(world: World, scalers: Sequence[Autoscaler], seconds: float, step: float = 4.0) -> int:
+def run(
+    world: ScalerWorld, scalers: Sequence[Autoscaler], seconds: float, step: float = 4.0
+) -> int:
     """Let time pass with these scalers ticking in turn; returns how many ticks failed."""
     failed = 0
     for _ in range(round(seconds / step)):
@@ -270,7 +271,7 @@ def run(world: World, scalers: Sequence[Autoscaler], seconds: float, step: float
     return failed
 
 
-def status_of(world: World) -> dict[str, object]:
+def status_of(world: ScalerWorld) -> dict[str, object]:
     """Read the status that was written last."""
     found: dict[str, object] = json.loads(world.objects["fleet/status.json"][0])
     return found

@@ -26,7 +26,7 @@ class Sample:
     answer: str | Colour | None
 
 
-def corpus() -> list[Sample]:
+def hostile_files() -> list[Sample]:
     """All samples; names are unique."""
     return [*refused(), *truncated(), *odd_but_good(), *upright()]
 

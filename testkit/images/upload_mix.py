@@ -1,4 +1,4 @@
-"""An assortment of uploads as people make them, good and spoilt, with how often each comes."""
+"""A mix of uploads as people make them, good and bad, with the share of each kind."""
 
 import numpy as np
 from PIL import Image
@@ -16,10 +16,10 @@ SHARES = {
     "camera 4000x3000 JPEG": 1.5,
     "scan 3000x2000 PNG": 0.5,
 }
-SPOILT_SHARES = {"truncated": 3, "text": 2, "empty": 1, "missing": 2, "bomb": 2}
+BAD_SHARES = {"truncated": 3, "text": 2, "empty": 1, "missing": 2, "bomb": 2}
 
 
-def good() -> dict[str, bytes]:
+def good_uploads() -> dict[str, bytes]:
     """The good images, by kind."""
     return {
         "thumbnail 64x64 JPEG": photo(64, 64),
@@ -32,7 +32,7 @@ def good() -> dict[str, bytes]:
     }
 
 
-def spoilt() -> dict[str, bytes | None]:
+def bad_uploads() -> dict[str, bytes | None]:
     """What cannot be classified; None is an image that is not there."""
     whole = photo(1280, 960)
     return {

@@ -51,7 +51,7 @@ class Host:
         return self.machine.run(*argv, stdin=stdin, check=check, seconds=70).stdout
 
     def upload(self, image: bytes) -> str | None:
-        """Hand an image in; the answer is its job, None when nobody has accepted it."""
+        """Upload an image; returns its job, None when it was not accepted."""
         url = f"http://127.0.0.1:{self.port}/v1/jobs"
         try:
             answer = requests.post(url, data=image, headers=PNG, timeout=30)
@@ -60,7 +60,7 @@ class Host:
         return str(answer.json()["job"]) if answer.status_code == 202 else None
 
     def upload_all(self, images: Iterable[bytes]) -> list[str]:
-        """Hand images in; returns the jobs that were accepted."""
+        """Upload images; returns the jobs that were accepted."""
         return [job for job in map(self.upload, images) if job is not None]
 
     def results(self, jobs: Sequence[str], seconds: float = 60.0) -> list[dict[str, Any]]:
@@ -85,12 +85,12 @@ class Host:
         wait_until(lives, seconds, lambda: self.machine.journal("-u", unit, "-n", "40"), 0.1)
 
     def status(self, unit: str) -> str:
-        """The line that the daemon tells of itself."""
+        """The status line that the daemon gives systemd."""
         return self.machine.show(unit, "StatusText")
 
     @contextmanager
     def settings(self, text: str) -> Iterator[None]:
-        """Lay settings over the others for the length of a block."""
+        """Override settings for the length of a with block."""
         self.machine.write(EXTRA, text)
         try:
             yield

@@ -62,7 +62,7 @@ systemctl restart ssh.service
 
 
 @dataclass(frozen=True)
-class Image:
+class BakedImage:
     """A baked image: the machine's disk after it was switched off, and what Packer said."""
 
     id: str
@@ -88,7 +88,7 @@ def amis(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def image(folder: Path, aws: Cloud) -> Iterator[Image]:
+def baked_image(folder: Path, aws: Cloud) -> Iterator[BakedImage]:
     """Bake an image; it is there for the length of a with block."""
     need_machines()
     need_packer()
@@ -100,7 +100,7 @@ def image(folder: Path, aws: Cloud) -> Iterator[Image]:
         output = _build(folder, aws, port, key)
         instance.power_off()
         made = json.loads((folder / "build" / "ami.json").read_text())
-        yield Image(made["builds"][0]["artifact_id"].partition(":")[2], instance.disk, output)
+        yield BakedImage(made["builds"][0]["artifact_id"].partition(":")[2], instance.disk, output)
 
 
 def packer(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":

@@ -21,7 +21,7 @@ OFFLINE = {
 
 
 def libraries() -> dict[str, Path]:
-    """Tell what to bind, so that `install` finds the dependencies."""
+    """What to bind, so that `install` finds the dependencies."""
     spec = find_spec("torch")
     assert spec is not None
     assert spec.origin is not None
@@ -29,7 +29,7 @@ def libraries() -> dict[str, Path]:
 
 
 def pack_source() -> bytes:
-    """Pack what git knows or would add, as it is now, into an archive of tar."""
+    """Pack the working copy, with files git does not ignore, into a tar archive."""
     listing = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"],
         capture_output=True,

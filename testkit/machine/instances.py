@@ -15,27 +15,29 @@ from typing import Any
 
 import yaml
 
-from testkit.aws.imds import INSTANCE_ID, USER_DATA, Metadata, metadata
+from testkit.aws.imds import INSTANCE_ID, USER_DATA, ImdsServer, imds_server
 from testkit.machine.container import Machine, machine_of
-from testkit.machine.image import Image
+from testkit.machine.image import BakedImage
 from testkit.machine.installed import libraries
 
 STEP_SECONDS = 0.3
 
 
 @contextmanager
-def instance(image: Image, folder: Path, name: str, user_data: bytes) -> Iterator[Machine]:
+def instance(image: BakedImage, folder: Path, name: str, user_data: bytes) -> Iterator[Machine]:
     """Boot the image as the instance of this name, with this user data if there is any."""
-    with metadata() as service:
+    with imds_server() as service:
         service.documents[INSTANCE_ID] = name.encode()
         if user_data:
             service.documents[USER_DATA] = user_data
-        with told_by(service, image, folder, name) as made:
+        with booted_instance(service, image, folder, name) as made:
             yield made
 
 
 @contextmanager
-def told_by(service: Metadata, image: Image, folder: Path, name: str) -> Iterator[Machine]:
+def booted_instance(
+    service: ImdsServer, image: BakedImage, folder: Path, name: str
+) -> Iterator[Machine]:
     """Boot the image where this is the metadata service."""
     folder.mkdir()
     words = [f"systemd.setenv=AWS_EC2_METADATA_SERVICE_ENDPOINT={service.url}"]
@@ -46,16 +48,16 @@ def told_by(service: Metadata, image: Image, folder: Path, name: str) -> Iterato
 
 
 def journal_of(machine: Machine, unit: str) -> str:
-    """Read what a unit has told, also of a machine that is switched off."""
+    """Read the journal of a unit, also of a machine that is switched off."""
     place = machine.disk / "var" / "log" / "journal"
     command = ["journalctl", "--no-pager", "-q", "-D", str(place), "-u", unit]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 class Instances:
-    """The machines of a fleet. `journals` holds what the classifier of each ended one has told."""
+    """The machines of a fleet. `journals` has the classifier's log of each ended one."""
 
-    def __init__(self, image: Image, folder: Path, ec2: Any, over: threading.Event) -> None:
+    def __init__(self, image: BakedImage, folder: Path, ec2: Any, over: threading.Event) -> None:
         self._image, self._folder, self._ec2, self._over = image, folder, ec2, over
         self._pool = ThreadPoolExecutor(16)
         self._lives: dict[str, Future[None]] = {}
@@ -64,7 +66,7 @@ class Instances:
         self.journals: dict[str, str] = {}
 
     def run(self) -> None:
-        """Look until it is over, then wait for the machines; what failed in one fails here."""
+        """Follow EC2 until told to stop, then wait for the machines and raise their errors."""
         while not self._over.wait(STEP_SECONDS):
             self.running = self._list()
             self.peak = max(self.peak, len(self.running))
@@ -96,7 +98,7 @@ class Instances:
 
 
 @contextmanager
-def instances(image: Image, folder: Path, ec2: Any) -> Iterator[Instances]:
+def instances(image: BakedImage, folder: Path, ec2: Any) -> Iterator[Instances]:
     """Boot and end machines as EC2's instances come and go, for the length of a with block."""
     over = threading.Event()
     made = Instances(image, folder, ec2, over)
@@ -109,7 +111,7 @@ def instances(image: Image, folder: Path, ec2: Any) -> Iterator[Instances]:
             work.result(180)
 
 
-def as_user_data(role: str | Sequence[str], settings: Mapping[str, object]) -> bytes:
+def user_data(role: str | Sequence[str], settings: Mapping[str, object]) -> bytes:
     """Write user data as an instance gets them."""
     tree = {"role": role, "visionfleet": settings}
     return b"#visionfleet\n" + yaml.safe_dump(tree, sort_keys=False).encode()

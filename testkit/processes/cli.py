@@ -1,4 +1,4 @@
-"""The admin command as a real process."""
+"""The `visionfleet` command as a real process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Listens to what daemons tell systemd."""
+"""The socket on which systemd hears daemons, and what it heard."""
 
 import socket
 import tempfile
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Systemd:
-    """What a daemon tells systemd; `address` is its NOTIFY_SOCKET."""
+class NotifySocket:
+    """What a daemon has notified; `address` is its NOTIFY_SOCKET."""
 
     address: str
     told: list[str] = field(default_factory=list)
@@ -27,13 +27,13 @@ class Systemd:
 
 
 @contextmanager
-def systemd() -> Iterator[Systemd]:
+def notify_socket() -> Iterator[NotifySocket]:
     """Listen as systemd does for the length of a with block."""
     with (
         tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as folder,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener,
     ):
-        made = Systemd(f"{folder}/notify")
+        made = NotifySocket(f"{folder}/notify")
         listener.bind(made.address)
         listener.settimeout(0.1)
         over = threading.Event()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from testkit.aws.fakes import Crash
 
 
-class Puppet:
+class SteppedWork:
     """Work on a thread that stands still at each call of `hook`, until `step` or `crash`.
 
-    Only one of the test and its puppets runs at any time, so a schedule always does the same.
+    Of the test and all such work only one runs at any time, so a schedule always does the same.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -19,7 +19,7 @@ class Puppet:
         self._error: BaseException | None = None
         self.at = "start"
         self.done = False
-        self._thread = threading.Thread(target=self._run, name="puppet", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="stepped work", daemon=True)
         self._thread.start()
 
     def hook(self, at: str) -> None:

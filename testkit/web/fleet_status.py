@@ -1,4 +1,4 @@
-"""A status as a scaler writes it, with the rise and fall of a busy half hour."""
+"""A fleet status as the scaler writes it, with the rise and fall of a busy half hour."""
 
 from typing import Any
 

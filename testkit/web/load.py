@@ -1,4 +1,4 @@
-"""Clients that send images without a pause and count what went wrong."""
+"""Clients that send requests without a pause and count what went wrong."""
 
 import http.client
 import json
@@ -13,7 +13,7 @@ HEADERS = {"Content-Type": "image/png"}
 
 
 @dataclass
-class Load:
+class ClientLoad:
     """What the clients saw: `failures` holds a sentence for each request that failed."""
 
     port: int
@@ -60,12 +60,12 @@ class Load:
 
 
 @contextmanager
-def load(port: int, image: bytes, new: int, kept: int) -> Iterator[Load]:
+def client_load(port: int, image: bytes, new: int, kept: int) -> Iterator[ClientLoad]:
     """Run `new` clients with a connection per request and `kept` with one that they keep.
 
     Without an image they ask for the health: many more requests, to meet short moments.
     """
-    made = Load(port, image) if image else Load(port, b"", "/healthz")
+    made = ClientLoad(port, image) if image else ClientLoad(port, b"", "/healthz")
     clients = [threading.Thread(target=made.run, args=(False,)) for _ in range(new)]
     clients += [threading.Thread(target=made.run, args=(True,)) for _ in range(kept)]
     for client in clients:

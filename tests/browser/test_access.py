@@ -1,4 +1,4 @@
-"""For everybody: keyboard, screen reader, contrast, narrow screens; and nothing from elsewhere."""
+"""The page for everybody: keyboard, screen reader, contrast, narrow screens, no foreign content."""
 
 import json
 import time
@@ -18,7 +18,7 @@ from testkit.web.fleet_status import fleet_status
 WIDTHS = [360, 820, 1440]
 
 
-def test_by_keyboard_alone(page: Page, aws: Cloud) -> None:
+def test_page_works_by_keyboard_alone(page: Page, aws: Cloud) -> None:
     # Playwright catches choosers only from a moment after the first listener came: so, early.
     page.on("filechooser", lambda chooser: None)
     with stand_in(aws):
@@ -52,7 +52,7 @@ BARS_BELOW_OR_BESIDE = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_it_fits_and_axe_finds_nothing(
+def test_page_fits_narrow_screens_and_axe_finds_no_fault(
     browser: Browser,
     aws: Cloud,
     web: Web,
@@ -82,7 +82,7 @@ def test_it_fits_and_axe_finds_nothing(
     aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
 
 
-def test_nothing_comes_from_elsewhere_and_nothing_inline_runs(
+def test_page_loads_nothing_foreign_and_runs_nothing_inline(
     context: BrowserContext, web: Web
 ) -> None:
     page = context.new_page()

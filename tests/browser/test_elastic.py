@@ -1,4 +1,4 @@
-"""The whole service, seen through its page: from no worker to answers, and back to none."""
+"""The page while the fleet scales from zero and back."""
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
@@ -15,7 +15,7 @@ CLASSES = {
 }
 
 
-def test_images_wake_the_fleet_and_the_page_shows_it(context: BrowserContext) -> None:
+def test_page_shows_the_fleet_scaling_from_zero_and_back(context: BrowserContext) -> None:
     page = context.new_page()
     with stack() as running:
         page.goto(running.url)

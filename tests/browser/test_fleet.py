@@ -1,4 +1,4 @@
-"""The live picture of the fleet."""
+"""The page's live view of queue, workers and decisions."""
 
 import json
 import re
@@ -15,11 +15,11 @@ from testkit.processes.waiting import wait_until
 from testkit.web.browser import picture
 from testkit.web.fleet_status import LAUNCH, fleet_status
 
-Tell = Callable[..., None]
+WriteStatus = Callable[..., None]
 
 
 @pytest.fixture
-def tell(aws: Cloud) -> Iterator[Tell]:
+def write_status(aws: Cloud) -> Iterator[WriteStatus]:
     """Writes what the scaler would."""
 
     def write(**fields: object) -> None:
@@ -30,13 +30,13 @@ def tell(aws: Cloud) -> Iterator[Tell]:
     aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
 
 
-def test_before_the_first_status_the_page_says_so(page: Page) -> None:
+def test_page_says_that_there_is_no_status_yet(page: Page) -> None:
     expect(page.locator("#fleet-empty")).to_contain_text("No word from the scaler yet")
     expect(page.locator("#fleet-body")).to_be_hidden()
 
 
-def test_queue_workers_and_decisions_are_shown(page: Page, tell: Tell) -> None:
-    tell()
+def test_page_shows_queue_workers_and_decisions(page: Page, write_status: WriteStatus) -> None:
+    write_status()
     expect(page.locator("#visible")).to_have_text("23", timeout=15_000)
     expect(page.locator("#in-flight")).to_have_text("16")
     expect(page.locator("#workers")).to_have_text("6")
@@ -50,44 +50,44 @@ def test_queue_workers_and_decisions_are_shown(page: Page, tell: Tell) -> None:
     expect(page.locator("#chart .mark")).to_have_count(1)
 
 
-def test_the_chart_moves_with_the_fleet(page: Page, tell: Tell) -> None:
-    tell()
+def test_chart_follows_the_fleet(page: Page, write_status: WriteStatus) -> None:
+    write_status()
     path = page.locator("#chart .workers")
     expect(path).to_have_attribute("d", re.compile("M.*H.*V"), timeout=15_000)
     before = path.get_attribute("d")
-    tell(states={}, visible=0, in_flight=0, decision="terminate 6: drained or dead")
+    write_status(states={}, visible=0, in_flight=0, decision="terminate 6: drained or dead")
     expect(page.locator("#pulse")).to_have_text("asleep, no workers")
     expect(page.locator("#crew")).to_have_text("No worker runs, and none costs anything.")
     assert path.get_attribute("d") != before
     expect(page.locator("#decision")).to_have_text("Terminate 6: drained or dead.")
 
 
-def test_who_waits_for_a_first_worker_is_told_how_long_it_takes(
-    page: Page, tell: Tell, aws: Cloud
+def test_page_says_how_long_the_first_worker_takes(
+    page: Page, write_status: WriteStatus, aws: Cloud
 ) -> None:
     nobody = {"visible": 1, "in_flight": 0, "boot_seconds": 7.6}
-    tell(states={}, **nobody)
+    write_status(states={}, **nobody)
     with stand_in(aws, held=True) as workers:
         page.set_input_files("#files", [picture("cat.png", encoded(numbered(1)))])
         expect(page.locator("#starting")).to_have_text(
             "There is no worker yet; one is being started. That usually takes about 7.6 s."
         )
-        tell(states={"booting": 2}, **nobody)
+        write_status(states={"booting": 2}, **nobody)
         expect(page.locator("#starting")).to_contain_text("2 workers are starting.")
         workers.gate.set()
         expect(page.locator(".card.done")).to_have_count(1)
         expect(page.locator("#starting")).to_be_hidden()
 
 
-def test_a_silent_scaler_is_told(page: Page, tell: Tell) -> None:
-    tell(at=time.time() - 600)
+def test_page_says_that_the_scaler_is_silent(page: Page, write_status: WriteStatus) -> None:
+    write_status(at=time.time() - 600)
     expect(page.locator("#freshness")).to_have_text(
         "the scaler was last heard of 10 min ago", timeout=15_000
     )
 
 
-def test_it_asks_only_while_it_is_seen(page: Page, tell: Tell) -> None:
-    tell()
+def test_page_polls_only_while_it_is_visible(page: Page, write_status: WriteStatus) -> None:
+    write_status()
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url))
     wait_until(lambda: page.wait_for_timeout(50) or len(asked) >= 2, 15, "the page asks")

@@ -1,4 +1,4 @@
-"""Images on the page: chosen, dropped and pasted; their answers, their failures, and the key."""
+"""Images on the page: chosen, dropped, pasted; results, failures, and the API key."""
 
 import re
 
@@ -15,9 +15,7 @@ STAGES = ["10 ms in the queue", "10 ms fetched", "10 ms decoded", "10 ms recogni
 CAT, DOG = encoded(numbered(1)), encoded(numbered(2))
 
 
-def test_a_model_that_is_not_sure_says_so_and_shows_its_best_guesses(
-    page: Page, aws: Cloud
-) -> None:
+def test_low_confidence_shows_the_best_guesses(page: Page, aws: Cloud) -> None:
     with stand_in(aws, unsure=True):
         page.set_input_files("#files", [picture("cat.png", CAT)])
         card = page.locator(".card", has_text="cat.png")
@@ -27,9 +25,7 @@ def test_a_model_that_is_not_sure_says_so_and_shows_its_best_guesses(
         expect(page.locator("#said")).to_contain_text(f"not sure, perhaps {label_of(CAT)}")
 
 
-def test_images_are_answered_with_bars_and_stages_and_a_broken_one_in_plain_words(
-    page: Page, aws: Cloud
-) -> None:
+def test_answers_show_bars_and_stages_and_failures_show_reasons(page: Page, aws: Cloud) -> None:
     files = [picture("cat.png", CAT), picture("dog.png", DOG), picture("notes.png", b"no image")]
     with stand_in(aws):
         page.set_input_files("#files", files)
@@ -57,7 +53,7 @@ def test_images_are_answered_with_bars_and_stages_and_a_broken_one_in_plain_word
     assert widths[0] / widths[1] == pytest.approx(2.0, rel=0.02), "0.9 and 0.45"
 
 
-def test_a_failed_result_is_told(page: Page, aws: Cloud) -> None:
+def test_failed_result_shows_its_reason(page: Page, aws: Cloud) -> None:
     with stand_in(aws, fails=True):
         page.set_input_files("#files", [picture("cut.png", CAT)])
         expect(page.locator(".card .state")).to_have_text(
@@ -67,7 +63,7 @@ def test_a_failed_result_is_told(page: Page, aws: Cloud) -> None:
 
 
 @pytest.mark.parametrize("kind", ["paste", "drop"])
-def test_images_are_pasted_and_dropped_anywhere(page: Page, aws: Cloud, kind: str) -> None:
+def test_images_can_be_pasted_and_dropped_anywhere(page: Page, aws: Cloud, kind: str) -> None:
     if kind == "drop":
         transfer(page, "dragover", picture("a.jpg", photo(), "image/jpeg"))
         expect(page.locator("body")).to_have_class("over")
@@ -77,7 +73,7 @@ def test_images_are_pasted_and_dropped_anywhere(page: Page, aws: Cloud, kind: st
     expect(page.locator("body")).not_to_have_class("over")
 
 
-def test_sixty_images_are_all_answered(page: Page, aws: Cloud) -> None:
+def test_sixty_images_all_get_answers(page: Page, aws: Cloud) -> None:
     pictures = [encoded(numbered(number)) for number in range(100, 160)]
     with stand_in(aws, threads=2):
         page.set_input_files("#files", [picture(f"{i}.png", d) for i, d in enumerate(pictures)])
@@ -88,7 +84,7 @@ def test_sixty_images_are_all_answered(page: Page, aws: Cloud) -> None:
     expect(page.locator(".card")).to_have_count(0)
 
 
-def test_what_passes_is_tried_again(page: Page, aws: Cloud) -> None:
+def test_temporary_failures_are_retried(page: Page, aws: Cloud) -> None:
     refused = []
 
     def refuse_twice(route: Route) -> None:
@@ -107,7 +103,7 @@ def test_what_passes_is_tried_again(page: Page, aws: Cloud) -> None:
     assert len(refused) == 2
 
 
-def test_a_key_is_asked_for_once_and_kept_for_the_tab(page: Page, aws: Cloud, web: Web) -> None:
+def test_api_key_is_asked_for_once_per_tab(page: Page, aws: Cloud, web: Web) -> None:
     def door(route: Route) -> None:
         if route.request.headers.get("authorization") == "Bearer right":
             route.continue_()
@@ -135,7 +131,7 @@ def test_a_key_is_asked_for_once_and_kept_for_the_tab(page: Page, aws: Cloud, we
     expect(page.locator("#key-form")).to_be_hidden()
 
 
-def test_the_shell_command_is_copied_and_works(page: Page, aws: Cloud, web: Web) -> None:
+def test_copied_shell_command_works(page: Page, aws: Cloud, web: Web) -> None:
     page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=web.url)
     page.get_by_role("button", name="Copy").click()
     expect(page.locator("#copy")).to_have_text("Copied")

@@ -20,10 +20,10 @@ import requests
 from testkit.aws import iam_requests
 from testkit.aws.cloudformation_stack import CloudStack, cloud_stack, dumped
 from testkit.aws.iam_policies import Call, allowed, unused
-from testkit.aws.iam_requests import Seen
-from testkit.aws.imds import Metadata, metadata
-from testkit.aws.move_tasks import MovingSqs, moving
-from testkit.aws.recording_proxy import Recorder, recording
+from testkit.aws.iam_requests import SignedRequest
+from testkit.aws.imds import ImdsServer, imds_server
+from testkit.aws.move_tasks import FakeMoveTasks, move_task_proxy
+from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.cli import visionfleet
@@ -48,21 +48,18 @@ QUICK: dict[str, dict[str, Any]] = {
         "lease_seconds": 6,
         "housekeeping_seconds": 1,
     },
-    "classifier": {
-        "report_seconds": 1,
-        "idle_shutdown_seconds": 5,
-    },
+    "classifier": {"report_seconds": 1, "idle_shutdown_seconds": 5},
     "results": {"by_name": True},
 }
 DEAD = "visionfleet-requests-dead"
 
 
 @dataclass
-class Stage:
+class Deployment:
     """The daemons of one deployment, and what plays the part of clients, EC2 and SQS."""
 
     stack: CloudStack
-    recorder: Recorder
+    recorder: RecordingProxy
     folder: Path
     running: ExitStack
     url: str = ""
@@ -129,127 +126,133 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """Run it all once, with all that adds calls: spot, cache, labels by name."""
     folder = tmp_path_factory.mktemp("roles")
     with cloud_stack(folder, Spot="true", WorkerMaximum="2", WebAuth="none") as stack:
-        with recording(stack.aws.endpoint_url) as recorder, ExitStack() as running:
-            play(Stage(stack, recorder, folder, running))
+        with recording_proxy(stack.aws.endpoint_url) as recorder, ExitStack() as running:
+            use_every_path(Deployment(stack, recorder, folder, running))
         calls: dict[str, list[Call]] = {}
         for seen in recorder.seen:
-            calls.setdefault(iam_requests.who(seen), []).extend(iam_requests.calls(seen, stack))
+            calls.setdefault(iam_requests.signer(seen), []).extend(iam_requests.calls(seen, stack))
         return Recorded(calls, {who: stack.policy(policy) for who, policy in ROLES.items()})
 
 
-def play(stage: Stage) -> None:
+def use_every_path(deployment: Deployment) -> None:
     """Go down every path of the daemons that calls AWS, with a worker that comes and goes."""
-    leave_a_dead_reply_queue(stage)
-    scaler = start_scaler_and_web(stage)
-    first = stage.post("/v1/jobs", 0)
-    (instance,) = wait_until(lambda: stage.instances("running"), 30, scaler.tail)
-    with metadata() as service:
+    leave_a_dead_reply_queue(deployment)
+    scaler = start_scaler_and_web(deployment)
+    first = deployment.post("/v1/jobs", 0)
+    (instance,) = wait_until(lambda: deployment.instances("running"), 30, scaler.tail)
+    with imds_server() as service:
         service.documents["/latest/meta-data/instance-id"] = instance.encode()
-        worker = start_worker(stage, service)
-        assert stage.answered(first)["label"] == "label-0"
-        ask_in_every_way(stage)
-        fail_once(stage)
-        bury_a_letter(stage)
+        worker = start_worker(deployment, service)
+        assert deployment.answered(first)["label"] == "label-0"
+        ask_in_every_way(deployment)
+        fail_once(deployment)
+        dead_letter_a_message(deployment)
         wait_until(lambda: "drained" in worker.output(), 60, worker.tail)
-        wait_until(lambda: not stage.instances("pending", "running"), 30, scaler.tail)
+        wait_until(lambda: not deployment.instances("pending", "running"), 30, scaler.tail)
         assert worker.stop(30)[0] == 0
     wait_until(lambda: "removed" in scaler.output(), 30, scaler.tail)
-    operate(stage)
-    for process in stage.logs.values():
+    do_operator_tasks(deployment)
+    for process in deployment.logs.values():
         if process.running:
             assert process.stop(30)[0] == 0, process.tail()
 
 
-def leave_a_dead_reply_queue(stage: Stage) -> None:
+def leave_a_dead_reply_queue(deployment: Deployment) -> None:
     tags = {"visionfleet": "replies", "heartbeat": "1"}
-    stage.stack.aws.sqs.create_queue(QueueName="visionfleet-replies-gone-1", tags=tags)
+    deployment.stack.aws.sqs.create_queue(QueueName="visionfleet-replies-gone-1", tags=tags)
 
 
-def start_scaler_and_web(stage: Stage) -> Process:
+def start_scaler_and_web(deployment: Deployment) -> Process:
     port = free_port()
-    stage.url = f"http://127.0.0.1:{port}"
-    scaler = stage.start("SCALER", "scaler", {})
-    web = stage.start("WEB", "web", {"web": {"port": port, "address": "127.0.0.1", "cache": True}})
+    deployment.url = f"http://127.0.0.1:{port}"
+    scaler = deployment.start("SCALER", "scaler", {})
+    web = deployment.start(
+        "WEB", "web", {"web": {"port": port, "address": "127.0.0.1", "cache": True}}
+    )
     scaler.wait_for_output("scaler: ready", 30)
     web.wait_for_output("web: ready", 30)
     return scaler
 
 
-def start_worker(stage: Stage, service: Metadata) -> Process:
+def start_worker(deployment: Deployment, service: ImdsServer) -> Process:
     """Start the machine that EC2 would have booted, with a model that lies in S3."""
     pictures = [numbered(i) for i in range(8)]
-    model = table_model(stage.folder, pictures, [f"label-{i}" for i in range(8)])
-    s3, bucket = stage.stack.aws.s3, stage.stack.outputs["OutputBucket"]
+    model = table_model(deployment.folder, pictures, [f"label-{i}" for i in range(8)])
+    s3, bucket = deployment.stack.aws.s3, deployment.stack.outputs["OutputBucket"]
     for name in ("table.pt", "table.txt"):
-        body = (stage.folder / name).read_bytes()
+        body = (deployment.folder / name).read_bytes()
         s3.put_object(Bucket=bucket, Key=f"models/{name}", Body=body)
     model["VISIONFLEET_MODEL__PATH"] = f"s3://{bucket}/models/table.pt"
     model["VISIONFLEET_MODEL__LABELS"] = f"s3://{bucket}/models/table.txt"
-    sha = hashlib.sha256((stage.folder / "table.pt").read_bytes()).hexdigest()
+    sha = hashlib.sha256((deployment.folder / "table.pt").read_bytes()).hexdigest()
     model["VISIONFLEET_MODEL__SHA256"] = f"'{sha}'"
-    model["CACHE_DIRECTORY"] = model["RUNTIME_DIRECTORY"] = str(stage.folder)
+    model["CACHE_DIRECTORY"] = model["RUNTIME_DIRECTORY"] = str(deployment.folder)
     model["AWS_MAX_ATTEMPTS"] = "1"  # what S3 refuses once goes back to the queue
     model["AWS_EC2_METADATA_SERVICE_ENDPOINT"] = service.url
-    worker = stage.start("WORKER", "classifier", {"model": {"threads": 1}}, **model)
+    worker = deployment.start("WORKER", "classifier", {"model": {"threads": 1}}, **model)
     worker.wait_for_output("classifier: ready", 90)
     return worker
 
 
-def ask_in_every_way(stage: Stage) -> None:
-    assert stage.post("/", 1).text == "label-1"
-    assert stage.post("/v1/classify?wait=30", 2).json()["label"] == "label-2"
-    wait_until(lambda: stage.get("/v1/fleet").json()["workers"], 20, "a report of the worker")
-    wait_until(lambda: stage.post("/v1/classify?wait=30", 2).json()["attempts"] == 0, 20, "cache")
+def ask_in_every_way(deployment: Deployment) -> None:
+    assert deployment.post("/", 1).text == "label-1"
+    assert deployment.post("/v1/classify?wait=30", 2).json()["label"] == "label-2"
+    wait_until(lambda: deployment.get("/v1/fleet").json()["workers"], 20, "a report of the worker")
+    wait_until(
+        lambda: deployment.post("/v1/classify?wait=30", 2).json()["attempts"] == 0, 20, "cache"
+    )
     key = {"Idempotency-Key": "order-1"}
-    answers = [stage.post("/v1/classify?wait=30", 3, headers=key).json()["job"] for _ in range(2)]
+    answers = [
+        deployment.post("/v1/classify?wait=30", 3, headers=key).json()["job"] for _ in range(2)
+    ]
     assert answers[0] == answers[1]
-    upload(stage)
-    assert stage.get("/v1/jobs/00000000000000000000000000").status_code == 404
-    assert stage.get("/readyz").status_code == 200
+    upload(deployment)
+    assert deployment.get("/v1/jobs/00000000000000000000000000").status_code == 404
+    assert deployment.get("/readyz").status_code == 200
 
 
-def upload(stage: Stage) -> None:
+def upload(deployment: Deployment) -> None:
     """Put a file into S3 as a client does, and have it started."""
-    place = requests.post(stage.url + "/v1/uploads", timeout=30).json()
+    place = requests.post(deployment.url + "/v1/uploads", timeout=30).json()
     file = {"file": ("big.png", encoded(numbered(4)))}
     put = requests.post(place["url"], data=place["fields"], files=file, timeout=30)
     assert put.status_code in {200, 204}, put.text
     started = {"upload": place["upload"], "file_name": "4.png"}
-    answer = requests.post(stage.url + "/v1/jobs", json=started, timeout=30)
-    assert stage.answered(answer)["label"] == "label-4"
+    answer = requests.post(deployment.url + "/v1/jobs", json=started, timeout=30)
+    assert deployment.answered(answer)["label"] == "label-4"
 
 
-def fail_once(stage: Stage) -> None:
+def fail_once(deployment: Deployment) -> None:
     """Let S3 not take one result, once: the request is given back and tried again."""
-    spoilt: list[Seen] = []
+    spoilt: list[SignedRequest] = []
 
-    def spoil(seen: Seen) -> bool:
+    def spoil(seen: SignedRequest) -> bool:
         result = seen.method == "PUT" and "/results/" in seen.path
         # What fails on the short way is done again by boto3, which must fail too.
         enough = spoilt and "Boto3" in spoilt[-1].headers["user-agent"]
-        if enough or not result or iam_requests.who(seen) != "WORKER":
+        if enough or not result or iam_requests.signer(seen) != "WORKER":
             return False
         spoilt.append(seen)
         return True
 
-    stage.recorder.spoil = spoil
-    assert stage.answered(stage.post("/v1/jobs", 5))["attempts"] == 2
+    deployment.recorder.spoil = spoil
+    assert deployment.answered(deployment.post("/v1/jobs", 5))["attempts"] == 2
     assert spoilt
 
 
-def bury_a_letter(stage: Stage) -> None:
+def dead_letter_a_message(deployment: Deployment) -> None:
     """Send what no worker can decode: it goes to the dead letters."""
-    stage.stack.aws.send("visionfleet-requests", "no message")
-    wait_until(lambda: stage.stack.aws.counts(DEAD) == (1, 0), 20, "the dead letter")
+    deployment.stack.aws.send("visionfleet-requests", "no message")
+    wait_until(lambda: deployment.stack.aws.counts(DEAD) == (1, 0), 20, "the dead letter")
 
 
-def operate(stage: Stage) -> None:
+def do_operator_tasks(deployment: Deployment) -> None:
     """Do what the operations manual tells an operator to do."""
-    config = stage.folder / "operator.yaml"
-    config.write_text(stage.stack.outputs["Configuration"])
-    me = stage.environment("OPERATOR")
+    config = deployment.folder / "operator.yaml"
+    config.write_text(deployment.stack.outputs["Configuration"])
+    me = deployment.environment("OPERATOR")
     job = {"v": 1, "job": "j9", "key": "images/j9", "sent_at": time.time(), "file_name": "9.png"}
-    stage.stack.aws.send(DEAD, json.dumps(job))
+    deployment.stack.aws.send(DEAD, json.dumps(job))
 
     def command(*arguments: str, **over: str) -> str:
         done = visionfleet(*arguments, "--config", str(config), env={**me, **over})
@@ -263,33 +266,33 @@ def operate(stage: Stage) -> None:
     source = "arn:aws:sqs:us-east-1:123456789012:" + DEAD
     # In front of the one that knows move tasks: the operator's calls are to be seen.
     with (
-        moving(stage.stack.aws.endpoint_url, MovingSqs(source, 1)) as tasks,
-        recording(tasks.url) as before,
+        move_task_proxy(deployment.stack.aws.endpoint_url, FakeMoveTasks(source, 1)) as tasks,
+        recording_proxy(tasks.url) as before,
     ):
-        before.seen = stage.recorder.seen
+        before.seen = deployment.recorder.seen
         told = command("dead", "redrive", VISIONFLEET_AWS__ENDPOINT_URL=before.url)
     assert "completed: 1" in told
     s3 = boto3.client(
         "s3",
-        endpoint_url=stage.recorder.url,
+        endpoint_url=deployment.recorder.url,
         region_name="us-east-1",
         aws_access_key_id="OPERATOR",
         aws_secret_access_key="secret",
     )
-    bucket = stage.stack.outputs["OutputBucket"]
+    bucket = deployment.stack.outputs["OutputBucket"]
     s3.put_object(Bucket=bucket, Key="fleet/drain/i-0123", Body=str(int(time.time())).encode())
 
 
-def test_every_request_is_signed_by_one_of_the_roles(recorded: Recorded) -> None:
+def test_every_aws_request_is_signed_by_a_role(recorded: Recorded) -> None:
     assert set(recorded.calls) == set(ROLES)
 
 
 @pytest.mark.parametrize("who", ROLES)
-def test_every_call_is_allowed(who: str, recorded: Recorded) -> None:
+def test_every_aws_call_is_allowed_by_its_role(who: str, recorded: Recorded) -> None:
     policy = recorded.policies[who]
     assert [str(call) for call in recorded.calls[who] if not allowed(policy, call)] == []
 
 
 @pytest.mark.parametrize("who", ROLES)
-def test_everything_that_is_allowed_is_needed(who: str, recorded: Recorded) -> None:
+def test_every_permission_of_a_role_is_needed(who: str, recorded: Recorded) -> None:
     assert unused(recorded.policies[who], recorded.calls[who]) == []

@@ -1,4 +1,4 @@
-"""One booted machine with the whole service for all tests here; AWS is outside of it."""
+"""One booted machine with the whole service for all tests here; AWS runs outside of it."""
 
 from collections.abc import Iterator
 

@@ -41,7 +41,7 @@ def make(source: Path, target: str, root: Path, *more: str) -> str:
     return done.stdout
 
 
-def test_scripts_name_their_final_place(root: Path) -> None:
+def test_installed_scripts_name_their_final_path(root: Path) -> None:
     for name in ("visionfleet", "visionfleet-web", "visionfleet-scaler", "visionfleet-classifier"):
         link = root / "usr/bin" / name
         assert link.readlink() == Path("/opt/visionfleet/bin") / name
@@ -51,7 +51,7 @@ def test_scripts_name_their_final_place(root: Path) -> None:
         assert path.is_symlink() or str(root).encode() not in path.read_bytes(), path
 
 
-def test_everything_lies_where_units_and_configuration_look(root: Path) -> None:
+def test_installed_files_are_where_units_look(root: Path) -> None:
     files = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
     units = {f"usr/lib/systemd/system/{path.name}" for path in (ROOT / "systemd").glob("*.*[!hst]")}
     assert len([name for name in units if name.endswith(".service")]) >= 4
@@ -67,7 +67,7 @@ def test_everything_lies_where_units_and_configuration_look(root: Path) -> None:
     assert (root / "etc/credstore").stat().st_mode & 0o777 == 0o700
 
 
-def test_another_installation_keeps_what_was_edited(root: Path, source: Path) -> None:
+def test_reinstall_keeps_edited_files(root: Path, source: Path) -> None:
     edited = root / "etc/visionfleet/visionfleet.yaml"
     shipped = edited.read_text()
     edited.write_text("web: {port: 9000}\n")

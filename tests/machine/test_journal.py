@@ -24,7 +24,7 @@ def kind(sentence: str) -> str:
     return f"MESSAGE_ID={MESSAGE_IDS[sentence]}"
 
 
-def test_an_image_is_followed_from_its_upload_to_its_label(service: Host) -> None:
+def test_journal_follows_an_image_from_upload_to_label(service: Host) -> None:
     (job,) = service.upload_all([encoded(numbered(2))])
     (result,) = service.results([job])
     done = lambda: entries(service, kind("job done"), f"JOB_ID={job}")  # noqa: E731
@@ -41,7 +41,7 @@ def test_an_image_is_followed_from_its_upload_to_its_label(service: Host) -> Non
     assert {MESSAGE_IDS[sentence] for sentence in through} <= set(kinds)
 
 
-def test_what_failed_and_why(service: Host) -> None:
+def test_journal_tells_what_failed_and_why(service: Host) -> None:
     whole = encoded(numbered(1, side=200), "JPEG")
     (job,) = service.upload_all([whole[: len(whole) // 2]])
     service.results([job])
@@ -51,7 +51,7 @@ def test_what_failed_and_why(service: Host) -> None:
     assert entry["REASON"]
 
 
-def test_which_change_of_the_configuration_was_refused(service: Host) -> None:
+def test_journal_tells_which_reload_was_refused(service: Host) -> None:
     refused = kind("configuration faulty, nothing changed")
     with service.settings("log: {level: LOUD}\n"):
         for unit in (WEB, SCALER, *CLASSIFIERS):
@@ -64,7 +64,7 @@ def test_which_change_of_the_configuration_was_refused(service: Host) -> None:
             assert service.machine.show(unit, "ActiveState") == "active"
 
 
-def test_a_start_that_was_refused_tells_why(service: Host) -> None:
+def test_journal_tells_why_a_start_was_refused(service: Host) -> None:
     web = "SYSLOG_IDENTIFIER=visionfleet-web"
 
     def told() -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(600)
 IMAGES = [encoded(numbered(n)) for n in range(60)]
 
 
-def strike(host: Host, signal: str) -> dict[str, float]:
+def hit_all_daemons(host: Host, signal: str) -> dict[str, float]:
     """Hit all daemons at once while they work; tells the seconds until each was ready again."""
     jobs = host.upload_all(IMAGES)
     assert len(jobs) == len(IMAGES)
@@ -28,17 +28,17 @@ def strike(host: Host, signal: str) -> dict[str, float]:
     return seconds
 
 
-def test_what_is_killed_is_started_again_and_no_job_is_lost(service: Host) -> None:
-    strike(service, "KILL")
+def test_killed_daemons_restart_and_no_job_is_lost(service: Host) -> None:
+    hit_all_daemons(service, "KILL")
 
 
-def test_what_hangs_is_started_again_by_the_watchdog_and_no_job_is_lost(service: Host) -> None:
-    strike(service, "STOP")
+def test_watchdog_restarts_hung_daemons_and_no_job_is_lost(service: Host) -> None:
+    hit_all_daemons(service, "STOP")
     for unit in DAEMONS:
         assert f"{unit}: Watchdog timeout" in service.machine.journal("-u", unit)
 
 
-def test_uploads_go_on_while_all_classifiers_are_away(service: Host) -> None:
+def test_uploads_are_accepted_while_no_classifier_runs(service: Host) -> None:
     service.machine.systemctl("stop", "visionfleet-classifiers.target")
     jobs = service.upload_all(IMAGES[:10])
     assert len(jobs) == 10

@@ -16,18 +16,18 @@ LABELS |= {"dog", "frog", "horse", "ship", "truck"}
 IMAGE = encoded(numbered(1))
 
 
-def test_an_upload_with_curl_is_answered_with_its_label(service: Host) -> None:
+def test_curl_upload_gets_its_label(service: Host) -> None:
     label = service.curl("--form", "file=@-;filename=a.png", "/", stdin=IMAGE)
     assert label in LABELS
 
 
-def test_a_result_tells_which_classifier_made_it(service: Host) -> None:
+def test_result_names_its_classifier(service: Host) -> None:
     jobs = service.upload_all(encoded(numbered(n)) for n in range(20))
     workers = {result["worker"].rpartition("-")[2] for result in service.results(jobs)}
     assert workers <= {"0", "1"}
 
 
-def test_each_classifier_has_its_cpu(service: Host) -> None:
+def test_each_classifier_is_bound_to_its_cpu(service: Host) -> None:
     allowed = []
     for unit in CLASSIFIERS:
         status = service.machine.run("cat", f"/proc/{service.pid(unit)}/status").stdout
@@ -35,14 +35,14 @@ def test_each_classifier_has_its_cpu(service: Host) -> None:
     assert sorted(allowed) == sorted(map(str, sorted(os.sched_getaffinity(0))[:2]))
 
 
-def test_status_says_in_one_line_how_a_daemon_is(service: Host) -> None:
+def test_systemd_status_line_describes_each_daemon(service: Host) -> None:
     assert "acting" in service.status(SCALER)
     assert "ready" in service.status(WEB)
     for unit in CLASSIFIERS:
         wait_until(lambda unit=unit: "model cifar10" in service.status(unit), 10, "a status")
 
 
-def test_systemctl_status_shows_it(service: Host) -> None:
+def test_systemctl_status_shows_the_status_line(service: Host) -> None:
     def shown() -> bool:
         told = f'Status: "{service.status(WEB)}"'
         return told in service.machine.systemctl("status", "--no-pager", WEB)
@@ -50,7 +50,7 @@ def test_systemctl_status_shows_it(service: Host) -> None:
     wait_until(shown, 30, "its line, which may change between two looks")
 
 
-def test_the_journal_follows_one_image(service: Host) -> None:
+def test_journal_follows_one_image(service: Host) -> None:
     job = service.upload(IMAGE)
     assert job is not None
     service.results([job])
@@ -63,6 +63,6 @@ def test_the_journal_follows_one_image(service: Host) -> None:
     wait_until(lambda: told() == units, 10, lambda: f"told by {told()}")
 
 
-def test_the_journal_of_a_unit_holds_the_log_of_its_daemon(service: Host) -> None:
+def test_journal_of_a_unit_holds_its_daemon_log(service: Host) -> None:
     for unit in DAEMONS:
         assert "ready" in service.machine.journal("-b", "-u", unit)

@@ -14,7 +14,7 @@ IMAGE = encoded(numbered(2))
 KEYS = "/etc/credstore/visionfleet-web-keys"
 
 
-def test_a_reload_applies_a_good_file(service: Host) -> None:
+def test_reload_applies_a_good_file(service: Host) -> None:
     pids = [service.pid(unit) for unit in DAEMONS]
     with service.settings("log: {level: DEBUG}\n"):
         service.machine.systemctl("reload", *DAEMONS)
@@ -29,7 +29,7 @@ def told_of_reload(service: Host, unit: str) -> bool:
     return any("reloaded" in line and "log.level" in line for line in lines)
 
 
-def test_a_reload_keeps_the_old_settings_and_says_what_is_wrong(service: Host) -> None:
+def test_reload_of_a_faulty_file_keeps_the_old_settings(service: Host) -> None:
     pids = [service.pid(unit) for unit in DAEMONS]
     with service.settings("log: {level: LOUD}\nweb: {prot: 80}\n"):
         for unit in DAEMONS:
@@ -45,7 +45,7 @@ def test_a_reload_keeps_the_old_settings_and_says_what_is_wrong(service: Host) -
     assert {service.machine.show(unit, "ActiveState") for unit in DAEMONS} == {"active"}
 
 
-def test_a_faulty_configuration_is_told_and_not_tried_again(service: Host) -> None:
+def test_faulty_configuration_is_logged_and_not_retried(service: Host) -> None:
     with service.settings("web: {prot: 80}\n"):
         done = service.machine.run("systemctl", "restart", *DAEMONS, check=False)
         assert done.returncode != 0
@@ -57,7 +57,7 @@ def test_a_faulty_configuration_is_told_and_not_tried_again(service: Host) -> No
             assert "did you mean `port`?" in service.machine.journal("-u", unit, "-n", "20")
 
 
-def test_keys_come_as_a_credential(service: Host) -> None:
+def test_api_keys_come_from_a_systemd_credential(service: Host) -> None:
     key = service.machine.run("visionfleet", "keys", "add", "ann", "--file", KEYS).stdout.strip()
     try:
         service.machine.systemctl("restart", WEB)
@@ -71,7 +71,7 @@ def test_keys_come_as_a_credential(service: Host) -> None:
     assert service.upload(IMAGE) is not None
 
 
-def test_the_scaler_obeys_a_new_maximum(service: Host) -> None:
+def test_scaler_reload_applies_a_new_maximum(service: Host) -> None:
     with service.settings("scaler: {maximum: 2}\n"):
         service.machine.systemctl("reload", SCALER)
         wait_until(lambda: maximum(service) == 2, 20, "the new maximum")

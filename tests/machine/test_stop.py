@@ -15,7 +15,7 @@ IMAGES = [encoded(numbered(n)) for n in range(60)]
 LOAD = 200
 
 
-def test_a_stop_under_load_drains_in_time_and_loses_nothing(service: Host) -> None:
+def test_stop_under_load_drains_in_time_and_loses_nothing(service: Host) -> None:
     service.machine.systemctl("stop", *CLASSIFIERS)
     jobs = [f"under-load-{n}" for n in range(LOAD)]
     service.aws.send_request(jobs[0], photo(4000, 3000))
@@ -40,7 +40,7 @@ def test_a_stop_under_load_drains_in_time_and_loses_nothing(service: Host) -> No
     service.results(jobs)
 
 
-def test_a_reboot_brings_everything_back(service: Host) -> None:
+def test_reboot_brings_every_daemon_back(service: Host) -> None:
     jobs = service.upload_all(IMAGES)
     print(f"booted in {service.machine.reboot():.1f} s")
     wait_until(
@@ -64,7 +64,7 @@ def ready_seconds(service: Host, unit: str) -> float:
     return (ready - began) / 1e6
 
 
-def test_an_idle_worker_without_a_scaler_ends_its_machine(service: Host) -> None:
+def test_idle_worker_without_a_scaler_ends_its_machine(service: Host) -> None:
     alone = "classifier: {ec2_instance: true, idle_shutdown_seconds: 5}\n"
     with service.settings(alone):
         service.machine.systemctl("stop", SCALER)

@@ -1,4 +1,4 @@
-"""What systemd says of the units, and what of a daemon's rights is left."""
+"""What systemd says of the units, and which privileges a daemon has left."""
 
 import json
 
@@ -6,14 +6,14 @@ import pytest
 
 from testkit import ROOT
 from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
-from visionfleet.host.cpu_placement import Place, drop_in
+from visionfleet.host.cpu_placement import Placement, drop_in
 
 pytestmark = pytest.mark.timeout(600)
 
 EXPOSURE = {WEB: 2.0, SCALER: 2.0, CLASSIFIERS[0]: 2.5}
 
 
-def test_systemd_finds_no_fault_in_the_units(idle_host: Host) -> None:
+def test_systemd_analyze_finds_no_fault(idle_host: Host) -> None:
     units = [
         name.replace("@.", "@0.")
         for name in sorted(path.name for path in (ROOT / "systemd").glob("visionfleet*"))
@@ -24,7 +24,7 @@ def test_systemd_finds_no_fault_in_the_units(idle_host: Host) -> None:
 
 
 @pytest.mark.parametrize("unit", EXPOSURE)
-def test_exposure_stays_below_its_limit(idle_host: Host, unit: str) -> None:
+def test_systemd_exposure_stays_below_its_limit(idle_host: Host, unit: str) -> None:
     exposure, told = exposure_of(idle_host, unit)
     print(f"{unit}: {exposure}")
     assert exposure <= EXPOSURE[unit], told
@@ -35,17 +35,17 @@ def exposure_of(host: Host, unit: str) -> tuple[float, str]:
     return float(told.strip().splitlines()[-1].partition(": ")[2].split()[0]), told
 
 
-def test_a_gpu_costs_little_exposure(idle_host: Host) -> None:
+def test_gpu_access_costs_little_exposure(idle_host: Host) -> None:
     unit = "visionfleet-classifier@7.service"
     idle_host.machine.write(
-        f"/run/systemd/system/{unit}.d/gpu.conf", drop_in(Place(7, (0,), gpu=7))
+        f"/run/systemd/system/{unit}.d/gpu.conf", drop_in(Placement(7, (0,), gpu=7))
     )
     idle_host.machine.systemctl("daemon-reload")
     exposure, told = exposure_of(idle_host, unit)
     assert exposure <= EXPOSURE[CLASSIFIERS[0]], told
 
 
-def test_daemons_have_no_rights_beyond_their_user(service: Host) -> None:
+def test_daemons_run_without_privileges(service: Host) -> None:
     for unit in DAEMONS:
         lines = service.machine.run("cat", f"/proc/{service.pid(unit)}/status").stdout.splitlines()
         status = {line.partition(":")[0]: line.partition(":")[2].split() for line in lines}
@@ -55,7 +55,7 @@ def test_daemons_have_no_rights_beyond_their_user(service: Host) -> None:
         assert "0" not in status["Uid"] + status["Gid"], unit
 
 
-def test_the_generator_makes_as_many_classifiers_as_are_configured(idle_host: Host) -> None:
+def test_generator_makes_the_configured_classifiers(idle_host: Host) -> None:
     listed = idle_host.machine.run("visionfleet", "placement").stdout.splitlines()
     assert [f"{line.split()[0]}.service" for line in listed] == list(CLASSIFIERS)
     assert wanted(idle_host) == list(CLASSIFIERS)
@@ -71,7 +71,7 @@ def wanted(host: Host) -> list[str]:
     return sorted(host.machine.show("visionfleet-classifiers.target", "Wants").split())
 
 
-def test_a_first_boot_enables_nothing(idle_host: Host) -> None:
+def test_first_boot_enables_no_unit(idle_host: Host) -> None:
     shown = json.loads(
         idle_host.machine.systemctl("list-unit-files", "visionfleet*", "--output=json")
     )

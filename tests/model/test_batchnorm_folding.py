@@ -14,7 +14,7 @@ pytestmark = pytest.mark.needs_torch
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def stirred(module: nn.Module) -> nn.Module:
+def with_statistics(module: nn.Module) -> nn.Module:
     """Give batch norms statistics that matter, as training does."""
     generator = torch.Generator().manual_seed(1)
     for part in module.modules():
@@ -104,8 +104,8 @@ class SomethingBetween(Plain):
         return self.norm(torch.sigmoid(self.first(images))).mean(dim=(2, 3))
 
 
-def test_pairs_are_found_by_what_flows_not_by_names() -> None:
-    module = stirred(Plain())
+def test_conv_and_norm_pairs_are_found_by_data_flow() -> None:
+    module = with_statistics(Plain())
     folded, pairs = fold(module, IMAGES)
     assert pairs == 2
     assert not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
@@ -117,14 +117,14 @@ def test_pairs_are_found_by_what_flows_not_by_names() -> None:
     "kind",
     [UsedTwice, CalledTwice, ChangedBetween, SomethingBetween, PoolWithPlaces, ByName],
 )
-def test_what_cannot_be_folded_is_left(kind: type[nn.Module]) -> None:
-    module = stirred(kind())
+def test_unfoldable_norms_are_left(kind: type[nn.Module]) -> None:
+    module = with_statistics(kind())
     folded, pairs = fold(module, IMAGES)
     assert (folded is module, pairs) == (True, 0)
 
 
-def test_a_norm_behind_a_max_pool_is_folded_unless_it_turns_the_order_round() -> None:
-    module = stirred(Pooled())
+def test_norm_after_max_pool_folds_unless_it_reverses_order() -> None:
+    module = with_statistics(Pooled())
     folded, pairs = fold(module, IMAGES)
     assert pairs == 2
     assert difference(module, folded) < 1e-5
@@ -135,18 +135,18 @@ def test_a_norm_behind_a_max_pool_is_folded_unless_it_turns_the_order_round() ->
     assert difference(module, folded) < 1e-5
 
 
-def test_the_default_model_answers_as_before() -> None:
+def test_folded_default_model_answers_as_before() -> None:
     module = load(ModelSection(directory=ROOT / "models")).module
     folded, pairs = fold(module, IMAGES)
     assert pairs == 6
     assert difference(module, folded) < 1e-4
 
 
-def test_resnet18_is_folded_whole() -> None:
+def test_resnet18_is_folded_completely() -> None:
     from visionfleet.model.torchvision_weights import build
 
     torch.manual_seed(0)
-    module = stirred(build("resnet18", 10, "model.architecture"))
+    module = with_statistics(build("resnet18", 10, "model.architecture"))
     folded, pairs = fold(module, IMAGES)
     assert pairs == 20
     with torch.inference_mode():

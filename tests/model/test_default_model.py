@@ -12,7 +12,7 @@ from testkit.processes.stack import data
 from visionfleet.config.classifier import ModelSection
 from visionfleet.evaluation import datasets
 from visionfleet.imaging.decode import Limits
-from visionfleet.model.benchmark import Measured, measure
+from visionfleet.model.benchmark import Benchmark, measure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
@@ -20,7 +20,7 @@ FILE = ROOT / "models" / "cifar10.pt"
 EACH = 5
 
 
-def answered(**changes: float) -> Measured:
+def answered(**changes: float) -> Benchmark:
     loaded = replace(load(ModelSection(directory=FILE.parent)), **changes)  # type: ignore[arg-type]
     model = Inference(loaded, 50, 1, "float32")
     images = islice(datasets.read(data("cifar10") / "test.zip", None), 0, None, EACH)
@@ -28,15 +28,15 @@ def answered(**changes: float) -> Measured:
 
 
 @pytest.fixture(scope="module")
-def measured() -> Measured:
+def measured() -> Benchmark:
     return answered()
 
 
-def test_the_file_is_small() -> None:
+def test_default_model_file_is_small() -> None:
     assert FILE.stat().st_size <= 5_000_000
 
 
-def test_accuracy_and_calibration_are_those_that_it_states(measured: Measured) -> None:
+def test_default_model_has_its_stated_accuracy(measured: Benchmark) -> None:
     stated = torch.load(FILE, weights_only=True)["metrics"]
     found = measured.evaluation
     assert len(found.folders) == stated["test_images"] / EACH
@@ -45,14 +45,14 @@ def test_accuracy_and_calibration_are_those_that_it_states(measured: Measured) -
     assert found.expected_calibration_error() <= 0.03, "2,000 images add noise of their own"
 
 
-def test_the_second_look_mends_more_than_it_spoils(measured: Measured) -> None:
+def test_flip_augmentation_gains_more_than_it_loses(measured: Benchmark) -> None:
     once, twice = answered(mirror_below=0.0).evaluation, measured.evaluation
     assert twice.right.sum() > once.right.sum()
     changed = (once.probabilities != twice.probabilities).any(axis=1)
     assert 0.1 < changed.mean() < 0.2, "one image in seven"
 
 
-def test_the_card_is_of_this_file() -> None:
+def test_model_card_describes_this_file() -> None:
     """Measured again whenever the file changes: `python training/card.py`."""
     card = json.loads(FILE.with_name("card.json").read_text())
     stated = torch.load(FILE, weights_only=True)

@@ -40,7 +40,7 @@ def evaluate(
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
 
 
-def test_figures_are_those_of_the_folders(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_evaluate_counts_by_folder(tmp_path: Path, environment: dict[str, str]) -> None:
     """Four of five pictures lie in their own class; the last one lies in another's."""
     data = archive(tmp_path / "data.zip", ["class_0", "class_1", "2", "003", "class 0"])
     with zipfile.ZipFile(data, "a") as packed:
@@ -60,7 +60,7 @@ def test_figures_are_those_of_the_folders(tmp_path: Path, environment: dict[str,
     }
 
 
-def test_proposed_settings_make_a_hesitant_model_sure(
+def test_evaluate_proposes_settings_that_calibrate(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     """Every answer is right, so the lowest temperature is the best one."""
@@ -75,7 +75,7 @@ def test_proposed_settings_make_a_hesitant_model_sure(
     assert found["calibration"]["unknown_below"] > found["mean_score"]
 
 
-def test_a_folder_that_is_no_class_is_one_clear_line(
+def test_evaluate_reports_a_folder_that_is_no_class(
     tmp_path: Path, environment: dict[str, str]
 ) -> None:
     done = evaluate(environment, archive(tmp_path / "data.zip", ["cow"]))

@@ -1,4 +1,4 @@
-"""Images that a model is not sure of are looked at twice, and only these."""
+"""Test-time augmentation: images that a model is not sure of are flipped and scored again."""
 
 import pytest
 import torch
@@ -45,7 +45,7 @@ def halves(*sides: tuple[float, float]) -> Tensor:
         pytest.param(9.0, 1.0, 1.0, 1.0, 5.0, 2, id="never sure enough"),
     ],
 )
-def test_scores(
+def test_flip_augmentation_averages_unsure_images(
     left: float, right: float, temperature: float, below: float, score: float, looks: int
 ) -> None:
     module = LeftSide()
@@ -54,14 +54,14 @@ def test_scores(
     assert module.seen == [1] * looks
 
 
-def test_of_a_batch_the_unsure_ones_alone_are_looked_at_again() -> None:
+def test_only_unsure_images_are_flipped() -> None:
     module = LeftSide()
     scores = twice_if_unsure(module, halves((4, 0), (1, 5), (-4, 9), (0.5, -1)), 1.0, 0.8)
     assert scores[:, 0].tolist() == [4.0, 3.0, -4.0, -0.25]
     assert module.seen == [4, 2]
 
 
-def test_a_model_that_is_served_looks_twice_where_its_settings_say_so() -> None:
+def test_served_model_flips_as_its_file_says() -> None:
     white, black = (torch.full((4, 2, 3), shade, dtype=torch.uint8) for shade in (255, 0))
     pixels = torch.cat([white, black], dim=1).numpy()
     how = Preprocessing(4, 4, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
@@ -74,7 +74,7 @@ def test_a_model_that_is_served_looks_twice_where_its_settings_say_so() -> None:
     assert answers == pytest.approx([once, twice])
 
 
-def test_the_configuration_overrules_the_file() -> None:
+def test_configuration_overrides_the_model_file() -> None:
     models = ROOT / "models"
     stated = torch.load(models / "cifar10.pt", weights_only=True)["calibration"]
     assert load(ModelSection(directory=models)).mirror_below == stated["mirror_below"] > 0

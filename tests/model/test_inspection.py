@@ -1,4 +1,4 @@
-"""`visionfleet model inspect`: what a file is told to be, whatever it is."""
+"""`visionfleet model inspect`: what it says of a file of any kind."""
 
 import hashlib
 import json
@@ -95,7 +95,7 @@ def weights(network: nn.Module) -> Callable[[Path], Any]:
         ),
     ],
 )
-def test_every_kind_is_told(
+def test_model_show_tells_every_kind_of_file(
     tmp_path: Path, save: Callable[[Path], Any], expected: dict[str, Any]
 ) -> None:
     data = write(tmp_path / "model", save)
@@ -106,7 +106,7 @@ def test_every_kind_is_told(
     assert found.bytes == len(data)
 
 
-def test_the_default_model_tells_all_of_itself() -> None:
+def test_model_show_describes_the_default_model() -> None:
     found = asdict(inspect(DEFAULT.read_bytes(), DEFAULT))
     assert found["kind"] == "checkpoint of visionfleet"
     assert found["labels"][3] == "cat"
@@ -118,7 +118,7 @@ def test_the_default_model_tells_all_of_itself() -> None:
     assert found["bytes"] <= 5_000_000
 
 
-def test_the_command_prints_json_and_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_show_prints_json_and_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model", "inspect", "--json", str(DEFAULT)]) == 0
     assert json.loads(capsys.readouterr().out)["kind"] == "checkpoint of visionfleet"
     assert main(["model", "inspect", str(DEFAULT)]) == 0
@@ -126,7 +126,7 @@ def test_the_command_prints_json_and_lines(capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"PK\x03\x04 broken"])
-def test_what_is_no_model_is_one_clear_line(
+def test_model_show_of_another_file_is_one_error_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes
 ) -> None:
     (tmp_path / "x").write_bytes(content)
@@ -135,6 +135,6 @@ def test_what_is_no_model_is_one_clear_line(
     assert "x: not a TorchScript file, an exported program or a state dict" in line
 
 
-def test_a_missing_file_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_show_of_a_missing_file_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["model", "inspect", "/nowhere/x.pt"]) == 1
     assert "/nowhere/x.pt: cannot be read: No such file" in capsys.readouterr().err

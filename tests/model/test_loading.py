@@ -43,7 +43,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return table_model(tmp_path_factory.mktemp("table"), pictures, [f"l{i}" for i in range(8)])
 
 
-def test_the_default_needs_nothing_but_its_file() -> None:
+def test_default_model_needs_only_its_file() -> None:
     loaded = load(DEFAULT)
     assert loaded.labels[:2] == ("airplane", "automobile")
     data = (ROOT / "models" / "cifar10.pt").read_bytes()
@@ -51,13 +51,13 @@ def test_the_default_needs_nothing_but_its_file() -> None:
     assert loaded.info.fingerprint == hashlib.sha256(data).hexdigest()[:16]
 
 
-def test_a_missing_default_says_which_setting() -> None:
+def test_missing_default_model_names_the_setting() -> None:
     with pytest.raises(BadModel, match=r"/nowhere/cifar10.pt: cannot be read.*model.directory"):
         load(ModelSection(directory=Path("/nowhere")))
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 broken zip"])
-def test_a_damaged_default_is_told(tmp_path: Path, content: bytes) -> None:
+def test_damaged_default_model_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "cifar10.pt").write_bytes(content)
     with pytest.raises(BadModel, match="cannot be loaded"):
         load(ModelSection(directory=tmp_path))
@@ -76,7 +76,7 @@ def test_pickled_code_is_not_run(tmp_path: Path) -> None:
     assert not trap.exists()
 
 
-def test_a_table_model_answers_for_each_picture_alone_and_in_batches(table: dict[str, str]) -> None:
+def test_table_model_answers_alike_alone_and_in_batches(table: dict[str, str]) -> None:
     model = Inference(load(choice(table)), batch_size=8, threads=1)
     pixels = [np.asarray(numbered(i)) for i in range(8)]
     batched = [ranking[0].label for ranking in model.rank(pixels, 3)]
@@ -86,12 +86,12 @@ def test_a_table_model_answers_for_each_picture_alone_and_in_batches(table: dict
     assert len(model.rank(pixels[:1], 1000)[0]) == 8
 
 
-def test_a_wrong_sha256_is_told(table: dict[str, str]) -> None:
+def test_wrong_sha256_is_reported(table: dict[str, str]) -> None:
     with pytest.raises(BadModel, match=f"its SHA-256 is .*, model.sha256 says {'0' * 64}"):
         load(choice(table, sha256="0" * 64))
 
 
-def test_a_file_that_is_no_torchscript_is_told(tmp_path: Path, table: dict[str, str]) -> None:
+def test_file_that_is_no_torchscript_is_reported(tmp_path: Path, table: dict[str, str]) -> None:
     path = tmp_path / "model.pt"
     path.write_bytes(b"not a model")
     digest = hashlib.sha256(b"not a model").hexdigest()
@@ -99,7 +99,7 @@ def test_a_file_that_is_no_torchscript_is_told(tmp_path: Path, table: dict[str, 
         load(choice(table, path=str(path), sha256=digest))
 
 
-def test_labels_that_do_not_fit_the_model_are_told(tmp_path: Path, table: dict[str, str]) -> None:
+def test_labels_that_do_not_fit_are_reported(tmp_path: Path, table: dict[str, str]) -> None:
     labels = tmp_path / "labels.txt"
     labels.write_text("only\ntwo\n")
     with pytest.raises(BadModel, match=r"gives \(1, 8\), not \(1, 2\)"):
@@ -116,7 +116,7 @@ class OneByOne(torch.nn.Module):
 @pytest.mark.filterwarnings(
     "ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning"
 )
-def test_a_model_traced_for_one_image_is_fed_singly(tmp_path: Path) -> None:
+def test_model_traced_for_one_image_gets_single_images(tmp_path: Path) -> None:
     path, labels = tmp_path / "one.pt", tmp_path / "labels.txt"
     torch.jit.trace(OneByOne(), torch.rand(1, 3, 32, 32)).save(str(path))
     labels.write_text("red\ngreen\nblue\n")
@@ -137,12 +137,12 @@ def test_a_model_traced_for_one_image_is_fed_singly(tmp_path: Path) -> None:
     assert [r[0].label for r in model.rank(list(colours), 1)] == ["red", "green", "blue"]
 
 
-def test_an_unknown_name_is_told_with_the_nearest() -> None:
+def test_unknown_model_name_suggests_the_nearest() -> None:
     with pytest.raises(BadModel, match=r"'resnet81' is neither .* did you mean .*resnet18"):
         load(ModelSection(name="resnet81"))
 
 
-def test_weights_that_cannot_be_downloaded_name_the_file_and_the_place(
+def test_failed_weights_download_names_the_file_to_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_network(*_: object, **__: object) -> None:
@@ -154,7 +154,7 @@ def test_weights_that_cannot_be_downloaded_name_the_file_and_the_place(
         load(ModelSection(name="resnet18", directory=tmp_path))
 
 
-def test_placed_weights_of_an_architecture_are_loaded_with_their_own_preset(
+def test_placed_weights_load_with_their_own_preset(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Random weights in the published file's place; its name is made to fit their SHA-256."""
@@ -172,7 +172,7 @@ def test_placed_weights_of_an_architecture_are_loaded_with_their_own_preset(
     assert len(model.rank([np.zeros((224, 224, 3), np.uint8)], 5)[0]) == 5
 
 
-def test_damaged_weights_are_told(tmp_path: Path) -> None:
+def test_damaged_weights_are_reported(tmp_path: Path) -> None:
     (tmp_path / "resnet18-f37072fd.pth").write_bytes(b"half a download")
     with pytest.raises(BadModel, match="damaged: its SHA-256 starts with"):
         load(ModelSection(name="resnet18", directory=tmp_path))

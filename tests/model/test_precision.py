@@ -1,4 +1,4 @@
-"""Which precision is chosen, by measurements that are given, and by models that are tried."""
+"""How the precision of a model is chosen, from given measurements and with real models."""
 
 import logging
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ CANDIDATES = {
 @pytest.mark.parametrize(
     ("asked", "cuda", "bfloat16", "convertible", "found"), CANDIDATES.values(), ids=CANDIDATES
 )
-def test_candidates(
+def test_precision_candidates_depend_on_the_device(
     asked: str, cuda: bool, bfloat16: bool, convertible: bool, found: tuple[str, ...]
 ) -> None:
     assert candidates(asked, cuda, bfloat16, convertible) == found
@@ -90,24 +90,26 @@ CHOICES: dict[str, tuple[str, float, dict[str, Trial], str]] = {
 
 
 @pytest.mark.parametrize(("asked", "floor", "others", "name"), CHOICES.values(), ids=CHOICES)
-def test_choice(asked: str, floor: float, others: dict[str, Trial], name: str) -> None:
+def test_fastest_acceptable_precision_is_chosen(
+    asked: str, floor: float, others: dict[str, Trial], name: str
+) -> None:
     chosen = choose(asked, floor, {"float32": trial(10)} | others)
     assert chosen.name == name
     assert chosen.measured["float32"].agreement == 1.0
     assert chosen.images == 100
 
 
-def test_an_order_below_the_floor_is_refused_with_the_figures() -> None:
+def test_configured_precision_below_the_floor_is_refused() -> None:
     with pytest.raises(BadModel, match=r"bfloat16 agrees with float32 on 97.0% of 100 pictures"):
         choose("bfloat16", 0.99, {"float32": trial(10), "bfloat16": trial(20, wrong=3)})
 
 
-def test_an_order_that_the_model_fails_in_is_refused() -> None:
+def test_configured_precision_that_fails_is_refused() -> None:
     with pytest.raises(BadModel, match="bfloat16: the model fails in it: no kernel"):
         choose("bfloat16", 0.99, {"float32": trial(10), "bfloat16": trial(0, fault="no kernel")})
 
 
-def test_a_tie_of_float32_may_go_either_way() -> None:
+def test_precision_may_break_near_ties_of_float32() -> None:
     exact = Trial(torch.tensor([[0.4, 0.395, 0.205], [0.5, 0.48, 0.02]]), 10)
     other = Trial(torch.tensor([[0.39, 0.40, 0.21], [0.49, 0.50, 0.01]]), 20)
     measured = choose("auto", 0.5, {"float32": exact, "bfloat16": other}).measured["bfloat16"]
@@ -115,7 +117,7 @@ def test_a_tie_of_float32_may_go_either_way() -> None:
     assert measured.difference == pytest.approx(0.02)
 
 
-def test_the_log_tells_each_speed_and_what_failed() -> None:
+def test_precision_log_has_each_speed_and_failure() -> None:
     trials = {"float32": trial(10), "bfloat16": trial(25), "float16": trial(0, fault="no kernel")}
     fields = tell(choose("auto", 0.99, trials))
     assert fields["precision"] == "bfloat16"
@@ -128,7 +130,7 @@ def batches(sizes: Sequence[int]) -> list[list[Pixels]]:
     return [[np.zeros((1, 1, 3), np.uint8)] * size for size in sizes]
 
 
-def test_the_quickest_batch_counts_and_the_first_only_warms_up() -> None:
+def test_benchmark_takes_the_best_batch_after_warm_up() -> None:
     times = count(0.0, 1.0)  # each look at the clock is a second later
     ran: list[int] = []
 
@@ -141,7 +143,7 @@ def test_the_quickest_batch_counts_and_the_first_only_warms_up() -> None:
     assert (len(found.probabilities), found.images_per_second) == (16, 8.0)
 
 
-def test_a_slow_model_is_tried_on_enough_pictures_all_the_same() -> None:
+def test_benchmark_tries_slow_models_on_enough_images() -> None:
     times = count(0.0, 1.0)
     found = try_out(
         lambda batch: torch.zeros(len(batch), 2), batches([1] * 20), 0.0, lambda: next(times)
@@ -168,7 +170,7 @@ def loaded(module: nn.Module) -> Loaded:
     return Loaded(module.eval(), tuple("abcdefghij"), how, info)
 
 
-def test_a_model_that_bfloat16_breaks_is_refused_or_left_in_float32(
+def test_model_that_bfloat16_breaks_stays_in_float32(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     # At 1024 bfloat16 has steps of 8: the scores that remain are multiples of it.
@@ -185,7 +187,7 @@ def test_a_model_that_bfloat16_breaks_is_refused_or_left_in_float32(
     assert "bfloat16:" in vars(line)["images_per_second"]
 
 
-def test_a_sound_model_runs_in_bfloat16_and_answers_alike() -> None:
+def test_sound_model_runs_alike_in_bfloat16() -> None:
     plain = Inference(loaded(Scores()), 4, 1, "float32")
     quick = Inference(loaded(Scores()), 4, 1, "bfloat16")
     assert (plain.precision.name, quick.precision.name) == ("float32", "bfloat16")
@@ -196,7 +198,7 @@ def test_a_sound_model_runs_in_bfloat16_and_answers_alike() -> None:
         assert all(abs(scores[ranked.label] - ranked.score) < 0.02 for ranked in one)
 
 
-def test_the_seconds_of_serving_are_told_by_stage() -> None:
+def test_inference_seconds_are_measured_by_stage() -> None:
     model = Inference(loaded(Scores()), 4, 1)
     assert (model.seconds.prepare, model.seconds.forward, model.seconds.rank) == (0, 0, 0)
     model.rank([np.zeros((32, 32, 3), np.uint8)], 1)
@@ -207,7 +209,7 @@ def test_the_seconds_of_serving_are_told_by_stage() -> None:
 
 
 @pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
-def test_a_gpu_that_torch_sees_is_taken(
+def test_gpu_that_torch_sees_is_used(
     monkeypatch: pytest.MonkeyPatch, there: bool, kind: str
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
@@ -225,12 +227,12 @@ def test_a_gpu_that_torch_sees_is_taken(
         ("", False),
     ],
 )
-def test_flags_of_a_processor(text: str, has: bool) -> None:
+def test_bfloat16_support_is_read_from_cpu_flags(text: str, has: bool) -> None:
     assert device.has_bfloat16(text) is has
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_a_gpu_answers_as_the_processor_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_and_cpu_answers_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels: Any = list(np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
     theirs = Inference(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

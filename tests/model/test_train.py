@@ -75,7 +75,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_training_is_resumed_and_its_checkpoint_can_be_served(
+def test_training_resumes_and_its_checkpoint_can_be_served(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = run_training(folder, "--epochs", "1")
@@ -152,7 +152,7 @@ def test_a_training_is_resumed_and_its_checkpoint_can_be_served(
         ),
     ],
 )
-def test_what_is_missing_is_named(
+def test_training_names_missing_data(
     folder: Path,
     monkeypatch: pytest.MonkeyPatch,
     arrange: Callable[[Path], object],

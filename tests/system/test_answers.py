@@ -31,7 +31,7 @@ def running() -> Iterator[Stack]:
         yield made
 
 
-def test_a_torchscript_file_answers_real_photos(
+def test_torchscript_model_answers_real_photos(
     running: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     photos = sorted(data("photos").glob("*.JPEG"))
@@ -76,7 +76,7 @@ def huge_png() -> bytes:
     ],
     ids=["no file", "empty", "text", "truncated", "bomb", "30 MB"],
 )
-def test_bad_input_has_its_documented_answer(
+def test_bad_input_gets_its_documented_response(
     running: Stack, files: dict[str, tuple[str, bytes]], status: int, code: str
 ) -> None:
     answer = requests.post(running.url + "/", files=files or None, timeout=120)
@@ -89,7 +89,7 @@ def test_bad_input_has_its_documented_answer(
 
 
 @pytest.mark.timeout(600)
-def test_a_model_that_cannot_be_used_is_told_and_the_service_goes_on() -> None:
+def test_unusable_model_is_reported_and_the_service_goes_on() -> None:
     """No worker can start; uploads are still accepted, and nothing spins."""
     with stack({"VISIONFLEET_MODEL__NAME": "resnet81"}) as running:
         files = {"file": ("x.png", encoded(numbered(3, 64)))}
@@ -105,7 +105,7 @@ def test_a_model_that_cannot_be_used_is_told_and_the_service_goes_on() -> None:
         assert (job.status_code, job.json()["status"]) == (202, "queued")
 
 
-def test_an_upload_of_any_field_name_is_taken(running: Stack) -> None:
+def test_upload_with_any_field_name_is_accepted(running: Stack) -> None:
     for field in ("myfile", "file", "inputFile", "image"):
         files = {field: ("x.png", io.BytesIO(encoded(numbered(3, 64))))}
         assert requests.post(running.url + "/", files=files, timeout=120).status_code == 200

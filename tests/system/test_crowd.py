@@ -28,7 +28,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield made
 
 
-def test_a_hundred_clients_with_one_file_name_each_get_their_own_answer(running: Stack) -> None:
+def test_hundred_clients_with_one_file_name_get_their_own(running: Stack) -> None:
     """One connection each, no retry, no timeout; every file is called the same."""
     peak, over = [0], threading.Event()
 
@@ -66,7 +66,7 @@ def workers(running: Stack) -> set[str]:
     return {line[-1] for line in lines if line[-2:-1] == ["--worker"]}
 
 
-def test_a_hundred_uploads_survive_a_kill_of_every_worker(running: Stack) -> None:
+def test_hundred_uploads_survive_a_kill_of_every_worker(running: Stack) -> None:
     """Workers are killed while they have jobs in hand; each job ends in one result all the same."""
     before = len(running.aws.keys("results/"))
     jobs = {}
@@ -87,7 +87,7 @@ def test_a_hundred_uploads_survive_a_kill_of_every_worker(running: Stack) -> Non
     wait_until(lambda: running.aws.counts() == (0, 0), 60, "the requests are gone")
 
 
-def test_a_killed_web_daemon_forgets_no_job(running: Stack) -> None:
+def test_killed_web_daemon_loses_no_job(running: Stack) -> None:
     jobs = {}
     for i in range(20):
         files = {"file": ("same.png", encoded(numbered(i)))}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from testkit.aws.ec2_proxy import LikeEc2, like_ec2
+from testkit.aws.ec2_proxy import Ec2Proxy, ec2_proxy
 from testkit.aws.embedded import Cloud, cloud, ec2_client
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
@@ -52,9 +52,9 @@ class Fleet:
     aws: Cloud
     url: str
     ec2: Any
-    proxy: LikeEc2
+    proxy: Ec2Proxy
     scaler: Process
-    room: Process
+    workers: Process
     folder: Path
 
     def instances(self) -> int:
@@ -81,12 +81,12 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
             LaunchTemplateName="workers",
             LaunchTemplateData={"ImageId": "ami-12c6146b", "InstanceType": "c7i.large"},
         )
-        proxy = stack.enter_context(like_ec2(aws.endpoint_url))
-        room = stack.enter_context(
+        proxy = stack.enter_context(ec2_proxy(aws.endpoint_url))
+        workers = stack.enter_context(
             started_module(
                 "testkit.fleet.ec2_workers",
                 *(str(logs), str(BOOT_SECONDS)),
-                log=tmp_path / "room.log",
+                log=tmp_path / "workers.log",
                 env={**aws.environment, **model, "MACHINE_CONFIG": str(config)},
                 stop_seconds=60,
             )
@@ -101,12 +101,12 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         )
         web = stack.enter_context(web_daemon(aws, tmp_path))
         scaler.wait_for_output("ready", 30)
-        room.wait_for_output("room is open", 60)
-        yield Fleet(aws, web.url, ec2, proxy, scaler, room, logs)
+        workers.wait_for_output("ready", 60)
+        yield Fleet(aws, web.url, ec2, proxy, scaler, workers, logs)
 
 
 @pytest.mark.timeout(420)  # 19 workers on a few cores that do other work as well
-def test_300_uploads_open_19_instances_and_leave_none(
+def test_300_uploads_launch_19_instances_and_leave_none(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert fleet.instances() == 0
@@ -156,11 +156,11 @@ def result_worker(aws: Cloud, key: str) -> str:
 
 def no_worker_was_ended_at_work(fleet: Fleet) -> None:
     """Each machine's log says that it was drained before its TERM, and left nothing in hand."""
-    started = fleet.room.output().count("started i-")
-    wait_until(lambda: fleet.room.output().count("ended i-") == started, 60, fleet.room.tail)
+    started = fleet.workers.output().count("started i-")
+    wait_until(lambda: fleet.workers.output().count("ended i-") == started, 60, fleet.workers.tail)
     logs = [path.read_text() for path in fleet.folder.glob("i-*.log")]
     assert len(logs) == started >= 1
     for log in logs:
         assert 0 < log.find("classifier: drained") < log.find("signal=SIGTERM"), log
         assert "left_in_hand=0" in log, log
-    assert "killed i-" not in fleet.room.output()
+    assert "killed i-" not in fleet.workers.output()

@@ -19,7 +19,7 @@ CLASSES = {
 }
 
 
-def test_the_first_answer_comes_within_15_s_and_zero_within_30_s(
+def test_first_answer_within_15_s_and_zero_workers_within_30_s(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = tmp_path / "photo.jpg"
@@ -42,7 +42,7 @@ def test_the_first_answer_comes_within_15_s_and_zero_within_30_s(
     assert first < 15
 
 
-def test_ctrl_c_stops_all_of_it_and_supervisor_restarts_cleanly() -> None:
+def test_ctrl_c_stops_everything_and_up_starts_again() -> None:
     with stack() as running:
         before = running.commands()
         assert len(before) >= 5, before
@@ -60,7 +60,7 @@ def ready(url: str) -> bool:
     return subprocess.run(["curl", "-sf", f"{url}/readyz"], capture_output=True).returncode == 0
 
 
-def test_up_tells_what_is_in_the_way(tmp_path: Path) -> None:
+def test_up_reports_a_port_or_socket_in_use(tmp_path: Path) -> None:
     with stack() as running:
         argv = [*running.process.argv[:-1], str(tmp_path)]
         same = Process(argv, tmp_path / "same.log", running.environment)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit.aws.counting_proxy import counting
+from testkit.aws.counting_proxy import counting_proxy
 from testkit.aws.embedded import cloud
 from testkit.fleet.supervised import supervised
 from testkit.processes.daemons import started
@@ -48,7 +48,7 @@ def daemons_with_default_settings(folder: Path) -> Iterator[Counter[str]]:
     config = folder / "visionfleet.yaml"
     with (
         cloud(folder) as aws,
-        counting(aws.endpoint_url) as proxy,
+        counting_proxy(aws.endpoint_url) as proxy,
         supervised(aws.environment) as workers,
     ):
         config.write_text(f"supervisor: {{socket: {workers.socket}}}\n")
@@ -76,7 +76,7 @@ def per_month(calls: Counter[str], seconds: float) -> tuple[dict[str, float], fl
 
 
 @pytest.mark.timeout(400)
-def test_an_idle_minute_costs_next_to_nothing(
+def test_idle_minute_costs_next_to_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with daemons_with_default_settings(tmp_path) as counts, stack() as running:

@@ -1,4 +1,4 @@
-"""Waits between tries."""
+"""Backoff between attempts."""
 
 from itertools import islice
 from random import Random
@@ -14,7 +14,7 @@ def test_backoff_stays_below_its_growing_bound() -> None:
         assert bound * 0.9 < max(draws) <= bound  # full jitter uses the whole range
 
 
-def test_growing_waits_never_spin_and_never_pass_the_cap() -> None:
+def test_backoff_waits_never_spin_and_stay_below_the_cap() -> None:
     waits = list(islice(growing_waits(Random(1), base=0.5, cap=30), 40))
     assert all(0.25 <= wait <= 30 for wait in waits)
     assert all(wait >= 15 for wait in waits[7:])

@@ -46,7 +46,7 @@ def anchors(document: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_and_paths_lead_somewhere(document: Path) -> None:
+def test_docs_links_and_paths_exist(document: Path) -> None:
     text = document.read_text()
     links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
     missing = [link for link in links if not (document.parent / link).exists()]
@@ -89,7 +89,7 @@ def test_packages_in_the_readme_exist() -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_make_targets_exist(document: Path) -> None:
+def test_docs_make_targets_exist(document: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     named = set(re.findall(r"(?:^|`)make ([a-z-]+)", document.read_text(), re.MULTILINE))
     assert named <= targets
@@ -101,7 +101,7 @@ def subcommands() -> set[str]:
     return set(re.findall(r"^    ([a-z-]+)", text, re.MULTILINE))
 
 
-def test_subcommands_exist() -> None:
+def test_docs_subcommands_exist() -> None:
     known = subcommands()
     assert "classify" in known
     for document in DOCUMENTS:
@@ -113,10 +113,11 @@ def test_subcommands_exist() -> None:
 def test_commands_are_accepted(document: Path) -> None:
     line = r"^(?:[$] |sudo |[A-Z_]+=\S+ |\.venv/bin/)*visionfleet ([^|\n]+)"
     for command in re.findall(line, document.read_text(), re.MULTILINE):
-        cli._parser().parse_args(shlex.split(command, comments=True))  # exits if it is refused
+        words = shlex.split(command, comments=True)
+        cli.parser_for(words).parse_args(words)  # exits if it is refused
 
 
-def test_settings_exist() -> None:
+def test_docs_settings_exist() -> None:
     sections = {
         name: set(field.annotation.model_fields)
         for name, field in Config.model_fields.items()
@@ -173,7 +174,7 @@ def test_names_of_the_wire_contract_are_documented() -> None:
         assert f"`{name}`" in text
 
 
-def test_the_project_speaks_of_itself_alone() -> None:
+def test_project_files_name_no_local_path() -> None:
     listing = subprocess.run(["git", "ls-files"], capture_output=True, text=True, cwd=ROOT)
     for name in listing.stdout.splitlines():
         path = ROOT / name

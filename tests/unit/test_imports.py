@@ -1,4 +1,4 @@
-"""The import rules: which part of the product may know which."""
+"""The import rules: which package may import which."""
 
 import ast
 import sys
@@ -155,7 +155,7 @@ def test_pure_modules_make_no_randomness(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_name)
-def test_edges_do_not_know_each_other(path: Path) -> None:
+def test_edges_do_not_import_each_other(path: Path) -> None:
     if module_name(path) in EDGES:
         others = {m for m in imports(path) if below(m, {"visionfleet"}) and pure(m) is None}
         assert others <= {"visionfleet.aws", "visionfleet.aws.errors", "visionfleet.aws.s3_direct"}
@@ -195,7 +195,7 @@ def test_edges_do_not_know_each_other(path: Path) -> None:
         ),
     ],
 )
-def test_library_is_imported_only_where_it_lives(library: str, homes: set[str]) -> None:
+def test_libraries_are_imported_only_in_their_package(library: str, homes: set[str]) -> None:
     users = {
         module_name(path)
         for path in SOURCES
@@ -204,7 +204,7 @@ def test_library_is_imported_only_where_it_lives(library: str, homes: set[str]) 
     assert {user for user in users if not below(user, homes)} == set()
 
 
-def test_daemons_do_not_know_each_other() -> None:
+def test_daemons_do_not_import_each_other() -> None:
     daemons = {"visionfleetd.web.main", "visionfleetd.scaler.main", "visionfleetd.classifier.main"}
     for path in SOURCES:
         others = {m for m in imports(path) if below(m, daemons)}

@@ -25,7 +25,7 @@ from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
 from visionfleet.host.process import SignalEvents
-from visionfleet.host.startup_timing import Phases
+from visionfleet.host.startup_timing import StartupTimer
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.threads import crash, run_bounded, run_in_thread
 from visionfleet.host.watchdog import Watchdog
@@ -117,7 +117,7 @@ class RunningWorker:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the daemon; the exit status says how it ended."""
     started_at = process.started_at(time.time())
-    phases = Phases(started_at, time.time)
+    phases = StartupTimer(started_at, time.time)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--worker", help="name; default: host and number, or instance")
     parser.add_argument(
@@ -154,7 +154,7 @@ def _run(
     config: Config,
     identity: Identity,
     signals: SignalEvents,
-    phases: Phases,
+    phases: StartupTimer,
     arguments: argparse.Namespace,
 ) -> int:
     clients, metrics = wiring.WorkerClients(config), ClassifierMetrics()
@@ -183,7 +183,7 @@ def _run(
         return worker.serve()
 
 
-def _model(config: Config, stop: threading.Event, phases: Phases) -> "Inference | None":
+def _model(config: Config, stop: threading.Event, phases: StartupTimer) -> "Inference | None":
     """Load the model, None when a stop came first; raises BadModel."""
     models: list[Inference] = []
     load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
@@ -195,7 +195,9 @@ def _model(config: Config, stop: threading.Event, phases: Phases) -> "Inference 
     return models[0] if there and not stop.is_set() else None
 
 
-def _tell_ready(config: Config, model: "Inference", reporter: Reporter, phases: Phases) -> None:
+def _tell_ready(
+    config: Config, model: "Inference", reporter: Reporter, phases: StartupTimer
+) -> None:
     worker, info = reporter.identity.worker, model.info
     setup.set_up(config.log.level, "classifier", worker=worker, model=info.name)
     reporter.model = info

@@ -10,7 +10,7 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, Outbox, Queue
@@ -60,7 +60,7 @@ def store_threads(prefetch: int) -> int:
 
 class WorkerClients:
     def __init__(self, config: Config) -> None:
-        factory = access(config.aws)
+        factory = client_factory(config.aws)
         storing = store_threads(config.classifier.prefetch)
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
         self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
@@ -138,7 +138,7 @@ def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]
     A batch whose messages are given up already is of no use, however long it goes on.
     """
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
-    receive = access(config.aws).longest_call_seconds(poll)
+    receive = client_factory(config.aws).longest_call_seconds(poll)
     allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
     return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
 

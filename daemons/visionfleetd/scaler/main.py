@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from random import Random
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Queue
 from visionfleet.config import Config
@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -> int:
-    aws, name = access(config.aws), _process_name()
+    aws, name = client_factory(config.aws), _process_name()
     sqs, store = aws.client("sqs"), Store(aws.client("s3"), config.storage.output_bucket)
     policy = Policy.of(config, cpu_quota.granted())
     fleet = wiring.fleet(config, aws, store, policy.maximum, name)

@@ -3,11 +3,12 @@
 import os
 import time
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
-from visionfleet.aws import ClientFactory
-from visionfleet.aws.cloudwatch import AlarmMetrics
+from visionfleet.aws.clients import ClientFactory
+from visionfleet.aws.cloudwatch import publish_at_maximum
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import ReplyQueues
 from visionfleet.config import Config
@@ -78,7 +79,7 @@ def autoscaler(
 def _alarm_publisher(config: Config, aws: ClientFactory) -> AlarmPublisher:
     once = replace(aws, max_attempts=1)
     client = once.client("cloudwatch", read_timeout_seconds=PUBLISH_SECONDS)
-    return AlarmPublisher(AlarmMetrics(client, config.name).at_maximum)
+    return AlarmPublisher(partial(publish_at_maximum, client, config.name))
 
 
 def _decision_id(now: float) -> str:

@@ -19,7 +19,7 @@ from typing import NoReturn
 import uvloop
 from tornado.netutil import bind_sockets
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.config import Config
@@ -107,7 +107,7 @@ class _Clients:
     """The AWS clients of this process, and what is built on them."""
 
     def __init__(self, config: Config) -> None:
-        door = access(config.aws)
+        door = client_factory(config.aws)
         s3 = door.client("s3", connections=THREADS)
         self._sqs = door.client("sqs", connections=THREADS + 1)
         parked = door.client(

@@ -47,7 +47,7 @@ def renew(tls: ssl.SSLContext | None, web: WebSection) -> None:
 
 
 def _access(web: WebSection, environment: Mapping[str, str]) -> Access | None:
-    path = key_file.place(web.keys_file, environment)
+    path = key_file.find(web.keys_file, environment)
     known = path is not None or bool(web.keys)
     if web.auth == "none" or (web.auth == "auto" and not known and is_loopback(web.address)):
         return None

@@ -4,7 +4,7 @@ import asyncio
 import os
 import time
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.host.watchdog import Pace, Watchdog, web_status
@@ -42,7 +42,7 @@ def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]
     A look for replies is a receive, and as many as three other calls: to delete, to beat, to make
     the queue again.
     """
-    door = access(config.aws)
+    door = client_factory(config.aws)
     receive = door.longest_call_seconds(config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
     poll = receive + 3 * door.longest_call_seconds(config.aws.read_timeout_seconds)
     return {EVENT_LOOP: watchdog_seconds, REPLIES_LOOP: max(poll, watchdog_seconds)}

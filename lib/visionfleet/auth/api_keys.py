@@ -22,7 +22,7 @@ _FORM = re.compile(r"vf_([0-9a-f]{10})_([0-9a-f]{64})")
 _NAME = r"^[\w.@+-]{1,64}$"
 
 
-class Kept(BaseModel):
+class ApiKey(BaseModel):
     """One line of the file of keys. `per_second` None is the rate that all keys have."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
@@ -35,12 +35,12 @@ class Kept(BaseModel):
     per_second: Annotated[float, Field(gt=0, le=1e6)] | None = None
 
 
-def made(name: str, random: bytes, now: float, per_second: float | None) -> tuple[str, Kept]:
+def make(name: str, random: bytes, now: float, per_second: float | None) -> tuple[str, ApiKey]:
     """Make a key of `ID_BYTES + SECRET_BYTES + SALT_BYTES` of randomness; raises BadKeys."""
     id_, rest = random[:ID_BYTES].hex(), random[ID_BYTES:]
     secret, salt = rest[:SECRET_BYTES].hex(), rest[SECRET_BYTES:].hex()
     try:
-        kept = Kept(
+        kept = ApiKey(
             id=id_,
             name=name,
             salt=salt,
@@ -53,14 +53,14 @@ def made(name: str, random: bytes, now: float, per_second: float | None) -> tupl
     return f"vf_{id_}_{secret}", kept
 
 
-def read(text: str) -> dict[str, Kept]:
+def read(text: str) -> dict[str, ApiKey]:
     """Read a file of keys, by id; raises BadKeys with the number of the faulty line."""
-    found: dict[str, Kept] = {}
+    found: dict[str, ApiKey] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         try:
-            kept = Kept.model_validate_json(line)
+            kept = ApiKey.model_validate_json(line)
         except ValidationError as error:
             raise BadKeys(f"line {number}: {error.errors()[0]['msg']}") from error
         if kept.id in found:
@@ -69,13 +69,11 @@ def read(text: str) -> dict[str, Kept]:
     return found
 
 
-def write(keys: Iterable[Kept]) -> str:
-    """Write a file of keys."""
+def write(keys: Iterable[ApiKey]) -> str:
     return "".join(kept.model_dump_json(exclude_none=True) + "\n" for kept in keys)
 
 
-def check(key: str, keys: dict[str, Kept]) -> Kept | None:
-    """Find whose key that is; None for a wrong one."""
+def check(key: str, keys: dict[str, ApiKey]) -> ApiKey | None:
     form = _FORM.fullmatch(key)
     kept = keys.get(form[1]) if form else None
     if form is None or kept is None:
@@ -83,8 +81,7 @@ def check(key: str, keys: dict[str, Kept]) -> Kept | None:
     return kept if hmac.compare_digest(_digest(kept.salt, form[2]), kept.sha256) else None
 
 
-def offered(authorization: str, x_api_key: str) -> str:
-    """Take the key out of a request's headers; empty when there is none."""
+def from_headers(authorization: str, x_api_key: str) -> str:
     scheme, _, value = authorization.strip().partition(" ")
     return value.strip() if scheme.lower() == "bearer" else x_api_key.strip()
 

@@ -9,19 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from visionfleet.auth import api_keys
-from visionfleet.auth.api_keys import Kept
+from visionfleet.auth.api_keys import ApiKey
 from visionfleet.errors import BadKeys
 
 log = logging.getLogger("web")
 
 CREDENTIAL = "web-keys"
 # A revoked key is refused after this at the latest.
-LOOK_SECONDS = 1.0
+CHECK_SECONDS = 1.0
 
-_Mark = tuple[int, int, int]
+_FileVersion = tuple[int, int, int]
 
 
-def place(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
+def find(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
     """Find the file: the one that is set, else systemd's credential `web-keys`, else none."""
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if setting is not None or folder is None:
@@ -30,22 +30,16 @@ def place(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
     return handed if handed.exists() else None
 
 
-def load(path: Path) -> dict[str, Kept]:
-    """Read the file; raises BadKeys."""
+def load(path: Path) -> dict[str, ApiKey]:
     try:
         return api_keys.read(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadKeys(f"{path}: {error}") from error
-    except BadKeys as error:
+    except (OSError, UnicodeDecodeError, BadKeys) as error:
         raise BadKeys(f"{path}: {error}") from error
 
 
 @contextmanager
-def changing(path: Path) -> Iterator[dict[str, Kept]]:
-    """Give the keys to be changed; when the block ends well they are the file's content.
-
-    Two commands at once wait for each other. A reader sees the old file or the new one.
-    """
+def edit(path: Path) -> Iterator[dict[str, ApiKey]]:
+    """Give the keys to be changed; when the block ends well they are the file's content."""
     lock = path.with_name(path.name + ".lock")
     try:
         with lock.open("a") as held:
@@ -65,7 +59,7 @@ def _replace(path: Path, text: str) -> None:
         with os.fdopen(number, "w") as file:
             file.write(text)
             if path.exists():
-                _look_like(path.stat(), file.fileno())
+                _copy_owner_and_mode(path.stat(), file.fileno())
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -74,7 +68,7 @@ def _replace(path: Path, text: str) -> None:
         raise
 
 
-def _look_like(old: os.stat_result, number: int) -> None:
+def _copy_owner_and_mode(old: os.stat_result, number: int) -> None:
     os.fchmod(number, old.st_mode & 0o777)
     if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
         os.fchown(number, old.st_uid, old.st_gid)
@@ -83,34 +77,33 @@ def _look_like(old: os.stat_result, number: int) -> None:
 class KeyFile:
     """The keys as they are now. A file that cannot be read leaves those of before in force.
 
-    `settled` are keys beside those of the file, and `path` None is no file.
+    `configured` are keys beside those of the file, and `path` None is no file.
     """
 
     def __init__(
-        self, path: Path | None, clock: Callable[[], float], settled: Mapping[str, Kept]
+        self, path: Path | None, clock: Callable[[], float], configured: Mapping[str, ApiKey]
     ) -> None:
         self._path = path
         self._clock = clock
-        self._settled = dict(settled)
+        self._configured = dict(configured)
         self._keys = self._load()
-        self._mark = self._marked()
-        self._looked_at = clock()
+        self._version = self._version_now()
+        self._checked_at = clock()
 
     def __len__(self) -> int:
-        return len(self._keys | self._settled)
+        return len(self._keys | self._configured)
 
-    def check(self, key: str) -> Kept | None:
-        """Find whose key that is; None for a wrong one."""
-        if self._clock() - self._looked_at >= LOOK_SECONDS:
-            self._look()
-        return api_keys.check(key, self._settled) or api_keys.check(key, self._keys)
+    def check(self, key: str) -> ApiKey | None:
+        if self._clock() - self._checked_at >= CHECK_SECONDS:
+            self._reload_if_changed()
+        return api_keys.check(key, self._configured) or api_keys.check(key, self._keys)
 
-    def _look(self) -> None:
-        self._looked_at = self._clock()
-        mark = self._marked()
-        if mark == self._mark:
+    def _reload_if_changed(self) -> None:
+        self._checked_at = self._clock()
+        version = self._version_now()
+        if version == self._version:
             return
-        self._mark = mark
+        self._version = version
         try:
             self._keys = self._load()
         except BadKeys as error:
@@ -118,10 +111,10 @@ class KeyFile:
             return
         log.info("keys read again", extra={"keys": len(self._keys)})
 
-    def _load(self) -> dict[str, Kept]:
+    def _load(self) -> dict[str, ApiKey]:
         return {} if self._path is None else load(self._path)
 
-    def _marked(self) -> _Mark | None:
+    def _version_now(self) -> _FileVersion | None:
         if self._path is None:
             return None
         try:

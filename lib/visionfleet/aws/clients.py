@@ -1,6 +1,8 @@
-"""Makes boto3 clients, and the short way to S3."""
+"""Makes boto3 clients, and the direct way to S3, as the configuration says."""
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,21 +16,23 @@ from botocore.utils import get_environ_proxies
 
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.s3_direct import DirectS3
+from visionfleet.config.schema import AwsSection
+from visionfleet.host.loopback import loopback_address
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
+# Tries of one call before it fails, by waits that double: enough for a few seconds of throttling,
+# and soon enough for the daemons' own loops to tell of an outage.
+MAX_ATTEMPTS = 4
 # TCP asks for a connection again after 1 s and 2 s more: one lost packet is no failure.
 _CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class ClientFactory:
-    """How AWS is reached; the fields are those of the configuration's section `aws`.
-
-    `placeholder_credentials` are for an endpoint on this machine, which checks none.
-    """
+    """How AWS is reached; an endpoint on this machine checks no credentials: placeholders do."""
 
     region: str
     endpoint_url: str | None
@@ -37,7 +41,7 @@ class ClientFactory:
     placeholder_credentials: bool = False
 
     def longest_call_seconds(self, read_timeout_seconds: float) -> float:
-        """Tell how long one call may take that is tried to the end, with the waits between."""
+        """Bound the duration of one call with all its attempts and the waits between."""
         tries = self.max_attempts * (_CONNECT_TIMEOUT_SECONDS + read_timeout_seconds)
         return tries + (self.max_attempts - 1) * _LONGEST_WAIT_SECONDS
 
@@ -71,10 +75,9 @@ class ClientFactory:
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
-        """Make the short way to a bucket, with a pool of `connections`.
+        """Make the direct way to a bucket; None where only clients know the way, as by a proxy.
 
-        None where only clients know the way, as by a proxy. Raises TryLater or GiveUp when
-        there are credentials that cannot be used.
+        Raises TryLater or GiveUp when there are credentials that cannot be used.
         """
         credentials = self._session().get_credentials()
         if credentials is None:
@@ -99,3 +102,18 @@ class ClientFactory:
         # botocore signs nothing without credentials, and looks for an instance role for seconds.
         key = "placeholder" if self.placeholder_credentials else None
         return boto3.session.Session(key, key, region_name=self.region)
+
+
+def client_factory(
+    settings: AwsSection, environment: Mapping[str, str] = os.environ
+) -> ClientFactory:
+    """Read AWS's own variables too: credentials, and AWS_MAX_ATTEMPTS where it is a number."""
+    given = {"AWS_ACCESS_KEY_ID", "AWS_PROFILE"} & environment.keys()
+    attempts = environment.get("AWS_MAX_ATTEMPTS", "")
+    return ClientFactory(
+        region=settings.region,
+        endpoint_url=settings.endpoint_url,
+        read_timeout_seconds=settings.read_timeout_seconds,
+        max_attempts=int(attempts) if re.fullmatch(r"[1-9][0-9]?", attempts) else MAX_ATTEMPTS,
+        placeholder_credentials=not given and loopback_address(settings.endpoint_url) is not None,
+    )

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -11,23 +11,16 @@ NAMESPACE = "visionfleet"
 AT_MAXIMUM = "AtMaximum"
 
 
-class AlarmMetrics:
-    """The metrics of one deployment, which is their only dimension.
+def publish_at_maximum(client: "CloudWatchClient", deployment: str, full: bool) -> None:
+    """Publish whether the fleet is at its maximum; raises TryLater, GiveUp.
 
     Permission: cloudwatch:PutMetricData, best with the namespace as its condition.
     """
-
-    def __init__(self, client: "CloudWatchClient", deployment: str) -> None:
-        self._client = client
-        self._deployment = deployment
-
-    def at_maximum(self, full: bool) -> None:
-        """Publish whether the fleet is at its maximum; raises TryLater, GiveUp."""
-        dimensions = [{"Name": "Deployment", "Value": self._deployment}]
-        with wrapped_errors("publish a metric"):
-            self._client.put_metric_data(
-                Namespace=NAMESPACE,
-                MetricData=[
-                    {"MetricName": AT_MAXIMUM, "Dimensions": dimensions, "Value": float(full)}  # type: ignore[typeddict-item]
-                ],
-            )
+    dimensions = [{"Name": "Deployment", "Value": deployment}]
+    with wrapped_errors("publish a metric"):
+        client.put_metric_data(
+            Namespace=NAMESPACE,
+            MetricData=[
+                {"MetricName": AT_MAXIMUM, "Dimensions": dimensions, "Value": float(full)}  # type: ignore[typeddict-item]
+            ],
+        )

@@ -80,7 +80,6 @@ def wrapped_errors(doing: str) -> Iterator[None]:
 
 
 def entry_error(code: str, sender_fault: bool, doing: str) -> TryLater | GiveUp:
-    """Judge one failed entry of a batch call by its code and by whose fault it was."""
     if code in _LOST:
         return LeaseLost(f"{doing}: {code}")
     if code in _PASSING or not sender_fault:

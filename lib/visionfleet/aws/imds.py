@@ -76,5 +76,4 @@ def instance_id(metadata: Metadata) -> str:
 
 
 def user_data(metadata: Metadata) -> bytes:
-    """Read what this instance was launched with, nothing where it has none; raises TryLater."""
     return metadata.find(USER_DATA) or b""

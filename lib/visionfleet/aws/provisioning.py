@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
+from visionfleet.config.schema import QueueSection
+from visionfleet.contract import names
 from visionfleet.errors import NotFound
 
 if TYPE_CHECKING:
@@ -18,19 +19,7 @@ REPLY_RETENTION_SECONDS = 3600  # a reply that old has been read from S3 long si
 DEAD_RETENTION_SECONDS = 1_209_600
 
 
-@dataclass(frozen=True, slots=True)
-class QueuePlan:
-    """The queues of a deployment and their attributes."""
-
-    requests: str
-    dead: str
-    visibility_timeout_seconds: int
-    max_receives: int
-    retention_seconds: int
-
-
 def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Iterator[str]:
-    """Make the buckets that are missing; yields one sentence per bucket."""
     for bucket in sorted(buckets):
         try:
             with wrapped_errors(f"bucket {bucket}"):
@@ -41,28 +30,27 @@ def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Ite
             yield f"bucket {bucket}: made, closed to the public"
 
 
-def provision_queues(client: "SQSClient", plan: QueuePlan) -> Iterator[str]:
+def provision_queues(client: "SQSClient", deployment: str, settings: QueueSection) -> Iterator[str]:
     """Make the queues and set their attributes, also on queues that exist already."""
-    dead = {"MessageRetentionPeriod": str(DEAD_RETENTION_SECONDS)}
-    url = _make_queue(client, plan.dead, dead)
-    yield f"queue {plan.dead}: ready"
-    with wrapped_errors(f"queue {plan.dead}"):
+    requests, dead = names.requests_queue(deployment), names.dead_queue(deployment)
+    url = _make_queue(client, dead, {"MessageRetentionPeriod": str(DEAD_RETENTION_SECONDS)})
+    yield f"queue {dead}: ready"
+    with wrapped_errors(f"queue {dead}"):
         answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     redrive = {
         "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
-        "maxReceiveCount": plan.max_receives,
+        "maxReceiveCount": settings.max_receives,
     }
     attributes = {
-        "MessageRetentionPeriod": str(plan.retention_seconds),
-        "VisibilityTimeout": str(plan.visibility_timeout_seconds),
+        "MessageRetentionPeriod": str(settings.retention_seconds),
+        "VisibilityTimeout": str(settings.visibility_timeout_seconds),
         "RedrivePolicy": json.dumps(redrive),
     }
-    _make_queue(client, plan.requests, attributes)
-    yield f"queue {plan.requests}: ready, {plan.max_receives} tries, then {plan.dead}"
+    _make_queue(client, requests, attributes)
+    yield f"queue {requests}: ready, {settings.max_receives} tries, then {dead}"
 
 
 def make_reply_queue(client: "SQSClient", name: str, tags: dict[str, str]) -> None:
-    """Make the reply queue of a web process; its tags tell when it was last used."""
     attributes = {"MessageRetentionPeriod": str(REPLY_RETENTION_SECONDS), "VisibilityTimeout": "30"}
     with wrapped_errors(f"queue {name}"):
         client.create_queue(QueueName=name, Attributes=attributes, tags=tags)  # type: ignore[arg-type]
@@ -75,7 +63,6 @@ def renew_reply_queue(client: "SQSClient", url: str, tags: dict[str, str]) -> No
 
 
 def delete_reply_queue(client: "SQSClient", name: str) -> None:
-    """Remove the reply queue of a web process that stops."""
     with wrapped_errors(f"delete queue {name}"):
         client.delete_queue(QueueUrl=client.get_queue_url(QueueName=name)["QueueUrl"])
 

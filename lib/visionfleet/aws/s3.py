@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from visionfleet.aws import DirectS3, wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
+from visionfleet.aws.s3_direct import DirectS3
 from visionfleet.contract.documents import Document
 from visionfleet.errors import AlreadyExists, BadMessage, NotFound
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _JSON = "application/json"
+# Header of each condition that boto3 takes by name.
+_CONDITIONS = {"IfNoneMatch": "If-None-Match", "IfMatch": "If-Match"}
 _T = TypeVar("_T")
 
 
@@ -30,16 +33,12 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What is known of an object without reading it."""
-
     size: int
     etag: str
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where and with which form fields a client may post one file to S3 itself."""
-
+class PresignedPost:
     url: str
     fields: Mapping[str, str]
 
@@ -58,7 +57,6 @@ class Store:
         self._unreadable: set[str] = set()  # these were told
 
     def verify(self) -> None:
-        """Check that the bucket is there and ours; raises NotFound, GiveUp or TryLater."""
         with wrapped_errors(f"bucket {self._bucket}"):
             self._client.head_bucket(Bucket=self._bucket)
 
@@ -69,102 +67,62 @@ class Store:
         content_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
     ) -> None:
-        """Write an object, over any that is there."""
-        about = {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
-        if self._direct and self._direct.put(key, body, {"Content-Type": content_type} | about):
-            return
+        self._put(key, body, content_type, {}, metadata or {})
+
+    def put_json(self, key: str, text: str) -> None:
+        self.put(key, text.encode(), _JSON)
+
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        """Write JSON text if the object still has this ETag (None: if there is no object).
+
+        Returns the new ETag; None when somebody else has written meanwhile: S3 answers 412 when
+        the object is another one, 409 when another write is under way.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            return self._put(key, text.encode(), _JSON, condition, {})
+        except (AlreadyExists, NotFound):
+            return None
+
+    def _put(
+        self,
+        key: str,
+        body: bytes,
+        content_type: str,
+        condition: Mapping[str, str],
+        metadata: Mapping[str, str],
+    ) -> str:
+        headers = {"Content-Type": content_type}
+        headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
+        headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
+        if self._direct and (etag := self._direct.put(key, body, headers)):
+            return etag
         with wrapped_errors(f"put {key}"):
-            self._client.put_object(
+            answer = self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,
                 ContentType=content_type,
-                Metadata=metadata or {},
+                Metadata=metadata,
+                **condition,  # type: ignore[arg-type]
             )
-
-    def put_json(self, key: str, text: str) -> None:
-        """Write JSON text, over any that is there."""
-        self.put(key, text.encode(), _JSON)
-
-    def put_json_first(self, key: str, text: str) -> bool:
-        """Write JSON text unless the key exists already; tells whether this write won.
-
-        S3 answers 412 when the object exists and 409 when another write is under way.
-        """
-        body = text.encode()
-        if self._direct and self._direct.put(
-            key, body, {"Content-Type": _JSON, "If-None-Match": "*"}
-        ):
-            return True
-        try:
-            with wrapped_errors(f"put {key} first"):
-                self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=body,
-                    ContentType=_JSON,
-                    IfNoneMatch="*",
-                )
-        except AlreadyExists:
-            return False
-        return True
-
-    def put_json_over(self, key: str, text: str, etag: str) -> bool:
-        """Write JSON text over the object with this ETag; tells whether it was still that one."""
-        try:
-            with wrapped_errors(f"put {key} over"):
-                self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=text.encode(),
-                    ContentType=_JSON,
-                    IfMatch=etag,
-                )
-        except (AlreadyExists, NotFound):
-            return False
-        return True
-
-    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
-        """Write JSON text if the object still has this ETag (None: if there is none).
-
-        Returns the new ETag; None when somebody else has written meanwhile.
-        """
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        try:
-            with wrapped_errors(f"put {key} if unchanged"):
-                answer = self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=text.encode(),
-                    ContentType=_JSON,
-                    **condition,  # type: ignore[arg-type]
-                )
-        except (AlreadyExists, NotFound):
-            return None
         return answer["ETag"]
 
     def find_tagged(self, key: str) -> tuple[bytes, str] | None:
-        """Read an object whole, with its ETag, None when there is none."""
         try:
-            return self.get_tagged(key)
+            with wrapped_errors(f"get {key}"):
+                answer = self._client.get_object(Bucket=self._bucket, Key=key)
+                return answer["Body"].read(), answer["ETag"]
         except NotFound:
             return None
 
-    def get_tagged(self, key: str) -> tuple[bytes, str]:
-        """Read an object whole, with its ETag; raises NotFound."""
-        with wrapped_errors(f"get {key}"):
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            return answer["Body"].read(), answer["ETag"]
-
     def get(self, key: str) -> bytes:
-        """Read an object whole; raises NotFound."""
         if self._direct and (found := self._direct.get(key)) is not None:
             return found
         with wrapped_errors(f"get {key}"):
             return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
 
     def find(self, key: str) -> bytes | None:
-        """Read an object whole, None when there is none."""
         try:
             return self.get(key)
         except NotFound:
@@ -192,16 +150,13 @@ class Store:
         return value
 
     def exists(self, key: str) -> bool:
-        """Tell whether there is an object."""
         try:
-            with wrapped_errors(f"head {key}"):
-                self._client.head_object(Bucket=self._bucket, Key=key)
+            self.stat(key)
         except NotFound:
             return False
         return True
 
     def stat(self, key: str) -> Stat:
-        """Ask for size and ETag; raises NotFound."""
         with wrapped_errors(f"head {key}"):
             found = self._client.head_object(Bucket=self._bucket, Key=key)
         return Stat(found["ContentLength"], found["ETag"])
@@ -233,7 +188,9 @@ class Store:
             return False
         return True
 
-    def target(self, key: str, content_type: str, max_bytes: int, seconds: int) -> Target:
+    def presigned_post(
+        self, key: str, content_type: str, max_bytes: int, seconds: int
+    ) -> PresignedPost:
         """Sign a form by which one file may be posted; S3 refuses more bytes. No call is made."""
         with wrapped_errors(f"sign {key}"):
             signed = self._client.generate_presigned_post(
@@ -246,17 +203,12 @@ class Store:
                 ],
                 ExpiresIn=seconds,
             )
-        return Target(signed["url"], signed["fields"])
+        return PresignedPost(signed["url"], signed["fields"])
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """List the keys under a prefix, all pages of them."""
-        with wrapped_errors(f"list {prefix}"):
-            pages = self._client.get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
-                yield from (entry["Key"] for entry in page.get("Contents", ()))
+        return (entry.key for entry in self.listed(prefix))
 
     def listed(self, prefix: str) -> list[Listed]:
-        """List what lies under a prefix with what tells whether it has changed."""
         with wrapped_errors(f"list {prefix}"):
             pages = self._client.get_paginator("list_objects_v2")
             return [
@@ -266,7 +218,6 @@ class Store:
             ]
 
     def delete(self, key: str) -> None:
-        """Remove an object; none there is fine."""
         with wrapped_errors(f"delete {key}"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
 

@@ -1,8 +1,8 @@
 """The calls of S3 that each image needs, signed by botocore and sent by urllib3.
 
 A client of boto3 resolves, dispatches and parses each call anew, which takes it more than two
-milliseconds of CPU; this takes less than half of that. It knows success only: whatever else comes
-back is left to such a client, which knows the errors and when to try again.
+milliseconds of CPU; this takes less than half of that. It knows success only: every other answer
+is left to such a client, which knows the errors and when to try again.
 """
 
 import logging
@@ -29,14 +29,17 @@ class DirectS3:
         self._base_url = base_url
 
     def get(self, key: str) -> bytes | None:
-        """Read an object; None when that did not succeed."""
-        return self._call("GET", key, b"", {})
+        answer = self._call("GET", key, b"", {})
+        return None if answer is None else answer.data
 
-    def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> bool:
-        """Write an object; False when that did not succeed. Doing it again is harmless."""
-        return self._call("PUT", key, body, headers) is not None
+    def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> str | None:
+        """Write an object and return its ETag; None when that did not succeed."""
+        answer = self._call("PUT", key, body, headers)
+        return None if answer is None else answer.headers.get("ETag")
 
-    def _call(self, method: str, key: str, body: bytes, headers: Mapping[str, str]) -> bytes | None:
+    def _call(
+        self, method: str, key: str, body: bytes, headers: Mapping[str, str]
+    ) -> urllib3.BaseHTTPResponse | None:
         if not _PLAIN_KEY.fullmatch(key):
             return None
         url = self._base_url + key
@@ -53,4 +56,4 @@ class DirectS3:
         if answer.status != 200:
             log.debug("not direct", extra={"key": key, "status": answer.status})
             return None
-        return answer.data
+        return answer

@@ -1,10 +1,11 @@
 """The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from visionfleet.aws import entry_error, wrapped_errors
+from visionfleet.aws.errors import entry_error, wrapped_errors
 from visionfleet.errors import NotFound, VisionfleetError
 
 if TYPE_CHECKING:
@@ -61,134 +62,115 @@ class Queue:
         """Send one message of at most 1 MiB."""
         send_to(self._client, self.url, body)
 
-    def arn(self) -> str:
-        """Ask for the queue's ARN, which calls about two queues want."""
-        with wrapped_errors(f"ARN of {self.name}"):
-            found = self._client.get_queue_attributes(
-                QueueUrl=self.url, AttributeNames=["QueueArn"]
-            )
-        return found["Attributes"]["QueueArn"]
-
     def inspect(
-        self, wait_seconds: int, hold_seconds: int, most: int = BATCH
+        self, wait_seconds: int, hold_seconds: int, maximum: int = BATCH
     ) -> list[DeadLetterMessage]:
-        """Receive with all attributes and hold for `hold_seconds`; a look counts as a receive."""
-        with wrapped_errors(f"receive from {self.name}"):
-            answer = self._parked.receive_message(
-                QueueUrl=self.url,
-                MaxNumberOfMessages=min(most, BATCH),
-                WaitTimeSeconds=wait_seconds,
-                VisibilityTimeout=hold_seconds,
-                MessageSystemAttributeNames=["All"],
-                MessageAttributeNames=["All"],
-            )
-        return [_letter(message) for message in answer.get("Messages", ())]
+        """Receive with all attributes and hold for `hold_seconds`; SQS counts it as a receive."""
+        found = self._receive(
+            maximum,
+            WaitTimeSeconds=wait_seconds,
+            VisibilityTimeout=hold_seconds,
+            MessageSystemAttributeNames=["All"],
+            MessageAttributeNames=["All"],
+        )
+        return [_dead_letter(message) for message in found]
 
-    def receive(self, wait_seconds: int, most: int = BATCH) -> list[Received]:
-        """Receive up to `most` (at most ten), waiting up to `wait_seconds` (at most 20)."""
-        with wrapped_errors(f"receive from {self.name}"):
-            answer = self._parked.receive_message(
-                QueueUrl=self.url,
-                MaxNumberOfMessages=min(most, BATCH),
-                WaitTimeSeconds=wait_seconds,
-                MessageSystemAttributeNames=["ApproximateReceiveCount"],
-            )
-        return [_received(message) for message in answer.get("Messages", ())]
+    def receive(self, wait_seconds: int, maximum: int = BATCH) -> list[Received]:
+        """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20)."""
+        found = self._receive(
+            maximum,
+            WaitTimeSeconds=wait_seconds,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return [_received(message) for message in found]
 
     def extend(self, receipts: Sequence[str], seconds: int) -> dict[str, VisionfleetError]:
         """Hold messages invisible for `seconds` from now; 0 hands them back.
 
         Returns the receipts that failed: LeaseLost where the message is no longer ours.
         """
-        failed: dict[str, VisionfleetError] = {}
-        for some in _tens(receipts):
-            entries = [
-                {"Id": str(i), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
-                for i, receipt in enumerate(some)
-            ]
-            doing = f"extend in {self.name}"
-            with wrapped_errors(doing):
-                answer = self._client.change_message_visibility_batch(
-                    QueueUrl=self.url,
-                    Entries=entries,  # type: ignore[arg-type]
-                )
-            failed |= _failures(answer.get("Failed", ()), some, doing)
-        return failed
+        call = self._client.change_message_visibility_batch
+        more = {"VisibilityTimeout": seconds}
+        return self._in_tens(call, receipts, f"extend in {self.name}", more)
 
     def delete(self, receipts: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Delete messages; returns the receipts that failed, with the reason."""
-        failed: dict[str, VisionfleetError] = {}
-        for some in _tens(receipts):
-            entries = [{"Id": str(i), "ReceiptHandle": receipt} for i, receipt in enumerate(some)]
-            doing = f"delete from {self.name}"
-            with wrapped_errors(doing):
-                answer = self._client.delete_message_batch(
-                    QueueUrl=self.url,
-                    Entries=entries,  # type: ignore[arg-type]
-                )
-            failed |= _failures(answer.get("Failed", ()), some, doing)
-        return failed
+        call = self._client.delete_message_batch
+        return self._in_tens(call, receipts, f"delete from {self.name}", {})
+
+    def arn(self) -> str:
+        return self._attributes("QueueArn")["QueueArn"]
 
     def counts(self) -> Counts:
-        """Ask for the approximate number of visible and of in-flight messages."""
-        with wrapped_errors(f"counts of {self.name}"):
-            found = self._client.get_queue_attributes(
-                QueueUrl=self.url,
-                AttributeNames=[
-                    "ApproximateNumberOfMessages",
-                    "ApproximateNumberOfMessagesNotVisible",
-                ],
-            )["Attributes"]
-        return Counts(
-            int(found["ApproximateNumberOfMessages"]),
-            int(found["ApproximateNumberOfMessagesNotVisible"]),
-        )
+        visible = "ApproximateNumberOfMessages"
+        in_flight = "ApproximateNumberOfMessagesNotVisible"
+        found = self._attributes(visible, in_flight)
+        return Counts(int(found[visible]), int(found[in_flight]))
+
+    def _receive(self, maximum: int, **how: Any) -> Sequence[Mapping[str, Any]]:
+        with wrapped_errors(f"receive from {self.name}"):
+            answer = self._parked.receive_message(
+                QueueUrl=self.url, MaxNumberOfMessages=min(maximum, BATCH), **how
+            )
+        return answer.get("Messages", ())
+
+    def _in_tens(
+        self,
+        call: Callable[..., Mapping[str, Any]],
+        receipts: Sequence[str],
+        doing: str,
+        more: Mapping[str, int],
+    ) -> dict[str, VisionfleetError]:
+        failed: dict[str, VisionfleetError] = {}
+        for start in range(0, len(receipts), BATCH):
+            ten = receipts[start : start + BATCH]
+            entries = [{"Id": str(i), "ReceiptHandle": one, **more} for i, one in enumerate(ten)]
+            with wrapped_errors(doing):
+                answer = call(QueueUrl=self.url, Entries=entries)
+            failed |= _failures(answer.get("Failed", ()), ten, doing)
+        return failed
+
+    def _attributes(self, *names: Any) -> Mapping[Any, str]:
+        with wrapped_errors(f"attributes of {self.name}"):
+            answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
+        return answer["Attributes"]
 
 
 class Outbox:
-    """Sends to queues by name, remembering their addresses: for replies to many web processes."""
+    """Sends to queues by name, and remembers their URLs; raises NotFound when a queue is gone."""
 
     def __init__(self, client: "SQSClient") -> None:
         self._client = client
         self._urls: dict[str, str] = {}
 
     def send(self, queue: str, body: str, attributes: Mapping[str, str] | None = None) -> None:
-        """Send one message; raises NotFound when the queue is gone."""
-        try:
-            send_to(self._client, self._url(queue), body, attributes)
-        except NotFound:
-            self._urls.pop(queue, None)
-            raise
+        with self._url(queue) as url:
+            send_to(self._client, url, body, attributes)
 
     def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send up to ten messages in one call; returns the bodies that failed, with the reason.
-
-        Raises NotFound when the queue is gone.
-        """
+        """Send up to ten messages in one call; returns those that failed, with the reason."""
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
         doing = f"send to {queue}"
+        with self._url(queue) as url, wrapped_errors(doing):
+            answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
+        return _failures(answer.get("Failed", ()), bodies, doing)
+
+    @contextmanager
+    def _url(self, queue: str) -> Iterator[str]:
+        """Find the URL of a queue, and forget it when the queue is gone."""
         try:
-            with wrapped_errors(doing):
-                answer = self._client.send_message_batch(
-                    QueueUrl=self._url(queue),
-                    Entries=entries,  # type: ignore[arg-type]
-                )
+            if queue not in self._urls:
+                with wrapped_errors(f"queue {queue}"):
+                    self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
+            yield self._urls[queue]
         except NotFound:
             self._urls.pop(queue, None)
             raise
-        return _failures(answer.get("Failed", ()), bodies, doing)
-
-    def _url(self, queue: str) -> str:
-        if queue not in self._urls:
-            with wrapped_errors(f"queue {queue}"):
-                self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
-        return self._urls[queue]
 
 
 def send_to(
     client: "SQSClient", url: str, body: str, attributes: Mapping[str, str] | None = None
 ) -> None:
-    """Send one message to a queue's address; `attributes` are texts that are not empty."""
+    """Send one message to a queue by its URL; `attributes` are texts that are not empty."""
     carried: dict[str, MessageAttributeValueTypeDef] = {
         name: {"DataType": "String", "StringValue": text}
         for name, text in (attributes or {}).items()
@@ -197,12 +179,12 @@ def send_to(
         client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
 
 
-def _letter(message: Mapping[str, Any]) -> DeadLetterMessage:
-    told = message["Attributes"]
+def _dead_letter(message: Mapping[str, Any]) -> DeadLetterMessage:
+    system = message["Attributes"]
     return DeadLetterMessage(
         message=_received(message),
-        sent_at=int(told["SentTimestamp"]) / 1000,
-        first_received_at=int(told["ApproximateFirstReceiveTimestamp"]) / 1000,
+        sent_at=int(system["SentTimestamp"]) / 1000,
+        first_received_at=int(system["ApproximateFirstReceiveTimestamp"]) / 1000,
         attributes={
             name: value.get("StringValue", "")
             for name, value in message.get("MessageAttributes", {}).items()
@@ -219,15 +201,11 @@ def _received(message: Mapping[str, Any]) -> Received:
     )
 
 
-def _tens(receipts: Sequence[str]) -> Iterable[Sequence[str]]:
-    return (receipts[i : i + BATCH] for i in range(0, len(receipts), BATCH))
-
-
 def _failures(
-    entries: Iterable[Mapping[str, Any]], receipts: Sequence[str], doing: str
+    entries: Iterable[Mapping[str, Any]], sent: Sequence[str], doing: str
 ) -> dict[str, VisionfleetError]:
     return {
-        receipts[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing)
+        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing)
         for entry in entries
     }
 
@@ -243,7 +221,6 @@ class ReplyQueues:
         self._prefix = prefix
 
     def urls(self) -> list[str]:
-        """List their addresses, all pages of them."""
         with wrapped_errors(f"list queues {self._prefix}*"):
             pages = self._client.get_paginator("list_queues").paginate(
                 QueueNamePrefix=self._prefix, PaginationConfig={"PageSize": 1000}
@@ -252,7 +229,6 @@ class ReplyQueues:
         return [url for url in found if queue_name(url).startswith(self._prefix)]
 
     def tags(self, url: str) -> Mapping[str, str]:
-        """Read the tags of one; none when it is gone."""
         try:
             with wrapped_errors(f"tags of {queue_name(url)}"):
                 return self._client.list_queue_tags(QueueUrl=url).get("Tags", {})
@@ -260,7 +236,6 @@ class ReplyQueues:
             return {}
 
     def remove(self, url: str) -> None:
-        """Remove one; one that is gone is fine."""
         try:
             with wrapped_errors(f"delete queue {queue_name(url)}"):
                 self._client.delete_queue(QueueUrl=url)
@@ -269,5 +244,4 @@ class ReplyQueues:
 
 
 def queue_name(url: str) -> str:
-    """Cut the name off the end of a queue's address."""
     return url.rsplit("/", 1)[-1]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -24,15 +24,14 @@ class Move:
 
     @property
     def running(self) -> bool:
-        """Tell whether the task still moves messages."""
         return self.status in RUNNING
 
 
 class MoveTasks:
     """The move tasks from one queue to another; SQS runs one per source at a time.
 
-    The destination is always named: a letter that a worker buried by itself has no queue that it
-    came from. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
+    The destination is always named: a message that a worker moved there has no queue that it came
+    from. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
     sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes and sqs:SendMessage.
     """
 
@@ -41,14 +40,12 @@ class MoveTasks:
         self._source, self._destination = source_arn, destination_arn
 
     def latest(self) -> Move | None:
-        """Ask for the newest task of the source; None when there was none."""
         with wrapped_errors("list message move tasks"):
             answer = self._client.list_message_move_tasks(SourceArn=self._source, MaxResults=1)
         found = answer.get("Results", [])
         return _move(found[0]) if found else None
 
     def start(self, per_second: int | None) -> None:
-        """Start to move all messages; SQS chooses the rate when none is given."""
         limit: Any = {} if per_second is None else {"MaxNumberOfMessagesPerSecond": per_second}
         with wrapped_errors("start message move task"):
             self._client.start_message_move_task(

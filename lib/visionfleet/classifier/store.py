@@ -40,14 +40,14 @@ class ResultWriter:
     def _store_first(self, done: Done) -> Done:
         """The first result wins; if another worker was first, its result is the answer."""
         document = result_document(done.result.job)
-        if self.results.put_json_first(document.key, encode(done.result)):
+        if self.results.put_json_if(document.key, encode(done.result), None):
             return done
         first, etag = self.results.read_tagged(document)
         if etag is None:  # the other write is still under way, or failed
             raise TryLater(f"{document.key}: another write of it is under way")
         if first is not None and not (is_provisional(first) and isinstance(done.result, Succeeded)):
             return replace(done, result=first, duplicate=True)
-        if not self.results.put_json_over(document.key, encode(done.result), etag):
+        if not self.results.put_json_if(document.key, encode(done.result), etag):
             raise TryLater(f"{document.key}: somebody else replaced it")
         return done
 

@@ -1,63 +1,46 @@
-"""The admin command `visionfleet`: one module per subcommand.
-
-What a subcommand needs is imported when it runs, so that `--help` is quick and only those that
-classify themselves import torch.
-"""
+"""The admin command `visionfleet`: one module per subcommand, imported when it is asked for."""
 
 import argparse
 import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 
 from visionfleet import __version__
-from visionfleet.cli import (
-    classify,
-    config,
-    dead,
-    demo,
-    embedded_aws,
-    end_supervisor,
-    evaluate,
-    instance,
-    keys,
-    model,
-    placement,
-    provision,
-    revive,
-    simulate,
-    status,
-    up,
-)
 from visionfleet.errors import BadConfig, VisionfleetError
 from visionfleet.host.process import EXIT_CONFIG
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves
 
-_COMMANDS = (
-    up,
-    demo,
-    classify,
-    status,
-    dead,
-    keys,
-    evaluate,
-    model,
-    simulate,
-    config,
-    provision,
-    placement,
-    embedded_aws,
-    revive,
-    instance,
-    end_supervisor,
-)
+_COMMANDS = {
+    "up": "run the whole service on this machine",
+    "demo": "run the service on free ports and show it at work",
+    "classify": "classify images over HTTP",
+    "status": "show the queue, the workers, the last decision",
+    "dead": "list, show and redrive the requests that failed too often",
+    "keys": "add, list and revoke the API keys of the web daemon",
+    "evaluate": "measure the model on labelled images",
+    "model": "look at model files",
+    "simulate": "replay a trace against policies, without AWS",
+    "config": "check the configuration, show what is in effect, describe every setting",
+    "provision": "make the buckets and queues; again is harmless",
+    "placement": "show which classifiers systemd starts on this machine, and where they run",
+    "embedded-aws": "run a stand-in for AWS on aws.endpoint_url, with its buckets and queues made",
+    "revive": "start again what supervisor has given up; run by supervisor as an event listener",
+    "instance": (
+        "take role and settings from the user data of this EC2 instance, and start its daemons"
+    ),
+    "end-supervisor": (
+        "end supervisord when its program has ended for good; run by supervisor as a listener"
+    ),
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return its exit status; argparse itself exits with 2."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser_for(sys.argv[1:] if argv is None else argv).parse_args(argv)
     try:
         code: int = arguments.run(arguments)
         sys.stdout.flush()
@@ -75,15 +58,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser of the command that is named, and its line in the help of all others."""
     parser = argparse.ArgumentParser(
         prog="visionfleet",
         description="Elastic image recognition: set it up, run it, use it, watch it.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for module in _COMMANDS:
-        module.add_parser(subparsers)
+    named = next((word for word in argv if not word.startswith("-")), None)
+    for name, about in _COMMANDS.items():
+        description = about[:1].upper() + about[1:]
+        command = subparsers.add_parser(name, help=about, description=description)
+        if name == named:
+            module = import_module(f"visionfleet.cli.{name.replace('-', '_')}")
+            module.add_arguments(command)
     return parser
 
 

@@ -4,27 +4,24 @@ import argparse
 import json
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
 
-from visionfleet.cli.options import Subparsers, command, printable, seconds, whole
+from rich.table import Column, Table
+from rich.text import Text
+
+from visionfleet.cli import terminal
+from visionfleet.cli.client import Answer, Client
+from visionfleet.cli.options import seconds, whole
 from visionfleet.errors import BadKeys
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from visionfleet.cli.client import Answer
 
 EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 STDIN = "-"
-_WIDE = 10_000  # columns; into a pipe, names are never shortened
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "classify", "classify images over HTTP", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "image", nargs="+", help="a file, a folder (all images below it), or - for standard input"
     )
@@ -48,17 +45,41 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="SECONDS",
         help="longest wait for one answer; default: %(default)g",
     )
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True, slots=True)
+class InputImage:
+    """Its name as shown, its bytes or the file they are in (None: standard input), its folder."""
+
+    name: str
+    content: bytes | Path | None
+    group: str = ""
+
+    def read(self) -> bytes:
+        if isinstance(self.content, Path):
+            return self.content.read_bytes()
+        return sys.stdin.buffer.read() if self.content is None else self.content
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Classify everything; the status is 1 when any image has no label."""
-    stop = threading.Event()
+    stop, found = threading.Event(), list(images(arguments.image))
+    key, count = _key(arguments.key_file), arguments.parallel
+    client = Client(arguments.url, count, stop, key)
+    answers: list[Answer] = []
+    if not found:
+        nothing = " ".join(arguments.image)
+        answers.append(Answer(nothing, 0.0, problem="no images there", code="no_images"))
     try:
-        answers = list(_classified(arguments, list(sources(arguments.image)), stop))
+        for answer in classified(client, found, arguments.top, arguments.wait, count):
+            answers.append(answer)
+            if arguments.json:
+                print(json_line(answer), flush=True)
     finally:
         stop.set()
     if not arguments.json:
-        show_table(answers, sys.stdout)
+        terminal.show(table(sorted(answers, key=lambda answer: answer.file)))
     return 1 if any(answer.problem for answer in answers) else 0
 
 
@@ -70,57 +91,41 @@ def _key(path: Path | None) -> str | None:
         raise BadKeys(f"{path}: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One image to be: its name as shown, and where to read it; None means standard input."""
-
-    name: str
-    path: Path | None
-
-    def read(self) -> bytes:
-        """Read it whole."""
-        return sys.stdin.buffer.read() if self.path is None else self.path.read_bytes()
-
-
-def sources(names: Iterable[str]) -> Iterator[Source]:
+def images(names: Iterable[str]) -> Iterator[InputImage]:
     """Find what the arguments name; folders are searched for images, sorted by name."""
     for name in names:
         path = Path(name)
         if name == STDIN:
-            yield Source("stdin", None)
+            yield InputImage("stdin", None)
         elif path.is_dir():
             found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
-            yield from (Source(printable(str(p)), p) for p in found if p.is_file())
+            yield from map(_image, filter(Path.is_file, found))
         else:
-            yield Source(printable(name), path)
+            yield _image(path)
 
 
-def _classified(
-    arguments: argparse.Namespace, found: list[Source], stop: threading.Event
-) -> Iterator["Answer"]:
-    from visionfleet.cli.client import Answer, Client, in_parallel
-    from visionfleet.cli.progress import tracked
+def _image(path: Path) -> InputImage:
+    group = terminal.printable(path.parent.name)
+    return InputImage(terminal.printable(str(path)), path, group)
 
-    client = Client(arguments.url, arguments.parallel, stop, _key(arguments.key_file))
 
-    def classify(source: Source) -> Answer:
+def classified(
+    client: Client, found: Sequence[InputImage], top: int, wait_seconds: float, parallel: int
+) -> Iterator[Answer]:
+    def classify(image: InputImage) -> Answer:
         try:
-            data = source.read()
+            data = image.read()
         except OSError as error:
-            return Answer(source.name, 0.0, problem=str(error.strerror), code="unreadable")
-        return client.classify(source.name, data, arguments.top, arguments.wait)
+            return Answer(image.name, 0.0, problem=str(error.strerror), code="unreadable")
+        return client.classify(image.name, data, top, wait_seconds)
 
-    if not found:
-        yield Answer(" ".join(arguments.image), 0.0, problem="no images there", code="no_images")
-    answers = in_parallel(classify, found, arguments.parallel)
-    for answer in tracked(answers, "classifying", len(found)):
-        if arguments.json:
-            print(json_line(answer), flush=True)
-        yield answer
+    # Whoever stops listening does not wait for calls under way: the end of a pool joins no thread.
+    with ThreadPool(parallel) as pool:
+        answers = pool.imap_unordered(classify, found)
+        yield from terminal.tracked(answers, "classifying", len(found))
 
 
-def json_line(answer: "Answer") -> str:
-    """Write an answer as one line of JSON."""
+def json_line(answer: Answer) -> str:
     values: dict[str, object] = {"file": answer.file}
     if answer.problem is None:
         values |= {"label": answer.label, "score": answer.score, "top": answer.top}
@@ -130,21 +135,10 @@ def json_line(answer: "Answer") -> str:
     return json.dumps(values | {"job": answer.job, "seconds": round(answer.seconds, 3)})
 
 
-def show_table(answers: Iterable["Answer"], stream: TextIO) -> None:
-    """Print a table in the order of the files' names."""
-    from rich.console import Console
-
-    console = Console(file=stream, width=None if stream.isatty() else _WIDE)
-    console.print(table(sorted(answers, key=lambda answer: answer.file)))
-
-
-def table(answers: Iterable["Answer"]) -> "Table":
+def table(answers: Iterable[Answer]) -> Table:
     """Lay answers out; what has no label shows its problem there."""
-    from rich.table import Column, Table
-    from rich.text import Text
-
     file = Column("file", overflow="fold")  # the end of a path tells most
-    made = Table(file, "label", "score", "seconds", box=None, pad_edge=False)
+    made = terminal.table(file, "label", "score", "seconds")
     for answer in answers:
         label = Text(answer.guess) if answer.problem is None else Text(answer.problem, "red")
         score = "" if answer.score is None else f"{answer.score:.3f}"

@@ -1,28 +1,24 @@
-"""The HTTP client of the web daemon: one image in, one answer out, and many at once.
+"""The HTTP client of the web daemon: one image in, one answer out.
 
 It is patient: an answer of 202 is followed, 429 and 503 are tried again when they say, and a job
 that was accepted is asked for again when the connection breaks.
 """
 
 import json
-import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
-from urllib.parse import urlencode, urljoin
+from typing import Any
+from urllib.parse import urljoin
 
 import urllib3
 
-LONG_POLL_SECONDS = 25.0  # what proxies on the way bear
+LONG_POLL_SECONDS = 25.0  # what proxies on the way allow
 BREATH_SECONDS = 0.5  # between two questions that were answered at once
 _MARGIN_SECONDS = 15.0  # for the server's own work on top of the wait it was asked for
 _BUSY = {429, 503}
 _RETRY_AFTER = urllib3.Retry()
 
-_Item = TypeVar("_Item")
-_Outcome = TypeVar("_Outcome")
 Response = urllib3.BaseHTTPResponse
 
 
@@ -45,7 +41,6 @@ class Answer:
 
     @property
     def guess(self) -> str:
-        """The label, or the likeliest one with a word of doubt."""
         if self.label is None and self.top:
             return f"unsure: {self.top[0]['label']}?"
         return self.label or ""
@@ -84,44 +79,40 @@ class Client:
         return _answer(file, time.monotonic() - started, found)
 
     def _ask(self, file: str, data: bytes, top: int, deadline: float) -> dict[str, Any]:
-        response = self._patiently(lambda: self._post(file, data, top, deadline), deadline, None)
-        job: str | None = None
+        part = (file.rsplit("/", 1)[-1], data, "application/octet-stream")
+        url, job = f"{self._url}v1/classify?top={top}&", None
+        response = self._patiently("POST", url, deadline, None, {"file": part})
         while response.status == 202:
             job = _document(response).get("job")
             location = urljoin(self._url, response.headers.get("Location", ""))
             if time.monotonic() >= deadline:
                 raise Refused(f"no answer in time; it will be at {location}", "late", job)
-            response = self._follow(location, deadline, job)
+            asked = time.monotonic()
+            response = self._patiently("GET", f"{location}?", deadline, job, None)
+            if response.status == 202:
+                self._pause(asked + BREATH_SECONDS - time.monotonic(), job)
         if response.status != 200:
             raise _refusal(response, job)
         return _document(response)
 
-    def _follow(self, location: str, deadline: float, job: str | None) -> Response:
-        """Ask for a job once more, but not at once again when it was answered at once."""
-        asked = time.monotonic()
-        response = self._patiently(lambda: self._get(location, deadline), deadline, job)
-        if response.status == 202:
-            self._pause(asked + BREATH_SECONDS - time.monotonic(), job)
-        return response
-
     def _patiently(
-        self, call: Callable[[], Response], deadline: float, job: str | None
+        self, method: str, url: str, deadline: float, job: str | None, fields: Any
     ) -> Response:
-        """Call until the server is not busy; a job that is accepted outlives broken connections."""
+        """Ask until the server is not busy; a job that is accepted outlives broken connections."""
         while True:
-            response, broken, pause = None, None, 1.0
+            broken = None
             try:
-                response = call()
+                response = self._send(method, url, deadline, fields)
             except urllib3.exceptions.HTTPError as error:
-                broken = Refused(_connection_sentence(error), "no_connection", job)
-            if response is not None:
+                broken, pause = Refused(_connection_sentence(error), "no_connection", job), 1.0
+            else:
                 if response.status not in _BUSY:
                     return response
                 pause = _retry_after(response)
             late = time.monotonic() + pause > deadline
             if broken is not None and (late or job is None):
                 raise broken
-            if response is not None and late:
+            if late:
                 return response
             self._pause(pause, job)
 
@@ -129,58 +120,15 @@ class Client:
         if self._stop.wait(max(0.0, seconds)):
             raise Refused("stopped", "stopped", job)
 
-    def _post(self, file: str, data: bytes, top: int, deadline: float) -> Response:
-        wait = _long_poll(deadline)
+    def _send(self, method: str, url: str, deadline: float, fields: Any) -> Response:
+        wait = round(min(max(0.0, deadline - time.monotonic()), LONG_POLL_SECONDS), 1)
         return self._http.request(
-            "POST",
-            f"{self._url}v1/classify?{urlencode({'wait': wait, 'top': top})}",
-            fields={"file": (file.rsplit("/", 1)[-1], data, "application/octet-stream")},
+            method,
+            f"{url}wait={wait}",
+            fields=fields,
             headers=self._headers,
-            timeout=_timeout(wait),
+            timeout=urllib3.Timeout(connect=10.0, read=wait + _MARGIN_SECONDS),
         )
-
-    def _get(self, location: str, deadline: float) -> Response:
-        wait = _long_poll(deadline)
-        url = f"{location}?{urlencode({'wait': wait})}"
-        return self._http.request("GET", url, headers=self._headers, timeout=_timeout(wait))
-
-
-def in_parallel(
-    function: Callable[[_Item], _Outcome], items: Iterable[_Item], threads: int
-) -> Iterator[_Outcome]:
-    """Call a function for each item on threads; yields the outcomes as they come.
-
-    The threads are daemons: whoever stops listening does not wait for calls under way.
-    """
-    waiting: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-    done: queue.SimpleQueue[_Outcome | BaseException] = queue.SimpleQueue()
-    count = 0
-    for item in items:
-        waiting.put(item)
-        count += 1
-    for _ in range(min(threads, count)):
-        threading.Thread(target=_work, args=(function, waiting, done), daemon=True).start()
-    for _ in range(count):
-        outcome = done.get()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        yield outcome
-
-
-def _work(
-    function: Callable[[_Item], _Outcome],
-    waiting: "queue.SimpleQueue[_Item]",
-    done: "queue.SimpleQueue[_Outcome | BaseException]",
-) -> None:
-    while True:
-        try:
-            item = waiting.get_nowait()
-        except queue.Empty:
-            return
-        try:
-            done.put(function(item))
-        except BaseException as error:  # told to whoever listens, on its own thread
-            done.put(error)
 
 
 def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:
@@ -192,15 +140,8 @@ def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:
             problem=str(found.get("reason", "failed")),
             code=found.get("code"),
         )
-    return Answer(
-        file,
-        seconds,
-        label=found.get("label"),
-        score=found.get("score"),
-        job=found.get("job"),
-        top=tuple(found.get("top", ())),
-        reason=found.get("reason"),
-    )
+    known = {name: found.get(name) for name in ("label", "score", "job", "reason")}
+    return Answer(file, seconds, top=tuple(found.get("top", ())), **known)
 
 
 def _document(response: Response) -> dict[str, Any]:
@@ -238,11 +179,3 @@ def _connection_sentence(error: Exception) -> str:
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return "nothing answers there: is visionfleet running?"
     return f"the connection broke: {error}"
-
-
-def _long_poll(deadline: float) -> float:
-    return round(min(max(0.0, deadline - time.monotonic()), LONG_POLL_SECONDS), 1)
-
-
-def _timeout(wait: float) -> urllib3.Timeout:
-    return urllib3.Timeout(connect=10.0, read=wait + _MARGIN_SECONDS)

@@ -3,19 +3,14 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
-
-if TYPE_CHECKING:
-    from visionfleet.config import LoadedConfig
-    from visionfleet.config.yaml_source import Key
+from visionfleet.cli.options import add_config, command, loaded
+from visionfleet.config import Config, LoadedConfig
+from visionfleet.config.reference import configuration_file, settings_page, written
+from visionfleet.config.yaml_source import Key
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand and those below it."""
-    about = "check the configuration, show what is in effect, describe every setting"
-    parser = command(subparsers, "config", about, check)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     add_config(
         command(below, "check", "print `ok` or every fault, then with exit status 78", check)
@@ -41,35 +36,27 @@ def show(arguments: argparse.Namespace) -> int:
 
 def schema(_arguments: argparse.Namespace) -> int:
     """Print the JSON schema, for editors and other tools."""
-    from visionfleet.config import Config
-
     print(json.dumps(Config.model_json_schema(), indent=2))
     return 0
 
 
 def defaults(_arguments: argparse.Namespace) -> int:
-    from visionfleet.config.reference import configuration_file
-
     print(*configuration_file(), sep="\n")
     return 0
 
 
 def reference(_arguments: argparse.Namespace) -> int:
-    from visionfleet.config.reference import settings_page
-
     print(*settings_page(), sep="\n")
     return 0
 
 
-def lines(whole: "LoadedConfig") -> Iterator[str]:
+def lines(whole: LoadedConfig) -> Iterator[str]:
     """Write a configuration as YAML, with the origin of each value behind it."""
     tree = whole.config.model_dump(mode="json")
     yield from _block(tree, (), whole)
 
 
-def _block(values: Mapping[str, object], above: "Key", whole: "LoadedConfig") -> Iterator[str]:
-    from visionfleet.config.reference import written
-
+def _block(values: Mapping[str, object], above: Key, whole: LoadedConfig) -> Iterator[str]:
     indent = "  " * len(above)
     for name, value in values.items():
         key = (*above, name)
@@ -80,7 +67,7 @@ def _block(values: Mapping[str, object], above: "Key", whole: "LoadedConfig") ->
             yield f"{indent}{name}: {written(value)}  # {_origin(key, whole)}"
 
 
-def _origin(key: "Key", whole: "LoadedConfig") -> str:
+def _origin(key: Key, whole: LoadedConfig) -> str:
     origin = whole.origins.get(key)
     if origin is None:
         return "default"

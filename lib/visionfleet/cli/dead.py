@@ -4,30 +4,29 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from rich.text import Text
+
+from visionfleet.aws.s3 import Store
+from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
+from visionfleet.cli import terminal
+from visionfleet.cli.deployment import Deployment
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
+from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample, reason, result
+from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task
 from visionfleet.errors import NotFound, VisionfleetError
 
-if TYPE_CHECKING:
-    from visionfleet.aws.s3 import Store
-    from visionfleet.aws.sqs import Queue
-    from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
-    from visionfleet.config import Config
-    from visionfleet.dead_letters.inspect import DeadLetter
-
-MOST_PER_SECOND = 500  # what SQS allows a move task
+MAXIMUM_PER_SECOND = 500  # what SQS allows a move task
 
 REDRIVE = """
 Move dead letters back to the requests, where workers try them again.
 
 Without --limit and --only-decodable SQS itself moves them, as a message move task: it goes on when
 this command ends, and the command run again follows it. Where there is no such task (the embedded
-AWS) or where letters are chosen, they are moved one by one: each is sent before it is deleted, so
-none is lost; one may be sent twice when this is interrupted, which does no harm. What cannot be
+AWS) or where dead letters are chosen, they are moved one by one: each is sent before it is deleted,
+so none is lost; one may be sent twice when this is interrupted, which does no harm. What cannot be
 decoded comes back as a dead letter.
 
 A moved job is tried again from the first attempt. A failed result with the code gave_up stays
@@ -36,24 +35,9 @@ that has one is answered from it.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """The queues and buckets of one deployment."""
-
-    dead: "Queue"
-    requests: "Queue"
-    uploads: "Store"
-    results: "Store"
-    tasks: "MoveTasks"
-
-
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand with its three own ones."""
-    about = "list, show and redrive the requests that failed too often"
-    below = command(subparsers, "dead", about, list_letters).add_subparsers(
-        required=True, metavar="WHAT"
-    )
-    some = command(below, "list", "list dead letters, and why each is there", list_letters)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    below = parser.add_subparsers(required=True, metavar="WHAT")
+    some = command(below, "list", "list dead letters, and why each is there", list_dead)
     some.add_argument("--limit", type=whole(1, 10**6), default=100, help="default: %(default)s")
     one = command(below, "show", "show all there is to know of one dead letter", show)
     one.add_argument("which", metavar="MESSAGE_ID_OR_JOB")
@@ -69,7 +53,7 @@ def _add_redrive(below: Subparsers) -> None:
     parser.description = REDRIVE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "--rate", type=whole(1, MOST_PER_SECOND), metavar="PER_SECOND", help="default: no limit"
+        "--rate", type=whole(1, MAXIMUM_PER_SECOND), metavar="PER_SECOND", help="default: no limit"
     )
     parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="move N at the most")
     which = parser.add_mutually_exclusive_group()
@@ -81,39 +65,15 @@ def _add_redrive(below: Subparsers) -> None:
     )
 
 
-def place(config: "Config") -> Place:
-    """Find the queues; raises NotFound."""
-    from visionfleet.aws.from_config import access
-    from visionfleet.aws.s3 import Store
-    from visionfleet.aws.sqs import Queue
-    from visionfleet.aws.sqs_move_tasks import MoveTasks
-    from visionfleet.contract import names
-
-    door = access(config.aws)
-    s3, sqs = door.client("s3"), door.client("sqs")
-    try:
-        dead = Queue(sqs, names.dead_queue(config.name))
-        requests = Queue(sqs, names.requests_queue(config.name))
-    except NotFound as error:
-        raise NotFound(f"{error}; `visionfleet provision` makes it") from error
-    return Place(
-        dead,
-        requests,
-        Store(s3, config.storage.input_bucket),
-        Store(s3, config.storage.output_bucket),
-        MoveTasks(sqs, dead.arn(), requests.arn()),
-    )
+def _deployment(arguments: argparse.Namespace) -> Deployment:
+    return Deployment(loaded(arguments).config)
 
 
-def list_letters(arguments: argparse.Namespace) -> int:
-    """Print one row per dead letter."""
-    from visionfleet.dead_letters.inspect import Sample
-
-    there = place(loaded(arguments).config)
-    counts = there.dead.counts()
-    about = counts.visible + counts.in_flight
-    with Sample(there.dead) as sample:
-        rows = [row(each, there.results) for each in sample.letters(arguments.limit)]
+def list_dead(arguments: argparse.Namespace) -> int:
+    deployment = _deployment(arguments)
+    about = deployment.dead_letters()
+    with DeadLetterSample(deployment.dead) as sample:
+        rows = [_row(each, deployment.results) for each in sample.dead_letters(arguments.limit)]
     rows.sort(key=lambda row: str(row["first_sent"]))
     if arguments.json:
         print(json.dumps({"about": about, "letters": rows}))
@@ -126,92 +86,76 @@ def list_letters(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def row(each: "DeadLetter", results: "Store") -> dict[str, object]:
-    """Say the most important of one letter."""
-    from visionfleet.dead_letters.inspect import reason, result
-
+def _row(dead: DeadLetter, results: Store) -> dict[str, object]:
     return {
-        "message_id": each.message_id,
-        "job": each.job,
-        "file_name": each.request.file_name if each.request else "",
-        "first_sent": moment(each.letter.sent_at),
-        "received": each.letter.message.receive_count,
-        "reason": reason(each, result(each, results)),
+        "message_id": dead.message_id,
+        "job": dead.job,
+        "file_name": dead.request.file_name if dead.request else "",
+        "first_sent": terminal.utc(dead.delivery.sent_at),
+        "received": dead.delivery.message.receive_count,
+        "reason": reason(dead, result(dead, results)),
     }
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    columns = ("message id", "job", "file", "first sent", "received", "reason")
-    made = Table(*columns, box=None, pad_edge=False)
-    for each in rows:
-        cells = ("" if value is None else visible(str(value)) for value in each.values())
-        made.add_row(*(Text(cell) for cell in cells))
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(made)
+    table = terminal.table("message id", "job", "file", "first sent", "received", "reason")
+    for row in rows:
+        cells = ("" if value is None else terminal.escaped(str(value)) for value in row.values())
+        table.add_row(*(Text(cell) for cell in cells))
+    terminal.show(table)
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print one letter, found by its message id or by its job."""
-    from visionfleet.dead_letters.inspect import Sample
-
-    there, which = place(loaded(arguments).config), arguments.which
-    with Sample(there.dead) as sample:
-        found = (each for each in sample.letters() if which in (each.message_id, each.job))
-        each = next(found, None)
-        if each is None:
+    deployment, which = _deployment(arguments), arguments.which
+    with DeadLetterSample(deployment.dead) as sample:
+        found = (each for each in sample.dead_letters() if which in (each.message_id, each.job))
+        dead = next(found, None)
+        if dead is None:
             raise NotFound(f"{which} is not among the dead letters that SQS shows now")
-        document = described(each, there)
+        document = _described(dead, deployment)
     if arguments.json:
         print(json.dumps(document))
         return 0
     for name, value in document.items():
-        print(f"{name}: {visible(value if isinstance(value, str) else json.dumps(value))}")
+        text = value if isinstance(value, str) else json.dumps(value)
+        print(f"{name}: {terminal.escaped(text)}")
     return 0
 
 
-def described(each: "DeadLetter", there: Place) -> dict[str, Any]:
-    """Say all of one letter."""
-    from visionfleet.dead_letters.inspect import result
-
-    letter, answer = each.letter, result(each, there.results)
-    exists = None if each.request is None else there.uploads.exists(each.request.key)
+def _described(dead: DeadLetter, deployment: Deployment) -> dict[str, Any]:
+    answer, request = result(dead, deployment.results), dead.request
     return {
-        **row(each, there.results),
-        "first_received": moment(letter.first_received_at),
-        "attributes": dict(letter.attributes),
-        "fault": each.fault or None,
+        **_row(dead, deployment.results),
+        "first_received": terminal.utc(dead.delivery.first_received_at),
+        "attributes": dict(dead.delivery.attributes),
+        "fault": dead.fault or None,
         "result": None if answer is None else answer.model_dump(mode="json"),
-        "image": each.request.key if each.request else None,
-        "image_exists": exists,
-        "body": letter.message.body,
+        "image": request.key if request else None,
+        "image_exists": deployment.uploads.exists(request.key) if request else None,
+        "body": dead.delivery.message.body,
     }
 
 
 def redrive(arguments: argparse.Namespace) -> int:
-    """Move by a task where SQS can, by hand where it cannot or may not choose."""
-    there = place(loaded(arguments).config)
+    """Move by a task where SQS can, one by one where it cannot or may not choose."""
+    deployment = _deployment(arguments)
     if arguments.limit or arguments.only_decodable:
-        return _by_hand(there, arguments, "letters are chosen")
+        return _one_by_one(deployment, arguments, "dead letters are chosen")
     try:
-        before = there.tasks.latest()
+        tasks = deployment.move_tasks()
+        before = tasks.latest()
         under_way = before is not None and before.running
         if not under_way:
-            there.tasks.start(arguments.rate)
+            tasks.start(arguments.rate)
     except VisionfleetError as error:
-        return _by_hand(there, arguments, str(error))
+        return _one_by_one(deployment, arguments, str(error))
     print("A move task is under way already; this follows it." if under_way else "SQS moves them.")
-    return _follow(there, None if under_way else before)
+    return _follow(tasks, None if under_way else before)
 
 
-def _follow(there: Place, before: "Move | None") -> int:
-    from visionfleet.dead_letters.redrive import by_task
-
+def _follow(tasks: MoveTasks, before: Move | None) -> int:
     moved = -1
-    for move in by_task(there.tasks, before, time.sleep):
+    for move in by_task(tasks, before, time.sleep):
         if move.moved != moved or not move.running:
             total = "" if move.to_move is None else f" of about {move.to_move}"
             print(f"{move.status.lower()}: {move.moved}{total} moved", flush=True)
@@ -219,39 +163,15 @@ def _follow(there: Place, before: "Move | None") -> int:
     return 0
 
 
-def _by_hand(there: Place, arguments: argparse.Namespace, why: str) -> int:
-    from visionfleet.dead_letters.redrive import ByHand, Pace
-
+def _one_by_one(deployment: Deployment, arguments: argparse.Namespace, why: str) -> int:
     print(f"Moving one by one: {why}", flush=True)
-    pace = Pace(arguments.rate, time.monotonic, time.sleep)
-    mover = ByHand(there.dead, there.requests, pace, arguments.only_decodable)
+    throttle = Throttle(arguments.rate, time.monotonic, time.sleep)
+    mover = MoveOneByOne(deployment.dead, deployment.requests, throttle, arguments.only_decodable)
     moved = 0
     try:
         with closing(mover.run(arguments.limit)) as moving:
-            for _ in counted(moving):
+            for _ in terminal.tracked(moving, "moved", None):
                 moved += 1
     finally:
-        counts = there.dead.counts()
-        left = counts.visible + counts.in_flight
-        print(f"{moved} moved, about {left} dead letters left.", flush=True)
+        print(f"{moved} moved, about {deployment.dead_letters()} dead letters left.", flush=True)
     return 0
-
-
-def counted(moving: "Iterator[DeadLetter]") -> "Iterator[DeadLetter]":
-    """Count on a bar when a person looks."""
-    from visionfleet.cli.progress import tracked
-
-    return tracked(moving, "moved", None)
-
-
-def moment(seconds: float) -> str:
-    """Write a time as ISO 8601 in UTC."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-def visible(text: str) -> str:
-    """Escape what a terminal would obey: names and bodies are a stranger's."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode()
-        for letter in text
-    )

@@ -5,28 +5,23 @@ import dataclasses
 import logging
 import sys
 import threading
-from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.aws.clients import client_factory
+from visionfleet.cli.options import add_config, loaded
 from visionfleet.cli.provision import provision
+from visionfleet.config import Config
 from visionfleet.errors import GiveUp
 from visionfleet.host import process
 from visionfleet.host.loopback import loopback_address
-
-if TYPE_CHECKING:
-    from visionfleet.config import Config
+from visionfleet.local import embedded_aws
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    about = "run a stand-in for AWS on aws.endpoint_url, with its buckets and queues made"
-    add_config(command(subparsers, "embedded-aws", about, run))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until a signal comes."""
-    from visionfleet.local import embedded_aws
-
     config = loaded(arguments).config
     address = loopback_address(config.aws.endpoint_url)
     if address is None:
@@ -46,10 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _provision(config: "Config", endpoint_url: str) -> None:
+def _provision(config: Config, endpoint_url: str) -> None:
     """Provision through a port that nobody else knows, so that nobody meets half of it."""
-    from visionfleet.aws.from_config import access
-
-    door = dataclasses.replace(access(config.aws), endpoint_url=endpoint_url)
-    for line in provision(config, door):
+    clients = dataclasses.replace(client_factory(config.aws), endpoint_url=endpoint_url)
+    for line in provision(config, clients):
         logging.getLogger(__name__).info(line)

@@ -2,17 +2,13 @@
 
 import argparse
 
-from visionfleet.cli.options import Subparsers, command
+from visionfleet.local import supervisor_exit
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    about = "end supervisord when its program has ended for good; run by supervisor as a listener"
-    command(subparsers, "end-supervisor", about, run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=run)
 
 
 def run(_arguments: argparse.Namespace) -> int:
-    """Run the listener until supervisor closes its end."""
-    from visionfleet.local import supervisor_exit
-
-    return supervisor_exit.main()
+    supervisor_exit.listen()
+    return 0

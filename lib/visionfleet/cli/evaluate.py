@@ -7,21 +7,24 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
+from rich.table import Table
+
+from visionfleet.cli import terminal
+from visionfleet.cli.options import add_config, loaded, whole
+from visionfleet.config import Config
+from visionfleet.evaluation import datasets
 from visionfleet.host import cpu_quota
 
 if TYPE_CHECKING:
-    from visionfleet.config import Config
-    from visionfleet.model.benchmark import Measured
+    from visionfleet.model.benchmark import Benchmark
     from visionfleet.model.inference import Inference
 
-_MOST_CLASSES = 50  # for a table, or a confusion matrix, that can be read
-_LOST = 0.05  # share of the right answers that the proposed threshold gives up
+
+_MAXIMUM_CLASSES = 50  # for a table, or a confusion matrix, that can be read
+_LOST_SHARE = 0.05  # share of the right answers that the proposed threshold gives up
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "evaluate", "measure the model on labelled images", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("data", type=Path, help="folder or ZIP file with one folder per class")
     parser.add_argument(
@@ -33,11 +36,10 @@ def add_parser(subparsers: Subparsers) -> None:
         action="store_true",
         help="find model.temperature and model.unknown_below; with images kept for this alone",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Load the configured model and measure it."""
-    from visionfleet.evaluation import datasets
     from visionfleet.model.open import open_model
 
     config = loaded(arguments).config
@@ -59,8 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def summary(model: "Inference", measured: "Measured") -> dict[str, object]:
-    """Figures as plain values, for JSON."""
+def summary(model: "Inference", measured: "Benchmark") -> dict[str, object]:
     found = measured.evaluation
     images, total = len(found.folders), len(found.folders) + measured.unreadable
     unknown, known_top1 = found.unknown(model.unknown_below)
@@ -80,47 +81,37 @@ def summary(model: "Inference", measured: "Measured") -> dict[str, object]:
         "cpu_seconds_per_image": measured.cpu_seconds / max(1, total),
         "per_class": found.per_class(),
     }
-    few = len(model.labels) <= _MOST_CLASSES
+    few = len(model.labels) <= _MAXIMUM_CLASSES
     return figures | ({"confusion": found.confusion()} if few else {})
 
 
 def _measure(
-    config: "Config", model: "Inference", data: Path, total: int, threads: int
-) -> "Measured":
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from visionfleet.evaluation.datasets import read
+    config: Config, model: "Inference", data: Path, total: int, threads: int
+) -> "Benchmark":
     from visionfleet.model.benchmark import measure
 
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("evaluating", total=total)
-        images = read(data, total)
-        advance = lambda images: progress.advance(task, images)  # noqa: E731
-        batch_size = config.classifier.batch_size
-        return measure(model, images, config.images, batch_size, threads, advance)
+    with terminal.progress_bar("evaluating", total) as advance:
+        images = datasets.read(data, total)
+        return measure(model, images, config.images, config.classifier.batch_size, threads, advance)
 
 
-def _calibration(model: "Inference", measured: "Measured") -> dict[str, float]:
+def _calibration(model: "Inference", measured: "Benchmark") -> dict[str, float]:
     """Propose both settings; the scores at hand have been divided by the present temperature."""
     further = measured.evaluation.temperature()
     return {
         "temperature": round(model.temperature * further, 3),
-        "unknown_below": round(measured.evaluation.threshold(further, _LOST), 3),
+        "unknown_below": round(measured.evaluation.threshold(further, _LOST_SHARE), 3),
     }
 
 
 def _print_table(figures: dict[str, object]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     table = Table("class", "top-1")
     shares = figures["per_class"]
     assert isinstance(shares, dict)
     for name, share in shares.items():
         table.add_row(name, f"{share:.1%}")
-    if len(shares) <= _MOST_CLASSES:
-        Console().print(table)
+    if len(shares) <= _MAXIMUM_CLASSES:
+        terminal.show(table)
     print(
         f"{figures['model']}: top-1 {figures['top1']:.2%}, top-5 {figures['top5']:.2%} of "
         f"{figures['images']} images ({figures['unreadable']} unreadable), calibration error "

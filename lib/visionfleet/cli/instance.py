@@ -2,26 +2,23 @@
 
 import argparse
 import os
+import subprocess
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from subprocess import DEVNULL, PIPE
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.aws.imds import Metadata, endpoint, user_data
+from visionfleet.cli.options import add_config, loaded
+from visionfleet.config.load import path_of
 from visionfleet.errors import GiveUp
+from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, read
 
-if TYPE_CHECKING:
-    from visionfleet.host.user_data import Instance
-
-ABOUT = "take role and settings from the user data of this EC2 instance, and start its daemons"
 DROP_IN = "90-instance.yaml"
 
-_COMMAND_SECONDS = 30.0
 
-
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "instance", ABOUT, run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,15 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     Faulty settings stay where they are, so that each fault's line can be looked up.
     """
-    from visionfleet.aws.imds import Metadata, endpoint, user_data
-    from visionfleet.config.load import path_of
-    from visionfleet.host import user_data as instance
-
     path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
-    wanted = instance.read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
+    wanted = read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
     if wanted is None:
         path.unlink(missing_ok=True)
-        print(f"user data without a first line {instance.FIRST_LINE}: nothing is started")
+        print(f"user data without a first line {FIRST_LINE}: nothing is started")
         return 0
     _write(path, wanted)
     loaded(arguments)
@@ -46,24 +39,27 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _write(path: Path, wanted: "Instance") -> None:
+def _write(path: Path, wanted: InstanceRoles) -> None:
     text = f"# From the user data of this instance, written at each boot.\n{wanted.settings}"
     fresh = path.with_suffix(".new")
     fresh.write_text(text)
     fresh.replace(path)
 
 
-def _start(wanted: "Instance") -> None:
+def _start(wanted: InstanceRoles) -> None:
     """Start the units by their target, so that they stop and restart with it too.
 
     Until the next boot only: that asks the user data anew.
     """
-    from visionfleet.host import process
-
-    for words in (
+    for command in (
         ("systemctl", "enable", "--runtime", *wanted.units),
         ("systemctl", "start", "--no-block", "visionfleet.target"),
     ):
-        wrong = process.run_command(words, _COMMAND_SECONDS)
-        if wrong is not None:
-            raise GiveUp(f"{' '.join(words)}: {wrong}")
+        name = " ".join(command)
+        try:
+            done = subprocess.run(command, stdin=DEVNULL, stderr=PIPE, timeout=30)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise GiveUp(f"{name}: {error}") from error
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip()
+            raise GiveUp(f"{name}: status {done.returncode}: {said[-500:]}")

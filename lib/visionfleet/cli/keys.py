@@ -5,21 +5,19 @@ import os
 import time
 from pathlib import Path
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.auth import api_keys, key_file
+from visionfleet.cli import terminal
+from visionfleet.cli.options import add_config, command, loaded, number
 from visionfleet.errors import BadKeys
 
-ABOUT = "add, list and revoke the API keys of the web daemon"
 
-
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand with its three own ones."""
-    below = command(subparsers, "keys", ABOUT, list_keys).add_subparsers(
-        required=True, metavar="WHAT"
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    below = parser.add_subparsers(required=True, metavar="WHAT")
     new = command(below, "add", "make a key and print it; it can never be shown again", add)
     new.add_argument("name", help="whose key it is; letters, digits and . _ @ + -")
+    rate = number("requests per second", 1e-6, 1e6)
     new.add_argument(
-        "--per-second", type=_rate, help="requests that it may make; default: as all keys"
+        "--per-second", type=rate, help="requests that it may make; default: as all keys"
     )
     command(below, "list", "list the keys, without their secrets", list_keys)
     old = command(below, "revoke", "take a key back; the daemon obeys within a second", revoke)
@@ -30,12 +28,9 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def add(arguments: argparse.Namespace) -> int:
-    """Make a key; only its hash is kept."""
-    from visionfleet.auth import api_keys, key_file
-
     random = os.urandom(api_keys.ID_BYTES + api_keys.SECRET_BYTES + api_keys.SALT_BYTES)
-    key, kept = api_keys.made(arguments.name, random, time.time(), arguments.per_second)
-    with key_file.changing(_place(arguments)) as found:
+    key, kept = api_keys.make(arguments.name, random, time.time(), arguments.per_second)
+    with key_file.edit(_place(arguments)) as found:
         if any(other.name == kept.name for other in found.values()):
             raise BadKeys(f"there is a key of the name {kept.name} already")
         found[kept.id] = kept
@@ -44,21 +39,15 @@ def add(arguments: argparse.Namespace) -> int:
 
 
 def list_keys(arguments: argparse.Namespace) -> int:
-    """Print one line per key."""
-    from visionfleet.auth import key_file
-
     for kept in key_file.load(_place(arguments)).values():
-        made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(kept.created_at))
+        made = terminal.utc(kept.created_at)
         rate = "" if kept.per_second is None else f"{kept.per_second:g}/s"
         print(kept.id, made, kept.name, rate, sep="\t")
     return 0
 
 
 def revoke(arguments: argparse.Namespace) -> int:
-    """Remove a key."""
-    from visionfleet.auth import key_file
-
-    with key_file.changing(_place(arguments)) as found:
+    with key_file.edit(_place(arguments)) as found:
         which = [kept for kept in found.values() if arguments.which in (kept.id, kept.name)]
         if not which:
             raise BadKeys(f"there is no key {arguments.which}")
@@ -73,13 +62,3 @@ def _place(arguments: argparse.Namespace) -> Path:
     if path is None:
         raise BadKeys("no file of keys: set web.keys_file, or give --file")
     return path
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0 < rate <= 1e6:
-        raise argparse.ArgumentTypeError("expected requests per second, more than 0")
-    return rate

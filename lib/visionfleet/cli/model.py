@@ -6,27 +6,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, command
+from visionfleet.cli.options import command
 
 if TYPE_CHECKING:
     from visionfleet.model.inspection import Inspection
 
+
 _LABELS_SHOWN = 12
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand with its one own."""
-    about = "look at model files"
-    below = command(subparsers, "model", about, inspect).add_subparsers(
-        required=True, metavar="WHAT"
-    )
-    parser = command(below, "inspect", "tell what a model file is", inspect)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--json", action="store_true", help="print what is known as JSON")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    below = parser.add_subparsers(required=True, metavar="WHAT")
+    one = command(below, "inspect", "tell what a model file is", inspect)
+    one.add_argument("file", type=Path)
+    one.add_argument("--json", action="store_true", help="print what is known as JSON")
 
 
 def inspect(arguments: argparse.Namespace) -> int:
-    """Read the file and print what it is."""
     from visionfleet.model import inspection
     from visionfleet.model.artifacts import Source
 
@@ -50,10 +46,7 @@ def _words(name: str, value: object) -> str:
         more = f", ... ({len(value)})" if len(value) > _LABELS_SHOWN else ""
         return ", ".join(value[:_LABELS_SHOWN]) + more
     if isinstance(value, dict):
-        return ", ".join(f"{key} {part}" for key, part in value.items() if _short(part))
+        return ", ".join(
+            f"{key} {part}" for key, part in value.items() if not isinstance(part, dict)
+        )
     return f"{value:,}" if isinstance(value, int) else str(value)
-
-
-def _short(part: object) -> bool:
-    """Tell whether a value fits into a line among others."""
-    return not isinstance(part, dict)

@@ -1,27 +1,25 @@
-"""What several subcommands share: options, their checks, and text that any terminal can show."""
+"""Options that several subcommands share, and their checks."""
 
 import argparse
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from visionfleet.config import LoadedConfig
+from visionfleet.config import LoadedConfig, load
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
 
 
 def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
-    """Add a subcommand that `run` carries out; `about` is its line in the help."""
+    """Add a command below a subcommand, which `run` carries out."""
     parser = subparsers.add_parser(name, help=about, description=about[:1].upper() + about[1:])
     parser.set_defaults(run=run)
     return parser
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """Add the option --config."""
     parser.add_argument(
         "--config",
         type=Path,
@@ -31,39 +29,31 @@ def add_config(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def loaded(arguments: argparse.Namespace) -> "LoadedConfig":
-    """Load the configuration that the arguments and the environment name."""
-    from visionfleet.config import load
-
+def loaded(arguments: argparse.Namespace) -> LoadedConfig:
     return load(arguments.config, os.environ)
 
 
-def whole(least: int, most: int) -> Callable[[str], int]:
-    """Make an argument type: an integer within bounds."""
-
+def whole(minimum: int, maximum: int) -> Callable[[str], int]:
     def convert(text: str) -> int:
-        if not (text.isdecimal() and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}")
+        if not (text.isdecimal() and minimum <= int(text) <= maximum):
+            raise argparse.ArgumentTypeError(f"expected an integer from {minimum} to {maximum}")
         return int(text)
 
     return convert
 
 
-def seconds(least: float, most: float) -> Callable[[str], float]:
-    """Make an argument type: a number of seconds within bounds."""
-
+def number(what: str, minimum: float, maximum: float) -> Callable[[str], float]:
     def convert(text: str) -> float:
         try:
-            number = float(text)
+            value = float(text)
         except ValueError:
-            number = float("nan")
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"expected seconds from {least:g} to {most:g}")
-        return number
+            value = float("nan")
+        if not minimum <= value <= maximum:
+            raise argparse.ArgumentTypeError(f"expected {what} from {minimum:g} to {maximum:g}")
+        return value
 
     return convert
 
 
-def printable(text: str) -> str:
-    """Make a file's name safe to print and to send: bytes that are not UTF-8 become U+FFFD."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def seconds(minimum: float, maximum: float) -> Callable[[str], float]:
+    return number("seconds", minimum, maximum)

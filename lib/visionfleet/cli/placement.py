@@ -3,23 +3,18 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.cli.options import add_config, loaded
+from visionfleet.config import Config
 from visionfleet.errors import BadConfig
+from visionfleet.host import cpu_topology
+from visionfleet.host.cpu_placement import Placement, drop_in, placements
 
-if TYPE_CHECKING:
-    from visionfleet.config import Config
-    from visionfleet.host.cpu_placement import Place
-
-ABOUT = "show which classifiers systemd starts on this machine, and where they run"
 _TEMPLATE = Path("/usr/lib/systemd/system/visionfleet-classifier@.service")
 _POWER_OFF = _TEMPLATE.with_name("visionfleet-poweroff.path")
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "placement", ABOUT, run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         "--generate",
@@ -27,23 +22,20 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="FOLDER",
         help="write units there; systemd's generator does so at boot and at every daemon-reload",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the places, or write them as units."""
     if arguments.generate is not None:
         _generate(_or_defaults(arguments), arguments.generate)
         return 0
-    for place in _places(loaded(arguments).config):
+    for place in _placements(loaded(arguments).config):
         gpu = "" if place.gpu is None else f"  GPU {place.gpu}"
         print(f"visionfleet-classifier@{place.number}  CPUs {_listed(place.cpus)}{gpu}")
     return 0
 
 
-def _or_defaults(arguments: argparse.Namespace) -> "Config":
-    """Load; with a faulty file one classifier is generated all the same, which will tell why."""
-    from visionfleet.config import Config
-
+def _or_defaults(arguments: argparse.Namespace) -> Config:
     try:
         return loaded(arguments).config
     except BadConfig as error:
@@ -51,20 +43,15 @@ def _or_defaults(arguments: argparse.Namespace) -> "Config":
         return Config()
 
 
-def _places(config: "Config") -> "tuple[Place, ...]":
-    from visionfleet.host import cpu_topology
-    from visionfleet.host.cpu_placement import places
-
+def _placements(config: Config) -> tuple[Placement, ...]:
     gpus = cpu_topology.gpus()
     if config.classifier.ec2_instance:  # the fleet knows one worker of this name
-        return places(cpu_topology.cpus(), min(gpus, 1), None)
-    return places(cpu_topology.cpus(), gpus, config.classifier.cpus_per_worker)
+        return placements(cpu_topology.cpus(), min(gpus, 1), None)
+    return placements(cpu_topology.cpus(), gpus, config.classifier.cpus_per_worker)
 
 
-def _generate(config: "Config", folder: Path) -> None:
-    from visionfleet.host.cpu_placement import drop_in
-
-    for place in _places(config):
+def _generate(config: Config, folder: Path) -> None:
+    for place in _placements(config):
         unit = f"visionfleet-classifier@{place.number}.service"
         _want("visionfleet-classifiers.target", unit, _TEMPLATE, folder)
         own = folder / f"{unit}.d"

@@ -4,21 +4,16 @@ import argparse
 import time
 from collections.abc import Iterator
 from random import Random
-from typing import TYPE_CHECKING
 
+from visionfleet.aws.clients import ClientFactory, client_factory
+from visionfleet.aws.provisioning import provision_buckets, provision_queues
 from visionfleet.backoff import growing_waits
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds
+from visionfleet.cli.options import add_config, loaded, seconds
+from visionfleet.config import Config
 from visionfleet.errors import TryLater
 
-if TYPE_CHECKING:
-    from visionfleet.aws import ClientFactory
-    from visionfleet.aws.provisioning import QueuePlan
-    from visionfleet.config import Config
 
-
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "provision", "make the buckets and queues; again is harmless", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         "--wait",
@@ -27,17 +22,15 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="SECONDS",
         help="keep trying for this long while AWS does not answer; default: %(default)s",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Provision, trying again until the wait is over."""
-    from visionfleet.aws.from_config import access
-
     config = loaded(arguments).config
     deadline = time.monotonic() + arguments.wait
     for wait in growing_waits(Random(), cap=5.0):
         try:
-            for line in provision(config, access(config.aws)):
+            for line in provision(config, client_factory(config.aws)):
                 print(line)
             break
         except TryLater:
@@ -47,24 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def provision(config: "Config", door: "ClientFactory") -> Iterator[str]:
-    """Make what the configuration names; yields one sentence per bucket and queue."""
-    from visionfleet.aws.provisioning import provision_buckets, provision_queues
-
+def provision(config: Config, clients: ClientFactory) -> Iterator[str]:
     buckets = {config.storage.input_bucket, config.storage.output_bucket}
-    yield from provision_buckets(door.client("s3"), config.aws.region, buckets)
-    yield from provision_queues(door.client("sqs"), plan(config))
-
-
-def plan(config: "Config") -> "QueuePlan":
-    """Name the queues and their attributes."""
-    from visionfleet.aws.provisioning import QueuePlan
-    from visionfleet.contract import names
-
-    return QueuePlan(
-        requests=names.requests_queue(config.name),
-        dead=names.dead_queue(config.name),
-        visibility_timeout_seconds=config.queue.visibility_timeout_seconds,
-        max_receives=config.queue.max_receives,
-        retention_seconds=config.queue.retention_seconds,
-    )
+    yield from provision_buckets(clients.client("s3"), config.aws.region, buckets)
+    yield from provision_queues(clients.client("sqs"), config.name, config.queue)

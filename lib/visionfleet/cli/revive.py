@@ -2,18 +2,14 @@
 
 import argparse
 
-from visionfleet.cli.options import Subparsers, command
+from visionfleet.local import supervisor_restarts
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    about = "start again what supervisor has given up; run by supervisor as an event listener"
-    parser = command(subparsers, "revive", about, run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("group", nargs="*", help="look after these groups alone; default: all")
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run the listener until supervisor closes its end."""
-    from visionfleet.local import supervisor_restarts
-
-    return supervisor_restarts.main(arguments.group)
+    supervisor_restarts.listen(arguments.group)
+    return 0

@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds, whole
+from rich.console import Console
+from rich.table import Table
+
+from visionfleet.cli.options import add_config, loaded, seconds, whole
+from visionfleet.cli.terminal import progress_bar
+from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.decision import POLICIES, Policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.policies import controller
 from visionfleet.simulation.world import Conditions, World
-
-if TYPE_CHECKING:
-    from visionfleet.config import Config
 
 _WORKERS = 19  # where the maximum is `cores`, which mean nothing in a simulated world
 _BUSIEST_SHARE = 0.999  # of all minutes; the few above it may be what no fleet is paid for
@@ -28,8 +29,8 @@ class NoSimulation(VisionfleetError):
     """A trace that cannot be read, or a policy that does not exist."""
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    parser = command(subparsers, "simulate", "replay a trace against policies, without AWS", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=run)
     parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _policy(config: "Config", service_seconds: float, boot_seconds: float) -> Policy:
+def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
     """The policy of the configuration, with the times of the simulated world and no schedule."""
     policy = Policy.of(config, _WORKERS)
     update = {"service_seconds": service_seconds, "schedule": ()}
@@ -98,16 +99,11 @@ def _replay(name: str, policy: Policy, conditions: Conditions, arrivals: Sequenc
         others = f"there are {_KNOWN}; `make bench-scaling` compares with other scalers"
         hint = "`pace` is its name now" if name == "ours" else others
         raise NoSimulation(f"no policy {name!r}; {hint}") from error
-    from visionfleet.cli.progress import counted
-
-    with counted(f"{name}, hours", len(arrivals) // 3600) as advance:
+    with progress_bar(f"{name}, hours", len(arrivals) // 3600) as advance:
         return World(conditions, made).run(arrivals, advance)
 
 
 def _print(outcomes: dict[str, Outcome]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
     columns = ("policy", "worker-hours", "of pure work", "p50 wait", "p95", "p99", "launches")
     table = Table(*columns, "busy kills", "peak")
     for name, outcome in outcomes.items():

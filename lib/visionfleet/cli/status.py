@@ -5,23 +5,23 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, seconds
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
-if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
-
-    from visionfleet.cli.snapshot import Look, Observer
-    from visionfleet.contract.messages import FleetStatus, WorkerReport
+from visionfleet.cli import terminal
+from visionfleet.cli.deployment import Deployment, Snapshot
+from visionfleet.cli.options import add_config, loaded, seconds
+from visionfleet.contract.documents import SCALER_SILENT_SECONDS
+from visionfleet.contract.messages import FleetStatus, WorkerReport
+from visionfleet.errors import TryLater
 
 NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "status", "show the queue, the workers, the last decision", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
     parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
@@ -32,30 +32,25 @@ def add_parser(subparsers: Subparsers) -> None:
         metavar="SECONDS",
         help="time between two looks with --watch; default: %(default)g",
     )
+    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look once, or until interrupted."""
-    from visionfleet.cli.snapshot import Observer
-
-    observer = Observer(loaded(arguments).config)
+    deployment = Deployment(loaded(arguments).config)
     if arguments.watch and not arguments.json and sys.stdout.isatty():
-        return _watch(observer, arguments.interval)
-    for look in _looks(observer, arguments.interval, arguments.watch):
+        return _watch(deployment, arguments.interval)
+    for snapshot in _snapshots(deployment, arguments.interval, arguments.watch):
         if arguments.json:
-            print(json.dumps(document(look)), flush=True)
+            print(json.dumps(_document(snapshot)), flush=True)
         else:
-            _print(look)
+            terminal.show(_page(snapshot, time.time()))
     return 0
 
 
-def _looks(observer: "Observer", interval: float, watch: bool) -> Iterator["Look"]:
-    """Look once, or for ever; while watching, AWS may be away for a while."""
-    from visionfleet.errors import TryLater
-
+def _snapshots(deployment: Deployment, interval: float, watch: bool) -> Iterator[Snapshot]:
     while True:
         try:
-            yield observer.look()
+            yield deployment.snapshot()
         except TryLater as error:
             if not watch:
                 raise
@@ -65,56 +60,37 @@ def _looks(observer: "Observer", interval: float, watch: bool) -> Iterator["Look
         time.sleep(interval)
 
 
-def _watch(observer: "Observer", interval: float) -> int:
-    from rich.live import Live
-
+def _watch(deployment: Deployment, interval: float) -> int:
     with Live(auto_refresh=False, screen=False) as live:
-        for look in _looks(observer, interval, watch=True):
-            live.update(page(look, time.time()), refresh=True)
+        for snapshot in _snapshots(deployment, interval, watch=True):
+            live.update(_page(snapshot, time.time()), refresh=True)
     return 0
 
 
-def _print(look: "Look") -> None:
-    from rich.console import Console
-
-    width = None if sys.stdout.isatty() else 10_000
-    Console(width=width, highlight=False).print(page(look, time.time()))
-
-
-def document(look: "Look") -> dict[str, object]:
-    """Write a look as one JSON object."""
+def _document(snapshot: Snapshot) -> dict[str, object]:
     return {
         "queue": {
-            "visible": look.counts.visible,
-            "in_flight": look.counts.in_flight,
-            "dead_letters": look.dead,
+            "visible": snapshot.counts.visible,
+            "in_flight": snapshot.counts.in_flight,
+            "dead_letters": snapshot.dead_letters,
         },
-        "status": None if look.status is None else look.status.model_dump(mode="json"),
-        "workers": [report.model_dump(mode="json") for report in look.workers],
+        "status": None if snapshot.status is None else snapshot.status.model_dump(mode="json"),
+        "workers": [report.model_dump(mode="json") for report in snapshot.workers],
     }
 
 
-def page(look: "Look", now: float) -> "Group":
-    """Lay a look out for a person."""
-    from rich.console import Group
-    from rich.text import Text
-
-    counts = look.counts
-    queue = (
-        f"Queue: {counts.visible} waiting, {counts.in_flight} in flight, {look.dead} dead letters"
-    )
-    alive = [report for report in look.workers if report.state != "stopped"]
+def _page(snapshot: Snapshot, now: float) -> Group:
+    counts, dead = snapshot.counts, snapshot.dead_letters
+    queue = f"Queue: {counts.visible} waiting, {counts.in_flight} in flight, {dead} dead letters"
+    alive = [report for report in snapshot.workers if report.state != "stopped"]
     parts: list[Text | Table] = [Text(queue)]
-    parts += [Text(line) for line in scaler_lines(look.status, now)]
+    parts += [Text(line) for line in scaler_lines(snapshot.status, now)]
     if alive:
-        parts += [Text(""), workers_table(alive, now)]
+        parts += [Text(""), _workers_table(alive, now)]
     return Group(*parts)
 
 
-def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
-    """Say in words what the scaler saw and decided, and when."""
-    from visionfleet.contract.documents import SCALER_SILENT_SECONDS
-
+def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
     if status is None:
         yield NO_STATUS
         return
@@ -131,20 +107,16 @@ def scaler_lines(status: "FleetStatus | None", now: float) -> Iterator[str]:
         yield f"The scaler reported last {ago(now - status.at)}: is it running?"
 
 
-def _learned(status: "FleetStatus") -> Iterator[str]:
+def _learned(status: FleetStatus) -> Iterator[str]:
     if status.boot_seconds is not None:
         yield f"a boot takes {status.boot_seconds:.1f} s"
     if status.service_seconds is not None:
         yield f"an image takes {status.service_seconds:.3f} s"
 
 
-def workers_table(reports: list["WorkerReport"], now: float) -> "Table":
-    """Lay out what the workers say of themselves."""
-    from rich.table import Table
-    from rich.text import Text
-
+def _workers_table(reports: list[WorkerReport], now: float) -> Table:
     columns = ("worker", "state", "for", "in flight", "handled", "s/image", "model", "reported")
-    made = Table(*columns, box=None, pad_edge=False)
+    made = terminal.table(*columns)
     for report in reports:
         service = "" if report.service_seconds is None else f"{report.service_seconds:.3f}"
         made.add_row(
@@ -161,12 +133,10 @@ def workers_table(reports: list["WorkerReport"], now: float) -> "Table":
 
 
 def ago(seconds: float) -> str:
-    """Say how long ago something was; the clocks of two hosts may differ a little."""
     return f"{span(seconds)} ago"
 
 
 def span(seconds: float) -> str:
-    """Write a length of time: 45 s, 3 min, 2.5 h, 4 d."""
     seconds = max(0.0, seconds)
     if seconds < 90:
         return f"{seconds:.0f} s"

@@ -6,29 +6,25 @@ import signal
 import sys
 import threading
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.terminal import say
 from visionfleet.host import process
-
-if TYPE_CHECKING:
-    from visionfleet.local.stack import Place, Stack
+from visionfleet.local.sample_images import shipped_photos
+from visionfleet.local.stack import STOP_SECONDS, Stack, StackFiles, running
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def add_parser(subparsers: Subparsers) -> None:
-    """Add the subcommand."""
-    parser = command(subparsers, "up", "run the whole service on this machine", run)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    add_place(parser)
+    add_file_options(parser)
+    parser.set_defaults(run=run)
 
 
-def add_place(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say where the stack's files are."""
+def add_file_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--supervisor",
         type=Path,
@@ -44,35 +40,29 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Start, wait for a signal, stop; nothing is left running."""
-    from visionfleet.local.stack import running
-
     whole = loaded(arguments)
-    place = place_of(arguments, whole.files[0])
-    stop = stop_on_signals()
+    files = stack_files(arguments, whole.files[0])
+    stop = _stop_on_signals()
     say("starting ...")
-    with running(whole.config, place) as stack:
+    with running(whole.config, files) as stack:
         if stack.wait_until_ready(stop):
-            print(banner(stack, place, arguments.config), flush=True)
+            print(_banner(stack, files, arguments.config), flush=True)
         while not stop.wait(0.5):
             stack.check()
-        wind_down(stack)
+        _stop(stack)
     return 0
 
 
-def place_of(arguments: argparse.Namespace, config: Path) -> "Place":
-    """Find the files of the stack from its configuration, where the arguments do not say."""
-    from visionfleet.local.stack import Place
-
+def stack_files(arguments: argparse.Namespace, config: Path) -> StackFiles:
     etc = config.resolve().parent
-    return Place(
+    return StackFiles(
         config=config.resolve(),
         supervisor=(arguments.supervisor or etc / "supervisor/local.conf").resolve(),
         var=(arguments.var or etc.parent / "var").resolve(),
     )
 
 
-def stop_on_signals() -> threading.Event:
+def _stop_on_signals() -> threading.Event:
     """Make an event that a signal sets; the second signal interrupts whatever is waited for."""
     stop, seen = threading.Event(), list[int]()
     ask = process.beside_signals(stop.set)
@@ -88,10 +78,8 @@ def stop_on_signals() -> threading.Event:
     return stop
 
 
-def wind_down(stack: "Stack") -> None:
+def _stop(stack: Stack) -> None:
     """Stop a stack and say what still runs; a second signal kills the rest."""
-    from visionfleet.local.stack import STOP_SECONDS
-
     started, told, known = time.monotonic(), "", stack.alive()
     stack.terminate()
     while not stack.ended(0.3) and time.monotonic() - started < STOP_SECONDS:
@@ -102,32 +90,20 @@ def wind_down(stack: "Stack") -> None:
     say(f"stopped in {time.monotonic() - started:.1f} s")
 
 
-def banner(stack: "Stack", place: "Place", config: Path | None) -> str:
-    """Say what a person does next."""
+def _banner(stack: Stack, files: StackFiles, config: Path | None) -> str:
+    photo = shipped_photos().get("chelsea", Path("photo.jpg"))
     named = f" --config {shlex.quote(str(config))}" if config else ""
     return "\n".join(
         (
             "",
             f"visionfleet is ready: {stack.url}/",
             "",
-            f"  classify an image  curl -F myfile=@{shlex.quote(str(photo()))} {stack.url}/",
+            f"  classify an image  curl -F myfile=@{shlex.quote(str(photo))} {stack.url}/",
             f"  watch the fleet    {shlex.quote(sys.argv[0])} status --watch{named}",
-            f"  logs               {place.logs}/{{aws,web,scaler,classifier_00,...}}.log",
+            f"  logs               {files.logs}/{{aws,web,scaler,classifier_00,...}}.log",
             "",
             "The first image starts a worker. Everything is kept in memory, images and results",
             "too: it is gone when this ends. Ctrl-C stops all of it.",
             "",
         )
     )
-
-
-def photo() -> Path:
-    """Find an image that is on this machine for sure: a cat that scikit-image ships."""
-    spec = find_spec("skimage")
-    found = Path(spec.origin).parent / "data/chelsea.png" if spec and spec.origin else None
-    return found if found and found.exists() else Path("photo.jpg")
-
-
-def say(text: str) -> None:
-    """Tell a person how things go; results alone go to standard output."""
-    print(f"visionfleet: {text}", file=sys.stderr, flush=True)

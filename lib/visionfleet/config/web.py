@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from visionfleet.auth.api_keys import Kept
+from visionfleet.auth.api_keys import ApiKey
 from visionfleet.config.fields import FilePath, ListOf, Network, Port, Section, Text, WebOrigin
 
 
@@ -24,7 +24,7 @@ class WebSection(Section):
     auth: Literal["auto", "keys", "none"] = "auto"
     """Who may ask: keys, none (everybody), or auto: keys, but on loopback only if there are any.
     Whoever has something in front that checks who asks: none."""
-    keys: ListOf[Kept] = ()
+    keys: ListOf[ApiKey] = ()
     """Hashed API keys beside those of the file: a list of its lines, each as it stands there.
     Whoever gives out keys by user data, as the CloudFormation stack does."""
     keys_file: FilePath | None = None

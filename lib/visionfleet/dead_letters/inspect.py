@@ -1,4 +1,4 @@
-"""Dead letters: looks at them without losing any, and finds out why each of them is there."""
+"""Looks at dead letters without losing any, and finds out why each of them is there."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,34 +12,32 @@ from visionfleet.errors import BadMessage, TryLater
 
 REASON = "reason"  # the attribute in which a worker says why it buried a message
 
-HOLD_SECONDS = 60  # a letter in hand comes back by itself after this, whatever becomes of us
+HOLD_SECONDS = 60  # then a message in hand comes back by itself, whatever becomes of us
 WAIT_SECONDS = 1  # a long poll asks all of SQS's servers, a short one only some
-EMPTY_LOOKS = 2  # receives without news after which we believe that there is no more
+EMPTY_RECEIVES = 2  # after so many in a row we believe that there is no more
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """A message that failed too often, or cannot be decoded: then `fault` says what is wrong."""
 
-    letter: DeadLetterMessage
+    delivery: DeadLetterMessage
     request: Request | None
     fault: str = ""
 
     @property
     def message_id(self) -> str:
-        """Its id in the queue."""
-        return self.letter.message.message_id
+        return self.delivery.message.message_id
 
     @property
     def job(self) -> str | None:
-        """The job it asked for, None when it cannot be decoded."""
         return None if self.request is None else self.request.job
 
 
-class Sample:
+class DeadLetterSample:
     """Receives dead letters and gives all of them back at the end of the with block.
 
-    SQS shows a sample at each look and may show a letter twice: duplicates are left out, and
+    SQS shows a sample at each receive and may show a message twice: duplicates are left out, and
     what others have in hand is not seen.
     """
 
@@ -47,55 +45,51 @@ class Sample:
         self._queue = queue
         self._receipts: dict[str, str] = {}
 
-    def __enter__(self) -> "Sample":
+    def __enter__(self) -> "DeadLetterSample":
         return self
 
     def __exit__(self, *_: object) -> None:
         with suppress(TryLater):  # they come back by themselves, only later
             self._queue.extend(list(self._receipts.values()), 0)
 
-    def letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
-        """Yield letters that were not yielded before until no more come, or `limit` of them."""
+    def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
+        """Yield what was not yielded before until no more comes, or `limit` of it."""
         empty = stale = 0
         # What we hold for long comes again: then one round through all of it brings no news.
-        while empty < EMPTY_LOOKS and stale <= len(self._receipts) // BATCH:
+        while empty < EMPTY_RECEIVES and stale <= len(self._receipts) // BATCH:
             left = BATCH if limit is None else limit - len(self._receipts)
             if left <= 0:
                 return
             received = self._queue.inspect(WAIT_SECONDS, HOLD_SECONDS, left)
-            fresh = [each for each in received if self.keep(each)]
+            fresh = [each for each in received if self._keep(each)]
             empty = 0 if received else empty + 1
             stale = stale + 1 if received and not fresh else 0
-            yield from map(opened, fresh)
+            yield from map(_decoded, fresh)
 
-    def keep(self, letter: DeadLetterMessage) -> bool:
-        """Note a letter that is to be given back; tells whether it is new."""
-        message = letter.message
+    def _keep(self, delivery: DeadLetterMessage) -> bool:
+        message = delivery.message
         new = message.message_id not in self._receipts
         self._receipts[message.message_id] = message.receipt  # the newest receipt counts
         return new
 
-    def forget(self, letter: DeadLetterMessage) -> None:
-        """Do not give a letter back: it is deleted."""
-        self._receipts.pop(letter.message.message_id, None)
+    def forget(self, dead: DeadLetter) -> None:
+        self._receipts.pop(dead.message_id, None)
 
 
-def opened(letter: DeadLetterMessage) -> DeadLetter:
-    """Decode a letter, or find out why it cannot be decoded."""
+def _decoded(delivery: DeadLetterMessage) -> DeadLetter:
     try:
-        return DeadLetter(letter, Request.decode(letter.message.body))
+        return DeadLetter(delivery, Request.decode(delivery.message.body))
     except BadMessage as error:
-        return DeadLetter(letter, None, str(error))
+        return DeadLetter(delivery, None, str(error))
 
 
 def result(dead: DeadLetter, results: Store) -> Succeeded | Failed | None:
-    """Read the result of a letter's job; None when there is none that can be read."""
     return None if dead.job is None else results.read(documents.result(dead.job))
 
 
 def reason(dead: DeadLetter, answer: Succeeded | Failed | None) -> str:
-    """Say why a letter is there: what a worker noted, what is wrong with it, or its result."""
-    noted = dead.letter.attributes.get(REASON) or dead.fault
+    """Say why it is there: what a worker noted, what is wrong with it, or its result."""
+    noted = dead.delivery.attributes.get(REASON) or dead.fault
     if noted:
         return noted
     if answer is None:

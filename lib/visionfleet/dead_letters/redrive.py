@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from visionfleet.aws.sqs import Queue
 from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
-from visionfleet.dead_letters.inspect import DeadLetter, Sample
+from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample
 from visionfleet.errors import GiveUp, TryLater
 
 POLL_SECONDS = 1.0
@@ -31,16 +31,13 @@ def by_task(tasks: MoveTasks, before: Move | None, wait: Callable[[float], None]
 
 
 @dataclass(slots=True)
-class Pace:
-    """Lets `per_second` pass; `clock` measures, `wait` sleeps."""
-
+class Throttle:
     per_second: float | None
     clock: Callable[[], float]
     wait: Callable[[float], None]
     _next: float = 0.0
 
     def step(self) -> None:
-        """Wait until the next one may pass."""
         if self.per_second is None:
             return
         now = self.clock()
@@ -50,38 +47,39 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
-class ByHand:
-    """Moves letter by letter: send to the requests, and only then delete. At least once.
+class MoveOneByOne:
+    """Sends each dead letter to the requests, and only then deletes it. At least once.
 
     Interrupted at any point it can be run again: what is in hand comes back to the dead letters,
-    and a letter that was sent but not deleted is sent once more. What cannot be decoded comes
-    back as a new dead letter, so the same text is moved once only in one run.
+    and what was sent but not deleted is sent once more. What cannot be decoded comes back as a
+    new dead letter, so the same text is moved once only in one run.
     """
 
     dead: Queue
     requests: Queue
-    pace: Pace
+    throttle: Throttle
     only_decodable: bool
 
     def run(self, limit: int | None) -> Generator[DeadLetter]:
-        """Yield each letter when it is moved."""
         moved_texts: set[bytes] = set()
         moved = 0
-        with Sample(self.dead) as sample:
-            for each in sample.letters():
+        with DeadLetterSample(self.dead) as sample:
+            for each in sample.dead_letters():
                 if moved == limit:
                     return
-                digest = hashlib.blake2b(each.letter.message.body.encode(), digest_size=16).digest()
+                body = each.delivery.message.body
+                digest = hashlib.blake2b(body.encode(), digest_size=16).digest()
                 if digest in moved_texts or (self.only_decodable and each.request is None):
                     continue
                 self._move(each)
-                sample.forget(each.letter)
+                sample.forget(each)
                 moved_texts.add(digest)
                 moved += 1
                 yield each
 
     def _move(self, each: DeadLetter) -> None:
-        self.pace.step()
-        self.requests.send(each.letter.message.body)
-        for error in self.dead.delete([each.letter.message.receipt]).values():
+        message = each.delivery.message
+        self.throttle.step()
+        self.requests.send(message.body)
+        for error in self.dead.delete([message.receipt]).values():
             raise TryLater(f"moved, but still among the dead letters: {error}")

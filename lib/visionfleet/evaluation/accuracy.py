@@ -23,26 +23,21 @@ class Evaluation:
 
     @property
     def answers(self) -> Wholes:
-        """The class that each image was given."""
         return np.asarray(self.probabilities.argmax(axis=1))
 
     @property
     def confidences(self) -> Floats:
-        """The probability of that class."""
         return np.asarray(self.probabilities.max(axis=1))
 
     @property
     def right(self) -> Booleans:
-        """Tell which answers are right."""
         return np.asarray(self.answers == self.targets)
 
     def top(self, count: int) -> float:
-        """Share of images whose class is among the first `count`."""
         best = np.argsort(-self.probabilities, axis=1, kind="stable")[:, :count]
         return _mean((best == self.targets[:, None]).any(axis=1))
 
     def expected_calibration_error(self) -> float:
-        """Mean distance of confidence and accuracy, 0 to 1; 0 without images."""
         return calibration.expected_calibration_error(self.confidences, self.right)
 
     def unknown(self, below: float) -> tuple[float, float]:
@@ -51,7 +46,6 @@ class Evaluation:
         return _mean(~known), _mean(self.right[known])
 
     def temperature(self) -> float:
-        """Find by what else the scores should be divided."""
         return calibration.fit_temperature(self.log_probabilities(), self.targets)
 
     def threshold(self, temperature: float, lost: float) -> float:
@@ -66,13 +60,11 @@ class Evaluation:
         return np.log(np.maximum(self.probabilities, _LEAST))
 
     def per_class(self) -> dict[str, float]:
-        """Top-1 of the images of each folder."""
         images = Counter(self.folders)
         hits = Counter(f for f, good in zip(self.folders, self.right, strict=True) if good)
         return {folder: hits[folder] / count for folder, count in sorted(images.items())}
 
     def confusion(self) -> Mapping[str, Mapping[str, int]]:
-        """Count the answers, by the class of the image and the class it was given."""
         found: dict[str, Counter[str]] = {}
         for target, answer in zip(self.targets, self.answers, strict=True):
             found.setdefault(self.labels[target], Counter())[self.labels[answer]] += 1

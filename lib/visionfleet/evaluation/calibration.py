@@ -16,7 +16,6 @@ _GOLDEN = (5**0.5 - 1) / 2
 
 
 def expected_calibration_error(confidences: Floats, right: Booleans, bins: int = BINS) -> float:
-    """Mean distance of confidence and accuracy over bins of equal width, weighted by images."""
     which = np.minimum((confidences * bins).astype(int), bins - 1)
     gaps = [
         abs(confidences[chosen].mean() - right[chosen].mean()) * chosen.mean()
@@ -42,7 +41,7 @@ def fit_temperature(scores: Floats, targets: Wholes) -> float:
 
 
 def negative_log_likelihood(scores: Floats, targets: Wholes) -> float:
-    """Mean surprise at the right classes, in nats."""
+    """Mean over the images, in nats."""
     highest = scores.max(axis=1, keepdims=True)
     totals = np.log(np.exp(scores - highest).sum(axis=1)) + highest[:, 0]
     return float((totals - scores[np.arange(len(targets)), targets]).mean())

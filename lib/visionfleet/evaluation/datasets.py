@@ -19,27 +19,21 @@ class BadDataset(VisionfleetError):
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """One image: its bytes, and the name of the folder it is in."""
-
     name: str
     folder: str
     data: bytes
 
 
 def count(path: Path) -> int:
-    """Count the images; raises BadDataset when there are none."""
     found = sum(1 for _ in _names(path))
     if not found:
         raise BadDataset(f"{path}: no images in class folders, like cat/1.jpg")
     return found
 
 
-def read(path: Path, most: int | None = None) -> Iterator[Labelled]:
-    """Read the images one by one, in order of their names.
-
-    `most` of them are spread evenly over the names, so that every class keeps its share.
-    """
-    names = spread(_names(path), most)
+def read(path: Path, maximum: int | None = None) -> Iterator[Labelled]:
+    """Read the images in order of their names, or `maximum` of them, spread over all classes."""
+    names = spread(_names(path), maximum)
     if path.is_dir():
         for name in names:
             yield Labelled(name, PurePosixPath(name).parent.name, (path / name).read_bytes())
@@ -49,12 +43,11 @@ def read(path: Path, most: int | None = None) -> Iterator[Labelled]:
             yield Labelled(name, PurePosixPath(name).parent.name, archive.read(name))
 
 
-def spread(values: Sequence[_T], most: int | None) -> Sequence[_T]:
-    """Take so many of the values, from everywhere among them."""
+def spread(values: Sequence[_T], maximum: int | None) -> Sequence[_T]:
     count = len(values)
-    if most is None or most >= count:
+    if maximum is None or maximum >= count:
         return values
-    return [values[number * count // most] for number in range(most)]
+    return [values[number * count // maximum] for number in range(maximum)]
 
 
 def class_indices(folders: set[str], labels: tuple[str, ...]) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
 from visionfleet.contract.messages import Launch
 from visionfleet.errors import GiveUp, NotFound
 from visionfleet.fleet.launch_ledger import Ec2Instance, token

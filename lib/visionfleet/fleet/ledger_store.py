@@ -3,7 +3,7 @@
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.documents import LAUNCH_LEDGER
 from visionfleet.contract.messages import LaunchLedger, encode
-from visionfleet.errors import BadMessage, GiveUp, NotFound, Superseded
+from visionfleet.errors import BadMessage, GiveUp, Superseded
 
 
 class LedgerStore:
@@ -30,14 +30,11 @@ class LedgerStore:
         S3 took but did not answer makes the next try look lost.
         """
         text = encode(ledger)
-        if etag is None:
-            self._store.put_json_first(LAUNCH_LEDGER.key, text)
-        else:
-            self._store.put_json_over(LAUNCH_LEDGER.key, text, etag)
-        try:
-            body, written = self._store.get_tagged(LAUNCH_LEDGER.key)
-        except NotFound as error:
-            raise Superseded(f"{LAUNCH_LEDGER.key} was removed") from error
+        self._store.put_json_if(LAUNCH_LEDGER.key, text, etag)
+        found = self._store.find_tagged(LAUNCH_LEDGER.key)
+        if found is None:
+            raise Superseded(f"{LAUNCH_LEDGER.key} was removed")
+        body, written = found
         if body != text.encode():
             raise Superseded("another scaler has launched meanwhile")
         return written

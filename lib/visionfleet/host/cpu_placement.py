@@ -7,23 +7,21 @@ from itertools import pairwise
 
 @dataclass(frozen=True, slots=True)
 class Cpu:
-    """A CPU by its number, and the core and package that it is a thread of."""
-
     number: int
     package: int = 0
     core: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The CPUs of one classifier, and its GPU if it has one."""
-
+class Placement:
     number: int
     cpus: tuple[int, ...]
     gpu: int | None = None
 
 
-def places(cpus: Sequence[Cpu], gpus: int, cpus_per_worker: int | None) -> tuple[Place, ...]:
+def placements(
+    cpus: Sequence[Cpu], gpus: int, cpus_per_worker: int | None
+) -> tuple[Placement, ...]:
     """Give each GPU a worker; without GPUs, so many CPUs; without a number, one worker all of it.
 
     The threads of a core stay together, and so do the cores of a package. What does not divide
@@ -37,13 +35,12 @@ def places(cpus: Sequence[Cpu], gpus: int, cpus_per_worker: int | None) -> tuple
         bounds = [len(ordered) * part // count for part in range(count + 1)]
         shares = [ordered[a:b] for a, b in pairwise(bounds)]
     return tuple(
-        Place(number, tuple(sorted(share)), number if gpus else None)
+        Placement(number, tuple(sorted(share)), number if gpus else None)
         for number, share in enumerate(shares)
     )
 
 
-def drop_in(place: Place) -> str:
-    """Write what systemd shall do differently for this one instance of the classifier."""
+def drop_in(place: Placement) -> str:
     lines = ["[Service]", f"CPUAffinity={' '.join(map(str, place.cpus))}"]
     if place.gpu is not None:
         lines += [

@@ -11,7 +11,6 @@ _DISPLAY = "0x03"  # the class of GPUs, with and without an outlet for a screen
 
 
 def cpus(sysfs: Path = SYSFS) -> tuple[Cpu, ...]:
-    """List the CPUs that this process may use."""
     return tuple(_cpu(sysfs, number) for number in sorted(os.sched_getaffinity(0)))
 
 

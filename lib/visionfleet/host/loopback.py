@@ -7,7 +7,6 @@ _PORTS = {"http": 80, "https": 443}
 
 
 def loopback_address(endpoint_url: str | None) -> tuple[str, int] | None:
-    """Host and port of an endpoint on this machine's loopback, None for any other endpoint."""
     if endpoint_url is None:
         return None
     parts = urlsplit(endpoint_url)
@@ -19,7 +18,6 @@ def loopback_address(endpoint_url: str | None) -> tuple[str, int] | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine alone."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -4,9 +4,8 @@ import logging
 import os
 import resource
 import signal
-import subprocess
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -124,17 +123,3 @@ def allow_open_files(most: int = 65536) -> int:
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return max(soft, wanted)
-
-
-def run_command(command: Sequence[str], seconds: float) -> str | None:
-    """Run a command; returns what went wrong."""
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return str(error)
-    if done.returncode == 0:
-        return None
-    said = done.stderr.decode(errors="replace").strip()
-    return f"{command[0]} ended with status {done.returncode}: {said[-500:]}"

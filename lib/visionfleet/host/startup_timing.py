@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 
-class Phases:
+class StartupTimer:
     """Seconds by the name of the phase, in the order in which they ended."""
 
     def __init__(self, began: float, now: Callable[[], float]) -> None:
@@ -18,5 +18,4 @@ class Phases:
         self._last = now
 
     def total(self) -> float:
-        """Tell the seconds from the beginning to the end of the last phase."""
         return self._last - self._began

@@ -10,16 +10,13 @@ GROUP = "classifier"  # the program of the workers, in etc/supervisor
 
 
 class UnixConnection(http.client.HTTPConnection):
-    """An HTTP connection over a unix socket."""
-
     def __init__(self, path: str, timeout_seconds: float) -> None:
         super().__init__("localhost", timeout=timeout_seconds)
         self.path = path
-        self.timeout_seconds = timeout_seconds
 
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout_seconds)
+        self.sock.settimeout(self.timeout)
         self.sock.connect(self.path)
 
 

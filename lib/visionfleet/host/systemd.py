@@ -7,18 +7,16 @@ import contextlib
 import logging
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from visionfleet.host.threads import Crashed, run_in_thread
-from visionfleet.host.watchdog import Watchdog, extension, period_seconds, words
+from visionfleet.host.watchdog import Watchdog, extend_timeout, notification, period_seconds
 
 
 def notify(*lines: str) -> None:
-    """Tell systemd these lines in one message."""
     address = os.environ.get("NOTIFY_SOCKET")
     if not address or not lines:
         return
@@ -30,7 +28,6 @@ def notify(*lines: str) -> None:
 
 
 def reloading() -> None:
-    """Tell systemd that a reload begins; `READY=1` tells it the end of it."""
     microseconds = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
     notify("RELOADING=1", f"MONOTONIC_USEC={microseconds}")
 
@@ -63,37 +60,36 @@ class Notifier:
     """
 
     log: logging.Logger
-    loops: Watchdog
+    watchdog: Watchdog
     watchdog_seconds: float | None
     status: Callable[[], str]
     crashed: Crashed
-    _told: str = ""
+    _last_status: str = ""
     _stuck: bool = False
     _stopping: bool = False
-    _never: threading.Event = field(default_factory=threading.Event)
 
     def ready(self) -> None:
         """Tell that the work begins, and go on telling; without systemd there is no thread."""
         notify("READY=1")
         if os.environ.get("NOTIFY_SOCKET"):
-            run_in_thread("systemd", self._speak_on, self.crashed)
+            run_in_thread("systemd", self._run, self.crashed)
 
-    def stopping(self, most_seconds: float) -> None:
+    def stopping(self, maximum_seconds: float) -> None:
         """Tell that the end begins, and may take so long; what hangs then is the stop's affair."""
         self._stopping = True
-        notify("STOPPING=1", extension(most_seconds))
+        notify("STOPPING=1", extend_timeout(maximum_seconds))
 
-    def _speak_on(self) -> None:
-        self._speak()
-        while not self._never.wait(period_seconds(self.watchdog_seconds)):
-            self._speak()
+    def _run(self) -> None:
+        while True:
+            self._notify()
+            time.sleep(period_seconds(self.watchdog_seconds))
 
-    def _speak(self) -> None:
+    def _notify(self) -> None:
         watched = self.watchdog_seconds is not None
         judged = watched and not self._stopping
-        stuck, status = self.loops.stuck() if judged else [], self.status()
+        stuck, status = self.watchdog.stuck() if judged else [], self.status()
         if stuck and not self._stuck:
             self.log.critical("no progress", extra={"reason": "; ".join(stuck)})
         self._stuck = bool(stuck)
-        notify(*words(status, self._told, watched, self._stuck))
-        self._told = status
+        notify(*notification(status, self._last_status, watched, self._stuck))
+        self._last_status = status

@@ -24,14 +24,12 @@ _KEYS = ("role", "visionfleet")
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """The units that an instance shall run, and its piece of configuration as YAML."""
-
+class InstanceRoles:
     units: tuple[str, ...]
     settings: str
 
 
-def read(data: bytes) -> Instance | None:
+def read(data: bytes) -> InstanceRoles | None:
     """Read user data, None where it is not for us; raises BadConfig with all its faults."""
     if data.partition(b"\n")[0].strip() != FIRST_LINE.encode():
         return None
@@ -46,7 +44,7 @@ def read(data: bytes) -> Instance | None:
     tree = settings.tree()
     wanted = _listed(tree["role"])
     units = tuple(unit for role, unit in UNITS.items() if role in wanted)
-    return Instance(units, yaml.safe_dump(tree.get("visionfleet") or {}, sort_keys=False))
+    return InstanceRoles(units, yaml.safe_dump(tree.get("visionfleet") or {}, sort_keys=False))
 
 
 def _faults(settings: SourcedValues) -> Iterator[str]:

@@ -1,12 +1,10 @@
-"""Do the loops of this process make progress, and what is systemd told of it? No I/O here."""
+"""Whether the loops of this process make progress, and how systemd hears of it. No I/O here."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
 
-# How often systemd is told how things are, at the least.
-PERIOD_SECONDS = 5.0
-# What a rate is counted over.
-PACE_SECONDS = 10.0
+PERIOD_SECONDS = 5.0  # between two notifications, at most
+PACE_SECONDS = 10.0  # what a rate is counted over
 
 
 class Watchdog:
@@ -25,12 +23,10 @@ class Watchdog:
         self._since: dict[str, float | None] = dict.fromkeys(self._allowed)
 
     def step(self, loop: str) -> None:
-        """Note that a loop begins its next step."""
         if loop in self._allowed:
             self._since[loop] = self._clock()
 
     def rest(self, loop: str) -> None:
-        """Note that a loop waits for work."""
         if loop in self._allowed:
             self._since[loop] = None
 
@@ -45,8 +41,6 @@ class Watchdog:
 
 
 class Pace:
-    """How often something happens, seen over the last seconds."""
-
     def __init__(self) -> None:
         self._points: deque[tuple[float, int]] = deque()
 
@@ -60,29 +54,24 @@ class Pace:
 
 
 def period_seconds(watchdog_seconds: float | None) -> float:
-    """Tell how often to speak: four times in the interval of the watchdog, where it is short."""
+    """Tell how often to notify: four times in the interval of the watchdog, where it is short."""
     return min(PERIOD_SECONDS, (watchdog_seconds or PERIOD_SECONDS * 4) / 4)
 
 
-def words(status: str, told: str, watched: bool, stuck: bool) -> list[str]:
-    """Write what systemd is told now, as sd_notify(3) has it.
-
-    A process that is `watched` gives a sign of life while all its loops make progress, and asks to
-    be ended at once when one does not. The status is told when it has changed.
-    """
-    found = [f"STATUS={status}"] if status != told else []
+def notification(status: str, last: str, watched: bool, stuck: bool) -> list[str]:
+    """Write what systemd is told now, as sd_notify(3) has it: a sign of life, or a stuck loop."""
+    found = [f"STATUS={status}"] if status != last else []
     if watched:
         found.append("WATCHDOG=trigger" if stuck else "WATCHDOG=1")
     return found
 
 
-def extension(seconds: float) -> str:
+def extend_timeout(seconds: float) -> str:
     """Write that a start or a stop may last for so long from now, whatever the unit says."""
     return f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"
 
 
 def web_status(reasons: list[str], under_way: int, answered: int, per_second: float) -> str:
-    """Say in one line how a web process is."""
     ready = f"not ready: {'; '.join(reasons)}" if reasons else "ready"
     return f"{ready}: {under_way} under way, {answered} jobs answered{_rate(per_second, 'jobs')}"
 
@@ -90,7 +79,6 @@ def web_status(reasons: list[str], under_way: int, answered: int, per_second: fl
 def classifier_status(
     state: str, in_flight: int, handled: int, per_second: float, model: str
 ) -> str:
-    """Say in one line how a worker is."""
     pace = _rate(per_second, "images")
     return f"{state}: {in_flight} in flight, {handled} answered{pace}, model {model}"
 

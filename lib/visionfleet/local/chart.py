@@ -1,33 +1,32 @@
 """A small bar chart in text. No I/O here."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import inf
 
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 def bars(values: Sequence[float], height: int) -> list[str]:
     """Draw values as columns, `height` lines from the top one down; the greatest is full."""
-    most = max(values, default=0)
-    filled = [round(value / most * height * 8) if most else 0 for value in values]
+    greatest = max(values, default=0)
+    filled = [round(value / greatest * height * 8) if greatest else 0 for value in values]
     return [
         "".join(_EIGHTHS[max(0, min(8, eighths - 8 * line))] for eighths in filled)
         for line in reversed(range(height))
     ]
 
 
-def squeezed(values: Sequence[tuple[float, float]], width: int, until: float) -> list[float]:
+def columns(values: Sequence[tuple[float, float]], width: int, until: float) -> list[float]:
     """Turn samples (second, value) into `width` columns up to `until`, each the highest it spans.
 
     A column without a sample keeps the last value before it.
     """
-    columns: list[float] = []
-    last, position = 0.0, 0
-    for column in range(width):
-        end = until * (column + 1) / width
-        spanned = []
-        while position < len(values) and (values[position][0] <= end or column == width - 1):
-            spanned.append(values[position][1])
-            position += 1
-        columns.append(max(spanned) if spanned else last)
+    found: list[float] = []
+    last = 0.0
+    ends = [until * column / width for column in range(1, width)]
+    for start, end in pairwise([-inf, *ends, inf]):
+        spanned = [value for second, value in values if start < second <= end]
+        found.append(max(spanned, default=last))
         last = spanned[-1] if spanned else last
-    return columns
+    return found

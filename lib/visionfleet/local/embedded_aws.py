@@ -1,25 +1,18 @@
-"""The embedded AWS: moto behind a WSGI server with keep-alive, as a process of its own.
+"""The embedded AWS: moto behind a WSGI server with keep-alive.
 
 It keeps everything in memory and has no access control: for one machine, on loopback only.
 """
 
-import argparse
-import ipaddress
 import logging
-import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from visionfleet.errors import VisionfleetError
-from visionfleet.host import process
-from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, mended, one_at_a_time
+from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, one_at_a_time, patched_moto
 
 logger = logging.getLogger("visionfleet.local.embedded_aws")
 
@@ -34,16 +27,12 @@ STOP_SECONDS = 1
 
 
 class Gateway(wsgi.Gateway_10):
-    """cheroot's gateway, which also shows the application the client's socket."""
-
     def __init__(self, req: Any) -> None:
         super().__init__(req)
         self.env[CONNECTION] = req.conn.socket
 
 
-class Server(wsgi.Server):
-    """cheroot's server, set up for many clients that keep their connections."""
-
+class EmbeddedServer(wsgi.Server):
     keep_alive_conn_limit = 10_000
 
     def __init__(self, host: str, port: int, application: WsgiApplication) -> None:
@@ -71,106 +60,40 @@ def serve(
     `prepare` is called first, with the URL of a port that only it knows: what it makes there is in
     place when the public port opens.
     """
-    with mended(stop) as lock:
-        shared = one_at_a_time(application(), lock)
+    with patched_moto(stop) as lock:
+        # It finds out by itself which service is asked for.
+        shared = one_at_a_time(DomainDispatcherApplication(create_backend_app), lock)
         if prepare is not None:
-            with private_port(shared) as url:
+            with _serving("127.0.0.1", 0, shared, threading.Event()) as url:
                 prepare(url)
-        server = Server(host, port, shared)
-        server.prepare()
-        logger.info(
-            "embedded AWS at http://%s:%d: "
-            "everything is kept in memory only and is forgotten when it stops",
-            *server.bind_addr,
-        )
-        thread = threading.Thread(target=accept, args=(server, stop), name="accept")
-        thread.start()
-        stop.wait()
-        server.stop()
-        thread.join()
+        with _serving(host, port, shared, stop) as url:
+            logger.info(
+                "embedded AWS at %s: "
+                "everything is kept in memory only and is forgotten when it stops",
+                url,
+            )
+            stop.wait()
         logger.info("embedded AWS stopped, everything in it is forgotten")
 
 
 @contextmanager
-def private_port(shared: WsgiApplication) -> Iterator[str]:
-    """Serve on a free port of the loopback for the length of a with block; the value is its URL."""
-    server = Server("127.0.0.1", 0, shared)
+def _serving(
+    host: str, port: int, application: WsgiApplication, stop: threading.Event
+) -> Iterator[str]:
+    """Serve for the length of a with block, or until `stop`; the value is the URL."""
+    server = EmbeddedServer(host, port, application)
     server.prepare()
-    thread = threading.Thread(target=accept, args=(server, threading.Event()), name="prepare")
+
+    def accept() -> None:
+        try:
+            server.serve()
+        finally:
+            stop.set()
+
+    thread = threading.Thread(target=accept, name="accept")
     thread.start()
     try:
         yield "http://{}:{}".format(*server.bind_addr)
     finally:
         server.stop()
         thread.join()
-
-
-def application() -> WsgiApplication:
-    """Build moto's application, which finds out by itself which service is asked for."""
-    dispatcher: WsgiApplication = DomainDispatcherApplication(create_backend_app)
-    return dispatcher
-
-
-def accept(server: Server, stop: threading.Event) -> None:
-    """Run the server's loop; its end, for whatever reason, is the end of serve()."""
-    try:
-        server.serve()
-    finally:
-        stop.set()
-
-
-def loopback(host: str) -> str:
-    """Check that the host is this machine alone; made for argparse."""
-    try:
-        inside = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        inside = False
-    if not inside:
-        raise argparse.ArgumentTypeError(
-            f"{host} is not a loopback address; the embedded AWS has no access control and "
-            "listens on loopback only (127.0.0.1, ::1, localhost)"
-        )
-    return host
-
-
-def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m visionfleet.local.embedded_aws", description=__doc__
-    )
-    parser.add_argument("--host", type=loopback, default="127.0.0.1", help="default: %(default)s")
-    parser.add_argument("--port", type=int, default=5500, help="default: %(default)s")
-    return parser.parse_args(argv)
-
-
-def stop_on_signals(stop: threading.Event) -> None:
-    """Let the first TERM or INT set the event; the second one ends the process at once."""
-
-    ask = process.beside_signals(stop.set)
-
-    def on_signal(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
-        ask()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, on_signal)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the embedded AWS until a signal; the exit status is 1 when it cannot start."""
-    options = parse(argv)
-    logging.basicConfig(
-        stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    stop = threading.Event()
-    stop_on_signals(stop)
-    try:
-        serve(options.host, options.port, stop)
-    except (OSError, VisionfleetError) as error:
-        logger.error("embedded AWS cannot serve %s:%d: %s", options.host, options.port, error)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

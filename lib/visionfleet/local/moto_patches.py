@@ -1,4 +1,4 @@
-"""What moto lacks as a stand-in for AWS under many impatient clients, mended from outside."""
+"""What moto lacks as a stand-in for AWS under many impatient clients, patched from outside."""
 
 import errno
 import inspect
@@ -28,81 +28,53 @@ LOOK_UP_SECONDS = 0.5
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Receive = Callable[..., list[Any]]
+_RECEIVE_PARAMETERS = [
+    "self",
+    "queue_name",
+    "count",
+    "wait_seconds_timeout",
+    "visibility_timeout",
+    "message_attribute_names",
+]
 
 
 class UnknownMotoError(VisionfleetError):
-    """The installed moto is not built inside as the mends expect."""
+    """The installed moto is not built inside as the patches expect."""
 
 
 def check_moto() -> None:
-    """Refuse a moto whose internals have changed, before a mend can go wrong in silence."""
-    checks = {
-        "SQSBackend.receive_message": receive_is_known,
-        "unix_time and unix_time_millis in moto.sqs.models": clock_is_known,
-        "the condition Queue._messages_lock": queue_is_known,
-        "Queue.attributes": attributes_are_known,
-        "backends.list_of_moto_modules": modules_are_known,
-    }
-    faults = [what for what, is_known in checks.items() if not is_known()]
-    if faults:
+    if faults := list(_faults()):
         raise UnknownMotoError(
             f"moto {moto.__version__} cannot be used (written for moto 5.2), it differs in: "
             + ", ".join(faults)
         )
 
 
-def receive_is_known() -> bool:
-    """Tell whether receive_message can be called as it is here."""
-    function = getattr(sqs.SQSBackend, "receive_message", None)
-    return function is not None and list(inspect.signature(function).parameters) == [
-        "self",
-        "queue_name",
-        "count",
-        "wait_seconds_timeout",
-        "visibility_timeout",
-        "message_attribute_names",
-    ]
-
-
-def clock_is_known() -> bool:
-    """Tell whether the names under which SQS reads the clock are there to be replaced."""
-    return all(hasattr(sqs, name) for name in ("unix_time", "unix_time_millis"))
-
-
-def queue_is_known() -> bool:
-    """Tell whether a new queue has the condition that a send notifies."""
+def _faults() -> Iterator[str]:
+    receive = getattr(sqs.SQSBackend, "receive_message", None)
+    if receive is None or list(inspect.signature(receive).parameters) != _RECEIVE_PARAMETERS:
+        yield "SQSBackend.receive_message"
+    if not all(hasattr(sqs, name) for name in ("unix_time", "unix_time_millis")):
+        yield "unix_time and unix_time_millis in moto.sqs.models"
     make_queue: Callable[..., Any] = sqs.Queue
     try:
         probe = make_queue("probe", "us-east-1", "123456789012")
+        probe.redrive_policy = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead"}
+        same = dict(Attributes(probe)) == dict(probe.attributes)
     except Exception:  # of some other moto, whatever it is
-        return False
-    return isinstance(getattr(probe, "_messages_lock", None), threading.Condition)
-
-
-def attributes_are_known() -> bool:
-    """Tell whether a queue's attributes are those that Attributes gives one by one."""
-    whole = sqs.Queue.__dict__.get("attributes")
-    if not isinstance(whole, property) or whole.fget is None:
-        return False
-    redrive = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead"}
-    make_queue: Callable[..., Any] = sqs.Queue
-    try:
-        probe = make_queue("probe", "us-east-1", "123456789012")
-        probe.redrive_policy = redrive
-        return dict(Attributes(probe)) == dict(whole.fget(probe))
-    except Exception:  # of some other moto, whatever it is
-        return False
-
-
-def modules_are_known() -> bool:
-    """Tell whether the names of the services are listed where they can be remembered."""
+        probe, same = None, False
+    if not isinstance(getattr(probe, "_messages_lock", None), threading.Condition):
+        yield "the condition Queue._messages_lock"
+    if not same:
+        yield "Queue.attributes"
     modules = getattr(backends, "list_of_moto_modules", None)
-    return callable(modules) and {"s3", "sqs"} <= set(modules())
+    if not callable(modules) or not {"s3", "sqs"} <= set(modules()):
+        yield "backends.list_of_moto_modules"
 
 
 @contextmanager
-def mended(stop: threading.Event) -> Iterator[threading.RLock]:
-    """Mend moto for the length of a with block; the value is the lock for one_at_a_time()."""
+def patched_moto(stop: threading.Event) -> Iterator[threading.RLock]:
+    """Patch moto for the length of a with block; the value is the lock for one_at_a_time()."""
     check_moto()
     lock = threading.RLock()
     receive = sqs.SQSBackend.receive_message
@@ -112,7 +84,7 @@ def mended(stop: threading.Event) -> Iterator[threading.RLock]:
             (sqs, "unix_time_millis", unix_time_millis),
             (sqs.Queue, "attributes", property(Attributes)),
             (sqs.Queue, "__init__", queue_init_with(lock, sqs.Queue.__init__)),
-            (sqs.SQSBackend, "receive_message", receive_for_the_living(receive, stop)),
+            (sqs.SQSBackend, "receive_message", receive_for_connected_clients(receive, stop)),
             (backends, "list_of_moto_modules", modules_once()),
         ):
             stack.callback(setattr, owner, name, getattr(owner, name))
@@ -200,8 +172,6 @@ def whole_body(environ: dict[str, Any]) -> bytes:
 
 
 def queue_init_with(lock: threading.RLock, init: Callable[..., None]) -> Callable[..., None]:
-    """Build queues whose parked polls give the one lock free while they wait."""
-
     def queue_init(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         self._messages_lock = threading.Condition(lock)
@@ -209,7 +179,7 @@ def queue_init_with(lock: threading.RLock, init: Callable[..., None]) -> Callabl
     return queue_init
 
 
-def receive_for_the_living(receive: Receive, stop: threading.Event) -> Receive:
+def receive_for_connected_clients(receive: Receive, stop: threading.Event) -> Receive:
     """Wait for messages as moto does, but take none for a client that has gone away.
 
     moto's own wait outlives its client: the poll of a killed worker would take up to ten messages
@@ -217,17 +187,12 @@ def receive_for_the_living(receive: Receive, stop: threading.Event) -> Receive:
     """
 
     def receive_message(
-        self: Any,
-        queue_name: str,
-        count: int,
-        wait_seconds_timeout: int,
-        visibility_timeout: int,
-        message_attribute_names: list[str] | None = None,
+        self: Any, queue_name: str, count: int, wait_seconds_timeout: int, *more: Any
     ) -> list[Any]:
         arrival = self.get_queue(queue_name)._messages_lock
         deadline = time.monotonic() + wait_seconds_timeout
-        while not client_has_gone():
-            taken = receive(self, queue_name, count, 0, visibility_timeout, message_attribute_names)
+        while not client_disconnected():
+            taken = receive(self, queue_name, count, 0, *more)
             left = deadline - time.monotonic()
             if taken or left <= 0 or stop.is_set():
                 return taken
@@ -238,8 +203,7 @@ def receive_for_the_living(receive: Receive, stop: threading.Event) -> Receive:
     return receive_message
 
 
-def client_has_gone() -> bool:
-    """Tell whether the client of the request at hand has closed its connection."""
+def client_disconnected() -> bool:
     connection = flask.request.environ.get(CONNECTION) if flask.has_request_context() else None
     return connection is not None and is_closed_by_peer(connection)
 

@@ -10,7 +10,6 @@ _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 def members(session: int) -> list[int]:
-    """List the living processes of a session by their ids."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it ended just now
@@ -21,15 +20,14 @@ def members(session: int) -> list[int]:
     return found
 
 
-def kill_all(session: int) -> list[int]:
-    """Kill what is left of a session, also what it starts meanwhile; returns what was left."""
+def kill_all(session: int) -> None:
+    """Kill what is left of a session, also what it starts meanwhile."""
     killed: list[int] = []
     while left := [pid for pid in members(session) if pid not in killed]:
         for pid in left:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         killed += left
-    return killed
 
 
 def end_with_parent() -> None:

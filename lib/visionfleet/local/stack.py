@@ -39,37 +39,33 @@ class StackFailed(VisionfleetError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a stack finds its files: configuration, supervisor's, and its folder for logs."""
-
+class StackFiles:
     config: Path
     supervisor: Path
     var: Path
 
     @property
     def logs(self) -> Path:
-        """Folder of the logs."""
         return self.var / "log"
 
 
 class Stack:
     """A running supervisord. `environment` is what its processes get beside ours."""
 
-    def __init__(self, config: Config, place: Place, environment: Mapping[str, str]) -> None:
-        self._config, self._place = config, place
+    def __init__(self, config: Config, files: StackFiles, environment: Mapping[str, str]) -> None:
+        self._config, self._files = config, files
         server = f"unix://{config.supervisor.socket}"
         self._rpc = supervisor_rpc.connect(server).supervisor
         self._http = urllib3.PoolManager(retries=False, timeout=5.0)
-        self._process = _start(config, place, environment)
+        self._process = _start(config, files, environment)
 
     @property
     def url(self) -> str:
-        """Address of the web daemon, as seen from this machine."""
         return f"http://{_host_in_url(self._config.web.address)}:{self._config.web.port}"
 
-    def wait_until_ready(self, stop: threading.Event, seconds: float = READY_SECONDS) -> bool:
+    def wait_until_ready(self, stop: threading.Event) -> bool:
         """Wait for GET /readyz; False when `stop` was set first, StackFailed when it fails."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             self.check()
             states = self.states()
@@ -80,23 +76,20 @@ class Stack:
                 return True
             if stop.wait(0.2):
                 return False
-        raise StackFailed(self._with_log(f"not ready within {seconds:g} s", "web.log"))
+        raise StackFailed(self._with_log(f"not ready within {READY_SECONDS:g} s", "web.log"))
 
     def check(self) -> None:
-        """Raise StackFailed when supervisord has ended."""
         if self._process.poll() is not None:
             sentence = f"supervisord ended with status {self._process.returncode}"
             raise StackFailed(self._with_log(sentence, "supervisord.out", "supervisord.log"))
 
     def states(self) -> dict[str, str]:
-        """Ask supervisord for the states of the programs, without the workers; empty: no answer."""
         found = self._processes()
         return {
             str(p["name"]): str(p["statename"]) for p in found if p["group"] != supervisor_rpc.GROUP
         }
 
     def alive(self) -> dict[str, int]:
-        """Ask supervisord for the names and process ids of all that runs."""
         return {str(p["name"]): pid for p in self._processes() if isinstance(pid := p["pid"], int)}
 
     def still_alive(self, known: Mapping[str, int]) -> list[str]:
@@ -105,23 +98,19 @@ class Stack:
         return [name for name, pid in known.items() if pid in left]
 
     def terminate(self) -> None:
-        """Let supervisord stop all of it, in the order that its configuration says."""
         if self._process.poll() is None:
             self._process.terminate()
 
     def ended(self, seconds: float) -> bool:
-        """Wait for the end of supervisord; tells whether it came."""
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return False
         return True
 
-    def kill(self) -> list[int]:
-        """Kill whatever is left, supervisord too; returns the ids of those processes."""
-        left = process_session.kill_all(self._process.pid)
+    def kill(self) -> None:
+        process_session.kill_all(self._process.pid)
         self._process.wait()
-        return left
 
     def _processes(self) -> list[dict[str, object]]:
         try:
@@ -136,38 +125,38 @@ class Stack:
             return False
 
     def _with_log(self, sentence: str, *names: str) -> str:
-        tails = [f"{self._place.logs / name}:\n{tail(self._place.logs / name)}" for name in names]
+        tails = [f"{self._files.logs / name}:\n{tail(self._files.logs / name)}" for name in names]
         return "\n".join((sentence, *tails))
 
 
 @contextlib.contextmanager
 def running(
-    config: Config, place: Place, environment: Mapping[str, str] | None = None
+    config: Config, files: StackFiles, environment: Mapping[str, str] | None = None
 ) -> Iterator[Stack]:
     """Run a stack for the length of a with block; what it leaves after a stop is killed."""
-    check(config, place)
-    prepare(config, place)
-    stack = Stack(config, place, environment or {})
-    patience = STOP_SECONDS
+    check(config, files)
+    prepare(config, files)
+    stack = Stack(config, files, environment or {})
+    stop_seconds = STOP_SECONDS
     try:
         yield stack
     except KeyboardInterrupt:
-        patience = 0.0
+        stop_seconds = 0.0
         raise
     finally:
         try:
             stack.terminate()
-            stack.ended(patience)
+            stack.ended(stop_seconds)
         finally:
             stack.kill()
 
 
-def check(config: Config, place: Place) -> None:
-    """Find what would keep the stack from starting, and say which setting mends it."""
+def check(config: Config, files: StackFiles) -> None:
+    """Raise GiveUp when the stack cannot start, with the setting to change."""
     if not _program("supervisord").exists():
         raise GiveUp("supervisord is missing: pip install 'visionfleet[local]'")
-    if not place.supervisor.is_file():
-        raise GiveUp(f"{place.supervisor} is missing: supervisor's configuration of the stack")
+    if not files.supervisor.is_file():
+        raise GiveUp(f"{files.supervisor} is missing: supervisor's configuration of the stack")
     endpoint = loopback_address(config.aws.endpoint_url)
     if endpoint is None:
         raise GiveUp(
@@ -179,39 +168,37 @@ def check(config: Config, place: Place) -> None:
     _check_port(*endpoint, "aws.endpoint_url, or VISIONFLEET_AWS__ENDPOINT_URL")
 
 
-def prepare(config: Config, place: Place) -> None:
-    """Make the folders; the socket's is for this user alone, whoever connects may run anything."""
+def prepare(config: Config, files: StackFiles) -> None:
     config.supervisor.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    place.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    files.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def tail(path: Path, lines: int = _TAIL_LINES) -> str:
-    """Read the end of a log."""
+def tail(path: Path) -> str:
     try:
         text = path.read_text(errors="replace")
     except OSError:
         return "(there is none)"
-    return "\n".join(text.splitlines()[-lines:]) or "(it is empty)"
+    return "\n".join(text.splitlines()[-_TAIL_LINES:]) or "(it is empty)"
 
 
 def _start(
-    config: Config, place: Place, environment: Mapping[str, str]
+    config: Config, files: StackFiles, environment: Mapping[str, str]
 ) -> "subprocess.Popen[bytes]":
-    argv = [str(_program("supervisord")), "-n", "-c", str(place.supervisor)]
-    with (place.logs / "supervisord.out").open("wb") as output:
+    argv = [str(_program("supervisord")), "-n", "-c", str(files.supervisor)]
+    with (files.logs / "supervisord.out").open("wb") as output:
         return subprocess.Popen(
             argv,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            cwd=place.var,
-            env=_environment(config, place, environment),
+            cwd=files.var,
+            env=_environment(config, files, environment),
             start_new_session=True,
             preexec_fn=process_session.end_with_parent,
         )
 
 
-def _environment(config: Config, place: Place, more: Mapping[str, str]) -> dict[str, str]:
+def _environment(config: Config, files: StackFiles, more: Mapping[str, str]) -> dict[str, str]:
     """Names that start with VISIONFLEET_ are settings, so ours for supervisor must not."""
     path = os.pathsep.join((str(_program("")), os.environ.get("PATH", os.defpath)))
     return {
@@ -219,8 +206,8 @@ def _environment(config: Config, place: Place, more: Mapping[str, str]) -> dict[
         **more,
         "PATH": path,
         "STACK_SOCKET": str(config.supervisor.socket),
-        "STACK_VAR": str(place.var),
-        "VISIONFLEET_CONFIG": str(place.config),
+        "STACK_VAR": str(files.var),
+        "VISIONFLEET_CONFIG": str(files.config),
     }
 
 
@@ -235,10 +222,10 @@ def _host_in_url(address: str) -> str:
 
 
 def _check_socket(path: Path) -> None:
-    room, size = _SOCKET_BYTES - _PID_SUFFIX_BYTES, len(os.fsencode(path))
-    if size > room:
+    maximum, size = _SOCKET_BYTES - _PID_SUFFIX_BYTES, len(os.fsencode(path))
+    if size > maximum:
         raise GiveUp(
-            f"supervisor.socket: {path} has {size} bytes, {room} are possible for a unix socket; "
+            f"supervisor.socket: {path} has {size} bytes, {maximum} are possible for a socket; "
             "set a shorter one: VISIONFLEET_SUPERVISOR__SOCKET=/tmp/visionfleet/supervisor.sock"
         )
     with socket.socket(socket.AF_UNIX) as probe:

@@ -23,7 +23,6 @@ class Episode:
         self._since = self.clock() if self._since is None else self._since
 
     def succeeded(self) -> None:
-        """Tell of the end and how long it was, if there was an episode."""
         if self._since is not None:
             level = logging.INFO if self.over else logging.DEBUG
             self.log.log(

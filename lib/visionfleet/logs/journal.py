@@ -15,8 +15,7 @@ _TOO_LARGE = {errno.EMSGSIZE, errno.ENOBUFS}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
-def is_ours(environment: Mapping[str, str], descriptor: int = 2) -> bool:
-    """Tell whether standard error goes to the journal."""
+def stderr_is_journal(environment: Mapping[str, str], descriptor: int = 2) -> bool:
     stream = environment.get("JOURNAL_STREAM", "")
     if not stream:
         return False
@@ -30,8 +29,8 @@ def is_ours(environment: Mapping[str, str], descriptor: int = 2) -> bool:
 class Journal:
     """The socket of the journal. Each call returns at once and tells whether it went well.
 
-    What the journal does not take is for `say`: plain lines on standard error, which it reads by
-    another way. When it takes neither, a line is lost, and the daemon goes on.
+    What the journal does not take is for `write_line`: plain lines on standard error, which it
+    reads by another way. When it takes neither, a line is lost, and the daemon goes on.
     """
 
     def __init__(self, address: str = SOCKET, descriptor: int = 2) -> None:
@@ -50,8 +49,7 @@ class Journal:
             return error.errno in _TOO_LARGE and self._send_file(entry)
         return True
 
-    def say(self, line: str) -> bool:
-        """Write a plain line to standard error."""
+    def write_line(self, line: str) -> bool:
         data = line.encode(errors="replace") + b"\n"
         try:
             return self._stream.send(data, socket.MSG_DONTWAIT) == len(data)
@@ -59,7 +57,6 @@ class Journal:
             return False
 
     def close(self) -> None:
-        """Let go of both sockets."""
         self._socket.close()
         self._stream.close()
 

@@ -33,12 +33,10 @@ _LONGEST_NAME = 64
 
 
 def priority(level: int) -> int:
-    """Tell the priority of syslog for a level of Python's logging."""
     return next((found for least, found in _PRIORITIES if level >= least), _DEBUG)
 
 
 def fields(given: Mapping[str, str]) -> Iterator[Field]:
-    """Name what was given beside a sentence."""
     for name, value in given.items():
         if name in _LISTS:
             yield from ((_LISTS[name], one) for one in value.split(",") if one)
@@ -50,8 +48,7 @@ def _own(name: str) -> str:
     return f"VISIONFLEET_{safe}"[:_LONGEST_NAME]
 
 
-def written(found: Iterable[Field]) -> bytes:
-    """Write one entry; a value with a line break has its length in front."""
+def encoded(found: Iterable[Field]) -> bytes:
     return b"".join(_line(name.encode(), value.encode(errors="replace")) for name, value in found)
 
 
@@ -62,5 +59,4 @@ def _line(name: bytes, value: bytes) -> bytes:
 
 
 def is_journal(stream: str, device: int, inode: int) -> bool:
-    """Tell whether a file is the one that JOURNAL_STREAM names, as systemd.exec(5) has it."""
     return stream == f"{device}:{inode}"

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from visionfleet.logs import journal
 from visionfleet.logs.journal import Journal
-from visionfleet.logs.journal_fields import Field, fields, priority, written
+from visionfleet.logs.journal_fields import Field, encoded, fields, priority
 from visionfleet.logs.message_ids import MESSAGE_IDS
 
 # What every LogRecord has; anything else was given as a field.
@@ -25,7 +25,6 @@ class FieldsFormatter(logging.Formatter):
     """Writes `2026-01-31T10:00:00.123Z INFO web: job accepted job=01h... file_name="a b.jpg"`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Put the fields given as `extra` behind the sentence."""
         moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         head = f"{moment}.{int(record.msecs):03d}Z {record.levelname} {record.name}: "
         line = head + _sentence(record)
@@ -49,10 +48,9 @@ class JournalHandler(logging.Handler):
         self._lost = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand one record over."""
-        if self._journal.send(written(self._entry(record))):
+        if self._journal.send(encoded(self._entry(record))):
             self._tell_of_lost()
-        elif not self._journal.say(f"<{priority(record.levelno)}>{self.format(record)}"):
+        elif not self._journal.write_line(f"<{priority(record.levelno)}>{self.format(record)}"):
             self._lost += 1
 
     def _tell_of_lost(self) -> None:
@@ -60,7 +58,7 @@ class JournalHandler(logging.Handler):
         if lost:
             told = logging.makeLogRecord({"msg": "lines lost", "levelno": logging.WARNING})
             told.__dict__.update(name="journal", lines=lost)
-            self._journal.send(written(self._entry(told)))
+            self._journal.send(encoded(self._entry(told)))
 
     def _entry(self, record: logging.LogRecord) -> Iterator[Field]:
         sentence, error = _sentence(record), _error(record)
@@ -82,12 +80,9 @@ class JournalHandler(logging.Handler):
 
 
 def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always: object) -> None:
-    """Send all logs to standard error; the libraries below us speak up from WARNING on.
-
-    `always` are fields of each entry of the journal, like the worker's name.
-    """
+    """Send all logs to standard error; `always` are fields of each entry of the journal."""
     root = logging.getLogger()
-    if stream is None and journal.is_ours(os.environ):
+    if stream is None and journal.stderr_is_journal(os.environ):
         root.handlers = [JournalHandler(Journal(), daemon, always)]
     else:
         handler = logging.StreamHandler(stream or sys.stderr)
@@ -98,7 +93,6 @@ def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always:
 
 
 def set_level(level: str) -> None:
-    """Let our own logs speak up from this level on."""
     for name in ("web", "scaler", "classifier"):
         logging.getLogger(name).setLevel(level)
 
@@ -124,7 +118,6 @@ def _quoted(text: str) -> str:
 
 
 def _error(record: logging.LogRecord) -> str:
-    """Say in a line what was raised."""
     if not record.exc_info or record.exc_info[1] is None:
         return ""
     return traceback.format_exception_only(record.exc_info[1])[-1].strip()

@@ -26,8 +26,6 @@ class ConvBlock(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolution blocks around which the input is added: N,C,H,W -> N,C,H,W."""
-
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first = ConvBlock(channels, channels)
@@ -109,7 +107,6 @@ _WIDTHS = {
 
 
 def build(architecture: str, options: dict[str, int], classes: int) -> nn.Module:
-    """Build a network with random weights; a name or option that is not known is a ValueError."""
     if architecture not in NETWORKS:
         known = ", ".join(NETWORKS)
         raise ValueError(f"unknown architecture {architecture!r}; known: {known}")
@@ -127,7 +124,6 @@ def build(architecture: str, options: dict[str, int], classes: int) -> nn.Module
 
 
 def options_of(architecture: str, weights: Mapping[str, Tensor]) -> dict[str, int]:
-    """Read the options of a network off its weights."""
     return {
         option: int(weights[kernel].shape[0])
         for option, kernel in _WIDTHS[architecture].items()

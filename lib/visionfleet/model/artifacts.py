@@ -19,7 +19,6 @@ Fetch = Callable[[str, str], bytes]
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Find where models are kept: in the cache that systemd gives, if it does."""
     given = environment.get("CACHE_DIRECTORY", "").split(":")[0]
     return Path(given or DEFAULT_CACHE) / "models"
 

@@ -18,10 +18,7 @@ _TOLERANCE = 1e-3  # of the largest score
 
 
 def fold(module: nn.Module, images: Tensor) -> tuple[nn.Module, int]:
-    """Return a folded copy and the number of norms folded; the module itself when none can be.
-
-    Raises what the module raises on these images.
-    """
+    """Return a folded copy and the number of norms folded; the module itself when none can be."""
     pairs, expected = _watch(module, images)
     if not pairs:
         return module, 0
@@ -40,8 +37,6 @@ def _same(folded: nn.Module, images: Tensor, expected: Tensor) -> bool:
 
 
 class _Watch:
-    """What one forward pass showed: which norm takes what which convolution gave."""
-
     def __init__(self) -> None:
         # By id; held, so that it is not given to another tensor. The version tells of changes.
         self._given: dict[int, tuple[str, Tensor, int]] = {}
@@ -50,7 +45,6 @@ class _Watch:
         self._pairs: list[tuple[str, str, bool]] = []
 
     def hooks(self, module: nn.Module) -> list[Any]:
-        """Watch the module from now on; each of these must be removed."""
         hooks: list[Any] = []
         for name, part in module.named_modules():
             if isinstance(part, nn.Conv2d):
@@ -62,7 +56,6 @@ class _Watch:
         return hooks
 
     def pairs(self) -> list[tuple[str, str]]:
-        """List the names of convolutions and norms that are called once, and for one another."""
         norms = Counter(convolution for convolution, _, _ in self._pairs)
         return [
             (convolution, norm)
@@ -98,7 +91,6 @@ class _Watch:
 
 
 def _watch(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, str]], Tensor]:
-    """Run the module; return its answer, and the pairs of convolutions and norms behind them."""
     watch = _Watch()
     hooks = watch.hooks(module)
     try:

@@ -2,7 +2,7 @@
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -21,7 +21,7 @@ Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Benchmark:
     """What came out, and the seconds it took: on the clock, and of all processors together."""
 
     evaluation: Evaluation
@@ -37,7 +37,7 @@ def measure(
     batch_size: int,
     threads: int,
     progress: Progress = lambda _images: None,
-) -> Measured:
+) -> Benchmark:
     """Classify the images in batches; raises BadDataset when a folder is no class of the model.
 
     Each thread decodes a batch and then classifies it, so a model that computes on one thread
@@ -47,60 +47,51 @@ def measure(
     folders: list[str] = []
     rows: list[np.ndarray] = [np.empty((0, len(model.labels)), np.float32)]
     seen = 0
-    for batch, answered in _answered(model, images, limits, batch_size, threads):
+    for answered in _answered(model, images, limits, batch_size, threads):
         folders += answered.folders
         rows.append(answered.probabilities)
-        seen += len(batch)
-        progress(len(batch))
+        seen += answered.images
+        progress(answered.images)
     seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - started_cpu
     indices = class_indices(set(folders), model.labels)
     targets = np.array([indices[folder] for folder in folders], int)
     evaluation = Evaluation(model.labels, folders, targets, np.concatenate(rows))
-    return Measured(evaluation, seen - len(folders), seconds, cpu_seconds)
-
-
-_Batch = tuple[Labelled, ...]
+    return Benchmark(evaluation, seen - len(folders), seconds, cpu_seconds)
 
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """Of those images of a batch that can be read: folders, and rows of probabilities."""
+    """A batch: its size, and of its readable images the folders and rows of probabilities."""
 
+    images: int
     folders: list[str]
     probabilities: Floats
 
 
 def _answered(
     model: Inference, images: Iterable[Labelled], limits: ImageLimits, batch_size: int, threads: int
-) -> Iterator[tuple[_Batch, _Answered]]:
-    """Answer on threads, and read a batch more than these have in hand."""
+) -> Iterator[_Answered]:
     source = iter(images)
     known: set[str] = set()
     with ThreadPoolExecutor(threads) as pool:
-        under_way: deque[tuple[_Batch, Future[_Answered]]] = deque()
+        under_way: deque[Future[_Answered]] = deque()
         while batch := tuple(islice(source, batch_size)):
             if new := {item.folder for item in batch} - known:
                 class_indices(new, model.labels)  # a wrong folder is told at once
                 known |= new
-            under_way.append((batch, pool.submit(_answer, model, batch, limits)))
+            under_way.append(pool.submit(_answer, model, batch, limits))
             if len(under_way) > threads:
-                yield _waited_for(under_way)
-        while under_way:
-            yield _waited_for(under_way)
+                yield under_way.popleft().result()
+        yield from (answer.result() for answer in under_way)
 
 
-def _waited_for(under_way: deque[tuple[_Batch, Future[_Answered]]]) -> tuple[_Batch, _Answered]:
-    batch, answer = under_way.popleft()
-    return batch, answer.result()
-
-
-def _answer(model: Inference, batch: _Batch, limits: ImageLimits) -> _Answered:
+def _answer(model: Inference, batch: Sequence[Labelled], limits: ImageLimits) -> _Answered:
     looked = [(item.folder, _pixels(model, item.data, limits)) for item in batch]
     good = [(folder, pixels) for folder, pixels in looked if pixels is not None]
     if not good:
-        return _Answered([], np.empty((0, len(model.labels)), np.float32))
+        return _Answered(len(batch), [], np.empty((0, len(model.labels)), np.float32))
     rows = model.probabilities([pixels for _, pixels in good]).numpy()
-    return _Answered([folder for folder, _ in good], rows)
+    return _Answered(len(batch), [folder for folder, _ in good], rows)
 
 
 def _pixels(model: Inference, data: bytes, limits: ImageLimits) -> Pixels | None:

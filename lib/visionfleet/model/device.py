@@ -14,7 +14,6 @@ def choose() -> torch.device:
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Tell whether bfloat16 may be the quicker one there."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     try:

@@ -35,13 +35,11 @@ _CHECKS = {"target": _TARGET, "expr_str": _SIZE, "path_name": _TENSOR_FILE}
 
 
 def load_exported(data: bytes, where: object) -> nn.Module:
-    """Load an exported program as a module, in the precision it was saved in."""
     module: nn.Module = load_program(data, where).module()
     return module
 
 
 def load_program(data: bytes, where: object) -> Any:
-    """Load what `torch.export.save` wrote, an ExportedProgram."""
     _examine(data, where)
     # Costs a second and more, for torch's compiler comes with it.
     from torch import export
@@ -67,7 +65,6 @@ def _examine(data: bytes, where: object) -> None:
 
 
 def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
-    """Walk through JSON: every string with the key it stands at."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping):

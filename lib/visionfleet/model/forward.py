@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.preprocess import Pixels
 from visionfleet.model.flip_augmentation import twice_if_unsure
+from visionfleet.model.loaded import Loaded
 
 # What modules raise for images that they were not made for; exported programs assert.
 MODEL_ERRORS = (RuntimeError, AssertionError, TypeError, ValueError, IndexError)
@@ -26,22 +27,14 @@ class Stages:
 
 
 class Forward:
-    """Runs a network, in batches or one image after the other. `module` is in `dtype` already."""
+    """Runs a network, in batches or one image after the other; in float32 to begin with."""
 
-    def __init__(
-        self,
-        module: nn.Module,
-        dtype: torch.dtype,
-        device: torch.device,
-        how: Preprocessing,
-        classes: int,
-        temperature: float = 1.0,
-        mirror_below: float = 0.0,
-    ) -> None:
-        self.module = _laid_out(module).to(device)
-        self.dtype, self.device, self.singly = dtype, device, False
+    def __init__(self, loaded: Loaded, device: torch.device) -> None:
+        self.module = _laid_out(loaded.module).to(device)
+        self.dtype, self.device, self.singly = torch.float32, device, False
         self.seconds = Stages()
-        self._classes, self._temperature, self._mirror_below = classes, temperature, mirror_below
+        self._classes, self._temperature = len(loaded.labels), loaded.temperature
+        self._mirror_below, how = loaded.mirror_below, loaded.preprocessing
         # Rows of pixels are R,G,B,R,G,B...: with the factors repeated in that order a whole row is
         # one vector, which is some 30 times quicker than to broadcast over the channels.
         std = torch.tensor(how.std).repeat(how.crop)
@@ -49,16 +42,12 @@ class Forward:
         self._shift = (-torch.tensor(how.mean).repeat(how.crop) / std).to(device)
 
     def replaced(self, module: nn.Module, dtype: torch.dtype) -> "Forward":
-        """Make the same with another module in another precision."""
         other = copy.copy(self)
         other.module, other.dtype, other.seconds = module, dtype, Stages()
         return other
 
     def probabilities(self, batch: Sequence[Pixels]) -> Tensor:
-        """Compute float32 probabilities on the CPU, one row an image.
-
-        Raises RuntimeError when the module fails, or gives what are no scores of the classes.
-        """
+        """Compute float32 probabilities on the CPU, a row an image; RuntimeError without scores."""
         with torch.inference_mode():
             if not self.singly:
                 return self._run(batch)
@@ -105,7 +94,6 @@ def last_line(error: Exception) -> str:
 
 
 def _laid_out(module: nn.Module) -> nn.Module:
-    """Bring modules to channels_last; TorchScript keeps the layout it was made with."""
     if isinstance(module, torch.jit.ScriptModule):
         return module
     return module.to(memory_format=torch.channels_last)

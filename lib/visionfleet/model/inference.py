@@ -25,7 +25,7 @@ log = logging.getLogger("classifier")
 _SAME = 1e-2  # largest difference of a probability between a batch and single images
 _BATCH_SECONDS = 0.4  # a batch that takes longer is tried in parts
 _TRIAL_SECONDS = 0.25  # for each precision, after its warm-up
-_MOST_PICTURES = 64
+_MAXIMUM_PICTURES = 64
 
 
 class Inference:
@@ -62,10 +62,7 @@ class Inference:
         log.info("precision chosen", extra=precision.tell(self.precision) | how)
 
     def rank(self, batch: Sequence[Pixels], top: int) -> list[tuple[Ranked, ...]]:
-        """Rank the classes for each of N arrays of H x W x 3 bytes, best first.
-
-        Raises RuntimeError when the model fails on this batch.
-        """
+        """Rank the classes for each H x W x 3 array, best first; RuntimeError if it fails."""
         probabilities = self.probabilities(batch)
         started = time.perf_counter()
         best = torch.topk(probabilities, min(top, len(self.labels)))
@@ -80,22 +77,17 @@ class Inference:
         return ranked
 
     def probabilities(self, batch: Sequence[Pixels]) -> torch.Tensor:
-        """Compute the probabilities of all classes, one row an image; RuntimeError as `rank`."""
         return self._forward.probabilities(batch)
 
     @property
     def seconds(self) -> Stages:
-        """Seconds spent on serving so far, by stage."""
         return replace(self._forward.seconds)
 
     def _first_passes(self, loaded: Loaded) -> Forward:
-        """Run the model as it came, in float32: here shows what does not fit."""
-        how, classes = loaded.preprocessing, len(loaded.labels)
         two = list(islice(self._pictures, 2))
         for weights in loaded.module.parameters():
             weights.requires_grad_(False)
-        looks = {"temperature": loaded.temperature, "mirror_below": loaded.mirror_below}
-        exact = Forward(loaded.module, torch.float32, self.device, how, classes, **looks)
+        exact = Forward(loaded, self.device)
         if loaded.kind == "module":
             exact.module, self.folded = fold(exact.module, exact.prepared(two))
         else:
@@ -113,7 +105,6 @@ class Inference:
         return same
 
     def _fastest(self, exact: Forward, batch_size: int, asked: Precision) -> tuple[Forward, Chosen]:
-        """Try the precisions on the same pictures, and keep the network in the chosen one."""
         convertible = any(p.is_floating_point() for p in exact.module.parameters())
         names = precision.candidates(
             asked,
@@ -141,7 +132,7 @@ class Inference:
         exact.probabilities(one)
         seconds = max(self._clock() - started, 1e-6)
         size = max(1, min(batch_size, int(_BATCH_SECONDS / seconds)))
-        for _ in range(max(_MOST_PICTURES // size, 2)):
+        for _ in range(max(_MAXIMUM_PICTURES // size, 2)):
             drawn.append(list(islice(self._pictures, size)))
             yield drawn[-1]
 
@@ -151,7 +142,6 @@ class Inference:
     def _tried(
         self, exact: Forward, name: str, batches: list[list[Pixels]]
     ) -> tuple[Forward, Trial]:
-        """Try a lower precision; a model that fails in it keeps float32."""
         dtype = precision.DTYPES[name]
         try:
             network = exact.replaced(copy.deepcopy(exact.module).to(dtype), dtype)
@@ -166,6 +156,5 @@ def _own_cores(threads: int) -> Clock:
 
 
 def _serving(network: Forward) -> Forward:
-    """Forget the seconds of the trials."""
     network.seconds = Stages()
     return network

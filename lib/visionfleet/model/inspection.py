@@ -43,10 +43,7 @@ class Inspection:
 
 
 def inspect(data: bytes, where: object) -> Inspection:
-    """Look at a file's content; raises BadModel for what is no model.
-
-    A TorchScript file is run on blank images, to learn which it takes.
-    """
+    """Look at a file's content, and run TorchScript on blank images; raises BadModel."""
     kind = kind_of(data, where)
     if kind == "tensors":
         found = _of_tensors(load_tensors(data, where), data, where)
@@ -88,7 +85,6 @@ def _of_tensors(saved: Mapping[str, Any], data: bytes, where: object) -> dict[st
 
 
 def _own_network(weights: Mapping[str, Tensor], scores: int | None) -> str | None:
-    """Find which of our networks the weights fit, if any."""
     for name in NETWORKS:
         options = options_of(name, weights)
         if scores is not None and options:

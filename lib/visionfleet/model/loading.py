@@ -38,10 +38,7 @@ _OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def load(choice: ModelSection, source: Source = _HERE) -> Loaded:
-    """Load the model of the configuration; raises BadModel with what to do about it.
-
-    Raises TryLater when the file is in S3 and S3 does not answer.
-    """
+    """Load the configured model; raises BadModel with what to do about it, TryLater for S3."""
     loaded = _load(choice, source)
     if choice.temperature is not None:
         loaded = replace(loaded, temperature=choice.temperature)
@@ -66,7 +63,6 @@ def _load_default(path: str) -> Loaded:
 
 
 def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loaded:
-    """Build what a checkpoint of ours describes; `data` are its bytes."""
     if saved.get("format") != DEFAULT_FORMAT:
         raise BadModel(f"{where}: not a checkpoint of the format {DEFAULT_FORMAT}")
     labels = tuple(saved["labels"])
@@ -128,7 +124,6 @@ def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.
 
 
 def load_torchscript(data: bytes, path: object) -> nn.Module:
-    """Load a TorchScript file; raises BadModel for a damaged one."""
     with warnings.catch_warnings():
         # torch advises newer formats; the files that people have are still TorchScript.
         warnings.simplefilter("ignore")
@@ -161,7 +156,6 @@ def kind_of(data: bytes, where: object) -> FileKind:
 
 
 def _members(data: bytes, where: object) -> set[str]:
-    """Names in the archive, without the folder that torch puts all of them into."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()

@@ -5,25 +5,25 @@ import gc
 import time
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from visionfleet.aws.from_config import fetcher
+from visionfleet.aws.clients import client_factory
+from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
+from visionfleet.config.schema import AwsSection
 from visionfleet.host import cpu_quota
-from visionfleet.host.startup_timing import Phases
+from visionfleet.host.startup_timing import StartupTimer
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 
 def open_model(
-    config: Config, environment: MutableMapping[str, str], phases: Phases | None = None
+    config: Config, environment: MutableMapping[str, str], phases: StartupTimer | None = None
 ) -> "Inference":
-    """Load, warm up and try the configured model; raises BadModel, and TryLater when S3 fails.
-
-    The phases that end here are `framework`, `model` and `warm_up`.
-    """
-    phases = phases or Phases(time.time(), time.time)
+    """Load, warm up and try the configured model; raises BadModel, and TryLater when S3 fails."""
+    phases = phases or StartupTimer(time.time(), time.time)
     cpu_quota.yield_while_waiting(environment)
     with _uncollected():
         from visionfleet.model.artifacts import Source, cache_folder
@@ -32,13 +32,17 @@ def open_model(
 
         phases.end("framework")
         choice = config.model
-        source = Source(fetcher(config.aws), cache_folder(environment))
+        source = Source(partial(_fetch, config.aws), cache_folder(environment))
         loaded = load(choice, source)
     phases.end("model")
     threads = choice.threads or cpu_quota.granted()
     model = Inference(loaded, config.classifier.batch_size, threads, choice.precision)
     phases.end("warm_up")
     return model
+
+
+def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
+    return Store(client_factory(settings).client("s3"), bucket).get(key)
 
 
 @contextmanager

@@ -54,7 +54,6 @@ class Chosen:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Its type in torch."""
         return DTYPES[self.name]
 
 
@@ -108,7 +107,6 @@ def try_out(run: Run, batches: Iterable[Sequence[Pixels]], limit: float, clock: 
 
 
 def tell(chosen: Chosen) -> dict[str, object]:
-    """Fields for the line in the log."""
     faults = [f"{name}: {m.fault}" for name, m in chosen.measured.items() if m.fault]
     return {
         "precision": chosen.name,

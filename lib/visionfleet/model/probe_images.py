@@ -18,7 +18,6 @@ _LEAVES = 1500
 
 
 def pictures(side: int) -> Iterator[Pixels]:
-    """Draw pictures of side x side pixels without end, always the same ones."""
     random = Random(1)
     canvas = _canvas(side, random)
     while True:
@@ -40,14 +39,12 @@ def _canvas(side: int, random: Random) -> Image.Image:
 
 
 def _colour(random: Random) -> tuple[int, int, int]:
-    """Mostly muted: one brightness, and a little of its own for each channel."""
     light = random.uniform(0, 255)
     red, green, blue = (round(min(255, max(0, random.gauss(light, 35)))) for _ in range(3))
     return red, green, blue
 
 
 def _picture(canvas: Image.Image, side: int, random: Random) -> Pixels:
-    """Cut out a window of its own scale, orientation and exposure."""
     scale = random.uniform(0.5, 2.0)
     window = side * scale
     left, top = (random.uniform(0, canvas.width - window) for _ in range(2))

@@ -29,7 +29,6 @@ def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
 
 
 def state_dict_of(saved: Mapping[str, Any], where: object) -> dict[str, Tensor]:
-    """Take the weights out of a training checkpoint, and off DataParallel's prefix."""
     for name in _WRAPPERS:
         if isinstance(saved.get(name), Mapping):
             saved = saved[name]
@@ -54,7 +53,6 @@ def fit(module: nn.Module, tensors: Mapping[str, Tensor], where: object, what: s
 
 
 def first_line(error: Exception) -> str:
-    """Shorten torch's errors, which bring pages of C++ or nothing at all."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 

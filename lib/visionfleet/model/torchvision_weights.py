@@ -22,7 +22,6 @@ from visionfleet.model.state_dict import fit, load_tensors
 
 
 def build(architecture: str, classes: int, setting: str) -> nn.Module:
-    """Build a classification network with random weights; raises BadModel when unknown."""
     models = _models()
     _check_known(models, architecture, setting)
     network: nn.Module = models.get_model(architecture, weights=None, num_classes=classes)
@@ -30,7 +29,6 @@ def build(architecture: str, classes: int, setting: str) -> nn.Module:
 
 
 def load_published(name: str, directory: Path, downloads: Path | None) -> Loaded:
-    """Load an architecture with its published weights, labels and preprocessing."""
     models = _models()
     _check_known(models, name, "model.name")
     weights = models.get_model_weights(name).DEFAULT
@@ -61,10 +59,7 @@ class _Deferred(ModuleType):
 
 @contextmanager
 def _dynamo_deferred() -> Iterator[None]:
-    """Keep torchvision from importing torch's compiler, which takes longer than torchvision.
-
-    It wants one function of it, for the detection models.
-    """
+    """Keep torchvision from importing torch's compiler, for a function of the detection models."""
     names = [n for n in ("torch._dynamo", "torch._dynamo.utils") if n not in sys.modules]
     stand_ins = {name: _Deferred(name) for name in names} if len(names) == 2 else {}
     sys.modules.update(stand_ins)

@@ -1,8 +1,8 @@
-"""All reply queues of a deployment, against the embedded AWS."""
+"""Listing, tagging and removing reply queues at the embedded AWS."""
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from visionfleet.aws.sqs import ReplyQueues, queue_name
 
 PREFIX = "visionfleet-replies-"
@@ -10,10 +10,10 @@ PREFIX = "visionfleet-replies-"
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
-def test_those_of_the_prefix_are_listed_tagged_and_removed(aws: Cloud) -> None:
+def test_reply_queues_are_listed_tagged_and_removed(aws: Cloud) -> None:
     for name in ("visionfleet-replies-a", "visionfleet-replies-b", "other-replies-c"):
         aws.sqs.create_queue(QueueName=name, tags={"heartbeat": name[-1]})
     queues = ReplyQueues(aws.sqs, PREFIX)
@@ -27,7 +27,7 @@ def test_those_of_the_prefix_are_listed_tagged_and_removed(aws: Cloud) -> None:
     queues.remove(found["visionfleet-replies-a"])
 
 
-def test_a_queue_without_tags_has_none(aws: Cloud) -> None:
+def test_reply_queue_without_tags_has_none(aws: Cloud) -> None:
     aws.sqs.create_queue(QueueName=f"{PREFIX}plain")
     url = aws.queue_url(f"{PREFIX}plain")
     assert ReplyQueues(aws.sqs, PREFIX).tags(url) == {}

@@ -1,4 +1,4 @@
-"""Dead letters: looking loses none, and moving loses none, whatever happens in between."""
+"""Dead letters at the embedded AWS: neither listing nor redrive loses any."""
 
 import json
 import time
@@ -9,29 +9,22 @@ import boto3
 import pytest
 from botocore.stub import Stubber
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
-from testkit.aws.move_tasks import MovingSqs
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
+from testkit.aws.move_tasks import FakeMoveTasks
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.aws.sqs_move_tasks import MoveTasks
 from visionfleet.dead_letters import inspect
-from visionfleet.dead_letters.inspect import Sample, reason, result
-from visionfleet.dead_letters.redrive import ByHand, Pace, by_task
+from visionfleet.dead_letters.inspect import DeadLetterSample, reason, result
+from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task
 from visionfleet.errors import GiveUp, TryLater
 
 REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 
 
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+@pytest.fixture(autouse=True)
+def short_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inspect, "WAIT_SECONDS", 0)
-    renew(shared)
-    return shared
 
 
 @pytest.fixture
@@ -55,49 +48,48 @@ def bodies(aws: Cloud, queue: str) -> list[str]:
     """All that is in a queue, and nobody has in hand."""
     there = Queue(aws.sqs, queue)
     found = []
-    while letters := there.inspect(0, 60):
-        found += [letter.message.body for letter in letters]
-        there.delete([letter.message.receipt for letter in letters])
+    while received := there.inspect(0, 60):
+        found += [each.message.body for each in received]
+        there.delete([each.message.receipt for each in received])
     return sorted(found)
 
 
-def by_hand(aws: Cloud, dead: Queue, **more: Any) -> ByHand:
-    options = {"pace": Pace(None, time.monotonic, time.sleep), "only_decodable": False, **more}
-    return ByHand(dead, options.pop("requests", None) or Queue(aws.sqs, REQUESTS), **options)
+def one_by_one(aws: Cloud, dead: Queue, **more: Any) -> MoveOneByOne:
+    throttle = Throttle(None, time.monotonic, time.sleep)
+    options = {"throttle": throttle, "only_decodable": False, **more}
+    return MoveOneByOne(dead, options.pop("requests", None) or Queue(aws.sqs, REQUESTS), **options)
 
 
-def test_a_look_gives_all_back_and_shows_each_once(aws: Cloud, dead: Queue) -> None:
+def test_listing_returns_all_messages_and_shows_each_once(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
-    with Sample(dead) as sample:
-        seen = [each.letter.message.body for each in sample.letters()]
+    with DeadLetterSample(dead) as sample:
+        seen = [each.delivery.message.body for each in sample.dead_letters()]
         assert aws.counts(DEAD) == (0, 25)
     assert sorted(seen) == sorted(sent)
     assert aws.counts(DEAD) == (25, 0)
 
 
-def test_a_look_has_a_limit_and_ends_with_an_exception_too(aws: Cloud, dead: Queue) -> None:
+def test_listing_returns_messages_at_its_limit_and_on_errors(aws: Cloud, dead: Queue) -> None:
     fill(aws, 25)
-    with Sample(dead) as sample:
-        assert len(list(sample.letters(limit=12))) == 12
-    with suppress(KeyboardInterrupt), Sample(dead) as sample:
-        next(sample.letters())
+    with DeadLetterSample(dead) as sample:
+        assert len(list(sample.dead_letters(limit=12))) == 12
+    with suppress(KeyboardInterrupt), DeadLetterSample(dead) as sample:
+        next(sample.dead_letters())
         raise KeyboardInterrupt
     assert aws.counts(DEAD) == (25, 0)
 
 
-def test_a_letter_that_comes_twice_in_one_look_is_shown_once(
+def test_listing_shows_a_message_received_twice_once(
     aws: Cloud, dead: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A look that takes longer than it may hold: every receive brings all of them again."""
     monkeypatch.setattr(inspect, "HOLD_SECONDS", 0)
     fill(aws, 8)
-    with Sample(dead) as sample:
-        assert len(list(sample.letters())) == 8
+    with DeadLetterSample(dead) as sample:
+        assert len(list(sample.dead_letters())) == 8
 
 
-def test_the_reason_is_what_a_worker_noted_what_is_wrong_or_the_result(
-    aws: Cloud, dead: Queue
-) -> None:
+def test_reason_comes_from_attribute_body_or_result(aws: Cloud, dead: Queue) -> None:
     Outbox(aws.sqs).send(DEAD, "noted", {"reason": "worker says so"})
     for body in ("no JSON", request("none"), request("failed"), request("done"), request("odd")):
         aws.send(DEAD, body)
@@ -109,10 +101,10 @@ def test_the_reason_is_what_a_worker_noted_what_is_wrong_or_the_result(
     for job, body in (("failed", json.dumps(failed)), ("done", json.dumps(done)), ("odd", "{")):
         aws.s3.put_object(Bucket=BUCKETS[1], Key=f"results/{job}.json", Body=body.encode())
     results = Store(aws.s3, BUCKETS[1])
-    with Sample(dead) as sample:
+    with DeadLetterSample(dead) as sample:
         found = {
-            each.job or each.letter.message.body: reason(each, result(each, results))
-            for each in sample.letters()
+            each.job or each.delivery.message.body: reason(each, result(each, results))
+            for each in sample.dead_letters()
         }
     assert found.pop("no JSON").startswith("message: Invalid JSON")
     assert found == {
@@ -124,24 +116,24 @@ def test_the_reason_is_what_a_worker_noted_what_is_wrong_or_the_result(
     }
 
 
-def test_by_hand_moves_all(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_moves_all(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
-    moved = [each.letter.message.body for each in by_hand(aws, dead).run(None)]
+    moved = [each.delivery.message.body for each in one_by_one(aws, dead).run(None)]
     assert sorted(moved) == sorted(sent)
     assert aws.counts(DEAD) == (0, 0)
     assert bodies(aws, REQUESTS) == sorted(sent)
 
 
-def test_by_hand_moves_no_more_than_wanted(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_stops_at_its_limit(aws: Cloud, dead: Queue) -> None:
     fill(aws, 25)
-    assert len(list(by_hand(aws, dead).run(7))) == 7
+    assert len(list(one_by_one(aws, dead).run(7))) == 7
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((18, 0), (7, 0))
 
 
-def test_by_hand_can_leave_what_no_worker_can_decode(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_can_skip_undecodable_messages(aws: Cloud, dead: Queue) -> None:
     fill(aws, 3)
     aws.send(DEAD, "no message")
-    assert len(list(by_hand(aws, dead, only_decodable=True).run(None))) == 3
+    assert len(list(one_by_one(aws, dead, only_decodable=True).run(None))) == 3
     assert bodies(aws, DEAD) == ["no message"]
 
 
@@ -155,11 +147,11 @@ class Burying(Queue):
         self.buried += 1
 
 
-def test_by_hand_ends_when_letters_come_back_at_once(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_ends_when_messages_return_at_once(aws: Cloud, dead: Queue) -> None:
     requests = Burying(aws.sqs, REQUESTS)
     aws.send(DEAD, "no message")
     aws.send(DEAD, "nor this")
-    assert len(list(by_hand(aws, dead, requests=requests).run(None))) == 2
+    assert len(list(one_by_one(aws, dead, requests=requests).run(None))) == 2
     assert requests.buried == 2
     assert aws.counts(DEAD) == (2, 0)
 
@@ -176,15 +168,13 @@ class Failing(Queue):
         super().send(body)
 
 
-def test_by_hand_fails_without_losing_any_and_goes_on_when_run_again(
-    aws: Cloud, dead: Queue
-) -> None:
+def test_redrive_one_by_one_resumes_after_a_failure(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 25)
-    moving = by_hand(aws, dead, requests=Failing(aws.sqs, REQUESTS)).run(None)
+    moving = one_by_one(aws, dead, requests=Failing(aws.sqs, REQUESTS)).run(None)
     with pytest.raises(TryLater):
         list(moving)
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((21, 0), (4, 0)), "none is in hand"
-    assert len(list(by_hand(aws, dead).run(None))) == 21
+    assert len(list(one_by_one(aws, dead).run(None))) == 21
     assert bodies(aws, REQUESTS) == sorted(sent)
 
 
@@ -195,28 +185,28 @@ class NotDeleting(Queue):
         return dict.fromkeys(receipts, TryLater("503"))
 
 
-def test_by_hand_rather_moves_twice_than_not_at_all(aws: Cloud, dead: Queue) -> None:
+def test_redrive_one_by_one_moves_at_least_once(aws: Cloud, dead: Queue) -> None:
     sent = fill(aws, 1)
     with pytest.raises(TryLater, match="still among the dead letters"):
-        list(by_hand(aws, NotDeleting(aws.sqs, DEAD)).run(None))
+        list(one_by_one(aws, NotDeleting(aws.sqs, DEAD)).run(None))
     assert aws.counts(DEAD) == (1, 0)
-    list(by_hand(aws, dead).run(None))
+    list(one_by_one(aws, dead).run(None))
     assert bodies(aws, REQUESTS) == sent * 2
 
 
-def test_the_pace_is_kept() -> None:
+def test_redrive_one_by_one_keeps_its_rate() -> None:
     now, waits = [100.0], []
 
     def wait(seconds: float) -> None:
         waits.append(round(seconds, 3))
         now[0] += seconds
 
-    pace = Pace(4, lambda: now[0], wait)
+    throttle = Throttle(4, lambda: now[0], wait)
     for _ in range(4):
-        pace.step()
+        throttle.step()
     now[0] += 10  # a pause earns no burst
-    pace.step()
-    pace.step()
+    throttle.step()
+    throttle.step()
     assert waits == [0.25, 0.25, 0.25, 0.25]
 
 
@@ -224,8 +214,8 @@ def no_wait(_: float) -> None:
     pass
 
 
-def test_a_task_is_started_with_its_rate_and_followed_to_its_end() -> None:
-    sqs = MovingSqs("arn:dead", 25)
+def test_move_task_gets_its_rate_and_is_followed_to_its_end() -> None:
+    sqs = FakeMoveTasks("arn:dead", 25)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     before = tasks.latest()
     assert before is None
@@ -242,8 +232,8 @@ def test_a_task_is_started_with_its_rate_and_followed_to_its_end() -> None:
     ]
 
 
-def test_a_second_task_is_told_from_the_first_one_and_may_be_listed_late() -> None:
-    sqs = MovingSqs("arn:dead", 5)
+def test_move_task_is_told_from_an_earlier_one() -> None:
+    sqs = FakeMoveTasks("arn:dead", 5)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     list(by_task(tasks, None, no_wait))
@@ -254,8 +244,8 @@ def test_a_second_task_is_told_from_the_first_one_and_may_be_listed_late() -> No
     assert "MaxNumberOfMessagesPerSecond" not in sqs.started[1]
 
 
-def test_one_task_at_a_time_and_a_failed_one_says_why() -> None:
-    sqs = MovingSqs("arn:dead", 25, ends_as="FAILED")
+def test_move_task_failure_and_conflict_give_their_reason() -> None:
+    sqs = FakeMoveTasks("arn:dead", 25, ends_as="FAILED")
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(GiveUp, match="one only"):
@@ -264,15 +254,15 @@ def test_one_task_at_a_time_and_a_failed_one_says_why() -> None:
         list(by_task(tasks, None, no_wait))
 
 
-def test_a_task_that_is_never_listed_is_told() -> None:
-    sqs = MovingSqs("arn:dead", 25, hidden_looks=1000)
+def test_move_task_that_is_never_listed_is_an_error() -> None:
+    sqs = FakeMoveTasks("arn:dead", 25, hidden_looks=1000)
     tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
     tasks.start(None)
     with pytest.raises(TryLater, match="does not list it"):
         list(by_task(tasks, None, no_wait))
 
 
-def test_the_calls_are_those_that_boto3_knows() -> None:
+def test_move_task_stand_in_has_the_calls_of_boto3() -> None:
     """The stand-in takes anything: botocore's own model checks names and types."""
     client = boto3.client("sqs", "us-east-1", aws_access_key_id="x", aws_secret_access_key="x")
     with Stubber(client) as stub:
@@ -287,6 +277,6 @@ def test_the_calls_are_those_that_boto3_knows() -> None:
         stub.assert_no_pending_responses()
 
 
-def test_the_embedded_aws_has_no_move_tasks(aws: Cloud, dead: Queue) -> None:
+def test_embedded_aws_has_no_move_tasks(aws: Cloud, dead: Queue) -> None:
     with pytest.raises(TryLater):
         MoveTasks(aws.sqs, dead.arn(), Queue(aws.sqs, REQUESTS).arn()).latest()

@@ -1,11 +1,11 @@
-"""EC2's warnings, read from a metadata service over real HTTP."""
+"""Spot interruption notices, read from an instance metadata service over HTTP."""
 
 import itertools
 from collections.abc import Iterator
 
 import pytest
 
-from testkit.aws.imds import INTERRUPTION, REBALANCE, Metadata, metadata
+from testkit.aws.imds import INTERRUPTION, REBALANCE, ImdsServer, imds_server
 from testkit.processes.ports import free_port
 from visionfleet.aws import imds
 from visionfleet.aws.imds import TOKEN_SECONDS
@@ -23,8 +23,8 @@ class Clock:
 
 
 @pytest.fixture
-def service() -> Iterator[Metadata]:
-    with metadata() as made:
+def service() -> Iterator[ImdsServer]:
+    with imds_server() as made:
         yield made
 
 
@@ -34,60 +34,70 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def looker(service: Metadata, clock: Clock) -> Interruptions:
+def interruptions(service: ImdsServer, clock: Clock) -> Interruptions:
     return Interruptions(imds.Metadata(service.url, clock), clock)
 
 
-def told(looker: Interruptions) -> list[tuple[str, str]]:
-    return [(notice.kind, notice.sentence) for notice in looker.look()]
+def notices(interruptions: Interruptions) -> list[tuple[str, str]]:
+    return [(notice.kind, notice.sentence) for notice in interruptions.look()]
 
 
-def test_nothing_is_announced(looker: Interruptions, service: Metadata) -> None:
-    assert told(looker) == []
-    assert told(looker) == []
+def test_no_notice_means_no_interruption(interruptions: Interruptions, service: ImdsServer) -> None:
+    assert notices(interruptions) == []
+    assert notices(interruptions) == []
     assert service.issued == 1, "one token serves many questions"
     assert service.refused == 0, "no question without a token"
 
 
-def test_an_interruption_is_told_once(looker: Interruptions, service: Metadata) -> None:
+def test_spot_interruption_is_reported_once(
+    interruptions: Interruptions, service: ImdsServer
+) -> None:
     service.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
-    assert told(looker) == [
+    assert notices(interruptions) == [
         ("interruption", "spot interruption: terminate at 2026-11-24T12:02:00Z")
     ]
-    assert told(looker) == []
+    assert notices(interruptions) == []
 
 
-def test_a_rebalance_recommendation_comes_first(looker: Interruptions, service: Metadata) -> None:
+def test_rebalance_recommendation_is_reported_first(
+    interruptions: Interruptions, service: ImdsServer
+) -> None:
     service.tell(REBALANCE, noticeTime="2026-11-24T12:00:00Z")
-    assert told(looker) == [("rebalance", "rebalance recommended at 2026-11-24T12:00:00Z")]
+    assert notices(interruptions) == [
+        ("rebalance", "rebalance recommended at 2026-11-24T12:00:00Z")
+    ]
     service.tell(INTERRUPTION, action="stop", time="2026-11-24T12:30:00Z")
-    assert [kind for kind, _ in told(looker)] == ["interruption"]
+    assert [kind for kind, _ in notices(interruptions)] == ["interruption"]
 
 
-def test_a_token_is_renewed_in_time(looker: Interruptions, service: Metadata, clock: Clock) -> None:
-    told(looker)
+def test_imds_token_is_renewed_in_time(
+    interruptions: Interruptions, service: ImdsServer, clock: Clock
+) -> None:
+    notices(interruptions)
     clock.now += TOKEN_SECONDS * 3 / 4
-    told(looker)
+    notices(interruptions)
     assert (service.issued, service.refused) == (2, 0)
 
 
-def test_a_refused_token_is_replaced_at_once(looker: Interruptions, service: Metadata) -> None:
-    told(looker)
+def test_refused_imds_token_is_replaced_at_once(
+    interruptions: Interruptions, service: ImdsServer
+) -> None:
+    notices(interruptions)
     service.forget_tokens()
     service.tell(INTERRUPTION, action="terminate", time="soon")
-    assert len(told(looker)) == 1
+    assert len(notices(interruptions)) == 1
     assert service.refused == 1
 
 
 @pytest.mark.parametrize("status", [403, 500, 503])
-def test_errors_are_asked_less_and_pass(
-    looker: Interruptions, service: Metadata, clock: Clock, status: int
+def test_imds_errors_back_off_and_recover(
+    interruptions: Interruptions, service: ImdsServer, clock: Clock, status: int
 ) -> None:
     service.status = status
     asked = []
     for _ in range(60):
         before = len(service.calls)
-        assert told(looker) == []
+        assert notices(interruptions) == []
         asked += [clock.now] * (len(service.calls) > before)
         clock.now += POLL_SECONDS
     gaps = [later - earlier for earlier, later in itertools.pairwise(asked)]
@@ -96,35 +106,35 @@ def test_errors_are_asked_less_and_pass(
     service.status = None
     service.tell(INTERRUPTION, action="terminate", time="soon")
     clock.now += MOST_SECONDS
-    assert len(told(looker)) == 1
+    assert len(notices(interruptions)) == 1
     service.documents.clear()
     before = len(service.calls)
-    told(looker)
+    notices(interruptions)
     assert len(service.calls) > before, "after a success it is asked at every look again"
 
 
 @pytest.mark.parametrize("body", [b"<html>a proxy</html>", b"[]", b"{}", b'"action"', b"\xff"])
-def test_what_is_no_warning_drains_nobody(
-    looker: Interruptions, service: Metadata, body: bytes
+def test_unknown_notices_drain_nobody(
+    interruptions: Interruptions, service: ImdsServer, body: bytes
 ) -> None:
     service.documents[INTERRUPTION] = body
-    assert told(looker) == []
+    assert notices(interruptions) == []
 
 
-def test_a_broken_recommendation_does_not_hide_an_interruption(
-    looker: Interruptions, service: Metadata
+def test_broken_recommendation_does_not_hide_an_interruption(
+    interruptions: Interruptions, service: ImdsServer
 ) -> None:
     service.documents[REBALANCE] = b"broken"
     service.tell(INTERRUPTION, action="terminate", time="soon")
-    assert [kind for kind, _ in told(looker)] == ["interruption"]
+    assert [kind for kind, _ in notices(interruptions)] == ["interruption"]
 
 
-def test_no_metadata_at_all(clock: Clock) -> None:
+def test_missing_metadata_service_means_no_interruption(clock: Clock) -> None:
     nowhere = imds.Metadata(f"http://127.0.0.1:{free_port()}", clock)
     assert Interruptions(nowhere, clock).look() == []
 
 
-def test_an_instance_learns_its_id(service: Metadata, clock: Clock) -> None:
+def test_instance_reads_its_id(service: ImdsServer, clock: Clock) -> None:
     metadata = imds.Metadata(service.url, clock)
     with pytest.raises(TryLater, match="no id of an instance"):
         imds.instance_id(metadata)
@@ -143,5 +153,5 @@ def test_an_instance_learns_its_id(service: Metadata, clock: Clock) -> None:
         ({"AWS_EC2_METADATA_SERVICE_ENDPOINT": "http://127.0.0.1:1/"}, "http://127.0.0.1:1"),
     ],
 )
-def test_the_endpoint_is_that_of_boto3(environment: dict[str, str], expected: str) -> None:
+def test_imds_endpoint_is_that_of_boto3(environment: dict[str, str], expected: str) -> None:
     assert imds.endpoint(environment) == expected

@@ -1,4 +1,4 @@
-"""Provisioning against the embedded AWS: complete, idempotent, and able to change its mind."""
+"""Provisioning against the embedded AWS: complete, idempotent, and able to change settings."""
 
 import json
 from collections.abc import Iterator
@@ -11,28 +11,23 @@ from testkit.processes.daemons import started_module
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 from visionfleet.aws.provisioning import (
-    QueuePlan,
     delete_reply_queue,
     make_reply_queue,
     provision_buckets,
     provision_queues,
 )
+from visionfleet.config.schema import QueueSection
 from visionfleet.errors import NotFound
 
-PLAN = QueuePlan(
-    requests="vf-requests",
-    dead="vf-requests-dead",
-    visibility_timeout_seconds=45,
-    max_receives=3,
-    retention_seconds=3600,
-)
+SETTINGS = QueueSection(visibility_timeout_seconds=45, max_receives=3, retention_seconds=3600)
+REQUESTS, DEAD = "vf-requests", "vf-requests-dead"
 
 
 @pytest.fixture(scope="module")
 def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     log = tmp_path_factory.mktemp("aws") / "aws.log"
-    module = "visionfleet.local.embedded_aws"
+    module = "testkit.aws.embedded_server"
     with started_module(module, "--port", str(port), log=log) as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 10, process.tail)
@@ -58,17 +53,17 @@ def attributes(aws: Cloud, queue: str) -> dict[str, Any]:
 def settings(aws: Cloud) -> list[dict[str, Any]]:
     """All that provisioning sets, without what the service counts by itself."""
     kept = ("VisibilityTimeout", "MessageRetentionPeriod", "RedrivePolicy", "CreatedTimestamp")
-    found = [attributes(aws, PLAN.requests), attributes(aws, PLAN.dead)]
+    found = [attributes(aws, REQUESTS), attributes(aws, DEAD)]
     return [{name: one.get(name) for name in kept} for one in found]
 
 
-def test_queues_get_their_attributes(aws: Cloud) -> None:
-    lines = list(provision_queues(aws.sqs, PLAN))
+def test_provisioned_queues_have_their_attributes(aws: Cloud) -> None:
+    lines = list(provision_queues(aws.sqs, "vf", SETTINGS))
     assert lines == [
         "queue vf-requests-dead: ready",
         "queue vf-requests: ready, 3 tries, then vf-requests-dead",
     ]
-    requests, dead = attributes(aws, PLAN.requests), attributes(aws, PLAN.dead)
+    requests, dead = attributes(aws, REQUESTS), attributes(aws, DEAD)
     assert requests["VisibilityTimeout"] == "45"
     assert requests["MessageRetentionPeriod"] == "3600"
     redrive = json.loads(requests["RedrivePolicy"])
@@ -77,38 +72,38 @@ def test_queues_get_their_attributes(aws: Cloud) -> None:
     assert dead["MessageRetentionPeriod"] == "1209600"
 
 
-def test_a_second_run_changes_nothing(aws: Cloud) -> None:
-    list(provision_queues(aws.sqs, PLAN))
+def test_provisioning_twice_changes_nothing(aws: Cloud) -> None:
+    list(provision_queues(aws.sqs, "vf", SETTINGS))
     before = settings(aws)
-    aws.send(PLAN.requests, "kept")
-    list(provision_queues(aws.sqs, PLAN))
+    aws.send(REQUESTS, "kept")
+    list(provision_queues(aws.sqs, "vf", SETTINGS))
     assert settings(aws) == before
-    assert aws.counts(PLAN.requests) == (1, 0)
+    assert aws.counts(REQUESTS) == (1, 0)
 
 
-def test_a_changed_attribute_is_applied_to_the_queue_that_is_there(aws: Cloud) -> None:
-    list(provision_queues(aws.sqs, PLAN))
-    aws.send(PLAN.requests, "kept")
-    changed = QueuePlan(PLAN.requests, PLAN.dead, 90, 7, 600)
-    dead = {"QueueUrl": aws.queue_url(PLAN.dead), "Attributes": {"MessageRetentionPeriod": "600"}}
+def test_provisioning_updates_an_existing_queue(aws: Cloud) -> None:
+    list(provision_queues(aws.sqs, "vf", SETTINGS))
+    aws.send(REQUESTS, "kept")
+    changed = QueueSection(visibility_timeout_seconds=90, max_receives=7, retention_seconds=600)
+    dead = {"QueueUrl": aws.queue_url(DEAD), "Attributes": {"MessageRetentionPeriod": "600"}}
     aws.sqs.set_queue_attributes(**dead)
-    list(provision_queues(aws.sqs, changed))
-    found = attributes(aws, PLAN.requests)
+    list(provision_queues(aws.sqs, "vf", changed))
+    found = attributes(aws, REQUESTS)
     assert (found["VisibilityTimeout"], found["MessageRetentionPeriod"]) == ("90", "600")
     assert int(json.loads(found["RedrivePolicy"])["maxReceiveCount"]) == 7
-    assert attributes(aws, PLAN.dead)["MessageRetentionPeriod"] == "1209600"
-    assert aws.counts(PLAN.requests) == (1, 0)
+    assert attributes(aws, DEAD)["MessageRetentionPeriod"] == "1209600"
+    assert aws.counts(REQUESTS) == (1, 0)
 
 
-def test_a_queue_made_by_hand_is_taken_over(aws: Cloud) -> None:
-    aws.sqs.create_queue(QueueName=PLAN.requests, Attributes={"VisibilityTimeout": "1"})
-    list(provision_queues(aws.sqs, PLAN))
-    assert attributes(aws, PLAN.requests)["VisibilityTimeout"] == "45"
-    assert "RedrivePolicy" in attributes(aws, PLAN.requests)
+def test_provisioning_adopts_a_queue_made_by_hand(aws: Cloud) -> None:
+    aws.sqs.create_queue(QueueName=REQUESTS, Attributes={"VisibilityTimeout": "1"})
+    list(provision_queues(aws.sqs, "vf", SETTINGS))
+    assert attributes(aws, REQUESTS)["VisibilityTimeout"] == "45"
+    assert "RedrivePolicy" in attributes(aws, REQUESTS)
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
-def test_buckets_are_made_once_and_closed(aws: Cloud, region: str) -> None:
+def test_buckets_are_created_once_and_closed_to_the_public(aws: Cloud, region: str) -> None:
     first = list(provision_buckets(aws.s3, region, {"vf-b", "vf-a"}))
     assert first == [
         "bucket vf-a: made, closed to the public",
@@ -125,7 +120,7 @@ def test_buckets_are_made_once_and_closed(aws: Cloud, region: str) -> None:
     aws.s3.delete_object(Bucket="vf-a", Key="kept")
 
 
-def test_a_reply_queue_has_its_tags_and_goes(aws: Cloud) -> None:
+def test_reply_queue_is_tagged_and_deleted(aws: Cloud) -> None:
     make_reply_queue(aws.sqs, "vf-replies-host-1", {"heartbeat": "1"})
     make_reply_queue(aws.sqs, "vf-replies-host-1", {"heartbeat": "1"})
     tags = aws.sqs.list_queue_tags(QueueUrl=aws.queue_url("vf-replies-host-1"))["Tags"]

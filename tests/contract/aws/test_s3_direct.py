@@ -1,4 +1,4 @@
-"""The short way to S3 against the embedded AWS: what S3 then has, and who does what it cannot."""
+"""Direct calls to S3 without boto3: the same effect, and boto3 as the fallback."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew
-from testkit.aws.recording_proxy import Recorder, recording
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
+from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.processes.ports import free_port
-from visionfleet.aws import ClientFactory
+from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import Store, file_name_metadata
 from visionfleet.errors import NotFound, TryLater
 
@@ -18,7 +18,7 @@ DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Watched:
     """A store with a short way, and a recorder in between."""
 
     store: Store
-    recorder: Recorder
+    recorder: RecordingProxy
 
     def agents(self) -> list[str]:
         """Tell who has sent each request so far, and forget them."""
@@ -35,18 +35,18 @@ class Watched:
 
 
 def store(url: str) -> Store:
-    door = ClientFactory("us-east-1", url, 5.0, 1, placeholder_credentials=True)
-    client = door.client("s3")
-    return Store(client, BUCKETS[0], door.direct_s3(client, BUCKETS[0], 2))
+    factory = ClientFactory("us-east-1", url, 5.0, 1, placeholder_credentials=True)
+    client = factory.client("s3")
+    return Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 2))
 
 
 @pytest.fixture
 def watched(aws: Cloud) -> Iterator[Watched]:
-    with recording(aws.endpoint_url) as recorder:
+    with recording_proxy(aws.endpoint_url) as recorder:
         yield Watched(store(recorder.url), recorder)
 
 
-def test_what_is_put_is_what_boto3_would_have_put(watched: Watched, aws: Cloud) -> None:
+def test_direct_put_stores_what_boto3_would(watched: Watched, aws: Cloud) -> None:
     metadata = file_name_metadata('Löwe "1"\r\n.png')
     watched.store.put("images/j1", DATA, "image/png", metadata)
     assert watched.store.get("images/j1") == DATA
@@ -55,27 +55,37 @@ def test_what_is_put_is_what_boto3_would_have_put(watched: Watched, aws: Cloud) 
     assert (head["ContentType"], head["Metadata"]) == ("image/png", metadata)
 
 
-def test_the_first_write_wins(watched: Watched) -> None:
-    assert watched.store.put_json_first("first", '{"a": 1}')
+def test_direct_conditional_put_lets_the_first_write_win(watched: Watched) -> None:
+    etag = watched.store.put_json_if("first", '{"a": 1}', None)
     assert watched.agents() == ["direct"]
-    assert not watched.store.put_json_first("first", '{"a": 2}')
+    assert watched.store.find_tagged("first") == (b'{"a": 1}', etag)
+    assert watched.agents() == ["boto3"]
+    assert watched.store.put_json_if("first", '{"a": 2}', None) is None
     assert watched.agents() == ["direct", "boto3"]
     assert watched.store.get("first") == b'{"a": 1}'
 
 
+def test_direct_conditional_put_overwrites_its_etag(watched: Watched) -> None:
+    first = watched.store.put_json_if("over", "1", None)
+    second = watched.store.put_json_if("over", "2", first)
+    assert watched.agents() == ["direct", "direct"]
+    assert watched.store.put_json_if("over", "3", first) is None
+    assert watched.store.find_tagged("over") == (b"2", second)
+
+
 @pytest.mark.parametrize("key", ["a/../b", "a//b", "./a", "with space", "löwe", "a%2Fb", "a?b#c"])
-def test_keys_that_a_url_would_change_go_the_long_way(watched: Watched, key: str) -> None:
+def test_keys_that_need_escaping_go_through_boto3(watched: Watched, key: str) -> None:
     watched.store.put(key, DATA)
     assert watched.store.get(key) == DATA
     assert watched.agents() == ["boto3", "boto3"]
 
 
-def test_what_is_not_there(watched: Watched) -> None:
+def test_direct_get_of_a_missing_object_is_not_found(watched: Watched) -> None:
     with pytest.raises(NotFound, match="get images/none"):
         watched.store.get("images/none")
 
 
-def test_boto3_does_what_failed(watched: Watched) -> None:
+def test_failed_direct_calls_go_through_boto3(watched: Watched) -> None:
     def direct(seen: Any) -> bool:
         return "Boto3" not in seen.headers["user-agent"]
 
@@ -86,15 +96,15 @@ def test_boto3_does_what_failed(watched: Watched) -> None:
     assert watched.agents() == ["direct", "boto3", "direct", "boto3"]
 
 
-def test_nothing_that_listens() -> None:
+def test_direct_call_to_a_closed_port_is_try_later() -> None:
     with pytest.raises(TryLater, match="put images/j3"):
         store(f"http://127.0.0.1:{free_port()}").put("images/j3", DATA)
 
 
-def test_behind_a_proxy_clients_know_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_direct_calls_are_off_behind_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
     monkeypatch.delenv("no_proxy", raising=False)
-    door = ClientFactory("us-east-1", "http://s3.example", 5.0, 1, placeholder_credentials=True)
-    assert door.direct_s3(door.client("s3"), BUCKETS[0], 2) is None
+    factory = ClientFactory("us-east-1", "http://s3.example", 5.0, 1, placeholder_credentials=True)
+    assert factory.direct_s3(factory.client("s3"), BUCKETS[0], 2) is None
     monkeypatch.setenv("no_proxy", "s3.example")
-    assert door.direct_s3(door.client("s3"), BUCKETS[0], 2) is not None
+    assert factory.direct_s3(factory.client("s3"), BUCKETS[0], 2) is not None

@@ -5,14 +5,14 @@ from uuid import uuid4
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from visionfleet.aws.sqs import Counts, Outbox, Queue
 from visionfleet.errors import LeaseLost, NotFound
 
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def queue(aws: Cloud) -> Queue:
     return Queue(aws.sqs, name)
 
 
-def test_a_message_goes_through(queue: Queue) -> None:
+def test_message_is_sent_received_and_deleted(queue: Queue) -> None:
     queue.send("hello")
     assert queue.counts() == Counts(1, 0)
     (message,) = queue.receive(wait_seconds=1)
@@ -32,7 +32,7 @@ def test_a_message_goes_through(queue: Queue) -> None:
     assert queue.counts() == Counts(0, 0)
 
 
-def test_handed_back_it_comes_again_and_counts(queue: Queue) -> None:
+def test_returned_message_comes_again_with_its_receive_count(queue: Queue) -> None:
     queue.send("hello")
     (first,) = queue.receive(0)
     assert queue.receive(0) == []
@@ -41,7 +41,7 @@ def test_handed_back_it_comes_again_and_counts(queue: Queue) -> None:
     assert second.receive_count == 2
 
 
-def test_more_than_a_batch_is_split(queue: Queue) -> None:
+def test_more_than_ten_messages_are_split_into_batches(queue: Queue) -> None:
     for i in range(23):
         queue.send(str(i))
     messages = [m for _ in range(3) for m in queue.receive(0)]
@@ -52,23 +52,23 @@ def test_more_than_a_batch_is_split(queue: Queue) -> None:
     assert queue.counts() == Counts(0, 0)
 
 
-def test_one_failed_entry_does_not_hide_the_others(aws: Cloud, queue: Queue) -> None:
+def test_one_failed_batch_entry_does_not_hide_the_others(aws: Cloud, queue: Queue) -> None:
     queue.send("a")
     queue.send("b")
-    kept, gone = (queue.receive(0, most=1)[0].receipt for _ in range(2))
+    kept, gone = (queue.receive(0, maximum=1)[0].receipt for _ in range(2))
     queue.delete([gone])
     failed = queue.extend([kept, gone], 30)
     assert set(failed) == {gone}
     assert isinstance(failed[gone], LeaseLost)
 
 
-def test_an_empty_receive_waits(queue: Queue) -> None:
+def test_empty_receive_is_a_long_poll(queue: Queue) -> None:
     began = time.monotonic()
     assert queue.receive(wait_seconds=1) == []
     assert time.monotonic() - began >= 0.9
 
 
-def test_an_outbox_finds_queues_by_name_and_forgets_those_that_go(aws: Cloud) -> None:
+def test_outbox_finds_queues_by_name_and_forgets_deleted_ones(aws: Cloud) -> None:
     outbox, name = Outbox(aws.sqs), f"q-{uuid4().hex}"
     with pytest.raises(NotFound):
         outbox.send(name, "too early")
@@ -80,6 +80,6 @@ def test_an_outbox_finds_queues_by_name_and_forgets_those_that_go(aws: Cloud) ->
         outbox.send(name, "2")
 
 
-def test_a_queue_that_is_not_there_is_told(aws: Cloud) -> None:
+def test_missing_queue_is_reported(aws: Cloud) -> None:
     with pytest.raises(NotFound, match="queue nowhere"):
         Queue(aws.sqs, "nowhere")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier.completion import Completion
@@ -24,17 +24,6 @@ KEY = "results/j1.json"
 BUILDER = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"))
 
 Finish = Callable[..., list[Done]]
-
-
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud) -> Cloud:
-    renew(shared)
-    return shared
 
 
 @pytest.fixture
@@ -124,8 +113,8 @@ def test_unreadable_result_is_replaced(aws: Cloud, finish: Finish) -> None:
 class Contended(Store):
     """S3 while another write of the key is under way: refused with 409, and nothing to read."""
 
-    def put_json_first(self, key: str, text: str) -> bool:
-        return False
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        return None
 
 
 def test_concurrent_result_write_is_try_later(aws: Cloud, finish: Finish) -> None:

@@ -1,4 +1,4 @@
-"""The child process of a job's last try: what its end says of the image."""
+"""The isolated process of a job's last try: what its end says of the image."""
 
 import signal
 import sys

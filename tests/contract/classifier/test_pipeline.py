@@ -114,11 +114,11 @@ class Results:
         self.entered = 0
         self.keys: list[str] = []
 
-    def put_json_first(self, key: str, _text: str) -> bool:
+    def put_json_if(self, key: str, _text: str, _etag: str | None) -> str:
         self.entered += 1
         self.open.wait()
         self.keys.append(key)
-        return True
+        return "etag"
 
 
 class World:

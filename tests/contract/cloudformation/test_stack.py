@@ -1,4 +1,4 @@
-"""The CloudFormation stack, created at the embedded AWS: what then is there, and how it is set."""
+"""The CloudFormation stack, created at the embedded AWS: its resources and their settings."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ from visionfleet.contract import names as naming
 from visionfleet.web.http.server import IDLE_SECONDS
 
 # A line of the file of keys.
-KEY = api_keys.made("shop", b"\xaa" * 53, 0.0, None)[1].model_dump_json(exclude_none=True)
+KEY = api_keys.make("shop", b"\xaa" * 53, 0.0, None)[1].model_dump_json(exclude_none=True)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def attributes(stack: CloudStack, queue: str) -> dict[str, Any]:
     return {name: found.get(name) for name in (*kept, "MaximumMessageSize")}
 
 
-def test_queues_are_those_that_provision_makes(stack: CloudStack) -> None:
+def test_stack_makes_the_queues_that_provisioning_makes(stack: CloudStack) -> None:
     names = (naming.requests_queue("visionfleet"), naming.dead_queue("visionfleet"))
     made = [attributes(stack, name) for name in names]
     for name in names:
@@ -75,9 +75,7 @@ def test_queues_are_those_that_provision_makes(stack: CloudStack) -> None:
 
 
 @pytest.mark.parametrize("bucket", ["InputBucket", "OutputBucket"])
-def test_buckets_are_private_encrypted_and_outlive_the_stack(
-    bucket: str, stack: CloudStack
-) -> None:
+def test_buckets_are_private_encrypted_and_retained(bucket: str, stack: CloudStack) -> None:
     name = stack.outputs[bucket]
     rules = stack.aws.s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]
     assert rules["Rules"][0]["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "AES256"}
@@ -89,7 +87,7 @@ def test_buckets_are_private_encrypted_and_outlive_the_stack(
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
-def test_hosts_are_hardened(daemon: str, stack: CloudStack) -> None:
+def test_hosts_require_imdsv2_and_encrypted_disks(daemon: str, stack: CloudStack) -> None:
     data = stack.launch_data(f"{daemon}Template")
     assert data["ImageId"] == IMAGE
     assert data["MetadataOptions"]["HttpTokens"] == "required"
@@ -116,7 +114,7 @@ def test_each_daemon_has_a_role_of_its_own(daemon: str, stack: CloudStack) -> No
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
-def test_user_data_has_the_form_that_the_image_reads(daemon: str, balanced: CloudStack) -> None:
+def test_user_data_is_what_the_image_reads(daemon: str, balanced: CloudStack) -> None:
     text = balanced.user_data(f"{daemon}Template")
     assert text.splitlines()[0] == "#visionfleet"
     assert set(yaml.safe_load(text)) == {"role", "visionfleet"}
@@ -133,7 +131,7 @@ def configuration(settings: Mapping[str, Any], folder: Path) -> Config:
 
 @pytest.mark.parametrize("daemon", DAEMONS)
 @pytest.mark.parametrize("which", ["stack", "balanced"])
-def test_user_data_is_a_configuration_without_fault(
+def test_user_data_is_a_valid_configuration(
     daemon: str, which: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     made: CloudStack = request.getfixturevalue(which)
@@ -142,11 +140,11 @@ def test_user_data_is_a_configuration_without_fault(
     assert found.storage.output_bucket == made.outputs["OutputBucket"]
 
 
-def test_workers_know_what_the_fleet_of_ec2_wants(stack: CloudStack, tmp_path: Path) -> None:
+def test_worker_settings_fit_the_ec2_fleet(stack: CloudStack, tmp_path: Path) -> None:
     assert configuration(stack.drop_in("WorkerTemplate"), tmp_path).classifier.ec2_instance
 
 
-def test_the_scaler_knows_its_template_types_and_subnets(
+def test_scaler_settings_name_template_types_and_subnets(
     balanced: CloudStack, tmp_path: Path
 ) -> None:
     found = configuration(balanced.drop_in("ScalerTemplate"), tmp_path)
@@ -159,7 +157,7 @@ def test_the_scaler_knows_its_template_types_and_subnets(
     assert found.ec2.spot
 
 
-def test_the_web_daemon_waits_no_longer_than_the_load_balancer(
+def test_web_waits_no_longer_than_the_load_balancer(
     stack: CloudStack, balanced: CloudStack, tmp_path: Path
 ) -> None:
     alone = configuration(stack.drop_in("WebTemplate"), tmp_path).web
@@ -174,7 +172,7 @@ def test_the_web_daemon_waits_no_longer_than_the_load_balancer(
     assert behind.max_wait_seconds < int(idle) < IDLE_SECONDS
 
 
-def test_the_load_balancer_speaks_tls_and_asks_for_readiness(balanced: CloudStack) -> None:
+def test_load_balancer_speaks_tls_and_checks_readiness(balanced: CloudStack) -> None:
     elb = balanced.client("elbv2")
     (listener,) = elb.describe_listeners(LoadBalancerArn=balanced.resources["Balancer"])[
         "Listeners"
@@ -209,9 +207,7 @@ def ingress(stack: CloudStack, group: str) -> list[tuple[int, str]]:
     )
 
 
-def test_nobody_calls_workers_and_only_clients_call_the_web(
-    stack: CloudStack, balanced: CloudStack
-) -> None:
+def test_security_groups_admit_only_clients_to_web(stack: CloudStack, balanced: CloudStack) -> None:
     clients = "203.0.113.0/24"
     for made in (stack, balanced):
         assert ingress(made, "WorkerGroup") == []
@@ -224,7 +220,7 @@ def test_nobody_calls_workers_and_only_clients_call_the_web(
 
 
 @pytest.mark.parametrize("group", ["WebHostGroup", "ScalerHostGroup"])
-def test_groups_of_hosts_heal_and_are_replaced_one_by_one(group: str, stack: CloudStack) -> None:
+def test_auto_scaling_groups_heal_and_update_one_by_one(group: str, stack: CloudStack) -> None:
     (found,) = stack.client("autoscaling").describe_auto_scaling_groups(
         AutoScalingGroupNames=[stack.outputs[group]]
     )["AutoScalingGroups"]
@@ -235,7 +231,7 @@ def test_groups_of_hosts_heal_and_are_replaced_one_by_one(group: str, stack: Clo
     assert update["MinInstancesInService"] == whole["Properties"]["MinSize"]
 
 
-def test_hosts_of_web_and_scaler_are_no_workers(stack: CloudStack) -> None:
+def test_web_and_scaler_hosts_do_not_count_as_workers(stack: CloudStack) -> None:
     """What carries the tags of workers would be counted, and could be ended, by the scaler."""
     for group in ("WebHostGroup", "ScalerHostGroup"):
         keys = {tag["Key"] for tag in properties(group)["Tags"]}
@@ -246,7 +242,7 @@ def test_hosts_of_web_and_scaler_are_no_workers(stack: CloudStack) -> None:
     assert found["Reservations"] == []
 
 
-def test_the_output_is_a_configuration_for_any_machine(stack: CloudStack, tmp_path: Path) -> None:
+def test_stack_output_is_a_configuration_for_any_machine(stack: CloudStack, tmp_path: Path) -> None:
     drop_in = yaml.safe_load(stack.outputs["Configuration"])
     found = configuration(drop_in, tmp_path)
     hosts = configuration(stack.drop_in("ScalerTemplate"), tmp_path)

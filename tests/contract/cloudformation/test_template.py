@@ -23,12 +23,12 @@ from visionfleet.contract import names
 from visionfleet.scaler.cloudwatch_alarm import EVERY_SECONDS
 
 
-def test_the_linter_finds_nothing() -> None:
+def test_cfn_lint_finds_no_fault() -> None:
     config = cfnlint.ManualArgs(regions=["us-east-1", "eu-central-1"], include_checks=["I", "W"])
     assert [str(match) for match in cfnlint.lint_file(TEMPLATE, config)] == []
 
 
-def test_the_template_is_small_enough_to_be_sent_and_has_no_aliases() -> None:
+def test_template_fits_the_size_limit_and_has_no_yaml_aliases() -> None:
     """CloudFormation takes 51,200 bytes in a request, and knows no aliases of YAML."""
     assert TEMPLATE.stat().st_size < 51_200
     kinds = {type(token) for token in yaml.scan(TEMPLATE.read_text())}
@@ -67,7 +67,7 @@ def lifecycle(bucket: str) -> dict[str, dict[str, Any]]:
     return {rule["Id"]: rule for rule in plain}
 
 
-def test_what_may_go_goes_and_nothing_else() -> None:
+def test_bucket_lifecycle_expires_images_and_uploads_only() -> None:
     """Prefixes are those of the wire contract; fleet/ as a whole must not expire."""
     incoming, outgoing = lifecycle("InputBucket"), lifecycle("OutputBucket")
     prefixes = {rule.get("Prefix") for rule in (*incoming.values(), *outgoing.values())}
@@ -89,12 +89,12 @@ def test_what_may_go_goes_and_nothing_else() -> None:
         assert rules["unfinished"]["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
 
 
-def test_a_dead_letter_has_its_image() -> None:
+def test_images_outlive_their_dead_letters() -> None:
     longest = DEAD_RETENTION_SECONDS / 86400
     assert parameters()["ImageDays"]["MinValue"] > longest
 
 
-def test_results_expire_only_if_asked_to() -> None:
+def test_results_expire_only_when_configured() -> None:
     (rule,) = (
         rule
         for rule in properties("OutputBucket")["LifecycleConfiguration"]["Rules"]
@@ -104,7 +104,7 @@ def test_results_expire_only_if_asked_to() -> None:
     assert rule["Fn::If"][2] == {"Ref": "AWS::NoValue"}
 
 
-def test_pages_may_post_to_the_input_bucket_only_with_their_origins() -> None:
+def test_input_bucket_cors_needs_configured_origins() -> None:
     condition, rules, nothing = properties("InputBucket")["CorsConfiguration"]["Fn::If"]
     assert (condition, nothing) == ("HasOrigins", {"Ref": "AWS::NoValue"})
     (rule,) = rules["CorsRules"]
@@ -114,7 +114,7 @@ def test_pages_may_post_to_the_input_bucket_only_with_their_origins() -> None:
 
 
 @pytest.mark.parametrize("daemon", DAEMONS)
-def test_hosts_reach_https_and_the_time_alone(daemon: str) -> None:
+def test_hosts_reach_only_https_and_time_servers(daemon: str) -> None:
     ways = properties(f"{daemon}Group")["SecurityGroupEgress"]
     assert {(way["IpProtocol"], way["FromPort"], way["ToPort"]) for way in ways} == {
         ("tcp", 443, 443),
@@ -122,7 +122,7 @@ def test_hosts_reach_https_and_the_time_alone(daemon: str) -> None:
     }
 
 
-def test_a_new_image_reaches_every_host() -> None:
+def test_new_ami_reaches_every_host() -> None:
     """A group follows its template; the scaler follows that of the workers, by its number."""
     for daemon in DAEMONS:
         assert properties(f"{daemon}Template")["LaunchTemplateData"]["ImageId"] == {
@@ -137,7 +137,7 @@ def test_a_new_image_reaches_every_host() -> None:
     assert "${WorkerTemplate.LatestVersionNumber}" in json.dumps(told)
 
 
-def test_the_manual_gives_the_parameters_that_have_no_default() -> None:
+def test_docs_give_the_parameters_without_a_default() -> None:
     """Those in its `stack.json`, as they are pasted."""
     manual = (TEMPLATE.parents[1] / "docs" / "aws.md").read_text()
     block = manual.partition("cat > stack.json <<END")[2].partition("END")[0]
@@ -156,7 +156,7 @@ def alarms() -> dict[str, dict[str, Any]]:
     }
 
 
-def test_each_alarm_goes_to_the_topic_and_is_in_the_manual() -> None:
+def test_alarms_notify_the_topic_and_are_documented() -> None:
     manual = (TEMPLATE.parents[1] / "docs" / "aws.md").read_text()
     assert len(alarms()) == 4
     for name, alarm in alarms().items():
@@ -165,7 +165,7 @@ def test_each_alarm_goes_to_the_topic_and_is_in_the_manual() -> None:
         assert f"`{name}`" in manual
 
 
-def test_alarms_about_the_fleet_look_at_what_the_scaler_publishes() -> None:
+def test_fleet_alarms_use_metrics_that_the_scaler_publishes() -> None:
     full, silent = alarms()["FleetAtMaximumAlarm"], alarms()["ScalerSilentAlarm"]
     for alarm in (full, silent):
         assert (alarm["Namespace"], alarm["MetricName"]) == (NAMESPACE, AT_MAXIMUM)
@@ -175,7 +175,7 @@ def test_alarms_about_the_fleet_look_at_what_the_scaler_publishes() -> None:
     assert silent["TreatMissingData"] == "breaching"
 
 
-def test_alarms_about_queues_look_at_metrics_of_sqs() -> None:
+def test_queue_alarms_use_sqs_metrics() -> None:
     dead, oldest = alarms()["DeadLettersAlarm"], alarms()["OldestRequestAlarm"]
     for alarm, queue in ((dead, "DeadQueue"), (oldest, "RequestsQueue")):
         assert alarm["Namespace"] == "AWS/SQS"
@@ -191,7 +191,7 @@ def statements() -> Iterator[tuple[str, dict[str, Any]]]:
             yield daemon, statement
 
 
-def test_no_action_is_a_wildcard_and_a_bare_star_needs_its_reason() -> None:
+def test_iam_wildcards_are_only_those_with_a_reason() -> None:
     """These actions know no resource; all others name theirs."""
     anywhere = set()
     for _, statement in statements():
@@ -205,7 +205,7 @@ def test_no_action_is_a_wildcard_and_a_bare_star_needs_its_reason() -> None:
     }
 
 
-def test_conditions_are_on_keys_that_ec2_knows_of_that_resource() -> None:
+def test_iam_conditions_use_keys_that_ec2_supports() -> None:
     """A key that EC2 does not know of a resource never fulfils a condition: nothing would start."""
     known = load_resource("cfnlint.data.AdditionalSpecs", "Policies.json")["ec2"]["Resources"]
     checked = 0

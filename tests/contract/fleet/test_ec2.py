@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, Cloud, add_template, anew
-from visionfleet.aws import ClientFactory
+from testkit.aws.embedded import BUCKETS, Cloud, add_template, emptied
+from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import Store
 from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.contract.names import LAUNCHES_KEY
-from visionfleet.errors import GiveUp, NotFound, Superseded
+from visionfleet.errors import GiveUp, Superseded
 from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_instances import Instances
 from visionfleet.fleet.launch_ledger import Ec2Instance
@@ -29,7 +29,7 @@ Make = Callable[..., Ec2Fleet]
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def described(ec2: Any, name: str) -> dict[str, Any]:
     return found
 
 
-def test_an_instance_comes_and_goes(make: Make, ec2: Any) -> None:
+def test_instance_is_launched_and_terminated(make: Make, ec2: Any) -> None:
     fleet = make()
     fleet.verify()
     assert fleet.members() == []
@@ -89,7 +89,7 @@ def test_an_instance_comes_and_goes(make: Make, ec2: Any) -> None:
     assert fleet.members() == []
 
 
-def test_what_is_asked_for_is_what_there_is(make: Make, ec2: Any) -> None:
+def test_launch_has_the_requested_type_and_subnet(make: Make, ec2: Any) -> None:
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     (name,) = make(instance_types=["c6i.large"], subnets=[subnet], spot=True).launch(1, "d1")
     found = described(ec2, name)
@@ -105,13 +105,13 @@ def test_what_is_asked_for_is_what_there_is(make: Make, ec2: Any) -> None:
     assert tags["visionfleet:launch"] == "d1-0"
 
 
-def test_another_process_adopts_what_the_tags_say(make: Make, aws: Cloud) -> None:
+def test_another_process_adopts_tagged_instances(make: Make, aws: Cloud) -> None:
     (name,) = make().launch(1, "d1")
     aws.s3.delete_object(Bucket=BUCKETS[1], Key=LAUNCHES_KEY)
     assert [member.name for member in make().members()] == [name]
 
 
-def test_a_stopped_instance_counts_as_one_that_leaves(make: Make, ec2: Any) -> None:
+def test_stopped_instance_counts_as_leaving(make: Make, ec2: Any) -> None:
     (name,) = make().launch(1, "d1")
     ec2.stop_instances(InstanceIds=[name])
     fleet = make()
@@ -119,7 +119,7 @@ def test_a_stopped_instance_counts_as_one_that_leaves(make: Make, ec2: Any) -> N
     assert name in str(fleet.alarms())
 
 
-def test_of_two_fleets_one_wins(make: Make, aws: Cloud) -> None:
+def test_one_of_two_concurrent_launches_wins(make: Make, aws: Cloud) -> None:
     one, other = make(), make()
     one.members()
     other.members()
@@ -131,7 +131,7 @@ def test_of_two_fleets_one_wins(make: Make, aws: Cloud) -> None:
     assert (entry.decision, len(entry.instances)) == ("d1", 1)
 
 
-def test_the_maximum_is_kept_although_one_call_launches_one(make: Make) -> None:
+def test_maximum_holds_when_each_call_launches_one(make: Make) -> None:
     fleet = make()
     for number in range(5):
         fleet.members()
@@ -140,12 +140,12 @@ def test_the_maximum_is_kept_although_one_call_launches_one(make: Make) -> None:
     assert len(fleet.members()) <= 3
 
 
-def test_a_missing_template_is_told(make: Make) -> None:
+def test_missing_launch_template_is_reported(make: Make) -> None:
     with pytest.raises(GiveUp, match="launch template nobody"):
         make(launch_template="nobody").verify()
 
 
-def test_every_page_of_the_list_is_read(aws: Cloud, ec2: Any) -> None:
+def test_instance_listing_reads_all_pages(aws: Cloud, ec2: Any) -> None:
     own = door(aws).client("ec2")
     instances = Instances(own, "pages")
     made = [instances.run(launch(f"d{number}")) for number in range(7)]
@@ -161,7 +161,7 @@ def test_every_page_of_the_list_is_read(aws: Cloud, ec2: Any) -> None:
     assert all(isinstance(one, Ec2Instance) for one in instances.describe(terminated=True))
 
 
-def test_a_ledger_is_written_over_what_was_read_alone(aws: Cloud) -> None:
+def test_launch_ledger_is_a_conditional_write(aws: Cloud) -> None:
     ledger = LedgerStore(store(aws))
     aws.s3.delete_object(Bucket=BUCKETS[1], Key=LAUNCHES_KEY)
     assert ledger.read() == (LaunchLedger(), None)
@@ -173,8 +173,6 @@ def test_a_ledger_is_written_over_what_was_read_alone(aws: Cloud) -> None:
     with pytest.raises(Superseded):
         ledger.write(LaunchLedger(revision=2, launches=(launch("d2"),)), first)
     assert ledger.write(LaunchLedger(revision=2), first) == second, "its own, told as lost"
-    with pytest.raises(NotFound):
-        store(aws).get_tagged("fleet/nothing.json")
 
 
 def launch(decision: str) -> Launch:

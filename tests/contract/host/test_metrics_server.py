@@ -16,14 +16,14 @@ def made() -> CollectorRegistry:
     return registry
 
 
-def test_metrics_are_served_with_those_of_the_process() -> None:
+def test_metrics_server_adds_process_metrics() -> None:
     with closing(serve(made(), "127.0.0.1", free_port())) as server:
         text = urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics").read().decode()
     assert "things_total 3.0" in text
     assert "process_cpu_seconds_total" in text
 
 
-def test_next_free_port_is_taken() -> None:
+def test_metrics_server_takes_the_next_free_port() -> None:
     with closing(serve(made(), "127.0.0.1", free_port())) as first:
         with closing(serve(made(), "127.0.0.1", first.port, tries=20)) as second:
             assert first.port < second.port < first.port + 20

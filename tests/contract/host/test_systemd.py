@@ -1,4 +1,4 @@
-"""What systemd asks of a process, and what it hears."""
+"""Notifications to systemd: readiness, watchdog, status."""
 
 import logging
 import os
@@ -6,14 +6,14 @@ from typing import NoReturn
 
 import pytest
 
-from testkit.processes.notify_socket import systemd as listening
+from testkit.processes.notify_socket import notify_socket as listening
 from testkit.processes.waiting import wait_until
 from visionfleet.host import systemd
 from visionfleet.host.systemd import Notifier, watchdog_seconds
 from visionfleet.host.watchdog import Watchdog
 
 
-def test_the_watchdog() -> None:
+def test_watchdog_is_notified_through_systemd() -> None:
     assert watchdog_seconds({}) is None
     assert watchdog_seconds({"WATCHDOG_USEC": "30000000"}) == 30.0
     assert watchdog_seconds({"WATCHDOG_USEC": "1", "WATCHDOG_PID": str(os.getpid())}) == 1e-6
@@ -21,7 +21,7 @@ def test_the_watchdog() -> None:
     assert watchdog_seconds({"WATCHDOG_USEC": "soon"}) is None
 
 
-def test_without_systemd_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_notification_without_systemd(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     systemd.notify("READY=1")
     monkeypatch.setenv("NOTIFY_SOCKET", "/nowhere/notify")
@@ -32,7 +32,7 @@ def crashed(error: BaseException) -> NoReturn:
     raise error
 
 
-def test_a_loop_that_is_stuck_is_told_at_once_and_once_in_the_log(
+def test_stuck_loop_is_logged_once_and_at_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [0.0]

@@ -22,7 +22,7 @@ from testkit.processes.daemons import Process, started, started_module
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 
-MODULE = "visionfleet.local.embedded_aws"
+MODULE = "testkit.aws.embedded_server"
 
 # moto looks for the service in it and does not check it
 AS_OWNER = (
@@ -101,7 +101,7 @@ def receive(sqs: Any, queue: str, seconds: int = 0) -> list[Any]:
     return messages
 
 
-def stay_parked(polls: list[Future[Any]], seconds: float) -> None:
+def stay_waiting(polls: list[Future[Any]], seconds: float) -> None:
     """Expect that no poll is answered within this time, in which all reach the server."""
     assert not wait(polls, seconds, FIRST_COMPLETED).done
 
@@ -112,7 +112,7 @@ def fill(sqs: Any, queue: str, count: int) -> None:
         sqs.send_message_batch(QueueUrl=queue, Entries=entries)
 
 
-def test_says_at_start_where_it_is_and_that_it_forgets(tmp_path: Path) -> None:
+def test_start_prints_address_and_that_nothing_is_kept(tmp_path: Path) -> None:
     number = free_port()
     with started_module(MODULE, "--port", str(number), log=tmp_path / "log") as process:
         text = process.wait_for_output("embedded AWS at", seconds=30)
@@ -152,7 +152,7 @@ def put_at_once(connections: list[http.client.HTTPConnection], path: str) -> lis
     return statuses
 
 
-def test_of_conditional_puts_at_one_time_exactly_one_wins(port: int, bucket: str) -> None:
+def test_one_of_concurrent_conditional_puts_wins(port: int, bucket: str) -> None:
     with ExitStack() as stack:
         connections = [
             stack.enter_context(closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)))
@@ -163,7 +163,7 @@ def test_of_conditional_puts_at_one_time_exactly_one_wins(port: int, bucket: str
             assert sorted(statuses) == [200] + 7 * [412]
 
 
-def test_an_upload_that_breaks_off_leaves_no_object(port: int, s3: Any, bucket: str) -> None:
+def test_broken_upload_leaves_no_object(port: int, s3: Any, bucket: str) -> None:
     head = (
         f"PUT /{bucket}/broken HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 1000\r\n\r\n"
     )
@@ -176,7 +176,7 @@ def test_an_upload_that_breaks_off_leaves_no_object(port: int, s3: Any, bucket: 
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
-def test_a_message_comes_back_after_its_visibility_timeout(sqs: Any) -> None:
+def test_message_returns_after_its_visibility_timeout(sqs: Any) -> None:
     queue = make_queue(sqs, VisibilityTimeout="1")
     sqs.send_message(QueueUrl=queue, MessageBody="hello")
     assert [m["Body"] for m in receive(sqs, queue)] == ["hello"]
@@ -186,7 +186,7 @@ def test_a_message_comes_back_after_its_visibility_timeout(sqs: Any) -> None:
     assert time.monotonic() - started_at < 2.5
 
 
-def test_a_message_goes_to_the_dead_letters_after_its_last_receive(sqs: Any) -> None:
+def test_message_is_dead_lettered_after_its_last_receive(sqs: Any) -> None:
     dead = make_queue(sqs)
     arn = sqs.get_queue_attributes(QueueUrl=dead, AttributeNames=["QueueArn"])
     redrive = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 2}
@@ -197,7 +197,7 @@ def test_a_message_goes_to_the_dead_letters_after_its_last_receive(sqs: Any) -> 
     assert [m["Body"] for m in receive(sqs, dead)] == ["bad"]
 
 
-def test_a_message_wakes_a_parked_poll(sqs: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_message_ends_a_long_poll(sqs: Any, capsys: pytest.CaptureFixture[str]) -> None:
     queue = make_queue(sqs)
 
     def poll() -> float:
@@ -208,7 +208,7 @@ def test_a_message_wakes_a_parked_poll(sqs: Any, capsys: pytest.CaptureFixture[s
     with ThreadPoolExecutor(1) as pool:
         for _ in range(5):
             parked = pool.submit(poll)
-            stay_parked([parked], 0.1)
+            stay_waiting([parked], 0.1)
             sent = time.monotonic()
             sqs.send_message(QueueUrl=queue, MessageBody="wake up")
             latencies.append(parked.result(timeout=25) - sent)
@@ -217,9 +217,7 @@ def test_a_message_wakes_a_parked_poll(sqs: Any, capsys: pytest.CaptureFixture[s
     assert max(latencies) < 0.5
 
 
-def test_the_parked_poll_of_a_killed_client_takes_nothing(
-    sqs: Any, port: int, tmp_path: Path
-) -> None:
+def test_long_poll_of_a_killed_client_takes_nothing(sqs: Any, port: int, tmp_path: Path) -> None:
     queue = make_queue(sqs, VisibilityTimeout="600")
     argv = [sys.executable, "-c", POLLER, f"http://127.0.0.1:{port}", queue]
     with started(argv, tmp_path / "poller.log") as poller:
@@ -232,21 +230,21 @@ def test_the_parked_poll_of_a_killed_client_takes_nothing(
         assert [m["Body"] for m in receive(sqs, queue, seconds=2)] == ["mine"]
 
 
-def test_many_parked_polls_leave_room_for_other_requests(sqs: Any) -> None:
+def test_many_long_polls_leave_room_for_other_requests(sqs: Any) -> None:
     queue = make_queue(sqs)
     with ThreadPoolExecutor(32) as pool:
         parked = [pool.submit(receive, sqs, queue, 20) for _ in range(32)]
-        stay_parked(parked, 0.5)
+        stay_waiting(parked, 0.5)
         started_at = time.monotonic()
         fill(sqs, queue, 40)
         assert time.monotonic() - started_at < 2.0
-        bodies = [m["Body"] for future in parked for m in poured(sqs, queue, future)]
+        bodies = [m["Body"] for future in parked for m in receive_while_sending(sqs, queue, future)]
     bodies += [m["Body"] for m in receive(sqs, queue)]
     assert len(bodies) == len(set(bodies)), "a message was handed out twice"
     assert {str(n) for n in range(40)} <= set(bodies)
 
 
-def poured(sqs: Any, queue: str, future: Any) -> list[Any]:
+def receive_while_sending(sqs: Any, queue: str, future: Any) -> list[Any]:
     """Wait for one parked poll, with more messages sent while it finds none."""
 
     def done() -> bool:
@@ -271,7 +269,7 @@ def test_receiving_from_a_deep_queue_is_quick(sqs: Any) -> None:
     assert sorted(seconds)[2] < 0.3
 
 
-def test_stops_in_time_with_parked_polls(tmp_path: Path) -> None:
+def test_stops_in_time_with_long_polls(tmp_path: Path) -> None:
     number = free_port()
     with ExitStack() as stack:
         process = stack.enter_context(
@@ -282,25 +280,9 @@ def test_stops_in_time_with_parked_polls(tmp_path: Path) -> None:
         queue = make_queue(sqs)
         pool = stack.enter_context(ThreadPoolExecutor(4))
         parked = [pool.submit(receive, sqs, queue, 20) for _ in range(4)]
-        stay_parked(parked, 0.3)
+        stay_waiting(parked, 0.3)
         status, seconds = process.stop(10)
         assert status == 0, process.tail()
         assert seconds < 3.0
         assert [future.result(timeout=5) for future in parked] == 4 * [[]]
         assert "Traceback" not in process.output()
-
-
-def test_a_port_in_use_is_one_clear_line_and_status_1(port: int, tmp_path: Path) -> None:
-    with started_module(MODULE, "--port", str(port), log=tmp_path / "log") as process:
-        process.assert_exit(1, seconds=30)
-        lines = process.output().splitlines()
-    assert len(lines) == 1, lines
-    assert f"cannot serve 127.0.0.1:{port}" in lines[0]
-    assert "in use" in lines[0]
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "10.1.2.3", "example.org", "::"])
-def test_refuses_to_listen_beyond_this_machine(host: str, tmp_path: Path) -> None:
-    with started_module(MODULE, "--host", host, log=tmp_path / "log") as process:
-        process.assert_exit(2, seconds=30)
-        assert f"{host} is not a loopback address" in process.output()

@@ -1,4 +1,4 @@
-"""The mends of moto, each by itself; what they do for clients is in test_embedded_aws."""
+"""Each patch of moto by itself; test_embedded_aws shows what they do for clients."""
 
 import io
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-moto_mends = pytest.importorskip("visionfleet.local.moto_patches")
+moto_patches = pytest.importorskip("visionfleet.local.moto_patches")
 backends = pytest.importorskip("moto.backends")
 sqs = pytest.importorskip("moto.sqs.models")
 
@@ -19,7 +19,7 @@ def environ(body: bytes = b"", **more: Any) -> dict[str, Any]:
     return {"wsgi.input": io.BytesIO(body), **more}
 
 
-def test_one_request_at_a_time_is_inside_moto() -> None:
+def test_moto_handles_one_request_at_a_time() -> None:
     inside = threading.Semaphore(0)
 
     def application(_environ: dict[str, Any], _start_response: Any) -> list[bytes]:
@@ -28,7 +28,7 @@ def test_one_request_at_a_time_is_inside_moto() -> None:
         alone = inside.acquire() and not inside.acquire(timeout=0.05)
         return [b"alone" if alone else b"in company"]
 
-    serialised = moto_mends.one_at_a_time(application, threading.RLock())
+    serialised = moto_patches.one_at_a_time(application, threading.RLock())
     with ThreadPoolExecutor(4) as pool:
         answers = [pool.submit(serialised, environ(), None) for _ in range(4)]
         assert [answer.result() for answer in answers] == 4 * [[b"alone"]]
@@ -44,37 +44,37 @@ def test_one_request_at_a_time_is_inside_moto() -> None:
         (b"", "3", False),
     ],
 )
-def test_a_body_is_whole_or_an_error(body: bytes, length: str, whole: bool) -> None:
+def test_incomplete_body_is_an_error(body: bytes, length: str, whole: bool) -> None:
     request = environ(body, CONTENT_LENGTH=length)
     if whole:
-        assert moto_mends.whole_body(request) == body
+        assert moto_patches.whole_body(request) == body
     else:
         with pytest.raises(ConnectionResetError):
-            moto_mends.whole_body(request)
+            moto_patches.whole_body(request)
 
 
-def test_a_closed_peer_is_seen_without_waiting_and_without_taking_bytes() -> None:
+def test_closed_peer_is_noticed_without_reading() -> None:
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs):
         ours.settimeout(30)  # as in the server; the look must not wait for it
-        assert not moto_mends.is_closed_by_peer(ours)
+        assert not moto_patches.is_closed_by_peer(ours)
         theirs.sendall(b"next request")
-        assert not moto_mends.is_closed_by_peer(ours)
+        assert not moto_patches.is_closed_by_peer(ours)
         assert ours.recv(100) == b"next request"
         theirs.close()
-        assert moto_mends.is_closed_by_peer(ours)
+        assert moto_patches.is_closed_by_peer(ours)
 
 
-def test_the_mends_are_taken_back() -> None:
+def test_patches_are_undone() -> None:
     before = (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message)
-    with moto_mends.mended(threading.Event()):
+    with moto_patches.patched_moto(threading.Event()):
         assert sqs.SQSBackend.receive_message is not before[2]
     assert (sqs.unix_time, sqs.Queue.__init__, sqs.SQSBackend.receive_message) == before
 
 
-def test_the_names_of_the_services_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_names_are_looked_up_once(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = list(backends.list_of_moto_modules())
-    with moto_mends.mended(threading.Event()):
+    with moto_patches.patched_moto(threading.Event()):
         monkeypatch.delattr(os, "listdir")
         assert list(backends.list_of_moto_modules()) == theirs
 
@@ -93,15 +93,15 @@ def other_receive(self: Any, queue: str) -> None:
         (backends, "list_of_moto_modules", lambda: ["other"], "list_of_moto_modules"),
     ],
 )
-def test_a_moto_with_other_internals_is_refused(
+def test_moto_with_other_internals_is_refused(
     monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, value: Any, told: str
 ) -> None:
     if value is None:
         monkeypatch.delattr(owner, name)
     else:
         monkeypatch.setattr(owner, name, value)
-    with pytest.raises(moto_mends.UnknownMotoError, match=r"moto \d+\.\d+.*" + told):
-        moto_mends.check_moto()
+    with pytest.raises(moto_patches.UnknownMotoError, match=r"moto \d+\.\d+.*" + told):
+        moto_patches.check_moto()
 
 
 @pytest.mark.parametrize(
@@ -114,20 +114,20 @@ def test_a_moto_with_other_internals_is_refused(
         ("ordered.fifo", {"FifoQueue": "true", "ContentBasedDeduplication": "true"}),
     ],
 )
-def test_attributes_one_by_one_are_those_of_moto(name: str, given: dict[str, str]) -> None:
+def test_single_queue_attributes_equal_those_of_moto(name: str, given: dict[str, str]) -> None:
     backend = sqs.SQSBackend("us-east-1", "123456789012")
     dead = backend.create_queue("dead", {}).queue_arn
     filled = {key: text.replace("%s", dead) for key, text in given.items()}
     queue = backend.create_queue(name, filled)
     theirs = dict(queue.attributes)
-    ours = moto_mends.Attributes(queue)
+    ours = moto_patches.Attributes(queue)
     assert dict(ours) == theirs
     assert [ours.get(key) for key in theirs] == list(theirs.values())
     assert len(ours) == len(theirs)
     assert ours.get("Nothing") is None
 
 
-def test_the_cost_of_a_receive_grows_little_with_the_queue(
+def test_receive_cost_hardly_grows_with_the_queue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     looks = 0
@@ -138,7 +138,7 @@ def test_the_cost_of_a_receive_grows_little_with_the_queue(
         return bool(sqs.unix_time_millis() > self.visible_at)
 
     monkeypatch.setattr(sqs.Message, "visible", property(counted))
-    with moto_mends.mended(threading.Event()):
+    with moto_patches.patched_moto(threading.Event()):
         backend = sqs.SQSBackend("us-east-1", "123456789012")
         backend.create_queue("deep", {"VisibilityTimeout": "600"})
         for _ in range(400):

@@ -75,7 +75,7 @@ def log(journald: Journald) -> Iterator[logging.Logger]:
     to.close()
 
 
-def test_a_fact_has_its_fields(journald: Journald, log: logging.Logger) -> None:
+def test_journal_entry_has_its_fields(journald: Journald, log: logging.Logger) -> None:
     log.info("job accepted", extra={"job": "j1", "file_name": 'a "b".jpg', "seconds": 0.12345})
     entry = journald.read()
     assert entry["MESSAGE"] == ['job accepted job=j1 file_name="a \\"b\\".jpg" seconds=0.123']
@@ -86,12 +86,12 @@ def test_a_fact_has_its_fields(journald: Journald, log: logging.Logger) -> None:
     assert entry["VISIONFLEET_FILE_NAME"] == ['a "b".jpg']
     assert entry["VISIONFLEET_SECONDS"] == ["0.123"]
     assert entry["CODE_FILE"] == [__file__]
-    assert entry["CODE_FUNC"] == ["test_a_fact_has_its_fields"]
+    assert entry["CODE_FUNC"] == ["test_journal_entry_has_its_fields"]
     assert entry["CODE_LINE"][0].isdigit()
     assert "EXCEPTION_TEXT" not in entry
 
 
-def test_an_exception_has_a_field_of_its_own(journald: Journald, log: logging.Logger) -> None:
+def test_journal_exception_has_its_own_field(journald: Journald, log: logging.Logger) -> None:
     try:
         raise ValueError("no such thing")
     except ValueError as error:
@@ -102,15 +102,13 @@ def test_an_exception_has_a_field_of_its_own(journald: Journald, log: logging.Lo
     assert entry["EXCEPTION_TEXT"][0].startswith("Traceback (most recent call last):\n")
 
 
-def test_a_large_entry_goes_in_a_file(journald: Journald, log: logging.Logger) -> None:
+def test_large_journal_entry_is_sent_in_a_file(journald: Journald, log: logging.Logger) -> None:
     text = "x" * 3_000_000
     log.info("refused", extra={"detail": text})
     assert journald.read()["VISIONFLEET_DETAIL"] == [text]
 
 
-def test_a_journal_that_does_not_read_holds_nobody_up(
-    journald: Journald, log: logging.Logger
-) -> None:
+def test_blocked_journal_does_not_block_the_daemon(journald: Journald, log: logging.Logger) -> None:
     lines = 3_000
     for i in range(lines):
         log.info("job done", extra={"job": f"j{i}"})
@@ -132,7 +130,7 @@ def test_a_journal_that_does_not_read_holds_nobody_up(
     assert entries + plain.count(b"\n") + int(told["VISIONFLEET_LINES"][0]) == lines
 
 
-def test_without_a_journal_lines_are_plain(journald: Journald, log: logging.Logger) -> None:
+def test_log_lines_are_plain_without_a_journal(journald: Journald, log: logging.Logger) -> None:
     Path(journald.address).unlink()
     log.warning("at maximum", extra={"reason": "as many as may be"})
     line = journald.stream.recv(1 << 16).decode()
@@ -142,12 +140,12 @@ def test_without_a_journal_lines_are_plain(journald: Journald, log: logging.Logg
     log.warning("at maximum")  # and nobody reads those either
 
 
-def test_whose_standard_error_it_is(journald: Journald, tmp_path: Path) -> None:
+def test_journal_is_used_only_when_stderr_is_its_stream(journald: Journald, tmp_path: Path) -> None:
     number = journald.stderr.fileno()
     found = os.fstat(number)
     ours = {"JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}"}
-    assert journal.is_ours(ours, number)
-    assert not journal.is_ours({}, number)
+    assert journal.stderr_is_journal(ours, number)
+    assert not journal.stderr_is_journal({}, number)
     with (tmp_path / "file").open("w") as redirected:
-        assert not journal.is_ours(ours, redirected.fileno())
-    assert not journal.is_ours(ours, 999)
+        assert not journal.stderr_is_journal(ours, redirected.fileno())
+    assert not journal.stderr_is_journal(ours, 999)

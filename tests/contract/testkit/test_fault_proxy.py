@@ -1,4 +1,4 @@
-"""The faulty proxy itself: each kind of harm does what its name says, and is counted."""
+"""The fault proxy itself: each fault does what its name says, and is counted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.aws.fault_proxy import (
     ERROR,
     LATENCY,
@@ -17,23 +17,12 @@ from testkit.aws.fault_proxy import (
     RESET_BEFORE,
     SLOW_DOWN,
     Call,
+    FaultProxy,
     Faults,
-    Faulty,
-    faulty,
+    fault_proxy,
 )
 
 RESETS = (HTTPClientError, ConnectionError)
-
-
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud) -> Cloud:
-    renew(shared)
-    return shared
 
 
 @pytest.fixture
@@ -42,12 +31,12 @@ def calls() -> list[Call]:
 
 
 @pytest.fixture
-def proxy(aws: Cloud, calls: list[Call]) -> Iterator[Faulty]:
-    with faulty(aws.endpoint_url, watch=calls.append) as made:
+def proxy(aws: Cloud, calls: list[Call]) -> Iterator[FaultProxy]:
+    with fault_proxy(aws.endpoint_url, watch=calls.append) as made:
         yield made
 
 
-def client(proxy: Faulty, service: str, attempts: int = 1) -> Any:
+def client(proxy: FaultProxy, service: str, attempts: int = 1) -> Any:
     retries: Any = {"mode": "standard", "total_max_attempts": attempts}
     config = Config(retries=retries, s3={"addressing_style": "path"}, read_timeout=5)
     keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
@@ -58,7 +47,9 @@ def put(s3: Any) -> None:
     s3.put_object(Bucket=BUCKETS[1], Key="key", Body=b"body")
 
 
-def test_without_faults_it_only_forwards(aws: Cloud, proxy: Faulty, calls: list[Call]) -> None:
+def test_fault_proxy_forwards_without_faults(
+    aws: Cloud, proxy: FaultProxy, calls: list[Call]
+) -> None:
     put(client(proxy, "s3"))
     assert aws.object("key") == b"body"
     client(proxy, "sqs").send_message(QueueUrl=aws.queue_url(f"{NAME}-requests"), MessageBody="x")
@@ -67,7 +58,7 @@ def test_without_faults_it_only_forwards(aws: Cloud, proxy: Faulty, calls: list[
     assert proxy.done.total() == 0
 
 
-def test_a_reset_before_reaches_nobody(aws: Cloud, proxy: Faulty) -> None:
+def test_reset_before_the_call_never_reaches_aws(aws: Cloud, proxy: FaultProxy) -> None:
     proxy.faults = {"S3": Faults(reset_before=1)}
     with pytest.raises(RESETS):
         put(client(proxy, "s3"))
@@ -75,7 +66,7 @@ def test_a_reset_before_reaches_nobody(aws: Cloud, proxy: Faulty) -> None:
     assert proxy.done == {RESET_BEFORE: 1}
 
 
-def test_a_lost_answer_is_of_a_call_that_was_carried_out(aws: Cloud, proxy: Faulty) -> None:
+def test_lost_answer_belongs_to_a_completed_call(aws: Cloud, proxy: FaultProxy) -> None:
     proxy.faults = {"S3": Faults(lost_answer=1)}
     with pytest.raises(RESETS):
         put(client(proxy, "s3"))
@@ -88,8 +79,8 @@ def test_a_lost_answer_is_of_a_call_that_was_carried_out(aws: Cloud, proxy: Faul
     [(Faults(error=1), ERROR, 500), (Faults(slow_down=1), SLOW_DOWN, 503)],
 )
 @pytest.mark.parametrize("service", ["s3", "sqs"])
-def test_errors_are_those_of_aws_and_tried_again(
-    proxy: Faulty, calls: list[Call], service: str, faults: Faults, kind: str, status: int
+def test_injected_errors_look_like_aws_and_are_retried(
+    proxy: FaultProxy, calls: list[Call], service: str, faults: Faults, kind: str, status: int
 ) -> None:
     proxy.faults = {service.upper(): faults}
     asking = client(proxy, service, attempts=2)
@@ -103,16 +94,14 @@ def test_errors_are_those_of_aws_and_tried_again(
     assert [call.retry for call in calls] == [False, True]
 
 
-def test_faults_are_per_service_and_latency_only_delays(aws: Cloud, proxy: Faulty) -> None:
+def test_faults_are_per_service_and_latency_only_delays(aws: Cloud, proxy: FaultProxy) -> None:
     proxy.faults = {"S3": Faults(latency=1, latency_seconds=0.01), "SQS": Faults(error=1)}
     put(client(proxy, "s3"))
     assert aws.object("key") == b"body"
     assert proxy.done == {LATENCY: 1}
 
 
-def test_in_an_outage_nothing_is_answered_and_after_it_everything(
-    aws: Cloud, proxy: Faulty
-) -> None:
+def test_outage_answers_nothing_until_it_ends(aws: Cloud, proxy: FaultProxy) -> None:
     s3 = client(proxy, "s3")
     put(s3)
     proxy.outage.set()

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.processes.waiting import wait_until
 from visionfleet.contract.messages import Failed, Reply, encode
 from visionfleet.contract.names import HEARTBEAT_SECONDS
@@ -32,7 +32,7 @@ class Clock:
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def tags(aws: Cloud) -> dict[str, str]:
     return found
 
 
-def test_the_heartbeat_is_renewed_when_it_is_time(
+def test_reply_queue_heartbeat_is_renewed_when_due(
     aws: Cloud, queue: ReplyQueue, clock: Clock
 ) -> None:
     assert tags(aws) == {"visionfleet": "replies", "heartbeat": "1000"}
@@ -65,7 +65,7 @@ def test_the_heartbeat_is_renewed_when_it_is_time(
     assert tags(aws) == {"visionfleet": "replies", "heartbeat": "1300"}
 
 
-def test_making_it_again_keeps_what_is_in_it(aws: Cloud, queue: ReplyQueue) -> None:
+def test_recreated_reply_queue_keeps_its_messages(aws: Cloud, queue: ReplyQueue) -> None:
     aws.send(NAME, encode(REPLY))
     queue.make()
     (received,) = queue.receive(1)
@@ -74,7 +74,7 @@ def test_making_it_again_keeps_what_is_in_it(aws: Cloud, queue: ReplyQueue) -> N
     assert aws.counts(NAME) == (0, 0)
 
 
-def test_a_queue_that_is_gone(aws: Cloud, queue: ReplyQueue) -> None:
+def test_deleted_reply_queue_is_recreated(aws: Cloud, queue: ReplyQueue) -> None:
     queue.remove()
     with pytest.raises(NotFound):
         queue.receive(0)
@@ -100,7 +100,7 @@ def test_replies_are_delivered_and_nonsense_is_dropped(aws: Cloud, queue: ReplyQ
     assert len(polls) < 10, "an empty queue does not make it spin"
 
 
-def test_a_fault_of_the_program_ends_the_process(aws: Cloud, queue: ReplyQueue) -> None:
+def test_unexpected_poller_error_ends_the_process(aws: Cloud, queue: ReplyQueue) -> None:
     crashed: list[BaseException] = []
     told = threading.Event()
 
@@ -122,7 +122,7 @@ def unexpected(error: BaseException) -> None:
     raise error
 
 
-def test_the_poller_leaves_a_parked_poll_behind(queue: ReplyQueue, tmp_path: Path) -> None:
+def test_poller_stops_without_waiting_for_its_long_poll(queue: ReplyQueue, tmp_path: Path) -> None:
     poller = ReplyPoller(queue, 3, lambda _: None, lambda: None, unexpected, Random(0))
     poller.start()
     started = threading.Event()

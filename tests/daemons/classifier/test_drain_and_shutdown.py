@@ -1,21 +1,19 @@
-"""A classifier that is named or ended by EC2, a dead scaler, or while S3 hangs; its metrics."""
+"""A classifier that is drained, stopped or shut down: by EC2, an idle limit, or while S3 hangs."""
 
 import json
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import urllib3
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew
-from testkit.aws.imds import INTERRUPTION, REBALANCE, metadata
-from testkit.aws.stalling_proxy import stalling
-from testkit.images.models import table_model
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
+from testkit.aws.imds import INTERRUPTION, REBALANCE, imds_server
+from testkit.aws.stalling_proxy import stalling_proxy
+from testkit.classifier.daemon import Start, report
 from testkit.images.pictures import encoded, numbered
-from testkit.processes.daemons import Process, started_module
+from testkit.processes.daemons import started_module
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 
@@ -27,40 +25,15 @@ classifier: {report_seconds: 1, stop_seconds: 3}
 """
 BOOT_SECONDS = 60
 
-Start = Callable[..., AbstractContextManager[Process]]
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, str]]:
-    """A table look-up model, quick and slow."""
-    labels = [f"label-{i}" for i in range(4)]
-    pictures = [numbered(i) for i in range(4)]
-    return {
-        name: table_model(tmp_path_factory.mktemp(name), pictures, labels, rounds)
-        for name, rounds in [("quick", 0), ("slow", 60)]
-    }
-
 
 @pytest.fixture
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "30"})
+    return emptied(running_aws, {"VisibilityTimeout": "30"})
 
 
 @pytest.fixture
-def start(aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path) -> Start:
-    config = tmp_path / "visionfleet.yaml"
-    config.write_text(SETTINGS)
-
-    def begin(worker: str, *, model: str = "quick", **more: str) -> AbstractContextManager[Process]:
-        return started_module(
-            "visionfleetd.classifier.main",
-            *("--config", str(config), "--worker", worker),
-            log=tmp_path / f"{worker}.log",
-            env={**aws.environment, **models[model], **more},
-            stop_seconds=20,
-        )
-
-    return begin
+def settings() -> str:
+    return SETTINGS
 
 
 def send(aws: Cloud, count: int) -> list[str]:
@@ -74,18 +47,13 @@ def answered(aws: Cloud) -> int:
     return len(aws.keys("results/job"))
 
 
-def report(aws: Cloud, worker: str = "w_0") -> dict[str, Any]:
-    found = aws.object(f"fleet/workers/{worker}.json")
-    return {} if found is None else json.loads(found)
-
-
 def in_state(aws: Cloud, state: str) -> Callable[[], bool]:
     return lambda: report(aws).get("state") == state
 
 
-def test_an_interruption_is_a_drain(aws: Cloud, start: Start) -> None:
+def test_spot_interruption_drains_the_worker(aws: Cloud, start: Start) -> None:
     jobs = send(aws, 10)
-    with metadata() as ec2:
+    with imds_server() as ec2:
         settings = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": ec2.url,
             "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
@@ -109,11 +77,11 @@ def test_an_interruption_is_a_drain(aws: Cloud, start: Start) -> None:
     assert report(aws)["state"] == "stopped"
 
 
-def test_a_worker_of_ec2_is_named_by_its_instance(
+def test_ec2_worker_is_named_by_its_instance_id(
     aws: Cloud, models: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     """The metadata may answer later than the machine starts."""
-    with metadata() as service:
+    with imds_server() as service:
         settings = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": service.url,
             "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
@@ -133,7 +101,7 @@ def test_a_worker_of_ec2_is_named_by_its_instance(
             wait_until(lambda: aws.object(key), BOOT_SECONDS, process.tail)
 
 
-def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> None:
+def test_worker_runs_without_a_metadata_service(aws: Cloud, start: Start) -> None:
     jobs = send(aws, 2)
     settings = {
         "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{free_port()}",
@@ -144,7 +112,7 @@ def test_without_metadata_it_works_all_the_same(aws: Cloud, start: Start) -> Non
         assert process.stop(10)[0] == 0
 
 
-def test_a_worker_without_a_scaler_ends_its_machine(
+def test_idle_worker_without_a_scaler_shuts_its_machine_down(
     aws: Cloud, start: Start, tmp_path: Path
 ) -> None:
     off = tmp_path / "poweroff"
@@ -170,7 +138,7 @@ def test_a_worker_without_a_scaler_ends_its_machine(
         assert process.stop(10)[0] == 0
 
 
-def test_a_machine_that_does_not_end_gets_its_worker_back(aws: Cloud, start: Start) -> None:
+def test_worker_resumes_when_the_shutdown_does_not_happen(aws: Cloud, start: Start) -> None:
     """Drained for ever it would only cost; ended with a failure it is started again."""
     settings = {
         "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
@@ -183,9 +151,9 @@ def test_a_machine_that_does_not_end_gets_its_worker_back(aws: Cloud, start: Sta
     assert report(aws)["state"] == "stopped"
 
 
-def test_a_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
+def test_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
     """Nothing waits for its visibility timeout, and no answer is lost."""
-    with stalling(aws.endpoint_url) as proxy:
+    with stalling_proxy(aws.endpoint_url) as proxy:
         env = {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
         with start("w_0", **env) as process:
             wait_until(in_state(aws, "idle"), BOOT_SECONDS, process.tail)
@@ -201,14 +169,14 @@ def test_a_stop_is_in_time_when_s3_hangs(aws: Cloud, start: Start) -> None:
         wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
 
 
-def test_a_stop_while_it_boots_is_reported(aws: Cloud, start: Start) -> None:
+def test_stop_during_boot_is_reported(aws: Cloud, start: Start) -> None:
     with start("w_0") as process:
         wait_until(in_state(aws, "booting"), BOOT_SECONDS, process.tail)
         assert process.stop(BOOT_SECONDS)[0] == 0
     assert report(aws)["state"] == "stopped"
 
 
-def test_metrics_of_a_worker(aws: Cloud, start: Start) -> None:
+def test_worker_serves_its_metrics(aws: Cloud, start: Start) -> None:
     base = free_port()
     settings = {"VISIONFLEET_CLASSIFIER__METRICS_PORT": str(base)}
     with start("w_3", **settings) as process:
@@ -234,7 +202,7 @@ def test_metrics_of_a_worker(aws: Cloud, start: Start) -> None:
     assert all(seconds >= 0 for seconds in stages.values())
 
 
-def test_a_taken_port_is_told_and_work_goes_on(aws: Cloud, start: Start) -> None:
+def test_metrics_port_in_use_is_logged_and_work_goes_on(aws: Cloud, start: Start) -> None:
     taken = int(aws.endpoint_url.rsplit(":", 1)[1])
     assert accepts(taken)
     jobs = send(aws, 2)

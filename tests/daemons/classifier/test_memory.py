@@ -1,4 +1,4 @@
-"""The short form of the memory benchmark: a worker does not grow with the images it answers."""
+"""The short form of the memory benchmark: a worker does not grow with the images it classifies."""
 
 from pathlib import Path
 

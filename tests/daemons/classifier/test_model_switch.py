@@ -1,4 +1,4 @@
-"""Another model in a running fleet, as docs/models.md tells operators to do it: no job is lost."""
+"""A rolling model switch as docs/models.md describes it: no job is lost."""
 
 import time
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
@@ -24,7 +24,7 @@ classifier: {report_seconds: 1, batch_size: 2, prefetch: 4}
 
 @pytest.fixture
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "8"})
+    return emptied(running_aws, {"VisibilityTimeout": "8"})
 
 
 def model(folder: Path, name: str, rounds: int) -> dict[str, str]:
@@ -58,9 +58,7 @@ def answers(aws: Cloud) -> dict[str, dict[str, Any]]:
     return {key: result for key, result in found.items() if result is not None}
 
 
-def test_a_new_model_takes_over_and_every_job_tells_which_answered(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_model_switch_loses_no_job_and_results_name_the_model(aws: Cloud, tmp_path: Path) -> None:
     config = tmp_path / "visionfleet.yaml"
     config.write_text(SETTINGS)
     old = model(tmp_path, "old", rounds=40)

@@ -1,4 +1,4 @@
-"""A classifier as systemd and an operator see it: signs of life, status, reload."""
+"""A classifier as systemd and an operator see it: readiness, watchdog, status, reload."""
 
 import signal
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
-from testkit.processes.notify_socket import systemd
+from testkit.processes.notify_socket import notify_socket
 from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
@@ -21,17 +21,15 @@ ENDLESS = Image.new("RGB", (32, 32), "magenta")
 
 @pytest.fixture
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "8"})
+    return emptied(running_aws, {"VisibilityTimeout": "8"})
 
 
-def test_systemd_hears_how_it_is_and_a_reload_changes_what_can_change(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_reload_applies_live_settings_and_notifies_systemd(aws: Cloud, tmp_path: Path) -> None:
     config = tmp_path / "visionfleet.yaml"
     config.write_text(f"{SETTINGS}classifier: {{report_seconds: 1, max_processing_seconds: 7}}\n")
     model = table_model(tmp_path, [numbered(i) for i in range(3)], ["a", "b", "c"])
     with (
-        systemd() as listener,
+        notify_socket() as listener,
         started_module(
             "visionfleetd.classifier.main",
             *("--config", str(config), "--worker", "w0"),

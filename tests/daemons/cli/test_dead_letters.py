@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew, renew
-from testkit.aws.move_tasks import MovingSqs, moving
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
+from testkit.aws.move_tasks import FakeMoveTasks, move_task_proxy
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.cli import COMMAND, at, config_file, visionfleet
@@ -19,17 +19,6 @@ from testkit.processes.waiting import wait_until
 REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 GAVE_UP = {"v": 1, "status": "failed", "job": "j0", "code": "gave_up", "reason": "given up"}
 GAVE_UP |= {"attempts": 4, "worker": "w", "finished_at": 1.0}
-
-
-@pytest.fixture(scope="module")
-def shared(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
-def aws(shared: Cloud) -> Cloud:
-    renew(shared)
-    return shared
 
 
 def send_dead(aws: Cloud, *jobs: str, file_name: str = "a.png") -> None:
@@ -49,7 +38,7 @@ def dead(aws: Cloud, folder: Path, *arguments: str) -> Any:
     return json.loads(done.stdout) if "--json" in arguments else done.stdout
 
 
-def test_list_shows_each_with_its_reason_and_takes_none(aws: Cloud, tmp_path: Path) -> None:
+def test_list_shows_each_reason_and_removes_nothing(aws: Cloud, tmp_path: Path) -> None:
     send_dead(aws, "j0", "j1", file_name="caf\x1b[31mé.png")
     give_up(aws, "j0")
     aws.send(DEAD, "no message")
@@ -67,7 +56,7 @@ def test_list_shows_each_with_its_reason_and_takes_none(aws: Cloud, tmp_path: Pa
     assert document["letters"][0]["received"] == 2, "looks count"
 
 
-def test_an_empty_list(aws: Cloud, tmp_path: Path) -> None:
+def test_empty_list_says_so(aws: Cloud, tmp_path: Path) -> None:
     assert dead(aws, tmp_path, "list") == "0 shown of about 0 dead letters.\n"
 
 
@@ -87,11 +76,14 @@ def test_show_finds_by_job_and_by_message_id(aws: Cloud, tmp_path: Path) -> None
     assert (done.returncode, "j7 is not among" in done.stderr) == (1, True)
 
 
-def test_redrive_says_which_way_it_went(aws: Cloud, tmp_path: Path) -> None:
+def test_redrive_reports_how_it_moved_messages(aws: Cloud, tmp_path: Path) -> None:
     send_dead(aws, *(f"j{i}" for i in range(12)))
     aws.send(DEAD, "no message")
     output = dead(aws, tmp_path, "redrive", "--limit", "2")
-    assert output == "Moving one by one: letters are chosen\n2 moved, about 11 dead letters left.\n"
+    assert (
+        output
+        == "Moving one by one: dead letters are chosen\n2 moved, about 11 dead letters left.\n"
+    )
     dead(aws, tmp_path, "redrive", "--only-decodable", "--rate", "100")
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((1, 0), (12, 0))
     output = dead(aws, tmp_path, "redrive", "--all")
@@ -100,11 +92,11 @@ def test_redrive_says_which_way_it_went(aws: Cloud, tmp_path: Path) -> None:
     assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((0, 0), (13, 0))
 
 
-def test_redrive_lets_sqs_do_it_where_it_can(aws: Cloud, tmp_path: Path) -> None:
+def test_redrive_uses_an_sqs_move_task_where_possible(aws: Cloud, tmp_path: Path) -> None:
     url = aws.queue_url(DEAD)
     found = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
-    sqs = MovingSqs(found["Attributes"]["QueueArn"], waiting=15)
-    with moving(aws.endpoint_url, sqs) as proxy:
+    sqs = FakeMoveTasks(found["Attributes"]["QueueArn"], waiting=15)
+    with move_task_proxy(aws.endpoint_url, sqs) as proxy:
         env = {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
         argv = ("dead", "redrive", "--rate", "20", "--config", config_file(tmp_path))
         done = visionfleet(*argv, env=env)
@@ -120,7 +112,7 @@ def test_redrive_lets_sqs_do_it_where_it_can(aws: Cloud, tmp_path: Path) -> None
         assert len(sqs.started) == 2
 
 
-def test_an_interrupted_redrive_loses_none(aws: Cloud, tmp_path: Path) -> None:
+def test_interrupted_redrive_loses_no_message(aws: Cloud, tmp_path: Path) -> None:
     send_dead(aws, *(f"j{i}" for i in range(30)))
     argv = [*COMMAND, "dead", "redrive", "--rate", "5", "--config", config_file(tmp_path)]
     with started(argv, tmp_path / "log", at(aws)) as process:
@@ -136,7 +128,7 @@ def test_an_interrupted_redrive_loses_none(aws: Cloud, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_torch
-def test_a_redriven_job_that_was_given_up_gets_its_answer(aws: Cloud, tmp_path: Path) -> None:
+def test_redriven_job_replaces_its_failed_result(aws: Cloud, tmp_path: Path) -> None:
     """Also when the first worker to try it again dies: its second delivery is a try as well."""
     send_dead(aws, "j0", "j1")
     for number, job in enumerate(("j0", "j1")):

@@ -1,4 +1,4 @@
-"""`visionfleet instance` as a real process: metadata over HTTP, a systemctl that takes notes."""
+"""`visionfleet instance` as a real process: metadata over HTTP, a systemctl that records calls."""
 
 import os
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from testkit.aws.imds import USER_DATA, Metadata, metadata
+from testkit.aws.imds import USER_DATA, ImdsServer, imds_server
 from testkit.processes.cli import visionfleet
 from testkit.processes.ports import free_port
 
@@ -25,7 +25,7 @@ class Host:
     """A machine's configuration, its metadata and its systemctl."""
 
     folder: Path
-    service: Metadata
+    service: ImdsServer
 
     @property
     def config(self) -> Path:
@@ -45,7 +45,7 @@ class Host:
         env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url or self.service.url, "PATH": path}
         return visionfleet("instance", "--config", str(self.config), env=env)
 
-    def told(self, text: str) -> None:
+    def set_user_data(self, text: str) -> None:
         self.service.documents[USER_DATA] = text.encode()
 
     def commands(self) -> list[str]:
@@ -60,12 +60,12 @@ def host(tmp_path: Path) -> Iterator[Host]:
     systemctl = tmp_path / "bin" / "systemctl"
     systemctl.write_text(SYSTEMCTL.format(notes=tmp_path / "notes"))
     systemctl.chmod(0o755)
-    with metadata() as service:
+    with imds_server() as service:
         yield Host(tmp_path, service)
 
 
-def test_a_role_and_settings_are_taken_on_at_every_boot(host: Host) -> None:
-    host.told("#visionfleet\nrole: [web, scaler]\nvisionfleet: {web: {port: 8082}}\n")
+def test_user_data_role_and_settings_apply_at_every_boot(host: Host) -> None:
+    host.set_user_data("#visionfleet\nrole: [web, scaler]\nvisionfleet: {web: {port: 8082}}\n")
     done = host.boot()
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "started visionfleet-web.service visionfleet-scaler.service\n"
@@ -74,32 +74,32 @@ def test_a_role_and_settings_are_taken_on_at_every_boot(host: Host) -> None:
     shown = visionfleet("config", "show", "--config", str(host.config)).stdout
     assert f"port: 8082  # {host.drop_in}:" in shown
 
-    host.told("#visionfleet\nrole: worker\n")
+    host.set_user_data("#visionfleet\nrole: worker\n")
     assert host.boot().returncode == 0
     assert host.commands() == ["enable --runtime visionfleet-classifiers.target", *STARTED]
     assert "port: 8081" in visionfleet("config", "show", "--config", str(host.config)).stdout
 
 
 @pytest.mark.parametrize("text", [None, "#cloud-config\npackages: []\n"])
-def test_without_user_data_for_us_nothing_is_started(host: Host, text: str | None) -> None:
+def test_missing_user_data_starts_nothing(host: Host, text: str | None) -> None:
     host.drop_in.write_text("web: {port: 1}\n")
     if text is not None:
-        host.told(text)
+        host.set_user_data(text)
     done = host.boot()
     assert (done.returncode, host.commands()) == (0, [])
     assert "nothing is started" in done.stdout
     assert not host.drop_in.exists()
 
 
-def test_faulty_user_data_starts_nothing_and_is_not_tried_again(host: Host) -> None:
-    host.told("#visionfleet\nrole: boss\n")
+def test_faulty_user_data_starts_nothing_and_is_not_retried(host: Host) -> None:
+    host.set_user_data("#visionfleet\nrole: boss\n")
     done = host.boot()
     assert (done.returncode, host.commands()) == (78, [])
     assert "user data:2:1: role: expected" in done.stderr
 
 
 def test_faulty_settings_start_nothing_and_name_file_and_line(host: Host) -> None:
-    host.told("#visionfleet\nrole: web\nvisionfleet:\n  web: {prot: 1, port: 0}\n")
+    host.set_user_data("#visionfleet\nrole: web\nvisionfleet:\n  web: {prot: 1, port: 0}\n")
     done = host.boot()
     assert (done.returncode, host.commands()) == (78, [])
     for number, line in enumerate(host.drop_in.read_text().splitlines(), 1):
@@ -108,8 +108,8 @@ def test_faulty_settings_start_nothing_and_name_file_and_line(host: Host) -> Non
     assert "web.prot: unknown key; did you mean `port`?" in done.stderr
 
 
-def test_metadata_that_is_silent_or_refuses_is_for_another_try(host: Host) -> None:
-    host.told("#visionfleet\nrole: web\n")
+def test_silent_or_denied_metadata_is_retried(host: Host) -> None:
+    host.set_user_data("#visionfleet\nrole: web\n")
     assert host.boot(f"http://127.0.0.1:{free_port()}").returncode == 1
     host.service.status = 503
     done = host.boot()
@@ -119,8 +119,8 @@ def test_metadata_that_is_silent_or_refuses_is_for_another_try(host: Host) -> No
     assert host.boot().returncode == 0
 
 
-def test_a_systemd_that_refuses_is_told(host: Host) -> None:
-    host.told("#visionfleet\nrole: web\n")
+def test_systemd_refusal_is_reported(host: Host) -> None:
+    host.set_user_data("#visionfleet\nrole: web\n")
     Path(f"{host.notes}.broken").touch()
     done = host.boot()
     assert done.returncode == 1

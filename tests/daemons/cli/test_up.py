@@ -1,4 +1,4 @@
-"""`visionfleet up` when things go wrong: it says which setting to change, and leaves nothing."""
+"""`visionfleet up` when things go wrong: it names the setting to change, and leaves nothing."""
 
 import os
 import signal
@@ -107,7 +107,7 @@ def up() -> Iterator[Up]:
         assert made.left() == []
 
 
-def test_it_says_what_to_do_next_and_stops_clean(up: Up) -> None:
+def test_up_prints_next_steps_and_stops_cleanly(up: Up) -> None:
     with up.running() as process:
         output = process.wait_for_output("Ctrl-C stops all of it.", 60)
         assert f"visionfleet is ready: http://127.0.0.1:{up.web}/" in output
@@ -120,7 +120,7 @@ def test_it_says_what_to_do_next_and_stops_clean(up: Up) -> None:
     assert not accepts(up.web)
 
 
-def test_a_second_signal_does_not_wait_for_the_stubborn(up: Up) -> None:
+def test_second_signal_ends_the_stack_at_once(up: Up) -> None:
     with up.running(aws=STUBBORN) as process:
         process.wait_for_output("Ctrl-C stops all of it.", 60)
         process.signal(signal.SIGTERM)
@@ -129,14 +129,14 @@ def test_a_second_signal_does_not_wait_for_the_stubborn(up: Up) -> None:
         process.assert_exit(130, 20)
 
 
-def test_a_kill_of_it_takes_the_stack_along(up: Up) -> None:
+def test_killing_up_ends_the_whole_stack(up: Up) -> None:
     with up.running() as process:
         process.wait_for_output("Ctrl-C stops all of it.", 60)
         process.kill()
         wait_until(lambda: not up.left(), 20, lambda: str(up.left()))
 
 
-def test_a_kill_of_supervisord_ends_it_all_with_status_1(up: Up) -> None:
+def test_killing_supervisord_ends_up_with_status_1(up: Up) -> None:
     with up.running() as process:
         process.wait_for_output("Ctrl-C stops all of it.", 60)
         os.kill(int((up.var / "supervisord.pid").read_text()), signal.SIGKILL)
@@ -144,7 +144,7 @@ def test_a_kill_of_supervisord_ends_it_all_with_status_1(up: Up) -> None:
         assert "visionfleet: supervisord ended with status -9" in process.output()
 
 
-def test_a_program_that_does_not_start_is_named_with_its_log(up: Up) -> None:
+def test_program_that_does_not_start_is_named_with_its_log(up: Up) -> None:
     broken = "/bin/sh -c 'echo no model today; exit 3'"
     with up.running(aws=broken) as process:
         process.assert_exit(1, 60)
@@ -152,14 +152,14 @@ def test_a_program_that_does_not_start_is_named_with_its_log(up: Up) -> None:
         assert f"{up.var}/log/aws.log:\nno model today" in process.output()
 
 
-def test_a_faulty_supervisor_file_is_told(up: Up) -> None:
+def test_faulty_supervisor_file_is_reported(up: Up) -> None:
     with up.running(aws="%(ENV_NOBODY_SET_THIS)s") as process:
         process.assert_exit(1, 30)
         assert "supervisord ended with status 2" in process.output()
         assert "NOBODY_SET_THIS" in process.output()
 
 
-def test_a_signal_before_it_is_ready_stops_it(up: Up) -> None:
+def test_signal_before_ready_stops_up(up: Up) -> None:
     with up.running(web=SLEEP) as process:
         wait_until((up.var / "supervisord.pid").exists, 30, process.tail)
         process.signal(signal.SIGTERM)
@@ -177,7 +177,7 @@ def test_a_port_in_use_names_the_setting(up: Up, port: str, setting: str) -> Non
         assert f"port {number} is in use on 127.0.0.1; change {setting}" in process.output()
 
 
-def test_a_second_one_with_the_same_socket_is_refused(up: Up) -> None:
+def test_second_up_with_the_same_socket_is_refused(up: Up) -> None:
     with up.running() as first:
         first.wait_for_output("Ctrl-C stops all of it.", 60)
         other = Up(up.folder)
@@ -197,7 +197,7 @@ def test_a_second_one_with_the_same_socket_is_refused(up: Up) -> None:
         ("WEB__ADDRESS", "192.0.2.1", "change web.port"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(
+def test_settings_that_cannot_work_locally_are_refused(
     up: Up, name: str, value: str, sentence: str
 ) -> None:
     with up.running({f"VISIONFLEET_{name}": value}) as process:
@@ -206,7 +206,7 @@ def test_settings_that_cannot_work_are_refused(
         assert process.output().count("\n") == 2
 
 
-def test_a_socket_of_the_greatest_length_works(up: Up) -> None:
+def test_socket_path_of_maximum_length_works(up: Up) -> None:
     path = up.folder / "run"
     path /= "x" * (99 - len(str(path)) - 1)
     with up.running({"VISIONFLEET_SUPERVISOR__SOCKET": str(path)}) as process:
@@ -214,7 +214,7 @@ def test_a_socket_of_the_greatest_length_works(up: Up) -> None:
         assert path.is_socket()
 
 
-def test_a_missing_supervisor_file_is_named(up: Up) -> None:
+def test_missing_supervisor_file_is_named(up: Up) -> None:
     argv = [*COMMAND, "up", "--config", str(LOCAL), "--supervisor", "/nowhere.conf"]
     with started([*argv, "--var", str(up.var)], up.folder / "log", up.settings) as process:
         process.assert_exit(1)

@@ -1,4 +1,4 @@
-"""The listener under a real supervisord."""
+"""The restart listener under a real supervisord."""
 
 import socket
 import socketserver
@@ -19,6 +19,8 @@ from visionfleet.host import supervisor_rpc
 
 pytest.importorskip("supervisor")
 
+VISIONFLEET = str(Path(sys.executable).with_name("visionfleet"))
+
 CONF = """
 [supervisord]
 nodaemon = true
@@ -30,7 +32,7 @@ file = {directory}/s.sock
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [eventlistener:revive]
-command = {python} -m visionfleet.local.supervisor_restarts
+command = {visionfleet} revive
 events = PROCESS_STATE_FATAL
 stderr_logfile = {directory}/revive.log
 stopwaitsecs = 3
@@ -58,7 +60,7 @@ def directory() -> Iterator[Path]:
 @contextmanager
 def supervisord(directory: Path) -> Iterator[tuple[Process, Any]]:
     conf = directory / "supervisord.conf"
-    conf.write_text(CONF.format(directory=directory, python=sys.executable))
+    conf.write_text(CONF.format(directory=directory, visionfleet=VISIONFLEET))
     argv = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)]
     with started(argv, directory / "out.log", cwd=directory, stop_seconds=20) as process:
         wait_until((directory / "s.sock").exists, 20, process.tail)
@@ -69,7 +71,7 @@ def states(supervisor: Any) -> dict[str, str]:
     return {info["name"]: info["statename"] for info in supervisor.getAllProcessInfo()}
 
 
-def test_what_is_fatal_is_started_again_until_it_runs(directory: Path) -> None:
+def test_fatal_programs_are_restarted_until_they_run(directory: Path) -> None:
     log = directory / "revive.log"
 
     def told(text: str) -> bool:
@@ -99,7 +101,7 @@ def test_what_is_fatal_is_started_again_until_it_runs(directory: Path) -> None:
     assert "Traceback" not in log.read_text()
 
 
-def test_a_process_started_by_other_hands_is_left_alone(directory: Path) -> None:
+def test_program_started_by_an_operator_is_left_alone(directory: Path) -> None:
     log = directory / "revive.log"
     with supervisord(directory) as (process, supervisor):
         wait_until(
@@ -118,14 +120,15 @@ def test_a_process_started_by_other_hands_is_left_alone(directory: Path) -> None
         assert supervisor.getProcessInfo("flaky:flaky_00")["pid"] == pid
 
 
-def test_without_supervisor_it_says_so(directory: Path) -> None:
-    argv = [sys.executable, "-m", "visionfleet.local.supervisor_restarts"]
-    with started(argv, directory / "log", env={"SUPERVISOR_SERVER_URL": ""}) as process:
+def test_missing_supervisor_is_reported(directory: Path) -> None:
+    with started(
+        [VISIONFLEET, "revive"], directory / "log", env={"SUPERVISOR_SERVER_URL": ""}
+    ) as process:
         process.assert_exit(1)
         assert "not started by supervisor" in process.output()
 
 
-def test_rpc_faults_pass_through(directory: Path) -> None:
+def test_supervisor_rpc_faults_are_raised(directory: Path) -> None:
     with supervisord(directory) as (_, supervisor):
         with pytest.raises(xmlrpc.client.Fault, match="BAD_NAME"):
             supervisor.startProcess("nobody")
@@ -133,7 +136,7 @@ def test_rpc_faults_pass_through(directory: Path) -> None:
             supervisor.noSuchMethod()
 
 
-def test_rpc_to_nobody_is_an_oserror(directory: Path) -> None:
+def test_supervisor_rpc_without_a_server_is_oserror(directory: Path) -> None:
     with pytest.raises(FileNotFoundError):
         supervisor_rpc.connect(f"unix://{directory}/none.sock").supervisor.getState()
 
@@ -141,7 +144,7 @@ def test_rpc_to_nobody_is_an_oserror(directory: Path) -> None:
 @pytest.mark.parametrize(
     "answer", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n"]
 )
-def test_an_rpc_answer_that_is_none_is_an_oserror(directory: Path, answer: bytes) -> None:
+def test_supervisor_rpc_with_a_bad_answer_is_oserror(directory: Path, answer: bytes) -> None:
     calls = []
 
     class Answer(socketserver.BaseRequestHandler):
@@ -165,7 +168,7 @@ def test_an_rpc_answer_that_is_none_is_an_oserror(directory: Path, answer: bytes
     assert len(calls) == 1, "a call is made once: it may have been carried out"
 
 
-def test_an_rpc_that_is_not_answered_in_time_is_an_oserror(directory: Path) -> None:
+def test_supervisor_rpc_timeout_is_oserror(directory: Path) -> None:
     path = f"{directory}/silent.sock"
     with socket.socket(socket.AF_UNIX) as silent:
         silent.bind(path)
@@ -175,6 +178,6 @@ def test_an_rpc_that_is_not_answered_in_time_is_an_oserror(directory: Path) -> N
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1:9001", "unix://relative.sock"])
-def test_other_addresses_are_refused(url: str) -> None:
+def test_supervisor_rpc_refuses_other_addresses(url: str) -> None:
     with pytest.raises(ValueError, match="unix:///path"):
         supervisor_rpc.connect(url)

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from testkit import ROOT
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.fleet.scaler_daemon import status
 from testkit.fleet.supervised import supervised
 from testkit.images.models import table_model
@@ -26,7 +26,7 @@ BIN = Path(sys.executable).parent
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def stop(process: Process, role: str) -> None:
     assert f"stopped: {role} (exit status 0)" in process.output()
 
 
-def test_web(aws: Cloud, tmp_path: Path) -> None:
+def test_supervisor_file_of_web_runs_and_stops(aws: Cloud, tmp_path: Path) -> None:
     port = free_port()
     with container("web", tmp_path, {**aws.environment, "VISIONFLEET_WEB__PORT": f"{port}"}) as it:
         it.wait_for_output("web: ready", 60)
@@ -57,7 +57,7 @@ def test_web(aws: Cloud, tmp_path: Path) -> None:
         stop(it, "web")
 
 
-def test_scaler(aws: Cloud, tmp_path: Path) -> None:
+def test_supervisor_file_of_scaler_runs_and_stops(aws: Cloud, tmp_path: Path) -> None:
     with supervised(aws.environment) as workers:
         where = {"VISIONFLEET_SUPERVISOR__SOCKET": str(workers.socket)}
         with container("scaler", tmp_path, {**aws.environment, **where}) as it:
@@ -66,7 +66,7 @@ def test_scaler(aws: Cloud, tmp_path: Path) -> None:
 
 
 @pytest.mark.needs_torch
-def test_classifier(aws: Cloud, tmp_path: Path) -> None:
+def test_supervisor_file_of_classifier_runs_and_stops(aws: Cloud, tmp_path: Path) -> None:
     model = table_model(tmp_path, [numbered(i) for i in range(2)], ["a", "b"])
     with container("classifier", tmp_path, {**aws.environment, **model}) as it:
         aws.send_request("job1", encoded(numbered(1)))
@@ -75,7 +75,7 @@ def test_classifier(aws: Cloud, tmp_path: Path) -> None:
         stop(it, "classifier")
 
 
-def test_a_wrong_configuration_ends_the_container_at_the_first_try(tmp_path: Path) -> None:
+def test_wrong_configuration_ends_the_container_at_once(tmp_path: Path) -> None:
     with ExitStack() as stack:
         containers = {}
         for role in ("web", "scaler", "classifier"):

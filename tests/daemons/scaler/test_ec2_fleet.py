@@ -1,4 +1,4 @@
-"""The scaler with the fleet of EC2 as a real process; no machine ever boots here."""
+"""The scaler with the EC2 fleet as a real process; no instance boots here."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.ec2_proxy import LikeEc2, like_ec2
-from testkit.aws.embedded import Cloud, add_template, anew, ec2_client
+from testkit.aws.ec2_proxy import Ec2Proxy, ec2_proxy
+from testkit.aws.embedded import Cloud, add_template, ec2_client
 from testkit.processes.daemons import Process, started_module
 from testkit.processes.waiting import wait_until
 
@@ -28,11 +28,6 @@ Start = Callable[..., AbstractContextManager[Process]]
 
 
 @pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
 def ec2(aws: Cloud) -> Any:
     made = ec2_client(aws)
     add_template(made)
@@ -40,13 +35,13 @@ def ec2(aws: Cloud) -> Any:
 
 
 @pytest.fixture
-def proxy(aws: Cloud) -> Iterator[LikeEc2]:
-    with like_ec2(aws.endpoint_url) as made:
+def proxy(aws: Cloud) -> Iterator[Ec2Proxy]:
+    with ec2_proxy(aws.endpoint_url) as made:
         yield made
 
 
 @pytest.fixture
-def start(aws: Cloud, proxy: LikeEc2, tmp_path: Path) -> Start:
+def start(aws: Cloud, proxy: Ec2Proxy, tmp_path: Path) -> Start:
     config = tmp_path / "visionfleet.yaml"
     config.write_text(SETTINGS)
 
@@ -76,8 +71,8 @@ def seen(aws: Cloud, count: int) -> bool:
     return f'"booting":{count}'.encode() in (aws.object("fleet/status.json") or b"")
 
 
-def test_a_crowd_is_one_launch_of_the_maximum(
-    aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
+def test_burst_is_one_launch_of_the_maximum(
+    aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
 ) -> None:
     send(aws, 30)
     with start("scaler") as scaler:
@@ -88,8 +83,8 @@ def test_a_crowd_is_one_launch_of_the_maximum(
     assert [form["MaxCount"] for form in launches] == [str(MAXIMUM)]
 
 
-def test_two_scalers_at_once_stay_within_the_maximum(
-    aws: Cloud, ec2: Any, proxy: LikeEc2, start: Start
+def test_two_concurrent_scalers_stay_within_the_maximum(
+    aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
 ) -> None:
     with start("one") as one, start("two") as two:
         one.wait_for_output("ready", 40)
@@ -101,7 +96,7 @@ def test_two_scalers_at_once_stay_within_the_maximum(
     assert len(instances(ec2)) == MAXIMUM
 
 
-def test_a_killed_scaler_comes_back_to_its_instances(aws: Cloud, ec2: Any, start: Start) -> None:
+def test_restarted_scaler_finds_its_instances(aws: Cloud, ec2: Any, start: Start) -> None:
     send(aws, 30)
     with start("first") as first:
         wait_until(lambda: len(instances(ec2)) == MAXIMUM, 40, first.tail)
@@ -115,7 +110,7 @@ def test_a_killed_scaler_comes_back_to_its_instances(aws: Cloud, ec2: Any, start
     assert instances(ec2) == before
 
 
-def test_a_missing_template_is_one_clear_line(ec2: Any, start: Start) -> None:
+def test_missing_launch_template_is_one_error_line(ec2: Any, start: Start) -> None:
     with start("scaler", VISIONFLEET_EC2__LAUNCH_TEMPLATE="painters") as scaler:
         scaler.assert_exit(1, 40)
         assert "it must exist before the scaler starts" in scaler.output()
@@ -123,7 +118,7 @@ def test_a_missing_template_is_one_clear_line(ec2: Any, start: Start) -> None:
         assert "Traceback" not in scaler.output()
 
 
-def test_a_fleet_without_a_template_is_a_fault_of_the_configuration(start: Start) -> None:
+def test_ec2_fleet_without_a_template_is_a_configuration_fault(start: Start) -> None:
     with start("scaler", VISIONFLEET_EC2__LAUNCH_TEMPLATE="null") as scaler:
         scaler.assert_exit(78, 40)
         assert "ec2.launch_template: is required with scaler.fleet: ec2" in scaler.output()

@@ -1,4 +1,4 @@
-"""Two scalers side by side as real processes: one acts."""
+"""Leader election between two real scalers: one acts at a time."""
 
 import signal
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.fleet.scaler_daemon import lease, scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
 from testkit.processes.daemons import Process
@@ -19,30 +19,25 @@ LEASE = {"VISIONFLEET_SCALER__LEASE_SECONDS": str(LEASE_SECONDS)}
 
 
 @pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture
 def workers(aws: Cloud) -> Iterator[Supervised]:
     with supervised(aws.environment, service_seconds=0.5) as made:
         yield made
 
 
-def told(*scalers: Process) -> set[str]:
+def roles(*scalers: Process) -> set[str]:
     text = "".join(scaler.output() for scaler in scalers)
     return {word for word in ("acting", "standby") if f"scaler: {word}" in text}
 
 
-def test_a_killed_scaler_is_replaced_within_the_lease_time(
+def test_killed_leader_is_replaced_within_the_lease_time(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with (
         scaler_daemon(aws, workers, tmp_path, name="first", **LEASE) as first,
         scaler_daemon(aws, workers, tmp_path, name="second", **LEASE) as second,
     ):
-        wait_until(lambda: told(first, second) >= {"acting", "standby"}, 60, first.tail)
-        active, other = (first, second) if told(first) == {"acting"} else (second, first)
+        wait_until(lambda: roles(first, second) >= {"acting", "standby"}, 60, first.tail)
+        active, other = (first, second) if roles(first) == {"acting"} else (second, first)
         send(aws, 200)
         wait_until(lambda: len(workers.pids()) == 3, 60, active.tail)
         pids, term = workers.pids(), lease(aws)["term"]
@@ -61,7 +56,7 @@ def test_a_killed_scaler_is_replaced_within_the_lease_time(
         assert other.output().count("standby") == 1
 
 
-def test_one_that_was_stopped_and_continued_acts_no_more(
+def test_leader_paused_past_its_lease_does_not_act(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with scaler_daemon(aws, workers, tmp_path, name="first", **LEASE) as first:
@@ -83,7 +78,9 @@ def test_one_that_was_stopped_and_continued_acts_no_more(
             assert "launched" in second.output()
 
 
-def test_a_clean_stop_hands_over_at_once(aws: Cloud, workers: Supervised, tmp_path: Path) -> None:
+def test_clean_stop_releases_the_lease_at_once(
+    aws: Cloud, workers: Supervised, tmp_path: Path
+) -> None:
     long = "scaler: {interval_seconds: 0.2, lease_seconds: 600}"
     with scaler_daemon(aws, workers, tmp_path, name="first", settings=long) as first:
         first.wait_for_output("acting", 60)
@@ -93,7 +90,7 @@ def test_a_clean_stop_hands_over_at_once(aws: Cloud, workers: Supervised, tmp_pa
             second.wait_for_output("acting", 10)
 
 
-def test_once_does_nothing_while_another_acts(
+def test_once_option_does_nothing_while_another_leads(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with scaler_daemon(aws, workers, tmp_path, name="first", **LEASE) as first:
@@ -105,7 +102,7 @@ def test_once_does_nothing_while_another_acts(
         assert lease(aws)["term"] == term
 
 
-def test_once_gives_the_lease_back(aws: Cloud, workers: Supervised, tmp_path: Path) -> None:
+def test_once_option_releases_the_lease(aws: Cloud, workers: Supervised, tmp_path: Path) -> None:
     for name in ("first", "second"):
         with scaler_daemon(aws, workers, tmp_path, "--once", name=name) as process:
             process.assert_exit(0, 60)

@@ -1,13 +1,13 @@
-"""A scaler in an outage, from the first message to the launch, and as keeper of the house."""
+"""A real scaler in an outage, at the first message, and as garbage collector."""
 
 import time
 from pathlib import Path
 
 import pytest
 
-from testkit.aws.counting_proxy import counting
-from testkit.aws.embedded import Cloud, anew
-from testkit.aws.fault_proxy import faulty
+from testkit.aws.counting_proxy import counting_proxy
+from testkit.aws.embedded import Cloud
+from testkit.aws.fault_proxy import fault_proxy
 from testkit.fleet.scaler_daemon import QUICK, scaler_daemon, send, status
 from testkit.fleet.supervised import supervised
 from testkit.processes.waiting import wait_until
@@ -17,17 +17,10 @@ ENDPOINT = "VISIONFLEET_AWS__ENDPOINT_URL"
 SILENT_SECONDS = 30.0  # four reports of the workers, but no less than this
 
 
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-def test_an_outage_longer_than_the_limit_of_silence_costs_no_worker(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_outage_longer_than_the_silence_limit_costs_no_worker(aws: Cloud, tmp_path: Path) -> None:
     """S3 and SQS answer neither scaler nor workers, for longer than a silent worker may live."""
     settings = f"{QUICK}classifier: {{report_seconds: 1}}\naws: {{read_timeout_seconds: 2}}\n"
-    with faulty(aws.endpoint_url) as proxy:
+    with fault_proxy(aws.endpoint_url) as proxy:
         proxied = {ENDPOINT: proxy.url, "AWS_MAX_ATTEMPTS": "2"}
         with (
             supervised({**aws.environment, **proxied}, service_seconds=0.5) as workers,
@@ -50,12 +43,12 @@ def test_an_outage_longer_than_the_limit_of_silence_costs_no_worker(
             assert it.output().count("tick failed") == 1
 
 
-def test_a_first_message_brings_a_launch_within_5_s_with_default_settings(
+def test_first_message_launches_a_worker_within_5_seconds(
     aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Sent right after a look at the queue: the longest delay there is."""
     with (
-        counting(aws.endpoint_url) as proxy,
+        counting_proxy(aws.endpoint_url) as proxy,
         supervised(aws.environment) as workers,
         scaler_daemon(aws, workers, tmp_path, settings="", **{ENDPOINT: proxy.url}) as scaler,
     ):
@@ -71,7 +64,7 @@ def test_a_first_message_brings_a_launch_within_5_s_with_default_settings(
     assert seconds <= 5.0
 
 
-def test_the_house_is_kept(aws: Cloud, tmp_path: Path) -> None:
+def test_garbage_collector_removes_stale_objects_and_queues(aws: Cloud, tmp_path: Path) -> None:
     """A living web process keeps its queue; a dead one's goes, and nothing that is not ours."""
     old = {"visionfleet": "replies", "heartbeat": str(int(time.time()) - 7200)}
     for name, tags in {

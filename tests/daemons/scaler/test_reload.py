@@ -1,4 +1,4 @@
-"""A scaler as systemd and an operator see it: reload, signs of life, metrics, rehearsal."""
+"""A scaler as systemd and an operator see it: reload, watchdog, metrics, dry run."""
 
 import os
 import signal
@@ -8,17 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.fleet.scaler_daemon import QUICK, lease, scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
-from testkit.processes.notify_socket import systemd
+from testkit.processes.notify_socket import notify_socket
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture
@@ -27,13 +22,13 @@ def workers(aws: Cloud) -> Iterator[Supervised]:
         yield made
 
 
-def test_a_reload_takes_effect_at_the_next_tick_and_keeps_the_history(
+def test_reload_applies_at_the_next_tick_and_keeps_the_history(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     port = free_port()
     one = QUICK.replace("maximum: 3", "maximum: 1")
     with (
-        systemd() as listener,
+        notify_socket() as listener,
         scaler_daemon(
             aws,
             workers,
@@ -78,7 +73,7 @@ def test_a_reload_takes_effect_at_the_next_tick_and_keeps_the_history(
     assert any(told.startswith("STATUS=acting: launch 1") for told in listener.told)
 
 
-def test_a_rehearsal_says_what_it_would_do_and_does_nothing(
+def test_dry_run_reports_steps_and_does_nothing(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     send(aws, 2)
@@ -91,11 +86,11 @@ def test_a_rehearsal_says_what_it_would_do_and_does_nothing(
     assert lease(aws) == status(aws) == {}
 
 
-def test_the_watchdog_of_another_process_is_not_ours(
+def test_watchdog_of_another_process_is_ignored(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     with (
-        systemd() as listener,
+        notify_socket() as listener,
         scaler_daemon(
             aws,
             workers,

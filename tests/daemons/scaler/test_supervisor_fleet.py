@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.fleet.scaler_daemon import scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
 from testkit.processes.daemons import Process
@@ -17,11 +17,6 @@ from testkit.processes.waiting import wait_until
 from visionfleet.host.supervisor_rpc import connect
 
 Start = Callable[..., AbstractContextManager[Process]]
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture
@@ -38,7 +33,9 @@ def start(aws: Cloud, tmp_path: Path) -> Start:
     return begin
 
 
-def test_from_zero_to_one_and_back_to_zero(aws: Cloud, workers: Supervised, start: Start) -> None:
+def test_fleet_scales_from_zero_to_one_and_back(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
     with start(workers) as scaler:
         scaler.wait_for_output("ready", 60)
         assert workers.states() == {}
@@ -52,9 +49,7 @@ def test_from_zero_to_one_and_back_to_zero(aws: Cloud, workers: Supervised, star
     assert [reason.split(":")[0] for reason in reasons] == ["launch 1", "drain 1", "terminate 1"]
 
 
-def test_a_crowd_never_opens_more_than_the_maximum(
-    aws: Cloud, workers: Supervised, start: Start
-) -> None:
+def test_burst_never_exceeds_the_maximum(aws: Cloud, workers: Supervised, start: Start) -> None:
     send(aws, 30)
     peak: set[int] = set()
     with start(workers) as scaler:
@@ -71,7 +66,7 @@ def test_a_crowd_never_opens_more_than_the_maximum(
     assert "no more can be opened: 3 is the maximum" in scaler.output()
 
 
-def test_a_killed_scaler_comes_back_to_the_same_fleet(
+def test_restarted_scaler_finds_the_same_fleet(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
     send(aws, 400)
@@ -86,7 +81,7 @@ def test_a_killed_scaler_comes_back_to_the_same_fleet(
         assert workers.pids() == pids, "it found them, and neither doubled nor ended one"
 
 
-def test_a_worker_that_dies_is_started_again_while_there_is_work(
+def test_dead_worker_is_replaced_while_there_is_work(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
     send(aws, 400)
@@ -99,7 +94,7 @@ def test_a_worker_that_dies_is_started_again_while_there_is_work(
         assert len(workers.states()) == 3
 
 
-def test_a_fleet_that_does_not_answer_changes_nothing(
+def test_unresponsive_supervisor_changes_nothing(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
     with start(workers) as scaler:
@@ -113,7 +108,7 @@ def test_a_fleet_that_does_not_answer_changes_nothing(
         assert scaler.output().count("tick failed") == 1, "told once per episode"
 
 
-def test_term_ends_it_and_leaves_the_workers_alone(
+def test_sigterm_stops_the_scaler_and_no_worker(
     aws: Cloud, workers: Supervised, start: Start
 ) -> None:
     send(aws, 400)
@@ -124,21 +119,23 @@ def test_term_ends_it_and_leaves_the_workers_alone(
         assert len(workers.states()) == 3
 
 
-def test_once_is_one_look(aws: Cloud, workers: Supervised, start: Start) -> None:
+def test_once_option_is_one_tick(aws: Cloud, workers: Supervised, start: Start) -> None:
     send(aws, 1)
     with start(workers, "--once") as scaler:
         scaler.assert_exit(0, 60)
     assert len(workers.states()) == 1
 
 
-def test_the_simple_policy_is_a_setting(aws: Cloud, workers: Supervised, start: Start) -> None:
+def test_simple_policy_is_a_setting(aws: Cloud, workers: Supervised, start: Start) -> None:
     send(aws, 2)
     with start(workers, VISIONFLEET_SCALER__POLICY="per_message") as scaler:
         wait_until(lambda: len(workers.states()) == 2, 60, scaler.tail)
         wait_until(lambda: workers.states() == {}, 60, scaler.tail)
 
 
-def test_a_group_that_is_not_there_is_told(aws: Cloud, workers: Supervised, start: Start) -> None:
+def test_missing_supervisor_group_is_reported(
+    aws: Cloud, workers: Supervised, start: Start
+) -> None:
     rpc: Any = connect(f"unix://{workers.socket}")
     rpc.supervisor.removeProcessGroup("classifier")
     with start(workers) as scaler:

@@ -1,4 +1,4 @@
-"""Uploads that a real web daemon refuses because there is too much to do."""
+"""Admission control of a real web daemon: uploads refused while there is too much to do."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -23,32 +23,20 @@ MIB = 1 << 20
 IMAGE = encoded(numbered(0))
 
 
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
-
-
 def overloaded(answer: requests.Response) -> int:
     """Expect a refusal, and return when to come back."""
     assert (answer.status_code, answer.json()["code"]) == (503, "overloaded"), answer.text
     return int(answer.headers["Retry-After"])
 
 
-def tell(aws: Cloud, **more: Any) -> None:
+def write_status(aws: Cloud, **more: Any) -> None:
     """Write a status as the scaler does."""
     fixed = {"v": 1, "at": time.time(), "visible": 0, "in_flight": 0, "minimum": 0}
     status = {**fixed, "decision": "", "decided_at": 0.0, "history": [], **more}
     aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=json.dumps(status))
 
 
-def test_too_many_who_wait(aws: Cloud, tmp_path: Path) -> None:
+def test_too_many_waiting_requests_are_refused(aws: Cloud, tmp_path: Path) -> None:
     answers: list[requests.Response] = []
     with stand_in(aws, held=True) as fleet, web_daemon(aws, tmp_path, WEB__MAX_WAITING="2") as web:
         clients = [
@@ -84,7 +72,7 @@ def slow_upload(web: Web, large: bytes) -> Iterator[None]:
     pytest.fail("the slow upload is never counted")
 
 
-def test_too_many_bytes(aws: Cloud, tmp_path: Path) -> None:
+def test_uploads_beyond_the_memory_budget_are_refused(aws: Cloud, tmp_path: Path) -> None:
     large = encoded(numbered(1, side=1000), compress_level=0)
     assert 2 * MIB < len(large) < 4 * MIB
     with stand_in(aws), web_daemon(aws, tmp_path, WEB__MAX_HELD_BYTES=str(4 * MIB)) as web:
@@ -98,9 +86,9 @@ def test_too_many_bytes(aws: Cloud, tmp_path: Path) -> None:
         wait_until(lambda: web.post("/", data=large).ok, 10, "its bytes to be let go")
 
 
-def test_a_queue_that_is_too_long(aws: Cloud, tmp_path: Path) -> None:
+def test_long_queue_is_429(aws: Cloud, tmp_path: Path) -> None:
     settings = {"WEB__MAX_QUEUE_SECONDS": "30", "SCALER__SERVICE_SECONDS": "10"}
-    tell(aws, maximum=2, states={"busy": 2})
+    write_status(aws, maximum=2, states={"busy": 2})
     with web_daemon(aws, tmp_path, **settings) as web:
 
         def send() -> requests.Response:
@@ -120,7 +108,7 @@ def refused(answer: requests.Response) -> list[requests.Response]:
     return [answer] if answer.status_code == 503 else []
 
 
-def test_a_key_is_asked_for_before_anything_else(aws: Cloud, tmp_path: Path) -> None:
+def test_api_key_is_checked_before_admission(aws: Cloud, tmp_path: Path) -> None:
     """A large upload without a key is read, kept nowhere, and told why: no broken connection."""
     (tmp_path / "keys").write_text(line())
     with web_daemon(aws, tmp_path, WEB__KEYS_FILE=str(tmp_path / "keys")) as web:
@@ -140,7 +128,7 @@ def resident_mib(web: Web) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def test_a_large_form_does_not_hold_up_others(aws: Cloud, tmp_path: Path) -> None:
+def test_large_form_does_not_delay_others(aws: Cloud, tmp_path: Path) -> None:
     large = encoded(numbered(2, side=2580), compress_level=0)
     assert 19 * MIB < len(large) < 20 * MIB
     files = [("f", (f"{i}.png", large)) for i in range(4)]
@@ -170,7 +158,7 @@ def test_a_large_form_does_not_hold_up_others(aws: Cloud, tmp_path: Path) -> Non
     assert int(peak) >> 10 < 400
 
 
-def test_a_slow_line_is_no_attack(aws: Cloud, tmp_path: Path) -> None:
+def test_slow_upload_is_not_an_attack(aws: Cloud, tmp_path: Path) -> None:
     """Three KiB a second for longer than the pace is looked at: it is taken."""
     image = encoded(numbered(3, side=110), compress_level=0)
     assert 36_000 < len(image) < 37_000

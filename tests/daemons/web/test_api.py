@@ -1,4 +1,4 @@
-"""The web daemon's contracts beside the answer itself: ids, keys, origins, uploads past it."""
+"""Request ids, idempotency keys, CORS and presigned uploads of a real web daemon."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -19,10 +19,12 @@ from testkit.web.daemon import Web, web_daemon
 IMAGE, OTHER = encoded(numbered(0)), encoded(numbered(1))
 ORIGIN = "https://app.example"
 
+pytestmark = pytest.mark.usefixtures("no_requests")
+
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")
@@ -33,18 +35,11 @@ def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
-
-
 def lines(web: Web, request_id: str) -> list[str]:
     return [line for line in web.process.output().splitlines() if request_id in line]
 
 
-def test_a_request_id_goes_through_to_answer_and_log(web: Web) -> None:
+def test_request_id_is_in_response_and_log(web: Web) -> None:
     headers = {"X-Request-ID": "abc-123"}
     accepted = web.post("/v1/jobs", data=IMAGE, headers=headers)
     assert accepted.headers["X-Request-ID"] == "abc-123"
@@ -58,20 +53,22 @@ def test_a_request_id_goes_through_to_answer_and_log(web: Web) -> None:
     assert f"bytes={len(IMAGE)}" in line
 
 
-def test_a_problem_names_its_request(web: Web) -> None:
+def test_problem_response_has_its_request_id(web: Web) -> None:
     answer = web.post("/v1/jobs", data=b"text", headers={"X-Request-ID": "mine"})
     assert answer.json()["request_id"] == answer.headers["X-Request-ID"] == "mine"
     assert any("refused" in line and "code=not_an_image" in line for line in lines(web, "mine"))
 
 
 @pytest.mark.parametrize("sent", ["", "two words", "x" * 129, 'quo"te', "\u00e9"])
-def test_a_request_id_that_is_not_well_formed_is_replaced(web: Web, sent: str) -> None:
+def test_malformed_request_id_is_replaced(web: Web, sent: str) -> None:
     answer = web.get("/healthz", headers={"X-Request-ID": sent.encode("latin-1")})
     assert re.fullmatch("[0-9a-f]{16}", answer.headers["X-Request-ID"])
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs", "/v1/classify?wait=0"])
-def test_the_same_key_and_bytes_are_the_same_job(aws: Cloud, web: Web, path: str) -> None:
+def test_idempotency_key_with_the_same_bytes_is_the_same_job(
+    aws: Cloud, web: Web, path: str
+) -> None:
     headers = {"Idempotency-Key": f"key of {path}".replace(" ", "-")}
     first, second = (web.post(path, data=IMAGE, headers=headers) for _ in range(2))
     assert first.status_code == second.status_code == 202
@@ -79,7 +76,7 @@ def test_the_same_key_and_bytes_are_the_same_job(aws: Cloud, web: Web, path: str
     assert len(aws.receive(f"{NAME}-requests")) == 1
 
 
-def test_a_key_is_answered_with_the_result_that_there_is(aws: Cloud, web: Web) -> None:
+def test_idempotency_key_returns_the_existing_result(aws: Cloud, web: Web) -> None:
     headers = {"Idempotency-Key": "with-result"}
     with stand_in(aws) as fleet:
         answers = [web.post("/v1/classify", data=IMAGE, headers=headers) for _ in range(3)]
@@ -88,7 +85,7 @@ def test_a_key_is_answered_with_the_result_that_there_is(aws: Cloud, web: Web) -
     assert len(fleet.handled) == 1
 
 
-def test_a_key_with_other_bytes_or_wishes_is_refused(web: Web) -> None:
+def test_idempotency_key_with_another_upload_is_refused(web: Web) -> None:
     headers = {"Idempotency-Key": "reused"}
     assert web.post("/v1/jobs", data=IMAGE, headers=headers).status_code == 202
     for path, data in (("/v1/jobs", OTHER), ("/v1/jobs?top=2", IMAGE)):
@@ -99,7 +96,7 @@ def test_a_key_with_other_bytes_or_wishes_is_refused(web: Web) -> None:
     assert several.json()["jobs"][0]["code"] == "key_reused"
 
 
-def test_a_key_belongs_to_one_client(web: Web) -> None:
+def test_idempotency_key_belongs_to_one_client(web: Web) -> None:
     jobs = [
         web.post(
             "/v1/jobs", data=IMAGE, headers={"Idempotency-Key": "shared", "X-API-Key": who}
@@ -109,7 +106,7 @@ def test_a_key_belongs_to_one_client(web: Web) -> None:
     assert jobs[0] == jobs[2] != jobs[1]
 
 
-def test_a_key_of_several_files(web: Web) -> None:
+def test_idempotency_key_covers_several_files(web: Web) -> None:
     files = [("f", ("1", IMAGE)), ("f", ("2", OTHER))]
     headers = {"Idempotency-Key": "several"}
     first, second = (web.post("/v1/jobs", files=files, headers=headers).json() for _ in range(2))
@@ -117,7 +114,7 @@ def test_a_key_of_several_files(web: Web) -> None:
     assert len({one["job"] for one in first["jobs"]}) == 2
 
 
-def test_twenty_at_once_with_one_key_are_one_job(web: Web) -> None:
+def test_idempotency_key_makes_20_concurrent_uploads_one_job(web: Web) -> None:
     headers = {"Idempotency-Key": "at-once"}
     with ThreadPoolExecutor(20) as clients:
         answers = list(
@@ -127,7 +124,7 @@ def test_twenty_at_once_with_one_key_are_one_job(web: Web) -> None:
     assert len({one.json()["job"] for one in answers if one.status_code == 202}) == 1
 
 
-def test_a_claim_whose_upload_was_lost_is_accepted_again(aws: Cloud, web: Web) -> None:
+def test_idempotency_claim_of_a_lost_upload_can_be_repeated(aws: Cloud, web: Web) -> None:
     """As after a crash between the claim and the upload."""
     headers = {"Idempotency-Key": "crashed"}
     job = web.post("/v1/jobs", data=IMAGE, headers=headers).json()["job"]
@@ -139,12 +136,12 @@ def test_a_claim_whose_upload_was_lost_is_accepted_again(aws: Cloud, web: Web) -
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "two words"])
-def test_bad_keys(web: Web, key: str) -> None:
+def test_bad_idempotency_keys_are_refused(web: Web, key: str) -> None:
     answer = web.post("/v1/jobs", data=IMAGE, headers={"Idempotency-Key": key})
     assert (answer.status_code, answer.json()["code"]) == (400, "bad_parameter")
 
 
-def test_a_page_of_a_known_origin_may_ask(web: Web) -> None:
+def test_cors_admits_a_known_origin(web: Web) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Origin": ORIGIN}
     preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=10)
     assert preflight.status_code == 204
@@ -157,7 +154,7 @@ def test_a_page_of_a_known_origin_may_ask(web: Web) -> None:
     assert answer.headers["Vary"] == "Origin"
 
 
-def test_a_page_of_another_origin_may_not(web: Web) -> None:
+def test_cors_refuses_another_origin(web: Web) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Origin": "https://evil.example"}
     preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=10)
     answer = web.get("/healthz", headers=asked)
@@ -171,7 +168,7 @@ def put(target: dict[str, Any], data: bytes) -> requests.Response:
     return requests.post(target["url"], data=target["fields"], files=files, timeout=10)
 
 
-def test_a_file_goes_past_the_daemon(aws: Cloud, web: Web) -> None:
+def test_presigned_upload_goes_to_s3_and_is_classified(aws: Cloud, web: Web) -> None:
     made = web.post("/v1/uploads", json={"content_type": "image/png"})
     target = made.json()
     assert made.status_code == 201
@@ -192,7 +189,7 @@ def test_a_file_goes_past_the_daemon(aws: Cloud, web: Web) -> None:
     assert aws.receive(f"{NAME}-requests") == [], "it has its result"
 
 
-def test_the_form_bounds_size_type_and_place(web: Web) -> None:
+def test_presigned_form_bounds_size_type_and_key(web: Web) -> None:
     """What S3 itself checks; the embedded AWS does not."""
     target = web.post("/v1/uploads", json={"content_type": "image/jpeg"}).json()
     policy = json.loads(base64.b64decode(target["fields"]["policy"]))["conditions"]
@@ -202,7 +199,7 @@ def test_the_form_bounds_size_type_and_place(web: Web) -> None:
     assert target["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
 
 
-def test_an_upload_that_was_checked_cannot_be_changed(aws: Cloud, web: Web) -> None:
+def test_presigned_upload_cannot_change_after_its_check(aws: Cloud, web: Web) -> None:
     target = web.post("/v1/uploads").json()
     put(target, IMAGE)
     start = {"upload": target["upload"]}
@@ -212,7 +209,7 @@ def test_an_upload_that_was_checked_cannot_be_changed(aws: Cloud, web: Web) -> N
     assert aws.object(f"images/{target['upload']}", BUCKETS[0]) == IMAGE
 
 
-def test_an_image_with_a_long_header_is_taken(web: Web) -> None:
+def test_presigned_upload_may_have_a_long_header(web: Web) -> None:
     big = encoded(numbered(5, side=700), "TIFF")  # its directory stands at its end
     assert 1_000_000 < len(big) < 2_000_000
     target = web.post("/v1/uploads").json()
@@ -228,7 +225,7 @@ def test_an_image_with_a_long_header_is_taken(web: Web) -> None:
         (b"\xff" * 2_000_001, 413, "too_large"),
     ],
 )
-def test_bad_uploads_are_refused_at_the_start(
+def test_bad_presigned_uploads_are_refused_at_their_start(
     aws: Cloud, web: Web, data: bytes, status: int, code: str
 ) -> None:
     target = web.post("/v1/uploads").json()
@@ -249,7 +246,7 @@ def test_bad_uploads_are_refused_at_the_start(
         ([], 400, "bad_body"),
     ],
 )
-def test_bad_starts(web: Web, body: Any, status: int, code: str) -> None:
+def test_bad_start_requests_are_refused(web: Web, body: Any, status: int, code: str) -> None:
     answer = web.post("/v1/jobs", json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
@@ -257,18 +254,18 @@ def test_bad_starts(web: Web, body: Any, status: int, code: str) -> None:
 @pytest.mark.parametrize(
     ("body", "code"), [({"content_type": "text/html"}, "bad_parameter"), ([1], "bad_body")]
 )
-def test_bad_targets(web: Web, body: Any, code: str) -> None:
+def test_bad_presign_requests_are_refused(web: Web, body: Any, code: str) -> None:
     answer = web.post("/v1/uploads", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
 
 
-def test_an_upload_that_is_not_started_is_no_job(web: Web) -> None:
+def test_presigned_upload_without_a_start_is_no_job(web: Web) -> None:
     target = web.post("/v1/uploads").json()
     put(target, IMAGE)
     assert web.get(f"/v1/jobs/{target['upload']}").json()["code"] == "unknown_job"
 
 
-def test_a_start_whose_request_was_lost_is_sent_again(aws: Cloud, web: Web) -> None:
+def test_start_whose_request_was_lost_can_be_repeated(aws: Cloud, web: Web) -> None:
     """As after a crash between the copy and the message."""
     target = web.post("/v1/uploads").json()
     put(target, IMAGE)

@@ -10,7 +10,7 @@ import pytest
 
 from testkit import ROOT
 from testkit.aws.embedded import Cloud, cloud
-from testkit.classifier.instant_worker import instant
+from testkit.classifier.instant_worker import instant_worker
 from testkit.classifier.stand_in import label_of
 from testkit.images.pictures import encoded, numbered
 from testkit.web.attacks import ATTACKS, Target
@@ -23,15 +23,15 @@ DOCUMENT = ROOT / "docs" / "security.md"
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("aws")) as made, instant(made):
+    with cloud(tmp_path_factory.mktemp("aws")) as made, instant_worker(made):
         yield made
 
 
 @pytest.fixture(scope="module")
 def attacked(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Web, Target]]:
     folder = tmp_path_factory.mktemp("web")
-    key, kept = api_keys.made("good", bytes(53), time.time(), None)
-    with key_file.changing(folder / "keys") as found:
+    key, kept = api_keys.make("good", bytes(53), time.time(), None)
+    with key_file.edit(folder / "keys") as found:
         found[kept.id] = kept
     settings = {"WEB__KEYS_FILE": str(folder / "keys"), "WEB__HEADER_SECONDS": "5"}
     with launched(aws.environment, folder, **settings) as web:
@@ -71,7 +71,7 @@ class Good(threading.Thread):
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_an_attack_harms_nobody(attacked: tuple[Web, Target], attack: str) -> None:
+def test_attacks_do_not_harm_other_clients(attacked: tuple[Web, Target], attack: str) -> None:
     web, target = attacked
     good = Good(target)
     good.start()

@@ -1,4 +1,4 @@
-"""Keys, TLS and proxies: who may come in to the real web daemon."""
+"""API keys, rate limits, TLS and trusted proxies of a real web daemon."""
 
 import re
 import subprocess
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import NAME, Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -17,18 +17,6 @@ from testkit.web.certificates import self_signed
 from testkit.web.daemon import Web, launched, web_daemon
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
 
 
 @pytest.fixture
@@ -56,7 +44,7 @@ def looked(web: Web) -> bool:
     return post(web, {"X-API-Key": "any"}).status_code == 401
 
 
-def test_keys_may_stand_in_the_settings_too(aws: Cloud, file: Path, tmp_path: Path) -> None:
+def test_api_keys_may_be_in_the_settings(aws: Cloud, file: Path, tmp_path: Path) -> None:
     settled = add("settled", file)
     line = file.read_text().strip()
     file.unlink()
@@ -71,7 +59,9 @@ def test_keys_may_stand_in_the_settings_too(aws: Cloud, file: Path, tmp_path: Pa
         assert post(web, {"X-API-Key": settled[:-1]}).status_code == 401
 
 
-def test_keys_are_made_listed_used_and_revoked(aws: Cloud, file: Path, tmp_path: Path) -> None:
+def test_api_keys_are_created_listed_used_and_revoked(
+    aws: Cloud, file: Path, tmp_path: Path
+) -> None:
     key, other = add("ann", file), add("bob", file)
     assert file.stat().st_mode & 0o777 == 0o600
     assert key.rsplit("_", 1)[-1] not in file.read_text()
@@ -96,7 +86,7 @@ def test_keys_are_made_listed_used_and_revoked(aws: Cloud, file: Path, tmp_path:
         assert new.rsplit("_", 1)[-1] not in web.process.output()
 
 
-def test_who_has_no_key_is_told_so(aws: Cloud, file: Path, tmp_path: Path) -> None:
+def test_missing_api_key_is_401(aws: Cloud, file: Path, tmp_path: Path) -> None:
     key = add("ann", file)
     with web_daemon(aws, tmp_path, WEB__KEYS_FILE=str(file)) as web:
         for path in ("/", "/v1/classify", "/v1/jobs"):
@@ -114,7 +104,7 @@ def test_who_has_no_key_is_told_so(aws: Cloud, file: Path, tmp_path: Path) -> No
             assert web.get(path).status_code == 200
 
 
-def test_refused_keys_do_not_fill_the_log(aws: Cloud, file: Path, tmp_path: Path) -> None:
+def test_refused_api_keys_do_not_flood_the_log(aws: Cloud, file: Path, tmp_path: Path) -> None:
     add("ann", file)
     with web_daemon(aws, tmp_path, WEB__KEYS_FILE=str(file)) as web:
         started = time.monotonic()
@@ -132,7 +122,7 @@ def told(web: Web) -> int:
     )
 
 
-def test_the_command_line_has_a_key(aws: Cloud, file: Path, tmp_path: Path) -> None:
+def test_classify_command_sends_its_api_key(aws: Cloud, file: Path, tmp_path: Path) -> None:
     image, key = tmp_path / "a.png", tmp_path / "mine"
     image.write_bytes(IMAGE)
     key.write_text(add("ann", file) + "\n")
@@ -147,7 +137,7 @@ def test_the_command_line_has_a_key(aws: Cloud, file: Path, tmp_path: Path) -> N
     assert (with_key.returncode, label_of(IMAGE) in with_key.stdout) == (0, True)
 
 
-def test_a_key_asks_too_often(aws: Cloud, file: Path, tmp_path: Path) -> None:
+def test_rate_limit_of_an_api_key_is_429(aws: Cloud, file: Path, tmp_path: Path) -> None:
     slow, quick = add("slow", file, "--per-second", "0.2"), add("quick", file)
     settings = {"WEB__KEYS_FILE": str(file), "WEB__KEY_PER_SECOND": "1000"}
     with web_daemon(aws, tmp_path, **settings) as web:
@@ -159,7 +149,7 @@ def test_a_key_asks_too_often(aws: Cloud, file: Path, tmp_path: Path) -> None:
         assert {post(web, {"X-API-Key": quick}).status_code for _ in range(10)} == {202}
 
 
-def test_an_open_address_without_keys_is_a_fault(aws: Cloud, file: Path, tmp_path: Path) -> None:
+def test_public_address_without_api_keys_is_a_fault(aws: Cloud, file: Path, tmp_path: Path) -> None:
     file.write_text("")
     for settings in ({}, {"WEB__AUTH": "keys"}, {"WEB__KEYS_FILE": str(file)}):
         with launched(aws.environment, tmp_path, WEB__ADDRESS="0.0.0.0", **settings) as web:
@@ -168,7 +158,9 @@ def test_an_open_address_without_keys_is_a_fault(aws: Cloud, file: Path, tmp_pat
 
 
 @pytest.mark.parametrize("settings", [{"WEB__AUTH": "none"}, {}], ids=["none", "keys"])
-def test_an_open_address(aws: Cloud, file: Path, tmp_path: Path, settings: dict[str, str]) -> None:
+def test_public_address_serves_with_keys_or_without_auth(
+    aws: Cloud, file: Path, tmp_path: Path, settings: dict[str, str]
+) -> None:
     if not settings:
         add("ann", file)
         settings = {"WEB__KEYS_FILE": str(file)}
@@ -176,7 +168,7 @@ def test_an_open_address(aws: Cloud, file: Path, tmp_path: Path, settings: dict[
         assert post(web, {}).status_code == (202 if "WEB__AUTH" in settings else 401)
 
 
-def test_the_credential_of_systemd(aws: Cloud, tmp_path: Path) -> None:
+def test_api_keys_come_from_a_systemd_credential(aws: Cloud, tmp_path: Path) -> None:
     key = add("ann", tmp_path / "web-keys")
     environment = {**aws.environment, "CREDENTIALS_DIRECTORY": str(tmp_path)}
     with launched(environment, tmp_path) as web:
@@ -187,7 +179,7 @@ def test_the_credential_of_systemd(aws: Cloud, tmp_path: Path) -> None:
         ]
 
 
-def test_https(aws: Cloud, tmp_path: Path) -> None:
+def test_web_serves_https(aws: Cloud, tmp_path: Path) -> None:
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     self_signed(certificate, key)
     settings = {"WEB__TLS_CERTIFICATE": str(certificate), "WEB__TLS_KEY": str(key)}
@@ -204,7 +196,7 @@ def test_https(aws: Cloud, tmp_path: Path) -> None:
         assert "web.tls_certificate" in web.process.output()
 
 
-def test_whose_request_it_is(aws: Cloud, tmp_path: Path) -> None:
+def test_log_names_the_client_behind_a_proxy(aws: Cloud, tmp_path: Path) -> None:
     forwarded = {"X-Forwarded-For": "198.51.100.7"}
     with web_daemon(aws, tmp_path, WEB__TRUSTED_PROXIES="[127.0.0.0/8]") as web:
         web.get("/nothing", headers=forwarded)
@@ -214,7 +206,7 @@ def test_whose_request_it_is(aws: Cloud, tmp_path: Path) -> None:
         web.process.wait_for_output("client=127.0.0.1")
 
 
-def test_headers_for_safety(aws: Cloud, tmp_path: Path) -> None:
+def test_responses_have_security_headers(aws: Cloud, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path) as web:
         for answer in (web.get("/healthz"), web.get("/nothing"), web.post("/", data=b"x")):
             assert answer.headers["X-Content-Type-Options"] == "nosniff"

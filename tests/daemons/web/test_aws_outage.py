@@ -1,4 +1,4 @@
-"""AWS fails under a running web daemon, and comes back."""
+"""A running web daemon while AWS is unreachable, and after."""
 
 import socket
 import threading
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
-from testkit.aws.outage_relay import Relay
+from testkit.aws.embedded import Cloud
+from testkit.aws.outage_relay import OutageRelay
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -19,21 +19,16 @@ from testkit.web.daemon import Web, launched
 IMAGE = encoded(numbered(0))
 
 
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
 @pytest.fixture
-def relay(aws: Cloud) -> Iterator[Relay]:
-    made = Relay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
+def relay(aws: Cloud) -> Iterator[OutageRelay]:
+    made = OutageRelay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
     made.open()
     yield made
     made.close()
 
 
 @pytest.fixture
-def environment(aws: Cloud, relay: Relay) -> dict[str, str]:
+def environment(aws: Cloud, relay: OutageRelay) -> dict[str, str]:
     return {
         **aws.environment,
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
@@ -48,7 +43,7 @@ def web(environment: dict[str, str], tmp_path: Path) -> Iterator[Web]:
         yield made
 
 
-def test_uploads_are_refused_with_a_time_to_come_back(web: Web, relay: Relay) -> None:
+def test_uploads_are_503_with_retry_after(web: Web, relay: OutageRelay) -> None:
     relay.close()
     for path in ("/", "/v1/classify", "/v1/jobs"):
         answer = web.post(path, data=IMAGE)
@@ -65,7 +60,7 @@ def test_uploads_are_refused_with_a_time_to_come_back(web: Web, relay: Relay) ->
     assert (several.status_code, several.headers["Retry-After"]) == (503, "5")
 
 
-def test_readiness_follows_aws_without_any_upload(web: Web, relay: Relay) -> None:
+def test_readiness_follows_aws_without_traffic(web: Web, relay: OutageRelay) -> None:
     assert web.get("/readyz").ok
     relay.close()
     wait_until(lambda: "S3 or SQS do not answer" in reasons(web), 20, interval_seconds=0.5)
@@ -78,12 +73,12 @@ def reasons(web: Web) -> list[str]:
     return found
 
 
-def test_bad_images_are_told_without_aws(web: Web, relay: Relay) -> None:
+def test_bad_images_are_refused_without_aws(web: Web, relay: OutageRelay) -> None:
     relay.close()
     assert web.post("/", data=b"text").status_code == 415
 
 
-def test_an_accepted_job_outlives_an_outage(aws: Cloud, web: Web, relay: Relay) -> None:
+def test_accepted_job_survives_an_outage(aws: Cloud, web: Web, relay: OutageRelay) -> None:
     location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
     relay.close()
     web.process.wait_for_output("replies cannot be received", 20)
@@ -97,7 +92,7 @@ def test_an_accepted_job_outlives_an_outage(aws: Cloud, web: Web, relay: Relay) 
     wait_until(lambda: not reasons(web), 60, interval_seconds=0.5)
 
 
-def test_it_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
+def test_web_stops_in_time_without_aws(web: Web, relay: OutageRelay) -> None:
     relay.close()
     web.process.wait_for_output("replies cannot be received", 20)
     status, seconds = web.process.stop()
@@ -105,8 +100,8 @@ def test_it_stops_in_time_without_aws(web: Web, relay: Relay) -> None:
     assert seconds < 8
 
 
-def test_an_upload_that_hangs_does_not_hold_up_the_stop(
-    aws: Cloud, relay: Relay, environment: dict[str, str], tmp_path: Path
+def test_hung_upload_does_not_delay_the_stop(
+    aws: Cloud, relay: OutageRelay, environment: dict[str, str], tmp_path: Path
 ) -> None:
     answers: list[requests.Response] = []
     with launched(environment, tmp_path, WEB__STOP_SECONDS="0.5") as web:
@@ -132,7 +127,7 @@ def until_an_image_comes(silent: socket.socket, held: ExitStack) -> None:
         piece = one.recv(65536)
 
 
-def test_a_silent_reply_queue_is_no_readiness(web: Web, relay: Relay) -> None:
+def test_unreadable_reply_queue_means_not_ready(web: Web, relay: OutageRelay) -> None:
     relay.close()
 
     def reason() -> str | None:

@@ -1,4 +1,4 @@
-"""What the web daemon refuses: every bad request has its code and harms nothing."""
+"""What the web daemon refuses: every bad request has its error code and harms nothing."""
 
 import shutil
 import socket
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -25,7 +25,7 @@ UNKNOWN = "0" * 26
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,9 @@ def refused(answer: requests.Response, status: int, code: str) -> dict[str, Any]
     ],
     ids=lambda value: str(value)[:40] if isinstance(value, str | int) else "",
 )
-def test_bad_uploads(web: Web, path: str, options: dict[str, Any], status: int, code: str) -> None:
+def test_bad_uploads_get_their_error_code(
+    web: Web, path: str, options: dict[str, Any], status: int, code: str
+) -> None:
     refused(web.post(path, **options), status, code)
 
 
@@ -87,21 +89,21 @@ def large(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return path
 
 
-def test_an_upload_that_is_too_large_gets_a_real_413(web: Web, large: Path) -> None:
+def test_too_large_upload_is_413(web: Web, large: Path) -> None:
     with large.open("rb") as file:
         refused(web.post("/", data=file), 413, "too_large")
 
 
-def test_so_does_one_of_unknown_length(web: Web, large: Path) -> None:
+def test_too_large_upload_of_unknown_length_is_413(web: Web, large: Path) -> None:
     with large.open("rb") as file:
         refused(web.post("/", data=iter(lambda: file.read(MIB), b"")), 413, "too_large")
 
 
-def test_curl_sees_the_413(web: Web, large: Path) -> None:
+def test_curl_sees_413(web: Web, large: Path) -> None:
     curl(web, large)
 
 
-def test_curl_that_does_not_ask_first_sees_the_413(web: Web, tmp_path: Path) -> None:
+def test_curl_without_expect_continue_sees_413(web: Web, tmp_path: Path) -> None:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(100 * MIB)  # less than eight times the limit: it is read to its end
@@ -118,7 +120,7 @@ def curl(web: Web, path: Path, *more: str) -> None:
     assert '"too_large"' in done.stdout
 
 
-def test_a_client_that_asks_first_is_told_before_it_sends(web: Web) -> None:
+def test_expect_continue_is_refused_before_the_body(web: Web) -> None:
     with connection(web) as client:
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
@@ -127,7 +129,7 @@ def test_a_client_that_asks_first_is_told_before_it_sends(web: Web) -> None:
         assert received(client).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_large_image_within_the_limit_is_taken(aws: Cloud, web: Web) -> None:
+def test_large_image_within_the_limit_is_accepted(aws: Cloud, web: Web) -> None:
     image = encoded(numbered(1, side=2500), compress_level=0)
     assert 17 * MIB < len(image) < 20 * MIB
     with stand_in(aws):
@@ -136,27 +138,27 @@ def test_a_large_image_within_the_limit_is_taken(aws: Cloud, web: Web) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/classify", "/v1/jobs"])
 @pytest.mark.parametrize("value", ["0", "1001", "x", "", "1.5"])
-def test_bad_top(web: Web, path: str, value: str) -> None:
+def test_bad_top_parameter_is_refused(web: Web, path: str, value: str) -> None:
     refused(web.post(f"{path}?top={value}", data=IMAGE), 400, "bad_parameter")
 
 
 @pytest.mark.parametrize("value", ["-1", "301", "x", "nan"])
-def test_bad_wait(web: Web, value: str) -> None:
+def test_bad_wait_parameter_is_refused(web: Web, value: str) -> None:
     refused(web.post(f"/v1/classify?wait={value}", data=IMAGE), 400, "bad_parameter")
     refused(web.get(f"/v1/jobs/{UNKNOWN}?wait={value}"), 400, "bad_parameter")
 
 
 @pytest.mark.parametrize("job", [UNKNOWN, "abc", "..%2Ffleet%2Fstatus", "%00", "\u00e9"])
-def test_unknown_jobs(web: Web, job: str) -> None:
+def test_unknown_job_is_404(web: Web, job: str) -> None:
     refused(web.get(f"/v1/jobs/{job}?wait=20"), 404, "unknown_job")
 
 
-def test_bytes_that_are_no_text_in_a_path(web: Web) -> None:
+def test_path_that_is_not_utf8_is_400(web: Web) -> None:
     refused(web.get("/v1/jobs/%ff"), 400, "bad_parameter")
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/jobs/a/b", "/favicon.ico"])
-def test_unknown_paths(web: Web, path: str) -> None:
+def test_unknown_path_is_404(web: Web, path: str) -> None:
     refused(web.get(path), 404, "not_found")
     refused(web.post(path, data=IMAGE), 404, "not_found")
 
@@ -173,20 +175,20 @@ def test_unknown_paths(web: Web, path: str) -> None:
         ("BREW", "/v1/fleet", "GET, OPTIONS"),
     ],
 )
-def test_wrong_methods(web: Web, method: str, path: str, allowed: str) -> None:
+def test_wrong_method_is_405(web: Web, method: str, path: str, allowed: str) -> None:
     answer = requests.request(method, web.url + path, data=b"x", timeout=10)
     refused(answer, 405, "method_not_allowed")
     assert answer.headers["Allow"] == allowed
 
 
-def test_nothing_refused_leaves_a_trace(aws: Cloud, web: Web) -> None:
+def test_refused_uploads_leave_nothing_in_s3_or_sqs(aws: Cloud, web: Web) -> None:
     before = aws.keys("images/", BUCKETS[0]), aws.counts()
     for options in ({"data": b"text"}, {"data": bomb()}, {"files": {"f": ("e", b"")}}):
         assert web.post("/v1/jobs", **options).status_code >= 400
     assert (aws.keys("images/", BUCKETS[0]), aws.counts()) == before
 
 
-def test_refusals_are_logged_once_and_without_traceback(web: Web) -> None:
+def test_refusals_are_logged_once_without_traceback(web: Web) -> None:
     before = len(web.process.output())
     web.post("/", data=b"text")
     wait_until(lambda: "web: request " in web.process.output()[before:])
@@ -206,7 +208,7 @@ def test_refusals_are_logged_once_and_without_traceback(web: Web) -> None:
         b"",
     ],
 )
-def test_broken_connections_harm_nobody(web: Web, sent: bytes) -> None:
+def test_broken_connections_do_not_harm_others(web: Web, sent: bytes) -> None:
     with connection(web) as client:
         client.sendall(sent)
     assert web.get("/healthz").ok

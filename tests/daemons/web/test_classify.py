@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, Cloud, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import StandIn, label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, reply_queues, web_daemon
@@ -18,20 +18,8 @@ IMAGE = encoded(numbered(0))
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("web")
-
-
-@pytest.fixture(scope="module")
-def aws(folder: Path) -> Iterator[Cloud]:
-    with cloud(folder) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, folder: Path) -> Iterator[Web]:
-    with web_daemon(aws, folder) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return emptied(running_aws)
 
 
 @pytest.fixture
@@ -41,14 +29,14 @@ def fleet(aws: Cloud) -> Iterator[StandIn]:
 
 
 @pytest.mark.parametrize("field", ["myfile", "file", "inputFile"])
-def test_plain_clients_get_the_bare_label(web: Web, fleet: StandIn, field: str) -> None:
+def test_plain_post_gets_the_bare_label(web: Web, fleet: StandIn, field: str) -> None:
     answer = web.post("/?ignored=1", files={field: ("test_0.JPEG", IMAGE)})
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert answer.text == label_of(IMAGE)
 
 
-def test_the_oldest_client_works_unedited(web: Web, fleet: StandIn, tmp_path: Path) -> None:
+def test_oldest_client_works_unchanged(web: Web, fleet: StandIn, tmp_path: Path) -> None:
     path = tmp_path / "test_1.JPEG"
     path.write_bytes(IMAGE)
     with path.open("rb") as file:
@@ -56,24 +44,24 @@ def test_the_oldest_client_works_unedited(web: Web, fleet: StandIn, tmp_path: Pa
     assert (answer.status_code, answer.text) == (200, label_of(IMAGE))
 
 
-def test_the_first_file_counts(web: Web, fleet: StandIn) -> None:
+def test_plain_post_answers_the_first_file(web: Web, fleet: StandIn) -> None:
     other = encoded(numbered(1))
     answer = web.post("/", files=[("b", ("1", IMAGE)), ("a", ("2", other))])
     assert answer.text == label_of(IMAGE)
 
 
 @pytest.mark.parametrize("media_type", ["image/png", "application/octet-stream"])
-def test_a_raw_body(web: Web, fleet: StandIn, media_type: str) -> None:
+def test_raw_body_is_classified(web: Web, fleet: StandIn, media_type: str) -> None:
     answer = web.post("/", data=IMAGE, headers={"Content-Type": media_type})
     assert answer.text == label_of(IMAGE)
 
 
-def test_a_raw_body_in_chunks(web: Web, fleet: StandIn) -> None:
+def test_chunked_raw_body_is_classified(web: Web, fleet: StandIn) -> None:
     chunks = iter([IMAGE[:100], IMAGE[100:]])
     assert web.post("/", data=chunks).text == label_of(IMAGE)
 
 
-def test_json_for_who_asks_for_it(web: Web, fleet: StandIn) -> None:
+def test_accept_header_selects_json(web: Web, fleet: StandIn) -> None:
     files = {"file": ("cat.png", IMAGE)}
     answer = web.post("/", files=files, headers={"Accept": "application/json"})
     assert answer.headers["Content-Type"] == "application/json"
@@ -82,13 +70,13 @@ def test_json_for_who_asks_for_it(web: Web, fleet: StandIn) -> None:
     assert (result["file_name"], len(result["top"])) == ("cat.png", 5)
 
 
-def test_the_reply_of_later_clients(aws: Cloud, fleet: StandIn, tmp_path: Path) -> None:
+def test_plain_reply_format_is_a_setting(aws: Cloud, fleet: StandIn, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path, WEB__PLAIN_REPLY="'{stem}:{label}'") as web:
         answer = web.post("/", files={"inputFile": ("test_00.jpg", IMAGE)})
     assert answer.text == f"test_00:{label_of(IMAGE)}"
 
 
-def test_what_goes_to_s3_and_sqs(aws: Cloud, web: Web, fleet: StandIn) -> None:
+def test_upload_writes_its_image_and_request(aws: Cloud, web: Web, fleet: StandIn) -> None:
     file = ("C:\\b\u00fccher\\caf\u00e9.png", IMAGE, "text/html")
     result = web.post("/v1/classify?top=3", files={"file": file}).json()
     stored = aws.s3.get_object(Bucket=BUCKETS[0], Key=f"images/{result['job']}")
@@ -101,14 +89,14 @@ def test_what_goes_to_s3_and_sqs(aws: Cloud, web: Web, fleet: StandIn) -> None:
     assert request["reply_to"] in reply_queues(aws)
 
 
-def test_work_that_nobody_wants_later_expires(aws: Cloud, fleet: StandIn, tmp_path: Path) -> None:
+def test_requests_carry_their_expiry(aws: Cloud, fleet: StandIn, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path, WEB__EXPIRE_SECONDS="60") as web:
         web.post("/", data=IMAGE)
     request = fleet.handled[-1]
     assert request["expires_at"] == pytest.approx(request["sent_at"] + 60)
 
 
-def test_classify_one_file(web: Web, fleet: StandIn) -> None:
+def test_classify_gives_the_result_of_one_file(web: Web, fleet: StandIn) -> None:
     answer = web.post("/v1/classify?top=2", data=IMAGE)
     assert answer.status_code == 200
     assert [entry["index"] for entry in answer.json()["top"]] == [0, 1]
@@ -126,7 +114,7 @@ def test_classify_several_files_in_order(web: Web, fleet: StandIn) -> None:
     assert [one["label"] for one in results] == [label_of(image) for image in images]
 
 
-def test_failed_results_are_problems(aws: Cloud, web: Web) -> None:
+def test_failed_result_is_a_problem_response(aws: Cloud, web: Web) -> None:
     with stand_in(aws, fails=True):
         plain = web.post("/", data=IMAGE)
         one = web.post("/v1/classify", data=IMAGE)
@@ -139,7 +127,7 @@ def test_failed_results_are_problems(aws: Cloud, web: Web) -> None:
     assert [entry["status"] for entry in several.json()["results"]] == [422, 422]
 
 
-def test_duplicate_replies(aws: Cloud, web: Web) -> None:
+def test_duplicate_replies_do_no_harm(aws: Cloud, web: Web) -> None:
     with stand_in(aws, replies=3) as fleet:
         for number in range(4):
             image = encoded(numbered(number))
@@ -147,7 +135,7 @@ def test_duplicate_replies(aws: Cloud, web: Web) -> None:
     assert len(fleet.handled) == 4
 
 
-def test_a_hundred_clients_with_one_file_name(aws: Cloud, web: Web) -> None:
+def test_hundred_clients_with_one_file_name_get_their_own(aws: Cloud, web: Web) -> None:
     images = [encoded(numbered(1000 + i)) for i in range(CLIENTS)]
     answers: dict[int, requests.Response] = {}
     together = threading.Barrier(CLIENTS)
@@ -168,7 +156,9 @@ def test_a_hundred_clients_with_one_file_name(aws: Cloud, web: Web) -> None:
     assert [answers[i].text for i in range(CLIENTS)] == [label_of(image) for image in images]
 
 
-def test_two_processes_share_a_port(aws: Cloud, web: Web, fleet: StandIn, tmp_path: Path) -> None:
+def test_two_web_processes_share_a_port(
+    aws: Cloud, web: Web, fleet: StandIn, tmp_path: Path
+) -> None:
     with web_daemon(aws, tmp_path, WEB__SHARE_PORT="true") as one:
         port = one.url.rsplit(":", 1)[-1]
         with web_daemon(aws, tmp_path, WEB__SHARE_PORT="true", WEB__PORT=port) as two:
@@ -178,20 +168,20 @@ def test_two_processes_share_a_port(aws: Cloud, web: Web, fleet: StandIn, tmp_pa
     assert all("job accepted" in log for log in logs)
 
 
-def test_the_page(web: Web) -> None:
+def test_root_serves_the_page(web: Web) -> None:
     page = web.get("/")
     assert page.status_code == 200
     assert page.headers["Content-Type"].startswith("text/html")
     assert "multipart/form-data" in page.text
 
 
-def test_health(web: Web) -> None:
+def test_health_and_readiness_answer(web: Web) -> None:
     assert web.get("/healthz").json() == {"status": "ok"}
     assert web.get("/readyz").json() == {"ready": True, "reasons": []}
     assert requests.head(f"{web.url}/healthz", timeout=5).status_code == 200
 
 
-def test_fleet(aws: Cloud, web: Web) -> None:
+def test_fleet_endpoint_gives_the_status(aws: Cloud, web: Web) -> None:
     missing = web.get("/v1/fleet")
     assert (missing.status_code, missing.json()["code"]) == (404, "no_status")
     aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=b'{"v": 1}')
@@ -200,7 +190,7 @@ def test_fleet(aws: Cloud, web: Web) -> None:
         assert fresh.get("/v1/fleet").json() == {"v": 1, "workers": []}
 
 
-def test_the_fleet_has_its_workers(aws: Cloud, web: Web) -> None:
+def test_fleet_endpoint_lists_the_workers(aws: Cloud, web: Web) -> None:
     report = {"v": 1, "worker": "w1", "state": "busy", "since": 1.0, "reported_at": 2.0}
     report |= {"started_at": 0.0, "version": "1", "host": "h", "handled": 7}
     for key, body in (("w1", json.dumps(report).encode()), ("w2", b"{")):
@@ -214,7 +204,7 @@ def test_the_fleet_has_its_workers(aws: Cloud, web: Web) -> None:
     assert (worker["worker"], worker["state"], worker["handled"]) == ("w1", "busy", 7)
 
 
-def test_no_torch_in_the_process(web: Web, fleet: StandIn) -> None:
+def test_web_process_loads_no_torch(web: Web, fleet: StandIn) -> None:
     assert web.post("/", data=IMAGE).ok
     maps = Path(f"/proc/{web.process.pid}/maps").read_text()
     assert "libssl" in maps or "libc" in maps

@@ -2,13 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
@@ -16,32 +15,15 @@ from testkit.web.daemon import Web, reply_queues, web_daemon
 
 IMAGE = encoded(numbered(0))
 
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("web")
+pytestmark = pytest.mark.usefixtures("no_requests")
 
 
 @pytest.fixture(scope="module")
-def aws(folder: Path) -> Iterator[Cloud]:
-    with cloud(folder, {"VisibilityTimeout": "60"}) as made:
-        yield made
+def aws(running_aws: Cloud) -> Cloud:
+    return emptied(running_aws, {"VisibilityTimeout": "60"})
 
 
-@pytest.fixture(scope="module")
-def web(aws: Cloud, folder: Path) -> Iterator[Web]:
-    with web_daemon(aws, folder) as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave no request of an earlier test to a later one's stand-in."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
-
-
-def test_a_job_is_accepted_at_once_and_answered_later(aws: Cloud, web: Web) -> None:
+def test_job_is_202_at_once_and_answered_later(aws: Cloud, web: Web) -> None:
     accepted = web.post("/v1/jobs", files={"file": ("cat.png", IMAGE)})
     location = accepted.headers["Location"]
     job = accepted.json()["job"]
@@ -56,7 +38,7 @@ def test_a_job_is_accepted_at_once_and_answered_later(aws: Cloud, web: Web) -> N
     assert done.json()["file_name"] == "cat.png"
 
 
-def test_several_jobs(web: Web) -> None:
+def test_several_files_are_several_jobs(web: Web) -> None:
     files = [("f", ("1", IMAGE)), ("f", ("2", b"text")), ("f", ("3", IMAGE))]
     answer = web.post("/v1/jobs", files=files)
     assert answer.status_code == 202
@@ -64,7 +46,7 @@ def test_several_jobs(web: Web) -> None:
     assert len({one.get("job") for one in answer.json()["jobs"]}) == 3
 
 
-def test_a_failed_job_is_told_as_its_result(aws: Cloud, web: Web) -> None:
+def test_failed_job_is_given_as_its_result(aws: Cloud, web: Web) -> None:
     location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
     with stand_in(aws, fails=True):
         done = web.get(f"{location}?wait=20")
@@ -73,7 +55,7 @@ def test_a_failed_job_is_told_as_its_result(aws: Cloud, web: Web) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/classify?wait=0.3", "/v1/classify?wait=0"])
-def test_the_wait_over_first(aws: Cloud, web: Web, path: str) -> None:
+def test_wait_timeout_is_202_with_the_job(aws: Cloud, web: Web, path: str) -> None:
     answer = web.post(path, data=IMAGE)
     assert (answer.status_code, answer.json()["status"]) == (202, "queued")
     with stand_in(aws):
@@ -81,7 +63,7 @@ def test_the_wait_over_first(aws: Cloud, web: Web, path: str) -> None:
     assert done.json()["label"] == label_of(IMAGE)
 
 
-def test_the_wait_over_for_some_of_several(aws: Cloud, web: Web) -> None:
+def test_wait_timeout_gives_the_finished_of_several(aws: Cloud, web: Web) -> None:
     files = [("f", ("1", IMAGE)), ("f", ("2", b"text"))]
     answer = web.post("/v1/classify?wait=0.3", files=files)
     assert answer.status_code == 202
@@ -90,15 +72,15 @@ def test_the_wait_over_for_some_of_several(aws: Cloud, web: Web) -> None:
     assert queued["location"] == f"/v1/jobs/{queued['job']}"
 
 
-def test_a_plain_wait_over_first(aws: Cloud, tmp_path: Path) -> None:
-    with web_daemon(aws, tmp_path, WEB__PLAIN_WAIT_SECONDS="1") as web:
+def test_plain_wait_timeout_is_202_with_the_job(aws: Cloud, tmp_path: Path) -> None:
+    with web_daemon(aws, tmp_path, WEB__MAX_WAIT_SECONDS="1") as web:
         answer = web.post("/", files={"myfile": ("test_0.JPEG", IMAGE)})
     assert answer.status_code == 202
     assert answer.headers["Location"] == f"/v1/jobs/{answer.json()['job']}"
 
 
 @pytest.mark.parametrize("path", ["/v1/classify?wait=25", "/"])
-def test_a_lost_reply_costs_seconds_and_not_the_wait(aws: Cloud, web: Web, path: str) -> None:
+def test_lost_reply_costs_seconds_not_the_whole_wait(aws: Cloud, web: Web, path: str) -> None:
     started = time.monotonic()
     with stand_in(aws, replies=0):
         answer = web.post(path, data=IMAGE)
@@ -107,13 +89,13 @@ def test_a_lost_reply_costs_seconds_and_not_the_wait(aws: Cloud, web: Web, path:
     assert 4 < time.monotonic() - started < 15
 
 
-def test_a_lost_reply_is_found_at_the_end_of_a_short_wait(aws: Cloud, web: Web) -> None:
+def test_lost_reply_is_found_at_the_end_of_a_short_wait(aws: Cloud, web: Web) -> None:
     with stand_in(aws, replies=0):
         answer = web.post("/v1/classify?wait=3", data=IMAGE)
     assert (answer.status_code, answer.json()["label"]) == (200, label_of(IMAGE))
 
 
-def test_replies_of_strangers_and_nonsense_do_no_harm(aws: Cloud, web: Web) -> None:
+def test_foreign_and_malformed_replies_do_no_harm(aws: Cloud, web: Web) -> None:
     queues = reply_queues(aws)
     (mine,) = queues
     for body in ("nonsense", '{"v": 1}', '{"v": 9, "job": "x"}'):
@@ -123,7 +105,7 @@ def test_replies_of_strangers_and_nonsense_do_no_harm(aws: Cloud, web: Web) -> N
     wait_until(lambda: aws.counts(mine) == (0, 0), 10, lambda: str(aws.counts(mine)))
 
 
-def test_a_job_of_another_process_is_waited_for(aws: Cloud, web: Web, tmp_path: Path) -> None:
+def test_job_of_another_web_process_can_be_awaited(aws: Cloud, web: Web, tmp_path: Path) -> None:
     location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
     answers: list[requests.Response] = []
     with web_daemon(aws, tmp_path) as other:
@@ -134,7 +116,7 @@ def test_a_job_of_another_process_is_waited_for(aws: Cloud, web: Web, tmp_path: 
     assert answers[0].json()["label"] == label_of(IMAGE)
 
 
-def test_a_client_that_leaves_costs_nothing_but_its_job_goes_on(aws: Cloud, web: Web) -> None:
+def test_disconnected_client_frees_memory_and_its_job_goes_on(aws: Cloud, web: Web) -> None:
     with pytest.raises(requests.ReadTimeout):
         requests.post(f"{web.url}/", data=IMAGE, timeout=1)
     job = web.process.output().rpartition("job accepted job=")[2].split()[0]
@@ -144,7 +126,7 @@ def test_a_client_that_leaves_costs_nothing_but_its_job_goes_on(aws: Cloud, web:
     assert "Traceback" not in web.process.output()
 
 
-def test_a_reply_queue_that_is_gone_is_made_again(aws: Cloud, tmp_path: Path) -> None:
+def test_deleted_reply_queue_is_recreated(aws: Cloud, tmp_path: Path) -> None:
     before = set(reply_queues(aws))
     with web_daemon(aws, tmp_path) as web:
         (mine,) = set(reply_queues(aws)) - before
@@ -155,7 +137,7 @@ def test_a_reply_queue_that_is_gone_is_made_again(aws: Cloud, tmp_path: Path) ->
             assert web.post("/v1/classify?wait=4", data=IMAGE).status_code == 200
 
 
-def test_a_killed_web_daemon_loses_no_job(aws: Cloud, tmp_path: Path) -> None:
+def test_killed_web_daemon_loses_no_job(aws: Cloud, tmp_path: Path) -> None:
     images = [encoded(numbered(i)) for i in range(5)]
     with web_daemon(aws, tmp_path) as web:
         locations = [web.post("/v1/jobs", data=one).headers["Location"] for one in images]
@@ -165,7 +147,7 @@ def test_a_killed_web_daemon_loses_no_job(aws: Cloud, tmp_path: Path) -> None:
     assert labels == [label_of(image) for image in images]
 
 
-def test_an_unreadable_result_is_our_fault(aws: Cloud, web: Web) -> None:
+def test_unreadable_result_is_500(aws: Cloud, web: Web) -> None:
     location = web.post("/v1/jobs", data=IMAGE).headers["Location"]
     job = location.rsplit("/", 1)[-1]
     aws.s3.put_object(Bucket=BUCKETS[1], Key=f"results/{job}.json", Body=b"\xff{")

@@ -28,7 +28,7 @@ def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
         yield made
 
 
-def test_json_says_that_there_is_no_label_and_why(web: Web) -> None:
+def test_low_confidence_json_has_no_label_and_a_reason(web: Web) -> None:
     found = web.post("/v1/classify?top=3", files={"file": IMAGE}).json()
     assert (found["status"], found["label"], found["reason"]) == (
         "succeeded",
@@ -39,19 +39,19 @@ def test_json_says_that_there_is_no_label_and_why(web: Web) -> None:
     assert web.get(f"/v1/jobs/{found['job']}").json() == found
 
 
-def test_plain_clients_get_the_best_label(web: Web) -> None:
+def test_low_confidence_plain_reply_is_the_best_label(web: Web) -> None:
     answer = web.post("/", files={"file": IMAGE})
     assert (answer.status_code, answer.text) == (200, LABEL)
 
 
-def test_the_open_inference_protocol_gives_the_best_class(web: Web) -> None:
+def test_low_confidence_open_inference_gives_the_best_class(web: Web) -> None:
     tensor = {"name": "image", "datatype": "BYTES", "shape": [1]}
     data = [base64.b64encode(IMAGE).decode()]
     answer = web.post("/v2/models/default/infer", json={"inputs": [tensor | {"data": data}]})
     assert answer.json()["outputs"][0]["data"] == [f"0.900000:0:{LABEL}"]
 
 
-def test_the_shell_shows_its_doubt(web: Web, tmp_path: Path) -> None:
+def test_low_confidence_shows_in_the_classify_command(web: Web, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(IMAGE)
     done = visionfleet("classify", "--url", web.url, str(tmp_path / "a.png"))
     assert f"unsure: {LABEL}?" in done.stdout

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
-from testkit.classifier.instant_worker import instant
+from testkit.aws.embedded import Cloud, emptied
+from testkit.classifier.instant_worker import instant_worker
 from testkit.classifier.stand_in import label_of
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
@@ -30,7 +30,7 @@ CLIENTS = 16
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws, {"VisibilityTimeout": "120"})
+    return emptied(running_aws, {"VisibilityTimeout": "120"})
 
 
 def status_of(web: Web) -> dict[str, str]:
@@ -53,10 +53,10 @@ async def send(port: int, image: bytes) -> tuple[int, bytes]:
     return int(head_.split()[1]), body
 
 
-def test_a_thousand_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
+def test_thousand_clients_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
     images = [encoded(numbered(i)) for i in range(WAITING)]
     answers: list[tuple[int, bytes]] = []
-    with instant(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
+    with instant_worker(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
         web.post("/v1/jobs", data=images[0])  # what is loaded at the first use is there
         before = resident_mib(web)
         port = int(web.url.rsplit(":", 1)[-1])
@@ -105,7 +105,7 @@ class Clients:
         return str(answer.json()["label"])
 
 
-def test_no_accepted_job_is_lost_when_a_process_is_killed(aws: Cloud, tmp_path: Path) -> None:
+def test_killed_process_loses_no_accepted_job(aws: Cloud, tmp_path: Path) -> None:
     port = free_port()
     shared = {"WEB__PORT": str(port), "WEB__SHARE_PORT": "true"}
     clients = Clients(f"http://127.0.0.1:{port}/v1/jobs")
@@ -127,7 +127,7 @@ def test_no_accepted_job_is_lost_when_a_process_is_killed(aws: Cloud, tmp_path: 
         else:
             refused.append(answer.status_code)
 
-    with ExitStack() as running, instant(aws):
+    with ExitStack() as running, instant_worker(aws):
         webs = [running.enter_context(web_daemon(aws, tmp_path, **shared)) for _ in range(2)]
         with clients.pool as pool:
             work = [pool.submit(upload, number) for number in range(UPLOADS)]

@@ -1,22 +1,16 @@
-"""Metrics of real web processes, each on a port of its own."""
+"""Metrics of real web processes, each on its own port."""
 
 from pathlib import Path
 
-import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
 from testkit.web.daemon import Web, web_daemon
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 def scrape(web: Web) -> dict[str, float]:
@@ -27,7 +21,7 @@ def scrape(web: Web) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-def test_two_processes_that_share_a_port_are_told_apart(aws: Cloud, tmp_path: Path) -> None:
+def test_metrics_tell_processes_on_one_port_apart(aws: Cloud, tmp_path: Path) -> None:
     first = str(free_port())
     shared = {"WEB__SHARE_PORT": "true", "WEB__METRICS_PORT": first}
     with stand_in(aws), web_daemon(aws, tmp_path, **shared) as one:
@@ -50,7 +44,7 @@ def test_two_processes_that_share_a_port_are_told_apart(aws: Cloud, tmp_path: Pa
     assert sum(numbers[steps] for numbers in both) == 20
 
 
-def test_no_port_without_the_setting(aws: Cloud, tmp_path: Path) -> None:
+def test_metrics_need_their_setting(aws: Cloud, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path) as web:
         assert "metrics_port" not in web.process.output()
         assert web.get("/metrics").status_code == 404

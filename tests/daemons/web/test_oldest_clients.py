@@ -1,4 +1,4 @@
-"""The oldest clients of such services, as they are: no retry, no timeout, a connection each."""
+"""The oldest clients of such services, unchanged: no retry, no timeout, a connection each."""
 
 import http.client
 import shutil
@@ -27,12 +27,6 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="module")
-def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web_daemon(aws, tmp_path_factory.mktemp("web")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
 def stem(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder = tmp_path_factory.mktemp("stem")
     with web_daemon(aws, folder, WEB__PLAIN_REPLY="'{stem}:{label}'") as made:
@@ -50,7 +44,7 @@ def images(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.parametrize("path", ["", "/", "/upload", "/api/classify?x=1", "/index.php"])
-def test_2021_posts_to_whatever_the_user_types(web: Web, images: list[Path], path: str) -> None:
+def test_client_of_2021_posts_to_any_path(web: Web, images: list[Path], path: str) -> None:
     with images[0].open("rb") as file:
         answer = requests.post(web.url + path, files={"myfile": file})
     assert answer.status_code == 200
@@ -58,13 +52,15 @@ def test_2021_posts_to_whatever_the_user_types(web: Web, images: list[Path], pat
 
 
 @pytest.mark.parametrize("field", ["myfile", "file"])
-def test_2022_compares_the_stripped_body(web: Web, images: list[Path], field: str) -> None:
+def test_client_of_2022_compares_the_stripped_body(
+    web: Web, images: list[Path], field: str
+) -> None:
     with images[1].open("rb") as file:
         answer = requests.post(web.url, files={field: file})
     assert answer.text.strip() == label_of(images[1].read_bytes())
 
 
-def test_2024_compares_what_stands_behind_the_colon(stem: Web, images: list[Path]) -> None:
+def test_client_of_2024_reads_what_follows_the_colon(stem: Web, images: list[Path]) -> None:
     with images[2].open("rb") as file:
         answer = requests.post(stem.url + "/", files={"inputFile": file})
     name, _, label = answer.text.partition(":")
@@ -77,7 +73,7 @@ def part(name: str, image: bytes) -> bytes:
     return head.encode() + image + b"\r\n--b--\r\n"
 
 
-def test_a_hundred_threads_with_a_connection_each(aws: Cloud, web: Web, images: list[Path]) -> None:
+def test_hundred_threads_with_a_connection_each(aws: Cloud, web: Web, images: list[Path]) -> None:
     before = len(aws.keys("images/", BUCKETS[0])), len(aws.keys("results/"))
     answers: dict[str, tuple[int, str]] = {}
     together = threading.Barrier(CLIENTS)
@@ -109,7 +105,7 @@ def curl(*arguments: str) -> str:
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
-def test_curl(web: Web, images: list[Path]) -> None:
+def test_curl_upload_prints_the_label(web: Web, images: list[Path]) -> None:
     label = label_of(images[3].read_bytes())
     assert curl("-F", f"file=@{images[3]}", web.url) == label
     raw = ("--data-binary", f"@{images[3]}", "-H", "Content-Type: image/jpeg")
@@ -117,7 +113,7 @@ def test_curl(web: Web, images: list[Path]) -> None:
     assert f'"label": "{label}"' in curl(*raw, "-H", "Accept: application/json", web.url)
 
 
-def test_an_unknown_path_is_still_none_for_the_api(web: Web, images: list[Path]) -> None:
+def test_unknown_api_path_stays_404(web: Web, images: list[Path]) -> None:
     for path in ("/v1/clasify", "/v2/infer", "/v1"):
         files = {"file": images[0].read_bytes()}
         assert web.post(path, files=files).status_code == 404

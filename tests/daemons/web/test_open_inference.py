@@ -11,7 +11,7 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
-from testkit.aws.embedded import BUCKETS, Cloud, anew, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, cloud, emptied
 from testkit.classifier.stand_in import StandIn, label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, web_daemon
@@ -22,7 +22,7 @@ INFER = "/v2/models/default/infer"
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def tensor(images: list[bytes], shape: list[int] | None = None) -> Any:
     return made
 
 
-def test_the_client_sees_a_server_and_a_model(client: Any) -> None:
+def test_triton_client_sees_server_and_model(client: Any) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
     assert client.is_model_ready("default")
@@ -64,7 +64,9 @@ def test_the_client_sees_a_server_and_a_model(client: Any) -> None:
 
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("shape", [[3], [3, 1]])
-def test_the_client_classifies(client: Any, fleet: StandIn, binary: bool, shape: list[int]) -> None:
+def test_triton_client_classifies(
+    client: Any, fleet: StandIn, binary: bool, shape: list[int]
+) -> None:
     wanted = triton.InferRequestedOutput("classification", binary_data=binary, class_count=2)
     answer = client.infer("default", [tensor(IMAGES, shape)], outputs=[wanted], request_id="42")
     found = answer.as_numpy("classification")
@@ -81,14 +83,12 @@ def test_the_client_classifies(client: Any, fleet: StandIn, binary: bool, shape:
     )
 
 
-def test_without_a_wish_the_client_gets_the_best_class(client: Any, fleet: StandIn) -> None:
+def test_triton_client_gets_the_best_class_by_default(client: Any, fleet: StandIn) -> None:
     found = client.infer("default", [tensor(IMAGES[:1])]).as_numpy("classification")
     assert found.tolist() == [[f"0.900000:0:{label_of(IMAGES[0])}".encode()]]
 
 
-def test_the_version_is_the_fingerprint_once_a_worker_has_told_it(
-    web: Web, client: Any, fleet: StandIn
-) -> None:
+def test_model_version_is_the_reported_fingerprint(web: Web, client: Any, fleet: StandIn) -> None:
     client.infer("default", [tensor(IMAGES[:1])])
     assert client.get_model_metadata("default")["versions"] == ["0000"]
     assert client.get_model_metadata("default", "0000")["name"] == "default"
@@ -97,7 +97,7 @@ def test_the_version_is_the_fingerprint_once_a_worker_has_told_it(
     assert web.get("/v2/models/default/versions/1").status_code == 404
 
 
-def test_the_client_is_told_what_is_wrong(client: Any) -> None:
+def test_triton_client_sees_error_messages(client: Any) -> None:
     with pytest.raises(InferenceServerException, match="unknown model 'other'"):
         client.infer("other", [tensor(IMAGES[:1])])
     with pytest.raises(InferenceServerException, match="not an image"):
@@ -111,7 +111,7 @@ def test_the_client_is_told_what_is_wrong(client: Any) -> None:
         client.infer("default", [numbers])
 
 
-def test_the_wait_over_first_is_told_with_the_job(aws: Cloud, tmp_path: Any) -> None:
+def test_inference_timeout_names_the_job(aws: Cloud, tmp_path: Any) -> None:
     with cloud(tmp_path) as empty, web_daemon(empty, tmp_path) as web:
         answer = web.post(INFER, json=request(IMAGES[:1], timeout=200_000))
         assert answer.status_code == 504
@@ -126,7 +126,7 @@ def request(images: list[bytes], **parameters: Any) -> dict[str, Any]:
     return {"inputs": [one], "parameters": parameters}
 
 
-def test_base64_in_json(web: Web, fleet: StandIn) -> None:
+def test_inference_takes_base64_in_json(web: Web, fleet: StandIn) -> None:
     answer = web.post(INFER, json=request(IMAGES))
     assert answer.status_code == 200
     (output,) = answer.json()["outputs"]
@@ -138,7 +138,7 @@ def test_base64_in_json(web: Web, fleet: StandIn) -> None:
     }
 
 
-def test_a_failed_image_fails_the_request_and_no_later_one(
+def test_failed_image_fails_only_its_inference_request(
     web: Web, aws: Cloud, fleet: StandIn
 ) -> None:
     fleet.fails = True
@@ -166,7 +166,7 @@ def test_a_failed_image_fails_the_request_and_no_later_one(
         ).encode(),
     ],
 )
-def test_bad_requests(web: Web, body: bytes) -> None:
+def test_bad_inference_requests_are_refused(web: Web, body: bytes) -> None:
     answer = web.post(INFER, data=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400, answer.text
     assert list(answer.json()) == ["error"]
@@ -182,7 +182,9 @@ def test_bad_requests(web: Web, body: bytes) -> None:
         (struct.pack("<I", 4) + b"four", 8, "x"),
     ],
 )
-def test_bad_binary_tensors(web: Web, tail: bytes, size: int, length: str | None) -> None:
+def test_bad_binary_tensors_are_refused(
+    web: Web, tail: bytes, size: int, length: str | None
+) -> None:
     parameters = {"binary_data_size": size}
     one = {"name": "image", "shape": [1], "datatype": "BYTES", "parameters": parameters}
     head = json.dumps({"inputs": [one]}).encode()
@@ -192,7 +194,7 @@ def test_bad_binary_tensors(web: Web, tail: bytes, size: int, length: str | None
     assert "error" in answer.json()
 
 
-def test_nothing_bad_left_a_trace(web: Web, aws: Cloud) -> None:
+def test_refused_inference_requests_leave_nothing_behind(web: Web, aws: Cloud) -> None:
     before = aws.keys("images/", BUCKETS[0])
     web.post(INFER, json={"inputs": []})
     web.post("/v2/models/other/infer", json=request(IMAGES))

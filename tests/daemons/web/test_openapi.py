@@ -1,4 +1,4 @@
-"""The running daemon answers as its description says, whatever the description allows to ask."""
+"""The running daemon answers as its OpenAPI document says, whatever that allows to ask."""
 
 import warnings
 from collections import Counter
@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS, load_all_checks
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud, emptied
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, web_daemon
@@ -29,7 +29,7 @@ NAMES = [
 
 @pytest.fixture(scope="module")
 def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
+    return emptied(running_aws)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +73,7 @@ def ask(operation: Any, seen: Counter[tuple[str, int]]) -> None:
         each()
 
 
-def test_every_answer_is_as_described(web: Web, operations: list[Any]) -> None:
+def test_every_response_matches_the_openapi_document(web: Web, operations: list[Any]) -> None:
     seen: Counter[tuple[str, int]] = Counter()
     for operation in operations:
         ask(operation, seen)
@@ -88,7 +88,7 @@ def test_every_answer_is_as_described(web: Web, operations: list[Any]) -> None:
     assert "Traceback" not in web.process.output()
 
 
-def test_what_random_requests_miss(web: Web) -> None:
+def test_rare_responses_match_the_openapi_document(web: Web) -> None:
     """Answers that a generator does not find: a result, several files, a classified tensor."""
     schema = schemathesis.openapi.from_url(f"{web.url}/openapi.json")
     one = web.post("/v1/classify", data=IMAGES[0])

@@ -1,4 +1,4 @@
-"""How the page and its files are sent; what they do is tested in a browser."""
+"""How the page and its files are served; what they do is tested in a browser."""
 
 import re
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def files(web: Web) -> set[str]:
     return found
 
 
-def test_all_that_the_page_names_is_there_and_is_kept_until_it_changes(web: Web) -> None:
+def test_page_assets_exist_and_are_cached_until_they_change(web: Web) -> None:
     paths = files(web)
     assert {"/", "/page.css", "/page.js", "/page-icon.svg", "/page-chart.js"} <= paths
     for path in paths:
@@ -46,7 +46,9 @@ def test_all_that_the_page_names_is_there_and_is_kept_until_it_changes(web: Web)
         ("/page-icon.svg", "image/svg+xml"),
     ],
 )
-def test_types_and_policy(web: Web, path: str, content_type: str) -> None:
+def test_page_assets_have_content_types_and_a_policy(
+    web: Web, path: str, content_type: str
+) -> None:
     answer = web.get(path)
     assert answer.headers["Content-Type"] == content_type
     policy = answer.headers["Content-Security-Policy"].split("; ")
@@ -55,12 +57,12 @@ def test_types_and_policy(web: Web, path: str, content_type: str) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_the_page_holds_nothing_inline(web: Web) -> None:
+def test_page_has_no_inline_script_or_style(web: Web) -> None:
     text = web.get("/").text
     assert re.findall(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", text) == []
 
 
-def test_only_the_page_s_files_are_there(web: Web) -> None:
+def test_only_files_of_the_page_are_served(web: Web) -> None:
     for path in ("/page.html", "/page-pagexjs", "/../page.js/x", "/page/__init__.py"):
         assert web.get(path).status_code == 404, path
     assert web.post("/page.js").status_code == 405

@@ -1,29 +1,23 @@
-"""A web daemon as systemd and an operator see it: signs of life, status, reload."""
+"""A web daemon as systemd and an operator see it: readiness, watchdog, status, reload."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 import requests
 
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process, started_module
-from testkit.processes.notify_socket import systemd
+from testkit.processes.notify_socket import notify_socket
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 from testkit.web.certificates import self_signed
 
 IMAGE = encoded(numbered(0))
 WATCHDOG = {"WATCHDOG_USEC": "2000000"}
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @contextmanager
@@ -39,11 +33,11 @@ def daemon(aws: Cloud, config: Path, **environment: str) -> Iterator[Process]:
         yield process
 
 
-def test_systemd_hears_how_it_is_from_the_start_to_the_end(aws: Cloud, tmp_path: Path) -> None:
+def test_systemd_is_notified_from_start_to_stop(aws: Cloud, tmp_path: Path) -> None:
     config, port = tmp_path / "web.yaml", free_port()
     config.write_text(f"queue: {{wait_seconds: 20}}\nweb: {{port: {port}, stop_seconds: 7}}\n")
     url = f"http://127.0.0.1:{port}/"
-    with systemd() as listener, stand_in(aws):
+    with notify_socket() as listener, stand_in(aws):
         with daemon(aws, config, NOTIFY_SOCKET=listener.address, **WATCHDOG) as web:
             wait_until(lambda: listener.count("READY=1") == 1, 10, web.tail)
             assert requests.post(url, files={"f": ("a.png", IMAGE)}, timeout=30).status_code == 200
@@ -56,7 +50,7 @@ def test_systemd_hears_how_it_is_from_the_start_to_the_end(aws: Cloud, tmp_path:
         assert listener.count("WATCHDOG=trigger") == 0
 
 
-def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_path: Path) -> None:
+def test_reload_applies_live_settings_and_names_the_rest(aws: Cloud, tmp_path: Path) -> None:
     config, port = tmp_path / "web.yaml", free_port()
     certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
     self_signed(certificate, key)
@@ -71,7 +65,7 @@ def test_a_reload_changes_what_can_change_and_names_the_rest(aws: Cloud, tmp_pat
         )
         return answer.status_code, answer.headers.get("Access-Control-Allow-Origin")
 
-    with systemd() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
+    with notify_socket() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
 
         def reload(readies: int) -> None:
             web.signal(signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""Results by content: the same bytes under the same model, and never under another one."""
+"""The result cache: keyed by the bytes and the model, never crossing models."""
 
 import json
 import time
@@ -8,18 +8,13 @@ from typing import Any
 
 import pytest
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, anew
+from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, web_daemon
 
 IMAGE, OTHER = encoded(numbered(0)), encoded(numbered(1))
-
-
-@pytest.fixture
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
 
 
 @pytest.fixture
@@ -43,7 +38,7 @@ def report(aws: Cloud, worker: str, fingerprint: str, age: float = 0.0) -> None:
     aws.s3.put_object(Bucket=BUCKETS[1], Key=f"fleet/workers/{worker}.json", Body=json.dumps(body))
 
 
-def test_the_same_bytes_are_answered_without_a_worker(aws: Cloud, web: Web) -> None:
+def test_cached_result_answers_the_same_bytes(aws: Cloud, web: Web) -> None:
     with stand_in(aws) as fleet:
         first = web.post("/v1/classify", files={"f": ("secret.png", IMAGE)}).json()
         (key,) = kept(aws)
@@ -62,7 +57,7 @@ def test_the_same_bytes_are_answered_without_a_worker(aws: Cloud, web: Web) -> N
     assert aws.receive(f"{NAME}-requests") == []
 
 
-def test_a_longer_ranking_or_other_bytes_go_to_a_worker(aws: Cloud, web: Web) -> None:
+def test_cache_misses_on_a_longer_ranking_or_other_bytes(aws: Cloud, web: Web) -> None:
     with stand_in(aws) as fleet:
         web.post("/v1/classify?top=2", data=IMAGE)
         kept(aws)
@@ -72,9 +67,7 @@ def test_a_longer_ranking_or_other_bytes_go_to_a_worker(aws: Cloud, web: Web) ->
         assert len(fleet.handled) == 3
 
 
-def test_another_model_makes_the_cache_silent_and_then_answers_for_itself(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_cache_follows_a_model_switch(aws: Cloud, tmp_path: Path) -> None:
     settings = {"WEB__CACHE": "true", "WEB__CACHE_TRUST_SECONDS": "60"}
     with stand_in(aws) as fleet:
         with web_daemon(aws, tmp_path, **settings) as web:
@@ -88,7 +81,7 @@ def test_another_model_makes_the_cache_silent_and_then_answers_for_itself(
             assert len(fleet.handled) == 2, "what the old model said does not count"
 
 
-def test_two_models_at_once_are_no_certainty(aws: Cloud, tmp_path: Path) -> None:
+def test_cache_is_off_while_two_models_are_active(aws: Cloud, tmp_path: Path) -> None:
     report(aws, "old", "0000")
     report(aws, "new", "1111")
     with stand_in(aws) as fleet, web_daemon(aws, tmp_path, WEB__CACHE="true") as web:
@@ -97,9 +90,7 @@ def test_two_models_at_once_are_no_certainty(aws: Cloud, tmp_path: Path) -> None
         assert len(fleet.handled) == 2
 
 
-def test_a_model_that_nobody_has_reported_for_long_is_not_trusted(
-    aws: Cloud, tmp_path: Path
-) -> None:
+def test_cache_ignores_a_model_not_reported_for_long(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws) as fleet:
         with web_daemon(aws, tmp_path, WEB__CACHE="true") as web:
             web.post("/", data=IMAGE)
@@ -114,7 +105,7 @@ def test_a_model_that_nobody_has_reported_for_long_is_not_trusted(
         assert len(fleet.handled) == 2
 
 
-def test_a_broken_entry_is_as_good_as_none(aws: Cloud, web: Web) -> None:
+def test_broken_cache_entry_is_a_miss(aws: Cloud, web: Web) -> None:
     with stand_in(aws) as fleet:
         web.post("/", data=IMAGE)
         (key,) = kept(aws)
@@ -123,7 +114,7 @@ def test_a_broken_entry_is_as_good_as_none(aws: Cloud, web: Web) -> None:
         assert len(fleet.handled) == 2
 
 
-def test_without_the_setting_nothing_is_kept(aws: Cloud, tmp_path: Path) -> None:
+def test_cache_is_off_without_its_setting(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws) as fleet, web_daemon(aws, tmp_path) as web:
         for _ in range(2):
             web.post("/", data=IMAGE)

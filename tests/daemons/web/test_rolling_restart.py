@@ -1,34 +1,30 @@
-"""Two web processes behind one port are restarted under load: no request fails."""
+"""A rolling restart of two web processes on one port under load: no request fails."""
 
 import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import pytest
-
-from testkit.aws.embedded import Cloud, anew
+from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import reply_queues, web_daemon
-from testkit.web.load import load
+from testkit.web.load import client_load
 from visionfleet.web.http.server import drop_openings
 
 IMAGE = encoded(numbered(0))
 
 
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-def test_restarts_one_after_the_other_fail_no_request(aws: Cloud, tmp_path: Path) -> None:
+def test_rolling_restart_fails_no_request(aws: Cloud, tmp_path: Path) -> None:
     port = free_port()
     shared = {"WEB__PORT": str(port), "WEB__SHARE_PORT": "true"}
     with ExitStack() as running, stand_in(aws, threads=2):
         old = [running.enter_context(web_daemon(aws, tmp_path, **shared)) for _ in range(2)]
-        with load(port, IMAGE, new=4, kept=4) as clients, load(port, b"", new=8, kept=2) as quick:
+        with (
+            client_load(port, IMAGE, new=4, kept=4) as clients,
+            client_load(port, b"", new=8, kept=2) as quick,
+        ):
             wait_until(lambda: clients.answered > 100, 120, "load")
             for web in old:
                 before = clients.answered
@@ -41,7 +37,7 @@ def test_restarts_one_after_the_other_fail_no_request(aws: Cloud, tmp_path: Path
         print(f"{clients.answered} uploads and {quick.answered} others, none failed")
 
 
-def test_an_idle_connection_may_bring_one_more_request(aws: Cloud, tmp_path: Path) -> None:
+def test_idle_connection_may_send_one_more_request_on_stop(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws), web_daemon(aws, tmp_path) as web:
         port = int(web.url.rsplit(":", 1)[-1])
         with socket.create_connection(("127.0.0.1", port), 10) as idle:
@@ -59,7 +55,7 @@ def test_an_idle_connection_may_bring_one_more_request(aws: Cloud, tmp_path: Pat
         web.process.assert_exit(0)
 
 
-def test_a_listener_that_leaves_gets_no_connection_and_loses_none() -> None:
+def test_leaving_listener_loses_no_connection() -> None:
     first = listener(0)
     port = first.getsockname()[1]
     with ExitStack() as open_:

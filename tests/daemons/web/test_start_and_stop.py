@@ -1,4 +1,4 @@
-"""The start, the stop and the configuration of the web daemon, as a real process."""
+"""Start, graceful shutdown and configuration of the web daemon, as a real process."""
 
 import signal
 import socket
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.embedded import NAME, Cloud, anew
-from testkit.aws.outage_relay import Relay
+from testkit.aws.embedded import Cloud
+from testkit.aws.outage_relay import OutageRelay
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
@@ -20,20 +20,6 @@ from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, launched, reply_queues, web_daemon
 
 IMAGE = encoded(numbered(0))
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return anew(running_aws)
-
-
-@pytest.fixture(autouse=True)
-def empty(aws: Cloud) -> None:
-    """Leave nothing of an earlier test to the next one."""
-    while aws.receive(f"{NAME}-requests"):
-        pass
-    for name in reply_queues(aws):
-        aws.sqs.delete_queue(QueueUrl=aws.queue_url(name))
 
 
 class Client(threading.Thread):
@@ -49,7 +35,7 @@ class Client(threading.Thread):
         self.answer = self._web.post(self._path, files={"myfile": ("a.png", IMAGE)})
 
 
-def test_an_idle_daemon_stops_at_once_and_leaves_no_queue(aws: Cloud, tmp_path: Path) -> None:
+def test_idle_daemon_stops_at_once_and_deletes_its_queue(aws: Cloud, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path, QUEUE__WAIT_SECONDS="20") as web:
         (name,) = reply_queues(aws)
         tags = aws.sqs.list_queue_tags(QueueUrl=aws.queue_url(name))["Tags"]
@@ -62,7 +48,7 @@ def test_an_idle_daemon_stops_at_once_and_leaves_no_queue(aws: Cloud, tmp_path: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_who_waits_at_a_stop_is_answered(aws: Cloud, tmp_path: Path, number: int) -> None:
+def test_waiting_request_is_answered_on_stop(aws: Cloud, tmp_path: Path, number: int) -> None:
     with stand_in(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
         client = Client(web)
         web.process.wait_for_output("job accepted")
@@ -77,7 +63,7 @@ def test_who_waits_at_a_stop_is_answered(aws: Cloud, tmp_path: Path, number: int
     assert reply_queues(aws) == []
 
 
-def test_who_waits_too_long_at_a_stop_gets_the_job(aws: Cloud, tmp_path: Path) -> None:
+def test_request_that_outlasts_the_stop_gets_its_job(aws: Cloud, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path, WEB__STOP_SECONDS="1") as web:
         clients = [Client(web, path) for path in ("/", "/v1/classify", "/v1/classify?wait=200")]
         wait_until(lambda: web.process.output().count("job accepted") == 3, 10, web.process.tail)
@@ -95,7 +81,7 @@ def test_who_waits_too_long_at_a_stop_gets_the_job(aws: Cloud, tmp_path: Path) -
     assert reply_queues(aws) == []
 
 
-def test_an_unready_daemon_still_takes_connections(aws: Cloud, tmp_path: Path) -> None:
+def test_unready_daemon_still_accepts_connections(aws: Cloud, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path, WEB__UNREADY_SECONDS="60") as web:
         web.process.signal(signal.SIGTERM)
         web.process.wait_for_output("stopping")
@@ -106,7 +92,7 @@ def test_an_unready_daemon_still_takes_connections(aws: Cloud, tmp_path: Path) -
         web.process.assert_exit(130)
 
 
-def test_a_stopping_daemon_takes_no_connections(aws: Cloud, tmp_path: Path) -> None:
+def test_stopping_daemon_accepts_no_connections(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
         with requests.Session() as kept:
             assert kept.get(f"{web.url}/readyz", timeout=5).status_code == 200
@@ -131,7 +117,7 @@ def connects(web: Web) -> bool:
     return True
 
 
-def test_a_second_signal_ends_at_once(aws: Cloud, tmp_path: Path) -> None:
+def test_second_signal_ends_at_once(aws: Cloud, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path) as web:
         client = threading.Thread(target=cut_off, args=(web,))
         client.start()
@@ -148,8 +134,8 @@ def cut_off(web: Web) -> None:
         web.post("/", data=IMAGE)
 
 
-def test_without_aws_it_waits_and_then_serves(aws: Cloud, tmp_path: Path) -> None:
-    relay = Relay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
+def test_web_waits_for_aws_and_then_serves(aws: Cloud, tmp_path: Path) -> None:
+    relay = OutageRelay(int(aws.endpoint_url.rsplit(":", 1)[-1]))
     environment = {
         **aws.environment,
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
@@ -167,7 +153,7 @@ def test_without_aws_it_waits_and_then_serves(aws: Cloud, tmp_path: Path) -> Non
             relay.close()
 
 
-def test_it_can_be_stopped_while_it_waits_for_aws(tmp_path: Path) -> None:
+def test_web_can_be_stopped_while_it_waits_for_aws(tmp_path: Path) -> None:
     environment = {
         "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{free_port()}",
         "AWS_MAX_ATTEMPTS": "1",
@@ -182,7 +168,7 @@ def test_it_can_be_stopped_while_it_waits_for_aws(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "settings", [{"NAME": "other"}, {"STORAGE__INPUT_BUCKET": "nowhere"}], ids=str
 )
-def test_what_is_missing_is_told_in_one_line(
+def test_missing_bucket_or_queue_is_one_error_line(
     aws: Cloud, tmp_path: Path, settings: dict[str, str]
 ) -> None:
     with launched(aws.environment, tmp_path, **settings) as web:
@@ -191,7 +177,7 @@ def test_what_is_missing_is_told_in_one_line(
     assert "visionfleet provision" in line
 
 
-def test_a_port_in_use_is_told_in_one_line(aws: Cloud, tmp_path: Path) -> None:
+def test_port_in_use_is_one_error_line(aws: Cloud, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with launched(aws.environment, tmp_path, WEB__PORT=port) as web:
@@ -201,7 +187,7 @@ def test_a_port_in_use_is_told_in_one_line(aws: Cloud, tmp_path: Path) -> None:
     assert reply_queues(aws) == []
 
 
-def test_a_faulty_configuration(tmp_path: Path) -> None:
+def test_faulty_configuration_exits_with_78(tmp_path: Path) -> None:
     config = tmp_path / "faulty.yaml"
     config.write_text("web: {port: 80a, max_waiting: 0}\nwbe: {}\n")
     arguments = ("--config", str(config))
@@ -213,7 +199,7 @@ def test_a_faulty_configuration(tmp_path: Path) -> None:
     assert any("web.max_waiting" in line for line in lines)
 
 
-def test_check_config_and_version(tmp_path: Path) -> None:
+def test_check_config_and_version_options(tmp_path: Path) -> None:
     config = tmp_path / "good.yaml"
     config.write_text("web: {port: 8081}\n")
     base = [sys.executable, "-m", "visionfleetd.web.main"]

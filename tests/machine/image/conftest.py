@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from testkit.aws.embedded import Cloud, cloud
-from testkit.machine.image import Image, amis, image
+from testkit.machine.image import BakedImage, amis, baked_image
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +16,6 @@ def image_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 
 @pytest.fixture(scope="session")
-def baked(tmp_path_factory: pytest.TempPathFactory, image_aws: Cloud) -> Iterator[Image]:
-    with image(tmp_path_factory.mktemp("bake"), image_aws) as made:
+def baked(tmp_path_factory: pytest.TempPathFactory, image_aws: Cloud) -> Iterator[BakedImage]:
+    with baked_image(tmp_path_factory.mktemp("bake"), image_aws) as made:
         yield made

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from testkit.aws.embedded import Cloud, ec2_client
-from testkit.aws.imds import USER_DATA, metadata
+from testkit.aws.imds import USER_DATA, imds_server
 from testkit.machine.container import Machine
-from testkit.machine.image import TEMPLATE, Image
-from testkit.machine.instances import as_user_data, instance, told_by
+from testkit.machine.image import TEMPLATE, BakedImage
+from testkit.machine.instances import booted_instance, instance, user_data
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 
@@ -48,7 +48,9 @@ FAULTS = {
 }
 
 
-def test_packer_builds_the_template_and_verifies_the_image(baked: Image, image_aws: Cloud) -> None:
+def test_packer_builds_the_template_and_verifies_the_image(
+    baked: BakedImage, image_aws: Cloud
+) -> None:
     assert "the image is as it should be" in baked.output
     ec2 = ec2_client(image_aws)
     (made,) = ec2.describe_images(ImageIds=[baked.id])["Images"]
@@ -59,7 +61,7 @@ def test_packer_builds_the_template_and_verifies_the_image(baked: Image, image_a
     assert {one["State"]["Name"] for r in left for one in r["Instances"]} == {"terminated"}
 
 
-def test_an_instance_without_user_data_starts_nothing(baked: Image, tmp_path: Path) -> None:
+def test_instance_without_user_data_starts_nothing(baked: BakedImage, tmp_path: Path) -> None:
     """And on a machine where all is wrong that can be, the verification finds each fault."""
     with instance(baked, tmp_path / "plain", "i-plain", b"") as machine:
         assert "nothing is started" in machine.journal("-u", "visionfleet-instance")
@@ -79,8 +81,8 @@ def faults_of(machine: Machine) -> str:
     return done.stderr
 
 
-def test_a_worker_answers_a_job_and_ends_its_machine_when_nobody_scales(
-    baked: Image, image_aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_idle_worker_without_a_scaler_ends_its_machine(
+    baked: BakedImage, image_aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = {
         "aws": {"endpoint_url": image_aws.endpoint_url},
@@ -88,7 +90,7 @@ def test_a_worker_answers_a_job_and_ends_its_machine_when_nobody_scales(
         "classifier": {"idle_shutdown_seconds": 5},
     }
     image_aws.send_request("job-of-the-image", SHIP)
-    with instance(baked, tmp_path / "w", "i-worker", as_user_data("worker", settings)) as machine:
+    with instance(baked, tmp_path / "w", "i-worker", user_data("worker", settings)) as machine:
         result = wait_until(lambda: image_aws.result("job-of-the-image"), 90, machine.console)
         unit, begun = "visionfleet-classifier@0", "UserspaceTimestampMonotonic"
         ready = int(machine.show(unit, "ActiveEnterTimestampMonotonic"))
@@ -100,9 +102,9 @@ def test_a_worker_answers_a_job_and_ends_its_machine_when_nobody_scales(
         print(f"\nclassifier ready {(ready - booted) / 1e6:.1f} s after systemd began")
 
 
-def test_faulty_user_data_starts_nothing_and_is_told(baked: Image, tmp_path: Path) -> None:
+def test_faulty_user_data_starts_nothing_and_is_logged(baked: BakedImage, tmp_path: Path) -> None:
     settings = {"web": {"prot": 1}}
-    with instance(baked, tmp_path / "f", "i-faulty", as_user_data("web", settings)) as machine:
+    with instance(baked, tmp_path / "f", "i-faulty", user_data("web", settings)) as machine:
         assert machine.show("visionfleet-instance", "ExecMainStatus") == "78"
         assert machine.show("visionfleet-instance", "ActiveState") == "failed"
         assert machine.show("visionfleet-web", "ActiveState") == "inactive"
@@ -111,14 +113,14 @@ def test_faulty_user_data_starts_nothing_and_is_told(baked: Image, tmp_path: Pat
         )
 
 
-def test_silent_metadata_is_asked_again_and_a_role_lasts_until_the_next_boot(
-    baked: Image, image_aws: Cloud, tmp_path: Path
+def test_silent_metadata_is_retried_and_a_role_lasts_one_boot(
+    baked: BakedImage, image_aws: Cloud, tmp_path: Path
 ) -> None:
     settings = {"aws": {"endpoint_url": image_aws.endpoint_url}, "web": {"port": free_port()}}
-    with metadata() as service:
-        service.documents[USER_DATA] = as_user_data("web", settings)
+    with imds_server() as service:
+        service.documents[USER_DATA] = user_data("web", settings)
         service.status = 503
-        with told_by(service, baked, tmp_path / "s", "i-silent") as machine:
+        with booted_instance(service, baked, tmp_path / "s", "i-silent") as machine:
             restarts = lambda: int(machine.show("visionfleet-instance", "NRestarts"))  # noqa: E731
             web = lambda: machine.show("visionfleet-web", "ActiveState")  # noqa: E731
             wait_until(lambda: restarts() >= 2, 30, machine.console)

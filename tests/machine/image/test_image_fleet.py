@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from testkit.aws.ec2_proxy import like_ec2
+from testkit.aws.ec2_proxy import ec2_proxy
 from testkit.aws.embedded import Cloud, ec2_client
 from testkit.images.pictures import encoded, numbered
 from testkit.machine.container import Machine
-from testkit.machine.image import Image
-from testkit.machine.instances import Instances, as_user_data, instance, instances
+from testkit.machine.image import BakedImage
+from testkit.machine.instances import Instances, instance, instances, user_data
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 
@@ -44,7 +44,7 @@ class Service:
 
 
 @pytest.fixture
-def service(baked: Image, image_aws: Cloud, tmp_path: Path) -> Iterator[Service]:
+def service(baked: BakedImage, image_aws: Cloud, tmp_path: Path) -> Iterator[Service]:
     ec2, port = ec2_client(image_aws), free_port()
     workers = {
         "aws": {"endpoint_url": image_aws.endpoint_url},
@@ -55,18 +55,18 @@ def service(baked: Image, image_aws: Cloud, tmp_path: Path) -> Iterator[Service]
     template = {
         "ImageId": baked.id,
         "InstanceType": "c7i.large",
-        "UserData": base64.b64encode(as_user_data("worker", workers)).decode(),
+        "UserData": base64.b64encode(user_data("worker", workers)).decode(),
     }
     ec2.create_launch_template(LaunchTemplateName="workers", LaunchTemplateData=template)
     with ExitStack() as stack:
-        proxy = stack.enter_context(like_ec2(image_aws.endpoint_url))
+        proxy = stack.enter_context(ec2_proxy(image_aws.endpoint_url))
         control = {
             "aws": {"endpoint_url": proxy.url},
             "web": {"port": port},
             "scaler": SCALER,
             "ec2": {"launch_template": "workers"},
         }
-        asked = as_user_data(["web", "scaler"], control)
+        asked = user_data(["web", "scaler"], control)
         host = stack.enter_context(instance(baked, tmp_path / "control", "i-control", asked))
         fleet = stack.enter_context(instances(baked, tmp_path, ec2))
         wait_until(lambda: accepts(port), 60, lambda: host.journal("-u", "visionfleet-*"))
@@ -75,7 +75,7 @@ def service(baked: Image, image_aws: Cloud, tmp_path: Path) -> Iterator[Service]
 
 @pytest.mark.needs_torch
 @pytest.mark.timeout(300)
-def test_uploads_open_three_machines_and_leave_none(service: Service) -> None:
+def test_uploads_launch_three_machines_and_leave_none(service: Service) -> None:
     before = set(service.aws.keys("results/"))
     assert service.fleet.running == set()
 

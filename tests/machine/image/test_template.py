@@ -23,7 +23,7 @@ def archive(tmp_path: Path) -> str:
     return f"-var=source_archive={path}"
 
 
-def test_the_template_is_valid_with_its_defaults(archive: str) -> None:
+def test_packer_template_is_valid_with_its_defaults(archive: str) -> None:
     done = packer("validate", archive, str(TEMPLATE))
     assert (done.returncode, done.stdout) == (0, "")
 
@@ -36,34 +36,34 @@ def test_the_template_is_valid_with_its_defaults(archive: str) -> None:
         ("-var=regoin=eu-central-1", "regoin"),
     ],
 )
-def test_a_wrong_variable_is_refused(archive: str, given: str, told: str) -> None:
+def test_packer_refuses_a_wrong_variable(archive: str, given: str, told: str) -> None:
     done = packer("validate", archive, given, str(TEMPLATE))
     assert done.returncode == 1
     assert told in done.stdout
 
 
-def test_the_files_are_formatted() -> None:
+def test_packer_files_are_formatted() -> None:
     need_packer()
     assert packer("fmt", "-check", str(FOLDER)).returncode == 0
 
 
-def test_plugins_are_named_where_old_packers_do_not_look() -> None:
+def test_packer_plugins_are_named_apart_for_old_versions() -> None:
     assert "required_plugins" not in TEMPLATE.read_text()
     assert "required_plugins" in (FOLDER / "plugins.pkr.hcl").read_text()
 
 
 @pytest.mark.parametrize("script", sorted(FOLDER.glob("*.sh")), ids=lambda path: path.name)
-def test_scripts_are_posix_shell(script: Path) -> None:
+def test_image_scripts_are_posix_shell(script: Path) -> None:
     assert subprocess.run(["sh", "-n", str(script)], check=False).returncode == 0
 
 
-def test_every_variable_that_is_not_for_tests_is_documented() -> None:
+def test_packer_variables_are_documented() -> None:
     text = (ROOT / "docs" / "ami.md").read_text()
     for_tests = {"ec2_endpoint_url", "source_archive"} | {n for n in DEFAULTS if n[:4] == "ssh_"}
     assert [name for name in DEFAULTS.keys() - for_tests if f"`{name}`" not in text] == []
 
 
-def test_defaults_are_aws_itself() -> None:
+def test_packer_defaults_are_for_real_aws() -> None:
     for name in ("ec2_endpoint_url", "ssh_host", "ssh_private_key_file", "subnet_id"):
         assert DEFAULTS[name] == '""'
     assert DEFAULTS["install_environment"] == "{}"

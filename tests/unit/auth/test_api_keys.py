@@ -8,8 +8,8 @@ from visionfleet.errors import BadKeys
 RANDOM = bytes(range(api_keys.ID_BYTES + api_keys.SECRET_BYTES + api_keys.SALT_BYTES))
 
 
-def test_a_key_opens_and_no_other_does() -> None:
-    key, kept = api_keys.made("ann", RANDOM, 5.5, None)
+def test_api_key_matches_only_itself() -> None:
+    key, kept = api_keys.make("ann", RANDOM, 5.5, None)
     file = api_keys.read(api_keys.write([kept]))
     assert api_keys.check(key, file) == kept
     assert kept.name == "ann"
@@ -19,22 +19,22 @@ def test_a_key_opens_and_no_other_does() -> None:
     assert api_keys.check(changed, file) is None
 
 
-def test_the_file_tells_no_secret() -> None:
-    key, kept = api_keys.made("ann", RANDOM, 0, 2.5)
+def test_key_file_holds_no_secret() -> None:
+    key, kept = api_keys.make("ann", RANDOM, 0, 2.5)
     text = api_keys.write([kept])
     assert key.rsplit("_", 1)[-1] not in text
     other_salt = RANDOM[:-1] + b"\0"
-    assert api_keys.made("ann", other_salt, 0, None)[1].sha256 != kept.sha256
+    assert api_keys.make("ann", other_salt, 0, None)[1].sha256 != kept.sha256
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "x" * 65])
-def test_names_that_are_none(name: str) -> None:
+def test_bad_key_names_are_refused(name: str) -> None:
     with pytest.raises(BadKeys):
-        api_keys.made(name, RANDOM, 0, None)
+        api_keys.make(name, RANDOM, 0, None)
 
 
-def test_a_faulty_file_names_the_line() -> None:
-    text = api_keys.write([api_keys.made("ann", RANDOM, 0, None)[1]])
+def test_faulty_key_file_names_the_line() -> None:
+    text = api_keys.write([api_keys.make("ann", RANDOM, 0, None)[1]])
     assert len(api_keys.read("# mine\n\n" + text)) == 1
     for more, line in (("{", 2), (text, 2), ('{"id": "x"}', 2)):
         with pytest.raises(BadKeys, match=f"line {line}"):
@@ -53,5 +53,7 @@ def test_a_faulty_file_names_the_line() -> None:
         ("", "", ""),
     ],
 )
-def test_where_a_key_is_offered(authorization: str, x_api_key: str, key: str) -> None:
-    assert api_keys.offered(authorization, x_api_key) == key
+def test_api_key_is_read_from_the_request_headers(
+    authorization: str, x_api_key: str, key: str
+) -> None:
+    assert api_keys.from_headers(authorization, x_api_key) == key

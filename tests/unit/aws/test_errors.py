@@ -1,9 +1,9 @@
-"""What the codes of EC2 mean: try later, another place, give up."""
+"""Error codes of EC2 by what to do: try later, try another offering, give up."""
 
 import pytest
 
 from testkit.aws.fakes import refusal
-from visionfleet.aws import wrapped_errors
+from visionfleet.aws.errors import wrapped_errors
 from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
 
 KINDS = {
@@ -27,7 +27,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("code", "status"), KINDS)
-def test_a_code_of_ec2_is_of_a_kind(code: str, status: int) -> None:
+def test_ec2_error_codes_have_their_error_class(code: str, status: int) -> None:
     with pytest.raises((TryLater, GiveUp)) as raised, wrapped_errors("launch"):
         raise refusal(code, "RunInstances", status)
     assert type(raised.value) is KINDS[code, status]

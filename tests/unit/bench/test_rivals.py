@@ -13,7 +13,7 @@ from visionfleet.simulation.world import Conditions
 POLICY = policy(19, boot_seconds=45)
 
 
-def test_the_clairvoyant_spreads_the_work_over_the_allowed_wait() -> None:
+def test_clairvoyant_spreads_work_over_the_allowed_wait() -> None:
     """100 images at second 10, none may wait longer than 20 s: 5 a second until second 30."""
     rates = clairvoyant.rates([0] * 10 + [100] + [0] * 40, wait_seconds=20, step=1)
     assert rates[15] == pytest.approx(5, rel=0.06)
@@ -21,7 +21,7 @@ def test_the_clairvoyant_spreads_the_work_over_the_allowed_wait() -> None:
     assert max(rates) < 5.6
 
 
-def test_the_clairvoyant_keeps_workers_over_gaps_shorter_than_a_boot() -> None:
+def test_clairvoyant_keeps_workers_over_gaps_below_a_boot() -> None:
     rates = [4.0, 0.0, 0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0]
     assert clairvoyant.sizes(rates, 0.5, step=10, hold_seconds=30, maximum=19) == (
         [2, 2, 2, 2, 0, 0, 0, 0, 0, 1]
@@ -29,7 +29,7 @@ def test_the_clairvoyant_keeps_workers_over_gaps_shorter_than_a_boot() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(SWEEPS))
-def test_every_policy_of_the_comparison_serves_a_quiet_hour(name: str) -> None:
+def test_every_compared_policy_serves_a_quiet_hour(name: str) -> None:
     arrivals = trace.arrivals([60] * 60, 1.0, Random(4))
     outcome = replay(Job(name, 1.0, arrivals, POLICY, Conditions()))
     assert outcome.unserved == 0

@@ -1,4 +1,4 @@
-"""What makes a worker drain: the order of the looks, and the look for a dead scaler."""
+"""What makes a worker drain: the order of checks, and the check for a dead scaler."""
 
 import threading
 from collections.abc import Callable

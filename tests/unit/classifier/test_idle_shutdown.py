@@ -1,4 +1,4 @@
-"""When a worker that nobody looks after shuts its machine down, along time-lines."""
+"""When an idle worker without a scaler shuts its machine down, over time."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The metrics: their values, their names, and the table that explains them."""
+"""The metrics: their values, their names, and the table that documents them."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""The heartbeat: what is held stays invisible, and what is released is never extended."""
+"""The visibility heartbeat: held messages stay invisible, released ones are never extended."""
 
 import threading
 from collections.abc import Sequence

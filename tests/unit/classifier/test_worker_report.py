@@ -1,4 +1,4 @@
-"""When a worker's report is written, along a time-line."""
+"""When a worker's report is written, over time."""
 
 import json
 from dataclasses import dataclass, field

@@ -9,10 +9,16 @@ from PIL import Image
 from rich.console import Console, RenderableType
 
 from visionfleet.cli import demo
+from visionfleet.cli.classify import InputImage
 from visionfleet.cli.client import Answer
-from visionfleet.cli.demo import Piece, Sample
-from visionfleet.local.chart import bars, squeezed
-from visionfleet.local.crops import SIDE, crops, shipped_photos, varied
+from visionfleet.cli.demo import FleetSize
+from visionfleet.local.chart import bars, columns
+from visionfleet.local.sample_images import (
+    SIDE,
+    random_crop,
+    sample_images,
+    shipped_photos,
+)
 
 
 def text_of(*shown: RenderableType) -> str:
@@ -30,24 +36,24 @@ def photos(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / f"{name}.png" for name in ("red", "blue")}
 
 
-def test_crops_take_the_photos_in_turn_and_are_jpegs(photos: dict[str, Path]) -> None:
-    made = list(crops(photos, 5, seed=1))
+def test_demo_crops_take_photos_in_turn_and_are_jpegs(photos: dict[str, Path]) -> None:
+    made = list(sample_images(photos, 5, seed=1))
     assert [crop.photo for crop in made] == ["red", "blue", "red", "blue", "red"]
     assert len({crop.name for crop in made}) == 5
     opened = Image.open(io.BytesIO(made[0].data))
     assert (opened.format, opened.size) == ("JPEG", (SIDE, SIDE))
 
 
-def test_the_same_seed_makes_the_same_crops(photos: dict[str, Path]) -> None:
-    assert list(crops(photos, 6, seed=1)) == list(crops(photos, 6, seed=1))
-    assert list(crops(photos, 6, seed=1)) != list(crops(photos, 6, seed=2))
+def test_demo_crops_are_the_same_for_one_seed(photos: dict[str, Path]) -> None:
+    assert list(sample_images(photos, 6, seed=1)) == list(sample_images(photos, 6, seed=1))
+    assert list(sample_images(photos, 6, seed=1)) != list(sample_images(photos, 6, seed=2))
 
 
-def test_a_photo_of_one_pixel_can_be_varied() -> None:
-    assert varied(Image.new("RGB", (3, 3)), Random(0)).size == (SIDE, SIDE)
+def test_demo_crops_a_photo_of_one_pixel() -> None:
+    assert random_crop(Image.new("RGB", (3, 3)), Random(0)).size == (SIDE, SIDE)
 
 
-def test_the_photos_are_inside_the_wheel() -> None:
+def test_demo_photos_come_with_scikit_image() -> None:
     pytest.importorskip("skimage")
     assert set(shipped_photos()) == {"astronaut", "chelsea", "coffee", "rocket"}
 
@@ -62,12 +68,12 @@ def test_the_photos_are_inside_the_wheel() -> None:
         ([16, 1], 2, ["█ ", "█▁"]),
     ],
 )
-def test_bars(values: list[float], height: int, lines: list[str]) -> None:
+def test_demo_chart_bars(values: list[float], height: int, lines: list[str]) -> None:
     assert bars(values, height) == lines
 
 
 @pytest.mark.parametrize(
-    ("samples", "columns"),
+    ("samples", "expected"),
     [
         ([], [0, 0, 0, 0]),
         ([(1, 5)], [5, 5, 5, 5]),
@@ -76,28 +82,33 @@ def test_bars(values: list[float], height: int, lines: list[str]) -> None:
         ([(1, 1), (2, 2), (3, 3), (4.1, 4)], [1, 2, 3, 4]),
     ],
 )
-def test_squeezed(samples: list[tuple[float, float]], columns: list[float]) -> None:
-    assert squeezed(samples, 4, until=4) == columns
+def test_demo_chart_fits_samples_into_columns(
+    samples: list[tuple[float, float]], expected: list[float]
+) -> None:
+    assert columns(samples, 4, until=4) == expected
 
 
-def test_the_chart_names_the_highest_values() -> None:
-    text = text_of(*demo.chart([Sample(1, 0, 40), Sample(2, 3, 10), Sample(12, 0, 0)]))
+def test_demo_chart_names_the_highest_values() -> None:
+    text = text_of(*demo.chart([FleetSize(1, 0, 40), FleetSize(2, 3, 10), FleetSize(12, 0, 0)]))
     assert "workers, at most 3" in text
     assert "queue, at most 40" in text
     assert "12 s" in text
 
 
-def test_a_chart_of_nothing_is_no_error() -> None:
+def test_demo_chart_of_nothing_is_empty() -> None:
     assert "at most 0" in text_of(*demo.chart([]))
 
 
-def test_labels_are_counted_by_photo() -> None:
-    pieces = [Piece("cat", "c1", b""), Piece("cat", "c2", b""), Piece("[red]", "d1", b"")]
+GROUPS = (("c1", "cat"), ("c2", "cat"), ("d1", "[red]"))
+
+
+def test_demo_counts_labels_by_photo() -> None:
+    images = [InputImage(name, b"", group) for name, group in GROUPS]
     answers = [
         Answer("c2", 0.1, label="cat"),
         Answer("c1", 0.1, label="cat"),
         Answer("d1", 0.1, problem="too large", code="too_large"),
     ]
-    lines = text_of(demo.groups_table(pieces, answers)).splitlines()
+    lines = text_of(demo.groups_table(images, answers)).splitlines()
     assert lines[1].split() == ["[red]", "1", "(too_large)", "1"]
     assert lines[2].split() == ["cat", "2", "cat", "2"]

@@ -27,7 +27,7 @@ def simulate(tmp_path: Path, config: Path, rows: str, *options: str) -> int:
     return main(["simulate", str(tmp_path / "trace.csv"), "--config", str(config), *options])
 
 
-def test_figures_and_a_plot(
+def test_simulate_prints_a_table_and_draws_a_plot(
     tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = "".join(f"{minute},{20 + minute % 30}\n" for minute in range(120))
@@ -52,7 +52,7 @@ def test_figures_and_a_plot(
         ("1,5\n", ("--policy", "ours"), "no policy 'ours'; `pace` is its name now"),
     ],
 )
-def test_what_is_wrong_is_said(
+def test_simulate_reports_faulty_arguments(
     tmp_path: Path,
     config: Path,
     capsys: pytest.CaptureFixture[str],
@@ -64,7 +64,7 @@ def test_what_is_wrong_is_said(
     assert said in capsys.readouterr().err
 
 
-def test_a_day_at_100_000_requests_an_hour_takes_a_seventh_of_20_seconds() -> None:
+def test_simulate_a_busy_day_takes_seconds() -> None:
     """CPU seconds of this process: a week must not take more than 20."""
     counts = [round(1667 * (1 + 0.6 * math.sin(minute / 230))) for minute in range(1440)]
     begun = time.process_time()

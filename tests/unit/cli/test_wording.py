@@ -7,31 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from visionfleet.cli import options, status
-from visionfleet.cli.classify import Source, json_line, sources
+from visionfleet.cli import options, status, terminal
+from visionfleet.cli.classify import InputImage, images, json_line
 from visionfleet.cli.client import Answer
 from visionfleet.contract.messages import FleetStatus
 
 
-def test_folders_are_searched_for_images_in_order(tmp_path: Path) -> None:
+def test_classify_searches_folders_for_images_in_order(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "folder.png").mkdir()
     for name in ("b/2.JPG", "b/1.png", "a.webp", "notes.txt"):
         (tmp_path / name).touch()
-    found = [source.path for source in sources([str(tmp_path)])]
+    found = [image.content for image in images([str(tmp_path)])]
     assert found == [tmp_path / "a.webp", tmp_path / "b/1.png", tmp_path / "b/2.JPG"]
 
 
-def test_a_file_is_taken_whatever_its_name_and_a_dash_is_standard_input() -> None:
-    found = list(sources(["x.bin", "-"]))
-    assert found == [Source("x.bin", Path("x.bin")), Source("stdin", None)]
+def test_classify_takes_any_named_file_and_dash_is_stdin() -> None:
+    found = list(images(["x.bin", "-"]))
+    assert found == [InputImage("x.bin", Path("x.bin")), InputImage("stdin", None)]
 
 
-def test_a_name_that_is_not_utf8_can_be_printed() -> None:
-    assert options.printable(os.fsdecode(b"caf\xe9.jpg")) == "caf�.jpg"
+def test_file_name_that_is_not_utf8_can_be_printed() -> None:
+    assert terminal.printable(os.fsdecode(b"caf\xe9.jpg")) == "caf�.jpg"
 
 
-def test_json_line_of_a_label_and_of_a_problem() -> None:
+def test_json_lines_of_a_label_and_of_a_problem() -> None:
     good = Answer("a.jpg", 0.12345, label="cat", score=0.9, job="j1", top=({"index": 3},))
     assert json.loads(json_line(good)) == {
         "file": "a.jpg",
@@ -67,7 +67,7 @@ def test_json_line_of_a_label_and_of_a_problem() -> None:
         (172800, "2 d"),
     ],
 )
-def test_span(seconds: float, words: str) -> None:
+def test_durations_in_words(seconds: float, words: str) -> None:
     assert status.span(seconds) == words
 
 
@@ -85,7 +85,7 @@ def fleet(**changes: object) -> FleetStatus:
     return FleetStatus.model_validate(values | changes)
 
 
-def test_the_scaler_in_words() -> None:
+def test_scaler_state_in_words() -> None:
     seen = fleet(states={"idle": 1, "busy": 2})
     assert list(status.scaler_lines(seen, 100.0)) == [
         "Workers: 2 busy, 1 idle (minimum 0, maximum 4)",
@@ -112,17 +112,17 @@ def test_the_scaler_in_words() -> None:
 
 
 @pytest.mark.parametrize("text", ["0", "1001", "-1", "1.5", "x", "", "²"])
-def test_a_count_out_of_bounds_is_refused(text: str) -> None:
+def test_count_option_out_of_bounds_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="an integer from 1 to 1000"):
         options.whole(1, 1000)(text)
 
 
 @pytest.mark.parametrize("text", ["-0.1", "61", "nan", "inf", "x", ""])
-def test_seconds_out_of_bounds_are_refused(text: str) -> None:
+def test_seconds_option_out_of_bounds_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="seconds from 0 to 60"):
         options.seconds(0, 60)(text)
 
 
-def test_bounds_themselves_are_taken() -> None:
+def test_bounds_of_options_are_inclusive() -> None:
     assert [options.whole(1, 1000)(text) for text in ("1", "1000")] == [1, 1000]
     assert [options.seconds(0, 60)(text) for text in ("0", "60", "0.5")] == [0, 60, 0.5]

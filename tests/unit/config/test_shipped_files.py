@@ -15,18 +15,18 @@ ETC = ROOT / "etc"
 WHOLE = ETC / "visionfleet.yaml"
 
 
-def test_the_generated_files_are_current() -> None:
+def test_generated_settings_files_are_current() -> None:
     """`make settings` writes them."""
     assert WHOLE.read_text().splitlines() == list(configuration_file())
     assert (ROOT / "docs/settings.md").read_text().splitlines() == list(settings_page())
 
 
-def test_the_file_holds_every_setting_with_its_default() -> None:
+def test_shipped_file_has_every_setting_with_its_default() -> None:
     written = yaml.safe_dump(yaml.safe_load(WHOLE.read_text()), sort_keys=False)
     assert written == yaml.safe_dump(Config().model_dump(mode="json"), sort_keys=False)
 
 
-def test_there_are_at_most_80_settings_each_described() -> None:
+def test_settings_are_at_most_80_and_each_is_described() -> None:
     assert len(settings()) <= 80
     for key, field in settings().items():
         for sentence in what_and_who(str(field.description)):
@@ -34,7 +34,7 @@ def test_there_are_at_most_80_settings_each_described() -> None:
             assert sentence[0] in "`f" or sentence[0].isupper(), key
 
 
-def test_the_local_file_says_only_what_differs() -> None:
+def test_local_file_has_only_what_differs() -> None:
     default = Config().model_dump(mode="json")
     for section, values in yaml.safe_load((ETC / "local.yaml").read_text()).items():
         for name, value in values.items():
@@ -42,11 +42,11 @@ def test_the_local_file_says_only_what_differs() -> None:
 
 
 @pytest.mark.parametrize("path", [WHOLE, ETC / "local.yaml"], ids=lambda path: path.name)
-def test_it_loads(path: Path) -> None:
+def test_shipped_files_load(path: Path) -> None:
     load(path, {})
 
 
-def test_local_paths_are_those_of_the_working_copy() -> None:
+def test_local_file_paths_are_in_the_working_copy() -> None:
     config = load(ETC / "local.yaml", {}).config
     assert config.model.directory == ETC.parent / "models"
     assert config.supervisor.socket == ETC.parent / "var" / "supervisor.sock"

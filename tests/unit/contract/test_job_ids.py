@@ -10,17 +10,17 @@ random_bytes = st.binary(min_size=RANDOM_BYTES, max_size=RANDOM_BYTES)
 
 
 @given(st.floats(0, 2**47 / 1000), random_bytes)
-def test_an_id_has_its_form(now: float, randomness: bytes) -> None:
+def test_job_id_has_26_base32_characters(now: float, randomness: bytes) -> None:
     assert is_job_id(new_job_id(now, randomness))
 
 
 @given(st.integers(0, 2**40), st.integers(1, 2**40), random_bytes, random_bytes)
-def test_ids_sort_by_time(at: int, later: int, first: bytes, second: bytes) -> None:
+def test_job_ids_sort_by_time(at: int, later: int, first: bytes, second: bytes) -> None:
     assert new_job_id(at / 1000, first) < new_job_id((at + later) / 1000 + 0.0005, second)
 
 
 @given(random_bytes, random_bytes)
-def test_different_randomness_gives_different_ids(first: bytes, second: bytes) -> None:
+def test_different_randomness_gives_different_job_ids(first: bytes, second: bytes) -> None:
     assert (new_job_id(1, first) == new_job_id(1, second)) == (first == second)
 
 
@@ -30,5 +30,5 @@ def test_too_little_randomness_is_refused() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "../../etc/passwd", "0" * 25, "0" * 27, "O" * 26])
-def test_what_is_no_id_is_told(text: str) -> None:
+def test_other_text_is_no_job_id(text: str) -> None:
     assert not is_job_id(text)

@@ -26,12 +26,12 @@ FAILED = messages.Failed(
 )
 
 
-def test_a_request_survives_the_wire() -> None:
+def test_request_round_trips() -> None:
     assert messages.Request.decode(messages.encode(REQUEST)) == REQUEST
 
 
 @pytest.mark.parametrize("result", [SUCCEEDED, UNSURE, FAILED])
-def test_results_and_replies_survive_the_wire(
+def test_results_and_replies_round_trip(
     result: messages.Succeeded | messages.Failed,
 ) -> None:
     assert messages.decode_result(messages.encode(result)) == result
@@ -55,7 +55,7 @@ def test_unknown_fields_are_ignored() -> None:
         ('{"job": "a", "key": "b", "sent_at": 0, "top": 0}', "top: Input should be greater"),
     ],
 )
-def test_a_bad_message_tells_why_and_keeps_its_body(raw: str, reason: str) -> None:
+def test_bad_message_gives_its_reason_and_body(raw: str, reason: str) -> None:
     with pytest.raises(BadMessage, match=reason) as caught:
         messages.Request.decode(raw)
     assert caught.value.raw == raw
@@ -76,7 +76,7 @@ def test_results_by_name_drop_folder_and_extension(file_name: str, key: str) -> 
     assert names.by_name_key(file_name) == key
 
 
-def test_reply_queues_have_names_that_sqs_takes() -> None:
+def test_reply_queue_names_are_valid_in_sqs() -> None:
     name = names.replies_queue("visionfleet", "ip-10-0-0-1.eu-west-1.compute" * 4, "0a1b2c3d")
     assert len(name) == 80
     assert name.endswith("-0a1b2c3d")

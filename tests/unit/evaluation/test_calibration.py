@@ -21,7 +21,7 @@ from visionfleet.evaluation.calibration import (
         pytest.param([1.0], [True], 0.0, id="certain and right"),
     ],
 )
-def test_the_error_is_the_distance_of_confidence_and_accuracy(
+def test_calibration_error_is_confidence_minus_accuracy(
     confidences: list[float], right: list[bool], error: float
 ) -> None:
     found = expected_calibration_error(np.array(confidences), np.array(right))
@@ -29,7 +29,7 @@ def test_the_error_is_the_distance_of_confidence_and_accuracy(
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
-def test_the_temperature_that_was_taken_off_is_found(temperature: float) -> None:
+def test_fitted_temperature_recovers_a_known_one(temperature: float) -> None:
     """Targets are drawn from the softmax of known logits, which then are scaled."""
     generator = np.random.default_rng(0)
     logits = generator.normal(0, 2, (20_000, 5))
@@ -38,7 +38,7 @@ def test_the_temperature_that_was_taken_off_is_found(temperature: float) -> None
     assert fit_temperature(temperature * logits, targets) == pytest.approx(temperature, rel=0.05)
 
 
-def test_log_probabilities_do_as_well_as_logits() -> None:
+def test_temperature_fits_log_probabilities_like_logits() -> None:
     logits = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 5.0], [3.0, 2.9, 0.0]])
     targets = np.array([0, 2, 1])
     logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -48,11 +48,11 @@ def test_log_probabilities_do_as_well_as_logits() -> None:
     )
 
 
-def test_scores_may_be_large() -> None:
+def test_temperature_fit_takes_large_scores() -> None:
     assert np.isfinite(negative_log_likelihood(np.array([[1e4, 0.0]]), np.array([1])))
 
 
-def test_the_threshold_gives_up_a_share_of_the_right_answers_only() -> None:
+def test_threshold_rejects_a_share_of_right_answers_only() -> None:
     confidences = np.array([*np.linspace(0.01, 1, 100), 0.999, 0.999])
     right = np.array([True] * 100 + [False] * 2)
     threshold = unknown_threshold(confidences, right, 0.05)

@@ -14,14 +14,14 @@ FILES = {"cat/1.jpg": b"c1", "dog/2.PNG": b"d2", "dog/notes.txt": b"no", "readme
     ("most", "kept"),
     [(None, "abcdef"), (9, "abcdef"), (6, "abcdef"), (3, "ace"), (2, "ad"), (1, "a")],
 )
-def test_a_limit_takes_images_from_everywhere(tmp_path: Path, most: int, kept: str) -> None:
+def test_dataset_limit_spreads_over_the_images(tmp_path: Path, most: int, kept: str) -> None:
     for name in "abcdef":
         (tmp_path / name).mkdir()
         (tmp_path / name / "1.png").write_bytes(b"")
     assert "".join(one.folder for one in read(tmp_path, most)) == kept
 
 
-def test_folders_and_zips_read_the_same(tmp_path: Path) -> None:
+def test_datasets_in_folders_and_zips_read_alike(tmp_path: Path) -> None:
     folder, archive = tmp_path / "data", tmp_path / "data.zip"
     with zipfile.ZipFile(archive, "w") as packed:
         for name, data in FILES.items():
@@ -33,18 +33,18 @@ def test_folders_and_zips_read_the_same(tmp_path: Path) -> None:
         assert [(x.folder, x.data) for x in read(path)] == [("cat", b"c1"), ("dog", b"d2")]
 
 
-def test_folders_are_labels_or_numbers() -> None:
+def test_dataset_folders_are_labels_or_numbers() -> None:
     labels = ("tench, Tinca tinca", "Golden Fish", "cat")
     folders = {"tench", "golden_fish", "002"}
     assert class_indices(folders, labels) == {"tench": 0, "golden_fish": 1, "002": 2}
 
 
-def test_a_folder_that_is_no_label_is_told() -> None:
+def test_dataset_folder_that_is_no_label_is_reported() -> None:
     with pytest.raises(BadDataset, match="no label of the model: cow, horse"):
         class_indices({"cat", "horse", "cow"}, ("cat",))
 
 
-def test_what_holds_no_images_is_told(tmp_path: Path) -> None:
+def test_dataset_without_images_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match="no images in class folders"):
         count(tmp_path)
     (tmp_path / "x.zip").write_bytes(b"no zip")

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from testkit.fleet.ec2_world import MAXIMUM, Scaler, World
-from testkit.processes.stepping import Puppet
+from testkit.fleet.ec2_world import MAXIMUM, Ec2World, Scaler
+from testkit.processes.stepping import SteppedWork
 
 CODES = ["RequestLimitExceeded", "InternalError", "UnauthorizedOperation", "Unavailable"]
 LONGEST_SECONDS = 7200
 
 
-def settle(world: World, scalers: list[Scaler], lists_late: bool = False) -> None:
+def settle(world: Ec2World, scalers: list[Scaler], lists_late: bool = False) -> None:
     """Run scalers in turn, without further faults, until all work is done and nobody is left."""
     if not lists_late:
         world.region.list_seconds = 0
@@ -34,57 +34,57 @@ def settle(world: World, scalers: list[Scaler], lists_late: bool = False) -> Non
     raise AssertionError(f"{world.waiting} jobs and {len(world.region.alive())} instances are left")
 
 
-def begin(scaler: Scaler) -> Puppet:
+def begin(scaler: Scaler) -> SteppedWork:
     """Start a tick that stands still before each call."""
-    scaler.puppet = Puppet(scaler.tick)
-    return scaler.puppet
+    scaler.running = SteppedWork(scaler.tick)
+    return scaler.running
 
 
 def end(scaler: Scaler) -> None:
     """Let a tick that was begun run to its end."""
-    if scaler.puppet is not None:
-        scaler.puppet.finish()
-        scaler.puppet = None
+    if scaler.running is not None:
+        scaler.running.finish()
+        scaler.running = None
 
 
-def advanced(world: World, number: int, steps: int) -> tuple[Scaler, Puppet]:
+def advanced(world: Ec2World, number: int, steps: int) -> tuple[Scaler, SteppedWork]:
     """Make a scaler that stands still after so many steps of a tick."""
     scaler = Scaler(world, number)
-    puppet = begin(scaler)
+    tick = begin(scaler)
     for _ in range(steps):
-        if puppet.done:
+        if tick.done:
             break
-        puppet.step()
-    return scaler, puppet
+        tick.step()
+    return scaler, tick
 
 
 def steps_of(scenario: str) -> int:
     """Count the steps of the tick that a scenario leads to."""
     world, _ = SCENARIOS[scenario]()
-    _, puppet = advanced(world, 9, 0)
+    _, tick = advanced(world, 9, 0)
     count = 0
-    while not puppet.done:
-        puppet.step()
+    while not tick.done:
+        tick.step()
         count += 1
     return count
 
 
-def crowd() -> tuple[World, list[Scaler]]:
+def crowd() -> tuple[Ec2World, list[Scaler]]:
     """Work for more than the maximum, and nobody there."""
-    world = World(waiting=20)
+    world = Ec2World(waiting=20)
     world.region.list_seconds = 100
     world.pass_time(5)
     return world, []
 
 
-def short() -> tuple[World, list[Scaler]]:
+def short() -> tuple[Ec2World, list[Scaler]]:
     """The first offering has one machine left."""
     world, scalers = crowd()
     world.region.room[("c7i.large", "subnet-0000000a")] = 1
     return world, scalers
 
 
-def lost() -> tuple[World, list[Scaler]]:
+def lost() -> tuple[Ec2World, list[Scaler]]:
     """An earlier launch was not answered, and its instances are not listed yet."""
     world, _ = crowd()
     world.region.lost_answers["run_instances"] = 1
@@ -94,9 +94,9 @@ def lost() -> tuple[World, list[Scaler]]:
     return world, [scaler]
 
 
-def drained() -> tuple[World, list[Scaler]]:
+def drained() -> tuple[Ec2World, list[Scaler]]:
     """A worker has said that it is drained, and there is new work."""
-    world = World(waiting=1)
+    world = Ec2World(waiting=1)
     world.pass_time(5)
     scaler = Scaler(world, 1)
     while not any(worker.state == "drained" for worker in world.workers.values()):
@@ -112,24 +112,24 @@ PAUSES_SECONDS = [0, 40, 400, 2000]
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_a_crash_at_any_step_does_no_harm(scenario: str) -> None:
+def test_crash_at_any_launch_step_does_no_harm(scenario: str) -> None:
     for steps in range(1, steps_of(scenario) + 1):
         world, _ = SCENARIOS[scenario]()
-        _, puppet = advanced(world, 2, steps)
-        print(f"crash at step {steps}: {puppet.at}")
-        puppet.crash()
+        _, tick = advanced(world, 2, steps)
+        print(f"crash at step {steps}: {tick.at}")
+        tick.crash()
         world.pass_time(5)
         settle(world, [Scaler(world, 3)], lists_late=True)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("pause_seconds", PAUSES_SECONDS)
-def test_a_scaler_that_sleeps_at_any_step_does_no_harm(scenario: str, pause_seconds: float) -> None:
+def test_pause_at_any_launch_step_does_no_harm(scenario: str, pause_seconds: float) -> None:
     """Another acts meanwhile, as when a lease is taken over from a machine that hung."""
     for steps in range(1, steps_of(scenario) + 1):
         world, _ = SCENARIOS[scenario]()
-        sleeper, puppet = advanced(world, 2, steps)
-        print(f"sleep at step {steps}: {puppet.at}")
+        sleeper, tick = advanced(world, 2, steps)
+        print(f"sleep at step {steps}: {tick.at}")
         other = Scaler(world, 3)
         for _ in range(4):
             other.tick()
@@ -139,7 +139,7 @@ def test_a_scaler_that_sleeps_at_any_step_does_no_harm(scenario: str, pause_seco
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_two_scalers_at_the_same_moment_do_no_harm(scenario: str) -> None:
+def test_two_concurrent_scalers_do_no_harm(scenario: str) -> None:
     """One stands at any step while the other goes to any step; then they go on in turns."""
     count = steps_of(scenario)
     for first, second in itertools.product(range(1, count + 1), repeat=2):
@@ -148,15 +148,15 @@ def test_two_scalers_at_the_same_moment_do_no_harm(scenario: str) -> None:
         other, second_tick = advanced(world, 3, second)
         print(f"one at step {first}: {first_tick.at}, other at {second}: {second_tick.at}")
         while not (first_tick.done and second_tick.done):
-            for puppet in (first_tick, second_tick):
-                if not puppet.done:
-                    puppet.step()
+            for tick in (first_tick, second_tick):
+                if not tick.done:
+                    tick.step()
                     world.check()
-        one.puppet = other.puppet = None
+        one.running = other.running = None
         settle(world, [one, other], lists_late=True)
 
 
-def test_the_world_is_not_blind() -> None:
+def test_simulated_world_detects_violations() -> None:
     """Its checks can fail: an instance too many, an end of a busy worker, a doubled launch."""
     world, _ = crowd()
     scaler = Scaler(world, 1)
@@ -182,7 +182,7 @@ class TwoScalers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = Ec2World()
         self.numbers = itertools.count()
         self.scalers = [Scaler(self.world, next(self.numbers)) for _ in range(2)]
 
@@ -204,18 +204,18 @@ class TwoScalers(RuleBasedStateMachine):
     @rule(which=which, steps=st.integers(1, 12))
     def some_steps(self, which: int, steps: int) -> None:
         scaler = self.scalers[which]
-        puppet = scaler.puppet or begin(scaler)
+        tick = scaler.running or begin(scaler)
         for _ in range(steps):
-            if not puppet.done:
-                puppet.step()
-        if puppet.done:
-            scaler.puppet = None
+            if not tick.done:
+                tick.step()
+        if tick.done:
+            scaler.running = None
 
     @rule(which=which)
     def a_crash(self, which: int) -> None:
-        puppet = self.scalers[which].puppet
-        if puppet is not None:
-            puppet.crash()
+        tick = self.scalers[which].running
+        if tick is not None:
+            tick.crash()
         self.scalers[which] = Scaler(self.world, next(self.numbers))
 
     @rule(seconds=st.sampled_from([0, 0, 30, 290]))

@@ -6,7 +6,7 @@ import pytest
 
 from visionfleet.cli import main
 from visionfleet.host import cpu_topology
-from visionfleet.host.cpu_placement import Cpu, Place, drop_in, places
+from visionfleet.host.cpu_placement import Cpu, Placement, drop_in, placements
 
 # Two threads a core, numbered as Linux does: all first threads, then all second ones.
 FOUR_CORES = [Cpu(number, 0, number % 4) for number in range(8)]
@@ -28,21 +28,21 @@ FOUR_CORES = [Cpu(number, 0, number % 4) for number in range(8)]
         ),
     ],
 )
-def test_places(
+def test_cpus_are_divided_among_workers(
     cpus: list[Cpu], gpus: int, per_worker: int | None, expected: list[tuple[int, ...]]
 ) -> None:
-    found = places(cpus, gpus, per_worker)
+    found = placements(cpus, gpus, per_worker)
     assert [place.cpus for place in found] == expected
     assert [place.number for place in found] == list(range(len(expected)))
     assert [place.gpu for place in found] == [n if gpus else None for n in range(len(expected))]
 
 
-def test_a_place_without_gpu_binds_cpus_and_nothing_else() -> None:
-    assert drop_in(Place(1, (2, 3))) == "[Service]\nCPUAffinity=2 3\n"
+def test_placement_without_gpu_binds_only_cpus() -> None:
+    assert drop_in(Placement(1, (2, 3))) == "[Service]\nCPUAffinity=2 3\n"
 
 
-def test_a_place_with_a_gpu_sees_that_one_alone() -> None:
-    lines = drop_in(Place(1, (2, 3), gpu=1)).splitlines()
+def test_placement_with_gpu_exposes_one_gpu() -> None:
+    lines = drop_in(Placement(1, (2, 3), gpu=1)).splitlines()
     assert "Environment=CUDA_VISIBLE_DEVICES=1" in lines
     assert "PrivateDevices=no" in lines
     assert "DevicePolicy=closed" in lines
@@ -55,7 +55,7 @@ def device(sysfs: Path, name: str, vendor: str, kind: str) -> None:
     (folder / "class").write_text(kind + "\n")
 
 
-def test_gpus_are_counted_on_the_bus(tmp_path: Path) -> None:
+def test_gpus_are_counted_on_the_pci_bus(tmp_path: Path) -> None:
     assert cpu_topology.gpus(tmp_path) == 0
     device(tmp_path, "0000:00:1d.0", "0x10de", "0x030200")
     device(tmp_path, "0000:00:1e.0", "0x10de", "0x030000")
@@ -64,12 +64,12 @@ def test_gpus_are_counted_on_the_bus(tmp_path: Path) -> None:
     assert cpu_topology.gpus(tmp_path) == 2
 
 
-def test_this_machine_has_cpus() -> None:
+def test_cpu_topology_of_this_machine_is_read() -> None:
     assert cpu_topology.cpus()
     assert len({cpu.number for cpu in cpu_topology.cpus()}) == len(cpu_topology.cpus())
 
 
-def test_a_worker_named_by_its_instance_is_one_and_has_a_gpu(
+def test_ec2_instance_runs_one_worker_with_one_gpu(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     config = tmp_path / "visionfleet.yaml"

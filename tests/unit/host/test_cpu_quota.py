@@ -19,7 +19,7 @@ from visionfleet.host import cpu_quota
         ("nonsense", None, None),
     ],
 )
-def test_quota(
+def test_cpu_quota_is_read_from_cgroups(
     tmp_path: Path, v2: str | None, v1: tuple[str, str] | None, quota: float | None
 ) -> None:
     if v2:
@@ -30,5 +30,5 @@ def test_quota(
     assert cpu_quota._quota(tmp_path / "cpu.max", tmp_path) == quota
 
 
-def test_granted_is_at_least_one_and_at_most_the_affinity() -> None:
+def test_granted_cpus_are_between_one_and_the_affinity() -> None:
     assert 1 <= cpu_quota.granted() <= len(os.sched_getaffinity(0))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionfleet.aws.from_config import access
+from visionfleet.aws.clients import client_factory
 from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
 
@@ -25,7 +25,9 @@ from visionfleet.host.loopback import loopback_address
         (None, None),
     ],
 )
-def test_loopback_address(url: str | None, address: tuple[str, int] | None) -> None:
+def test_loopback_addresses_are_recognized(
+    url: str | None, address: tuple[str, int] | None
+) -> None:
     assert loopback_address(url) == address
 
 
@@ -42,7 +44,10 @@ LOCAL, REMOTE = "http://127.0.0.1:5500", "https://s3.example.org"
         (None, {}, False),
     ],
 )
-def test_placeholder_credentials_are_for_this_machine_alone(
+def test_placeholder_credentials_are_for_loopback_only(
     url: str | None, environment: dict[str, str], placeholder: bool
 ) -> None:
-    assert access(AwsSection(endpoint_url=url), environment).placeholder_credentials is placeholder
+    assert (
+        client_factory(AwsSection(endpoint_url=url), environment).placeholder_credentials
+        is placeholder
+    )

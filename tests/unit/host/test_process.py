@@ -1,4 +1,4 @@
-"""What signals ask of a loop."""
+"""What signals do to a loop that waits."""
 
 import logging
 import os

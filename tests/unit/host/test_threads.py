@@ -1,4 +1,4 @@
-"""Threads beside the main one: what leaves them is told, and what hangs is left behind."""
+"""Threads beside the main one: their exceptions are reported, and a hung one is left behind."""
 
 import sys
 import threading

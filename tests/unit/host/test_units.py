@@ -29,12 +29,12 @@ def settings(unit: str) -> dict[str, list[str]]:
         (DAEMONS[2], Config().classifier.stop_seconds),
     ],
 )
-def test_a_stop_may_take_what_the_configuration_allows(unit: str, stop_seconds: float) -> None:
+def test_unit_stop_timeouts_cover_stop_seconds(unit: str, stop_seconds: float) -> None:
     assert settings(unit)["TimeoutStopSec"] == [f"{stop_seconds + MARGIN_SECONDS:.0f}"]
 
 
 @pytest.mark.parametrize("unit", DAEMONS)
-def test_daemons_are_watched_reloaded_and_not_restarted_when_misconfigured(unit: str) -> None:
+def test_units_have_watchdog_reload_and_no_restart_on_78(unit: str) -> None:
     found = settings(unit)
     command = found["ExecStart"][0].split()[0]
     assert found["Type"] == ["notify"]
@@ -45,11 +45,11 @@ def test_daemons_are_watched_reloaded_and_not_restarted_when_misconfigured(unit:
 
 
 @pytest.mark.parametrize("unit", sorted(p.name for p in SYSTEMD.glob("*.[stp]*[!h]")))
-def test_every_file_is_installed(unit: str) -> None:
+def test_every_unit_file_is_installed(unit: str) -> None:
     assert unit in (SYSTEMD / "install.sh").read_text()
 
 
-def test_uninstall_names_what_is_installed() -> None:
+def test_uninstall_removes_what_install_made() -> None:
     text = (SYSTEMD / "install.sh").read_text()
     assert text.count("sysusers.d/visionfleet.conf") == 2
     assert text.count("system-preset/50-visionfleet.preset") == 2

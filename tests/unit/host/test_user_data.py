@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from visionfleet.errors import BadConfig
-from visionfleet.host.user_data import UNITS, Instance, read
+from visionfleet.host.user_data import UNITS, InstanceRoles, read
 
 WEB, SCALER, WORKER = UNITS.values()
 
@@ -19,11 +19,11 @@ WEB, SCALER, WORKER = UNITS.values()
         ("[web, scaler, worker]", (WEB, SCALER, WORKER)),
     ],
 )
-def test_a_role_names_a_unit(roles: str, units: tuple[str, ...]) -> None:
-    assert read(f"#visionfleet\nrole: {roles}\n".encode()) == Instance(units, "{}\n")
+def test_user_data_role_names_a_unit(roles: str, units: tuple[str, ...]) -> None:
+    assert read(f"#visionfleet\nrole: {roles}\n".encode()) == InstanceRoles(units, "{}\n")
 
 
-def test_settings_become_a_piece_of_configuration() -> None:
+def test_user_data_settings_become_a_drop_in() -> None:
     found = read(
         b"#visionfleet\r\nrole: worker\r\nvisionfleet:\r\n  name: eu\r\n"
         b"  storage: {input_bucket: in, output_bucket: out}\r\n  ec2:\r\n    subnets: []\r\n"
@@ -40,7 +40,7 @@ def test_settings_become_a_piece_of_configuration() -> None:
     "data",
     [b"", b"\n", b"#cloud-config\nrole: web\n", b"#!/bin/sh\n#visionfleet\n", b"\x1f\x8b\x08\x00"],
 )
-def test_what_is_for_others_is_left_to_them(data: bytes) -> None:
+def test_user_data_of_other_tools_is_ignored(data: bytes) -> None:
     assert read(data) is None
 
 
@@ -87,17 +87,17 @@ def test_what_is_for_others_is_left_to_them(data: bytes) -> None:
         ),
     ],
 )
-def test_every_fault_is_told_with_its_line(text: str, faults: list[str]) -> None:
+def test_user_data_faults_have_their_line(text: str, faults: list[str]) -> None:
     with pytest.raises(BadConfig) as caught:
         read(f"#visionfleet\n{text}\n".encode())
     assert list(caught.value.faults) == faults
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_user_data_that_is_not_utf8_is_a_fault() -> None:
     with pytest.raises(BadConfig, match="user data: it is not UTF-8"):
         read(b"#visionfleet\nrole: \xff\n")
 
 
-def test_nothing_of_it_is_made_into_an_object() -> None:
+def test_user_data_makes_no_python_objects() -> None:
     with pytest.raises(BadConfig):
         read(b"#visionfleet\nrole: !!python/object/apply:os.system ['true']\n")

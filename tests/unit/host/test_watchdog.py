@@ -1,4 +1,4 @@
-"""Which loops make progress, and what systemd is told of it."""
+"""Which loops make progress, and what systemd is told."""
 
 import pytest
 
@@ -6,10 +6,10 @@ from visionfleet.host.watchdog import (
     Pace,
     Watchdog,
     classifier_status,
-    extension,
+    extend_timeout,
+    notification,
     period_seconds,
     web_status,
-    words,
 )
 
 
@@ -44,7 +44,9 @@ ALLOWED = {"receive loop": 100.0, "model": 60.0}
         ),
     ],
 )
-def test_loops(steps: list[str], after_seconds: float, stuck: list[str]) -> None:
+def test_watchdog_notices_stuck_loops(
+    steps: list[str], after_seconds: float, stuck: list[str]
+) -> None:
     clock = Clock()
     loops = Watchdog(clock, ALLOWED)
     for step in steps:
@@ -56,7 +58,7 @@ def test_loops(steps: list[str], after_seconds: float, stuck: list[str]) -> None
     assert loops.stuck() == stuck
 
 
-def test_each_step_has_its_own_time() -> None:
+def test_watchdog_step_has_its_own_limit() -> None:
     clock = Clock()
     loops = Watchdog(clock, ALLOWED)
     for _ in range(10):
@@ -80,25 +82,25 @@ def test_each_step_has_its_own_time() -> None:
         ("busy", "busy", False, True, []),
     ],
 )
-def test_words(status: str, told: str, watched: bool, stuck: bool, lines: list[str]) -> None:
-    assert words(status, told, watched, stuck) == lines
+def test_watchdog_and_status_messages(
+    status: str, told: str, watched: bool, stuck: bool, lines: list[str]
+) -> None:
+    assert notification(status, told, watched, stuck) == lines
 
 
 @pytest.mark.parametrize(
     ("watchdog", "period"), [(None, 5.0), (180.0, 5.0), (20.0, 5.0), (2.0, 0.5)]
 )
-def test_signs_of_life_come_twice_as_often_as_they_must(
-    watchdog: float | None, period: float
-) -> None:
+def test_watchdog_is_kicked_twice_per_interval(watchdog: float | None, period: float) -> None:
     assert period_seconds(watchdog) == period
     assert watchdog is None or period <= watchdog / 2
 
 
-def test_an_extension_is_in_microseconds() -> None:
-    assert extension(30.5) == "EXTEND_TIMEOUT_USEC=30500000"
+def test_startup_extension_is_in_microseconds() -> None:
+    assert extend_timeout(30.5) == "EXTEND_TIMEOUT_USEC=30500000"
 
 
-def test_a_pace_is_that_of_the_last_seconds() -> None:
+def test_status_rate_covers_the_last_seconds() -> None:
     pace = Pace()
     seen = [pace.per_second(count, at) for at, count in [(0, 0), (5, 50), (10, 100), (15, 100)]]
     assert seen == [0, 10, 10, 5]
@@ -106,7 +108,7 @@ def test_a_pace_is_that_of_the_last_seconds() -> None:
     assert pace.per_second(101, 120) == pytest.approx(0.01)
 
 
-def test_lines_for_people() -> None:
+def test_status_lines_for_systemctl() -> None:
     assert web_status([], 3, 1234, 8.27) == "ready: 3 under way, 1234 jobs answered, 8.3 jobs/s"
     reasons = ["stopping", "S3 or SQS do not answer"]
     assert web_status(reasons, 0, 7, 0.0) == (

@@ -72,7 +72,7 @@ TWELVE = np.rint(RAMP * 4095).astype(np.uint16)
         *("float TIFF to 1", "float TIFF to 255", "8 bit PNG"),
     ],
 )
-def test_a_grey_ramp_of_any_depth_is_the_same_ramp(data: bytes) -> None:
+def test_grey_ramp_is_the_same_at_any_depth(data: bytes) -> None:
     assert_ramp(seen(data))
 
 
@@ -81,13 +81,13 @@ def test_a_grey_ramp_of_any_depth_is_the_same_ramp(data: bytes) -> None:
     [RAMP * 1e9, RAMP - 0.5, np.full((32, 32), np.nan), np.full((32, 32), np.inf)],
     ids=["unknown range", "negative", "not a number", "infinite"],
 )
-def test_a_range_without_a_known_white_is_refused(pixels: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_pixels_without_a_known_white_are_refused(pixels: np.ndarray) -> None:  # type: ignore[type-arg]
     with pytest.raises(BadImage, match="no known white") as caught:
         seen(tiff(pixels.astype("<f4").tobytes(), 32, form=3))
     assert caught.value.code == "cannot_be_decoded"
 
 
-def test_a_colour_map_of_bytes_is_not_black() -> None:
+def test_byte_colour_map_is_not_black() -> None:
     pixels = np.tile(np.arange(32, dtype=np.uint8), (32, 1)).tobytes()
     table = [min(255, 8 * i) for i in range(256)] * 3
     words = [257 * value for value in table]
@@ -96,7 +96,7 @@ def test_a_colour_map_of_bytes_is_not_black() -> None:
     assert eight.max() > 200
 
 
-def test_a_bmp_with_unset_alpha_is_opaque() -> None:
+def test_bmp_with_unset_alpha_is_opaque() -> None:
     image = Image.new("RGBA", (32, 32), (200, 30, 40, 255))
     bmp = bytearray(encoded(image, "BMP"))
     start = int.from_bytes(bmp[10:14], "little")
@@ -137,7 +137,7 @@ ADOBE = matrix_profile(
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP"])
-def test_a_profile_is_applied(format_: str) -> None:
+def test_colour_profile_is_applied(format_: str) -> None:
     picture = Image.new("RGB", (32, 32), (100, 200, 100))
     options = {"quality": 100} if format_ in {"JPEG", "WEBP"} else {}
     red, green, blue = seen(encoded(picture, format_, icc_profile=ADOBE, **options))[16, 16]
@@ -145,7 +145,7 @@ def test_a_profile_is_applied(format_: str) -> None:
     assert (red < 60, green > 195, blue < 105) == (True, True, True)
 
 
-def test_transparency_and_a_profile_together() -> None:
+def test_transparency_and_colour_profile_combine() -> None:
     picture = Image.new("RGBA", (32, 32), (100, 200, 100, 0))
     picture.paste((100, 200, 100, 255), (0, 0, 16, 32))
     pixels = seen(encoded(picture, icc_profile=ADOBE))
@@ -153,18 +153,18 @@ def test_transparency_and_a_profile_together() -> None:
     assert tuple(pixels[5, 30]) == (255, 255, 255)
 
 
-def test_a_profile_of_another_colour_space_is_ignored() -> None:
+def test_profile_of_another_colour_space_is_ignored() -> None:
     picture = Image.linear_gradient("L").resize((32, 32))
     assert (seen(encoded(picture, icc_profile=ADOBE)) == seen(encoded(picture))).all()
 
 
-def test_srgb_itself_changes_nothing() -> None:
+def test_srgb_profile_changes_nothing() -> None:
     picture = Image.merge("RGB", [Image.linear_gradient("L").resize((32, 32))] * 3)
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     assert (seen(encoded(picture, icc_profile=srgb)) == seen(encoded(picture))).all()
 
 
 @pytest.mark.parametrize("profile", [b"x", bytes(128), b"rubbish" * 1000, ADOBE[:200]])
-def test_a_broken_profile_is_ignored(profile: bytes) -> None:
+def test_broken_colour_profile_is_ignored(profile: bytes) -> None:
     picture = Image.new("RGB", (32, 32), (10, 200, 90))
     assert tuple(seen(encoded(picture, icc_profile=profile))[0, 0]) == (10, 200, 90)

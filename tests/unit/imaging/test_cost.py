@@ -42,7 +42,7 @@ def accepted(data: bytes) -> bool:
         ((20_000, 20_000), 0, False),
     ],
 )
-def test_the_limit_follows_the_bytes_of_a_pixel(
+def test_pixel_limit_follows_the_bytes_per_pixel(
     size: tuple[int, int], colour: int, fits: bool
 ) -> None:
     assert accepted(png(*size, colour)) is fits
@@ -63,14 +63,14 @@ def with_size(jpeg: bytes, width: int, height: int) -> bytes:
         ((12_000, 9000), {"progressive": True, "subsampling": 0}, False),
     ],
 )
-def test_a_jpeg_is_decoded_at_a_reduced_size(
+def test_jpeg_is_decoded_at_a_reduced_size(
     size: tuple[int, int], options: dict[str, object], fits: bool
 ) -> None:
     small = encoded(Image.new("RGB", (64, 64), "red"), "JPEG", **options)
     assert accepted(with_size(small, *size)) is fits
 
 
-def test_many_scans_over_a_large_picture_are_refused() -> None:
+def test_large_jpeg_with_many_scans_is_refused() -> None:
     small = encoded(Image.new("RGB", (64, 64), "red"), "JPEG", progressive=True)
     large = with_size(small, 8000, 6000)
     assert accepted(large)
@@ -78,6 +78,6 @@ def test_many_scans_over_a_large_picture_are_refused() -> None:
     assert accepted(small + b"\xff\xda" * 100)
 
 
-def test_the_sentence_tells_need_and_limit() -> None:
+def test_decoding_cost_refusal_names_need_and_limit() -> None:
     with pytest.raises(BadImage, match=rf"takes \d+ bytes.* the limit is {cost.MAX_DECODE_BYTES}"):
         check_header(png(12_000, 9000, 2), LIMITS)

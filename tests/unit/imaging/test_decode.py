@@ -1,4 +1,4 @@
-"""The gate for uploaded bytes."""
+"""Checking and decoding uploaded bytes."""
 
 import io
 import struct
@@ -52,7 +52,7 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), n
 
 
 @pytest.mark.parametrize("format_", ["BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
-def test_formats_are_told_by_content(format_: str) -> None:
+def test_image_format_is_detected_by_content(format_: str) -> None:
     header = check_header(encoded(RED, format_), LIMITS)
     assert (header.format, header.width, header.height) == (format_, 40, 20)
     assert header.content_type.startswith("image/")
@@ -71,7 +71,7 @@ def test_formats_are_told_by_content(format_: str) -> None:
         (png_header(65_000, 65_000), "too_many_pixels"),
     ],
 )
-def test_bad_bytes_are_refused_by_their_header(data: bytes, code: str) -> None:
+def test_bad_images_are_refused_by_their_header(data: bytes, code: str) -> None:
     for gate in (check_header, decode):
         with pytest.raises(BadImage) as caught:
             gate(data, LIMITS)
@@ -79,14 +79,14 @@ def test_bad_bytes_are_refused_by_their_header(data: bytes, code: str) -> None:
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
-def test_truncated_images_are_errors(format_: str) -> None:
+def test_truncated_images_are_refused(format_: str) -> None:
     whole = encoded(NOISE, format_)
     with pytest.raises(BadImage) as caught:
         decode(whole[: len(whole) // 2], LIMITS)
     assert caught.value.code in {"cannot_be_decoded", "not_an_image"}
 
 
-def test_a_truncated_jpeg_passes_the_header_and_not_the_decoder() -> None:
+def test_truncated_jpeg_passes_the_header_check_only() -> None:
     data = encoded(NOISE, "JPEG")[:-200]
     check_header(data, LIMITS)
     with pytest.raises(BadImage, match="cannot be decoded"):
@@ -94,7 +94,7 @@ def test_a_truncated_jpeg_passes_the_header_and_not_the_decoder() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_photos_come_out_upright(orientation: int) -> None:
+def test_exif_orientation_is_applied(orientation: int) -> None:
     upright = Image.new("RGB", (64, 32), "white")
     upright.paste("red", (16, 0, 32, 16))
     undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}
@@ -116,7 +116,7 @@ def test_photos_come_out_upright(orientation: int) -> None:
     ],
     ids=["RGBA", "LA", "P"],
 )
-def test_transparency_is_laid_on_white(image: Image.Image) -> None:
+def test_transparency_is_flattened_on_white(image: Image.Image) -> None:
     data = encoded(image, transparency=0) if image.mode == "P" else encoded(image)
     assert colour(data) == (255, 255, 255)
 
@@ -130,7 +130,7 @@ def test_transparency_is_laid_on_white(image: Image.Image) -> None:
     ],
     ids=["CMYK", "grey", "bilevel"],
 )
-def test_every_mode_becomes_rgb(image: Image.Image, format_: str) -> None:
+def test_every_pixel_mode_becomes_rgb(image: Image.Image, format_: str) -> None:
     assert seen(encoded(image, format_)).shape == (8, 8, 3)
 
 
@@ -139,17 +139,17 @@ def test_sixteen_bit_grey_keeps_its_tones() -> None:
     assert colour(encoded(deep)) == (128, 128, 128)
 
 
-def test_an_animation_counts_by_its_first_frame() -> None:
+def test_animation_gives_its_first_frame() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
     assert colour(data) == (255, 0, 0)
 
 
-def test_a_large_jpeg_is_decoded_small_but_not_too_small() -> None:
+def test_large_jpeg_is_decoded_at_a_reduced_size() -> None:
     large = NOISE.resize((900, 600))
     assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=32).image.size == (450, 300)
     assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=64).image.size == (900, 600)
 
 
-def test_the_file_name_is_never_needed(tmp_path: Path) -> None:
+def test_decoding_needs_no_file_name(tmp_path: Path) -> None:
     assert check_header(encoded(RED, "WEBP"), LIMITS).content_type == "image/webp"

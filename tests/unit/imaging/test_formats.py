@@ -57,25 +57,25 @@ def test_refused_formats_are_named(data: bytes, name: str) -> None:
         (b"RIFF\x24\x00\x00\x00WEBPVP8 ", "begins like a WebP file"),
     ],
 )
-def test_a_damaged_header_is_told_apart(start: bytes, sentence: str) -> None:
+def test_damaged_header_is_not_an_unknown_format(start: bytes, sentence: str) -> None:
     with pytest.raises(BadImage, match=sentence):
         check_header(start, LIMITS)
 
 
-def test_a_format_that_the_settings_leave_out_is_named() -> None:
+def test_format_excluded_by_settings_is_named() -> None:
     with pytest.raises(BadImage, match="this is a BMP file; accepted are PNG"):
         check_header(encoded(numbered(1), "BMP"), Limits(1_000_000, 1_000_000, ("PNG",)))
 
 
 @pytest.mark.parametrize("format_", ["AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"])
-def test_every_accepted_format_knows_its_name(format_: str) -> None:
+def test_accepted_formats_have_names(format_: str) -> None:
     data = encoded(numbered(1, 64), format_)
     assert is_accepted(name_of(data), (format_,))
     header = check_header(data, LIMITS)
     assert (header.format, header.content_type) == (format_, CONTENT_TYPES[format_])
 
 
-def test_a_phone_s_picture_of_several_frames_is_a_jpeg() -> None:
+def test_multi_picture_jpeg_is_a_jpeg() -> None:
     frames = [numbered(number, 64) for number in (1, 2)]
     data = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
     assert check_header(data, LIMITS).content_type == "image/jpeg"
@@ -91,20 +91,20 @@ def jpeg(**options: object) -> bytes:
 HOW = Preprocessing(64, 64, (0, 0, 0), (1, 1, 1))
 
 
-def test_a_missing_end_marker_is_forgiven() -> None:
+def test_missing_jpeg_end_marker_is_tolerated() -> None:
     whole = jpeg()
     assert (read_pixels(whole[:-2], LIMITS, HOW) == read_pixels(whole, LIMITS, HOW)).all()
 
 
 @pytest.mark.parametrize("kept", [0.3, 0.6, 0.9, 0.97])
-def test_missing_rows_are_not(kept: float) -> None:
+def test_missing_jpeg_rows_are_refused(kept: float) -> None:
     whole = jpeg()
     with pytest.raises(BadImage) as caught:
         read_pixels(whole[: int(kept * len(whole))], LIMITS, HOW)
     assert caught.value.code == "cannot_be_decoded"
 
 
-def test_the_page_lists_what_is_accepted() -> None:
+def test_docs_list_accepted_formats() -> None:
     page = (ROOT / "docs" / "images.md").read_text()
     for format_, media_type in CONTENT_TYPES.items():
         assert format_.lower() in page.lower()
@@ -112,7 +112,7 @@ def test_the_page_lists_what_is_accepted() -> None:
     assert set(Config().images.formats) == set(EVERY)
 
 
-def test_the_page_states_the_limits_of_cost() -> None:
+def test_docs_state_the_limits_of_decoding_cost() -> None:
     page = (ROOT / "docs" / "images.md").read_text()
     assert f"{cost.MAX_DECODE_BYTES >> 20} MiB" in page
     assert f"{cost.MAX_SCANNED_PIXELS:,}" in page

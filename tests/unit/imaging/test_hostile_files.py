@@ -1,11 +1,11 @@
-"""Hostile and odd files at the gate: each has its answer, and none brings the decoder down."""
+"""Hostile and odd files: each has its answer, and none crashes the decoder."""
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from testkit.images.hostile_files import Sample, corpus
+from testkit.images.hostile_files import Sample, hostile_files
 from testkit.images.pictures import encoded, numbered
 from visionfleet.errors import BadImage
 from visionfleet.imaging.decode import Limits
@@ -13,18 +13,18 @@ from visionfleet.imaging.preprocess import Preprocessing, read_pixels
 
 LIMITS = Limits(20_000_000, 50_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
 HOW = Preprocessing(16, 16, (0, 0, 0), (1, 1, 1))
-CORPUS = corpus()
+CORPUS = hostile_files()
 SEEDS = [encoded(numbered(7, 48), f) for f in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")]
 
 
-def test_the_corpus_is_large_and_its_names_are_unique() -> None:
+def test_hostile_file_names_are_many_and_unique() -> None:
     assert len(CORPUS) >= 40
     assert len({sample.name for sample in CORPUS}) == len(CORPUS)
 
 
 @pytest.mark.parametrize("sample", CORPUS, ids=lambda sample: sample.name)
 @pytest.mark.filterwarnings("default")  # a decoder may warn; it must answer
-def test_every_file_has_its_answer(sample: Sample) -> None:
+def test_hostile_files_get_their_answer(sample: Sample) -> None:
     if isinstance(sample.answer, str):
         with pytest.raises(BadImage) as caught:
             read_pixels(sample.data, LIMITS, HOW)
@@ -43,7 +43,7 @@ def test_every_file_has_its_answer(sample: Sample) -> None:
     st.integers(0, 3000),
 )
 @pytest.mark.filterwarnings("ignore")
-def test_damaged_bytes_are_an_image_or_a_refusal(
+def test_damaged_files_decode_or_are_refused(
     seed: bytes, damage: list[tuple[int, int]], kept: int
 ) -> None:
     data = bytearray(seed)

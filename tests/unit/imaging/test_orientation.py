@@ -28,7 +28,7 @@ def short(value: int, order: str = "<") -> bytes:
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("header", [b"", b"Exif\0\0", b"Exif\0\0Exif\0\0"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_in_both_byte_orders(order: str, header: bytes, orientation: int) -> None:
+def test_exif_orientation_in_both_byte_orders(order: str, header: bytes, orientation: int) -> None:
     entry = (0x0112, SHORT, 1, short(orientation, order))
     assert read_orientation(block([entry], order, header)) == orientation
 
@@ -48,7 +48,7 @@ def test_orientation_in_both_byte_orders(order: str, header: bytes, orientation:
     ],
     ids=lambda entry: hex(entry[0]),
 )
-def test_odd_entries_beside_it_are_passed_over(odd: Entry) -> None:
+def test_odd_exif_entries_are_skipped(odd: Entry) -> None:
     orientation = (0x0112, SHORT, 1, short(6))
     assert read_orientation(block([odd, orientation])) == 6
     assert read_orientation(block([orientation, odd])) == 6
@@ -65,7 +65,7 @@ def test_odd_entries_beside_it_are_passed_over(odd: Entry) -> None:
         (9, b"\x06\0\0\0"),
     ],
 )
-def test_every_type_of_whole_number(kind: int, value: bytes) -> None:
+def test_exif_orientation_of_any_integer_type(kind: int, value: bytes) -> None:
     assert read_orientation(block([(0x0112, kind, 1, value)])) == 6
 
 
@@ -83,7 +83,7 @@ def test_every_type_of_whole_number(kind: int, value: bytes) -> None:
         block([(0x0112, SHORT, 1, short(6))])[:-12],
     ],
 )
-def test_what_is_not_an_orientation_is_upright(exif: bytes) -> None:
+def test_invalid_exif_orientation_is_upright(exif: bytes) -> None:
     assert read_orientation(exif) == 1
 
 
@@ -101,6 +101,6 @@ def test_what_is_not_an_orientation_is_upright(exif: bytes) -> None:
     st.sampled_from("<>"),
     st.integers(0, 60),
 )
-def test_any_block_gives_an_orientation(entries: list[Entry], order: str, cut: int) -> None:
+def test_any_exif_block_gives_an_orientation(entries: list[Entry], order: str, cut: int) -> None:
     exif = block(entries, order)
     assert 1 <= read_orientation(exif[: max(0, len(exif) - cut)]) <= 8

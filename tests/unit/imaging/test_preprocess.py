@@ -1,4 +1,4 @@
-"""From images to pixels: the same as torchvision's own preset."""
+"""From images to pixels, as torchvision's presets do it."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def smooth(size: tuple[int, int]) -> Image.Image:
 
 @pytest.mark.parametrize("size", [(640, 480), (333, 517), (256, 300), (100, 90), (1200, 230)])
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_it_agrees_with_the_preset_that_weights_are_published_with(
+def test_preprocessing_agrees_with_torchvision_presets(
     size: tuple[int, int], interpolation: str
 ) -> None:
     image = smooth(size)
@@ -42,20 +42,20 @@ def test_it_agrees_with_the_preset_that_weights_are_published_with(
     assert (difference > 1.01).float().mean() < 1e-4
 
 
-def test_pixels_of_the_right_size_are_left_alone() -> None:
+def test_preprocessing_leaves_pixels_of_the_right_size() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
     same = prepare(Photo(Image.fromarray(noise)), Preprocessing(32, 32, MEAN, STD))
     assert (same == noise).all()
 
 
-def test_an_unknown_interpolation_is_refused() -> None:
+def test_unknown_interpolation_is_refused() -> None:
     with pytest.raises(ValueError, match="known: bilinear, bicubic, lanczos"):
         Preprocessing(32, 32, MEAN, STD, "best")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("size", [(64, 48), (48, 64), (71, 53), (300, 41), (50, 50)])
-def test_turning_before_or_after_cutting_is_the_same(
+def test_rotation_before_or_after_cropping_is_the_same(
     orientation: int, size: tuple[int, int]
 ) -> None:
     stored = smooth(size)
@@ -70,13 +70,13 @@ def test_turning_before_or_after_cutting_is_the_same(
 
 
 @pytest.mark.parametrize("size", [(1, 65_500), (65_500, 1), (1, 1), (2, 9000)])
-def test_thin_pictures_cost_nothing(size: tuple[int, int]) -> None:
+def test_thin_images_cost_little(size: tuple[int, int]) -> None:
     pixels = prepare(Photo(Image.new("RGB", size, "red")), Preprocessing(256, 224, MEAN, STD))
     assert pixels.shape == (224, 224, 3)
     assert (pixels == (255, 0, 0)).all()
 
 
-def test_the_box_is_the_centre_of_the_stored_picture() -> None:
+def test_crop_box_is_the_centre_of_the_stored_image() -> None:
     how = Preprocessing(256, 224, MEAN, STD)
     assert stored_box((512, 512), 1, how) == (32, 32, 480, 480)
     assert stored_box((1024, 512), 6, how) == stored_box((1024, 512), 1, how)

@@ -1,4 +1,4 @@
-"""When supervisord ends with its program, and what its files say of times."""
+"""When supervisord ends with its program, and the timeouts in its files."""
 
 from configparser import RawConfigParser
 
@@ -6,7 +6,8 @@ import pytest
 
 from testkit import ROOT
 from visionfleet.config.schema import Config
-from visionfleet.local.supervisor_exit import EXITED, FATAL, reason
+from visionfleet.local.supervisor_events import EXITED, FATAL, SupervisorEvent
+from visionfleet.local.supervisor_exit import reason
 
 ROLES = ("web", "scaler", "classifier")
 FOLDER = ROOT / "etc" / "supervisor"
@@ -21,9 +22,12 @@ FOLDER = ROOT / "etc" / "supervisor"
         ("PROCESS_STATE_STOPPED", "1", None),
     ],
 )
-def test_why(event: str, expected: str | None, words: str | None) -> None:
+def test_supervisor_exit_reason_by_event(
+    event: str, expected: str | None, words: str | None
+) -> None:
     payload = {"processname": "web", "groupname": "web", "from_state": "RUNNING"}
-    assert reason(event, payload | ({"expected": expected} if expected else {})) == words
+    given = payload | ({"expected": expected} if expected else {})
+    assert reason(SupervisorEvent(event, given)) == words
 
 
 def read(role: str) -> RawConfigParser:
@@ -33,7 +37,7 @@ def read(role: str) -> RawConfigParser:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_wrong_configuration_is_not_tried_again(role: str) -> None:
+def test_supervisor_files_do_not_retry_a_wrong_configuration(role: str) -> None:
     program = read(role)[f"program:{role}"]
     assert program["command"] == f"visionfleet-{role}"
     assert program["exitcodes"].split(",") == ["0", "78"]
@@ -41,7 +45,7 @@ def test_a_wrong_configuration_is_not_tried_again(role: str) -> None:
     assert program["startretries"] == "0"
 
 
-def test_stops_have_the_time_that_the_settings_give_them() -> None:
+def test_supervisor_files_stop_timeouts_cover_stop_seconds() -> None:
     config = Config()
     seconds = {role: read(role)[f"program:{role}"].getfloat("stopwaitsecs") for role in ROLES}
     assert seconds["web"] == config.web.unready_seconds + config.web.stop_seconds + 10

@@ -1,14 +1,8 @@
-"""When failed processes are started again, and how supervisor's events are read."""
+"""When failed programs are restarted."""
 
 import pytest
 
-from visionfleet.local.supervisor_restarts import Waits, split_event
-
-EVENT = (
-    b"ver:3.0 server:supervisor serial:21 pool:revive poolserial:10 "
-    b"eventname:PROCESS_STATE_FATAL len:55\n"
-    b"processname:web_00 groupname:web from_state:BACKOFF x:1"
-)
+from visionfleet.local.supervisor_restarts import RestartBackoff
 
 
 @pytest.mark.parametrize(
@@ -22,13 +16,13 @@ EVENT = (
         ("two failures at one instant", [0, 0], [5, 10]),
     ],
 )
-def test_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
-    waits = Waits()
+def test_restart_waits_grow(shows: str, failed_at: list[float], expected: list[float]) -> None:
+    waits = RestartBackoff()
     assert [waits.failed("web", now) for now in failed_at] == expected, shows
 
 
-def test_time_line_of_several_processes() -> None:
-    waits = Waits()
+def test_restarts_of_several_programs_over_time() -> None:
+    waits = RestartBackoff()
     assert waits.seconds_to_next(0) is None
     assert waits.take_due(0) == []
 
@@ -48,22 +42,9 @@ def test_time_line_of_several_processes() -> None:
     assert waits.seconds_to_next(20) is None
 
 
-def test_a_second_failure_before_the_start_moves_the_start() -> None:
-    waits = Waits()
+def test_second_failure_postpones_the_restart() -> None:
+    waits = RestartBackoff()
     waits.failed("web", 0)
     waits.failed("web", 1)
     assert waits.take_due(5) == []
     assert waits.take_due(11) == ["web"]
-
-
-def test_an_event_is_read_when_it_is_whole() -> None:
-    header, payload, rest = split_event(EVENT + b"ver:3.0 ") or pytest.fail("not read")
-    assert header["eventname"] == "PROCESS_STATE_FATAL"
-    assert payload["groupname"] == "web"
-    assert payload["processname"] == "web_00"
-    assert rest == b"ver:3.0 "
-
-
-@pytest.mark.parametrize("length", range(len(EVENT)))
-def test_a_part_of_an_event_waits_for_the_rest(length: int) -> None:
-    assert split_event(EVENT[:length]) is None

@@ -1,4 +1,4 @@
-"""Outages are told once."""
+"""Outages are logged once per episode."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""Entries of the journal: names, priorities, and the form they are written in."""
+"""Journal entries: field names, priorities, and their wire format."""
 
 import ast
 import logging
@@ -7,7 +7,7 @@ import re
 import pytest
 
 from testkit import ROOT
-from visionfleet.logs.journal_fields import fields, is_journal, priority, written
+from visionfleet.logs.journal_fields import encoded, fields, is_journal, priority
 from visionfleet.logs.message_ids import MESSAGE_IDS
 
 
@@ -37,7 +37,7 @@ from visionfleet.logs.message_ids import MESSAGE_IDS
         ({"terminate": "w1"}, [("WORKER_ID", "w1"), ("VISIONFLEET_TERMINATE", "w1")]),
     ],
 )
-def test_names(given: dict[str, str], found: list[tuple[str, str]]) -> None:
+def test_journal_field_names_are_valid(given: dict[str, str], found: list[tuple[str, str]]) -> None:
     assert list(fields(given)) == found
 
 
@@ -52,18 +52,18 @@ def test_names(given: dict[str, str], found: list[tuple[str, str]]) -> None:
         (25, 6),
     ],
 )
-def test_priorities(level: int, number: int) -> None:
+def test_journal_priorities_follow_log_levels(level: int, number: int) -> None:
     assert priority(level) == number
 
 
-def test_the_form() -> None:
-    entry = written([("MESSAGE", "job done"), ("EXCEPTION_TEXT", "a\nb"), ("JOB_ID", "\udcff")])
+def test_journal_entry_format() -> None:
+    entry = encoded([("MESSAGE", "job done"), ("EXCEPTION_TEXT", "a\nb"), ("JOB_ID", "\udcff")])
     length = (3).to_bytes(8, "little")
     assert entry == b"MESSAGE=job done\nEXCEPTION_TEXT\n" + length + b"a\nb\nJOB_ID=?\n"
 
 
-def test_a_value_cannot_forge_a_field() -> None:
-    entry = written([("VISIONFLEET_FILE_NAME", "x\nPRIORITY=0")])
+def test_journal_value_cannot_forge_a_field() -> None:
+    entry = encoded([("VISIONFLEET_FILE_NAME", "x\nPRIORITY=0")])
     assert entry.split(b"\n")[0] == b"VISIONFLEET_FILE_NAME"
     assert len(entry) == len("VISIONFLEET_FILE_NAME\n") + 8 + len("x\nPRIORITY=0") + 1
 
@@ -71,11 +71,11 @@ def test_a_value_cannot_forge_a_field() -> None:
 @pytest.mark.parametrize(
     ("stream", "found"), [("8:42", True), ("8:43", False), ("", False), ("8:42 ", False)]
 )
-def test_whose_standard_error_it_is(stream: str, found: bool) -> None:
+def test_journal_stream_names_the_stderr_of_a_unit(stream: str, found: bool) -> None:
     assert is_journal(stream, 8, 42) == found
 
 
-def test_ids_are_128_bits_and_differ() -> None:
+def test_message_ids_are_128_bits_and_unique() -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", id_) for id_ in MESSAGE_IDS.values())
     assert len(set(MESSAGE_IDS.values())) == len(MESSAGE_IDS)
 
@@ -96,7 +96,7 @@ def sentences() -> set[str]:
     return {each for each in found if isinstance(each, str)}
 
 
-def test_each_id_is_of_a_sentence_that_is_logged_and_documented() -> None:
+def test_message_ids_belong_to_logged_and_documented_sentences() -> None:
     assert set(MESSAGE_IDS) <= sentences()
     document = (ROOT / "docs" / "journal.md").read_text()
     for sentence, id_ in MESSAGE_IDS.items():

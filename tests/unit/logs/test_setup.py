@@ -19,7 +19,7 @@ def stream() -> Iterator[io.StringIO]:
     root.handlers, root.level = handlers, level
 
 
-def test_a_fact_is_one_line_with_its_fields(stream: io.StringIO) -> None:
+def test_log_fact_is_one_line_with_fields(stream: io.StringIO) -> None:
     fields = {"job": "j1", "file_name": 'a "b".jpg', "seconds": 0.12345, "empty": ""}
     logging.getLogger("web").info("job accepted", extra=fields)
     line = stream.getvalue()
@@ -29,12 +29,12 @@ def test_a_fact_is_one_line_with_its_fields(stream: io.StringIO) -> None:
     )
 
 
-def test_a_field_cannot_forge_a_line(stream: io.StringIO) -> None:
+def test_log_field_cannot_forge_a_line(stream: io.StringIO) -> None:
     logging.getLogger("web").info("job accepted", extra={"file_name": "x\n2026 ERROR forged"})
     assert stream.getvalue().count("\n") == 1
 
 
-def test_libraries_are_quiet_and_ours_follow_the_level(stream: io.StringIO) -> None:
+def test_log_level_applies_to_us_and_libraries_stay_quiet(stream: io.StringIO) -> None:
     logging.getLogger("botocore").info("chatter")
     logging.getLogger("scaler").debug("tick")
     assert stream.getvalue() == ""

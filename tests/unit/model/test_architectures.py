@@ -22,7 +22,7 @@ SMALL = {"resnet9": {"width": 4}, "convnet8": {"first": 4, "second": 6, "third":
         pytest.param(2, 50, 10, id="a side no power of two divides"),
     ],
 )
-def test_logits_have_one_column_per_class(
+def test_network_gives_one_logit_per_class(
     architecture: str, batch: int, side: int, classes: int
 ) -> None:
     network = build(architecture, SMALL[architecture], classes).eval()
@@ -32,7 +32,7 @@ def test_logits_have_one_column_per_class(
 
 
 @pytest.mark.parametrize("architecture", SMALL)
-def test_an_image_is_answered_the_same_alone_and_in_a_batch(architecture: str) -> None:
+def test_network_answers_alike_alone_and_in_a_batch(architecture: str) -> None:
     torch.manual_seed(0)
     network = build(architecture, SMALL[architecture], 10).eval()
     images = torch.rand(6, 3, 32, 32)
@@ -42,16 +42,16 @@ def test_an_image_is_answered_the_same_alone_and_in_a_batch(architecture: str) -
 
 
 @pytest.mark.parametrize(("pool", "side"), [(False, 16), (True, 8)])
-def test_a_pooling_block_halves_the_sides(pool: bool, side: int) -> None:
+def test_pooling_block_halves_the_sides(pool: bool, side: int) -> None:
     block = ConvBlock(3, 5, pool=pool)
     assert block(torch.rand(2, 3, 16, 16)).shape == (2, 5, side, side)
 
 
-def test_a_residual_keeps_the_shape() -> None:
+def test_residual_block_keeps_the_shape() -> None:
     assert Residual(6)(torch.rand(2, 6, 8, 8)).shape == (2, 6, 8, 8)
 
 
-def test_the_width_is_an_option_with_a_default() -> None:
+def test_network_width_is_an_option() -> None:
     default, named = build("resnet9", {}, 10), build("resnet9", {"width": 32}, 10)
     shapes = [
         {name: value.shape for name, value in network.state_dict().items()}
@@ -62,7 +62,7 @@ def test_the_width_is_an_option_with_a_default() -> None:
 
 
 @pytest.mark.parametrize("architecture", SMALL)
-def test_options_are_read_off_the_weights(architecture: str) -> None:
+def test_network_options_are_read_from_the_weights(architecture: str) -> None:
     network = build(architecture, SMALL[architecture], 3)
     assert options_of(architecture, network.state_dict()) == SMALL[architecture]
 
@@ -78,7 +78,7 @@ def test_options_are_read_off_the_weights(architecture: str) -> None:
         ("resnet9", {}, 0, "at least one class, not 0"),
     ],
 )
-def test_what_is_not_known_is_refused(
+def test_unknown_architecture_is_refused(
     architecture: str, options: dict[str, int], classes: int, sentence: str
 ) -> None:
     with pytest.raises(ValueError, match=sentence):

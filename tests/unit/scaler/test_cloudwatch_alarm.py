@@ -1,4 +1,4 @@
-"""What the scaler tells CloudWatch: once a minute, and a refusal stops nothing."""
+"""What the scaler publishes to CloudWatch: once a minute, and a refusal stops nothing."""
 
 import logging
 
@@ -23,7 +23,7 @@ class CloudWatch:
         self.told.append(full)
 
 
-def test_every_minute_has_a_point_whatever_the_phase() -> None:
+def test_cloudwatch_gets_one_point_per_minute() -> None:
     cloud = CloudWatch()
     publisher = AlarmPublisher(cloud.publish)
     minutes = set()
@@ -36,7 +36,7 @@ def test_every_minute_has_a_point_whatever_the_phase() -> None:
     assert len(cloud.told) <= 3600 / EVERY_SECONDS + 1
 
 
-def test_what_is_told_is_what_is_now() -> None:
+def test_cloudwatch_point_has_the_current_state() -> None:
     cloud = CloudWatch()
     publisher = AlarmPublisher(cloud.publish)
     for now, full in ((0, True), (10, False), (50, False), (60, True), (100, True)):
@@ -45,7 +45,7 @@ def test_what_is_told_is_what_is_now() -> None:
 
 
 @pytest.mark.parametrize("error", [TryLater("away"), GiveUp("AccessDenied")])
-def test_a_refusal_is_told_once_and_tried_a_minute_later(
+def test_cloudwatch_refusal_is_logged_once_and_retried(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)

@@ -3,7 +3,7 @@
 import pytest
 
 from testkit.fleet.policies import changed
-from testkit.fleet.scaler_world import POLICY, FakeStore, World, scaler
+from testkit.fleet.scaler_world import POLICY, FakeStore, ScalerWorld, scaler
 from visionfleet.config.scaler import ScheduleWindow
 from visionfleet.scaler import dry_run
 from visionfleet.scaler.decision import Decision
@@ -11,7 +11,7 @@ from visionfleet.scaler.dry_run import steps
 from visionfleet.scaler.status_store import StatusStore
 
 
-def test_decisions_in_words() -> None:
+def test_dry_run_says_decisions_in_words() -> None:
     made = Decision(launch=2, drain=("a",), terminate=("b",), reason="so")
     assert steps(made) == [
         "would launch 2",
@@ -22,8 +22,8 @@ def test_decisions_in_words() -> None:
     assert steps(Decision(reason="hold")) == ["would do nothing", "because: hold"]
 
 
-def test_dry_run_heeds_the_schedule(capsys: pytest.CaptureFixture[str]) -> None:
-    world = World()
+def test_dry_run_follows_the_schedule(capsys: pytest.CaptureFixture[str]) -> None:
+    world = ScalerWorld()
     always = ScheduleWindow(start="00:00", end="00:00", minimum=2)
     policy = changed(POLICY, schedule=(always,))
     assert dry_run.run(scaler(world).observer, StatusStore(FakeStore(world)), policy, bool) == 0

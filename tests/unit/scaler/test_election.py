@@ -1,4 +1,4 @@
-"""The lease's decisions, by tables."""
+"""Leader election: who claims, renews and holds the lease, by tables."""
 
 import pytest
 
@@ -29,7 +29,9 @@ def lease(holder: str, left: float, term: int = 7) -> Lease:
         (lease("", 0), 8, "released"),
     ],
 )
-def test_what_is_written(seen: Lease, term: int | None, shows: str) -> None:
+def test_scaler_claims_or_renews_the_lease_when_due(
+    seen: Lease, term: int | None, shows: str
+) -> None:
     written = claim(seen, "a", NOW, LEASE_SECONDS)
     expected = None if term is None else Lease(holder="a", expires_at=NOW + 60, term=term)
     assert written == expected, shows
@@ -46,12 +48,12 @@ def test_what_is_written(seen: Lease, term: int | None, shows: str) -> None:
         (lease("a", -1), False, "it has expired"),
     ],
 )
-def test_who_acts(seen: Lease, acts: bool, shows: str) -> None:
+def test_scaler_leads_while_it_holds_a_fresh_lease(seen: Lease, acts: bool, shows: str) -> None:
     assert holds(seen, "a", NOW, MARGIN_SECONDS) == acts, shows
 
 
 @pytest.mark.parametrize("difference", [0.0, 4.9, -4.9])
-def test_two_clocks_that_differ_by_less_than_the_margin_never_let_two_act(
+def test_clock_skew_within_the_margin_gives_one_leader(
     difference: float,
 ) -> None:
     """Second by second: the holder by its clock, the other by its own."""
@@ -62,7 +64,7 @@ def test_two_clocks_that_differ_by_less_than_the_margin_never_let_two_act(
         assert not (taken is not None and holds(held, "a", now, MARGIN_SECONDS))
 
 
-def test_a_released_lease_is_free_at_once() -> None:
+def test_released_lease_is_free_at_once() -> None:
     free = released(lease("a", 60), NOW)
     assert not holds(free, "a", NOW, MARGIN_SECONDS)
     taken = claim(free, "b", NOW, LEASE_SECONDS)
@@ -70,5 +72,5 @@ def test_a_released_lease_is_free_at_once() -> None:
     assert taken.term == 8
 
 
-def test_to_release_what_has_expired_does_not_make_it_longer() -> None:
+def test_releasing_an_expired_lease_does_not_extend_it() -> None:
     assert released(lease("a", -5), NOW).expires_at == NOW - 5

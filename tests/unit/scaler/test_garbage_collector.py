@@ -1,4 +1,4 @@
-"""What the house-keeping may remove."""
+"""What the garbage collector may remove."""
 
 import pytest
 
@@ -22,7 +22,7 @@ OLD, FRESH = str(int(NOW) - 1801), str(int(NOW) - 1800)
         ({}, False, "no tags"),
     ],
 )
-def test_queues(tags: dict[str, str], stale: bool, shows: str) -> None:
+def test_stale_reply_queues_are_collected(tags: dict[str, str], stale: bool, shows: str) -> None:
     assert (stale_heartbeat(tags, NOW) is not None) == stale, shows
 
 
@@ -44,5 +44,5 @@ def test_queues(tags: dict[str, str], stale: bool, shows: str) -> None:
         ("results/gone.json", 9999, False, "a result"),
     ],
 )
-def test_objects(key: str, age: float, gone: bool, shows: str) -> None:
+def test_stale_worker_objects_are_collected(key: str, age: float, gone: bool, shows: str) -> None:
     assert is_leftover(key, NOW - age, {"member"}, NOW) == gone, shows

@@ -1,4 +1,4 @@
-"""What users of other scalers complain of, each as a scenario that ours must pass."""
+"""What users of other autoscalers complain of, each as a scenario that this one must pass."""
 
 from dataclasses import replace
 from random import Random
@@ -33,7 +33,7 @@ def settled(seen: Observation) -> tuple[Decision, History]:
     return decide(seen, POLICY, history, NOW)
 
 
-def test_1_scale_in_never_kills_a_worker_in_mid_job() -> None:
+def test_1_scale_in_never_kills_a_busy_worker() -> None:
     """A load that falls again and again: others choose the victim blindly."""
     falling = ([20] * 300 + [2] * 400) * 4
     assert play(falling).busy_kills == 0
@@ -41,13 +41,13 @@ def test_1_scale_in_never_kills_a_worker_in_mid_job() -> None:
     assert keda.busy_kills > 0, "the scenario would show it"
 
 
-def test_2_work_in_flight_is_not_an_empty_queue() -> None:
+def test_2_messages_in_flight_are_not_an_empty_queue() -> None:
     crew = tuple(worker(f"w{i}", "busy") for i in range(8))
     decision, _ = settled(Observation(0, 8, crew))
     assert (decision.drain, decision.terminate) == ((), ())
 
 
-def test_3_sparse_traffic_does_not_start_a_worker_for_each_image() -> None:
+def test_3_sparse_traffic_does_not_launch_per_image() -> None:
     """An image every 90 s: one worker stays, because each image begins its hold window anew."""
     sparse = ([1] + [0] * 89) * 40
     outcome = play(sparse)
@@ -55,7 +55,7 @@ def test_3_sparse_traffic_does_not_start_a_worker_for_each_image() -> None:
     assert outcome.wait_quantile(0.9) <= 1
 
 
-def test_4_the_size_follows_throughput_not_depth() -> None:
+def test_4_fleet_size_follows_throughput_not_depth() -> None:
     """A steady 10 a second need 5 workers, with a queue that stays empty."""
     outcome = play([10] * 3600)
     sizes = [size for second, _, size in outcome.timeline if second > 600]
@@ -64,7 +64,7 @@ def test_4_the_size_follows_throughput_not_depth() -> None:
     assert outcome.wait_quantile(0.95) <= 60
 
 
-def test_5_phantom_counts_cost_next_to_nothing() -> None:
+def test_5_phantom_queue_counts_cost_next_to_nothing() -> None:
     """Counts of one or two too many in a tenth of the looks at an empty queue, for an hour."""
     outcome = play([0] * 3600, replace(CALM, phantoms=0.1))
     assert outcome.peak_workers == 1, "one message and no capacity launches, and never more"
@@ -72,13 +72,13 @@ def test_5_phantom_counts_cost_next_to_nothing() -> None:
     assert decision.launch == 0, "in flight without a worker is nobody's work"
 
 
-def test_6_what_boots_is_not_launched_again_at_each_look() -> None:
+def test_6_booting_workers_are_not_launched_again() -> None:
     slow = replace(CALM, boot_seconds=300.0, boot_spread=0.0)
     outcome = play([20] + [0] * 900, slow)
     assert outcome.launches == 1, "10 s of work, as its target allows"
 
 
-def test_7_one_message_wakes_the_fleet_from_zero() -> None:
+def test_7_one_message_scales_the_fleet_from_zero() -> None:
     outcome = play([0] * 100 + [1] + [0] * 300)
     assert outcome.served == 1
     assert outcome.wait_quantile(1.0) <= 100
@@ -93,7 +93,7 @@ def test_7_one_message_wakes_the_fleet_from_zero() -> None:
         (Worker("deaf", "booting", NOW - 301, NOW - 301), "it has never reported"),
     ],
 )
-def test_8_zombies_are_ended_in_minutes_and_replaced(zombie: Worker, why: str) -> None:
+def test_8_zombies_are_replaced_within_minutes(zombie: Worker, why: str) -> None:
     decision, _ = decide(Observation(3, 0, (zombie,)), POLICY, History(), NOW)
     assert decision.terminate == (zombie.name,), why
     assert decision.launch == 1
@@ -105,19 +105,19 @@ def test_8_zero_seconds_never_means_for_ever() -> None:
     assert decision.drain == ("idle",)
 
 
-def test_9_what_drains_is_no_capacity() -> None:
+def test_9_draining_workers_are_no_capacity() -> None:
     leaving = tuple(worker(f"w{i}", "draining") for i in range(4))
     decision, _ = decide(Observation(30, 0, leaving), POLICY, History(), NOW)
     assert decision.launch == 2, "30 images of 0.5 s within 10 s"
 
 
-def test_10_a_restart_forgets_neither_the_fleet_nor_the_hold_window() -> None:
+def test_10_restart_keeps_the_fleet_and_the_hold_window() -> None:
     crew = tuple(worker(f"w{i}") for i in range(6))
     decision, _ = decide(Observation(0, 0, crew), POLICY, History(), NOW)
     assert not decision.changes, "a new scaler watches for a whole window before it drains"
 
 
-def test_11_a_termination_is_asked_for_until_it_is_seen() -> None:
+def test_11_termination_is_repeated_until_observed() -> None:
     drained = Observation(0, 0, (worker("done", "drained"),))
     history = History()
     for tick in range(5):
@@ -127,7 +127,7 @@ def test_11_a_termination_is_asked_for_until_it_is_seen() -> None:
     assert decide(gone, POLICY, history, NOW + 9)[0].terminate == ()
 
 
-def test_12_and_13_slow_boots_do_not_lead_to_panic() -> None:
+def test_12_and_13_slow_boots_do_not_overprovision() -> None:
     """A step from 2 to 12 a second with boots of two minutes: 6 workers are needed."""
     slow = replace(CALM, boot_seconds=120.0)
     step = [2] * 900 + [12] * 2700
@@ -137,14 +137,14 @@ def test_12_and_13_slow_boots_do_not_lead_to_panic() -> None:
     assert outcome.unserved == 0
 
 
-def test_14_an_emptied_worker_that_got_work_is_not_ended() -> None:
+def test_14_worker_that_got_work_is_not_terminated() -> None:
     """Asked to drain, it finishes what it has: only its own word ends it."""
     asked = Observation(2, 1, (worker("asked", "draining"),))
     decision, _ = decide(asked, POLICY, History(), NOW)
     assert decision.terminate == ()
 
 
-def test_the_simulation_drives_the_decision_of_the_daemon() -> None:
+def test_simulation_uses_the_decision_of_the_daemon() -> None:
     made = controller("pace", POLICY)
     assert isinstance(made, PolicyController)
     assert made.decide is decide

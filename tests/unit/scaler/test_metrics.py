@@ -4,7 +4,7 @@ from visionfleet.scaler.decision import Observation, Worker
 from visionfleet.scaler.metrics import ScalerMetrics
 
 
-def test_metrics_tell_a_look_and_the_decision_on_it() -> None:
+def test_metrics_have_the_observation_and_its_decision() -> None:
     metrics = ScalerMetrics()
     workers = (Worker("a", "busy", 0.0, 0.0), Worker("b", "busy", 0.0, 0.0))
     metrics.observed(Observation(7, 2, workers), wanted=3, minimum=1, maximum=19, seconds=0.3)

@@ -1,4 +1,4 @@
-"""What the scaler makes of members and reports, and what it writes down."""
+"""What the scaler derives from fleet members and reports, and the status it writes."""
 
 import pytest
 
@@ -43,13 +43,13 @@ def report(state: WorkerState, started_at: float = 100.0, handled: int = 0) -> W
         ("failed", report("idle"), None, "failed", "its fleet gave up on it for now"),
     ],
 )
-def test_states(
+def test_worker_state_by_report_and_instance(
     member: MemberState, told: WorkerReport | None, asked_at: float | None, state: State, shows: str
 ) -> None:
     assert worker(Member("w", 100.0, member), told, asked_at, 0.0).state == state, shows
 
 
-def test_silence_counts_from_when_reports_could_be_read_again() -> None:
+def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
     member = Member("w", 100.0)
     assert worker(member, report("busy"), None, 50.0).reported_at == 120.0
     assert worker(member, report("busy"), None, 700.0).reported_at == 700.0
@@ -58,7 +58,7 @@ def test_silence_counts_from_when_reports_could_be_read_again() -> None:
     assert worker(member, report("booting"), None, 700.0).launched_at == 700.0
 
 
-def test_means_are_weighted_by_work_and_unknown_without() -> None:
+def test_mean_service_time_is_weighted_by_work() -> None:
     assert combined(0, 0, (), [report("idle")]).service_seconds is None
     seen = combined(0, 0, (), [report("idle"), report("busy", handled=10)])
     assert (seen.service_seconds, seen.boot_seconds) == (0.5, 4.0)
@@ -71,7 +71,7 @@ def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") 
     )
 
 
-def test_history_keeps_what_changed_for_an_hour() -> None:
+def test_history_keeps_changes_for_an_hour() -> None:
     first = look(0, 0.0, None)
     same = look(0, 10.0, first)
     assert len(same.history) == 1
@@ -81,13 +81,13 @@ def test_history_keeps_what_changed_for_an_hour() -> None:
     assert [entry.at for entry in later.history] == [3700.0]
 
 
-def test_the_last_decision_stays_until_there_is_another() -> None:
+def test_last_decision_stays_until_the_next() -> None:
     launched = look(5, 1.0, look(0, 0.0, None), reason="launch 1")
     held = look(4, 2.0, launched)
     assert (held.decision, held.decided_at) == ("launch 1", 1.0)
 
 
-def test_an_unchanged_status_is_written_once_a_minute() -> None:
+def test_unchanged_status_is_written_once_a_minute() -> None:
     first = look(0, 0.0, None)
     assert worth_writing(first, None, 60)
     assert not worth_writing(look(0, 59.0, first), first, 60)
@@ -95,7 +95,7 @@ def test_an_unchanged_status_is_written_once_a_minute() -> None:
     assert worth_writing(look(1, 1.0, first), first, 60)
 
 
-def test_an_hour_of_ceaseless_change_has_few_points_and_keeps_every_decision() -> None:
+def test_busy_history_is_thinned_and_keeps_every_decision() -> None:
     last: FleetStatus | None = None
     for second in range(0, 3600, 4):
         last = look(second, second, last, reason="launch 1" if second % 600 == 300 else "")
@@ -107,7 +107,7 @@ def test_an_hour_of_ceaseless_change_has_few_points_and_keeps_every_decision() -
     assert last.history[-1].at == 3596
 
 
-def test_the_history_is_bounded_whatever_happens() -> None:
+def test_history_is_bounded() -> None:
     last: FleetStatus | None = None
     for second in range(1500):
         last = look(second, second, last, reason=f"launch {second}")
@@ -115,7 +115,7 @@ def test_the_history_is_bounded_whatever_happens() -> None:
     assert len(last.history) == 600
 
 
-def test_a_status_names_the_holder_what_was_learned_and_what_is_wrong() -> None:
+def test_status_names_leader_learned_times_and_alarms() -> None:
     seen = Observation(9, 0, (Worker("w", "failed", 0.0, 0.0),))
     history = History(boot_seconds=31.0, service_seconds=0.2, at_maximum=True)
     made = fleet_status(
@@ -130,12 +130,12 @@ def test_a_status_names_the_holder_what_was_learned_and_what_is_wrong() -> None:
     )
 
 
-def test_a_new_holder_is_news() -> None:
+def test_new_leader_is_a_status_change() -> None:
     first = look(0, 0.0, None)
     assert worth_writing(first.model_copy(update={"holder": "other", "at": 1.0}), first, 60)
 
 
-def test_wanted_is_what_stays_and_what_comes() -> None:
+def test_wanted_workers_are_kept_plus_launched() -> None:
     workers = tuple(Worker(name, "idle", 0.0, 0.0) for name in "abc")
     gone = Worker("d", "draining", 0.0, 0.0)
     seen = Observation(0, 0, (*workers, gone))

@@ -1,4 +1,4 @@
-"""Hours with a greater minimum, by a table."""
+"""Scheduled minimums, by a table."""
 
 from datetime import datetime
 
@@ -28,7 +28,7 @@ BERLIN = ScheduleWindow(start="09:00", end="10:00", minimum=2, timezone="Europe/
         (29, "08:30", 2, "half past nine in Berlin, in winter"),
     ],
 )
-def test_the_greatest_minimum_of_the_hour_holds(
+def test_schedule_takes_the_greatest_minimum_of_the_hour(
     day: int, time: str, least: int, shows: str
 ) -> None:
     now = datetime.fromisoformat(f"2026-11-{day}T{time}+00:00").timestamp()

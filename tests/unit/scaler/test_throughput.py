@@ -1,4 +1,4 @@
-"""Images finished, between reports and over the lives of workers, on time-lines."""
+"""Images classified, between reports and across restarts of workers."""
 
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.scaler.throughput import Throughput
@@ -19,7 +19,7 @@ def report(
     )
 
 
-def test_between_reports_a_busy_worker_goes_on_at_its_last_rate() -> None:
+def test_throughput_extrapolates_busy_workers_between_reports() -> None:
     handled = Throughput()
     assert handled.count([report(0, 0)], 5) == 0
     assert handled.count([report(60, 30)], 30) == 60
@@ -28,13 +28,13 @@ def test_between_reports_a_busy_worker_goes_on_at_its_last_rate() -> None:
     assert handled.count([report(100, 60)], 1000) == 100 + 60 * 40 / 30, "not for ever"
 
 
-def test_an_idle_worker_does_nothing_more() -> None:
+def test_throughput_of_an_idle_worker_stays() -> None:
     handled = Throughput()
     handled.count([report(0, 0)], 0)
     assert handled.count([report(10, 10, state="idle")], 30) == 10
 
 
-def test_who_is_gone_takes_nothing_with_it_and_a_new_life_starts_anew() -> None:
+def test_throughput_survives_removed_and_restarted_workers() -> None:
     handled = Throughput()
     handled.count([report(0, 0), report(0, 0, "v")], 0)
     assert handled.count([report(50, 10, state="idle"), report(30, 10, "v", "idle")], 10) == 80

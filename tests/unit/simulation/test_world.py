@@ -14,7 +14,7 @@ POLICY = policy(19, boot_seconds=45)
 EXACT = Conditions(lag_seconds=0, noise=0, phantoms=0, boot_spread=0, boot_seconds=30)
 
 
-def test_a_fixed_fleet_serves_at_its_rate_and_costs_its_time() -> None:
+def test_fixed_fleet_serves_at_its_rate_and_costs_its_time() -> None:
     """4 workers do 8 images a second; 240 at once after the boot are done in 30 s."""
     arrivals = [0] * 60 + [240] + [0] * 139
     outcome = World(EXACT, controller("fixed:4", POLICY)).run(arrivals)
@@ -25,7 +25,7 @@ def test_a_fixed_fleet_serves_at_its_rate_and_costs_its_time() -> None:
     assert (outcome.launches, outcome.peak_workers, outcome.busy_kills) == (4, 4, 0)
 
 
-def test_a_start_costs_a_minute_at_least() -> None:
+def test_instance_start_costs_at_least_a_minute() -> None:
     class Once:
         interval_seconds = 1
 
@@ -38,7 +38,7 @@ def test_a_start_costs_a_minute_at_least() -> None:
     assert outcome.billed_hours == pytest.approx(60 / 3600)
 
 
-def test_an_image_of_a_killed_worker_comes_back_after_the_visibility_timeout() -> None:
+def test_killed_worker_returns_its_image_after_the_timeout() -> None:
     class Kill:
         interval_seconds = 1
 
@@ -57,14 +57,14 @@ def _fields(conditions: Conditions) -> dict[str, object]:
     return {name: getattr(conditions, name) for name in conditions.__slots__}
 
 
-def test_a_trace_is_read_and_its_faults_are_told() -> None:
+def test_trace_is_read_and_its_faults_are_reported() -> None:
     assert trace.read(["minute,count", "2020-01-01 00:00:00,5", "x,7"]) == [5, 7]
     for lines, words in ((["minute,count", "a,-1"], "line 2"), (["minute,count"], "no rows")):
         with pytest.raises(trace.BadTrace, match=words):
             trace.read(lines)
 
 
-def test_arrivals_have_the_rate_of_their_minute_and_are_the_same_each_time() -> None:
+def test_arrivals_follow_the_trace_and_are_reproducible() -> None:
     factor = trace.scale([10, 20, 100], workers=5, service_seconds=0.5, share=0.999)
     assert factor == pytest.approx(6.0), "100 a minute become 5 * 120"
     drawn = trace.arrivals([100] * 50, factor, Random(1))
@@ -74,7 +74,7 @@ def test_arrivals_have_the_rate_of_their_minute_and_are_the_same_each_time() -> 
 
 
 @pytest.mark.parametrize("name", ["pace", "per_message"])
-def test_no_policy_of_ours_kills_a_busy_worker_or_leaves_the_limits(name: str) -> None:
+def test_shipped_policies_kill_no_busy_worker_and_keep_limits(name: str) -> None:
     counts = [3, 200, 900, 20, 0, 0, 0, 500] * 4
     arrivals = trace.arrivals(counts, 2.0, Random(3))
     hostile = Conditions(crashes_per_hour=6, refused=0.3, noise=0.3, phantoms=0.1, lag_seconds=30)

@@ -1,4 +1,4 @@
-"""The judge of IAM policies, and the translation of requests that it judges."""
+"""The evaluation of IAM policies, and of the requests that they are asked about."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from testkit.aws.iam_policies import Call, allowed, unused
-from testkit.aws.iam_requests import Seen, calls, who
+from testkit.aws.iam_requests import SignedRequest, calls, signer
 
 BUCKET = "arn:aws:s3:::b"
 QUEUES = "arn:aws:sqs:us-east-1:123456789012:"
@@ -34,7 +34,9 @@ def policy(**over: Any) -> dict[str, Any]:
         ({"Resource": f"{BUCKET}/[ab]"}, Call("s3:GetObject", f"{BUCKET}/[ab]"), True),
     ],
 )
-def test_actions_and_resources(over: dict[str, Any], call: Call, answer: bool) -> None:
+def test_iam_statement_needs_action_and_resource(
+    over: dict[str, Any], call: Call, answer: bool
+) -> None:
     assert allowed(policy(**over), call) is answer
 
 
@@ -42,7 +44,7 @@ def test_actions_and_resources(over: dict[str, Any], call: Call, answer: bool) -
     ("context", "answer"),
     [({"k": "v"}, True), ({"k": "w"}, True), ({"k": "x"}, False), ({}, False)],
 )
-def test_a_condition_wants_its_key(context: dict[str, str], answer: bool) -> None:
+def test_iam_condition_needs_its_key(context: dict[str, str], answer: bool) -> None:
     held = policy(Condition={"StringEquals": {"k": ["v", "w"]}})
     assert allowed(held, Call("s3:GetObject", f"{BUCKET}/images/a", context)) is answer
 
@@ -52,12 +54,12 @@ def test_a_condition_wants_its_key(context: dict[str, str], answer: bool) -> Non
     [{"Effect": "Deny"}, {"NotAction": "x"}, {"Condition": {"DateLessThan": {"k": "v"}}}],
     ids=["deny", "not action", "another condition"],
 )
-def test_what_is_not_understood_is_no_answer(over: dict[str, Any]) -> None:
+def test_unsupported_iam_elements_are_errors(over: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="not understood"):
         allowed(policy(**over), Call("s3:GetObject", f"{BUCKET}/images/a"))
 
 
-def test_each_pair_of_action_and_resource_must_be_needed() -> None:
+def test_unused_iam_action_and_resource_pairs_are_found() -> None:
     wide = policy(Action=["s3:GetObject", "s3:PutObject"], Resource=["a", "b"])
     seen = [Call("s3:GetObject", "a"), Call("s3:PutObject", "a"), Call("s3:GetObject", "b")]
     assert unused(wide, seen) == ["One: s3:PutObject on b"]
@@ -86,7 +88,7 @@ def translated(
     method: str, path: str, body: bytes = b"", status: int = 200, **headers: str
 ) -> list[str]:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return [str(call) for call in calls(Seen(method, path, named, body, status), Known())]
+    return [str(call) for call in calls(SignedRequest(method, path, named, body, status), Known())]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def translated(
         ("DELETE", "/b/k", 204, {}, ["DeleteObject b/k"]),
     ],
 )
-def test_requests_to_s3(
+def test_iam_actions_of_s3_requests(
     method: str, path: str, status: int, headers: dict[str, str], answer: list[str]
 ) -> None:
     told = translated(method, path, status=status, **headers)
@@ -125,15 +127,15 @@ def form(**fields: str) -> bytes:
     return "".join(parts).encode() + b"--x--\r\n"
 
 
-def test_a_posted_form_is_a_put_by_who_signed_it() -> None:
+def test_presigned_post_counts_as_put_by_its_signer() -> None:
     body = form(
         **{"key": "uploads/u1", "x-amz-credential": "WEB/20261125/us-east-1/s3/aws4_request"}
     )
     assert translated("POST", "/b", body) == ["s3:PutObject on arn:aws:s3:::b/uploads/u1"]
-    assert who(Seen("POST", "/b", {}, body, 204)) == "WEB"
+    assert signer(SignedRequest("POST", "/b", {}, body, 204)) == "WEB"
     signed = {"authorization": "AWS4-HMAC-SHA256 Credential=SCALER/20261125/x, Signature=1"}
-    assert who(Seen("GET", "/b", signed, b"", 200)) == "SCALER"
-    assert who(Seen("GET", "/b", {}, b"", 200)) == ""
+    assert signer(SignedRequest("GET", "/b", signed, b"", 200)) == "SCALER"
+    assert signer(SignedRequest("GET", "/b", {}, b"", 200)) == ""
 
 
 @pytest.mark.parametrize(
@@ -156,7 +158,7 @@ def test_a_posted_form_is_a_put_by_who_signed_it() -> None:
         ),
     ],
 )
-def test_requests_to_sqs(action: str, body: dict[str, Any], answer: list[str]) -> None:
+def test_iam_actions_of_sqs_requests(action: str, body: dict[str, Any], answer: list[str]) -> None:
     told = translated("POST", "/", json.dumps(body).encode(), x_amz_target=f"AmazonSQS.{action}")
     assert [each.replace(QUEUES, "") for each in told] == [f"sqs:{each}" for each in answer]
 
@@ -172,10 +174,10 @@ def launch(**over: str) -> list[Call]:
         "TagSpecification.1.Tag.1.Value": "me",
         **over,
     }
-    return calls(Seen("POST", "/", {}, urlencode(fields).encode(), 200), Known())
+    return calls(SignedRequest("POST", "/", {}, urlencode(fields).encode(), 200), Known())
 
 
-def test_a_launch_is_asked_about_for_all_that_it_uses_and_makes() -> None:
+def test_launch_needs_permission_for_all_its_resources() -> None:
     asked = {(call.action, call.resource.rpartition(":")[2]) for call in launch()}
     run = {
         *("instance/new", "volume/new", "image/ami-1", "security-group/sg-1", "subnet/subnet-1"),
@@ -189,7 +191,7 @@ def test_a_launch_is_asked_about_for_all_that_it_uses_and_makes() -> None:
     }
 
 
-def test_what_the_request_names_is_not_of_the_template() -> None:
+def test_launch_request_overrides_the_template() -> None:
     def of_template(kind: str, asked: list[Call]) -> str:
         (call,) = (call for call in asked if f"{kind}/" in call.resource)
         return call.context["ec2:IsLaunchTemplateResource"]
@@ -199,7 +201,7 @@ def test_what_the_request_names_is_not_of_the_template() -> None:
     assert of_template("security-group", launch(**{"SecurityGroupId.1": "sg-2"})) == "false"
 
 
-def test_a_termination_shows_the_tags_of_each_instance() -> None:
+def test_termination_is_judged_by_instance_tags() -> None:
     fields = {"Action": "TerminateInstances", "InstanceId.1": "i-1", "InstanceId.2": "i-2"}
-    asked = calls(Seen("POST", "/", {}, urlencode(fields).encode(), 200), Known())
+    asked = calls(SignedRequest("POST", "/", {}, urlencode(fields).encode(), 200), Known())
     assert [call.context["aws:ResourceTag/owner"] for call in asked] == ["i-1", "i-2"]

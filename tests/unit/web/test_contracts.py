@@ -1,4 +1,4 @@
-"""Origins, keys, models and the protocol's tensors, without a server."""
+"""CORS origins, idempotency keys and the active model, without a server."""
 
 import pytest
 
@@ -22,17 +22,19 @@ OLD, NEW = ModelInfo(name="m", fingerprint="old"), ModelInfo(name="m", fingerpri
         ("null", ("https://a",), None),
     ],
 )
-def test_origins(origin: str | None, origins: tuple[str, ...], answer: str | None) -> None:
+def test_cors_origins_are_matched(
+    origin: str | None, origins: tuple[str, ...], answer: str | None
+) -> None:
     assert allowed(origin, origins) == answer
 
 
-def test_preflight_is_for_origins_that_may_and_browsers_that_ask() -> None:
+def test_cors_preflight_needs_a_known_origin_and_method() -> None:
     asked = {"Access-Control-Request-Method": "POST"}
     assert preflight("https://a", ["POST"], asked)["Access-Control-Allow-Methods"] == "POST"
     assert preflight(None, ["POST"], asked) == preflight("https://a", ["POST"], {}) == {}
 
 
-def test_one_upload_has_one_name_and_digest() -> None:
+def test_idempotency_digest_covers_key_client_place_and_bytes() -> None:
     same = once("key", "client", (0, 1), b"bytes", 5)
     assert same == once("key", "client", (0, 1), b"bytes", 5)
     others = [
@@ -48,14 +50,14 @@ def test_one_upload_has_one_name_and_digest() -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "\n", "é", "x" * 256])
-def test_bad_keys(key: str) -> None:
+def test_bad_idempotency_keys_are_refused(key: str) -> None:
     with pytest.raises(Problem, match="Idempotency-Key"):
         read(key)
     assert read(None) is None
     assert read("x" * 255) == "x" * 255
 
 
-def test_one_model_is_known_for_as_long_as_it_is_heard_of() -> None:
+def test_active_model_is_known_while_reported() -> None:
     seen = ActiveModel(trust_seconds=60)
     assert seen.current(0) is None
     seen.note(OLD, 100)
@@ -63,14 +65,14 @@ def test_one_model_is_known_for_as_long_as_it_is_heard_of() -> None:
     assert seen.current(160.1) is None
 
 
-def test_a_late_word_makes_nothing_older() -> None:
+def test_active_model_ignores_older_reports() -> None:
     seen = ActiveModel(trust_seconds=60)
     seen.note(OLD, 100)
     seen.note(OLD, 10)
     assert seen.current(150) == OLD
 
 
-def test_while_a_model_changes_none_is_known() -> None:
+def test_active_model_is_unknown_during_a_switch() -> None:
     seen = ActiveModel(trust_seconds=60)
     seen.note(OLD, 100)
     seen.note(NEW, 130)

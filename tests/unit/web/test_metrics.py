@@ -1,4 +1,4 @@
-"""The numbers of the web daemon: their values, and the table that explains them."""
+"""The metrics of the web daemon: their values, and the table that documents them."""
 
 import re
 
@@ -36,12 +36,12 @@ def counted() -> Meters:
         ("aws_seconds_sum", {"step": "accept", "result": "ok"}, 0.02),
     ],
 )
-def test_values(name: str, labels: dict[str, str], value: float) -> None:
+def test_metric_values_of_web(name: str, labels: dict[str, str], value: float) -> None:
     found = counted().registry.get_sample_value(f"visionfleet_web_{name}", labels)
     assert found == pytest.approx(value)
 
 
-def test_the_table_has_every_metric_and_its_labels_and_no_other() -> None:
+def test_docs_list_every_web_metric_with_its_labels() -> None:
     samples = set()
     for family in counted().registry.collect():
         for sample in family.samples:

@@ -15,7 +15,7 @@ def failed(code: str) -> Failed:
     return Failed(job="j", code=code, reason="why", attempts=1, worker="w", finished_at=0.0)
 
 
-def test_document() -> None:
+def test_problem_document_has_code_and_detail() -> None:
     assert Problem("too_large", "much too large").document() == {
         "type": "about:blank",
         "title": "Request Entity Too Large",
@@ -29,18 +29,18 @@ def test_document() -> None:
     ("code", "status"),
     [("cannot_be_decoded", 422), ("expired", 422), ("too_large", 413), ("of a later version", 422)],
 )
-def test_failed_results(code: str, status: int) -> None:
+def test_failed_result_is_a_problem(code: str, status: int) -> None:
     document = of_failed(failed(code)).document()
     assert (document["status"], document["code"]) == (status, code)
     assert (document["detail"], document["job"]) == ("why", "j")
 
 
-def test_try_later_says_when() -> None:
+def test_try_later_has_retry_after() -> None:
     problem = try_later("not now")
     assert problem.status == 503
     assert int(problem.headers["Retry-After"]) > 0
 
 
-def test_the_documentation_lists_every_code_with_its_status() -> None:
+def test_docs_list_every_error_code_with_its_status() -> None:
     rows = re.findall(r"^\| (\d{3}) \| `(\w+)` \|", DOCS.read_text(), re.MULTILINE)
     assert {code: int(status) for status, code in rows} == STATUSES

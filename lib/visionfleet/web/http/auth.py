@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from visionfleet.auth.api_keys import offered
+from visionfleet.auth.api_keys import from_headers
 from visionfleet.auth.key_file import KeyFile
 from visionfleet.web.http.rate_limit import Bucket, take
 from visionfleet.web.problems import Problem
@@ -25,7 +25,7 @@ class Access:
 
     def enter(self, authorization: str, x_api_key: str) -> str:
         """Let a request in; returns the name of its key. Raises Problem."""
-        key = offered(authorization, x_api_key)
+        key = from_headers(authorization, x_api_key)
         if not key:
             raise _refused("no_key", "this service asks for an API key", CHALLENGE)
         kept = self._keys.check(key)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from visionfleet.aws.s3 import Stat, Store, Target, file_name_metadata
+from visionfleet.aws.s3 import PresignedPost, Stat, Store, file_name_metadata
 from visionfleet.aws.sqs import Counts
 from visionfleet.contract import documents, messages, names
 from visionfleet.errors import BadImage, NotFound, TryLater
@@ -66,7 +66,7 @@ class Submissions:
         """
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
-        if self.results.put_json_first(document.key, messages.encode(claim)):
+        if self.results.put_json_if(document.key, messages.encode(claim), None):
             return job, True
         known = self.results.read(document)
         if known is None:
@@ -75,10 +75,12 @@ class Submissions:
             raise Problem("key_reused", "another upload came under this Idempotency-Key")
         return known.job, False
 
-    def target(self, upload: str, content_type: str) -> Target:
+    def target(self, upload: str, content_type: str) -> PresignedPost:
         """Sign the form by which a client may put a file into the input bucket."""
         key = names.upload_key(upload)
-        return self.uploads.target(key, content_type, self.limits.max_bytes, self.target_seconds)
+        return self.uploads.presigned_post(
+            key, content_type, self.limits.max_bytes, self.target_seconds
+        )
 
     def start(self, upload: str, file_name: str, top: int) -> None:
         """Check a file that a client has put into S3, and ask for its answer.

@@ -1,4 +1,4 @@
-"""Request bodies within bounds."""
+"""Request bodies within their limits and the memory budget."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def body(limit: int, patience: int, held: MemoryBudget | None = None) -> Body:
     return Body(limit, patience, held or MemoryBudget(1000))
 
 
-def test_a_body_is_put_together_and_handed_out_once() -> None:
+def test_body_is_assembled_and_taken_once() -> None:
     made = body(10, 80)
     for chunk in (b"ab", b"", b"cd"):
         made.add(chunk)
@@ -20,13 +20,13 @@ def test_a_body_is_put_together_and_handed_out_once() -> None:
     assert made.take() == b""
 
 
-def test_a_body_of_just_the_limit_is_taken() -> None:
+def test_body_of_exactly_the_limit_is_accepted() -> None:
     made = body(4, 8)
     made.add(b"abcd")
     assert made.take() == b"abcd"
 
 
-def test_what_is_over_the_limit_is_read_and_refused() -> None:
+def test_body_over_the_limit_is_read_and_refused() -> None:
     made = body(4, 8)
     for _ in range(8):
         made.add(b"x")
@@ -36,7 +36,7 @@ def test_what_is_over_the_limit_is_read_and_refused() -> None:
     assert caught.value.status == 413
 
 
-def test_patience_has_an_end() -> None:
+def test_body_far_over_the_limit_is_not_read_to_its_end() -> None:
     made = body(4, 8)
     made.add(b"123456789")
     assert made.exhausting
@@ -54,7 +54,9 @@ def test_patience_has_an_end() -> None:
         (5, True, True),  # it has sent nothing, so it can be told at once
     ],
 )
-def test_declared_lengths(length: int, asks_first: bool, refused: bool) -> None:
+def test_declared_length_over_the_limit_is_refused(
+    length: int, asks_first: bool, refused: bool
+) -> None:
     made = body(4, 8)
     if refused:
         with pytest.raises(Problem):
@@ -63,7 +65,7 @@ def test_declared_lengths(length: int, asks_first: bool, refused: bool) -> None:
         made.declare(length, asks_first)
 
 
-def test_what_is_held_is_counted_until_it_is_taken() -> None:
+def test_memory_budget_counts_a_body_until_it_is_taken() -> None:
     held = MemoryBudget(10)
     made = body(10, 80, held)
     made.add(b"abcd")
@@ -74,7 +76,7 @@ def test_what_is_held_is_counted_until_it_is_taken() -> None:
     assert held.bytes == 0
 
 
-def test_what_does_not_fit_is_refused_and_let_go() -> None:
+def test_memory_budget_refuses_and_releases_what_does_not_fit() -> None:
     held = MemoryBudget(10)
     one, two = body(10, 80, held), body(10, 80, held)
     one.add(b"12345678")
@@ -91,7 +93,7 @@ def test_what_does_not_fit_is_refused_and_let_go() -> None:
         held.expect(11)
 
 
-def test_a_refused_body_keeps_nothing() -> None:
+def test_refused_body_holds_no_memory() -> None:
     held = MemoryBudget(10)
     made = body(10, 80, held)
     made.add(b"1")
@@ -102,7 +104,7 @@ def test_a_refused_body_keeps_nothing() -> None:
         made.take()
 
 
-def test_a_form_that_is_refused_early_is_kept_no_longer() -> None:
+def test_form_refused_early_is_released() -> None:
     held = MemoryBudget(1000)
     made = Files(1000, 8000, held, reader("multipart/form-data; boundary=X", 3))
     made.add(b"--X\r\nno header")

@@ -1,4 +1,4 @@
-"""Whose request it is."""
+"""Client addresses behind proxies."""
 
 from ipaddress import ip_network
 
@@ -24,6 +24,6 @@ TRUSTED = [ip_network("10.0.0.0/8"), ip_network("::1/128")]
         ("10.0.0.1", "fe80::1%eth0\\x", "10.0.0.1"),
     ],
 )
-def test_client(peer: str, forwarded: str, found: str) -> None:
+def test_client_address_behind_trusted_proxies(peer: str, forwarded: str, found: str) -> None:
     assert client(peer, forwarded, TRUSTED) == found
     assert client(peer, forwarded, []) == peer

@@ -1,4 +1,4 @@
-"""From a request's body to the files in it."""
+"""Files in request bodies, multipart and raw."""
 
 import pytest
 import requests
@@ -23,29 +23,29 @@ def form(*files: tuple[str, tuple[str, bytes]], **fields: str) -> tuple[str, byt
 
 
 @pytest.mark.parametrize("field", ["myfile", "file", "inputFile", "x y", "bücher"])
-def test_a_file_is_found_in_any_field(field: str) -> None:
+def test_multipart_file_is_found_in_any_field(field: str) -> None:
     assert read(*form((field, ("test_0.JPEG", b"bytes"))), 1) == [
         Upload("test_0.JPEG", "application/unknown", b"bytes")
     ]
 
 
-def test_fields_that_are_no_files_are_passed_over() -> None:
+def test_multipart_fields_without_a_file_are_skipped() -> None:
     many = {f"field{i}": "value" for i in range(15)}
     assert [file.data for file in read(*form(("f", ("a", b"1")), **many), 1)] == [b"1"]
 
 
-def test_order_is_kept_across_fields() -> None:
+def test_multipart_keeps_the_order_of_files() -> None:
     sent = [("a", ("1", b"1")), ("b", ("2", b"2")), ("a", ("3", b"3"))]
     assert [file.file_name for file in read(*form(*sent), 3)] == ["1", "2", "3"]
 
 
-def test_bytes_are_kept_whatever_they_are() -> None:
+def test_multipart_keeps_any_bytes() -> None:
     data = bytes(range(256)) + b"\r\n\r\n--\r\n"
     assert read(*form(("f", ("a", data))), 1)[0].data == data
 
 
 @pytest.mark.parametrize("step", [1, 2, 3, 50, 64, 1000])
-def test_where_a_body_is_cut_does_not_matter(step: int) -> None:
+def test_multipart_parses_any_chunking(step: int) -> None:
     data = b"\r\n--\r\n-" * 20
     sent = [("a", ("1", data)), ("b", ("2", b"")), ("c", ("3", b"\r\n"))]
     found = read(*form(*sent, field="value"), 3, step)
@@ -63,20 +63,20 @@ def test_where_a_body_is_cut_does_not_matter(step: int) -> None:
         ('filename="C:\\b\\a.png"', "a.png"),
     ],
 )
-def test_how_a_file_is_named(parameter: str, name: str) -> None:
+def test_multipart_file_names_are_decoded(parameter: str, name: str) -> None:
     head = f'--X\r\nContent-Disposition: form-data; name="f"; {parameter}\r\n\r\n'
     (found,) = read(BOUNDARY, head.encode() + b"data\r\n--X--\r\n", 1)
     assert (found.file_name, found.data) == (name, b"data")
 
 
-def test_an_empty_file_is_a_file() -> None:
+def test_multipart_empty_file_is_a_file() -> None:
     assert read(*form(("f", ("a.png", b""))), 1) == [Upload("a.png", "application/unknown", b"")]
 
 
 @pytest.mark.parametrize(
     "media_type", ["image/jpeg", "IMAGE/PNG; q=1", "application/octet-stream", ""]
 )
-def test_a_raw_body_is_a_file_without_a_name(media_type: str) -> None:
+def test_raw_body_is_a_file_without_a_name(media_type: str) -> None:
     (upload,) = read(media_type, b"bytes", 1)
     assert (upload.file_name, upload.data) == ("", b"bytes")
 
@@ -116,19 +116,19 @@ BOUNDARY = "multipart/form-data; boundary=X"
         ("multipart/form-data; boundary=", b"----", "bad_body"),
     ],
 )
-def test_bodies_without_a_file(content_type: str, body: bytes, code: str) -> None:
+def test_body_without_a_file_is_refused(content_type: str, body: bytes, code: str) -> None:
     with pytest.raises(Problem) as caught:
         read(content_type, body, 3)
     assert caught.value.code == code
 
 
-def test_too_many_files() -> None:
+def test_multipart_with_too_many_files_is_refused() -> None:
     with pytest.raises(Problem) as caught:
         read(*form(*[("f", (str(i), b"x")) for i in range(4)]), 3)
     assert caught.value.code == "too_many_files"
 
 
-def test_too_many_parts() -> None:
+def test_multipart_with_too_many_parts_is_refused() -> None:
     with pytest.raises(Problem) as caught:
         read(*form(("f", ("a", b"x")), **{f"field{i}": "v" for i in range(100)}), 3)
     assert caught.value.code == "bad_body"
@@ -146,5 +146,5 @@ def test_too_many_parts() -> None:
         ("", ""),
     ],
 )
-def test_base_name(sent: str, kept: str) -> None:
+def test_file_name_is_reduced_to_its_base_name(sent: str, kept: str) -> None:
     assert base_name(sent) == kept

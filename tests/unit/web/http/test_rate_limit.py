@@ -1,4 +1,4 @@
-"""Token buckets and tallies, along time-lines."""
+"""Rate limits by token buckets, and repeated log lines, over time."""
 
 import pytest
 
@@ -13,28 +13,28 @@ def passed(per_second: float, moments: list[float]) -> list[bool]:
     return found
 
 
-def test_a_burst_and_then_the_rate() -> None:
+def test_rate_limit_allows_a_burst_and_then_the_rate() -> None:
     assert passed(1, [0.0] * 10 + [0.0, 1.0, 1.0, 2.0]) == [True] * 10 + [False, True, False, True]
 
 
-def test_a_rate_below_one() -> None:
+def test_rate_limit_below_one_per_second() -> None:
     assert passed(0.01, [0, 50, 100, 101, 199, 200.001]) == [True, False, True, False, False, True]
 
 
-def test_a_bucket_does_not_overflow() -> None:
+def test_token_bucket_does_not_overflow() -> None:
     assert passed(2, [0.0] + [1e6] * 21) == [True] * 21 + [False]
     assert most(2) == 20
 
 
 @pytest.mark.parametrize("per_second", [0.05, 1, 7, 1000])
-def test_the_wait_that_is_told_is_enough_and_not_more(per_second: float) -> None:
+def test_retry_after_of_a_rate_limit_is_exact(per_second: float) -> None:
     bucket, wait = take(Bucket(0.25, 10), per_second, 10)
     assert wait == pytest.approx(0.75 / per_second)
     assert take(bucket, per_second, 10 + wait * 0.99)[1] > 0
     assert take(bucket, per_second, 10 + wait * 1.01)[1] == 0
 
 
-def test_many_facts_are_told_once_a_second_and_all_are_counted() -> None:
+def test_repeated_log_lines_are_summed_once_a_second() -> None:
     moments = iter([5.0, 5.1, 5.9, 6.0, 6.5, 60.0, 60.5])
     tally = Tally(lambda: next(moments))
     assert [tally.add() for _ in range(7)] == [1, 0, 0, 3, 0, 2, 0]

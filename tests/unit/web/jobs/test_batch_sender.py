@@ -1,4 +1,4 @@
-"""Messages of many threads in few calls."""
+"""Messages of many threads, sent in batches."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ class Slow:
         return {body: error for body, error in self._failing.items() if body in bodies}
 
 
-def test_a_lonely_message_goes_at_once() -> None:
+def test_single_message_is_sent_at_once() -> None:
     slow = Slow()
     slow.gate.set()
     sender = BatchSender(slow.send_all)
@@ -37,7 +37,7 @@ def test_a_lonely_message_goes_at_once() -> None:
     assert slow.calls == [["a"], ["b"]]
 
 
-def test_those_that_wait_share_calls_of_ten_and_each_is_sent_once() -> None:
+def test_waiting_messages_share_batches_of_ten() -> None:
     slow, bodies = Slow(), [str(number) for number in range(25)]
     sender = BatchSender(slow.send_all)
     with ThreadPoolExecutor(25) as threads:
@@ -50,7 +50,7 @@ def test_those_that_wait_share_calls_of_ten_and_each_is_sent_once() -> None:
     assert sorted(body for call in slow.calls for body in call) == sorted(bodies)
 
 
-def test_one_that_fails_is_told_alone() -> None:
+def test_failed_batch_entry_fails_its_sender_only() -> None:
     slow = Slow({"bad": GiveUp("send: refused")})
     sender = BatchSender(slow.send_all)
     with ThreadPoolExecutor(3) as threads:
@@ -62,7 +62,7 @@ def test_one_that_fails_is_told_alone() -> None:
         assert (sent["first"].result(10), sent["good"].result(10)) == (None, None)
 
 
-def test_when_a_call_fails_all_who_wait_learn_it_and_the_next_starts_afresh() -> None:
+def test_failed_batch_fails_its_senders_and_no_later_ones() -> None:
     slow = Slow()
     slow.broken = TryLater("send: no answer")
     sender = BatchSender(slow.send_all)

@@ -1,4 +1,4 @@
-"""Who waits for which job."""
+"""Pending jobs: which request waits for which reply."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -28,7 +28,7 @@ def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 
 @in_loop
-async def test_a_reply_wakes_all_who_wait_for_its_job_and_nobody_else() -> None:
+async def test_reply_wakes_only_those_waiting_for_its_job() -> None:
     waiting = PendingJobs()
     with waiting.expecting("a") as one, waiting.expecting("a") as two, waiting.expecting("b") as b:
         assert waiting.resolve("a", result("a"))
@@ -37,7 +37,7 @@ async def test_a_reply_wakes_all_who_wait_for_its_job_and_nobody_else() -> None:
 
 
 @in_loop
-async def test_a_second_reply_does_no_harm() -> None:
+async def test_duplicate_reply_does_no_harm() -> None:
     waiting = PendingJobs()
     waiting.remember("a")
     with waiting.expecting("a") as reply:
@@ -49,7 +49,7 @@ async def test_a_second_reply_does_no_harm() -> None:
 
 
 @in_loop
-async def test_a_job_that_nobody_waits_for_is_still_expected_once() -> None:
+async def test_own_job_without_a_waiter_is_expected_once() -> None:
     waiting = PendingJobs()
     waiting.remember("a")
     assert waiting.is_ours("a")
@@ -59,7 +59,7 @@ async def test_a_job_that_nobody_waits_for_is_still_expected_once() -> None:
 
 
 @in_loop
-async def test_nothing_is_left_of_a_wait_that_is_over() -> None:
+async def test_finished_wait_leaves_nothing_behind() -> None:
     waiting = PendingJobs()
     with pytest.raises(KeyError), waiting.expecting("a"):
         raise KeyError
@@ -67,7 +67,7 @@ async def test_nothing_is_left_of_a_wait_that_is_over() -> None:
 
 
 @in_loop
-async def test_the_memory_of_own_jobs_is_bounded() -> None:
+async def test_memory_of_own_jobs_is_bounded() -> None:
     waiting = PendingJobs(remembered=2)
     for job in "abc":
         waiting.remember(job)
@@ -75,7 +75,7 @@ async def test_the_memory_of_own_jobs_is_bounded() -> None:
 
 
 @in_loop
-async def test_close_ends_all_waits() -> None:
+async def test_closing_ends_all_waits() -> None:
     waiting = PendingJobs()
     assert not waiting.closed.done()
     waiting.close()
@@ -84,7 +84,7 @@ async def test_close_ends_all_waits() -> None:
 
 
 @in_loop
-async def test_under_way() -> None:
+async def test_requests_under_way_are_counted_and_awaited() -> None:
     under_way = UnderWay()
     assert await under_way.none_left(0)
     one, two = object(), object()
@@ -99,9 +99,9 @@ async def test_under_way() -> None:
     assert await left
 
 
-def test_pauses_for_own_jobs_are_long() -> None:
+def test_own_jobs_are_polled_rarely() -> None:
     assert list(islice(pauses(ours=True), 6)) == [5, 10, 20, 40, 60, 60]
 
 
-def test_pauses_for_other_jobs_are_short() -> None:
+def test_jobs_of_other_processes_are_polled_often() -> None:
     assert list(islice(pauses(ours=False), 5)) == [0.25, 0.5, 1, 2, 2]

@@ -1,4 +1,4 @@
-"""How the poller spares calls: replies gather while many are awaited, and only then."""
+"""How the poller saves calls: replies are deleted in batches while many wait."""
 
 import json
 import threading
@@ -68,7 +68,7 @@ def polled(queue: FakeQueue, awaited: list[int]) -> Iterator[list[str]]:
     poller.stop(5)
 
 
-def test_with_few_that_wait_each_reply_is_deleted_at_once() -> None:
+def test_replies_are_deleted_at_once_with_few_waiting() -> None:
     queue = FakeQueue()
     with polled(queue, [CROWD]) as delivered:
         for job in ("a", "b"):
@@ -77,7 +77,7 @@ def test_with_few_that_wait_each_reply_is_deleted_at_once() -> None:
     assert delivered == ["a", "b"]
 
 
-def test_in_a_crowd_deletes_are_shared_and_the_rest_follows_when_it_is_over() -> None:
+def test_replies_are_deleted_in_batches_with_many_waiting() -> None:
     queue, awaited = FakeQueue(), [CROWD + 1]
     jobs = [f"{number:02}" for number in range(13)]
     with polled(queue, awaited) as delivered:
@@ -94,7 +94,7 @@ def test_in_a_crowd_deletes_are_shared_and_the_rest_follows_when_it_is_over() ->
 
 
 @pytest.mark.parametrize("count", [1, 25])
-def test_nothing_is_delivered_twice(count: int) -> None:
+def test_replies_are_delivered_once(count: int) -> None:
     queue, jobs = FakeQueue(), [str(number) for number in range(count)]
     with polled(queue, [100]) as delivered:
         queue.come(*jobs)

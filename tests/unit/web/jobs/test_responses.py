@@ -1,4 +1,4 @@
-"""What is said of a job."""
+"""Responses for results, failures and queued jobs."""
 
 import pytest
 
@@ -45,7 +45,7 @@ PROBLEM = Problem("empty", "the file is empty")
         ("{label} {other} {", "x", "church {other} {"),
     ],
 )
-def test_plain(pattern: str, file_name: str, line: str) -> None:
+def test_plain_reply_of_results(pattern: str, file_name: str, line: str) -> None:
     assert plain(pattern, "church", file_name) == line
 
 
@@ -64,11 +64,11 @@ def test_plain(pattern: str, file_name: str, line: str) -> None:
         ("application/problem+json", False),
     ],
 )
-def test_wants_json(accept: str, json: bool) -> None:
+def test_accept_header_decides_on_json(accept: str, json: bool) -> None:
     assert wants_json(accept) is json
 
 
-def test_outcomes() -> None:
+def test_response_of_each_outcome() -> None:
     assert outcome(SUCCEEDED, "j") is SUCCEEDED
     assert outcome(None, "j") == QUEUED
     problem = outcome(FAILED, "j")
@@ -76,7 +76,7 @@ def test_outcomes() -> None:
     assert (problem.status, problem.job) == (422, "j")
 
 
-def test_documents() -> None:
+def test_json_document_of_each_outcome() -> None:
     assert document(SUCCEEDED)["label"] == "cat"
     assert document(SUCCEEDED)["reason"] is None
     assert (document(UNSURE)["label"], document(UNSURE)["reason"]) == (None, "low confidence")
@@ -86,7 +86,7 @@ def test_documents() -> None:
     assert document(PROBLEM)["status"] == 400
 
 
-def test_statuses() -> None:
+def test_status_code_of_each_outcome() -> None:
     assert [status(one) for one in (SUCCEEDED, QUEUED, PROBLEM)] == [200, 202, 400]
 
 
@@ -94,5 +94,5 @@ def test_statuses() -> None:
     ("outcomes", "expected"),
     [([SUCCEEDED, PROBLEM], 200), ([SUCCEEDED, QUEUED], 202), ([PROBLEM, PROBLEM], 200)],
 )
-def test_status_of_several(outcomes: list[Outcome], expected: int) -> None:
+def test_status_code_of_several_outcomes(outcomes: list[Outcome], expected: int) -> None:
     assert status_of_all(outcomes) == expected

@@ -1,4 +1,4 @@
-"""Is there room for one more, by tables."""
+"""Admission control, by tables."""
 
 import pytest
 
@@ -27,11 +27,11 @@ def seen(backlog: int, ready: int, maximum: int = 10, service: float = 0.5) -> L
         (seen(10, 0, maximum=0), 60 + 5),  # no fleet at all: as if there were one worker
     ],
 )
-def test_estimated_wait(now: Load, seconds: float) -> None:
+def test_estimated_wait_by_queue_and_fleet(now: Load, seconds: float) -> None:
     assert estimated_wait(now) == pytest.approx(seconds)
 
 
-def test_more_work_never_means_less_wait() -> None:
+def test_estimated_wait_grows_with_the_queue() -> None:
     for ready in range(12):
         waits = [estimated_wait(seen(backlog, ready)) for backlog in range(0, 5000, 7)]
         assert waits == sorted(waits)
@@ -52,12 +52,14 @@ ROOM = Room(waiting=100, queue_seconds=80)
         (seen(10**9, 1), 0, Room(100, None), None),
     ],
 )
-def test_refusal(now: Load | None, waiting: int, room: Room, retry: float | None) -> None:
+def test_admission_refuses_beyond_waiting_or_queue_limits(
+    now: Load | None, waiting: int, room: Room, retry: float | None
+) -> None:
     refused = refusal(now, waiting, room)
     assert (None if refused is None else refused.retry_seconds) == retry
 
 
-def test_who_comes_back_when_told_is_let_in() -> None:
+def test_retry_after_is_long_enough_to_be_admitted() -> None:
     refused = refusal(seen(2000, 10), 0, ROOM)
     assert refused is not None
     done = int(refused.retry_seconds * 10 / 0.5)
@@ -70,7 +72,7 @@ def status(**more: float) -> FleetStatus:
     return FleetStatus(at=1000, decision="", decided_at=0, **fixed, **more)
 
 
-def test_what_is_seen() -> None:
+def test_fleet_load_is_read_from_status() -> None:
     counts, priors = Counts(3, 4), Priors(service_seconds=0.5, boot_seconds=60)
     assert load(Seen(counts, None), priors, 1000) is None
     assert load(Seen(counts, status()), priors, 1001 + SCALER_SILENT_SECONDS) is None

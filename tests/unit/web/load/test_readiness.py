@@ -1,4 +1,4 @@
-"""Readiness, along a time-line."""
+"""Readiness over time."""
 
 from visionfleet.web.load.readiness import FAILURE_SECONDS, FAILURES, Readiness
 
@@ -18,7 +18,7 @@ def vitals(clock: Clock) -> Readiness:
     return made
 
 
-def test_start_and_stop() -> None:
+def test_readiness_at_start_and_stop() -> None:
     fresh = Readiness(35, Clock())
     assert fresh.reasons() == ["starting"]
     fresh.started = True
@@ -27,7 +27,7 @@ def test_start_and_stop() -> None:
     assert fresh.reasons() == ["stopping"]
 
 
-def test_a_silent_reply_queue() -> None:
+def test_readiness_needs_a_readable_reply_queue() -> None:
     clock = Clock()
     made = vitals(clock)
     clock.now += 35
@@ -38,7 +38,7 @@ def test_a_silent_reply_queue() -> None:
     assert made.reasons() == []
 
 
-def test_failures_in_a_row() -> None:
+def test_readiness_ends_after_failures_in_a_row() -> None:
     made = vitals(Clock())
     for _ in range(FAILURES - 1):
         made.failed()
@@ -49,7 +49,7 @@ def test_failures_in_a_row() -> None:
     assert made.reasons() == []
 
 
-def test_a_success_between_failures() -> None:
+def test_readiness_survives_single_failures() -> None:
     made = vitals(Clock())
     for _ in range(FAILURES):
         made.failed()
@@ -57,7 +57,7 @@ def test_a_success_between_failures() -> None:
     assert made.reasons() == []
 
 
-def test_failures_fade() -> None:
+def test_readiness_returns_after_failures() -> None:
     clock = Clock()
     made = vitals(clock)
     for _ in range(FAILURES):

@@ -1,4 +1,4 @@
-"""The description of the API says what the handlers do."""
+"""The OpenAPI document says what the handlers do."""
 
 import json
 import re
@@ -20,17 +20,17 @@ def methods(handler: type) -> set[str]:
     return {one for one in all_ if getattr(handler, one) is not missing}
 
 
-def test_every_operation_is_described_and_no_other() -> None:
+def test_openapi_describes_every_operation_and_no_other() -> None:
     assert set(OPERATIONS) == {(path, one) for path, kind in ROUTES for one in methods(kind)}
 
 
-def test_every_code_is_told_somewhere() -> None:
+def test_openapi_names_every_error_code() -> None:
     told = {code for operation in OPERATIONS.values() for code in operation.problems}
     everywhere = {"not_found", "method_not_allowed"}
     assert told | everywhere == set(STATUSES)
 
 
-def test_all_references_lead_somewhere() -> None:
+def test_openapi_references_exist() -> None:
     for reference in re.findall(r'"#/([\w/-]+)"', json.dumps(DESCRIPTION)):
         found = DESCRIPTION
         for part in reference.split("/"):
@@ -38,7 +38,7 @@ def test_all_references_lead_somewhere() -> None:
         assert found
 
 
-def test_operation_ids_are_unique() -> None:
+def test_openapi_operation_ids_are_unique() -> None:
     ids = [
         one["operationId"]
         for path in DESCRIPTION["paths"].values()
@@ -49,12 +49,12 @@ def test_operation_ids_are_unique() -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/jobs/{job}", "/v2/models/{model}/versions/{version}"])
-def test_path_parameters(path: str) -> None:
+def test_openapi_declares_path_parameters(path: str) -> None:
     names = [one["name"] for one in DESCRIPTION["paths"][path]["parameters"]]
     assert names == re.findall(r"\{(\w+)\}", path)
 
 
-def test_the_key_may_come_in_two_ways_wherever_it_is_asked_for() -> None:
+def test_openapi_gives_both_ways_to_send_an_api_key() -> None:
     assert set(DESCRIPTION["components"]["securitySchemes"]) == {"bearer", "key"}
     for (path, method), operation in OPERATIONS.items():
         described = DESCRIPTION["paths"][path][method]
@@ -62,7 +62,7 @@ def test_the_key_may_come_in_two_ways_wherever_it_is_asked_for() -> None:
         assert described.get("security", []) == ([{"bearer": []}, {"key": []}, {}] if asked else [])
 
 
-def test_what_is_open_without_a_key_is_described_so() -> None:
+def test_openapi_marks_open_operations() -> None:
     """Reading the state of the process, the page and the description; all else asks for a key."""
     for path, kind in ROUTES:
         for method in methods(kind):

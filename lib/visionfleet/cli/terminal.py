@@ -1,0 +1,62 @@
+"""What a person sees in a terminal: tables, a progress bar, times. rich is imported when used."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+_Item = TypeVar("_Item")
+_WIDE = 10_000  # columns; into a pipe, nothing is ever shortened
+
+
+def show(*parts: RenderableType) -> None:
+    width = None if sys.stdout.isatty() else _WIDE
+    Console(width=width, highlight=False).print(*parts, sep="\n")
+
+
+def say(text: str) -> None:
+    """Tell a person how things go; results alone go to standard output."""
+    print(f"visionfleet: {text}", file=sys.stderr, flush=True)
+
+
+def table(*columns: Column | str) -> Table:
+    return Table(*columns, box=None, pad_edge=False)
+
+
+def tracked(items: Iterable[_Item], doing: str, total: int | None) -> Iterator[_Item]:
+    with progress_bar(doing, total) as advance:
+        for item in items:
+            advance()
+            yield item
+
+
+@contextmanager
+def progress_bar(doing: str, total: int | None) -> Iterator[Callable[..., None]]:
+    console = Console(stderr=True)
+    columns = (TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(doing, total=total)
+        yield lambda count=1: progress.advance(task, count)
+
+
+def utc(seconds: float) -> str:
+    """Write Unix seconds as ISO 8601."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def escaped(text: str) -> str:
+    """Escape what a terminal would obey: names and bodies are a stranger's."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def printable(text: str) -> str:
+    """Make a file's name safe to print and to send: bytes that are not UTF-8 become U+FFFD."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
