@@ -194,7 +194,7 @@ def test_scaler_follows_a_recorded_scaler(aws: Cloud, tmp_path: Path) -> None:
         for record in recorded(kind):
             put(aws, record["key"], record["body"])
     old = bodies("lease")[-1]
-    put(aws, "fleet/lease.json", old | {"expires_at": time.time() + 15})
+    put(aws, "fleet/lease.json", old | {"expires_at": time.time() + 3600})
     add_template(ec2_client(aws))
     config = tmp_path / "scaler.yaml"
     config.write_text(SCALER)
@@ -205,6 +205,7 @@ def test_scaler_follows_a_recorded_scaler(aws: Cloud, tmp_path: Path) -> None:
         env=aws.environment,
     ) as scaler:
         scaler.wait_for_output("standby", 40)
+        put(aws, "fleet/lease.json", old)  # which has expired
         scaler.wait_for_output("acting", 40)
         lease = json.loads(aws.object("fleet/lease.json") or b"{}")
         assert lease["term"] == old["term"] + 1
