@@ -29,6 +29,7 @@ from visionfleet.contract import job_ids, names
 from visionfleet.contract.messages import Reply
 from visionfleet.errors import VisionfleetError
 from visionfleet.host import process, systemd
+from visionfleet.host.metrics_server import serve
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.threads import crash, run_bounded
 from visionfleet.host.watchdog import Watchdog, period_seconds
@@ -41,7 +42,6 @@ from visionfleet.web.jobs.service import Door, Service
 from visionfleet.web.jobs.submission import Submissions
 from visionfleet.web.load.memory_budget import MemoryBudget
 from visionfleet.web.load.readiness import Readiness
-from visionfleet.web.metrics import serve
 from visionfleet.web.routes.application import application
 from visionfleetd import startup
 from visionfleetd.web import reload
@@ -56,6 +56,8 @@ THREADS = 32
 # A silent reply queue is noticed this long after its long poll should have come back.
 POLL_GRACE_SECONDS = 15
 BACKLOG = 1024
+# Processes of one host that may share a port; each has a port of its own for its metrics.
+MOST_PROCESSES = 64
 # Open files that are not connections of clients: AWS, logs, libraries.
 OTHER_FILES = 400
 # At a stop an idle connection may bring one more request, which is answered with its close.
@@ -201,7 +203,7 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     poller = _poller(config, clients.replies, service, random, loops)
     most = process.allow_open_files() - OTHER_FILES
     http = Server(application(service), most, reload.PATIENCE, way_in.tls)
-    metrics_port = serve(service.meters, config.metrics.address, config.web.metrics_port)
+    metrics_port = _metrics_port(service, config)
     poller.start()
     http.add_sockets(start.sockets)
     service.vitals.started = True
@@ -223,6 +225,13 @@ async def _serve(start: _Start, signals: _Signals, random: Random) -> None:
     turning.cancel()
     poller.stop(POLLER_SECONDS)
     pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _metrics_port(service: Service, config: Config) -> int | None:
+    port, address = config.web.metrics_port, config.metrics.address
+    if not port:
+        return None
+    return serve(service.meters.registry, address, port, MOST_PROCESSES).port
 
 
 def _reload(config: Config, start: _Start, tuned: Tuned) -> Config:

@@ -1,6 +1,5 @@
 """The web daemon's numbers for Prometheus, in a registry and on a port of their own."""
 
-import errno
 from collections.abc import Callable
 
 from prometheus_client import (
@@ -8,12 +7,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
-    ProcessCollector,
-    start_http_server,
 )
-
-# Processes of one host that may share a port.
-MOST_PROCESSES = 64
 
 # From an answer out of memory to the longest wait.
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -25,7 +19,6 @@ class Meters:
 
     def __init__(self) -> None:
         self.registry = made = CollectorRegistry()
-        ProcessCollector(registry=made)
         self._requests = Counter(
             "visionfleet_web_requests",
             "Requests that were answered, by route, method and status.",
@@ -91,22 +84,3 @@ class Meters:
     def aws(self, step: str, ok: bool, seconds: float) -> None:
         """Count what a step has spent in AWS."""
         self._aws.labels(step, "ok" if ok else "error").observe(seconds)
-
-
-def serve(meters: Meters, address: str, first: int) -> int | None:
-    """Answer Prometheus on the first port from `first` on that is free; tells which.
-
-    0 is none at all. Behind the shared port each scrape would meet another process. Raises
-    OSError when there is none.
-    """
-    if first == 0:
-        return None
-    for port in range(first, first + MOST_PROCESSES):
-        try:
-            start_http_server(port, address, meters.registry)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-        else:
-            return port
-    raise OSError(errno.EADDRINUSE, f"no free port from {first} on")
