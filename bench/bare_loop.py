@@ -29,7 +29,7 @@ def main() -> None:
     files = sorted(parser.parse_args().folder.iterdir())
     config = load(None, os.environ).config
     size = config.classifier.batch_size
-    limits = decode.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
+    limits = config.images
     model = open_model(config, os.environ)
 
     def work(some: list[Path]) -> tuple[float, float, list[str]]:

@@ -7,10 +7,8 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from functools import partial
 from pathlib import Path
 from random import Random
-from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from visionfleet import __version__
@@ -32,7 +30,6 @@ CHECK_SECONDS = 300.0
 
 
 def parser(daemon: str, about: str) -> argparse.ArgumentParser:
-    """Make the parser with the options that all daemons have."""
     arguments = argparse.ArgumentParser(prog=f"visionfleet-{daemon}", description=about)
     arguments.set_defaults(daemon=daemon)
     arguments.add_argument("--config", type=Path, help="configuration file")
@@ -51,18 +48,9 @@ def configuration(arguments: argparse.Namespace) -> Config:
         print("ok:", *loaded.files)
         sys.exit(0)
     setup.set_up(loaded.config.log.level, arguments.daemon)
-    sys.excepthook = partial(_crashed, logging.getLogger(arguments.daemon))
+    log = logging.getLogger(arguments.daemon)
+    sys.excepthook = lambda _kind, error, _traceback: log.critical("crashed", exc_info=error)
     return loaded.config
-
-
-def _crashed(
-    log: logging.Logger,
-    _kind: type[BaseException],
-    error: BaseException,
-    _traceback: TracebackType | None,
-) -> None:
-    """Log what nobody expected, which ends the process."""
-    log.critical("crashed", exc_info=error)
 
 
 def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
@@ -129,7 +117,6 @@ def metrics_served(
 
 
 def log_faults(sentence: str, faults: Sequence[str], log: logging.Logger) -> None:
-    """Log how many there are, and each of them."""
     log.error(sentence, extra={"faults": len(faults)})
     for fault in faults:
         log.error("fault", extra={"fault": fault})
@@ -156,7 +143,8 @@ def verify(
                 break
             except TryLater as error:
                 log.warning("waiting for AWS", extra={"reason": str(error)})
-                systemd.notify(_waiting(error), extend_timeout(wait + check_seconds))
+                status = f"STATUS=waiting for AWS: {' '.join(str(error).split())}"
+                systemd.notify(status, extend_timeout(wait + check_seconds))
                 if stop.wait(wait):
                     return False
             except NotFound as error:
@@ -166,7 +154,3 @@ def verify(
                 log.error("cannot start", extra={"reason": str(error)})
                 sys.exit(1)
     return True
-
-
-def _waiting(error: TryLater) -> str:
-    return f"STATUS=waiting for AWS: {' '.join(str(error).split())}"

@@ -17,7 +17,6 @@ TOP = 1000  # the longest ranking that a request may ask for
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Classify what comes on stdin."""
     # It is one image, and the GPU's memory is the worker's.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     config = startup.configuration(startup.parser("isolated", __doc__ or "").parse_args(argv))
@@ -28,9 +27,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _classify(config: Config, data: bytes) -> tuple[Ranked, ...]:
-    limits = decode.Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     model = open_model(_plain(config), os.environ)
-    image = decode.decode(data, limits, model.preprocessing.resize)
+    image = decode.decode(data, config.images, model.preprocessing.resize)
     return model.rank([prepare(image, model.preprocessing)], TOP)[0]
 
 

@@ -8,19 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from random import Random
-from threading import Event
 from typing import TYPE_CHECKING
 
 from visionfleet import __version__
 from visionfleet.aws.imds import Metadata, endpoint, instance_id
 from visionfleet.classifier.drain import DrainController
-from visionfleet.classifier.drain_triggers import DrainTrigger
-from visionfleet.classifier.pipeline import Pipeline, Tally
-from visionfleet.classifier.stats import Events
+from visionfleet.classifier.drain_triggers import IdleShutdown
+from visionfleet.classifier.in_flight import WorkCounts
+from visionfleet.classifier.metrics import ClassifierMetrics, port_of
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
 from visionfleet.config.scaler import FLEET_TIMES
@@ -34,9 +32,8 @@ from visionfleet.host.watchdog import Watchdog
 from visionfleet.logs import setup
 from visionfleet.model.open import open_model
 from visionfleetd import startup
-from visionfleetd.classifier import sidecars
-from visionfleetd.classifier.reload import REACH, Tuned
-from visionfleetd.classifier.wiring import Clients, Worker
+from visionfleetd.classifier import wiring
+from visionfleetd.classifier.reload import REACH
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
@@ -47,7 +44,74 @@ _REPORT_SECONDS = 2.0  # for the last report of a stop
 # What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
 _STOP_MARGIN_SECONDS = 10.0
 
-_NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
+
+class RunningWorker:
+    """A worker from its readiness to its stop."""
+
+    def __init__(
+        self,
+        config: Config,
+        path: Path | None,
+        clients: wiring.WorkerClients,
+        model: "Inference",
+        reporter: Reporter,
+        signals: SignalEvents,
+    ) -> None:
+        self._config, self._path, self._reporter, self._signals = config, path, reporter, signals
+        worker, metrics = reporter.identity.worker, reporter.metrics
+        watchdog = systemd.watchdog_seconds(os.environ)
+        loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
+        self._intake = wiring.intake(config, path, worker, clients, model)
+        self._pipeline = wiring.pipeline(config, clients, self._intake, model.rank, metrics, loops)
+        self._idle_shutdown = IdleShutdown(
+            clients.results,
+            config.classifier,
+            self._pipeline.counts,
+            metrics.receives_with_messages,
+            time.time,
+            time.monotonic,
+        )
+        status = wiring.status(self._pipeline, reporter, model.info.name)
+        self._notifier = Notifier(log, loops, watchdog, status, crash(log))
+        self._notifier.ready()
+
+    def answer_once(self) -> int:
+        """Answer what waits in the queue; returns the exit status."""
+        self._pipeline.start()
+        return self._finish(hurry=False, seconds=self._config.classifier.max_processing_seconds)
+
+    def serve(self) -> int:
+        """Work until the stop; returns the exit status.
+
+        This thread calls nothing that may hang, so a stop is prompt.
+        """
+        triggers = wiring.triggers(self._config, self._reporter, self._idle_shutdown)
+        power_off = partial(systemd.power_off, os.environ)
+        drain = DrainController(self._pipeline, self._reporter, triggers, power_off, self._signals)
+        self._pipeline.start()
+        draining = run_in_thread("drain", drain.run, crash(log))
+        while not self._signals.wait(threading.TIMEOUT_MAX):
+            if self._signals.take_reload():
+                self._reload()
+        seconds = self._config.classifier.stop_seconds
+        self._notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
+        draining.join(1.0)  # a report that is under way must not overtake the last one
+        status = self._finish(hurry=True, seconds=seconds)
+        return 1 if drain.failed else status
+
+    def _reload(self) -> None:
+        with startup.reloading():
+            self._config = startup.reloaded(self._path, self._config, REACH, log)
+            self._intake.images = self._config.images
+            self._reporter.settings = self._idle_shutdown.settings = self._config.classifier
+
+    def _finish(self, hurry: bool, seconds: float) -> int:
+        clean = self._pipeline.finish(hurry, time.monotonic() + seconds)
+        counts = self._pipeline.counts()
+        last_report = partial(self._reporter.write, "stopped", counts)
+        run_bounded("last report", last_report, _REPORT_SECONDS, crash(log))
+        log.info("stopped", extra={"handled": counts.handled, "left_in_hand": counts.in_flight})
+        return process.EXIT_OK if clean else 1
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -65,15 +129,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
-    wishes = SignalEvents()
-    process.stop_on_signals(lambda name: _note_signal(name, wishes))
-    process.reload_on_hangup(wishes.to_reload)
+    signals = process.signal_events(log)
     host = socket.gethostname()
-    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", wishes.stop)
+    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
     identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
-    sys.exit(_run(config, identity, wishes, phases, arguments))
+    sys.exit(_run(config, identity, signals, phases, arguments))
 
 
 def _own_name(config: Config, default: str, stop: threading.Event) -> str:
@@ -88,139 +150,64 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     return names[0]
 
 
-def _note_signal(name: str, wishes: SignalEvents) -> None:
-    log.info("stopping", extra={"signal": name})
-    wishes.to_stop()
-
-
 def _run(
     config: Config,
     identity: Identity,
-    wishes: SignalEvents,
+    signals: SignalEvents,
     phases: StartupTimer,
     arguments: argparse.Namespace,
 ) -> int:
-    clients, random, stop = Clients(config), Random(), wishes.stop
+    clients, metrics = wiring.WorkerClients(config), ClassifierMetrics()
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
-    if not startup.verify(checks, stop, log, random):
+    if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    seconds = config.classifier.report_seconds
-    reporter = Reporter(clients.results, identity, None, seconds, time.time)
-    reporter.write("booting", _NOTHING)
+    reporter = Reporter(clients.results, identity, config.classifier, metrics, time.time)
+    reporter.write("booting", WorkCounts())
     phases.end("aws")
     try:
-        model = _model(config, stop, random, phases)
+        model = _model(config, signals.stop, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         return process.EXIT_CONFIG
     if model is None:
-        reporter.write("stopped", _NOTHING)
+        reporter.write("stopped", WorkCounts())
         return process.EXIT_OK
-    events, watchdog = Events(), systemd.watchdog_seconds(os.environ)
-    loops = Watchdog(time.monotonic, sidecars.allowed_seconds(config, watchdog or 0.0))
-    name, path = identity.worker, arguments.config
-    worker = Worker(name, config, path, clients, model, events, loops, random)
-    pipeline = worker.pipeline(crash(log))
-    _tell_ready(worker, reporter, phases)
-    notifier = Notifier(
-        log, loops, watchdog, sidecars.status(pipeline, reporter, model), crash(log)
-    )
-    notifier.ready()
+    _tell_ready(config, model, reporter, phases)
+    worker = RunningWorker(config, arguments.config, clients, model, reporter, signals)
     if arguments.once:
-        return _answer_once(pipeline, reporter, config.classifier.max_processing_seconds)
-    return _attend(worker, pipeline, reporter, notifier, wishes)
+        return worker.answer_once()
+    wiring.tell_metrics(config, model, reporter)
+    registry, address = metrics.registry, config.metrics.address
+    port = port_of(config.classifier.metrics_port, identity.worker)
+    with startup.metrics_served(registry, address, port, log):
+        return worker.serve()
 
 
-def _model(config: Config, stop: Event, random: Random, phases: StartupTimer) -> "Inference | None":
+def _model(config: Config, stop: threading.Event, phases: StartupTimer) -> "Inference | None":
     """Load the model, None when a stop came first; raises BadModel."""
     models: list[Inference] = []
     load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
     systemd.notify("STATUS=loading the model")
     # The scaler gives a start no more time than this, so systemd need not either.
-    there = startup.verify((load,), stop, log, random, _boot_limit_seconds(config))
+    kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
+    limit_seconds = FLEET_TIMES[kind].boot_limit_seconds
+    there = startup.verify((load,), stop, log, Random(), limit_seconds)
     return models[0] if there and not stop.is_set() else None
 
 
-def _boot_limit_seconds(config: Config) -> float:
-    kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
-    return FLEET_TIMES[kind].boot_limit_seconds
-
-
-def _tell_ready(worker: Worker, reporter: Reporter, phases: StartupTimer) -> None:
-    model = worker.model.info
-    setup.set_up(worker.config.log.level, "classifier", worker=worker.name, model=model.name)
-    reporter.model = model
+def _tell_ready(
+    config: Config, model: "Inference", reporter: Reporter, phases: StartupTimer
+) -> None:
+    worker, info = reporter.identity.worker, model.info
+    setup.set_up(config.log.level, "classifier", worker=worker, model=info.name)
+    reporter.model = info
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     log.info(
         "ready",
-        extra={"worker": worker.name, "model": model.name}
-        | {"fingerprint": model.fingerprint, "boot_seconds": reporter.boot_seconds}
+        extra={"worker": worker, "model": info.name}
+        | {"fingerprint": info.fingerprint, "boot_seconds": reporter.boot_seconds}
         | {f"{name}_seconds": seconds for name, seconds in phases.seconds.items()},
     )
-
-
-def _attend(
-    worker: Worker, pipeline: Pipeline, reporter: Reporter, notifier: Notifier, wishes: SignalEvents
-) -> int:
-    config, events = worker.config, worker.events
-    orphan = sidecars.orphan(config, worker.clients.results, pipeline, events)
-    lookouts = sidecars.lookouts(config, reporter, events, orphan)
-    served = _Served(pipeline, reporter, Tuned(pipeline.intake, reporter, orphan), notifier)
-    with sidecars.metrics(config, worker.model, pipeline, reporter, events):
-        return _serve(config, worker.path, served, lookouts, wishes)
-
-
-def _answer_once(pipeline: Pipeline, reporter: Reporter, seconds: float) -> int:
-    pipeline.start()
-    return _finish(pipeline, reporter, hurry=False, seconds=seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What works until the stop, and what a reload changes of it."""
-
-    pipeline: Pipeline
-    reporter: Reporter
-    tuned: Tuned
-    notifier: Notifier
-
-
-def _serve(
-    config: Config,
-    path: Path | None,
-    served: _Served,
-    lookouts: Sequence[DrainTrigger],
-    wishes: SignalEvents,
-) -> int:
-    """Work until the stop. This thread calls nothing that may hang, so a stop is prompt."""
-    power_off = partial(systemd.power_off, os.environ)
-    attendant = DrainController(served.pipeline, served.reporter, lookouts, power_off)
-    served.pipeline.start()
-    talk = run_in_thread("drain", partial(attendant.run, wishes), crash(log))
-    while not wishes.wait(threading.TIMEOUT_MAX):
-        if wishes.take_reload():
-            config = _reload(config, path, served.tuned)
-    seconds = config.classifier.stop_seconds
-    served.notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
-    talk.join(1.0)  # a report that is under way must not overtake the last one
-    status = _finish(served.pipeline, served.reporter, hurry=True, seconds=seconds)
-    return 1 if attendant.failed else status
-
-
-def _reload(config: Config, path: Path | None, tuned: Tuned) -> Config:
-    with startup.reloading():
-        config = startup.reloaded(path, config, REACH, log)
-        tuned.adopt(config)
-    return config
-
-
-def _finish(pipeline: Pipeline, reporter: Reporter, hurry: bool, seconds: float) -> int:
-    clean = pipeline.finish(hurry, time.monotonic() + seconds)
-    tally = pipeline.tally()
-    last_report = partial(reporter.write, "stopped", tally)
-    run_bounded("last report", last_report, _REPORT_SECONDS, crash(log))
-    log.info("stopped", extra={"handled": tally.handled, "left_in_hand": tally.in_flight})
-    return process.EXIT_OK if clean else 1
 
 
 if __name__ == "__main__":

@@ -1,63 +1,75 @@
-"""Puts the pipeline of one worker together from its configuration."""
+"""Puts the parts of one worker together from its configuration."""
 
+import logging
+import os
 import sys
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
 from visionfleet.aws.clients import client_factory
+from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import Outbox, Queue
+from visionfleet.aws.sqs import BATCH, Outbox, Queue
+from visionfleet.classifier import drain_triggers
+from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Rank
 from visionfleet.classifier.completion import Completion
-from visionfleet.classifier.intake import Intake
+from visionfleet.classifier.drain_triggers import DrainTrigger, IdleShutdown
+from visionfleet.classifier.fetch import Fetcher, Intake
+from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import ResultBuilder
-from visionfleet.classifier.pipeline import FINISHERS, Limits, Pipeline
-from visionfleet.classifier.stats import Events
+from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.pipeline import Pipeline, PipelineStage
+from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
+from visionfleet.classifier.spot import Interruptions
+from visionfleet.classifier.store import ResultWriter
 from visionfleet.classifier.visibility import VisibilityHeartbeat
+from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
-from visionfleet.host.watchdog import Watchdog
-from visionfleetd.classifier.reload import image_limits
+from visionfleet.host import cpu_quota
+from visionfleet.host.threads import crash
+from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
+log = logging.getLogger("classifier")
+
 # They wait for S3 most of the time, and four decode at once at most: more would only wait longer.
 FETCH_THREADS = 8
+# Each ends up to ten jobs at a time.
+ANSWER_THREADS = 2
+MOST_STORE_THREADS = 32
 # A job's last try, in a process of its own: torch alone takes some ten seconds on a slow machine.
 ISOLATED_SECONDS = 60.0
 
 
-def limits_of(config: Config) -> Limits:
-    """Read the sizes of the pipeline."""
-    settings, wait = config.classifier, config.queue.wait_seconds
-    return Limits(settings.batch_size, settings.prefetch, FETCH_THREADS, wait)
+def store_threads(prefetch: int) -> int:
+    """Half of what is in flight may be on its way to S3.
+
+    A put takes S3 100 ms, say, and us hardly any CPU: 8 threads store 80 results a second.
+    """
+    return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
-class Clients:
-    """The AWS clients of one worker, and what is built on them."""
-
+class WorkerClients:
     def __init__(self, config: Config) -> None:
-        door = client_factory(config.aws)
-        limits = limits_of(config)
-        s3 = door.client("s3", connections=limits.fetch_threads + limits.store_threads + 4)
-        sqs = door.client("sqs", connections=limits.fetch_threads + FINISHERS + 4)
-        parked = door.client(
-            "sqs",
-            connections=2,
-            read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
-        )
+        factory = client_factory(config.aws)
+        storing = store_threads(config.classifier.prefetch)
+        s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
+        self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
+        poll_seconds = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
+        self._parked = factory.client("sqs", connections=2, read_timeout_seconds=poll_seconds)
         uploads, results = config.storage.input_bucket, config.storage.output_bucket
-        fetching = door.direct_s3(s3, uploads, limits.fetch_threads)
-        storing = door.direct_s3(s3, results, limits.store_threads)
-        self.uploads, self.results = Store(s3, uploads, fetching), Store(s3, results, storing)
-        self.outbox = Outbox(sqs)
-        self._sqs, self._parked = sqs, parked
+        self.uploads = Store(s3, uploads, factory.direct_s3(s3, uploads, FETCH_THREADS))
+        self.results = Store(s3, results, factory.direct_s3(s3, results, storing))
+        self.outbox = Outbox(self._sqs)
         self._name = names.requests_queue(config.name)
         self._requests: Queue | None = None
 
@@ -68,73 +80,98 @@ class Clients:
         return self._requests
 
 
-@dataclass(frozen=True, slots=True)
-class Worker:
-    """What the parts of a pipeline are made of; `path` is the configuration's file."""
+def intake(
+    config: Config, path: Path | None, worker: str, clients: WorkerClients, model: "Inference"
+) -> Intake:
+    """Make what fetches and decodes; `path` is the file of the configuration."""
+    named = ("--config", str(path)) if path else ()
+    command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
+    return Intake(
+        uploads=clients.uploads,
+        results=clients.results,
+        images=config.images,
+        preprocessing=model.preprocessing,
+        builder=ResultBuilder(worker, model.info, model.unknown_below),
+        isolation=Isolation(command, ISOLATED_SECONDS),
+        max_receives=config.queue.max_receives,
+    )
 
-    name: str
-    config: Config
-    path: Path | None
-    clients: Clients
-    model: "Inference"
-    events: Events
-    loops: Watchdog
-    random: Random
 
-    def pipeline(self, crashed: Callable[[BaseException], None]) -> Pipeline:
-        """Build the pipeline; `crashed` is told what ended one of its threads."""
-        config, requests, keeper = self.config, self.clients.requests(), self._keeper()
-        author = ResultBuilder(self.name, self.model.info, self.model.unknown_below)
-        return Pipeline(
-            requests=requests,
-            dead=names.dead_queue(config.name),
-            model=self.model,
-            intake=self._intake(author),
-            outcome=self._outcome(keeper),
-            author=author,
-            keeper=keeper,
-            limits=limits_of(config),
-            random=self.random,
-            crashed=crashed,
-            events=self.events,
-            loops=self.loops,
-        )
+def pipeline(
+    config: Config,
+    clients: WorkerClients,
+    intake: Intake,
+    rank: Rank,
+    metrics: ClassifierMetrics,
+    loops: Watchdog,
+) -> Pipeline:
+    """Chain the stages, from the last to the first."""
+    prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
+    in_flight, hurry = InFlight(prefetch), threading.Event()
+    metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
+    dead = names.dead_queue(config.name)
+    completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
+    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch)
+    writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put)
+    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch)
+    classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
+    batch = config.classifier.batch_size
+    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
+    fetcher = Fetcher(intake, completion, classify.put, store.put, hurry, random)
+    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch)
+    receiver = Receiver(requests, config.queue, completion, fetch.put, hurry, loops, random)
+    heartbeat = VisibilityHeartbeat(
+        requests,
+        in_flight,
+        config.queue.visibility_timeout_seconds,
+        config.classifier.max_processing_seconds,
+        time.monotonic,
+        metrics,
+    )
+    stages = (fetch, classify, store, answer)
+    return Pipeline(receiver, stages, completion, heartbeat, hurry, crash(log))
 
-    def _keeper(self) -> VisibilityHeartbeat:
-        return VisibilityHeartbeat(
-            self.clients.requests(),
-            self.config.queue.visibility_timeout_seconds,
-            self.config.classifier.max_processing_seconds,
-            time.monotonic,
-            self.events,
-        )
 
-    def _outcome(self, keeper: VisibilityHeartbeat) -> Completion:
-        return Completion(
-            requests=self.clients.requests(),
-            outbox=self.clients.outbox,
-            results=self.clients.results,
-            keeper=keeper,
-            by_name=self.config.results.by_name,
-            random=self.random,
-            now=time.time,
-            events=self.events,
-        )
+def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
+    """Tell how long a step of each watched loop may take, by the settings.
 
-    def _intake(self, author: ResultBuilder) -> Intake:
-        return Intake(
-            uploads=self.clients.uploads,
-            results=self.clients.results,
-            limits=image_limits(self.config.images),
-            preprocessing=self.model.preprocessing,
-            author=author,
-            isolation=self._isolation(),
-            max_receives=self.config.queue.max_receives,
-            now=time.time,
-            clock=time.monotonic,
-        )
+    A batch whose messages are given up already is of no use, however long it goes on.
+    """
+    poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
+    receive = client_factory(config.aws).longest_call_seconds(poll)
+    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
+    return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
 
-    def _isolation(self) -> Isolation:
-        named = ("--config", str(self.path)) if self.path else ()
-        command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
-        return Isolation(command, ISOLATED_SECONDS)
+
+def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[[], str]:
+    pace = Pace()
+
+    def status() -> str:
+        counts = pipeline.counts()
+        rate = pace.per_second(counts.handled, time.monotonic())
+        return classifier_status(reporter.state, counts.in_flight, counts.handled, rate, model_name)
+
+    return status
+
+
+def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) -> list[DrainTrigger]:
+    every_seconds = config.classifier.drain_check_seconds
+    asked = drain_triggers.scaler_request(reporter.store, reporter.identity, every_seconds)
+    if not config.classifier.ec2_instance:
+        return [asked]
+    notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
+    # EC2's notice first: S3 may be slow, and two minutes are short.
+    return [drain_triggers.interruption(notices, reporter), asked, idle_shutdown.trigger()]
+
+
+def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:
+    identity, metrics = reporter.identity, reporter.metrics
+    metrics.worker.info(
+        {"worker": identity.worker, "host": identity.host, "version": identity.version}
+    )
+    threads = config.model.threads or cpu_quota.granted()
+    metrics.model.info(
+        {"name": model.info.name, "fingerprint": model.info.fingerprint}
+        | {"precision": model.precision.name, "threads": str(threads)}
+    )
+    metrics.boot_seconds.set(reporter.boot_seconds or 0.0)

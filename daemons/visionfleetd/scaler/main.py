@@ -42,15 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
-    signals = SignalEvents()
-    process.stop_on_signals(lambda name: _note_signal(name, signals))
-    process.reload_on_hangup(signals.to_reload)
-    sys.exit(_run(config, arguments, signals))
-
-
-def _note_signal(name: str, signals: SignalEvents) -> None:
-    log.info("stopping", extra={"signal": name})
-    signals.to_stop()
+    sys.exit(_run(config, arguments, process.signal_events(log)))
 
 
 def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -> int:

@@ -1,4 +1,4 @@
-"""What can make a worker stop taking work: a wish in S3, a warning of EC2, an orphan's idleness."""
+"""What makes a worker drain: a drain request in S3, a notice of EC2, idleness without a scaler."""
 
 import logging
 import threading
@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from visionfleet.aws.s3 import Store
-from visionfleet.classifier import idle_shutdown
-from visionfleet.classifier.idle_shutdown import Idleness
+from visionfleet.classifier.idle_shutdown import Idleness, alive_until, shut_down_reason
+from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.spot import Interruptions
-from visionfleet.classifier.stats import Events
-from visionfleet.classifier.worker_report import Reporter
-from visionfleet.contract.documents import LEADER_LEASE, STATUS
+from visionfleet.classifier.worker_report import Identity, Reporter
+from visionfleet.config.classifier import ClassifierSection
+from visionfleet.contract import documents
 from visionfleet.errors import TryLater
 
 log = logging.getLogger("classifier")
@@ -30,43 +30,50 @@ class DrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class DrainTrigger:
-    """`look` is called at the start and every so many seconds, until it has a wish."""
+    """`look` is called at the start and every so many seconds, until it has a request."""
 
     every_seconds: float
     look: Callable[[], DrainRequest | None]
 
 
 def watch(
-    stop: threading.Event, lookouts: Sequence[DrainTrigger], due: Callable[[], None]
+    stop: threading.Event, triggers: Sequence[DrainTrigger], due: Callable[[], None]
 ) -> DrainRequest | None:
-    """Call `due` a few times a second and each lookout in its time, until one has a wish.
+    """Call `due` a few times a second and each trigger in its time, until one has a request.
 
-    Returns that wish, None when `stop` was set.
+    Returns that request, None when `stop` was set.
     """
-    step = min([_STEP_SECONDS, *(lookout.every_seconds for lookout in lookouts)])
-    waits = [0.0] * len(lookouts)
+    step = min([_STEP_SECONDS, *(trigger.every_seconds for trigger in triggers)])
+    waits = [0.0] * len(triggers)
     while not stop.wait(step):
         due()
-        for i, lookout in enumerate(lookouts):
+        for i, trigger in enumerate(triggers):
             waits[i] -= step
             if waits[i] <= 0:
-                waits[i] = lookout.every_seconds
-                if (wish := lookout.look()) is not None:
-                    return wish
+                waits[i] = trigger.every_seconds
+                if (request := trigger.look()) is not None:
+                    return request
     return None
 
 
-def scaler_wish(reporter: Reporter, every_seconds: float) -> DrainTrigger:
-    """Look for the drain object that the scaler writes."""
+def scaler_request(store: Store, identity: Identity, every_seconds: float) -> DrainTrigger:
+    document = documents.drain_request(identity.worker)
 
     def look() -> DrainRequest | None:
-        return DrainRequest("asked to") if reporter.asked_to_drain() else None
+        try:
+            asked_at = store.read(document)
+        except TryLater as error:
+            log.warning("drain check failed", extra={"reason": str(error)})
+            return None
+        # A request from before this life was meant for the worker that had the name then.
+        old = asked_at is None or asked_at < identity.started_at
+        return None if old else DrainRequest("asked to")
 
     return DrainTrigger(every_seconds, look)
 
 
-def interruption(interruptions: Interruptions, reporter: Reporter, events: Events) -> DrainTrigger:
-    """Look for EC2's warnings. An interruption is a wish to drain.
+def interruption(interruptions: Interruptions, reporter: Reporter) -> DrainTrigger:
+    """Look for EC2's notices. A spot interruption asks for a drain.
 
     A rebalance recommendation is only told. It says that the risk has grown, often for hours, and
     a drain takes seconds of the two minutes that an interruption leaves: to drain on it would
@@ -75,7 +82,7 @@ def interruption(interruptions: Interruptions, reporter: Reporter, events: Event
 
     def look() -> DrainRequest | None:
         for notice in interruptions.look():
-            events.noticed(notice.kind)
+            reporter.metrics.notices.labels(notice.kind).inc()
             reporter.note(notice.sentence)
             log.warning("EC2 warns", extra={"kind": notice.kind, "reason": notice.sentence})
             if notice.kind == "interruption":
@@ -86,35 +93,36 @@ def interruption(interruptions: Interruptions, reporter: Reporter, events: Event
 
 
 @dataclass(slots=True)
-class Orphan:
+class IdleShutdown:
     """Looks whether this worker has been idle for too long with no scaler alive.
 
     `now` is wall time, which a lease is written in; `clock` is monotonic; both in seconds.
+    `settings` may be replaced at any time.
     """
 
     store: Store
-    limit_seconds: float
-    in_flight: Callable[[], int]
-    receives: Callable[[], int]
+    settings: ClassifierSection
+    counts: Callable[[], WorkCounts]
+    receives: Callable[[], float]
     now: Callable[[], float]
     clock: Callable[[], float]
     _idleness: Idleness = field(default_factory=Idleness)
 
-    def lookout(self) -> DrainTrigger:
-        """Look often enough, beside the limit."""
-        return DrainTrigger(min(_IDLE_CHECK_SECONDS, self.limit_seconds / 5), self.look)
+    def trigger(self) -> DrainTrigger:
+        limit = self.settings.idle_shutdown_seconds
+        return DrainTrigger(min(_IDLE_CHECK_SECONDS, limit / 5), self.look)
 
     def look(self) -> DrainRequest | None:
         """Ask S3 for the scaler's sign of life, once this worker has been idle for too long."""
-        idle = self._idleness.observe(self.in_flight(), self.receives(), self.clock())
-        if idle < self.limit_seconds:
+        limit = self.settings.idle_shutdown_seconds
+        idle = self._idleness.observe(self.counts().in_flight, self.receives(), self.clock())
+        if idle < limit:
             return None
         try:
-            alive_until = idle_shutdown.alive_until(
-                self.store.read(LEADER_LEASE), self.store.read(STATUS)
-            )
+            lease = self.store.read(documents.LEADER_LEASE)
+            alive = alive_until(lease, self.store.read(documents.STATUS))
         except TryLater as error:  # what cannot be read proves nothing
             log.warning("no look at the scaler's lease", extra={"reason": str(error)})
             return None
-        reason = idle_shutdown.shut_down_reason(idle, self.limit_seconds, alive_until, self.now())
+        reason = shut_down_reason(idle, limit, alive, self.now())
         return None if reason is None else DrainRequest(reason, shut_down=True)

@@ -17,9 +17,9 @@ class Idleness:
     """
 
     _since: float | None = None
-    _receives: int = 0
+    _receives: float = 0
 
-    def observe(self, in_flight: int, receives: int, now: float) -> float:
+    def observe(self, in_flight: int, receives: float, now: float) -> float:
         """Take note of a look; returns for how many seconds the worker has been idle."""
         if self._since is None or in_flight or receives != self._receives:
             self._since, self._receives = now, receives

@@ -1,17 +1,55 @@
-"""How many messages a pipeline has in hand, and whether it has room for more."""
+"""The messages in flight: each delivery has one place, from its receipt until it ends."""
 
 import threading
 import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from visionfleet.aws.sqs import Received
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One delivery of a message to this worker. Times are monotonic seconds."""
+
+    message: Received
+    received_at: float
+    expires_at: float  # its visibility timeout, unless it is extended
+    job: str = ""  # once the message is decoded
+    lost: bool = False  # it may be another worker's by now
+    ending: bool = False
+
+    def about(self) -> dict[str, str]:
+        job = {"job": self.job} if self.job else {}
+        return job | {"message_id": self.message.message_id}
+
+
+def names(deliveries: Iterable[Delivery]) -> str:
+    return ",".join(delivery.job or delivery.message.message_id for delivery in deliveries)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkCounts:
+    """What a worker has in flight and has done; `service_seconds` with work in hand per image."""
+
+    in_flight: int = 0
+    handled: int = 0
+    service_seconds: float | None = None
 
 
 class InFlight:
-    """Counts messages in and out; `most` of them may be in hand. Threads share it."""
+    """At most `most` deliveries, each from `begin` until the end of its `ending`.
+
+    A lost one keeps its place until its stage drops it: a model that hangs takes no more work.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
+        self._deliveries: set[Delivery] = set()
+        self._extending: frozenset[Delivery] = frozenset()
         self._changed = threading.Condition()
         self._closed = False
-        self._in_hand = 0
         self._handled = 0
         self._busy_seconds = 0.0
         self._busy_since = 0.0
@@ -19,35 +57,73 @@ class InFlight:
     def wait_for_room(self) -> int:
         """Wait until there is room; returns for how many, 0 once it is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._in_hand < self._most)
-            return 0 if self._closed else self._most - self._in_hand
+            self._changed.wait_for(lambda: self._closed or len(self._deliveries) < self._most)
+            return 0 if self._closed else self._most - len(self._deliveries)
 
     def close(self) -> None:
-        """Let nobody wait for room any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self, messages: int) -> None:
-        """Count messages in."""
+    def begin(self, messages: Iterable[Received], now: float, expires_at: float) -> list[Delivery]:
+        begun = [Delivery(message, now, expires_at) for message in messages]
         with self._changed:
-            if messages and not self._in_hand:
+            if begun and not self._deliveries:
                 self._busy_since = time.monotonic()
-            self._in_hand += messages
+            self._deliveries.update(begun)
+        return begun
 
-    def let_go(self, messages: int, handled: int = 0) -> None:
-        """Count messages out, `handled` of them with a result."""
+    @contextmanager
+    def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:
+        """Do in the block what ends them: no extension can undo it, and whatever leaves the block,
+        their places are free then.
+        """
         with self._changed:
-            self._in_hand -= messages
-            self._handled += handled
-            if messages and not self._in_hand:
-                self._busy_seconds += time.monotonic() - self._busy_since
-            self._changed.notify_all()
+            for delivery in deliveries:
+                delivery.ending = True
+            self._changed.wait_for(lambda: self._extending.isdisjoint(deliveries))
+        try:
+            yield
+        finally:
+            self._free(deliveries, answered)
 
-    def tally(self) -> tuple[int, int, float | None]:
-        """Say what is in hand, what was handled, and the time with work in hand per image."""
+    def still_ours(self, delivery: Delivery) -> bool:
+        """Tell whether to go on with it; a lost one ends here."""
+        lost = delivery.lost
+        if lost:
+            self._free([delivery], answered=False)
+        return not lost
+
+    @contextmanager
+    def extending(self, before: float) -> Iterator[list[Delivery]]:
+        """Give those that expire before then; none of them ends while the block lasts."""
+        with self._changed:
+            due = [delivery for delivery in self.held() if delivery.expires_at < before]
+            self._extending = frozenset(due)
+        try:
+            yield due
+        finally:
+            with self._changed:
+                self._extending = frozenset()
+                self._changed.notify_all()
+
+    def held(self) -> list[Delivery]:
+        """List those that are kept invisible."""
+        with self._changed:
+            return [held for held in self._deliveries if not (held.lost or held.ending)]
+
+    def counts(self) -> WorkCounts:
         with self._changed:
             now = time.monotonic()
-            busy = self._busy_seconds + (now - self._busy_since if self._in_hand else 0.0)
+            busy = self._busy_seconds + (now - self._busy_since if self._deliveries else 0.0)
             mean = busy / self._handled if self._handled else None
-            return self._in_hand, self._handled, mean
+            return WorkCounts(len(self._deliveries), self._handled, mean)
+
+    def _free(self, deliveries: Collection[Delivery], answered: bool) -> None:
+        with self._changed:
+            ended = self._deliveries.intersection(deliveries)
+            self._deliveries -= ended
+            self._handled += len(ended) if answered else 0
+            if ended and not self._deliveries:
+                self._busy_seconds += time.monotonic() - self._busy_since
+            self._changed.notify_all()

@@ -1,8 +1,9 @@
 """A job on its way through the pipeline, and the results it can end in. No I/O here."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
-from visionfleet.classifier.visibility import Delivery
+from visionfleet.classifier.in_flight import Delivery
 from visionfleet.contract.messages import (
     LOW_CONFIDENCE,
     Failed,
@@ -26,9 +27,9 @@ def is_provisional(result: Succeeded | Failed) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request in hand. `pixels` is None until it is decoded; times are seconds."""
+    """One request in flight. `pixels` is None until it is decoded; times are seconds."""
 
-    lease: Delivery
+    delivery: Delivery
     request: Request
     timings: Timings
     pixels: Pixels | None = None
@@ -36,21 +37,33 @@ class Job:
     @property
     def attempt(self) -> int:
         """Which delivery of the message this is, from 1."""
-        return self.lease.message.receive_count
-
-    def decoded(self, pixels: Pixels, fetch: float, decode: float) -> "Job":
-        """Return the job with its pixels and the time they took."""
-        timings = self.timings.model_copy(update={"fetch": fetch, "decode": decode})
-        return replace(self, pixels=pixels, timings=timings)
+        return self.delivery.message.receive_count
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job and its result. `stored` tells that S3 has it already."""
+    """A job and its result; `duplicate` when another delivery has stored it before."""
 
     job: Job
     result: Succeeded | Failed
-    stored: bool = False
+    duplicate: bool = False
+    store_seconds: float = 0.0
+
+    @property
+    def outcome(self) -> str:
+        if self.duplicate:
+            return "duplicate"
+        return self.result.code if isinstance(self.result, Failed) else "succeeded"
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """What is known of its stages; an image that failed early has not seen all of them."""
+        known = self.job.timings
+        if isinstance(self.result, Succeeded) and not self.duplicate:
+            known = self.result.timings
+        later = {"fetch": known.fetch, "decode": known.decode, "infer": known.infer}
+        spent = {stage: seconds for stage, seconds in later.items() if seconds}
+        return {"queue": known.queue} | spent | {"store": self.store_seconds}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,29 +81,20 @@ class ResultBuilder:
         top = ranking[: job.request.top]
         unsure = top[0].score < self.unknown_below
         result = Succeeded(
-            job=job.request.job,
-            file_name=job.request.file_name,
             label=None if unsure else top[0].label,
             reason=LOW_CONFIDENCE if unsure else None,
             score=top[0].score,
             top=top,
             model=self.model,
             timings=job.timings.model_copy(update={"infer": infer_seconds}),
-            attempts=job.attempt,
-            worker=self.worker,
-            finished_at=now,
+            **self._common(job, now),
         )
         return Done(job, result)
 
     def failed(self, job: Job, code: str, reason: str, now: float) -> Done:
-        """Answer a job with the reason why it has no label."""
-        result = Failed(
-            job=job.request.job,
-            file_name=job.request.file_name,
-            code=code,
-            reason=reason,
-            attempts=job.attempt,
-            worker=self.worker,
-            finished_at=now,
-        )
-        return Done(job, result)
+        return Done(job, Failed(code=code, reason=reason, **self._common(job, now)))
+
+    def _common(self, job: Job, now: float) -> dict[str, Any]:
+        request = job.request
+        about = {"job": request.job, "file_name": request.file_name, "attempts": job.attempt}
+        return about | {"worker": self.worker, "finished_at": now}

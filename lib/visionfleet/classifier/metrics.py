@@ -1,138 +1,90 @@
-"""A classifier's numbers for Prometheus, on a port of its own.
+"""A classifier's metrics, in a registry of their own, and the port that they are served on.
 
 One port per process: behind a shared one every scrape would meet another process, and counters
 would seem to go backwards.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import accumulate
+from collections.abc import Sequence
+from itertools import chain
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    InfoMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from visionfleet.classifier.stats import Distribution, Events, Totals
-
-MOST_WORKERS = 1000
+_STAGES = ("queue", "fetch", "decode", "infer", "store", "reply")
+# From a small crop's decoding to a job that waited for a worker to boot.
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+_DELIVERIES = (1, 2, 3, 4, 5, 10, 100)
 _NUMBER = re.compile(r"[_@]([0-9]{1,3})$")
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What does not change while a worker lives."""
-
-    worker: Mapping[str, str]
-    model: Mapping[str, str]
-    boot_seconds: float
-
-
 def port_of(base: int, worker: str) -> int:
-    """Add to the base port the number at the end of a worker's name: `..._07` or `...@7`."""
+    """Add to the base port the number that ends a worker's name, `..._07` or `...@7`; 0: none."""
     number = _NUMBER.search(worker)
-    return base + (int(number[1]) if number else 0)
+    return base + int(number[1]) if base and number else base
 
 
-class Numbers(Collector):
-    """Turns what was counted into metrics, when it is asked for them and at no other time."""
+class ClassifierMetrics:
+    """Counted where it happens, on all threads of a pipeline: about a microsecond per number.
 
-    def __init__(self, events: Events, in_flight: Callable[[], int], facts: Facts) -> None:
-        self._events, self._in_flight, self._facts = events, in_flight, facts
+    Labels whose values are known are there from the start, so that a first step is seen as one.
+    """
 
-    def collect(self) -> Iterable[Metric]:
-        """Give all metrics as they are now."""
-        totals = self._events.snapshot()
-        yield from self._of_jobs(totals)
-        yield from _of_queue(totals)
-        yield from self._of_worker(totals)
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        self.jobs = counter("jobs", "Jobs that ended, by outcome.", outcome=("succeeded",))
+        about = "Seconds that a job spent in a stage."
+        seconds = histogram("job_stage_seconds", about, _SECONDS, ["stage"])
+        self.stage_seconds = {stage: seconds.labels(stage) for stage in _STAGES}
+        self.retries = counter("retries", "Messages given back for a later try.")
+        self.in_flight = gauge("jobs_in_flight", "Messages in flight, whatever their stage.")
+        self.items = counter("items", "Images the model has seen.")
+        self.batches = counter("batches", "Forward passes of the model.")
+        self.model_seconds = counter("model_seconds", "Time in forward passes.")
+        self.batch_size = histogram("batch_size", "Images in a forward pass.", _SIZES)
+        about = "Receives, by result: a hit brought messages."
+        self.receives = counter("sqs_receives", about, result=("hit", "empty", "error"))
+        about = "Unix time of the last receive that was answered, 0 before one."
+        self.polled_at = gauge("sqs_poll_last_success_timestamp_seconds", about)
+        about = "Which delivery of its message a receive brought."
+        self.receive_count = histogram("sqs_receive_count", about, _DELIVERIES)
+        about = "Messages whose visibility the heartbeat extended, by result."
+        self.extensions = counter("sqs_extensions", about, result=("ok", "lost", "error"))
+        about = "Messages that were lost, so that their work was thrown away."
+        self.leases_lost = counter("sqs_leases_lost", about)
+        about = "Warnings of EC2, by kind."
+        self.notices = counter("notices", about, kind=("interruption", "rebalance"))
+        self.model = Info("visionfleet_model", "The loaded model.", registry=self.registry)
+        self.worker = Info("visionfleet_worker", "This worker.", registry=self.registry)
+        about = "Seconds from the start of the process to readiness."
+        self.boot_seconds = gauge("boot_seconds", about)
 
-    def _of_jobs(self, totals: Totals) -> Iterator[Metric]:
-        yield _counts("visionfleet_jobs", "Jobs that ended, by outcome.", "outcome", totals.jobs)
-        yield _histograms(
-            "visionfleet_job_stage_seconds",
-            "Seconds that a job spent in a stage.",
-            ("stage", totals.stages),
-        )
-        in_flight = "Messages in hand, whatever their stage."
-        yield GaugeMetricFamily("visionfleet_jobs_in_flight", in_flight, self._in_flight())
-        yield count("visionfleet_retries", "Messages given back for a later try.", totals.retries)
-        yield count("visionfleet_items", "Images the model has seen.", totals.batches.sum)
-        batches = sum(totals.batches.counts)
-        yield count("visionfleet_batches", "Forward passes of the model.", batches)
-        yield count("visionfleet_model_seconds", "Time in forward passes.", totals.model_seconds)
-        yield histogram("visionfleet_batch_size", "Images in a forward pass.", totals.batches)
+    def receives_with_messages(self) -> float:
+        hits = self.registry.get_sample_value("visionfleet_sqs_receives_total", {"result": "hit"})
+        return hits or 0.0
 
-    def _of_worker(self, totals: Totals) -> Iterator[Metric]:
-        yield _counts("visionfleet_notices", "Warnings of EC2, by kind.", "kind", totals.notices)
-        yield InfoMetricFamily("visionfleet_model", "The loaded model.", dict(self._facts.model))
-        yield InfoMetricFamily("visionfleet_worker", "This worker.", dict(self._facts.worker))
-        boot = "Seconds from the start of the process to readiness."
-        yield GaugeMetricFamily("visionfleet_boot_seconds", boot, self._facts.boot_seconds)
+    def stage_means(self) -> dict[str, float]:
+        """Mean seconds per image by stage, for those stages that any image went through."""
+        means: dict[str, float] = {}
+        for stage, histogram in self.stage_seconds.items():
+            (family,) = histogram.collect()
+            found = {sample.name.rpartition("_")[2]: sample.value for sample in family.samples}
+            if found["count"]:
+                means[stage] = round(found["sum"] / found["count"], 6)
+        return means
 
+    def _counter(self, name: str, about: str, **labels: tuple[str, ...]) -> Counter:
+        made = Counter(f"visionfleet_{name}", about, list(labels), registry=self.registry)
+        for value in chain(*labels.values()):
+            made.labels(value)
+        return made
 
-def _of_queue(totals: Totals) -> Iterator[Metric]:
-    receives = "Receives, by result: a hit brought messages."
-    yield _counts("visionfleet_sqs_receives", receives, "result", totals.receives)
-    yield GaugeMetricFamily(
-        "visionfleet_sqs_poll_last_success_timestamp_seconds",
-        "Unix time of the last receive that was answered, 0 before one.",
-        totals.polled_at,
-    )
-    deliveries = "Which delivery of its message a receive brought."
-    yield histogram("visionfleet_sqs_receive_count", deliveries, totals.deliveries)
-    extensions = "Messages whose hold the heartbeat extended, by result."
-    yield _counts("visionfleet_sqs_extensions", extensions, "result", totals.extensions)
-    lost = "Messages whose hold was lost, so that their work was thrown away."
-    yield count("visionfleet_sqs_leases_lost", lost, totals.leases_lost)
+    def _gauge(self, name: str, about: str) -> Gauge:
+        return Gauge(f"visionfleet_{name}", about, registry=self.registry)
 
-
-class Server:
-    """Answers scrapes on threads of its own until it is closed; raises OSError at the start."""
-
-    def __init__(self, numbers: Collector, address: str, port: int) -> None:
-        registry = CollectorRegistry()
-        registry.register(numbers)
-        ProcessCollector(registry=registry)
-        self._server, self._thread = start_http_server(port, address, registry)
-
-    def close(self) -> None:
-        """Stop to listen."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def count(name: str, about: str, value: float) -> Metric:
-    return CounterMetricFamily(name, about, value)
-
-
-def _counts(name: str, about: str, label: str, values: Mapping[str, int]) -> Metric:
-    family = CounterMetricFamily(name, about, labels=[label])
-    for key, value in values.items():
-        family.add_metric([key], value)
-    return family
-
-
-def histogram(name: str, about: str, values: Distribution) -> Metric:
-    return HistogramMetricFamily(name, about, _buckets(values), values.sum)
-
-
-def _histograms(name: str, about: str, by: tuple[str, Mapping[str, Distribution]]) -> Metric:
-    label, values = by
-    family = HistogramMetricFamily(name, about, labels=[label])
-    for key, value in values.items():
-        family.add_metric([key], _buckets(value), value.sum)
-    return family
-
-
-def _buckets(values: Distribution) -> list[tuple[str, float]]:
-    """Prometheus counts in each bucket all that is below its bound."""
-    bounds = [f"{bound:g}" for bound in values.bounds] + ["+Inf"]
-    return list(zip(bounds, accumulate(values.counts), strict=True))
+    def _histogram(
+        self, name: str, about: str, buckets: tuple[float, ...], labels: Sequence[str] = ()
+    ) -> Histogram:
+        name = f"visionfleet_{name}"
+        return Histogram(name, about, labels, buckets=buckets, registry=self.registry)

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,9 +44,8 @@ class Interruptions:
             return []
         fresh: list[Notice] = []
         try:
-            for ask in (_interruption, _rebalance):
-                notice = ask(self._metadata)
-                if notice is not None and notice not in self._told:
+            for notice in _notices(self._metadata):
+                if notice not in self._told:
                     fresh.append(notice)
         except TryLater as error:
             self._failed(str(error))
@@ -63,25 +62,19 @@ class Interruptions:
         log.log(level, "no instance metadata", extra={"reason": reason, "in_seconds": wait})
 
 
-def _interruption(metadata: Metadata) -> Notice | None:
-    found = metadata.find(INTERRUPTION)
+def _notices(metadata: Metadata) -> Iterator[Notice]:
+    if told := _read(metadata, INTERRUPTION, "action"):
+        at = told.get("time", "an unknown time")
+        yield Notice("interruption", f"spot interruption: {told['action']} at {at}")
+    if told := _read(metadata, REBALANCE, "noticeTime"):
+        yield Notice("rebalance", f"rebalance recommended at {told['noticeTime']}")
+
+
+def _read(metadata: Metadata, path: str, needed: str) -> dict[str, object] | None:
+    """Read a notice, None where there is none; what has not its form is not from EC2."""
+    found = metadata.find(path)
     if found is None:
         return None
-    told = _read(found, INTERRUPTION, "action")
-    sentence = f"spot interruption: {told['action']} at {told.get('time', 'an unknown time')}"
-    return Notice("interruption", sentence)
-
-
-def _rebalance(metadata: Metadata) -> Notice | None:
-    found = metadata.find(REBALANCE)
-    if found is None:
-        return None
-    told = _read(found, REBALANCE, "noticeTime")
-    return Notice("rebalance", f"rebalance recommended at {told['noticeTime']}")
-
-
-def _read(found: bytes, path: str, needed: str) -> dict[str, object]:
-    """Read a warning; what has not its form comes from something else than EC2."""
     try:
         told = json.loads(found)
     except ValueError as error:

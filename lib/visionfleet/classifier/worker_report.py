@@ -1,12 +1,13 @@
-"""Tells the scaler how this worker is, and listens for its wish that the worker drains."""
+"""Tells the scaler how this worker is."""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from visionfleet.aws.s3 import Store
-from visionfleet.classifier.pipeline import Tally
-from visionfleet.contract.documents import drain_request
+from visionfleet.classifier.in_flight import WorkCounts
+from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract.messages import ModelInfo, WorkerReport, WorkerState, encode
 from visionfleet.contract.names import worker_key
 from visionfleet.errors import TryLater
@@ -31,46 +32,45 @@ class Identity:
 
 @dataclass(slots=True)
 class Reporter:
-    """Writes the worker's report on change and regularly; `now` is wall time in seconds."""
+    """Writes the worker's report on change and regularly; `now` is wall time in seconds.
+
+    `settings` may be replaced at any time.
+    """
 
     store: Store
     identity: Identity
-    model: ModelInfo | None
-    report_seconds: float
+    settings: ClassifierSection
+    metrics: ClassifierMetrics
     now: Callable[[], float]
+    model: ModelInfo | None = None
     boot_seconds: float | None = None
     boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
-    _state: WorkerState = "booting"
+    state: WorkerState = "booting"
     _since: float = 0.0
     _written_at: float = 0.0
-    _written_state: WorkerState | None = field(default=None)
+    _written_state: WorkerState | None = None
 
-    @property
-    def state(self) -> WorkerState:
-        """The state as last observed."""
-        return self._state
-
-    def observe(self, state: WorkerState, tally: Tally) -> None:
+    def observe(self, state: WorkerState, counts: WorkCounts) -> None:
         """Take note of the state; write a report when it is due."""
         now = self.now()
-        if state != self._state:
-            self._state, self._since = state, now
+        if state != self.state:
+            self.state, self._since = state, now
         if now - self._written_at >= self._due_after(state):
-            self.write(state, tally)
+            self.write(state, counts)
 
     def _due_after(self, state: WorkerState) -> float:
         """Age of the last report at which the next one is due, given the state now."""
         if state == self._written_state:
-            return self.report_seconds
+            return self.settings.report_seconds
         flickers = state in _FLICKERING and self._written_state in _FLICKERING
-        return self.report_seconds / _REPORTS_PER_INTERVAL if flickers else 0.0
+        return self.settings.report_seconds / _REPORTS_PER_INTERVAL if flickers else 0.0
 
     def note(self, notice: str) -> None:
         """Say this too, in a report that is due at once."""
         self.notice, self._written_state = notice, None
 
-    def write(self, state: WorkerState, tally: Tally) -> None:
+    def write(self, state: WorkerState, counts: WorkCounts) -> None:
         """Write a report now; a failure is logged, and the next one is soon."""
         now = self.now()
         report = WorkerReport(
@@ -81,10 +81,10 @@ class Reporter:
             started_at=self.identity.started_at,
             boot_seconds=self.boot_seconds,
             boot_phases=dict(self.boot_phases),
-            in_flight=tally.in_flight,
-            handled=tally.handled,
-            service_seconds=tally.service_seconds,
-            stage_seconds=dict(tally.stage_seconds),
+            in_flight=counts.in_flight,
+            handled=counts.handled,
+            service_seconds=counts.service_seconds,
+            stage_seconds=self.metrics.stage_means(),
             notice=self.notice,
             model=self.model,
             version=self.identity.version,
@@ -96,13 +96,3 @@ class Reporter:
             log.warning("report failed", extra={"reason": str(error)})
         else:
             self._written_at, self._written_state = now, state
-
-    def asked_to_drain(self) -> bool:
-        """Look whether the scaler wants this worker to take no more work."""
-        try:
-            asked = self.store.read(drain_request(self.identity.worker))
-        except TryLater as error:
-            log.warning("drain check failed", extra={"reason": str(error)})
-            return False
-        # A wish from before this life was meant for the worker that had the name then.
-        return asked is not None and asked >= self.identity.started_at

@@ -14,7 +14,6 @@ from visionfleet.cli.options import add_config, loaded, whole
 from visionfleet.config import Config
 from visionfleet.evaluation import datasets
 from visionfleet.host import cpu_quota
-from visionfleet.imaging.decode import Limits
 
 if TYPE_CHECKING:
     from visionfleet.model.benchmark import Benchmark
@@ -91,10 +90,9 @@ def _measure(
 ) -> "Benchmark":
     from visionfleet.model.benchmark import measure
 
-    limits = Limits(config.images.max_bytes, config.images.max_pixels, config.images.formats)
     with terminal.progress_bar("evaluating", total) as advance:
         images = datasets.read(data, total)
-        return measure(model, images, limits, config.classifier.batch_size, threads, advance)
+        return measure(model, images, config.images, config.classifier.batch_size, threads, advance)
 
 
 def _calibration(model: "Inference", measured: "Benchmark") -> dict[str, float]:

@@ -4,7 +4,12 @@ import errno
 from threading import Thread
 from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
 
 class MetricsServer:
@@ -27,6 +32,7 @@ def serve(registry: CollectorRegistry, address: str, port: int, tries: int = 1) 
     One port per process: behind a shared one every scrape would meet another process, and counters
     would seem to go backwards. Raises OSError when none is free.
     """
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each
     ProcessCollector(registry=registry)
     for candidate in range(port, port + tries):
         try:

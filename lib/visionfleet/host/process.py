@@ -1,5 +1,6 @@
 """The shell of a daemon: signals, the stop event, and what a process is to its machine."""
 
+import logging
 import os
 import resource
 import signal
@@ -10,6 +11,10 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
+from visionfleet.host.threads import crash, run_in_thread
+
+log = logging.getLogger(__name__)
+
 EXIT_OK = 0
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: restarting does not help
 EXIT_FORCED = 130
@@ -19,7 +24,8 @@ def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
     """Make what a signal's handler may call: each call has `work` done once, on another thread.
 
     A handler interrupts the main thread anywhere, even where that holds the lock of an event or
-    writes a line of the log: were the handler to wait for it, both would wait for ever.
+    writes a line of the log: were the handler to wait for it, both would wait for ever. What nobody
+    expected of `work` ends the process.
     """
     calls: SimpleQueue[None] = SimpleQueue()  # whose put may interrupt itself, by its documentation
 
@@ -28,7 +34,7 @@ def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
             calls.get()
             work()
 
-    threading.Thread(target=run, name="signals", daemon=True).start()
+    run_in_thread("signals", run, crash(log))
     return lambda: calls.put(None)
 
 
@@ -72,9 +78,9 @@ class SignalEvents:
         return asked
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a wish, or for so long; tells whether it is the end."""
+        """Wait for one of them, or for so long; tells whether it is the end."""
         if self._wake.wait(seconds):
-            self._wake.clear()  # first, so that a wish that comes now is not lost
+            self._wake.clear()  # first, so that what is asked for now is not lost
         return self.stop.is_set()
 
 
@@ -82,6 +88,19 @@ def reload_on_hangup(on_hangup: Callable[[], None]) -> None:
     """Call `on_hangup` on every HUP, which is what `systemctl reload` sends."""
     reload = beside_signals(on_hangup)
     signal.signal(signal.SIGHUP, lambda _number, _frame: reload())
+
+
+def signal_events(log: logging.Logger) -> SignalEvents:
+    """Make the events that TERM, INT and HUP set from now on; the stop is told in the log."""
+    events = SignalEvents()
+
+    def stop(name: str) -> None:
+        log.info("stopping", extra={"signal": name})
+        events.to_stop()
+
+    stop_on_signals(stop)
+    reload_on_hangup(events.to_reload)
+    return events
 
 
 def started_at(now: float) -> float:

@@ -8,6 +8,7 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import pi_heif
 from PIL import Image, PngImagePlugin
@@ -32,9 +33,20 @@ PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 pi_heif.register_heif_opener(thumbnails=False)
 
 
+class ImageLimits(Protocol):
+    """What an image may be at the most. `formats` are names as Pillow spells them."""
+
+    @property
+    def max_bytes(self) -> int: ...
+    @property
+    def max_pixels(self) -> int: ...
+    @property
+    def formats(self) -> tuple[str, ...]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an upload may be at the most. `formats` are names as Pillow spells them."""
+    """Limits that are no section of a configuration."""
 
     max_bytes: int
     max_pixels: int
@@ -65,7 +77,7 @@ class Photo:
     tones: Tones = field(default_factory=Tones)
 
 
-def check_header(data: bytes, limits: Limits) -> Header:
+def check_header(data: bytes, limits: ImageLimits) -> Header:
     """Look at the header without decoding a pixel; cheap enough for every upload.
 
     Raises BadImage with code `empty`, `too_large`, `not_an_image`, `too_many_pixels` or
@@ -78,7 +90,7 @@ def check_header(data: bytes, limits: Limits) -> Header:
         return Header(image.format or "", *size)
 
 
-def decode(data: bytes, limits: Limits, shorter_side: int | None = None) -> Photo:
+def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) -> Photo:
     """Decode the first picture of a file.
 
     `shorter_side` allows a JPEG to be decoded at a reduced size, never below eight times
@@ -109,7 +121,7 @@ def undecodable() -> Iterator[None]:
 
 
 @contextmanager
-def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
+def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
     if not data:
         raise BadImage("empty", "the file is empty")
     if len(data) > limits.max_bytes:
@@ -124,7 +136,7 @@ def _open(data: bytes, limits: Limits) -> Iterator[Image.Image]:
         yield image
 
 
-def _identify(data: bytes, limits: Limits) -> Image.Image:
+def _identify(data: bytes, limits: ImageLimits) -> Image.Image:
     try:
         return Image.open(io.BytesIO(data), formats=limits.formats)
     except Exception as error:

@@ -13,7 +13,7 @@ from visionfleet.errors import BadImage
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.calibration import Floats
 from visionfleet.evaluation.datasets import Labelled, class_indices
-from visionfleet.imaging.decode import Limits, decode
+from visionfleet.imaging.decode import ImageLimits, decode
 from visionfleet.imaging.preprocess import Pixels, prepare
 from visionfleet.model.inference import Inference
 
@@ -33,7 +33,7 @@ class Benchmark:
 def measure(
     model: Inference,
     images: Iterable[Labelled],
-    limits: Limits,
+    limits: ImageLimits,
     batch_size: int,
     threads: int,
     progress: Progress = lambda _images: None,
@@ -69,7 +69,7 @@ class _Answered:
 
 
 def _answered(
-    model: Inference, images: Iterable[Labelled], limits: Limits, batch_size: int, threads: int
+    model: Inference, images: Iterable[Labelled], limits: ImageLimits, batch_size: int, threads: int
 ) -> Iterator[_Answered]:
     source = iter(images)
     known: set[str] = set()
@@ -85,7 +85,7 @@ def _answered(
         yield from (answer.result() for answer in under_way)
 
 
-def _answer(model: Inference, batch: Sequence[Labelled], limits: Limits) -> _Answered:
+def _answer(model: Inference, batch: Sequence[Labelled], limits: ImageLimits) -> _Answered:
     looked = [(item.folder, _pixels(model, item.data, limits)) for item in batch]
     good = [(folder, pixels) for folder, pixels in looked if pixels is not None]
     if not good:
@@ -94,7 +94,7 @@ def _answer(model: Inference, batch: Sequence[Labelled], limits: Limits) -> _Ans
     return _Answered(len(batch), [folder for folder, _ in good], rows)
 
 
-def _pixels(model: Inference, data: bytes, limits: Limits) -> Pixels | None:
+def _pixels(model: Inference, data: bytes, limits: ImageLimits) -> Pixels | None:
     try:
         image = decode(data, limits, model.preprocessing.resize)
     except BadImage:

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -12,56 +13,65 @@ from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.classifier.jobs import GAVE_UP, Done, Job, ResultBuilder
-from visionfleet.classifier.visibility import VisibilityHeartbeat
+from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.store import ResultWriter
 from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
 from visionfleet.errors import TryLater
 
 KEY = "results/j1.json"
-AUTHOR = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"))
+BUILDER = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"))
 
-Finish = Callable[[Callable[[Job], Done]], list[Done]]
+Finish = Callable[..., list[Done]]
 
 
-def outcome(aws: Cloud, results: Store | None = None) -> tuple[Completion, Queue]:
-    queue = Queue(aws.sqs, f"{NAME}-requests")
-    made = Completion(
-        requests=queue,
+@pytest.fixture
+def completion(aws: Cloud) -> Completion:
+    return Completion(
+        requests=Queue(aws.sqs, f"{NAME}-requests"),
         outbox=Outbox(aws.sqs),
-        results=results or Store(aws.s3, BUCKETS[1]),
-        keeper=VisibilityHeartbeat(queue, 10, 60, time.monotonic),
-        by_name=True,
+        dead_letters=f"{NAME}-requests-dead",
+        in_flight=InFlight(10),
+        metrics=ClassifierMetrics(),
         random=Random(0),
-        now=time.time,
     )
-    return made, queue
 
 
-def job(made: Completion, queue: Queue) -> Job:
-    (message,) = queue.receive(1)
-    lease = made.keeper.hold(message, time.monotonic())
-    return Job(lease, Request.decode(message.body), Timings())
+def received(completion: Completion) -> Delivery:
+    now = time.monotonic()
+    (delivery,) = completion.in_flight.begin(completion.requests.receive(1), now, now + 10)
+    return delivery
 
 
 def success(of: Job) -> Done:
-    return AUTHOR.succeeded(of, (Ranked(index=0, label="cat", score=0.9),), 0.1, time.time())
+    return BUILDER.succeeded(of, (Ranked(index=0, label="cat", score=0.9),), 0.1, time.time())
 
 
 def gave_up(of: Job) -> Done:
-    return AUTHOR.failed(of, GAVE_UP, "given up after 4 tries", time.time())
+    return BUILDER.failed(of, GAVE_UP, "given up after 4 tries", time.time())
 
 
 def unreadable(of: Job) -> Done:
-    return AUTHOR.failed(of, "cannot_be_decoded", "truncated", time.time())
+    return BUILDER.failed(of, "cannot_be_decoded", "truncated", time.time())
 
 
-def finish(aws: Cloud, end: Callable[[Job], Done], results: Store | None = None) -> list[Done]:
+@pytest.fixture
+def finish(aws: Cloud, completion: Completion) -> Finish:
     """Send a request, take it, and end it so."""
-    aws.send_request("j1", None, file_name="a.png")
-    made, queue = outcome(aws, results)
-    stored = [one for one in [made.store(end(job(made, queue)))] if one is not None]
-    made.answer(stored)
-    return [one.done for one in stored]
+
+    def run(end: Callable[[Job], Done], results: Store | None = None) -> list[Done]:
+        aws.send_request("j1", None, file_name="a.png")
+        delivery = received(completion)
+        job = Job(delivery, Request.decode(delivery.message.body), Timings())
+        stored: list[Done] = []
+        store = results or Store(aws.s3, BUCKETS[1])
+        ResultWriter(store, True, completion, stored.append).store([end(job)])
+        completion.answer(stored)
+        assert completion.in_flight.counts().in_flight == 0
+        return stored
+
+    return run
 
 
 def status(aws: Cloud) -> Any:
@@ -81,18 +91,22 @@ def status(aws: Cloud) -> Any:
     ],
 )
 def test_first_result_wins_unless_it_was_giving_up(
-    aws: Cloud, first: Callable[[Job], Done], second: Callable[[Job], Done], stays: str
+    aws: Cloud,
+    finish: Finish,
+    first: Callable[[Job], Done],
+    second: Callable[[Job], Done],
+    stays: str,
 ) -> None:
-    finish(aws, first)
-    (ended,) = finish(aws, second)
+    finish(first)
+    (ended,) = finish(second)
     assert status(aws) == stays
     assert json.loads(ended.result.model_dump_json()) == aws.result("j1"), "and is the answer"
     assert aws.counts() == (0, 0)
 
 
-def test_unreadable_result_is_replaced(aws: Cloud) -> None:
+def test_unreadable_result_is_replaced(aws: Cloud, finish: Finish) -> None:
     aws.s3.put_object(Bucket=BUCKETS[1], Key=KEY, Body=b'{"v": 9, \xff')
-    finish(aws, success)
+    finish(success)
     assert status(aws) == "cat"
 
 
@@ -103,8 +117,8 @@ class Contended(Store):
         return None
 
 
-def test_concurrent_result_write_is_try_later(aws: Cloud) -> None:
-    assert finish(aws, success, Contended(aws.s3, BUCKETS[1])) == []
+def test_concurrent_result_write_is_try_later(aws: Cloud, finish: Finish) -> None:
+    assert finish(success, Contended(aws.s3, BUCKETS[1])) == []
     assert status(aws) is None
     assert sum(aws.counts()) == 1, "the message is not deleted"
 
@@ -118,18 +132,18 @@ class NameLost(Store):
         super().put(key, *rest, **more)
 
 
-def test_label_by_name_survives_a_crashed_writer(aws: Cloud) -> None:
-    assert finish(aws, success, NameLost(aws.s3, BUCKETS[1])) == []
+def test_label_by_name_survives_a_crashed_writer(aws: Cloud, finish: Finish) -> None:
+    assert finish(success, NameLost(aws.s3, BUCKETS[1])) == []
     assert (status(aws), aws.object("results/by-name/a")) == ("cat", None)
-    finish(aws, lambda of: Done(of, success(of).result, stored=True))
+    finish(lambda of: Done(of, success(of).result, duplicate=True))
     assert aws.object("results/by-name/a") == b"cat"
 
 
-def test_undecodable_message_is_dead_lettered_with_its_reason(aws: Cloud) -> None:
+def test_undecodable_message_is_dead_lettered_with_its_reason(
+    aws: Cloud, completion: Completion
+) -> None:
     aws.send(f"{NAME}-requests", "no message")
-    made, queue = outcome(aws)
-    (message,) = queue.receive(1)
-    made.bury(made.keeper.hold(message, 0.0), f"{NAME}-requests-dead", "not\x1bJSON" * 200)
+    completion.bury(received(completion), "not\x1bJSON" * 200)
     (dead,) = Queue(aws.sqs, f"{NAME}-requests-dead").inspect(1, 5)
     assert dead.message.body == "no message"
     assert dead.attributes["reason"].startswith("not JSONnot JSON")
@@ -137,9 +151,8 @@ def test_undecodable_message_is_dead_lettered_with_its_reason(aws: Cloud) -> Non
     assert aws.counts() == (0, 0)
 
 
-def test_worker_survives_a_missing_dead_letter_queue(aws: Cloud) -> None:
+def test_worker_survives_a_missing_dead_letter_queue(aws: Cloud, completion: Completion) -> None:
     aws.send(f"{NAME}-requests", "no message")
-    made, queue = outcome(aws)
-    (message,) = queue.receive(1)
-    made.bury(made.keeper.hold(message, 0.0), "nowhere", "bad")
+    nowhere = replace(completion, dead_letters="nowhere")
+    nowhere.bury(received(completion), "bad")
     assert sum(aws.counts()) == 1, "the message is not deleted"

@@ -7,7 +7,16 @@ from typing import Any, cast
 import pytest
 
 from visionfleet.aws.s3 import Store
-from visionfleet.classifier.drain_triggers import DrainRequest, DrainTrigger, Orphan, watch
+from visionfleet.classifier.drain_triggers import (
+    DrainRequest,
+    DrainTrigger,
+    IdleShutdown,
+    scaler_request,
+    watch,
+)
+from visionfleet.classifier.in_flight import WorkCounts
+from visionfleet.classifier.worker_report import Identity
+from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract.messages import Lease, encode
 from visionfleet.contract.names import LEASE_KEY, STATUS_KEY
 from visionfleet.errors import TryLater
@@ -34,17 +43,17 @@ def test_each_drain_trigger_has_its_own_interval() -> None:
     def look(name: str) -> Callable[[], DrainRequest | None]:
         return lambda: seen[name].append(ticks.seconds)
 
-    lookouts = [DrainTrigger(5, look("often")), DrainTrigger(10, look("seldom"))]
+    triggers = [DrainTrigger(5, look("often")), DrainTrigger(10, look("seldom"))]
     dues: list[float] = []
-    assert watch(ticks, lookouts, lambda: dues.append(ticks.seconds)) is None
+    assert watch(ticks, triggers, lambda: dues.append(ticks.seconds)) is None
     assert seen == {"often": [0.25, 5.25, 10.25, 15.25], "seldom": [0.25, 10.25]}
     assert len(dues) == 80
 
 
 def test_first_drain_request_ends_the_watch() -> None:
-    wishes = iter([None, None, DrainRequest("enough")])
+    requests = iter([None, None, DrainRequest("enough")])
     ticks = Ticks(1000)
-    found = watch(ticks, [DrainTrigger(1, lambda: next(wishes))], lambda: None)
+    found = watch(ticks, [DrainTrigger(1, lambda: next(requests))], lambda: None)
     assert found == DrainRequest("enough")
     assert ticks.seconds == 2.25
 
@@ -90,10 +99,15 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def orphan(shelf: Shelf, clock: Clock) -> Orphan:
-    made = Orphan(shelf, 900, lambda: 0, lambda: 0, clock, clock)
+def idle_shutdown(shelf: Shelf, clock: Clock) -> IdleShutdown:
+    made = idle(shelf, clock, 900)
     assert made.look() is None
     return made
+
+
+def idle(shelf: Shelf, clock: Clock, limit_seconds: float) -> IdleShutdown:
+    settings = ClassifierSection(idle_shutdown_seconds=limit_seconds)
+    return IdleShutdown(shelf, settings, WorkCounts, lambda: 0, clock, clock)
 
 
 def lease(expires_at: float) -> bytes:
@@ -101,47 +115,78 @@ def lease(expires_at: float) -> bytes:
 
 
 def test_lease_is_read_only_after_the_idle_limit(
-    orphan: Orphan, shelf: Shelf, clock: Clock
+    idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock
 ) -> None:
     clock.now = 899
-    assert orphan.look() is None
+    assert idle_shutdown.look() is None
     assert shelf.reads == 0
     clock.now = 900
-    wish = orphan.look()
-    assert wish is not None
-    assert wish.shut_down
-    assert "no scaler has left a sign of life" in wish.reason
+    request = idle_shutdown.look()
+    assert request is not None
+    assert request.shut_down
+    assert "no scaler has left a sign of life" in request.reason
 
 
-def test_live_scaler_prevents_idle_shutdown(orphan: Orphan, shelf: Shelf, clock: Clock) -> None:
+def test_live_scaler_prevents_idle_shutdown(
+    idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock
+) -> None:
     clock.now = 2000
     shelf.objects[LEASE_KEY] = lease(2030)
-    assert orphan.look() is None
+    assert idle_shutdown.look() is None
     shelf.objects[LEASE_KEY] = lease(1900)
-    assert orphan.look() is not None
+    assert idle_shutdown.look() is not None
 
 
 def test_unreadable_lease_prevents_idle_shutdown(
-    orphan: Orphan, shelf: Shelf, clock: Clock
+    idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock
 ) -> None:
     clock.now, shelf.failing = 2000, True
-    assert orphan.look() is None
+    assert idle_shutdown.look() is None
     shelf.failing = False
-    assert orphan.look() is not None
+    assert idle_shutdown.look() is not None
 
 
 @pytest.mark.parametrize("body", [b"{}", b"\xff\xfe", b"no JSON"])
 def test_broken_lease_counts_as_no_scaler(
-    orphan: Orphan, shelf: Shelf, clock: Clock, body: bytes
+    idle_shutdown: IdleShutdown, shelf: Shelf, clock: Clock, body: bytes
 ) -> None:
     clock.now = 2000
     shelf.objects[LEASE_KEY] = body
     shelf.objects[STATUS_KEY] = body
-    assert orphan.look() is not None
+    assert idle_shutdown.look() is not None
 
 
 def test_idle_check_interval_is_short_beside_the_limit() -> None:
     nothing = Shelf()
-    slow = Orphan(nothing, 900, lambda: 0, lambda: 0, Clock(), Clock())
-    quick = Orphan(nothing, 5, lambda: 0, lambda: 0, Clock(), Clock())
-    assert (slow.lookout().every_seconds, quick.lookout().every_seconds) == (30, 1)
+    slow = idle(nothing, Clock(), 900)
+    quick = idle(nothing, Clock(), 5)
+    assert (slow.trigger().every_seconds, quick.trigger().every_seconds) == (30, 1)
+
+
+DRAIN_KEY = "fleet/drain/w0"
+
+
+@pytest.mark.parametrize(
+    ("body", "drains"),
+    [
+        (None, False),
+        (b"1000.5", True),
+        (b"999.5", False),  # of the worker that had the name before
+        (b"", False),
+        (b"nan", False),
+        (b"\xff", False),
+    ],
+)
+def test_scaler_asks_for_a_drain(shelf: Shelf, body: bytes | None, drains: bool) -> None:
+    trigger = scaler_request(shelf, Identity("w0", "host", "1.0", 1000.0), 5)
+    if body is not None:
+        shelf.objects[DRAIN_KEY] = body
+    assert trigger.look() == (DrainRequest("asked to") if drains else None)
+
+
+def test_failed_drain_check_is_retried(shelf: Shelf) -> None:
+    trigger = scaler_request(shelf, Identity("w0", "host", "1.0", 1000.0), 5)
+    shelf.objects[DRAIN_KEY], shelf.failing = b"1000.5", True
+    assert trigger.look() is None
+    shelf.failing = False
+    assert trigger.look() == DrainRequest("asked to")

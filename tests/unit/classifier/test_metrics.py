@@ -1,36 +1,47 @@
 """The metrics: their values, their names, and the table that documents them."""
 
 import re
+import threading
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import generate_latest
 
 from testkit import ROOT
-from visionfleet.classifier.metrics import Facts, Numbers, port_of
-from visionfleet.classifier.stats import Events
+from visionfleet.classifier.metrics import ClassifierMetrics, port_of
 from visionfleet.scaler.metrics import ScalerMetrics
 
 TABLE = ROOT / "docs" / "metrics.md"
-FACTS = Facts(
-    worker={"worker": "classifier_03", "host": "h", "version": "1"},
-    model={"name": "default", "fingerprint": "abc", "precision": "float32", "threads": "1"},
-    boot_seconds=4.5,
-)
+WORKER = {"worker": "classifier_03", "host": "h", "version": "1"}
+MODEL = {"name": "default", "fingerprint": "abc", "precision": "float32", "threads": "1"}
 
 
-def registry(events: Events, in_flight: int = 0) -> CollectorRegistry:
-    made = CollectorRegistry()
-    made.register(Numbers(events, lambda: in_flight, FACTS))
-    return made
+@pytest.fixture
+def metrics() -> ClassifierMetrics:
+    return made()
 
 
-def test_metric_values_of_a_classifier() -> None:
-    events = Events()
-    events.batch(8, 0.4)
-    events.batch(2, 0.1)
-    events.ended("succeeded", {"queue": 0.02, "reply": 400.0})
-    events.polled([2], now=1234.5)
-    found = registry(events, in_flight=3)
+def made() -> ClassifierMetrics:
+    metrics = ClassifierMetrics()
+    metrics.worker.info(WORKER)
+    metrics.model.info(MODEL)
+    return metrics
+
+
+def test_metric_values_of_a_classifier(metrics: ClassifierMetrics) -> None:
+    for images, seconds in ((8, 0.4), (2, 0.1)):
+        metrics.items.inc(images)
+        metrics.batches.inc()
+        metrics.batch_size.observe(images)
+        metrics.model_seconds.inc(seconds)
+    metrics.jobs.labels("succeeded").inc()
+    metrics.stage_seconds["queue"].observe(0.02)
+    metrics.stage_seconds["reply"].observe(400.0)
+    metrics.receives.labels("hit").inc()
+    metrics.receive_count.observe(2)
+    metrics.polled_at.set(1234.5)
+    metrics.in_flight.set_function(lambda: 3)
+    metrics.boot_seconds.set(4.5)
+    found = metrics.registry
 
     def value(name: str, /, **labels: str) -> float | None:
         return found.get_sample_value(f"visionfleet_{name}", labels)
@@ -38,29 +49,70 @@ def test_metric_values_of_a_classifier() -> None:
     assert value("items_total") == 10
     assert value("batches_total") == 2
     assert value("model_seconds_total") == 0.5
-    assert value("batch_size_bucket", le="2") == 1
+    assert value("batch_size_bucket", le="2.0") == 1
     assert value("batch_size_bucket", le="+Inf") == 2
     assert value("jobs_total", outcome="succeeded") == 1
     assert value("jobs_in_flight") == 3
     assert value("job_stage_seconds_bucket", stage="queue", le="0.01") == 0
     assert value("job_stage_seconds_bucket", stage="queue", le="0.025") == 1
-    assert value("job_stage_seconds_bucket", stage="reply", le="300") == 0
+    assert value("job_stage_seconds_bucket", stage="reply", le="300.0") == 0
     assert value("job_stage_seconds_count", stage="reply") == 1
     assert value("job_stage_seconds_sum", stage="reply") == 400
     assert value("job_stage_seconds_count", stage="infer") == 0
     assert value("sqs_receives_total", result="hit") == 1
     assert value("sqs_poll_last_success_timestamp_seconds") == 1234.5
-    assert value("sqs_receive_count_bucket", le="1") == 0
-    assert value("sqs_receive_count_bucket", le="2") == 1
+    assert value("sqs_receive_count_bucket", le="1.0") == 0
+    assert value("sqs_receive_count_bucket", le="2.0") == 1
     assert value("boot_seconds") == 4.5
-    assert value("model_info", **FACTS.model) == 1
-    assert value("worker_info", **FACTS.worker) == 1
+    assert value("model_info", **MODEL) == 1
+    assert value("worker_info", **WORKER) == 1
+
+
+def test_new_counters_start_at_zero_with_every_label(metrics: ClassifierMetrics) -> None:
+    found = {
+        (sample.name.removeprefix("visionfleet_"), *sample.labels.values()): sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+    }
+    assert found["jobs_total", "succeeded"] == 0
+    assert [found["sqs_receives_total", result] for result in ("hit", "empty", "error")] == [0] * 3
+    assert [found["sqs_extensions_total", result] for result in ("ok", "lost", "error")] == [0] * 3
+    assert [found["notices_total", kind] for kind in ("interruption", "rebalance")] == [0] * 2
+    stages = {labels[0] for name, *labels in found if name == "job_stage_seconds_count"}
+    assert stages == {"queue", "fetch", "decode", "infer", "store", "reply"}
+
+
+def test_report_and_idle_check_read_their_metrics(metrics: ClassifierMetrics) -> None:
+    assert (metrics.stage_means(), metrics.receives_with_messages()) == ({}, 0)
+    for result in ("hit", "empty", "hit"):
+        metrics.receives.labels(result).inc()
+    for seconds in (1.0, 3.0):
+        metrics.stage_seconds["queue"].observe(seconds)
+    metrics.stage_seconds["infer"].observe(0.4)
+    assert metrics.stage_means() == {"queue": 2.0, "infer": 0.4}
+    assert metrics.receives_with_messages() == 2
+
+
+def test_threads_lose_no_count(metrics: ClassifierMetrics) -> None:
+    def count() -> None:
+        for _ in range(1000):
+            metrics.jobs.labels("succeeded").inc()
+            metrics.stage_seconds["queue"].observe(0.5)
+
+    threads = [threading.Thread(target=count) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    value = metrics.registry.get_sample_value
+    assert value("visionfleet_jobs_total", {"outcome": "succeeded"}) == 8000
+    assert value("visionfleet_job_stage_seconds_count", {"stage": "queue"}) == 8000
 
 
 def samples() -> set[tuple[str, frozenset[str]]]:
     """Names as Prometheus stores them, with their labels; buckets and sums left to their family."""
     found = set()
-    families = [*registry(Events()).collect(), *ScalerMetrics().registry.collect()]
+    families = [*made().registry.collect(), *ScalerMetrics().registry.collect()]
     for family in families:
         histogram = family.type == "histogram"
         for sample in family.samples:
@@ -90,7 +142,7 @@ def test_docs_queries_use_existing_metrics() -> None:
 
 
 def test_metrics_are_valid_prometheus_text() -> None:
-    text = generate_latest(registry(Events())).decode()
+    text = generate_latest(made().registry).decode()
     assert "# TYPE visionfleet_job_stage_seconds histogram" in text
     assert 'visionfleet_job_stage_seconds_bucket{le="0.001",stage="queue"} 0.0' in text
     assert text.count("\n") < 250, "a scrape of a hundred workers stays small"
@@ -109,3 +161,7 @@ def test_metrics_are_valid_prometheus_text() -> None:
 )
 def test_each_worker_of_a_host_has_its_metrics_port(worker: str, port: int) -> None:
     assert port_of(9101, worker) == port
+
+
+def test_metrics_port_is_zero_without_a_base() -> None:
+    assert port_of(0, "classifier_07") == 0

@@ -7,6 +7,8 @@ from typing import cast
 import pytest
 
 from visionfleet.aws.sqs import Queue, Received
+from visionfleet.classifier.in_flight import Delivery, InFlight
+from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.visibility import VisibilityHeartbeat
 from visionfleet.errors import LeaseLost, TryLater, VisionfleetError
 
@@ -49,88 +51,105 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def keeper(queue: StubbornQueue, clock: Clock) -> VisibilityHeartbeat:
+def in_flight() -> InFlight:
+    return InFlight(10)
+
+
+@pytest.fixture
+def heartbeat(queue: StubbornQueue, in_flight: InFlight, clock: Clock) -> VisibilityHeartbeat:
     return VisibilityHeartbeat(
-        cast("Queue", queue), visibility_seconds=30, max_seconds=100, clock=clock
+        cast("Queue", queue),
+        in_flight,
+        visibility_seconds=30,
+        max_seconds=100,
+        clock=clock,
+        metrics=ClassifierMetrics(),
     )
 
 
-def message(receipt: str) -> Received:
-    return Received(message_id=f"id-{receipt}", body="", receipt=receipt, receive_count=1)
+def take(heartbeat: VisibilityHeartbeat, *receipts: str) -> list[Delivery]:
+    messages = [Received(f"id-{receipt}", "", receipt, 1) for receipt in receipts]
+    now = heartbeat.clock()
+    return heartbeat.in_flight.begin(messages, now, now + heartbeat.visibility_seconds)
 
 
-def beat(keeper: VisibilityHeartbeat, clock: Clock, until: float) -> None:
+def end(heartbeat: VisibilityHeartbeat, delivery: Delivery) -> None:
+    with heartbeat.in_flight.ending([delivery]):
+        pass
+
+
+def beat(heartbeat: VisibilityHeartbeat, clock: Clock, until: float) -> None:
     while clock.now < until:
-        clock.now += keeper.tick_seconds
-        keeper.beat()
+        clock.now += heartbeat.tick_seconds
+        heartbeat.beat()
 
 
 def test_visibility_is_extended_before_it_expires(
-    keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
+    heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
-    lease = keeper.hold(message("a"), clock.now)
-    beat(keeper, clock, 19)
+    (delivery,) = take(heartbeat, "a")
+    beat(heartbeat, clock, 19)
     assert queue.extended == []
-    beat(keeper, clock, 90)
+    beat(heartbeat, clock, 90)
     assert len(queue.extended) == 4, "about every 20 s of 30"
-    assert lease.expires_at > clock.now
-    assert not lease.lost
+    assert delivery.expires_at > clock.now
+    assert not delivery.lost
 
 
 def test_visibility_of_a_hung_job_is_not_extended(
-    keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
+    heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
-    lease = keeper.hold(message("a"), clock.now)
-    beat(keeper, clock, 200)
-    assert lease.lost
-    assert keeper.count() == 0
+    (delivery,) = take(heartbeat, "a")
+    beat(heartbeat, clock, 200)
+    assert delivery.lost
+    assert heartbeat.in_flight.held() == []
     assert len(queue.extended) == 4, "none after the 100 s that a message may be held"
 
 
 def test_lost_delivery_is_logged_and_others_are_extended(
-    keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
+    heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
-    lost, kept = (keeper.hold(message(name), clock.now) for name in "ab")
+    lost, kept = take(heartbeat, "a", "b")
     queue.lost = {"a"}
-    beat(keeper, clock, 50)
+    beat(heartbeat, clock, 50)
     assert (lost.lost, kept.lost) == (True, False)
     assert queue.extended.count("a") == 1
     assert queue.extended.count("b") == 2
 
 
 def test_failed_visibility_heartbeat_is_retried(
-    keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
+    heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
-    lease = keeper.hold(message("a"), clock.now)
+    (delivery,) = take(heartbeat, "a")
     queue.failing = True
-    beat(keeper, clock, 25)
+    beat(heartbeat, clock, 25)
     queue.failing = False
-    beat(keeper, clock, 27)
+    beat(heartbeat, clock, 27)
     assert len(queue.extended) == 1
-    assert not lease.lost
+    assert not delivery.lost
 
 
 def test_released_delivery_is_not_extended(
-    keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
+    heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
-    lease = keeper.hold(message("a"), clock.now)
-    keeper.release([lease])
-    beat(keeper, clock, 60)
+    (delivery,) = take(heartbeat, "a")
+    end(heartbeat, delivery)
+    beat(heartbeat, clock, 60)
     assert queue.extended == []
 
 
 def test_release_waits_for_the_running_heartbeat(
-    keeper: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
+    heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:
     """Otherwise the late extension would undo the visibility that is set after the release."""
-    lease = keeper.hold(message("a"), clock.now)
+    (delivery,) = take(heartbeat, "a")
     clock.now = 25.0
     queue.may_go.clear()
-    beating = threading.Thread(target=keeper.beat)
+    beating = threading.Thread(target=heartbeat.beat)
     beating.start()
     assert queue.entered.wait(10)
     released = threading.Event()
-    releasing = threading.Thread(target=lambda: (keeper.release([lease]), released.set()))
+    releasing = threading.Thread(target=lambda: (end(heartbeat, delivery), released.set()))
     releasing.start()
     assert not released.wait(0.1)
     queue.may_go.set()

@@ -7,12 +7,14 @@ from typing import cast
 import pytest
 
 from visionfleet.aws.s3 import Store
-from visionfleet.classifier.pipeline import Tally
+from visionfleet.classifier.in_flight import WorkCounts
+from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.worker_report import Identity, Reporter
+from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract.messages import WorkerState
 from visionfleet.errors import TryLater
 
-NOTHING = Tally(in_flight=0, handled=0, service_seconds=None)
+NOTHING = WorkCounts()
 START = 1_000_000.0
 
 
@@ -34,7 +36,9 @@ class Shelf:
 def reporter(shelf: Shelf, report_seconds: float = 30.0) -> Reporter:
     """A reporter whose worker has just booted."""
     identity = Identity("w0", "host", "1.0", START)
-    made = Reporter(cast(Store, shelf), identity, None, report_seconds, lambda: shelf.now)
+    settings = ClassifierSection(report_seconds=report_seconds)
+    store, metrics = cast(Store, shelf), ClassifierMetrics()
+    made = Reporter(store, identity, settings, metrics, lambda: shelf.now)
     made.write("booting", NOTHING)
     return made
 

@@ -1,35 +1,43 @@
 """What signals do to a loop that waits."""
 
+import logging
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 
 import pytest
 
-from visionfleet.host.process import SignalEvents, reload_on_hangup, stop_on_signals
+from visionfleet.host.process import (
+    SignalEvents,
+    reload_on_hangup,
+    signal_events,
+    stop_on_signals,
+)
+from visionfleet.host.threads import EXIT_SOFTWARE
 
 
 def test_signal_ends_the_wait_and_a_reload_is_taken_once() -> None:
-    wishes = SignalEvents()
-    for wish, over in ((wishes.to_reload, False), (wishes.to_stop, True)):
-        timer = threading.Timer(0.05, wish)
+    events = SignalEvents()
+    for ask, over in ((events.to_reload, False), (events.to_stop, True)):
+        timer = threading.Timer(0.05, ask)
         timer.start()
         begun = time.monotonic()
-        assert wishes.wait(60) == over
+        assert events.wait(60) == over
         assert time.monotonic() - begun < 30
         timer.join()
-    assert wishes.take_reload()
-    assert not wishes.take_reload()
+    assert events.take_reload()
+    assert not events.take_reload()
 
 
 def test_signal_before_the_wait_is_not_lost() -> None:
-    wishes = SignalEvents()
-    wishes.to_reload()
-    assert not wishes.wait(60)
-    assert not wishes.wait(0.01)
-    assert wishes.take_reload()
+    events = SignalEvents()
+    events.to_reload()
+    assert not events.wait(60)
+    assert not events.wait(0.01)
+    assert events.take_reload()
 
 
 @pytest.fixture
@@ -63,3 +71,32 @@ def test_signal_is_handled_while_the_main_thread_holds_a_lock(
 def _answer_signals(answer: Callable[[], None]) -> None:
     stop_on_signals(lambda _name: answer())
     reload_on_hangup(answer)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_signal_answer_that_raises_ends_the_process(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: SimpleQueue[int] = SimpleQueue()
+    monkeypatch.setattr(os, "_exit", ended.put)
+
+    def answer(_name: str) -> None:
+        raise ZeroDivisionError
+
+    stop_on_signals(answer)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert ended.get(timeout=60) == EXIT_SOFTWARE
+    assert [(line.levelname, line.message) for line in caplog.records] == [("CRITICAL", "crashed")]
+
+
+@pytest.mark.usefixtures("handlers")
+def test_stop_is_logged_and_hangup_asks_for_a_reload(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    events = signal_events(logging.getLogger("daemon"))
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert not events.wait(60)
+    assert events.take_reload()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert events.wait(60)
+    assert [line.message for line in caplog.records] == ["stopping"]
+    assert vars(caplog.records[0])["signal"] == "SIGTERM"

@@ -1,0 +1,68 @@
+"""Classifies what is decoded, in dynamic batches: one forward pass for all that waits."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.jobs import Done, Job, ResultBuilder
+from visionfleet.contract.messages import Ranked
+from visionfleet.host.watchdog import Watchdog
+from visionfleet.imaging.preprocess import Pixels
+
+log = logging.getLogger("classifier")
+
+MODEL_LOOP = "model"  # what the watchdog knows it by
+
+
+# Ranks the classes for each image, best first, as many as asked for.
+Rank: TypeAlias = Callable[[Sequence[Pixels], int], list[tuple[Ranked, ...]]]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchClassifier:
+    """The stage of the model, on one thread. In a `hurry` it hands back what it has not begun."""
+
+    rank: Rank  # RuntimeError when the model fails
+    builder: ResultBuilder
+    completion: Completion
+    done: Callable[[Done], None]
+    hurry: threading.Event
+    loops: Watchdog
+
+    def classify(self, batch: Sequence[Job]) -> None:
+        if self.hurry.is_set():
+            self.completion.hand_back([job.delivery for job in batch])
+            return
+        jobs = [job for job in batch if self.completion.in_flight.still_ours(job.delivery)]
+        try:
+            if jobs:
+                self._rank(jobs)
+        except RuntimeError as error:
+            if len(jobs) == 1:
+                reason = str(error).strip().splitlines()[-1]
+                log.error("model failed", extra={"job": jobs[0].request.job, "reason": reason})
+                self.completion.retry(jobs[0].delivery, reason)
+                return
+            for job in jobs:  # a bad image must not harm its neighbours
+                self.classify([job])
+
+    def _rank(self, jobs: Sequence[Job]) -> None:
+        started = time.monotonic()
+        pixels = [job.pixels for job in jobs if job.pixels is not None]
+        self.loops.step(MODEL_LOOP)
+        try:
+            rankings = self.rank(pixels, max(job.request.top for job in jobs))
+        finally:
+            self.loops.rest(MODEL_LOOP)
+        seconds = time.monotonic() - started
+        metrics = self.completion.metrics
+        metrics.items.inc(len(pixels))
+        metrics.batches.inc()
+        metrics.batch_size.observe(len(pixels))
+        metrics.model_seconds.inc(seconds)
+        for job, ranking in zip(jobs, rankings, strict=True):
+            self.done(self.builder.succeeded(job, ranking, seconds, time.time()))

@@ -1,0 +1,172 @@
+"""From a delivery to the pixels of its image, or to the end that it has without them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from threading import BoundedSemaphore
+
+from visionfleet.aws.s3 import Store
+from visionfleet.backoff import growing_waits
+from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.in_flight import Delivery
+from visionfleet.classifier.isolation import ChildFailed, Isolation
+from visionfleet.classifier.jobs import (
+    EXPIRED,
+    GAVE_UP,
+    IMAGE_MISSING,
+    Done,
+    Job,
+    ResultBuilder,
+    is_provisional,
+)
+from visionfleet.config.schema import ImagesSection
+from visionfleet.contract import documents
+from visionfleet.contract.messages import Request, Timings
+from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
+from visionfleet.imaging import decode
+from visionfleet.imaging.preprocess import Preprocessing, prepare
+
+log = logging.getLogger("classifier")
+
+# Images that are decoded at one time. More threads wait for S3, which takes no memory; an image of
+# 50 megapixels takes 150 MB.
+DECODERS = 4
+S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
+
+
+@dataclass(slots=True)
+class Intake:
+    """Fetches and decodes. `images` may be replaced at any time."""
+
+    uploads: Store
+    results: Store
+    images: ImagesSection
+    preprocessing: Preprocessing
+    builder: ResultBuilder
+    isolation: Isolation
+    max_receives: int
+    decoding: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DECODERS))
+
+    def open(self, delivery: Delivery) -> Job:
+        """Decode the message; raises BadMessage."""
+        request = Request.decode(delivery.message.body)
+        queued = max(0.0, time.time() - request.sent_at)
+        if not delivery.job:
+            fields = {"job": request.job, "attempts": delivery.message.receive_count}
+            log.info("job received", extra=fields | {"queue_seconds": queued})
+        delivery.job = request.job
+        return Job(delivery, request, Timings(queue=queued))
+
+    def take(self, job: Job) -> Job | Done:
+        """Bring a job to its pixels, or to its end when it has one already.
+
+        Raises TryLater when S3 does not answer.
+        """
+        return self._answered_before(job) or self._without_a_look(job) or self._look(job)
+
+    def _answered_before(self, job: Job) -> Done | None:
+        """A message seen before may have its result, when a worker died before deleting it."""
+        if job.attempt == 1:
+            return None
+        result = self.results.read(documents.result(job.request.job))
+        if result is None:
+            return None
+        again = is_provisional(result) and job.attempt < self.max_receives
+        return None if again else Done(job, result, duplicate=True)
+
+    def _without_a_look(self, job: Job) -> Done | None:
+        request = job.request
+        if request.expires_at is not None and time.time() > request.expires_at:
+            return self._failed(job, EXPIRED, "nobody waits for this image any more")
+        if job.attempt >= self.max_receives:
+            # The last delivery is not for another try: a job whose worker dies every time
+            # would go to the dead letters unanswered. It is for telling the client.
+            tries = f"given up after {job.attempt - 1} tries"
+            return self._failed(job, GAVE_UP, tries)
+        return None
+
+    def _look(self, job: Job) -> Job | Done:
+        started = time.monotonic()
+        try:
+            data = self.uploads.get(job.request.key)
+        except NotFound:
+            return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
+        fetch = time.monotonic() - started
+        try:
+            if job.attempt == self.max_receives - 1:
+                return self._classify_alone(job, data)
+            return self._decode(job, data, fetch)
+        except BadImage as error:
+            return self._failed(job, error.code, str(error))
+
+    def _classify_alone(self, job: Job, data: bytes) -> Done:
+        """Spend the last try in a child process: whatever happens there, it happens to no other."""
+        log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
+        started = time.monotonic()
+        ranking = self.isolation.classify(data)
+        return self.builder.succeeded(job, ranking, time.monotonic() - started, time.time())
+
+    def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
+        with self.decoding:
+            started = time.monotonic()
+            image = decode.decode(data, self.images, self.preprocessing.resize)
+            pixels = prepare(image, self.preprocessing)
+        spent = {"fetch": fetch, "decode": time.monotonic() - started}
+        return replace(job, pixels=pixels, timings=job.timings.model_copy(update=spent))
+
+    def _failed(self, job: Job, code: str, reason: str) -> Done:
+        return self.builder.failed(job, code, reason, time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """The stage of fetching. In a `hurry` it hands back what it has not begun or waits for."""
+
+    intake: Intake
+    completion: Completion
+    decoded: Callable[[Job], None]
+    done: Callable[[Done], None]
+    hurry: threading.Event
+    random: Random
+
+    def fetch(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self._fetch_patiently(delivery)
+
+    def _fetch_patiently(self, delivery: Delivery) -> None:
+        """Hold a message while S3 has trouble: handed back, it would use up its deliveries.
+
+        Five deliveries with seconds between them are over within a minute or two; held, each
+        lasts as long as a message may be held at all.
+        """
+        waits = growing_waits(self.random, cap=S3_WAIT_SECONDS)
+        while not self.hurry.is_set():
+            try:
+                self._fetch(delivery)
+            except ChildFailed as error:
+                self.completion.retry(delivery, str(error))
+            except TryLater as error:
+                wait = next(waits)
+                self.completion.metrics.retries.inc()
+                fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
+                log.warning("waiting for S3", extra=fields)
+                self.hurry.wait(wait)
+                continue
+            return
+        self.completion.hand_back([delivery])
+
+    def _fetch(self, delivery: Delivery) -> None:
+        try:
+            job = self.intake.open(delivery)
+        except BadMessage as error:
+            self.completion.bury(delivery, str(error))
+            return
+        if self.completion.in_flight.still_ours(delivery):
+            taken = self.intake.take(job)
+            if isinstance(taken, Job):
+                self.decoded(taken)
+            else:
+                self.done(taken)

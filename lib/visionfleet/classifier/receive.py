@@ -1,0 +1,87 @@
+"""Receives messages from SQS by long polls, as many as there is room for."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+
+from visionfleet.aws.sqs import BATCH, Queue, Received
+from visionfleet.backoff import growing_waits
+from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.in_flight import Delivery
+from visionfleet.config.schema import QueueSection
+from visionfleet.errors import TryLater
+from visionfleet.host.threads import Crashed, run_in_thread
+from visionfleet.host.watchdog import Watchdog
+
+log = logging.getLogger("classifier")
+
+RECEIVE_LOOP = "receive loop"  # what the watchdog knows it by
+
+
+@dataclass(slots=True)
+class Receiver:
+    """One thread, until `close`. In a `hurry` what a late receive brings is handed back."""
+
+    requests: Queue
+    settings: QueueSection
+    completion: Completion
+    received: Callable[[Delivery], None]
+    hurry: threading.Event
+    loops: Watchdog
+    random: Random
+    _closed: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self, crashed: Crashed) -> None:
+        self._thread = run_in_thread("receive", self._run, crashed)
+
+    def close(self) -> None:
+        self._closed.set()
+        self.completion.in_flight.close()
+
+    def alive(self) -> bool:
+        """Tell whether a receive may still bring messages."""
+        return self._thread is not None and self._thread.is_alive()
+
+    def join(self, deadline: float) -> None:
+        if self._thread:
+            self._thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        waits = growing_waits(self.random)
+        while room := self._wait_for_room():
+            try:
+                messages = self.requests.receive(self.settings.wait_seconds, min(room, BATCH))
+            except TryLater as error:
+                self.completion.metrics.receives.labels("error").inc()
+                log.warning("receive failed", extra={"reason": str(error)})
+                self.loops.rest(RECEIVE_LOOP)
+                self._closed.wait(next(waits))
+            else:
+                waits = growing_waits(self.random)
+                self._admit(messages)
+
+    def _wait_for_room(self) -> int:
+        """A worker that holds what it may is well: S3 may be away, or the model slow."""
+        self.loops.rest(RECEIVE_LOOP)
+        room = self.completion.in_flight.wait_for_room()
+        if room:
+            self.loops.step(RECEIVE_LOOP)
+        return room
+
+    def _admit(self, messages: list[Received]) -> None:
+        self.completion.metrics.polled_at.set(time.time())
+        self.completion.metrics.receives.labels("hit" if messages else "empty").inc()
+        for message in messages:
+            self.completion.metrics.receive_count.observe(message.receive_count)
+        now = time.monotonic()
+        expires_at = now + self.settings.visibility_timeout_seconds
+        deliveries = self.completion.in_flight.begin(messages, now, expires_at)
+        if self.hurry.is_set():  # the receive was abandoned, and came back all the same
+            self.completion.hand_back(deliveries)
+            return
+        for delivery in deliveries:
+            self.received(delivery)

@@ -1,0 +1,57 @@
+"""Puts results into S3, where the first one of a job wins."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from visionfleet.aws.s3 import Store
+from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.jobs import Done, is_provisional
+from visionfleet.contract.documents import result as result_document
+from visionfleet.contract.messages import Failed, Succeeded, encode
+from visionfleet.contract.names import by_name_key
+from visionfleet.errors import TryLater
+
+
+@dataclass(frozen=True, slots=True)
+class ResultWriter:
+    """The stage of storing; what cannot be stored goes back to the queue, for a later try."""
+
+    results: Store
+    by_name: bool
+    completion: Completion
+    stored: Callable[[Done], None]
+
+    def store(self, ended: Sequence[Done]) -> None:
+        for done in ended:
+            if self.completion.in_flight.still_ours(done.job.delivery):
+                self._store(done)
+
+    def _store(self, done: Done) -> None:
+        started = time.monotonic()
+        try:
+            stored = done if done.duplicate else self._store_first(done)
+            self._store_by_name(stored.result)
+        except TryLater as error:
+            self.completion.retry(done.job.delivery, str(error))
+        else:
+            self.stored(replace(stored, store_seconds=time.monotonic() - started))
+
+    def _store_first(self, done: Done) -> Done:
+        """The first result wins; if another worker was first, its result is the answer."""
+        document = result_document(done.result.job)
+        if self.results.put_json_if(document.key, encode(done.result), None):
+            return done
+        first, etag = self.results.read_tagged(document)
+        if etag is None:  # the other write is still under way, or failed
+            raise TryLater(f"{document.key}: another write of it is under way")
+        if first is not None and not (is_provisional(first) and isinstance(done.result, Succeeded)):
+            return replace(done, result=first, duplicate=True)
+        if not self.results.put_json_if(document.key, encode(done.result), etag):
+            raise TryLater(f"{document.key}: somebody else replaced it")
+        return done
+
+    def _store_by_name(self, result: Succeeded | Failed) -> None:
+        """Write the bare label too, also for a result whose writer may have died before this."""
+        if self.by_name and isinstance(result, Succeeded) and result.file_name:
+            self.results.put(by_name_key(result.file_name), result.best.encode(), "text/plain")
