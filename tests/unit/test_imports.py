@@ -41,20 +41,20 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.schedule": set(),
     "visionfleet.scaler.status": set(),
     "visionfleet.scaler.throughput": set(),
-    "visionfleet.web.http.body": set(),
+    "visionfleet.web.http.body": {"python_multipart"},
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.forwarded": set(),
-    "visionfleet.web.http.multipart": {"python_multipart"},
-    "visionfleet.web.http.parameters": set(),
     "visionfleet.web.http.rate_limit": set(),
     "visionfleet.web.jobs.active_model": set(),
     "visionfleet.web.jobs.idempotency": set(),
+    "visionfleet.web.jobs.upload": set(),
     "visionfleet.web.load.admission": set(),
     "visionfleet.web.load.memory_budget": set(),
+    "visionfleet.web.load.readiness": set(),
     "visionfleet.web.problems": set(),
     "visionfleet.web.routes.open_inference_codec": set(),
-    "visionfleet.web.routes.upload_bodies": set(),
-    "visionfleet.web.settings": set(),
+    "visionfleet.web.routes.operation": set(),
+    "visionfleet.web.routes.parameters": set(),
 }
 # Of the standard library, what a pure module must not touch.
 IMPURE = {"http", "logging", "socket", "subprocess", "threading", "time", "urllib"}
@@ -166,8 +166,8 @@ def test_edges_do_not_import_each_other(path: Path) -> None:
     [
         ("torch", {"visionfleet.model"}),
         ("torchvision", {"visionfleet.model"}),
-        ("python_multipart", {"visionfleet.web.http.multipart"}),
-        ("tornado", {"visionfleet.web", "visionfleetd.web.main"}),
+        ("python_multipart", {"visionfleet.web.http.body"}),
+        ("tornado", {"visionfleet.web.http", "visionfleet.web.routes", "visionfleetd.web.main"}),
         ("uvloop", {"visionfleetd.web.main"}),
         (
             "prometheus_client",
@@ -202,6 +202,15 @@ def test_libraries_are_imported_only_in_their_package(library: str, homes: set[s
         if any(below(module, {library}) for module in imports(path))
     }
     assert {user for user in users if not below(user, homes)} == set()
+
+
+def test_core_of_web_knows_no_http() -> None:
+    """Jobs and load answer in their own terms, and the routes say them in HTTP's."""
+    core = {"visionfleet.web.jobs", "visionfleet.web.load"}
+    http = {"visionfleet.web.http", "visionfleet.web.routes", "visionfleet.web.problems"}
+    for path in SOURCES:
+        if below(module_name(path), core):
+            assert not [m for m in imports(path) if below(m, http | {"tornado"})], path
 
 
 def test_daemons_do_not_import_each_other() -> None:

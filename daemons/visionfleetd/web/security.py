@@ -4,7 +4,6 @@ import os
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from visionfleet.auth import key_file
 from visionfleet.auth.key_file import KeyFile
@@ -21,18 +20,15 @@ NO_KEYS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entrance:
-    """`access` None lets everybody in, `tls` None is plain HTTP."""
+def secured(
+    web: WebSection, environment: Mapping[str, str] = os.environ
+) -> tuple[Access | None, ssl.SSLContext | None]:
+    """Read the keys, None to let everybody in, and the certificate, None for plain HTTP.
 
-    access: Access | None
-    tls: ssl.SSLContext | None
-
-
-def entrance(web: WebSection, environment: Mapping[str, str] = os.environ) -> Entrance:
-    """Make the entrance; what is missing is a fault of the configuration and ends the process."""
+    Ends the process when they cannot be used.
+    """
     try:
-        return Entrance(_access(web, environment), _tls(web))
+        return _access(web, environment), _tls(web)
     except (BadConfig, BadKeys) as error:
         end_faulty(error, "web")
 

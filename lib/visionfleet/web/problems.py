@@ -1,43 +1,33 @@
 """Errors as clients see them: problem documents after RFC 9457. No I/O here."""
 
 import math
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from visionfleet.contract.messages import Failed
+from visionfleet.web.load.admission import Refusal
 
-# The HTTP status of every code. What a worker gives as the reason of a failed result and is not
+# The codes of every HTTP status. What a worker gives as the reason of a failed result and is not
 # listed here is FAILED_STATUS: the request was fine, its content could not be classified.
-STATUSES = {
-    "bad_body": 400,
-    "bad_parameter": 400,
-    "empty": 400,
-    "no_file": 400,
-    "too_many_files": 400,
-    "no_key": 401,
-    "wrong_key": 401,
-    "no_status": 404,
-    "unknown_model": 404,
-    "unknown_upload": 404,
-    "not_found": 404,
-    "unknown_job": 404,
-    "method_not_allowed": 405,
-    "too_slow": 408,
-    "too_large": 413,
-    "not_an_image": 415,
-    "cannot_be_decoded": 422,
-    "expired": 422,
-    "gave_up": 422,
-    "key_reused": 422,
-    "image_missing": 422,
-    "too_many_pixels": 422,
-    "rate_limited": 429,
-    "internal": 500,
-    "overloaded": 503,
-    "try_later": 503,
-    "timed_out": 504,
+_CODES: Mapping[int, tuple[str, ...]] = {
+    400: ("bad_body", "bad_parameter", "empty", "no_file", "too_many_files"),
+    401: ("no_key", "wrong_key"),
+    404: ("no_status", "not_found", "unknown_job", "unknown_model", "unknown_upload"),
+    405: ("method_not_allowed",),
+    408: ("too_slow",),
+    413: ("too_large",),
+    415: ("not_an_image",),
+    422: (
+        *("cannot_be_decoded", "expired", "gave_up", "image_missing", "too_many_pixels"),
+        "key_reused",
+    ),
+    429: ("rate_limited",),
+    500: ("internal",),
+    503: ("overloaded", "try_later"),
+    504: ("timed_out",),
 }
+STATUSES = {code: status for status, codes in _CODES.items() for code in codes}
 FAILED_STATUS = 422
-RETRY_AFTER_SECONDS = 5
 
 
 class Problem(Exception):
@@ -54,7 +44,6 @@ class Problem(Exception):
 
     @property
     def status(self) -> int:
-        """HTTP status of the code."""
         return STATUSES.get(self.code, FAILED_STATUS)
 
     def document(self, request_id: str | None = None) -> dict[str, object]:
@@ -73,16 +62,13 @@ class Problem(Exception):
         return members
 
 
-def of_failed(result: Failed) -> Problem:
-    """Turn a failed result into the problem that a waiting client is told."""
-    return Problem(result.code, result.reason, result.job)
-
-
-def try_later(detail: str) -> Problem:
-    """Say that S3 or SQS do not answer, and when to come back."""
-    return Problem("try_later", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
-
-
-def overloaded(detail: str, retry_seconds: float) -> Problem:
-    """Say that there is too much to do, and when it is worth to come back."""
-    return Problem("overloaded", detail, headers={"Retry-After": str(math.ceil(retry_seconds))})
+def problem_of(answer: Problem | Refusal | Failed) -> Problem:
+    """Say in HTTP's terms what the service refused, or what a worker could not classify."""
+    if isinstance(answer, Problem):
+        return answer
+    if isinstance(answer, Failed):
+        return Problem(answer.code, answer.reason, answer.job)
+    headers = {}
+    if answer.retry_seconds is not None:
+        headers["Retry-After"] = str(math.ceil(answer.retry_seconds))
+    return Problem(answer.code, str(answer), headers=headers)

@@ -1,7 +1,9 @@
 """The reply queue and its poller against the embedded AWS."""
 
+import itertools
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
 
@@ -12,7 +14,9 @@ from testkit.processes.waiting import wait_until
 from visionfleet.contract.messages import Failed, Reply, encode
 from visionfleet.contract.names import HEARTBEAT_SECONDS
 from visionfleet.errors import NotFound
+from visionfleet.host.watchdog import Watchdog
 from visionfleet.web.jobs.reply_queue import ReplyPoller, ReplyQueue
+from visionfleet.web.load.readiness import Readiness
 
 NAME = "visionfleet-replies-host-1"
 REPLY = Reply(
@@ -46,6 +50,22 @@ def queue(aws: Cloud, clock: Clock) -> Iterator[ReplyQueue]:
     made.make()
     yield made
     made.remove()
+
+
+def unexpected(error: BaseException) -> None:
+    raise error
+
+
+def poller_of(
+    queue: ReplyQueue,
+    wait_seconds: int,
+    deliver: Callable[[Reply], object],
+    readiness: Readiness | None = None,
+    crashed: Callable[[BaseException], None] = unexpected,
+) -> ReplyPoller:
+    heard = readiness or Readiness(35, time.monotonic)
+    watchdog = Watchdog(time.monotonic)
+    return ReplyPoller(queue, wait_seconds, deliver, (), heard, watchdog, crashed, Random(0))
 
 
 def tags(aws: Cloud) -> dict[str, str]:
@@ -86,18 +106,15 @@ def test_deleted_reply_queue_is_recreated(aws: Cloud, queue: ReplyQueue) -> None
 
 def test_replies_are_delivered_and_nonsense_is_dropped(aws: Cloud, queue: ReplyQueue) -> None:
     delivered: list[Reply] = []
-    polls: list[None] = []
-    poller = ReplyPoller(
-        queue, 0, delivered.append, lambda: polls.append(None), unexpected, Random(0)
-    )
+    polls = itertools.count()
+    poller = poller_of(queue, 0, delivered.append, Readiness(35, lambda: next(polls)))
     for body in ["nonsense", encode(REPLY), "{}"]:
         aws.send(NAME, body)
     poller.start()
     wait_until(lambda: aws.counts(NAME) == (0, 0))
     poller.stop(5)
     assert delivered == [REPLY]
-    assert poller.undecodable == 2
-    assert len(polls) < 10, "an empty queue does not make it spin"
+    assert next(polls) < 10, "an empty queue does not make it spin"
 
 
 def test_unexpected_poller_error_ends_the_process(aws: Cloud, queue: ReplyQueue) -> None:
@@ -111,19 +128,15 @@ def test_unexpected_poller_error_ends_the_process(aws: Cloud, queue: ReplyQueue)
     def deliver(_: Reply) -> None:
         raise ZeroDivisionError
 
-    poller = ReplyPoller(queue, 1, deliver, lambda: None, crash, Random(0))
+    poller = poller_of(queue, 1, deliver, crashed=crash)
     aws.send(NAME, encode(REPLY))
     poller.start()
     assert told.wait(5)
     assert isinstance(crashed[0], ZeroDivisionError)
 
 
-def unexpected(error: BaseException) -> None:
-    raise error
-
-
 def test_poller_stops_without_waiting_for_its_long_poll(queue: ReplyQueue, tmp_path: Path) -> None:
-    poller = ReplyPoller(queue, 3, lambda _: None, lambda: None, unexpected, Random(0))
+    poller = poller_of(queue, 3, lambda _: None)
     poller.start()
     started = threading.Event()
     stopper = threading.Thread(target=lambda: (poller.stop(0.1), started.set()))

@@ -33,8 +33,7 @@ def attacked(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     key, kept = api_keys.make("good", bytes(53), time.time(), None)
     with key_file.edit(folder / "keys") as found:
         found[kept.id] = kept
-    settings = {"WEB__KEYS_FILE": str(folder / "keys"), "WEB__HEADER_SECONDS": "5"}
-    with launched(aws.environment, folder, **settings) as web:
+    with launched(aws.environment, folder, WEB__KEYS_FILE=str(folder / "keys")) as web:
         web.process.wait_for_output("web: ready", 60)
         yield web, Target(int(web.url.rsplit(":", 1)[-1]), key)
 

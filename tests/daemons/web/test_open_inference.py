@@ -27,7 +27,7 @@ def aws(running_aws: Cloud) -> Cloud:
 
 @pytest.fixture(scope="module")
 def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web_daemon(aws, tmp_path_factory.mktemp("web"), WEB__MAX_FILES="4") as made:
+    with web_daemon(aws, tmp_path_factory.mktemp("web")) as made:
         yield made
 
 
@@ -156,7 +156,7 @@ def test_failed_image_fails_only_its_inference_request(
         b'{"inputs": []}',
         json.dumps({"inputs": [{"name": "i", "shape": [1], "datatype": "BYTES"}]}).encode(),
         json.dumps(request([])).encode(),
-        json.dumps(request(IMAGES[:1] * 5)).encode(),
+        json.dumps(request(IMAGES[:1] * 33)).encode(),
         json.dumps({"inputs": request(IMAGES)["inputs"] * 2}).encode(),
         json.dumps(
             {"inputs": [{"name": "i", "shape": [1], "datatype": "BYTES", "data": ["é"]}]}

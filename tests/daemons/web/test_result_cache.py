@@ -68,15 +68,14 @@ def test_cache_misses_on_a_longer_ranking_or_other_bytes(aws: Cloud, web: Web) -
 
 
 def test_cache_follows_a_model_switch(aws: Cloud, tmp_path: Path) -> None:
-    settings = {"WEB__CACHE": "true", "WEB__CACHE_TRUST_SECONDS": "60"}
     with stand_in(aws) as fleet:
-        with web_daemon(aws, tmp_path, **settings) as web:
+        with web_daemon(aws, tmp_path, WEB__CACHE="true") as web:
             web.post("/", data=IMAGE)
             kept(aws)
             web.post("/", data=IMAGE)
             assert len(fleet.handled) == 1
         report(aws, "new", "1111")
-        with web_daemon(aws, tmp_path, **settings) as web:  # it has not read the reports yet
+        with web_daemon(aws, tmp_path, WEB__CACHE="true") as web:  # it has not read the reports yet
             web.post("/", data=IMAGE)
             assert len(fleet.handled) == 2, "what the old model said does not count"
 

@@ -5,8 +5,9 @@ import pytest
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.jobs.active_model import ActiveModel
-from visionfleet.web.jobs.idempotency import once, read
+from visionfleet.web.jobs.idempotency import once
 from visionfleet.web.problems import Problem
+from visionfleet.web.routes.parameters import idempotency_key
 
 OLD, NEW = ModelInfo(name="m", fingerprint="old"), ModelInfo(name="m", fingerprint="new")
 
@@ -52,9 +53,9 @@ def test_idempotency_digest_covers_key_client_place_and_bytes() -> None:
 @pytest.mark.parametrize("key", ["", " ", "a b", "\n", "é", "x" * 256])
 def test_bad_idempotency_keys_are_refused(key: str) -> None:
     with pytest.raises(Problem, match="Idempotency-Key"):
-        read(key)
-    assert read(None) is None
-    assert read("x" * 255) == "x" * 255
+        idempotency_key(key)
+    assert idempotency_key(None) is None
+    assert idempotency_key("x" * 255) == "x" * 255
 
 
 def test_active_model_is_known_while_reported() -> None:

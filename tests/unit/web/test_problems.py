@@ -6,7 +6,8 @@ import pytest
 
 from testkit import ROOT
 from visionfleet.contract.messages import Failed
-from visionfleet.web.problems import STATUSES, Problem, of_failed, try_later
+from visionfleet.web.load.admission import Refusal
+from visionfleet.web.problems import STATUSES, Problem, problem_of
 
 DOCS = ROOT / "docs" / "http-api.md"
 
@@ -30,15 +31,16 @@ def test_problem_document_has_code_and_detail() -> None:
     [("cannot_be_decoded", 422), ("expired", 422), ("too_large", 413), ("of a later version", 422)],
 )
 def test_failed_result_is_a_problem(code: str, status: int) -> None:
-    document = of_failed(failed(code)).document()
+    document = problem_of(failed(code)).document()
     assert (document["status"], document["code"]) == (status, code)
     assert (document["detail"], document["job"]) == ("why", "j")
 
 
 def test_try_later_has_retry_after() -> None:
-    problem = try_later("not now")
-    assert problem.status == 503
-    assert int(problem.headers["Retry-After"]) > 0
+    problem = problem_of(Refusal("try_later", "not now", retry_seconds=4.2))
+    assert (problem.status, problem.detail) == (503, "not now")
+    assert problem.headers == {"Retry-After": "5"}
+    assert problem_of(Refusal("key_reused", "another upload")).headers == {}
 
 
 def test_docs_list_every_error_code_with_its_status() -> None:

@@ -12,7 +12,7 @@ CHALLENGE = 'Bearer realm="visionfleet"'
 
 
 class Access:
-    """The door. `per_second` None lets a key without a rate of its own ask as often as it likes.
+    """The keys. `per_second` None lets a key without a rate of its own ask as often as it likes.
 
     Rates are counted by process. `clock` is monotonic.
     """

@@ -17,8 +17,7 @@ class Bucket:
     at: float
 
 
-def most(per_second: float) -> float:
-    """Tell how many tokens a bucket holds."""
+def capacity(per_second: float) -> float:
     return max(1.0, per_second * BURST_SECONDS)
 
 
@@ -27,7 +26,7 @@ def take(bucket: Bucket | None, per_second: float, now: float) -> tuple[Bucket, 
 
     None is a bucket that was not used before, so it is full.
     """
-    full = most(per_second)
+    full = capacity(per_second)
     if bucket is None:
         bucket = Bucket(full, now)
     tokens = min(full, bucket.tokens + (now - bucket.at) * per_second)
@@ -36,7 +35,7 @@ def take(bucket: Bucket | None, per_second: float, now: float) -> tuple[Bucket, 
     return Bucket(tokens, now), (1 - tokens) / per_second
 
 
-class Tally:
+class LogThrottle:
     """Counts facts that come in any number, so that one line at a time tells of many.
 
     `clock` is monotonic.

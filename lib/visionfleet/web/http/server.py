@@ -8,7 +8,6 @@ import ssl
 import struct
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
@@ -29,8 +28,12 @@ from visionfleet.web.problems import Problem
 # An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
 # closed at the moment of its next use.
 IDLE_SECONDS = 120.0
-# How often the pace of a body is looked at.
+# From the accept to the end of the first headers, the TLS handshake included; one is enough.
+HEADER_SECONDS = 15.0
+# As long as it sends a body, a client sends so much in each PACE_SECONDS: a slow line is fine, a
+# standstill holds a connection for nothing.
 PACE_SECONDS = 10.0
+BODY_BYTES_PER_SECOND = 1024
 # Browsers send cookies of some KiB; nothing here needs as much.
 HEADER_BYTES = 32 << 10
 # The handlers bound bodies themselves and answer with 413; beyond this Tornado's bare 400 comes.
@@ -48,28 +51,33 @@ _DROP_OPENINGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client may take.
+class OpenSet:
+    """What is open: connections, or requests that are not answered yet."""
 
-    `header_seconds` from the accept to the end of the first headers, the TLS handshake included;
-    later requests have `IDLE_SECONDS`. Then, as long as it sends a body, at least
-    `bytes_per_second` in each `PACE_SECONDS`: a slow line is fine, a standstill is not.
-    """
+    def __init__(self) -> None:
+        self.open: set[object] = set()
+        self._left = asyncio.Event()
 
-    header_seconds: float
-    bytes_per_second: int
+    def leave(self, one: object, _cause: object = None) -> None:
+        """Note the end of one; twice does no harm."""
+        self.open.discard(one)
+        self._left.set()
+
+    async def none_left(self, seconds: float) -> bool:
+        """Wait until none is open; False when the time was over first."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.open:
+                    self._left.clear()
+                    await self._left.wait()
+        return not self.open
 
 
-class Server(HTTPServer):
-    """Serves an application. `most_connections` guards the limit of open files."""
+class WebServer(HTTPServer):
+    """Serves an application. `max_connections` guards the limit of open files."""
 
     def initialize(  # type: ignore[override]
-        self,
-        routes: Application,
-        most_connections: int,
-        patience: Patience,
-        tls: ssl.SSLContext | None = None,
+        self, routes: Application, max_connections: int, tls: ssl.SSLContext | None = None
     ) -> None:
         """Set up; Tornado calls this with the arguments of the constructor."""
         super().initialize(
@@ -79,35 +87,27 @@ class Server(HTTPServer):
             max_header_size=HEADER_BYTES,
             max_body_size=_NO_LIMIT,
         )
-        self._most_connections = most_connections
-        self.patience = patience
+        self._max_connections = max_connections
         self._listeners: list[socket.socket] = []
         self._known: set[object] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-        self.open = 0
+        self.connections = OpenSet()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Begin to accept."""
         self._listeners = list(sockets)
         super().add_sockets(self._listeners)
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
-        """Take a connection; one too many is closed at once."""
-        if self.open >= self._most_connections:
+        if len(self.connections.open) >= self._max_connections:
             stream.close()
             return
-        self.open += 1
-        self._none.clear()
+        self.connections.open.add(stream)
         super().handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
-        """Note the end of a connection."""
         super().on_close(server_conn)
+        assert isinstance(server_conn, HTTP1ServerConnection)
         self._known.discard(server_conn)
-        self.open -= 1
-        if not self.open:
-            self._none.set()
+        self.connections.leave(server_conn.stream)
 
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
@@ -115,12 +115,12 @@ class Server(HTTPServer):
         """Wait for a request; the first one of a connection must come soon."""
         inner = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
-        late = None if server_conn in self._known else self.patience.header_seconds
+        late = None if server_conn in self._known else HEADER_SECONDS
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, late, self.patience.bytes_per_second)
+        return _InTime(inner, server_conn.stream, late)
 
     async def leave(self) -> None:
-        """Stop to listen without losing a connection.
+        """Stop listening without losing a connection.
 
         A closed listener resets what its queue holds, and with SO_REUSEPORT the kernel puts new
         connections into each queue to the very end. So openings are dropped first: the client's
@@ -132,25 +132,15 @@ class Server(HTTPServer):
         await asyncio.sleep(HANDSHAKE_SECONDS)
         self.stop()
 
-    async def none_open(self, seconds: float) -> None:
-        """Wait until all connections are closed, or the time is over."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._none.wait(), seconds)
-
 
 class _InTime(HTTPMessageDelegate):
     """Passes a request on, and closes its connection when it does not come in time."""
 
     def __init__(
-        self,
-        inner: HTTPMessageDelegate,
-        stream: IOStream,
-        header_seconds: float | None,
-        bytes_per_second: int,
+        self, inner: HTTPMessageDelegate, stream: IOStream, header_seconds: float | None
     ) -> None:
         self._inner = inner
         self._stream = stream
-        self._least = bytes_per_second * PACE_SECONDS
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
         if header_seconds is not None:
@@ -180,7 +170,7 @@ class _InTime(HTTPMessageDelegate):
         self._timer = asyncio.get_running_loop().call_later(PACE_SECONDS, self._look)
 
     def _look(self) -> None:
-        if self._came >= self._least:
+        if self._came >= BODY_BYTES_PER_SECOND * PACE_SECONDS:
             self._came = 0
             self._look_later()
         elif not self._stream.closed():

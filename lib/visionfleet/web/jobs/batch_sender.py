@@ -14,7 +14,7 @@ BATCH = 10  # messages that SQS takes in one call
 
 
 @dataclass(slots=True, eq=False)
-class _Letter:
+class _Outgoing:
     """A message on its way: sent, or failed with an error, once it is done."""
 
     body: str
@@ -30,27 +30,27 @@ class BatchSender:
 
     def __init__(self, send_all: Callable[[Sequence[str]], Mapping[str, VisionfleetError]]) -> None:
         self._send_all = send_all
-        self._waiting: deque[_Letter] = deque()
+        self._waiting: deque[_Outgoing] = deque()
         self._turn = threading.Lock()
 
     def send(self, body: str) -> None:
         """Send one message and return when SQS has it; raises TryLater or GiveUp."""
-        letter = _Letter(body)
-        self._waiting.append(letter)
+        message = _Outgoing(body)
+        self._waiting.append(message)
         with self._turn:
-            while not letter.done:
+            while not message.done:
                 self._send_some()
-        if letter.error is not None:
-            raise letter.error
+        if message.error is not None:
+            raise message.error
 
     def _send_some(self) -> None:
         some = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         errors: Mapping[str, Exception]
         try:
-            errors = self._send_all([letter.body for letter in some])
+            errors = self._send_all([one.body for one in some])
         except Exception as error:
             # Whoever waits already would learn the same, one slow failure later.
             some += [self._waiting.popleft() for _ in range(len(self._waiting))]
             errors = dict.fromkeys([one.body for one in some], error)
-        for letter in some:
-            letter.error, letter.done = errors.get(letter.body), True
+        for one in some:
+            one.error, one.done = errors.get(one.body), True

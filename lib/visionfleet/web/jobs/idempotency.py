@@ -4,8 +4,6 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from visionfleet.web.problems import Problem
-
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -17,11 +15,9 @@ class Once:
     digest: str
 
 
-def read(key: str | None) -> str | None:
-    """Read the header, None without one; raises Problem when it is empty, too long or no ASCII."""
-    if key is not None and not _KEY.fullmatch(key):
-        raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
-    return key
+def is_key(text: str) -> bool:
+    """Tell whether this may be a key: printable ASCII, not too long."""
+    return _KEY.fullmatch(text) is not None
 
 
 def once(key: str, client: str, place: tuple[int, int], data: bytes, top: int) -> Once:

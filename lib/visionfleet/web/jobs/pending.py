@@ -1,48 +1,64 @@
 """Who waits for which job. Everything here is called from the loop's thread only."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
-from visionfleet.contract.messages import Failed, Succeeded
+from visionfleet.web.jobs.upload import Result
 
-Result = Succeeded | Failed
-Expected = asyncio.Future[Result]
+Reply = asyncio.Future[Result]
 
 # Jobs whose replies come to this process, at most; those beyond it, the oldest, are looked for
 # in S3 as if another process had accepted them. About 100 bytes each.
 REMEMBERED = 100_000
 
 
-class PendingJobs:
-    """Futures by job id. `closed` is done when no wait may go on."""
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a client waits from now: so many seconds, or until it is `gone`."""
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._replies: dict[str, set[Expected]] = {}
+    seconds: float
+    gone: asyncio.Future[None]
+
+
+class PendingJobs:
+    """Futures by job id. `closed` is done when no wait may go on, `clock` is monotonic."""
+
+    def __init__(self, clock: Callable[[], float], remembered: int = REMEMBERED) -> None:
+        self.clock = clock
+        self.replies: dict[str, set[Reply]] = {}
         self._ours: dict[str, None] = {}
         self._remembered = remembered
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.unmatched = 0
 
     @contextmanager
-    def expecting(self, job: str) -> Iterator[Expected]:
-        """Give a future that is done when a reply for the job comes."""
-        reply: Expected = asyncio.get_running_loop().create_future()
-        self._replies.setdefault(job, set()).add(reply)
+    def expecting(self, job: str, ours: bool = False) -> Iterator[Reply]:
+        """Give a future that is done when a reply for the job comes.
+
+        `ours` is a job whose reply comes to this process, whether or not it is waited for.
+        """
+        if ours:
+            self.remember(job)
+        reply: Reply = asyncio.get_running_loop().create_future()
+        self.replies.setdefault(job, set()).add(reply)
         try:
             yield reply
         finally:
-            self._forget(job, reply)
-
-    def awaited(self) -> int:
-        """Count the jobs that are waited for; any thread may ask."""
-        return len(self._replies)
+            waiting = self.replies[job]
+            waiting.discard(reply)
+            if not waiting:
+                del self.replies[job]
 
     def remember(self, job: str) -> None:
         """Note that the reply for a job comes to this process."""
         self._ours[job] = None
         if len(self._ours) > self._remembered:
             del self._ours[next(iter(self._ours))]
+
+    def forget(self, job: str) -> None:
+        self._ours.pop(job, None)
 
     def is_ours(self, job: str) -> bool:
         """Tell whether the reply for a job is still to come to this process."""
@@ -52,54 +68,40 @@ class PendingJobs:
         """Wake all who wait for a job; False for a reply that is not, or no longer, expected."""
         expected = job in self._ours
         self._ours.pop(job, None)
-        waiting = self._replies.get(job, set())
+        waiting = self.replies.get(job, set())
         for reply in waiting:
             if not reply.done():
                 reply.set_result(result)
-        if not expected and not waiting:
-            self.unmatched += 1
-            return False
-        return True
+        return expected or bool(waiting)
+
+    async def wait(
+        self,
+        job: str,
+        reply: Reply,
+        deadline: float,
+        gone: asyncio.Future[None],
+        look: Callable[[str], Awaitable[Result | None]],
+    ) -> Result | None:
+        """Wait for a reply, and `look` at S3 now and then, and at the end: replies can be lost."""
+        if self.clock() >= deadline:
+            return None
+        until: set[asyncio.Future[Any]] = {reply, gone, self.closed}
+        for pause in pauses(self.is_ours(job)):
+            left = max(0.0, deadline - self.clock())
+            await asyncio.wait(until, timeout=min(pause, left), return_when=asyncio.FIRST_COMPLETED)
+            if reply.done():
+                return reply.result()
+            if gone.done() or self.closed.done():
+                return None
+            found = await look(job)
+            if found is not None or self.clock() >= deadline:
+                return found
+        return None
 
     def close(self) -> None:
         """End all waits, those to come as well."""
         if not self.closed.done():
             self.closed.set_result(None)
-
-    def _forget(self, job: str, reply: Expected) -> None:
-        waiting = self._replies[job]
-        waiting.discard(reply)
-        if not waiting:
-            del self._replies[job]
-
-
-class UnderWay:
-    """The requests that are not answered yet."""
-
-    def __init__(self) -> None:
-        self._requests: set[object] = set()
-        self._none = asyncio.Event()
-        self._none.set()
-
-    def __len__(self) -> int:
-        return len(self._requests)
-
-    def enter(self, request: object) -> None:
-        """Count a request in."""
-        self._requests.add(request)
-        self._none.clear()
-
-    def leave(self, request: object) -> None:
-        """Count a request out; twice does no harm."""
-        self._requests.discard(request)
-        if not self._requests:
-            self._none.set()
-
-    async def none_left(self, seconds: float) -> bool:
-        """Wait until all are answered; False when the time was over first."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._none.wait(), seconds)
-        return self._none.is_set()
 
 
 def pauses(ours: bool) -> Iterator[float]:
@@ -108,7 +110,7 @@ def pauses(ours: bool) -> Iterator[float]:
     A reply that comes to this process is hardly ever lost, so for it a look is a rare safety:
     after 5, 15, 35 s, then each minute. For other processes' jobs it is the only way to know.
     """
-    pause, most = (5.0, 60.0) if ours else (0.25, 2.0)
+    pause, longest = (5.0, 60.0) if ours else (0.25, 2.0)
     while True:
         yield pause
-        pause = min(2 * pause, most)
+        pause = min(2 * pause, longest)

@@ -2,8 +2,9 @@
 
 import logging
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
+from contextlib import suppress
+from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
 from visionfleet.host.threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 from visionfleet.logs.episode import Episode
+from visionfleet.web.load.readiness import Readiness
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -40,13 +42,14 @@ class ReplyQueue:
     `{name}-replies-*`.
     """
 
+    _queue: Queue  # once it is made
+
     def __init__(
         self, client: "SQSClient", parked: "SQSClient", name: str, now: Callable[[], float]
     ) -> None:
         self._client = client
         self._parked = parked
         self._now = now
-        self._queue: Queue | None = None
         self._beat_at = 0.0
         self.name = name
 
@@ -61,62 +64,46 @@ class ReplyQueue:
 
     def receive(self, wait_seconds: int) -> list[Received]:
         """Receive up to ten replies; raises NotFound when the queue is gone."""
-        return self._made().receive(wait_seconds)
+        return self._queue.receive(wait_seconds)
 
     def delete(self, received: list[Received]) -> None:
         """Delete replies; those that fail come again and are then not expected any more."""
-        self._made().delete([message.receipt for message in received])
+        self._queue.delete([message.receipt for message in received])
 
     def beat(self) -> None:
-        """Renew the heartbeat when it is time."""
         if self._now() - self._beat_at >= HEARTBEAT_SECONDS:
-            renew_reply_queue(self._client, self._made().url, self._tags())
+            renew_reply_queue(self._client, self._queue.url, self._tags())
             self._beat_at = self._now()
 
     def remove(self) -> None:
         """Remove the queue; raises NotFound, TryLater."""
         delete_reply_queue(self._client, self.name)
 
-    def _made(self) -> Queue:
-        if self._queue is None:
-            self.make()
-        assert self._queue is not None
-        return self._queue
-
     def _tags(self) -> dict[str, str]:
         return {**REPLIES_TAGS, HEARTBEAT_TAG: str(int(self._now()))}
 
 
+@dataclass(slots=True, eq=False)
 class ReplyPoller:
-    """Listens until stopped. A reply is delivered at least once; it is deleted after that."""
+    """Listens until stopped. A reply is delivered at least once; it is deleted after that.
 
-    def __init__(
-        self,
-        queue: ReplyQueue,
-        wait_seconds: int,
-        deliver: Callable[[Reply], None],
-        polled: Callable[[], None],
-        crashed: Crashed,
-        random: Random,
-        awaited: Callable[[], int] = lambda: 0,
-        loops: Watchdog | None = None,
-    ) -> None:
-        self._queue = queue
-        self._loops = loops or Watchdog(time.monotonic)
-        self._awaited = awaited
-        self._delivered: list[Received] = []
-        self._wait_seconds = wait_seconds
-        self._deliver = deliver
-        self._polled = polled
-        self._crashed = crashed
-        self._random = random
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.undecodable = 0
+    `readiness` is told of each poll that SQS answers; `awaited` are the jobs that are waited for.
+    """
+
+    queue: ReplyQueue
+    wait_seconds: int
+    deliver: Callable[[Reply], object]
+    awaited: Sized
+    readiness: Readiness
+    watchdog: Watchdog
+    crashed: Crashed
+    random: Random
+    _delivered: list[Received] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Begin to listen."""
-        self._thread = run_in_thread("replies", self._listen, self._crashed)
+        self._thread = run_in_thread("replies", self._listen, self.crashed)
 
     def stop(self, seconds: float) -> None:
         """Stop listening; a poll that is parked for longer than `seconds` is left behind."""
@@ -126,57 +113,59 @@ class ReplyPoller:
 
     def _listen(self) -> None:
         outage = Episode(log, "replies cannot be received", "replies are received again")
-        waits = growing_waits(self._random)
+        waits = None
         while not self._stop.is_set():
-            self._loops.step(REPLIES_LOOP)
+            self.watchdog.step(REPLIES_LOOP)
             try:
                 self._poll()
-                outage.succeeded()
-                waits = growing_waits(self._random)
+                if waits is not None:
+                    outage.succeeded()
+                    waits = None
             except VisionfleetError as error:
                 if self._stop.is_set():
                     return
                 outage.failed(error)
-                self._loops.rest(REPLIES_LOOP)
+                self.watchdog.rest(REPLIES_LOOP)
+                waits = waits or growing_waits(self.random)
                 self._stop.wait(next(waits))
 
     def _poll(self) -> None:
         try:
-            received = self._queue.receive(self._wait_seconds)
+            received = self.queue.receive(self.wait_seconds)
         except NotFound:
             self._make_again()
             return
-        self._polled()
+        self.readiness.polled_at = self.readiness.clock()
         for message in received:
             self._hand_over(message)
         self._delivered += received
+        self.queue.beat()
         if received and self._crowded():
             self._stop.wait(GATHER_SECONDS)
         # Looked at again: the next poll may be parked for as long as nothing comes.
         if not self._crowded() or len(self._delivered) >= BATCH:
             self._delete_delivered()
-        if not received and self._wait_seconds == 0:
+        if not received and self.wait_seconds == 0:
             self._stop.wait(SHORT_POLL_SECONDS)
-        self._queue.beat()
 
     def _crowded(self) -> bool:
-        return self._awaited() > CROWD
+        return len(self.awaited) > CROWD
 
     def _delete_delivered(self) -> None:
         delivered, self._delivered = self._delivered, []
         if delivered:
-            self._queue.delete(delivered)
+            self.queue.delete(delivered)
 
     def _make_again(self) -> None:
         if self._stop.is_set():  # it was this process that removed it
             return
         self._delivered = []
-        self._queue.make()  # SQS refuses the name of a queue deleted in the last 60 s
-        log.warning("reply queue was gone, made again", extra={"queue": self._queue.name})
+        self.queue.make()  # SQS refuses the name of a queue deleted in the last 60 s
+        log.warning("reply queue was gone, made again", extra={"queue": self.queue.name})
 
     def _hand_over(self, message: Received) -> None:
         try:
-            self._deliver(Reply.decode(message.body))
+            with suppress(RuntimeError):  # at a stop the loop is closed already
+                self.deliver(Reply.decode(message.body))
         except BadMessage as error:
-            self.undecodable += 1
             log.debug("reply undecodable", extra={"reason": str(error)})

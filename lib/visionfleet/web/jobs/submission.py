@@ -1,39 +1,91 @@
-"""Takes uploads in and looks results up: what a request does with S3 and SQS. It blocks."""
+"""Takes uploads in and looks results up: what a request does with S3 and SQS, on threads."""
 
+import asyncio
+import logging
+import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from visionfleet.aws.s3 import PresignedPost, Stat, Store, file_name_metadata
-from visionfleet.aws.sqs import Counts
+from visionfleet.config import Config
 from visionfleet.contract import documents, messages, names
-from visionfleet.errors import BadImage, NotFound, TryLater
+from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater, VisionfleetError
 from visionfleet.imaging import decode
-from visionfleet.web.http.multipart import Upload
 from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.idempotency import Once
-from visionfleet.web.jobs.responses import Queued
-from visionfleet.web.jobs.result_cache import Cache
-from visionfleet.web.load.fleet_load import Seen
-from visionfleet.web.problems import Problem
+from visionfleet.web.jobs.upload import Queued, Result, Upload
+from visionfleet.web.load.admission import Refusal
+from visionfleet.web.metrics import WebMetrics
 
 # Enough for the header of nearly every image; else the whole object is read.
 HEADER_BYTES = 256 << 10
+# To put a file into S3 after POST /v1/uploads: the largest file over a slow line.
+UPLOAD_EXPIRE_SECONDS = 900
+
+RETRY_SECONDS = 5.0  # when S3 or SQS do not answer
+UNACCEPTED = "the image cannot be accepted now"
+
+log = logging.getLogger("web")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
-class Submissions:
-    """The way into the fleet, for threads. `now` is wall time in seconds."""
+class Threads:
+    pool: Executor
+    metrics: WebMetrics
 
+    def run(self, step: str, work: Callable[..., _T], *arguments: object) -> "asyncio.Future[_T]":
+        """Do blocking work and measure it; `step` names it in the metrics."""
+
+        def measured() -> _T:
+            started, result = time.monotonic(), "ok"
+            try:
+                return work(*arguments)
+            except VisionfleetError as error:
+                result = "ok" if isinstance(error, BadImage) else "error"
+                raise
+            finally:
+                seconds = time.monotonic() - started
+                self.metrics.aws_seconds.labels(step, result).observe(seconds)
+
+        return asyncio.get_running_loop().run_in_executor(self.pool, measured)
+
+    async def call(
+        self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
+    ) -> _T:
+        """Do blocking work; raises Refusal, by which the client learns `reason` and no more."""
+        try:
+            return await self.run(step, work, *arguments)
+        except VisionfleetError as error:
+            raise refused(error, reason, job) from error
+
+
+def refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
+    """Log why AWS failed, and tell the client no more than that it did."""
+    if isinstance(error, BadImage):
+        return Refusal(error.code, str(error))
+    fields = ({"job": job} if job else {}) | {"reason": str(error)}
+    if isinstance(error, BadMessage):
+        log.error("result unreadable", extra=fields)
+        return Refusal("internal", reason)
+    level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
+    log.log(level, "AWS failed", extra=fields)
+    return Refusal("try_later", reason, RETRY_SECONDS)
+
+
+@dataclass(slots=True, eq=False)
+class Submissions:
+    """The way into the fleet; it blocks. `config` may be replaced, `now` is wall time."""
+
+    config: Config
     uploads: Store
     results: Store
     requests: BatchSender
-    counts: Callable[[], Counts]
-    limits: decode.Limits
     reply_to: str
-    expire_seconds: float | None
     now: Callable[[], float]
-    target_seconds: int
-    cache: Cache | None = None
 
     def accept(self, job: str, upload: Upload, top: int) -> None:
         """Check an upload, store it and ask for its answer; after that it cannot be lost.
@@ -41,28 +93,32 @@ class Submissions:
         The image is stored first: a request without its image would be a failed job.
         Raises BadImage, and TryLater or GiveUp when S3 or SQS did not take it.
         """
-        header = decode.check_header(upload.data, self.limits)
-        key, name = names.image_key(job), upload.file_name
-        self.uploads.put(key, upload.data, header.content_type, file_name_metadata(name))
-        self._ask(job, name, top)
+        content_type = decode.check_header(upload.data, self._limits()).content_type
+        key, metadata = names.image_key(job), file_name_metadata(upload.file_name)
+        self.uploads.put(key, upload.data, content_type, metadata)
+        self._ask(job, key, upload.file_name, top)
 
-    def _ask(self, job: str, name: str, top: int) -> None:
-        now = self.now()
+    def _limits(self) -> decode.Limits:
+        images = self.config.images
+        return decode.Limits(images.max_bytes, images.max_pixels, images.formats)
+
+    def _ask(self, job: str, key: str, file_name: str, top: int) -> None:
+        now, expire_seconds = self.now(), self.config.web.expire_seconds
         request = messages.Request(
             job=job,
-            key=names.image_key(job),
+            key=key,
             reply_to=self.reply_to,
-            file_name=name,
+            file_name=file_name,
             top=top,
             sent_at=now,
-            expires_at=None if self.expire_seconds is None else now + self.expire_seconds,
+            expires_at=None if expire_seconds is None else now + expire_seconds,
         )
         self.requests.send(messages.encode(request))
 
     def claim(self, once: Once, job: str) -> tuple[str, bool]:
         """Find the job of an upload that may come again, and tell whether it is a new one.
 
-        Raises Problem when something else came under its key, and TryLater.
+        Raises Refusal when something else came under its key, and TryLater.
         """
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
@@ -72,77 +128,61 @@ class Submissions:
         if known is None:
             raise TryLater(f"{document.key}: another write is under way")
         if known.digest != once.digest:
-            raise Problem("key_reused", "another upload came under this Idempotency-Key")
+            raise Refusal("key_reused", "another upload came under this Idempotency-Key")
         return known.job, False
 
-    def target(self, upload: str, content_type: str) -> PresignedPost:
+    def presign(self, upload: str, content_type: str) -> PresignedPost:
         """Sign the form by which a client may put a file into the input bucket."""
-        key = names.upload_key(upload)
-        return self.uploads.presigned_post(
-            key, content_type, self.limits.max_bytes, self.target_seconds
-        )
+        key, max_bytes = names.upload_key(upload), self.config.images.max_bytes
+        return self.uploads.presigned_post(key, content_type, max_bytes, UPLOAD_EXPIRE_SECONDS)
 
     def start(self, upload: str, file_name: str, top: int) -> None:
         """Check a file that a client has put into S3, and ask for its answer.
 
         The image is a copy of what was checked: the upload may be written over until its form
         expires. Starting twice is harmless: the image stays, and the first result wins.
-        Raises Problem when there is no such upload, BadImage, TryLater and GiveUp.
+        Raises Refusal when there is no such upload, BadImage, TryLater and GiveUp.
         """
         if self.result(upload) is not None:
             return
         key = names.image_key(upload)
         if not self.uploads.exists(key):
             self._take_over(names.upload_key(upload), key, file_name)
-        self._ask(upload, file_name, top)
+        self._ask(upload, key, file_name, top)
 
     def _take_over(self, source: str, key: str, file_name: str) -> None:
         try:
             stat = self.uploads.stat(source)
             header = self._header(source, stat)
         except NotFound as error:
-            raise Problem("unknown_upload", "there is no such upload, or not yet") from error
+            raise Refusal("unknown_upload", "there is no such upload, or not yet") from error
         metadata = file_name_metadata(file_name)
         if not self.uploads.copy((source, stat.etag), key, header.content_type, metadata):
             raise TryLater(f"{source} was written over meanwhile")
 
     def _header(self, key: str, stat: Stat) -> decode.Header:
         """Look at the header of an object, and read as little of it as that takes."""
-        if stat.size > self.limits.max_bytes:
-            limit = f"the file has {stat.size} bytes, the limit is {self.limits.max_bytes}"
+        limits = self._limits()
+        if stat.size > limits.max_bytes:
+            limit = f"the file has {stat.size} bytes, the limit is {limits.max_bytes}"
             raise BadImage("too_large", limit)
         if stat.size > HEADER_BYTES:
             try:
-                return decode.check_header(self.uploads.get_start(key, HEADER_BYTES), self.limits)
+                return decode.check_header(self.uploads.get_start(key, HEADER_BYTES), limits)
             except BadImage as error:
                 if error.code != "not_an_image":
                     raise
-        return decode.check_header(self.uploads.get(key), self.limits)
+        return decode.check_header(self.uploads.get(key), limits)
 
-    def reports(self) -> list[messages.WorkerReport]:
-        """Read what the workers say of themselves."""
-        keys = self.results.keys(names.WORKERS_PREFIX)
-        workers = filter(None, map(names.reporting_worker, keys))
-        found = (self.results.read(documents.worker_report(worker)) for worker in workers)
-        return [report for report in found if report is not None]
-
-    def result(self, job: str) -> messages.Succeeded | messages.Failed | None:
+    def result(self, job: str) -> Result | None:
         """Read a job's result, None while there is none; raises BadMessage."""
         document = documents.result(job)
         found = self.results.find(document.key)
         return None if found is None else document.decode(found)
 
-    def state(self, job: str) -> messages.Succeeded | messages.Failed | Queued | None:
+    def state(self, job: str) -> Result | Queued | None:
         """Read a job's result or its state, None for a job that was never accepted."""
         result = self.result(job)
         if result is not None:
             return result
         return Queued(job) if self.uploads.exists(names.image_key(job)) else None
-
-    def look(self) -> Seen:
-        """Look at queue and fleet."""
-        return Seen(self.counts(), self.results.read(documents.STATUS))
-
-    def fleet(self) -> bytes | None:
-        """Read what the scaler said last, None before it said anything."""
-        return self.results.find(names.STATUS_KEY)

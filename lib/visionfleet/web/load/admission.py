@@ -3,8 +3,22 @@
 import math
 from dataclasses import dataclass
 
+from visionfleet.config.web import WebSection
+
 # Longer promises are not worth much: fleets grow, queues are emptied by hand.
 LONGEST_RETRY_SECONDS = 3600.0
+
+
+class Refusal(Exception):
+    """An upload or a question that gets no answer: `code` is for machines, the text for people.
+
+    After `retry_seconds` it is worth another try; None is a refusal that time does not mend.
+    """
+
+    def __init__(self, code: str, reason: str, retry_seconds: float | None = None) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.retry_seconds = retry_seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,52 +37,37 @@ class Load:
     boot_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """What one process takes in. `queue_seconds` None lets the queue grow without end."""
-
-    waiting: int
-    queue_seconds: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why there is no room, and when to come back."""
-
-    reason: str
-    retry_seconds: float
-
-
 def estimated_wait(load: Load) -> float:
     """Estimate how long an image waits that comes now: until all before it are done.
 
     Those that are ready work at once; when they need longer than a boot, the fleet is at its
-    maximum from then on. With 1 worker ready, 9 at the most, 0.5 s each and a boot of 60 s, 1200
+    maximum from then on. With 1 worker ready, a maximum of 9, 0.5 s each and a boot of 60 s, 1200
     images take 60 s for the first 120, and 60 s more for the rest.
     """
-    ready, most = min(load.ready, load.maximum), max(1, load.maximum)
+    ready, maximum = min(load.ready, load.maximum), max(1, load.maximum)
     alone = load.backlog * load.service_seconds
     if ready and alone / ready <= load.boot_seconds:
         return alone / ready
-    if ready >= most:
-        return alone / most
+    if ready >= maximum:
+        return alone / maximum
     left = alone - ready * load.boot_seconds
-    return load.boot_seconds + left / most
+    return load.boot_seconds + left / maximum
 
 
-def refusal(load: Load | None, waiting: int, room: Room) -> Refusal | None:
+def refusal(load: Load | None, waiting: int, web: WebSection) -> Refusal | None:
     """Judge one more request; None lets it in, and so does a fleet of which nothing is known."""
-    if waiting >= room.waiting:
+    if waiting >= web.max_waiting:
         retry = 1.0 if load is None else load.service_seconds * waiting / max(1, load.ready)
-        return Refusal(f"{waiting} requests wait here already", _bounded(retry))
-    if load is None or room.queue_seconds is None:
+        return _overloaded(f"{waiting} requests wait here already", retry)
+    if load is None or web.max_queue_seconds is None:
         return None
-    wait = estimated_wait(load)
-    if wait <= room.queue_seconds:
+    wait, limit = estimated_wait(load), web.max_queue_seconds
+    if wait <= limit:
         return None
-    reason = f"an image would wait for about {wait:.0f} s, the limit is {room.queue_seconds:g} s"
-    return Refusal(reason, _bounded(wait - room.queue_seconds))
+    reason = f"an image would wait for about {wait:.0f} s, the limit is {limit:g} s"
+    return _overloaded(reason, wait - limit)
 
 
-def _bounded(seconds: float) -> float:
-    return float(math.ceil(min(max(seconds, 1.0), LONGEST_RETRY_SECONDS)))
+def _overloaded(reason: str, seconds: float) -> Refusal:
+    bounded = min(max(seconds, 1.0), LONGEST_RETRY_SECONDS)
+    return Refusal("overloaded", reason, float(math.ceil(bounded)))

@@ -1,39 +1,47 @@
-"""How many bytes of uploads a process holds. No I/O here."""
+"""How many bytes of uploads a process holds, and whose they are. No I/O here."""
 
-from visionfleet.web.problems import overloaded
+from dataclasses import dataclass
+
+from visionfleet.web.load.admission import Refusal
 
 # Uploads leave within the time of a call to S3, so another look soon is worth it.
 RETRY_SECONDS = 2.0
 
 
+@dataclass(slots=True, eq=False)
 class MemoryBudget:
-    """Bytes of bodies that come in, and of images on their way to S3.
+    """Bytes of uploads from their arrival until they are stored; `maximum` may be changed."""
 
-    There are `most` at the most, which may be changed.
-    """
-
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.bytes = 0
+    maximum: int
+    used: int = 0
 
     def expect(self, length: int) -> None:
-        """Refuse a body that would not fit now; raises Problem.
+        """Refuse a body that would not fit now; raises Refusal.
 
         Nothing is set aside for it: then a few clients that declare much and send nothing could
         keep everybody out.
         """
-        if self.bytes + length > self.most:
-            raise overloaded("this server holds as much as it can", RETRY_SECONDS)
+        if self.used + length > self.maximum:
+            raise Refusal("overloaded", "this server holds as much as it can", RETRY_SECONDS)
+
+
+@dataclass(slots=True, eq=False)
+class Share:
+    """What one owner holds of the budget, until it is closed; again does no harm."""
+
+    budget: MemoryBudget
+    bytes: int = 0
 
     def add(self, length: int) -> None:
-        """Count bytes in; raises Problem, and does not count them, when they do not fit."""
-        self.expect(length)
+        """Count bytes in; raises Refusal, and does not count them, when they do not fit."""
+        self.budget.expect(length)
+        self.budget.used += length
         self.bytes += length
 
-    def remove(self, length: int) -> None:
-        """Count bytes out."""
+    def split(self, length: int) -> "Share":
         self.bytes -= length
+        return Share(self.budget, length)
 
-    def move(self, length: int) -> None:
-        """Count bytes in that were counted out just now: an image goes from its body to S3."""
-        self.bytes += length
+    def close(self) -> None:
+        self.budget.used -= self.bytes
+        self.bytes = 0

@@ -1,25 +1,14 @@
 """The routes."""
 
 import re
-from typing import Any
 
-from tornado.web import Application, RequestHandler
+from tornado.web import Application
 
-from visionfleet.web.jobs.service import Service
-from visionfleet.web.routes.base import Handler
-from visionfleet.web.routes.classify import (
-    AnyPathHandler,
-    ClassifyHandler,
-    FrontHandler,
-    JobsHandler,
-)
-from visionfleet.web.routes.health import (
-    DescriptionHandler,
-    FleetHandler,
-    LivenessHandler,
-    ReadinessHandler,
-)
-from visionfleet.web.routes.jobs import JobHandler
+from visionfleet.web.routes.base import READING, Handler, unlogged
+from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, FrontHandler
+from visionfleet.web.routes.context import Context
+from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
+from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadsHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
     LiveHandler,
@@ -28,9 +17,21 @@ from visionfleet.web.routes.open_inference import (
     ReadyHandler,
     ServerHandler,
 )
-from visionfleet.web.routes.page import assets
-from visionfleet.web.routes.page.handler import AssetHandler
-from visionfleet.web.routes.uploads import UploadsHandler
+from visionfleet.web.routes.openapi import describe
+from visionfleet.web.routes.operation import Operation, operations
+from visionfleet.web.routes.page.handler import AssetHandler, load_assets
+
+
+class DescriptionHandler(Handler):
+    """`/openapi.json`: the API described for programs."""
+
+    open_methods = READING
+
+    @Operation("This description", {200: "any"})
+    def get(self) -> None:
+        described = [(path, operations(kind)) for path, kind in ROUTES]
+        self.answer(200, describe(described, self.config.web.max_wait_seconds))
+
 
 # The paths as they stand in the description of the API and in the metrics.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
@@ -55,31 +56,21 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 )
 
 
-def application(service: Service) -> Application:
+def application(context: Context) -> Application:
     """Make the application; requests are logged by the handlers, so not by Tornado."""
-    given: dict[str, Any] = {"service": service}
-    files = assets.load()
-    more = {"/": {"asset": files.pop(assets.PAGE)}}
+    assets = load_assets()
+    files = ((path, AssetHandler) for path in assets if path != "/")
     return Application(
         [
-            *(
-                (_pattern(route), kind, {**given, "route": route, **more.get(route, {})})
-                for route, kind in ROUTES
-            ),
-            *(
-                (re.escape(f"/{name}"), AssetHandler, {**given, "route": f"/{name}", "asset": file})
-                for name, file in files.items()
-            ),
+            (_pattern(route), kind, {"context": context, "route": route})
+            for route, kind in (*ROUTES, *files)
         ],
         default_handler_class=AnyPathHandler,
-        default_handler_args=given,
-        log_function=_unlogged,
+        default_handler_args={"context": context},
+        log_function=unlogged,
+        assets=assets,
     )
 
 
 def _pattern(route: str) -> str:
-    return re.sub(r"\{\w+\}", "([^/]+)", route)
-
-
-def _unlogged(_handler: RequestHandler) -> None:
-    pass
+    return "([^/]+)".join(map(re.escape, re.split(r"\{\w+\}", route)))

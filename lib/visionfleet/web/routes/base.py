@@ -5,21 +5,27 @@ import json
 import logging
 import os
 import re
+from functools import partial
 from http import HTTPStatus
 from types import TracebackType
 
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from visionfleet.web.http.body import Body
+from visionfleet.contract.messages import Failed
+from visionfleet.web.http.body import Body, Whole, file_reader
 from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.http.forwarded import client
-from visionfleet.web.jobs.responses import Outcome, Queued, document, status
-from visionfleet.web.jobs.service import Patience, Service
-from visionfleet.web.problems import Problem
-from visionfleet.web.settings import Rules
+from visionfleet.web.jobs.upload import Answer, Queued
+from visionfleet.web.load.admission import Refusal, refusal
+from visionfleet.web.problems import Problem, problem_of
+from visionfleet.web.routes.context import Context
 
 log = logging.getLogger("web")
 
+# What a multipart body has beside its files: boundaries, headers, other fields.
+FORM_BYTES = 1 << 20
+# A body up to this many times the largest image is read to its end before it is refused.
+PATIENCE_FILES = 8
 # What every answer says; a page sets a policy of its own.
 HEADERS = {
     "Server": "visionfleet",
@@ -46,142 +52,136 @@ class Handler(RequestHandler):
     limit with a bare 400.
     """
 
-    service: Service
-    rules: Rules
-    body: Body
-    declared: int  # Content-Length
     # Methods that anybody may use, without a key.
     open_methods: frozenset[str] = frozenset({"OPTIONS"})
-    gone: "asyncio.Future[None]"
-    route: str
-    request_id: str
+    # How much body is kept: so many of the largest images, and so many bytes more.
+    body_images: float = 0
+    body_bytes = 0
+    # Whether files are looked for in a body, and whether JSON is kept as it is then.
+    finds_files = keeps_json = False
     # Probes come every few seconds; their lines are for debugging only.
     quiet = False
 
-    def initialize(self, service: Service, route: str = "other") -> None:
+    def initialize(self, context: Context, route: str = "other") -> None:
         """Take what the routes give; Tornado calls this for each request.
 
-        The rules of its beginning hold for a request to its end.
+        The configuration of its beginning holds for a request to its end.
         """
-        self.service = service
-        self.rules = service.rules
+        self.context = context
+        self.config = context.config
+        self.service = context.service
         self.route = route
         self.jobs: list[str] = []
-        given = self.request.headers.get("X-Request-ID", "")
+        headers = self.request.headers
+        given = headers.get("X-Request-ID", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
-        self.body = self.new_body()
-        self.gone = asyncio.get_running_loop().create_future()
-        service.under_way.enter(self)
-
-    def new_body(self) -> Body:
-        """Make what collects the body."""
-        return Body(self.body_limit(), self.rules.patience_bytes, self.service.held)
-
-    def body_limit(self) -> int:
-        """Tell how much body to keep; a handler that wants none ignores what comes."""
-        return 0
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        length = headers.get("Content-Length", "")
+        self.declared = int(length) if _LENGTH.fullmatch(length) else 0
+        self.asks_first = headers.get("Expect", "").lower() == "100-continue"
+        self.content_type = headers.get("Content-Type", "")
+        largest = self.config.images.max_bytes
+        self.limit = int(self.body_images * largest) + self.body_bytes
+        self.has_json = self.keeps_json and self.content_type.startswith("application/json")
+        self.body = Body(
+            file_reader(self.content_type) if self.finds_files and not self.has_json else Whole(),
+            context.budget,
+            self.limit,
+            PATIENCE_FILES * largest,
+            self.declared,
+            self.asks_first,
+        )
+        context.requests.open.add(self)
 
     def set_default_headers(self) -> None:
-        """Say who answers."""
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
     def prepare(self) -> None:
         """Refuse who has no key, and what is too large or too much, before it is sent."""
-        headers = self.request.headers
-        asks_first = headers.get("Expect", "").lower() == "100-continue"
-        length = headers.get("Content-Length", "")
-        self.declared = int(length) if _LENGTH.fullmatch(length) else 0
-        self.body.declare(self.declared, asks_first)
+        if self.body.excess is not None:
+            raise self.body.excess
         try:
-            self.enter()
-        except Problem as problem:
-            if asks_first:
+            access, headers = self.context.access, self.request.headers
+            if access is not None and self.request.method not in self.open_methods:
+                access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
+            if self.request.method == "POST" and self.limit:
+                self.context.budget.expect(min(self.declared, self.limit))
+                load, waiting = self.context.fleet_load.load(), len(self.context.requests.open) - 1
+                if refused := refusal(load, waiting, self.config.web):
+                    raise refused
+        except (Problem, Refusal) as refused:
+            if self.asks_first:
                 raise
-            self._refuse_at_its_end(problem)
+            self._refuse_at_its_end(refused)
 
-    def enter(self) -> None:
-        """Let the request in; raises Problem."""
-        headers = self.request.headers
-        if self.service.access is not None and self.request.method not in self.open_methods:
-            key = headers.get("Authorization", ""), headers.get("X-API-Key", "")
-            self.service.access.enter(*key)
-        if self.request.method == "POST" and self.body_limit():
-            self.service.admit(min(self.declared, self.body_limit()))
-
-    def _refuse_at_its_end(self, problem: Problem) -> None:
+    def _refuse_at_its_end(self, refused: Problem | Refusal) -> None:
         """Read the body, keep nothing of it, and then answer: see Body for why."""
-        self.body.refuse(problem)
+        self.body.refuse(refused)
 
         def refuse(*_arguments: object) -> None:
-            raise problem
+            raise refused
 
         setattr(self, str(self.request.method).lower(), refuse)
 
     def data_received(self, chunk: bytes) -> None:
         """Take a piece of the body; too much of it is answered before its end."""
         self.body.add(chunk)
-        if self.body.exhausting and not self._finished:
-            problem = self.body.too_large()
+        problem = self.body.excess
+        if problem is not None and not self._finished:
             self.note(problem)
             self.send_error(problem.status, exc_info=(Problem, problem, None))
 
     def options(self, *_: str) -> None:
         """Answer a browser that asks whether a page of another origin may send this request."""
         headers = self.request.headers
-        origin = allowed(headers.get("Origin"), self.rules.cors_origins)
+        origin = allowed(headers.get("Origin"), self.config.web.cors_origins)
         for name, value in preflight(origin, self._methods(), headers).items():
             self.set_header(name, value)
         self.set_header("Allow", ", ".join(self._methods()))
         self.set_status(204)
         self.finish()
 
-    def patience(self, seconds: float) -> Patience:
-        """Wait for this client at most so long from now."""
-        return Patience(self.service.clock() + seconds, self.gone)
-
-    def client(self) -> str:
-        """Tell whose request this is."""
-        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
-        return client(str(self.request.remote_ip), forwarded, self.rules.trusted_proxies)
-
-    def answer_job(self, outcome: Outcome) -> None:
-        """Answer with one job; a problem is raised."""
-        if isinstance(outcome, Problem):
-            raise outcome
-        self.note(outcome)
-        if isinstance(outcome, Queued):
-            self.set_header("Location", outcome.location)
-        self.answer(status(outcome), document(outcome))
+    def answer_job(self, answer: Answer) -> None:
+        if isinstance(answer, Failed | Refusal):
+            raise problem_of(answer)
+        self.note(answer)
+        if isinstance(answer, Queued):
+            self.set_header("Location", location(answer.job))
+        self.answer(202 if isinstance(answer, Queued) else 200, document(answer))
 
     def answer(self, status_code: int, body: dict[str, object]) -> None:
-        """Answer with JSON."""
         self.set_status(status_code)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(body))
 
-    def note(self, outcome: Outcome) -> None:
+    def note(self, answer: Answer | Problem) -> None:
         """Log what a client is told of one upload."""
-        if isinstance(outcome, Problem) and outcome.job is None:
-            self._note_refusal(outcome)
-            return
-        self.jobs.append(str(outcome.job))
-        seconds = self.request.request_time()
-        fields = {"job": str(outcome.job), "status": str(status(outcome))}
-        log.info("job answered", extra={**fields, "seconds": seconds})
-        self.service.answered += 1
+        status = 202 if isinstance(answer, Queued) else 200
+        if isinstance(answer, Problem | Failed | Refusal):
+            answer = problem_of(answer)
+            status = answer.status
+            if answer.job is None:
+                self._note_refusal(answer)
+                return
+        self.jobs.append(str(answer.job))
+        fields = {"job": answer.job, "status": str(status)}
+        log.info("job answered", extra={**fields, "seconds": self.request.request_time()})
+        self.context.jobs_answered += 1
 
     def _note_refusal(self, problem: Problem) -> None:
         """Log it; who has no key cannot fill the disk with lines."""
+        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
+        trusted = self.config.web.trusted_proxies
         fields: dict[str, object] = {
             "path": self.request.path,
             "code": problem.code,
             "detail": problem.detail,
-            "client": self.client(),
+            "client": client(str(self.request.remote_ip), forwarded, trusted),
             "request_id": self.request_id,
         }
         if problem.status == HTTPStatus.UNAUTHORIZED:
-            count = self.service.keyless.add()
+            count = self.context.unauthorized.add()
             if not count:
                 return
             fields["count"] = count
@@ -191,25 +191,30 @@ class Handler(RequestHandler):
         self, chunk: str | bytes | dict[str, object] | None = None
     ) -> "asyncio.Future[None]":
         """Send the answer; the request is over when all of it is handed to the kernel."""
-        if self.service.vitals.stopping:
+        if self.context.readiness.stopping:
             self.set_header("Connection", "close")
-        self.body.drop()
+        if self.body.memory is not None:
+            self.body.close()
         self.set_header("X-Request-ID", self.request_id)
-        origin = allowed(self.request.headers.get("Origin"), self.rules.cors_origins)
-        if self.rules.cors_origins:
+        if origins := self.config.web.cors_origins:
             self.add_header("Vary", "Origin")
-        if origin is not None:
-            self.set_header("Access-Control-Allow-Origin", origin)
-            self.set_header("Access-Control-Expose-Headers", EXPOSED)
+            origin = allowed(self.request.headers.get("Origin"), origins)
+            if origin is not None:
+                self.set_header("Access-Control-Allow-Origin", origin)
+                self.set_header("Access-Control-Expose-Headers", EXPOSED)
         sent = super().finish(chunk)
-        sent.add_done_callback(lambda _: self.service.under_way.leave(self))
+        sent.add_done_callback(partial(self.context.requests.leave, self))
         return sent
 
     def on_finish(self) -> None:
         """Count the request and log it in one line."""
         status_code, seconds = self.get_status(), self.request.request_time()
-        method = self.request.method if self.request.method in self.SUPPORTED_METHODS else "other"
-        self.service.meters.request(self.route, str(method), status_code, seconds, self.body.seen)
+        known = self.request.method in self.SUPPORTED_METHODS
+        method = str(self.request.method) if known else "other"
+        metrics = self.context.metrics
+        metrics.requests.labels(self.route, method, str(status_code)).inc()
+        metrics.request_seconds.labels(self.route).observe(seconds)
+        metrics.received_bytes.inc(self.body.seen)
         fields: dict[str, object] = {
             "method": method,
             "path": self.request.path,
@@ -226,25 +231,24 @@ class Handler(RequestHandler):
     def on_connection_close(self) -> None:
         """The client went away: nobody waits any more, but an accepted job goes on."""
         super().on_connection_close()
-        self.body.drop()
-        self.service.under_way.leave(self)
+        self.body.close()
+        self.context.requests.leave(self)
         if not self.gone.done():
             self.gone.set_result(None)
 
     def write_error(self, status_code: int, **kwargs: object) -> None:
-        """Answer with a problem document, whatever went wrong."""
         cause = kwargs.get("exc_info")
         error = cause[1] if isinstance(cause, tuple) else None
-        problem = error if isinstance(error, Problem) else self._problem(status_code)
-        content_type, document = self.problem_body(problem)
+        refused = error if isinstance(error, Problem | Refusal) else self._problem(status_code)
+        problem = problem_of(refused)
+        content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
         self.set_header("Content-Type", content_type)
         for name, value in problem.headers.items():
             self.set_header(name, value)
-        self.finish(json.dumps(document))
+        self.finish(json.dumps(body))
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
-        """Write the body of an error, with its media type."""
         return PROBLEM_TYPE, problem.document(self.request_id)
 
     def log_exception(
@@ -254,7 +258,7 @@ class Handler(RequestHandler):
         _traceback: TracebackType | None,
     ) -> None:
         """Log what was refused in a line, and with its traceback what should not have happened."""
-        if isinstance(value, Problem):
+        if isinstance(value, Problem | Refusal):
             self.note(value)
         elif isinstance(value, HTTPError):
             self.note(self._problem(value.status_code))
@@ -264,9 +268,9 @@ class Handler(RequestHandler):
 
     def _problem(self, status_code: int) -> Problem:
         if status_code == 405:
-            allowed = ", ".join(self._methods())
-            detail = f"{self.request.method} is not allowed here, {allowed} is"
-            return Problem("method_not_allowed", detail, headers={"Allow": allowed})
+            methods = ", ".join(self._methods())
+            detail = f"{self.request.method} is not allowed here, {methods} is"
+            return Problem("method_not_allowed", detail, headers={"Allow": methods})
         if status_code == 404:
             return Problem("not_found", f"there is nothing at {self.request.path}")
         if 400 <= status_code < 500:
@@ -277,3 +281,19 @@ class Handler(RequestHandler):
         missing = RequestHandler._unimplemented_method
         names = sorted(self.SUPPORTED_METHODS)
         return [name for name in names if getattr(type(self), name.lower()) is not missing]
+
+
+def location(job: str) -> str:
+    return f"/v1/jobs/{job}"
+
+
+def document(answer: Answer) -> dict[str, object]:
+    if isinstance(answer, Queued):
+        return {"job": answer.job, "status": "queued", "location": location(answer.job)}
+    if isinstance(answer, Failed | Refusal):
+        return problem_of(answer).document()
+    return answer.model_dump(mode="json")
+
+
+def unlogged(_handler: RequestHandler) -> None:
+    """Log nothing: handlers write their own line."""

@@ -1,66 +1,58 @@
-"""Routes that take images."""
+"""Routes that take images and wait for their results."""
 
 import asyncio
+import re
 from collections.abc import Coroutine, Sequence
 
 from tornado.web import HTTPError
 
-from visionfleet.contract.job_ids import is_job_id
-from visionfleet.web.http import parameters
-from visionfleet.web.http.body import Body, Files
-from visionfleet.web.http.multipart import Upload, base_name, reader
-from visionfleet.web.jobs import idempotency
-from visionfleet.web.jobs.responses import (
-    Outcome,
-    Queued,
-    document,
-    plain,
-    status_of_all,
-    wants_json,
-)
-from visionfleet.web.problems import Problem
-from visionfleet.web.routes.base import Handler
+from visionfleet.contract.messages import Succeeded
+from visionfleet.contract.names import file_stem
+from visionfleet.web.jobs.idempotency import Once, once
+from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.upload import Answer, Queued, Upload
+from visionfleet.web.load.admission import Refusal
+from visionfleet.web.routes import parameters
+from visionfleet.web.routes.base import FORM_BYTES, Handler, document
+from visionfleet.web.routes.operation import IMAGES, Operation
 from visionfleet.web.routes.page.handler import AssetHandler
-from visionfleet.web.routes.upload_bodies import read_start
+
+# A request with several files may be as large as this many of the largest.
+ALL_FILES = 4
+# A request that names no wait: proxies and clients commonly give up after 60 s.
+WAIT_SECONDS = 30.0
+_PLACE = re.compile(r"\{(label|stem)\}")
 
 
-class FilesHandler(Handler):
-    """Finds the uploaded files while they come in."""
-
-    def new_body(self) -> Body:
-        """Read the body by its type."""
-        content_type = self.request.headers.get("Content-Type", "")
-        found = reader(content_type, self.rules.max_files)
-        return Files(self.body_limit(), self.rules.patience_bytes, self.service.held, found)
-
-    def files(self) -> list[Upload]:
-        """Hand the files out; raises Problem."""
-        assert isinstance(self.body, Files)
-        return self.body.files()
-
-
-class PlainHandler(FilesHandler):
+class PlainHandler(Handler):
     """The classification for the oldest and simplest clients."""
 
-    def body_limit(self) -> int:
-        """Bound the body to one file."""
-        return self.rules.one_bytes
+    finds_files = True
+    body_images, body_bytes = 1, FORM_BYTES
 
+    @Operation(
+        "Classify one image; the answer is the bare label",
+        {200: "text/plain", 202: "Queued"},
+        IMAGES,
+        body="images",
+    )
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
-        patience = self.patience(self.rules.plain_wait_seconds)
-        upload = self.files()[0]
-        name = upload.file_name
-        waiting = self.service.classify(upload, parameters.TOP_DEFAULT, patience)
-        del upload
-        outcome = await waiting
+        patience = Patience(self.config.web.max_wait_seconds, self.gone)
+        files = self.body.files()
+        while len(files) > 1:
+            files.pop().memory.close()
+        name = files[0].file_name
+        work = self.service.classify(files.pop(), parameters.TOP_DEFAULT, patience)
+        (answer,) = await asyncio.gather(work)
         accept = self.request.headers.get("Accept", "")
-        if isinstance(outcome, Problem | Queued) or wants_json(accept):
-            self.answer_job(outcome)
+        if not isinstance(answer, Succeeded) or wants_json(accept):
+            self.answer_job(answer)
             return
-        self.note(outcome)
+        line = plain(self.config.web.plain_reply, answer, name)
+        self.note(answer)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(plain(self.rules.plain_reply, outcome.best, name))
+        self.finish(line)
 
 
 class FrontHandler(AssetHandler, PlainHandler):
@@ -74,108 +66,98 @@ class AnyPathHandler(PlainHandler):
     """
 
     def prepare(self) -> None:
-        """Let forms pass."""
         super().prepare()
-        media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        media_type = self.content_type.partition(";")[0].strip().lower()
         of_api = self.request.path.split("/")[1] in {"v1", "v2"}
         if self.request.method != "POST" or media_type != "multipart/form-data" or of_api:
             raise HTTPError(404)
 
 
-class UploadHandler(FilesHandler):
+class UploadHandler(Handler):
     """What `/v1/classify` and `/v1/jobs` share: one file or several."""
 
-    def body_limit(self) -> int:
-        """Bound the body to several files."""
-        return self.rules.all_bytes
+    finds_files = True
+    body_images, body_bytes = ALL_FILES, FORM_BYTES
 
     def top(self) -> int:
-        """Read the parameter `top`."""
         return parameters.top(self.get_query_argument("top", None))
 
-    def onces(self, files: Sequence[Upload], top: int) -> list[idempotency.Once | None]:
-        """Read the header `Idempotency-Key` for each file."""
+    def files(self, top: int) -> list[tuple[Upload, Once | None]]:
+        """Hand the files out, each with what tells it again by the header `Idempotency-Key`."""
         headers = self.request.headers
-        key = idempotency.read(headers.get("Idempotency-Key"))
+        key = parameters.idempotency_key(headers.get("Idempotency-Key"))
+        files = self.body.files()
         if key is None:
-            return [None] * len(files)
+            return [(file, None) for file in files]
         client = f"{headers.get('Authorization', '')}\0{headers.get('X-API-Key', '')}"
         count = len(files)
         return [
-            idempotency.once(key, client, (number, count), file.data, top)
+            (file, once(key, client, (number, count), file.data, top))
             for number, file in enumerate(files)
         ]
 
-    async def settle(self, works: Sequence[Coroutine[None, None, Outcome]]) -> list[Outcome]:
+    async def settle(self, works: Sequence[Coroutine[None, None, Answer]]) -> list[Answer]:
         """Do the work for all files at once and keep their order.
 
         When S3 or SQS took none of them, the whole request is answered so: clients and their
         libraries know how to repeat a 503.
         """
-        outcomes = list(await asyncio.gather(*works))
-        codes = [one.code if isinstance(one, Problem) else "" for one in outcomes]
-        if set(codes) == {"try_later"} and isinstance(outcomes[0], Problem):
-            raise outcomes[0]
-        if len(outcomes) > 1:
-            for one in outcomes:
+        answers = list(await asyncio.gather(*works))
+        refused = [one for one in answers if isinstance(one, Refusal) and one.code == "try_later"]
+        if len(refused) == len(answers):
+            raise refused[0]
+        if len(answers) > 1:
+            for one in answers:
                 self.note(one)
-        return outcomes
+        return answers
 
 
 class ClassifyHandler(UploadHandler):
     """`/v1/classify`: waits for the results."""
 
+    @Operation(
+        "Classify images and wait for the results",
+        {200: "results", 202: "results"},
+        (*IMAGES, "key_reused"),
+        ("wait", "top", "idempotency-key"),
+        "images",
+    )
     async def post(self) -> None:
-        """Answer with the result of one file, or with the list for several."""
-        rules, top = self.rules, self.top()
+        top, longest = self.top(), self.config.web.max_wait_seconds
         wait = self.get_query_argument("wait", None)
-        seconds = parameters.seconds(wait, rules.wait_seconds, rules.max_wait_seconds)
-        patience = self.patience(seconds)
-        files = self.files()
-        outcomes = await self.settle(
-            [
-                self.service.classify(file, top, patience, once)
-                for file, once in zip(files, self.onces(files, top), strict=True)
-            ]
+        seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
+        patience, classify = Patience(seconds, self.gone), self.service.classify
+        answers = await self.settle(
+            [classify(file, top, patience, once) for file, once in self.files(top)]
         )
-        if len(outcomes) == 1:
-            self.answer_job(outcomes[0])
-        else:
-            results = [document(one) for one in outcomes]
-            self.answer(status_of_all(outcomes), {"results": results})
-
-
-class JobsHandler(UploadHandler):
-    """`/v1/jobs`: accepts images and does not wait."""
-
-    def new_body(self) -> Body:
-        """Keep JSON as it is."""
-        return Handler.new_body(self) if self._is_start() else super().new_body()
-
-    async def post(self) -> None:
-        """Answer with the job of one file, or with the list for several."""
-        top = self.top()
-        if self._is_start():
-            self.answer_job(await self._start(top))
+        if len(answers) == 1:
+            self.answer_job(answers[0])
             return
-        files = self.files()
-        outcomes = await self.settle(
-            [
-                self.service.submit(file, top, once)
-                for file, once in zip(files, self.onces(files, top), strict=True)
-            ]
-        )
-        if len(outcomes) == 1:
-            self.answer_job(outcomes[0])
-        else:
-            self.answer(202, {"jobs": [document(one) for one in outcomes]})
+        waits = any(isinstance(one, Queued) for one in answers)
+        self.answer(202 if waits else 200, {"results": [document(one) for one in answers]})
 
-    def _is_start(self) -> bool:
-        return self.request.headers.get("Content-Type", "").startswith("application/json")
 
-    async def _start(self, top: int) -> Queued:
-        """Take an upload that the client has put into S3 itself."""
-        start = read_start(self.body.take())
-        if not is_job_id(start.upload):
-            raise Problem("unknown_upload", "that is not the id of an upload")
-        return await self.service.start(start.upload, base_name(start.file_name), top)
+def plain(pattern: str, result: Succeeded, file_name: str) -> str:
+    """Write the line for plain clients: `{stem}:{label}` becomes `test_0:church`."""
+    values = {"label": lambda: result.best, "stem": lambda: file_stem(file_name)}
+    return _PLACE.sub(lambda place: values[place[1]](), pattern)
+
+
+def wants_json(accept: str) -> bool:
+    """Tell whether an Accept header names JSON, and no text that it likes better; `*/*` does not.
+
+    An answer in a form that is not acceptable is better than none, so nothing is refused for it.
+    """
+    liked = dict(_liking(entry) for entry in accept.split(","))
+    json = liked.get("application/json", 0.0)
+    return json > 0 and json >= liked.get("text/plain", 0.0)
+
+
+def _liking(entry: str) -> tuple[str, float]:
+    """Read one range of an Accept header with its quality."""
+    media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
+    quality = next((one[2:].strip() for one in parameters if one.startswith("q=")), "1")
+    try:
+        return media_type, float(quality)
+    except ValueError:
+        return media_type, 0.0

@@ -4,7 +4,7 @@ import json
 
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes.base import READING, Handler
-from visionfleet.web.routes.openapi import describe
+from visionfleet.web.routes.operation import ANY, Operation
 
 
 class LivenessHandler(Handler):
@@ -13,8 +13,8 @@ class LivenessHandler(Handler):
     open_methods = READING
     quiet = True
 
+    @Operation("Whether the process answers", {200: "any"})
     def get(self) -> None:
-        """Answer at once."""
         self.answer(200, {"status": "ok"})
 
     head = get
@@ -26,9 +26,9 @@ class ReadinessHandler(Handler):
     open_methods = READING
     quiet = True
 
+    @Operation("Whether work should come here", {200: "readiness", 503: "readiness"})
     def get(self) -> None:
-        """Answer from what the process knows already."""
-        reasons = self.service.reasons()
+        reasons = self.context.reasons()
         self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
     head = get
@@ -37,25 +37,15 @@ class ReadinessHandler(Handler):
 class FleetHandler(Handler):
     """`/v1/fleet`: what the scaler saw, decided and did, and what the workers say."""
 
+    @Operation("What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *ANY))
     async def get(self) -> None:
-        """Answer with the status that the scaler wrote last, as it wrote it, and all reports."""
-        found = await self.service.fleet()
+        found = await self.service.fleet.status()
         if found is None:
             raise Problem("no_status", "the scaler has not written a status yet")
         try:
             status = json.loads(found)
         except ValueError as error:
             raise Problem("internal", "the scaler's status cannot be read") from error
-        reports = await self.service.reports()
+        reports = await self.service.fleet.reports()
         workers = [report.model_dump(mode="json") for report in reports]
         self.answer(200, {**status, "workers": workers})
-
-
-class DescriptionHandler(Handler):
-    """`/openapi.json`: the API described for programs."""
-
-    open_methods = READING
-
-    def get(self) -> None:
-        """Answer with the description."""
-        self.answer(200, describe(self.rules.max_wait_seconds))

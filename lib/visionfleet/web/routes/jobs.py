@@ -1,24 +1,81 @@
-"""Routes that tell of jobs."""
+"""Routes that do not wait: jobs, their results, and files that go to S3 past this daemon."""
 
 from visionfleet.contract.job_ids import is_job_id
-from visionfleet.web.http import parameters
-from visionfleet.web.jobs.responses import Queued, document, status
+from visionfleet.web.http.body import base_name
+from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.upload import Queued
 from visionfleet.web.problems import Problem
-from visionfleet.web.routes.base import Handler
+from visionfleet.web.routes import parameters
+from visionfleet.web.routes.base import Handler, document, location
+from visionfleet.web.routes.classify import UploadHandler
+from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
+
+
+class JobsHandler(UploadHandler):
+    """`/v1/jobs`: accepts images and does not wait."""
+
+    keeps_json = True
+
+    @Operation(
+        "Accept images, or an upload that is in S3, and do not wait",
+        {202: "jobs"},
+        (*IMAGES, "key_reused", "unknown_upload"),
+        ("top", "idempotency-key"),
+        "images or upload",
+    )
+    async def post(self) -> None:
+        top, submit = self.top(), self.service.submit
+        if self.has_json:
+            self.answer_job(await self._start(top))
+            return
+        answers = await self.settle([submit(file, top, once) for file, once in self.files(top)])
+        if len(answers) == 1:
+            self.answer_job(answers[0])
+        else:
+            self.answer(202, {"jobs": [document(one) for one in answers]})
+
+    async def _start(self, top: int) -> Queued:
+        start = parameters.read_start(self.body.take())
+        if not is_job_id(start.upload):
+            raise Problem("unknown_upload", "that is not the id of an upload")
+        return await self.service.start(start.upload, base_name(start.file_name), top)
 
 
 class JobHandler(Handler):
     """`/v1/jobs/<job>`: the result of a job, or its state."""
 
+    @Operation(
+        "The result of a job, or its state",
+        {200: "result", 202: "Queued"},
+        ("unknown_job", *ANY),
+        ("wait",),
+    )
     async def get(self, job: str) -> None:
-        """Answer with the result, waiting for it as long as is asked for."""
         wait = self.get_query_argument("wait", None)
-        seconds = parameters.seconds(wait, 0.0, self.rules.max_wait_seconds)
+        seconds = parameters.wait_seconds(wait, 0.0, self.config.web.max_wait_seconds)
         if not is_job_id(job):
             raise Problem("unknown_job", "that is not the id of a job")
-        found = await self.service.state(job, self.patience(seconds))
+        found = await self.service.state(job, Patience(seconds, self.gone))
         if found is None:
             raise Problem("unknown_job", f"there is no job {job}")
         if isinstance(found, Queued):
-            self.set_header("Location", found.location)
-        self.answer(status(found) if isinstance(found, Queued) else 200, document(found))
+            self.set_header("Location", location(job))
+            self.answer(202, document(found))
+        else:
+            self.answer(200, found.model_dump(mode="json"))
+
+
+class UploadsHandler(Handler):
+    """`/v1/uploads`: a place in S3 for one file."""
+
+    body_bytes = 64 << 10  # a few short members of JSON
+
+    @Operation(
+        "A place in S3 for a file that shall not pass the web daemon",
+        {201: "UploadTarget"},
+        (*BODY, *ANY),
+        body="target",
+    )
+    async def post(self) -> None:
+        target = parameters.read_target(self.body.take())
+        self.answer(201, await self.service.presign(target.content_type))

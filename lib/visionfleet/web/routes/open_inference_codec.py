@@ -15,8 +15,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.contract.messages import Succeeded
-from visionfleet.web.http.parameters import TOP_MOST
 from visionfleet.web.problems import Problem
+from visionfleet.web.routes.parameters import TOP_MAXIMUM
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("classification", "binary_tensor_data")
@@ -43,7 +43,7 @@ class InputTensor(_Part):
 
 
 class _OutputParameters(_Part):
-    classification: Annotated[int, Field(ge=1, le=TOP_MOST)] = 1
+    classification: Annotated[int, Field(ge=1, le=TOP_MAXIMUM)] = 1
     binary_data: bool | None = None
 
 
@@ -69,7 +69,7 @@ class InferRequest(_Part):
 
     @property
     def output(self) -> RequestedOutput:
-        """What is wanted; without a wish the best class of each image."""
+        """What is wanted; by default the best class of each image."""
         return self.outputs[0] if self.outputs else RequestedOutput()
 
     @property
@@ -79,8 +79,8 @@ class InferRequest(_Part):
         return self.parameters.binary_data_output if own is None else own
 
 
-def read(body: bytes, header_length: str | None, most: int) -> tuple[InferRequest, list[bytes]]:
-    """Read a request and its images, at most so many; raises Problem."""
+def read(body: bytes, header_length: str | None, maximum: int) -> tuple[InferRequest, list[bytes]]:
+    """Read a request and its images, at most `maximum`; raises Problem."""
     size = len(body) if header_length is None else _header_length(header_length, len(body))
     try:
         request = InferRequest.model_validate_json(body[:size])
@@ -92,8 +92,10 @@ def read(body: bytes, header_length: str | None, most: int) -> tuple[InferReques
     if request.output.name != OUTPUT:
         raise _bad(f"unexpected inference output '{request.output.name[:80]}', it is '{OUTPUT}'")
     expected = prod(tensor.shape)
-    if not tensor.shape or not 1 <= expected <= most:
-        raise _bad(f"input '{tensor.name}': expected 1 to {most} images, its shape says {expected}")
+    if not tensor.shape or not 1 <= expected <= maximum:
+        raise _bad(
+            f"input '{tensor.name}': expected 1 to {maximum} images, its shape says {expected}"
+        )
     images = _images(tensor, body[size:])
     if len(images) != expected:
         raise _bad(f"input '{tensor.name}': {len(images)} images, its shape says {expected}")
@@ -133,10 +135,10 @@ def metadata(model: tuple[str, str | None]) -> dict[str, object]:
     }
 
 
-def _header_length(text: str, most: int) -> int:
+def _header_length(text: str, maximum: int) -> int:
     size = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
-    if not 0 <= size <= most:
-        raise _bad(f"{HEADER_LENGTH}: expected 0 to {most}, got {text[:40]!r}")
+    if not 0 <= size <= maximum:
+        raise _bad(f"{HEADER_LENGTH}: expected 0 to {maximum}, got {text[:40]!r}")
     return size
 
 
@@ -189,5 +191,4 @@ def _bad(detail: str) -> Problem:
 
 
 def head(document: dict[str, object]) -> bytes:
-    """Write the JSON part of a body."""
     return json.dumps(document).encode()

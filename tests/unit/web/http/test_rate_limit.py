@@ -2,7 +2,7 @@
 
 import pytest
 
-from visionfleet.web.http.rate_limit import Bucket, Tally, most, take
+from visionfleet.web.http.rate_limit import Bucket, LogThrottle, capacity, take
 
 
 def passed(per_second: float, moments: list[float]) -> list[bool]:
@@ -23,7 +23,7 @@ def test_rate_limit_below_one_per_second() -> None:
 
 def test_token_bucket_does_not_overflow() -> None:
     assert passed(2, [0.0] + [1e6] * 21) == [True] * 21 + [False]
-    assert most(2) == 20
+    assert capacity(2) == 20
 
 
 @pytest.mark.parametrize("per_second", [0.05, 1, 7, 1000])
@@ -36,5 +36,5 @@ def test_retry_after_of_a_rate_limit_is_exact(per_second: float) -> None:
 
 def test_repeated_log_lines_are_summed_once_a_second() -> None:
     moments = iter([5.0, 5.1, 5.9, 6.0, 6.5, 60.0, 60.5])
-    tally = Tally(lambda: next(moments))
-    assert [tally.add() for _ in range(7)] == [1, 0, 0, 3, 0, 2, 0]
+    throttle = LogThrottle(lambda: next(moments))
+    assert [throttle.add() for _ in range(7)] == [1, 0, 0, 3, 0, 2, 0]

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from visionfleet.contract.messages import Failed
-from visionfleet.web.jobs.pending import PendingJobs, UnderWay, pauses
+from visionfleet.web.jobs.pending import PendingJobs, pauses
 
 
 def result(job: str) -> Failed:
@@ -29,7 +29,7 @@ def in_loop(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
 
 @in_loop
 async def test_reply_wakes_only_those_waiting_for_its_job() -> None:
-    waiting = PendingJobs()
+    waiting = PendingJobs(lambda: 0.0)
     with waiting.expecting("a") as one, waiting.expecting("a") as two, waiting.expecting("b") as b:
         assert waiting.resolve("a", result("a"))
         assert await one == await two == result("a")
@@ -38,19 +38,18 @@ async def test_reply_wakes_only_those_waiting_for_its_job() -> None:
 
 @in_loop
 async def test_duplicate_reply_does_no_harm() -> None:
-    waiting = PendingJobs()
+    waiting = PendingJobs(lambda: 0.0)
     waiting.remember("a")
     with waiting.expecting("a") as reply:
         assert waiting.resolve("a", result("a"))
         waiting.resolve("a", Failed(**{**result("a").model_dump(), "reason": "other"}))
         assert (await reply) == result("a")
     assert not waiting.resolve("a", result("a"))
-    assert waiting.unmatched == 1
 
 
 @in_loop
 async def test_own_job_without_a_waiter_is_expected_once() -> None:
-    waiting = PendingJobs()
+    waiting = PendingJobs(lambda: 0.0)
     waiting.remember("a")
     assert waiting.is_ours("a")
     assert waiting.resolve("a", result("a"))
@@ -60,7 +59,7 @@ async def test_own_job_without_a_waiter_is_expected_once() -> None:
 
 @in_loop
 async def test_finished_wait_leaves_nothing_behind() -> None:
-    waiting = PendingJobs()
+    waiting = PendingJobs(lambda: 0.0)
     with pytest.raises(KeyError), waiting.expecting("a"):
         raise KeyError
     assert not waiting.resolve("a", result("a"))
@@ -68,7 +67,7 @@ async def test_finished_wait_leaves_nothing_behind() -> None:
 
 @in_loop
 async def test_memory_of_own_jobs_is_bounded() -> None:
-    waiting = PendingJobs(remembered=2)
+    waiting = PendingJobs(lambda: 0.0, remembered=2)
     for job in "abc":
         waiting.remember(job)
     assert [waiting.is_ours(job) for job in "abc"] == [False, True, True]
@@ -76,7 +75,7 @@ async def test_memory_of_own_jobs_is_bounded() -> None:
 
 @in_loop
 async def test_closing_ends_all_waits() -> None:
-    waiting = PendingJobs()
+    waiting = PendingJobs(lambda: 0.0)
     assert not waiting.closed.done()
     waiting.close()
     waiting.close()
@@ -84,19 +83,40 @@ async def test_closing_ends_all_waits() -> None:
 
 
 @in_loop
-async def test_requests_under_way_are_counted_and_awaited() -> None:
-    under_way = UnderWay()
-    assert await under_way.none_left(0)
-    one, two = object(), object()
-    under_way.enter(one)
-    under_way.enter(two)
-    assert not await under_way.none_left(0)
-    under_way.leave(one)
-    under_way.leave(one)
-    assert len(under_way) == 1
-    left = asyncio.ensure_future(under_way.none_left(10))
-    asyncio.get_running_loop().call_soon(under_way.leave, two)
-    assert await left
+async def test_own_jobs_are_remembered() -> None:
+    waiting = PendingJobs(lambda: 0.0)
+    with waiting.expecting("a", ours=True), waiting.expecting("b"):
+        assert (waiting.is_ours("a"), waiting.is_ours("b")) == (True, False)
+    assert waiting.is_ours("a")
+    waiting.forget("a")
+    assert not waiting.is_ours("a")
+
+
+@in_loop
+async def test_wait_ends_with_what_comes_first() -> None:
+    loop, looks = asyncio.get_running_loop(), list[str]()
+
+    async def look(job: str) -> Failed | None:
+        looks.append(job)
+        return result(job) if len(looks) == 2 else None
+
+    def gone() -> "asyncio.Future[None]":
+        return loop.create_future()
+
+    waiting = PendingJobs(loop.time)
+    with waiting.expecting("a") as reply:
+        assert await waiting.wait("a", reply, loop.time(), gone(), look) is None
+        assert looks == [], "a wait of no length looks at nothing"
+        assert await waiting.wait("a", reply, loop.time() + 60, gone(), look) == result("a")
+        assert looks == ["a", "a"]
+        left = gone()
+        left.set_result(None)
+        assert await waiting.wait("a", reply, loop.time() + 60, left, look) is None
+        loop.call_soon(waiting.resolve, "a", result("a"))
+        assert await waiting.wait("a", reply, loop.time() + 60, gone(), look) == result("a")
+    with waiting.expecting("b") as reply:
+        loop.call_soon(waiting.close)
+        assert await waiting.wait("b", reply, loop.time() + 60, gone(), look) is None
 
 
 def test_own_jobs_are_polled_rarely() -> None:

@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from random import Random
 
@@ -12,7 +13,9 @@ from testkit.classifier.stand_in import succeeded
 from testkit.processes.waiting import wait_until
 from visionfleet.aws.sqs import Received
 from visionfleet.contract.messages import Reply, decode_result, encode
+from visionfleet.host.watchdog import Watchdog
 from visionfleet.web.jobs.reply_queue import CROWD, ReplyPoller
+from visionfleet.web.load.readiness import Readiness
 
 
 class FakeQueue:
@@ -48,7 +51,7 @@ def reply(job: str) -> str:
 
 
 @contextmanager
-def polled(queue: FakeQueue, awaited: list[int]) -> Iterator[list[str]]:
+def polled(queue: FakeQueue, awaited: Sized) -> Iterator[list[str]]:
     delivered: list[str] = []
 
     def crash(error: BaseException) -> None:
@@ -58,10 +61,11 @@ def polled(queue: FakeQueue, awaited: list[int]) -> Iterator[list[str]]:
         queue,  # type: ignore[arg-type]
         1,
         lambda one: delivered.append(one.job),
-        lambda: None,
+        awaited,
+        Readiness(35, time.monotonic),
+        Watchdog(time.monotonic),
         crash,
         Random(0),
-        lambda: awaited[0],
     )
     poller.start()
     yield delivered
@@ -70,7 +74,7 @@ def polled(queue: FakeQueue, awaited: list[int]) -> Iterator[list[str]]:
 
 def test_replies_are_deleted_at_once_with_few_waiting() -> None:
     queue = FakeQueue()
-    with polled(queue, [CROWD]) as delivered:
+    with polled(queue, range(CROWD)) as delivered:
         for job in ("a", "b"):
             queue.come(job)
             wait_until(lambda job=job: [job] in queue.deletes, 5, "deleted")
@@ -78,7 +82,7 @@ def test_replies_are_deleted_at_once_with_few_waiting() -> None:
 
 
 def test_replies_are_deleted_in_batches_with_many_waiting() -> None:
-    queue, awaited = FakeQueue(), [CROWD + 1]
+    queue, awaited = FakeQueue(), list(range(CROWD + 1))
     jobs = [f"{number:02}" for number in range(13)]
     with polled(queue, awaited) as delivered:
         for start in range(0, 12, 4):
@@ -88,7 +92,7 @@ def test_replies_are_deleted_in_batches_with_many_waiting() -> None:
         queue.come(jobs[12])
         wait_until(lambda: len(delivered) == 13, 5, "delivered")
         assert len(queue.deletes) == 1
-        awaited[0] = 0
+        awaited.clear()
         wait_until(lambda: queue.deletes[1:] == [jobs[12:]], 5, "deleted when nobody waits")
     assert delivered == jobs
 
@@ -96,7 +100,7 @@ def test_replies_are_deleted_in_batches_with_many_waiting() -> None:
 @pytest.mark.parametrize("count", [1, 25])
 def test_replies_are_delivered_once(count: int) -> None:
     queue, jobs = FakeQueue(), [str(number) for number in range(count)]
-    with polled(queue, [100]) as delivered:
+    with polled(queue, range(100)) as delivered:
         queue.come(*jobs)
         wait_until(lambda: len(delivered) == count, 5, "delivered")
     assert delivered == jobs

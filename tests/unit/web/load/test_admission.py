@@ -3,10 +3,11 @@
 import pytest
 
 from visionfleet.aws.sqs import Counts
+from visionfleet.config.web import WebSection
 from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus
-from visionfleet.web.load.admission import Load, Room, estimated_wait, refusal
-from visionfleet.web.load.fleet_load import Priors, Seen, load
+from visionfleet.web.load.admission import Load, estimated_wait, refusal
+from visionfleet.web.load.fleet_load import load
 
 
 def seen(backlog: int, ready: int, maximum: int = 10, service: float = 0.5) -> Load:
@@ -37,33 +38,33 @@ def test_estimated_wait_grows_with_the_queue() -> None:
         assert waits == sorted(waits)
 
 
-ROOM = Room(waiting=100, queue_seconds=80)
+WEB = WebSection(max_waiting=100, max_queue_seconds=80)
 
 
 @pytest.mark.parametrize(
-    ("now", "waiting", "room", "retry"),
+    ("now", "waiting", "web", "retry"),
     [
-        (None, 99, ROOM, None),  # nothing is known: let it in
-        (None, 100, ROOM, 1),
-        (seen(1600, 10), 99, ROOM, None),  # 80 s
-        (seen(2000, 10), 99, ROOM, 20),  # 100 s: in 20 s it is 80 s
-        (seen(0, 10), 100, ROOM, 5),  # those who wait here are answered by then
-        (seen(10**9, 1), 0, ROOM, 3600),
-        (seen(10**9, 1), 0, Room(100, None), None),
+        (None, 99, WEB, None),  # nothing is known: let it in
+        (None, 100, WEB, 1),
+        (seen(1600, 10), 99, WEB, None),  # 80 s
+        (seen(2000, 10), 99, WEB, 20),  # 100 s: in 20 s it is 80 s
+        (seen(0, 10), 100, WEB, 5),  # those who wait here are answered by then
+        (seen(10**9, 1), 0, WEB, 3600),
+        (seen(10**9, 1), 0, WebSection(max_waiting=100, max_queue_seconds=None), None),
     ],
 )
 def test_admission_refuses_beyond_waiting_or_queue_limits(
-    now: Load | None, waiting: int, room: Room, retry: float | None
+    now: Load | None, waiting: int, web: WebSection, retry: float | None
 ) -> None:
-    refused = refusal(now, waiting, room)
+    refused = refusal(now, waiting, web)
     assert (None if refused is None else refused.retry_seconds) == retry
 
 
 def test_retry_after_is_long_enough_to_be_admitted() -> None:
-    refused = refusal(seen(2000, 10), 0, ROOM)
+    refused = refusal(seen(2000, 10), 0, WEB)
     assert refused is not None
     done = int(refused.retry_seconds * 10 / 0.5)
-    assert refusal(seen(2000 - done, 10), 0, ROOM) is None
+    assert refusal(seen(2000 - done, 10), 0, WEB) is None
 
 
 def status(**more: float) -> FleetStatus:
@@ -73,9 +74,9 @@ def status(**more: float) -> FleetStatus:
 
 
 def test_fleet_load_is_read_from_status() -> None:
-    counts, priors = Counts(3, 4), Priors(service_seconds=0.5, boot_seconds=60)
-    assert load(Seen(counts, None), priors, 1000) is None
-    assert load(Seen(counts, status()), priors, 1001 + SCALER_SILENT_SECONDS) is None
-    assert load(Seen(counts, status()), priors, 1010) == Load(7, 3, 7, 0.5, 60)
+    counts = Counts(3, 4)
+    assert load(counts, None, 0.5, 1000) is None
+    assert load(counts, status(), 0.5, 1001 + SCALER_SILENT_SECONDS) is None
+    assert load(counts, status(), 0.5, 1010) == Load(7, 3, 7, 0.5, 60)
     learned = status(service_seconds=0.1, boot_seconds=30)
-    assert load(Seen(counts, learned), priors, 1010) == Load(7, 3, 7, 0.1, 30)
+    assert load(counts, learned, 0.5, 1010) == Load(7, 3, 7, 0.1, 30)

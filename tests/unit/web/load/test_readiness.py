@@ -12,7 +12,7 @@ class Clock:
         return self.now
 
 
-def vitals(clock: Clock) -> Readiness:
+def readiness(clock: Clock) -> Readiness:
     made = Readiness(poll_limit_seconds=35, clock=clock)
     made.started = True
     return made
@@ -29,41 +29,41 @@ def test_readiness_at_start_and_stop() -> None:
 
 def test_readiness_needs_a_readable_reply_queue() -> None:
     clock = Clock()
-    made = vitals(clock)
+    made = readiness(clock)
     clock.now += 35
     assert made.reasons() == []
     clock.now += 1
     assert made.reasons() == ["the reply queue has not answered for 36 s"]
-    made.polled()
+    made.polled_at = clock()
     assert made.reasons() == []
 
 
 def test_readiness_ends_after_failures_in_a_row() -> None:
-    made = vitals(Clock())
+    made = readiness(Clock())
     for _ in range(FAILURES - 1):
-        made.failed()
+        made.failures.append(made.clock())
     assert made.reasons() == []
-    made.failed()
+    made.failures.append(made.clock())
     assert made.reasons() == ["S3 or SQS refused the last 3 uploads"]
-    made.worked()
+    made.failures.clear()
     assert made.reasons() == []
 
 
 def test_readiness_survives_single_failures() -> None:
-    made = vitals(Clock())
+    made = readiness(Clock())
     for _ in range(FAILURES):
-        made.failed()
-        made.worked()
+        made.failures.append(made.clock())
+        made.failures.clear()
     assert made.reasons() == []
 
 
 def test_readiness_returns_after_failures() -> None:
     clock = Clock()
-    made = vitals(clock)
+    made = readiness(clock)
     for _ in range(FAILURES):
-        made.failed()
+        made.failures.append(made.clock())
     clock.now += FAILURE_SECONDS
-    made.polled()
+    made.polled_at = clock()
     assert made.reasons() != []
     clock.now += 0.1
     assert made.reasons() == []

@@ -8,9 +8,15 @@ from tornado.web import RequestHandler
 
 from visionfleet.web.problems import STATUSES
 from visionfleet.web.routes.application import ROUTES
-from visionfleet.web.routes.openapi import OPERATIONS, describe
+from visionfleet.web.routes.openapi import describe
+from visionfleet.web.routes.operation import operations
 
-DESCRIPTION = describe(300.0)
+DESCRIPTION = describe([(path, operations(kind)) for path, kind in ROUTES], 300.0)
+OPERATIONS = {
+    (path, method): operation
+    for path, kind in ROUTES
+    for method, operation in operations(kind).items()
+}
 
 
 def methods(handler: type) -> set[str]:

@@ -1,9 +1,18 @@
-"""Serves the page and its files."""
+"""The page at `/` and the files it is made of, as the package ships them in `static`."""
 
-from visionfleet.web.jobs.service import Service
+from dataclasses import dataclass
+from importlib.resources import files
+
 from visionfleet.web.routes.base import READING, Handler
-from visionfleet.web.routes.page.assets import Asset
+from visionfleet.web.routes.operation import Operation
 
+PAGE = "page.html"
+_TYPES = {
+    ".html": "text/html; charset=UTF-8",
+    ".css": "text/css; charset=UTF-8",
+    ".js": "text/javascript; charset=UTF-8",
+    ".svg": "image/svg+xml",
+}
 # Nothing from elsewhere and nothing inline; `blob:` are the thumbnails of what was chosen.
 POLICY = "; ".join(
     [
@@ -19,6 +28,12 @@ POLICY = "; ".join(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Asset:
+    content_type: str
+    content: bytes
+
+
 class AssetHandler(Handler):
     """One file of the page.
 
@@ -28,21 +43,23 @@ class AssetHandler(Handler):
 
     # Anybody may read the page: it is the page that asks for the key.
     open_methods = READING
-    asset: Asset
 
-    def initialize(
-        self, service: Service, route: str = "other", asset: Asset | None = None
-    ) -> None:
-        """Take what the routes give."""
-        assert asset is not None, "the route names a file"
-        super().initialize(service, route)
-        self.asset = asset
-
+    @Operation("A page for people", {200: "text/html"})
     def get(self) -> None:
-        """Answer with the file, or with 304."""
-        self.set_header("Content-Type", self.asset.content_type)
+        asset: Asset = self.settings["assets"][self.route]
+        self.set_header("Content-Type", asset.content_type)
         self.set_header("Cache-Control", "no-cache")
         self.set_header("Content-Security-Policy", POLICY)
-        self.finish(self.asset.content)
+        self.finish(asset.content)
 
     head = get
+
+
+def load_assets() -> dict[str, Asset]:
+    found = {}
+    for file in files(__package__).joinpath("static").iterdir():
+        suffix = "." + file.name.rpartition(".")[2]
+        if suffix in _TYPES:
+            path = "/" if file.name == PAGE else f"/{file.name}"
+            found[path] = Asset(_TYPES[suffix], file.read_bytes())
+    return found

@@ -3,17 +3,10 @@
 import pytest
 
 from visionfleet.contract.messages import Failed, ModelInfo, Ranked, Succeeded, Timings
-from visionfleet.web.jobs.responses import (
-    Outcome,
-    Queued,
-    document,
-    outcome,
-    plain,
-    status,
-    status_of_all,
-    wants_json,
-)
-from visionfleet.web.problems import Problem
+from visionfleet.web.jobs.upload import Queued
+from visionfleet.web.load.admission import Refusal
+from visionfleet.web.routes.base import document
+from visionfleet.web.routes.classify import plain, wants_json
 
 SUCCEEDED = Succeeded(
     job="j",
@@ -30,7 +23,7 @@ SUCCEEDED = Succeeded(
 UNSURE = SUCCEEDED.model_copy(update={"label": None, "reason": "low confidence"})
 FAILED = Failed(job="j", code="expired", reason="late", attempts=1, worker="w", finished_at=0.0)
 QUEUED = Queued("j")
-PROBLEM = Problem("empty", "the file is empty")
+REFUSED = Refusal("empty", "the file is empty")
 
 
 @pytest.mark.parametrize(
@@ -46,7 +39,8 @@ PROBLEM = Problem("empty", "the file is empty")
     ],
 )
 def test_plain_reply_of_results(pattern: str, file_name: str, line: str) -> None:
-    assert plain(pattern, "church", file_name) == line
+    of_church = SUCCEEDED.model_copy(update={"top": (Ranked(index=1, label="church", score=1),)})
+    assert plain(pattern, of_church, file_name) == line
 
 
 @pytest.mark.parametrize(
@@ -68,14 +62,6 @@ def test_accept_header_decides_on_json(accept: str, json: bool) -> None:
     assert wants_json(accept) is json
 
 
-def test_response_of_each_outcome() -> None:
-    assert outcome(SUCCEEDED, "j") is SUCCEEDED
-    assert outcome(None, "j") == QUEUED
-    problem = outcome(FAILED, "j")
-    assert isinstance(problem, Problem)
-    assert (problem.status, problem.job) == (422, "j")
-
-
 def test_json_document_of_each_outcome() -> None:
     assert document(SUCCEEDED)["label"] == "cat"
     assert document(SUCCEEDED)["reason"] is None
@@ -83,16 +69,5 @@ def test_json_document_of_each_outcome() -> None:
     assert UNSURE.best == "cat", "for those who know of labels alone"
     assert document(FAILED)["code"] == "expired"
     assert document(QUEUED) == {"job": "j", "status": "queued", "location": "/v1/jobs/j"}
-    assert document(PROBLEM)["status"] == 400
-
-
-def test_status_code_of_each_outcome() -> None:
-    assert [status(one) for one in (SUCCEEDED, QUEUED, PROBLEM)] == [200, 202, 400]
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "expected"),
-    [([SUCCEEDED, PROBLEM], 200), ([SUCCEEDED, QUEUED], 202), ([PROBLEM, PROBLEM], 200)],
-)
-def test_status_code_of_several_outcomes(outcomes: list[Outcome], expected: int) -> None:
-    assert status_of_all(outcomes) == expected
+    assert (document(FAILED)["status"], document(FAILED)["job"]) == (422, "j")
+    assert document(REFUSED)["status"] == 400

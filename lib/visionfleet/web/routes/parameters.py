@@ -1,11 +1,15 @@
-"""The bodies of requests about files that clients put into S3 themselves. No I/O here."""
+"""What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
 
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.imaging.formats import CONTENT_TYPES
+from visionfleet.web.jobs.idempotency import is_key
 from visionfleet.web.problems import Problem
+
+TOP_MAXIMUM = 1000
+TOP_DEFAULT = 5
 
 
 class Target(BaseModel):
@@ -26,7 +30,7 @@ class Start(BaseModel):
 
 
 def read_target(body: bytes) -> Target:
-    """Read the wish for a target; raises Problem."""
+    """Read what kind of file is to come; raises Problem."""
     try:
         target = Target.model_validate_json(body or b"{}")
     except ValidationError as error:
@@ -47,3 +51,34 @@ def read_start(body: bytes) -> Start:
     if not start.upload:
         raise Problem("no_file", "the JSON names no upload")
     return start
+
+
+def idempotency_key(key: str | None) -> str | None:
+    """Read the header, None without one; raises Problem when it is no key."""
+    if key is not None and not is_key(key):
+        raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
+    return key
+
+
+def wait_seconds(text: str | None, default: float, maximum: float) -> float:
+    """Read `wait`; raises Problem when it is no number from 0 to `maximum`."""
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= maximum:  # false for not-a-number as well
+        expected = f"expected 0 to {maximum:g} seconds"
+        raise Problem("bad_parameter", f"wait: {expected}, got {text[:40]!r}")
+    return value
+
+
+def top(text: str | None) -> int:
+    """Read `top`; raises Problem when it is no whole number from 1 to `TOP_MAXIMUM`."""
+    if text is None:
+        return TOP_DEFAULT
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 1 <= value <= TOP_MAXIMUM:
+        raise Problem("bad_parameter", f"top: expected 1 to {TOP_MAXIMUM}, got {text[:40]!r}")
+    return value

@@ -3,13 +3,13 @@
 import pytest
 import requests
 
-from visionfleet.web.http.multipart import Upload, base_name, reader
+from visionfleet.web.http.body import FormFile, base_name, file_reader
 from visionfleet.web.problems import Problem
 
 
-def read(content_type: str, body: bytes, max_files: int, step: int = 7) -> list[Upload]:
+def read(content_type: str, body: bytes, max_files: int, step: int = 7) -> list[FormFile]:
     """Read a body that comes in pieces."""
-    made = reader(content_type, max_files)
+    made = file_reader(content_type, max_files)
     for start in range(0, len(body), step):
         made.add(body[start : start + step])
     return made.end()
@@ -24,9 +24,7 @@ def form(*files: tuple[str, tuple[str, bytes]], **fields: str) -> tuple[str, byt
 
 @pytest.mark.parametrize("field", ["myfile", "file", "inputFile", "x y", "bücher"])
 def test_multipart_file_is_found_in_any_field(field: str) -> None:
-    assert read(*form((field, ("test_0.JPEG", b"bytes"))), 1) == [
-        Upload("test_0.JPEG", "application/unknown", b"bytes")
-    ]
+    assert read(*form((field, ("test_0.JPEG", b"bytes"))), 1) == [FormFile("test_0.JPEG", b"bytes")]
 
 
 def test_multipart_fields_without_a_file_are_skipped() -> None:
@@ -70,7 +68,7 @@ def test_multipart_file_names_are_decoded(parameter: str, name: str) -> None:
 
 
 def test_multipart_empty_file_is_a_file() -> None:
-    assert read(*form(("f", ("a.png", b""))), 1) == [Upload("a.png", "application/unknown", b"")]
+    assert read(*form(("f", ("a.png", b""))), 1) == [FormFile("a.png", b"")]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""The parts of a web process, put together."""
+
+import os
+import socket
+import time
+from concurrent.futures import Executor
+from functools import partial
+
+from visionfleet.aws.clients import client_factory
+from visionfleet.aws.s3 import Store
+from visionfleet.aws.sqs import Outbox, Queue
+from visionfleet.config import Config
+from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
+from visionfleet.contract import documents, names
+from visionfleet.web.http.auth import Access
+from visionfleet.web.http.rate_limit import LogThrottle
+from visionfleet.web.jobs.batch_sender import BatchSender
+from visionfleet.web.jobs.reply_queue import ReplyQueue
+from visionfleet.web.jobs.service import Service
+from visionfleet.web.jobs.submission import Submissions, Threads
+from visionfleet.web.load.admission import Load
+from visionfleet.web.load.fleet_load import FleetLoad, load
+from visionfleet.web.load.memory_budget import MemoryBudget
+from visionfleet.web.load.readiness import Readiness
+from visionfleet.web.metrics import WebMetrics
+from visionfleet.web.routes.context import Context
+
+# Calls to AWS at the same time: each is mostly a wait, and 32 put some hundreds of images a second.
+THREADS = 32
+# A silent reply queue is noticed this long after its long poll should have come back.
+POLL_GRACE_SECONDS = 15
+
+
+class WebClients:
+    def __init__(self, config: Config) -> None:
+        clients = client_factory(config.aws)
+        s3 = clients.client("s3", connections=THREADS)
+        self._sqs = clients.client("sqs", connections=THREADS + 1)
+        parked = clients.client(
+            "sqs",
+            connections=1,
+            read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
+        )
+        direct = clients.direct_s3(s3, config.storage.input_bucket, THREADS)
+        self.uploads = Store(s3, config.storage.input_bucket, direct)
+        self.results = Store(s3, config.storage.output_bucket)
+        self._name = names.requests_queue(config.name)
+        # SQS refuses the name of a deleted queue for 60 s, so each life has a name of its own.
+        life = f"{os.getpid()}-{os.urandom(4).hex()}"
+        replies = names.replies_queue(config.name, socket.gethostname(), life)
+        self.replies = ReplyQueue(self._sqs, parked, replies, time.time)
+
+    def find_requests(self) -> None:
+        self.requests = Queue(self._sqs, self._name)
+
+    def submissions(self, config: Config) -> Submissions:
+        sender = BatchSender(partial(Outbox(self._sqs).send_all, self._name))
+        reply_to = self.replies.name
+        return Submissions(config, self.uploads, self.results, sender, reply_to, time.time)
+
+
+def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access | None) -> Context:
+    """Make what the handlers share, once the queue of requests is found."""
+    readiness = Readiness(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
+    metrics = WebMetrics()
+    threads = Threads(pool, metrics)
+    service = Service(clients.submissions(config), threads, readiness, os.urandom)
+
+    def look() -> Load | None:
+        counts, status = clients.requests.counts(), clients.results.read(documents.STATUS)
+        return load(counts, status, context.config.scaler.service_seconds, time.time())
+
+    context = Context(
+        config=config,
+        service=service,
+        access=keys,
+        budget=MemoryBudget(config.web.max_held_bytes),
+        fleet_load=FleetLoad(look, pool, readiness),
+        readiness=readiness,
+        metrics=metrics,
+        unauthorized=LogThrottle(time.monotonic),
+    )
+    metrics.requests_waiting.set_function(lambda: float(len(context.requests.open)))
+    return context

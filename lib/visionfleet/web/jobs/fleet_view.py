@@ -1,0 +1,70 @@
+"""What scaler and workers say of the fleet, read now and then for all who ask."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from visionfleet.aws.s3 import Store
+from visionfleet.config.constraints import MODEL_TRUST_SECONDS
+from visionfleet.contract import documents, names
+from visionfleet.contract.messages import ModelInfo, WorkerReport
+from visionfleet.errors import VisionfleetError
+from visionfleet.web.jobs.active_model import ActiveModel
+from visionfleet.web.jobs.submission import Threads
+
+log = logging.getLogger("web")
+
+STATUS_SECONDS = 1.0
+REPORTS_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class FleetView:
+    """`clock` is monotonic, `now` is wall time; both in seconds."""
+
+    results: Store
+    threads: Threads
+    clock: Callable[[], float]
+    now: Callable[[], float]
+    active_model: ActiveModel = field(default_factory=lambda: ActiveModel(MODEL_TRUST_SECONDS))
+    _status: tuple[float, bytes | None] | None = None
+    _status_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _reports: list[WorkerReport] = field(default_factory=list)
+    _reports_read_at: float | None = None
+
+    async def status(self) -> bytes | None:
+        """Read what the scaler said last, None before it said anything; raises Refusal."""
+        async with self._status_lock:
+            if self._status is None or self.clock() - self._status[0] >= STATUS_SECONDS:
+                reason, find = "the status cannot be read now", self.results.find
+                found = await self.threads.call("fleet", reason, "", find, names.STATUS_KEY)
+                self._status = (self.clock(), found)
+            return self._status[1]
+
+    async def reports(self) -> list[WorkerReport]:
+        """Give what the workers say of themselves.
+
+        When AWS does not answer, what was read before has to do.
+        """
+        read_at, now = self._reports_read_at, self.clock()
+        if read_at is None or now - read_at >= REPORTS_SECONDS:
+            self._reports_read_at = now
+            try:
+                self._reports = await self.threads.run("reports", self._read_reports)
+            except VisionfleetError as error:
+                log.debug("reports not read", extra={"reason": str(error)})
+        return self._reports
+
+    async def model(self) -> ModelInfo | None:
+        """Tell which model is in use, None when it is not certain."""
+        for report in await self.reports():
+            if report.model is not None:
+                self.active_model.note(report.model, report.reported_at)
+        return self.active_model.current(self.now())
+
+    def _read_reports(self) -> list[WorkerReport]:
+        keys = self.results.keys(names.WORKERS_PREFIX)
+        workers = filter(None, map(names.reporting_worker, keys))
+        found = (self.results.read(documents.worker_report(worker)) for worker in workers)
+        return [report for report in found if report is not None]

@@ -1,0 +1,41 @@
+"""What the handlers of one process share."""
+
+from dataclasses import dataclass, field
+
+from visionfleet.config import Config
+from visionfleet.web.http.auth import Access
+from visionfleet.web.http.rate_limit import LogThrottle
+from visionfleet.web.http.server import OpenSet
+from visionfleet.web.jobs.service import Service
+from visionfleet.web.load.fleet_load import FleetLoad
+from visionfleet.web.load.memory_budget import MemoryBudget
+from visionfleet.web.load.readiness import Readiness
+from visionfleet.web.metrics import WebMetrics
+
+
+@dataclass(slots=True)
+class Context:
+    """The parts that a request meets. `access` None lets everybody in."""
+
+    config: Config  # replaced as a whole; a request keeps the one of its beginning
+    service: Service
+    access: Access | None
+    budget: MemoryBudget
+    fleet_load: FleetLoad
+    readiness: Readiness
+    metrics: WebMetrics
+    unauthorized: LogThrottle
+    requests: OpenSet = field(default_factory=OpenSet)
+    jobs_answered: int = 0
+
+    def reasons(self) -> list[str]:
+        """List why no work should come here, and look again at S3 and SQS for the next time."""
+        self.fleet_load.refresh()
+        return self.readiness.reasons()
+
+    def adopt(self, config: Config) -> None:
+        """Go by these settings from now on; a request that is open goes by those it began with."""
+        self.config = self.service.submissions.config = config
+        self.budget.maximum = config.web.max_held_bytes
+        if self.access is not None:
+            self.access.per_second = config.web.key_per_second
