@@ -75,10 +75,7 @@ def _copy_owner_and_mode(old: os.stat_result, number: int) -> None:
 
 
 class KeyFile:
-    """The keys as they are now. A file that cannot be read leaves those of before in force.
-
-    `configured` are keys beside those of the file, and `path` None is no file.
-    """
+    """The keys now: those `configured`, and those of the file when it could be read last."""
 
     def __init__(
         self, path: Path | None, clock: Callable[[], float], configured: Mapping[str, ApiKey]

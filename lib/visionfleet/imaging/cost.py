@@ -36,10 +36,7 @@ _FORMAT_BYTES = {"WEBP": 13, "AVIF": 7, "HEIF": 7, "TIFF": 4, "GIF": 1}
 
 
 def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
-    """Refuse an opened image that would take too much; `size` is what its header tells.
-
-    Raises BadImage with code `too_many_pixels`.
-    """
+    """Judge an image whose header tells `size`; raises BadImage with code `too_many_pixels`."""
     transparent = "transparency" in image.info
     pixel = _TRANSPARENT_COLOUR_BYTES if transparent else _MODE_BYTES.get(image.mode, _ALPHA_BYTES)
     pixel += _FORMAT_BYTES.get(image.format or "", 0)

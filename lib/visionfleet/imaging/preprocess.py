@@ -50,10 +50,7 @@ def read_pixels(data: bytes, limits: Limits, how: Preprocessing) -> Pixels:
 
 
 def prepare(photo: Photo, how: Preprocessing) -> Pixels:
-    """Turn a photo into crop x crop x 3 bytes; normalising is left to the whole batch.
-
-    Raises BadImage.
-    """
+    """Make crop x crop x 3 bytes, which the whole batch normalises later; raises BadImage."""
     with undecodable():
         box = stored_box(photo.image.size, photo.orientation, how)
         square = _resample(photo, box, how)

@@ -27,11 +27,7 @@ def stderr_is_journal(environment: Mapping[str, str], descriptor: int = 2) -> bo
 
 
 class Journal:
-    """The socket of the journal. Each call returns at once and tells whether it went well.
-
-    What the journal does not take is for `write_line`: plain lines on standard error, which it
-    reads by another way. When it takes neither, a line is lost, and the daemon goes on.
-    """
+    """Never waits: each call tells whether it went well; `write_line` is another way."""
 
     def __init__(self, address: str = SOCKET, descriptor: int = 2) -> None:
         self._address = address

@@ -47,7 +47,6 @@ class Problem(Exception):
         return STATUSES.get(self.code, FAILED_STATUS)
 
     def document(self, request_id: str | None = None) -> dict[str, object]:
-        """Write the body; the type is about:blank, so the title is that of the status."""
         members: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -63,7 +62,6 @@ class Problem(Exception):
 
 
 def problem_of(answer: Problem | Refusal | Failed) -> Problem:
-    """Say in HTTP's terms what the service refused, or what a worker could not classify."""
     if isinstance(answer, Problem):
         return answer
     if isinstance(answer, Failed):

@@ -79,7 +79,6 @@ class WebServer(HTTPServer):
     def initialize(  # type: ignore[override]
         self, routes: Application, max_connections: int, tls: ssl.SSLContext | None = None
     ) -> None:
-        """Set up; Tornado calls this with the arguments of the constructor."""
         super().initialize(
             routes,
             ssl_options=tls,
@@ -112,7 +111,6 @@ class WebServer(HTTPServer):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
-        """Wait for a request; the first one of a connection must come soon."""
         inner = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
         late = None if server_conn in self._known else HEADER_SECONDS
@@ -183,7 +181,6 @@ class _InTime(HTTPMessageDelegate):
 
 
 def _answer(problem: Problem) -> bytes:
-    """Write a whole answer, for where no handler can."""
     body = json.dumps(problem.document()).encode()
     head = (
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"

@@ -15,18 +15,13 @@ BATCH = 10  # messages that SQS takes in one call
 
 @dataclass(slots=True, eq=False)
 class _Outgoing:
-    """A message on its way: sent, or failed with an error, once it is done."""
-
     body: str
     done: bool = False
     error: Exception | None = None
 
 
 class BatchSender:
-    """`send_all` sends up to ten different messages and tells which failed, and why.
-
-    Nobody waits for company: a message that comes while no call is under way goes at once.
-    """
+    """Nobody waits for company: a message that comes while no call is under way goes at once."""
 
     def __init__(self, send_all: Callable[[Sequence[str]], Mapping[str, VisionfleetError]]) -> None:
         self._send_all = send_all

@@ -21,11 +21,7 @@ def is_key(text: str) -> bool:
 
 
 def once(key: str, client: str, place: tuple[int, int], data: bytes, top: int) -> Once:
-    """Describe one upload of a request; `client` keeps keys of different clients apart.
-
-    `place` is its number in the request and how many there are: a request with other files is
-    another request.
-    """
+    """Describe an upload by its `place`: number and count; `client` keeps clients' keys apart."""
     number, count = place
     name = hashlib.sha256("\0".join((client, key, str(number))).encode()).hexdigest()
     digest = hashlib.sha256(f"{count}:{top}:".encode())

@@ -85,10 +85,7 @@ class ReplyQueue:
 
 @dataclass(slots=True, eq=False)
 class ReplyPoller:
-    """Listens until stopped. A reply is delivered at least once; it is deleted after that.
-
-    `readiness` is told of each poll that SQS answers; `awaited` are the jobs that are waited for.
-    """
+    """Listens until stopped. A reply is delivered at least once; it is deleted after that."""
 
     queue: ReplyQueue
     wait_seconds: int

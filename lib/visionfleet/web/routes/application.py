@@ -23,8 +23,6 @@ from visionfleet.web.routes.page.handler import AssetHandler, load_assets
 
 
 class DescriptionHandler(Handler):
-    """`/openapi.json`: the API described for programs."""
-
     open_methods = READING
 
     @Operation("This description", {200: "any"})

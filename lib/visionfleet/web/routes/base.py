@@ -46,11 +46,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
 
 @stream_request_body
 class Handler(RequestHandler):
-    """The base of all handlers.
-
-    All of them stream, also those that want no body: Tornado would answer a body beyond its own
-    limit with a bare 400.
-    """
+    """All stream, also those that want no body: Tornado would answer it with a bare 400."""
 
     # Methods that anybody may use, without a key.
     open_methods: frozenset[str] = frozenset({"OPTIONS"})
@@ -63,10 +59,7 @@ class Handler(RequestHandler):
     quiet = False
 
     def initialize(self, context: Context, route: str = "other") -> None:
-        """Take what the routes give; Tornado calls this for each request.
-
-        The configuration of its beginning holds for a request to its end.
-        """
+        """Begin a request, which keeps the configuration of its beginning to its end."""
         self.context = context
         self.config = context.config
         self.service = context.service
@@ -125,7 +118,6 @@ class Handler(RequestHandler):
         setattr(self, str(self.request.method).lower(), refuse)
 
     def data_received(self, chunk: bytes) -> None:
-        """Take a piece of the body; too much of it is answered before its end."""
         self.body.add(chunk)
         problem = self.body.excess
         if problem is not None and not self._finished:
@@ -133,7 +125,6 @@ class Handler(RequestHandler):
             self.send_error(problem.status, exc_info=(Problem, problem, None))
 
     def options(self, *_: str) -> None:
-        """Answer a browser that asks whether a page of another origin may send this request."""
         headers = self.request.headers
         origin = allowed(headers.get("Origin"), self.config.web.cors_origins)
         for name, value in preflight(origin, self._methods(), headers).items():
@@ -156,7 +147,6 @@ class Handler(RequestHandler):
         self.finish(json.dumps(body))
 
     def note(self, answer: Answer | Problem) -> None:
-        """Log what a client is told of one upload."""
         status = 202 if isinstance(answer, Queued) else 200
         if isinstance(answer, Problem | Failed | Refusal):
             answer = problem_of(answer)
@@ -207,7 +197,6 @@ class Handler(RequestHandler):
         return sent
 
     def on_finish(self) -> None:
-        """Count the request and log it in one line."""
         status_code, seconds = self.get_status(), self.request.request_time()
         known = self.request.method in self.SUPPORTED_METHODS
         method = str(self.request.method) if known else "other"

@@ -8,8 +8,6 @@ from visionfleet.web.routes.operation import ANY, Operation
 
 
 class LivenessHandler(Handler):
-    """`/healthz`: 200 while the loop turns."""
-
     open_methods = READING
     quiet = True
 
@@ -21,8 +19,6 @@ class LivenessHandler(Handler):
 
 
 class ReadinessHandler(Handler):
-    """`/readyz`: 200 when work should come here, else 503 with the reasons."""
-
     open_methods = READING
     quiet = True
 
@@ -35,8 +31,6 @@ class ReadinessHandler(Handler):
 
 
 class FleetHandler(Handler):
-    """`/v1/fleet`: what the scaler saw, decided and did, and what the workers say."""
-
     @Operation("What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *ANY))
     async def get(self) -> None:
         found = await self.service.fleet.status()

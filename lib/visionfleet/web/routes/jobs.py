@@ -12,8 +12,6 @@ from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
 
 
 class JobsHandler(UploadHandler):
-    """`/v1/jobs`: accepts images and does not wait."""
-
     keeps_json = True
 
     @Operation(
@@ -42,8 +40,6 @@ class JobsHandler(UploadHandler):
 
 
 class JobHandler(Handler):
-    """`/v1/jobs/<job>`: the result of a job, or its state."""
-
     @Operation(
         "The result of a job, or its state",
         {200: "result", 202: "Queued"},
@@ -66,8 +62,6 @@ class JobHandler(Handler):
 
 
 class UploadsHandler(Handler):
-    """`/v1/uploads`: a place in S3 for one file."""
-
     body_bytes = 64 << 10  # a few short members of JSON
 
     @Operation(

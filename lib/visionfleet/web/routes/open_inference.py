@@ -37,8 +37,6 @@ class ProtocolHandler(Handler):
 
 
 class ServerHandler(ProtocolHandler):
-    """`/v2`: what this server is."""
-
     @Operation("Name, version, extensions", {200: "any"}, ACCESS, protocol=True)
     def get(self) -> None:
         extensions = list(open_inference_codec.EXTENSIONS)
@@ -71,8 +69,6 @@ class ReadyHandler(ProtocolHandler):
 
 
 class ModelHandler(ProtocolHandler):
-    """`/v2/models/<model>[/versions/<version>]`: inputs and outputs of the model."""
-
     @Operation(
         "Inputs and outputs of a model", {200: "any"}, ("unknown_model", *ANY), protocol=True
     )
@@ -94,8 +90,6 @@ class ModelReadyHandler(ProtocolHandler):
 
 
 class InferHandler(ProtocolHandler):
-    """`/v2/models/<model>[/versions/<version>]/infer`."""
-
     # Several files in base64.
     body_images, body_bytes = ALL_FILES * 4 / 3, FORM_BYTES * 4 // 3
 

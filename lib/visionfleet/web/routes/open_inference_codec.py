@@ -69,12 +69,10 @@ class InferRequest(_Part):
 
     @property
     def output(self) -> RequestedOutput:
-        """What is wanted; by default the best class of each image."""
         return self.outputs[0] if self.outputs else RequestedOutput()
 
     @property
     def binary(self) -> bool:
-        """Tell whether the answer's tensor shall follow the JSON as bytes."""
         own = self.output.parameters.binary_data
         return self.parameters.binary_data_output if own is None else own
 

@@ -120,7 +120,6 @@ def _answer(status: int, of: str) -> Schema:
 
 
 def _problems(operation: Operation) -> Schema:
-    """One answer for each status, with the codes that have it."""
     by_status: dict[int, list[str]] = {}
     for code in operation.problems:
         by_status.setdefault(STATUSES[code], []).append(code)
