@@ -59,19 +59,16 @@ def _replace(path: Path, text: str) -> None:
         with os.fdopen(number, "w") as file:
             file.write(text)
             if path.exists():
-                _copy_owner_and_mode(path.stat(), file.fileno())
+                old = path.stat()
+                os.fchmod(number, old.st_mode & 0o777)
+                if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(number, old.st_uid, old.st_gid)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-
-
-def _copy_owner_and_mode(old: os.stat_result, number: int) -> None:
-    os.fchmod(number, old.st_mode & 0o777)
-    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-        os.fchown(number, old.st_uid, old.st_gid)
 
 
 class KeyFile:

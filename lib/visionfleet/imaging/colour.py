@@ -1,7 +1,6 @@
 """From the pixels of any mode to what a person sees of them on a screen: eight bits of sRGB.
 
-Two steps, for the sake of memory and time: `resampled_mode` before a picture is resized, only for
-modes that cannot be resized as they are; `to_srgb` afterwards, on the few pixels that are left.
+For memory and time, `resampled_mode` is before the resize and `to_srgb` on the few pixels left.
 """
 
 import io

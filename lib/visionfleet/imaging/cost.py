@@ -1,8 +1,4 @@
-"""What decoding an image may take, and who is refused for it. Measured by `bench/decode_cost.py`.
-
-Memory is bounded before it is taken: by the pixels, what each of them takes in its format and mode
-at the worst moment, and what a decoder keeps beside them.
-"""
+"""What decoding an image may take at the worst moment. Measured by `bench/decode_cost.py`."""
 
 from PIL import Image
 
@@ -43,7 +39,7 @@ def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
     needed = image.width * image.height * pixel
     if image.format in {"JPEG", "MPO"}:
         needed += jpeg.coefficient_bytes(image, size)
-        scanned = jpeg.scans(data) * size[0] * size[1]
+        scanned = data.count(jpeg.START_OF_SCAN) * size[0] * size[1]
         _bound("decodes", scanned, MAX_SCANNED_PIXELS, "pixels in all its scans")
     _bound("takes", needed, MAX_DECODE_BYTES, "bytes to be decoded")
 

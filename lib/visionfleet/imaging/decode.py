@@ -1,7 +1,6 @@
 """The one gate for uploaded bytes: a light check of the header, and the full decode.
 
-Pure: bytes in, an answer or BadImage out. The order of the checks follows the security chapter of
-Pillow's handbook: size, format allow-list, dimensions, cost, only then pixels.
+Pure, and in the order of Pillow's security chapter: size, formats, dimensions, cost, then pixels.
 """
 
 import io
@@ -42,15 +41,6 @@ class ImageLimits(Protocol):
     def max_pixels(self) -> int: ...
     @property
     def formats(self) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits that are no section of a configuration."""
-
-    max_bytes: int
-    max_pixels: int
-    formats: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

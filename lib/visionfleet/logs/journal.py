@@ -8,22 +8,17 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 
-from visionfleet.logs.journal_fields import is_journal
-
 SOCKET = "/run/systemd/journal/socket"
 _TOO_LARGE = {errno.EMSGSIZE, errno.ENOBUFS}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 def stderr_is_journal(environment: Mapping[str, str], descriptor: int = 2) -> bool:
-    stream = environment.get("JOURNAL_STREAM", "")
-    if not stream:
-        return False
     try:
         found = os.fstat(descriptor)
     except OSError:
         return False
-    return is_journal(stream, found.st_dev, found.st_ino)
+    return environment.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class Journal:

@@ -1,7 +1,4 @@
-"""Structured logs: one line per fact, a sentence and then fields.
-
-On standard error they are text; where that is systemd's journal, fields of the journal.
-"""
+"""Structured logs: one line per fact, as text on standard error, or as fields of the journal."""
 
 import json
 import logging

@@ -28,6 +28,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
 }
 STATUSES = {code: status for status, codes in _CODES.items() for code in codes}
 FAILED_STATUS = 422
+PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):

@@ -17,13 +17,9 @@ class Bucket:
     at: float
 
 
-def capacity(per_second: float) -> float:
-    return max(1.0, per_second * BURST_SECONDS)
-
-
 def take(bucket: Bucket | None, per_second: float, now: float) -> tuple[Bucket, float]:
     """Take one token of a bucket, None is a full one; gives seconds to wait, 0 if it passed."""
-    full = capacity(per_second)
+    full = max(1.0, per_second * BURST_SECONDS)
     if bucket is None:
         bucket = Bucket(full, now)
     tokens = min(full, bucket.tokens + (now - bucket.at) * per_second)

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -192,10 +192,11 @@ def _answer(problem: Problem) -> bytes:
 _TOO_SLOW = _answer(Problem("too_slow", "the body comes too slowly"))
 
 
-def drop_openings(listener: socket.socket, program: Sequence[Any] = _DROP_OPENINGS) -> None:
+def drop_openings(listener: socket.socket) -> None:
     """Let a listening socket take no new connections, and keep those that it has."""
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    filter_ = struct.pack("HP", len(program), ctypes.addressof(code))
+    program = b"".join(struct.pack("HBBI", *line) for line in _DROP_OPENINGS)
+    code = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HP", len(_DROP_OPENINGS), ctypes.addressof(code))
     with suppress(OSError):  # no such filter here: what opens just now may be reset
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
 

@@ -1,7 +1,4 @@
-"""Sends for many threads: messages that wait while a call is under way share the next one.
-
-SQS bills calls and not messages, and a call costs milliseconds of CPU whatever is in it.
-"""
+"""Messages that wait while a call is under way share the next: SQS bills calls, not messages."""
 
 import threading
 from collections import deque

@@ -1,10 +1,7 @@
 """`Idempotency-Key`: the same key and the same bytes are the same job. No I/O here."""
 
 import hashlib
-import re
 from dataclasses import dataclass
-
-_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,11 +10,6 @@ class Once:
 
     name: str
     digest: str
-
-
-def is_key(text: str) -> bool:
-    """Tell whether this may be a key: printable ASCII, not too long."""
-    return _KEY.fullmatch(text) is not None
 
 
 def once(key: str, client: str, place: tuple[int, int], data: bytes, top: int) -> Once:

@@ -117,10 +117,8 @@ class Service:
     async def presign(self, content_type: str) -> dict[str, object]:
         """Make a place in S3 for a file; its id is that of the job it will be. Raises Refusal."""
         upload, submissions = self._new_job(), self.submissions
-        reason = "no upload can be prepared now"
-        made = await self._threads.call(
-            "sign", reason, "", submissions.presign, upload, content_type
-        )
+        reason, sign = "no upload can be prepared now", submissions.presign
+        made = await self._threads.call("sign", reason, "", sign, upload, content_type)
         return {
             "upload": upload,
             "url": made.url,

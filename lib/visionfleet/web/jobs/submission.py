@@ -89,14 +89,10 @@ class Submissions:
     def accept(self, job: str, upload: Upload, top: int) -> None:
         """Check an upload, store it and ask for its answer; raises BadImage, TryLater, GiveUp."""
         # The image is stored first: a request without its image would be a failed job.
-        content_type = decode.check_header(upload.data, self._limits()).content_type
+        content_type = decode.check_header(upload.data, self.config.images).content_type
         key, metadata = names.image_key(job), file_name_metadata(upload.file_name)
         self.uploads.put(key, upload.data, content_type, metadata)
         self._ask(job, key, upload.file_name, top)
-
-    def _limits(self) -> decode.Limits:
-        images = self.config.images
-        return decode.Limits(images.max_bytes, images.max_pixels, images.formats)
 
     def _ask(self, job: str, key: str, file_name: str, top: int) -> None:
         now, expire_seconds = self.now(), self.config.web.expire_seconds
@@ -153,7 +149,7 @@ class Submissions:
             raise TryLater(f"{source} was written over meanwhile")
 
     def _header(self, key: str, stat: Stat) -> decode.Header:
-        limits = self._limits()
+        limits = self.config.images
         if stat.size > limits.max_bytes:
             limit = f"the file has {stat.size} bytes, the limit is {limits.max_bytes}"
             raise BadImage("too_large", limit)

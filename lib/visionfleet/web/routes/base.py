@@ -17,7 +17,7 @@ from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.http.forwarded import client
 from visionfleet.web.jobs.upload import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
-from visionfleet.web.problems import Problem, problem_of
+from visionfleet.web.problems import PROBLEM_TYPE, Problem, problem_of
 from visionfleet.web.routes.context import Context
 
 log = logging.getLogger("web")
@@ -36,7 +36,6 @@ HEADERS = {
 }
 # The methods that are open for routes which anybody may read.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-PROBLEM_TYPE = "application/problem+json"
 # What a page of another origin may read beside the body.
 EXPOSED = "Location, Retry-After, X-Request-ID"
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -282,7 +281,3 @@ def document(answer: Answer) -> dict[str, object]:
     if isinstance(answer, Failed | Refusal):
         return problem_of(answer).document()
     return answer.model_dump(mode="json")
-
-
-def unlogged(_handler: RequestHandler) -> None:
-    """Log nothing: handlers write their own line."""

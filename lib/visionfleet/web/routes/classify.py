@@ -91,16 +91,21 @@ class UploadHandler(Handler):
             for number, file in enumerate(files)
         ]
 
-    async def settle(self, works: Sequence[Coroutine[None, None, Answer]]) -> list[Answer]:
+    async def answer_all(
+        self, works: Sequence[Coroutine[None, None, Answer]], member: str, waits: bool = False
+    ) -> None:
         """Do all at once, in order; a 503 when none was taken: clients know how to repeat it."""
-        answers = list(await asyncio.gather(*works))
+        answers = await asyncio.gather(*works)
         refused = [one for one in answers if isinstance(one, Refusal) and one.code == "try_later"]
         if len(refused) == len(answers):
             raise refused[0]
-        if len(answers) > 1:
-            for one in answers:
-                self.note(one)
-        return answers
+        if len(answers) == 1:
+            self.answer_job(answers[0])
+            return
+        for one in answers:
+            self.note(one)
+        waits = waits or any(isinstance(one, Queued) for one in answers)
+        self.answer(202 if waits else 200, {member: [document(one) for one in answers]})
 
 
 class ClassifyHandler(UploadHandler):
@@ -116,14 +121,8 @@ class ClassifyHandler(UploadHandler):
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
         patience, classify = Patience(seconds, self.gone), self.service.classify
-        answers = await self.settle(
-            [classify(file, top, patience, once) for file, once in self.files(top)]
-        )
-        if len(answers) == 1:
-            self.answer_job(answers[0])
-            return
-        waits = any(isinstance(one, Queued) for one in answers)
-        self.answer(202 if waits else 200, {"results": [document(one) for one in answers]})
+        works = [classify(file, top, patience, once) for file, once in self.files(top)]
+        await self.answer_all(works, "results")
 
 
 def plain(pattern: str, result: Succeeded, file_name: str) -> str:

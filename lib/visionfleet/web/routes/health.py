@@ -7,27 +7,27 @@ from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.operation import ANY, Operation
 
 
-class LivenessHandler(Handler):
+class ProbeHandler(Handler):
+    """Anybody may ask, often, and with HEAD."""
+
     open_methods = READING
     quiet = True
 
+    def head(self) -> None:
+        self.get()
+
+
+class LivenessHandler(ProbeHandler):
     @Operation("Whether the process answers", {200: "any"})
     def get(self) -> None:
         self.answer(200, {"status": "ok"})
 
-    head = get
 
-
-class ReadinessHandler(Handler):
-    open_methods = READING
-    quiet = True
-
+class ReadinessHandler(ProbeHandler):
     @Operation("Whether work should come here", {200: "readiness", 503: "readiness"})
     def get(self) -> None:
         reasons = self.context.reasons()
         self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
-
-    head = get
 
 
 class FleetHandler(Handler):

@@ -26,11 +26,8 @@ class JobsHandler(UploadHandler):
         if self.has_json:
             self.answer_job(await self._start(top))
             return
-        answers = await self.settle([submit(file, top, once) for file, once in self.files(top)])
-        if len(answers) == 1:
-            self.answer_job(answers[0])
-        else:
-            self.answer(202, {"jobs": [document(one) for one in answers]})
+        works = [submit(file, top, once) for file, once in self.files(top)]
+        await self.answer_all(works, "jobs", waits=True)
 
     async def _start(self, top: int) -> Queued:
         start = parameters.read_start(self.body.take())
