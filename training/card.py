@@ -19,8 +19,8 @@ from PIL import Image, ImageFilter
 from rich.progress import track
 
 from visionfleet.config.classifier import ModelSection
-from visionfleet.evaluation import datasets
 from visionfleet.config.schema import ImagesSection
+from visionfleet.evaluation import datasets
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.datasets import Labelled
 from visionfleet.imaging.decode import Photo
