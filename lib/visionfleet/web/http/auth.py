@@ -12,7 +12,7 @@ CHALLENGE = 'Bearer realm="visionfleet"'
 
 
 class Access:
-    """Rates are counted by process; None bounds no key that has no rate of its own."""
+    """Rates are counted by process; `per_second` None bounds no key without a rate of its own."""
 
     def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
         self._keys = keys

@@ -7,7 +7,7 @@ Network = IPv4Network | IPv6Network
 
 
 def client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Read X-Forwarded-For from its end, while who added an entry is trusted: else hearsay."""
+    """Read X-Forwarded-For from its end, as long as who added an entry is trusted."""
     found = peer
     for entry in reversed(forwarded_for.split(",")):
         if not _within(found, trusted) or not _is_address(entry.strip()):

@@ -26,7 +26,7 @@ _AT_WORK = ("idle", "busy")
 def load(
     counts: Counts, status: FleetStatus | None, service_seconds: float, now: float
 ) -> Load | None:
-    """Put both together, `service_seconds` until others are learned; None without a scaler."""
+    """Put both together, `service_seconds` until the scaler learned it; None without one."""
     if status is None or now - status.at > SCALER_SILENT_SECONDS:
         return None
     return Load(
