@@ -18,6 +18,7 @@ from PIL import Image
 
 from bench.figures import save, show
 from bench.workload import settings
+from testkit.images.reading import Limits
 from visionfleet.config import load
 from visionfleet.evaluation import datasets
 from visionfleet.imaging import decode
@@ -27,7 +28,7 @@ from visionfleet.model.open import open_model
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOAT32 = {"VISIONFLEET_MODEL__PRECISION": "float32", "VISIONFLEET_MODEL__THREADS": "1"}
-LIMITS = decode.Limits(50_000_000, 50_000_000, ("JPEG",))
+LIMITS = Limits(50_000_000, 50_000_000, ("JPEG",))
 BATCH = 32
 CIFAR = "CIFAR-10 tests"
 ENLARGED = 4  # photos of 500 pixels become as large as those of a camera

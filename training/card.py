@@ -19,16 +19,17 @@ from PIL import Image, ImageFilter
 from rich.progress import track
 
 from visionfleet.config.classifier import ModelSection
+from visionfleet.config.schema import ImagesSection
 from visionfleet.evaluation import datasets
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.datasets import Labelled
-from visionfleet.imaging.decode import Limits, Photo
+from visionfleet.imaging.decode import Photo
 from visionfleet.imaging.preprocess import prepare
 from visionfleet.model.benchmark import measure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
-LIMITS = Limits(50_000_000, 50_000_000, ("JPEG", "PNG"))
+LIMITS = ImagesSection(max_bytes=50_000_000, max_pixels=50_000_000, formats=("JPEG", "PNG"))
 BATCH = 50
 # The class ids of ImageNet that one of the ten labels names; wild cats are no `cat`.
 IDS = {

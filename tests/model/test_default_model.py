@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from testkit import ROOT
+from testkit.images.reading import Limits
 from testkit.processes.stack import data
 from visionfleet.config.classifier import ModelSection
 from visionfleet.evaluation import datasets
-from visionfleet.imaging.decode import Limits
 from visionfleet.model.benchmark import Benchmark, measure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load

@@ -23,10 +23,7 @@ NO_KEYS = (
 def secured(
     web: WebSection, environment: Mapping[str, str] = os.environ
 ) -> tuple[Access | None, ssl.SSLContext | None]:
-    """Read the keys, None to let everybody in, and the certificate, None for plain HTTP.
-
-    Ends the process when they cannot be used.
-    """
+    """Read keys, None for none asked, and certificate, None for plain HTTP; ends if faulty."""
     try:
         return _access(web, environment), _tls(web)
     except (BadConfig, BadKeys) as error:
@@ -34,10 +31,7 @@ def secured(
 
 
 def renew(tls: ssl.SSLContext | None, web: WebSection) -> None:
-    """Read certificate and key again, for the connections to come; raises BadConfig.
-
-    Both are tried apart first: a certificate without its key would spoil the one in use.
-    """
+    """Read both again for new connections, tried apart first: half would spoil the one in use."""
     if tls is not None and _tls(web) is not None:
         tls.load_cert_chain(str(web.tls_certificate), str(web.tls_key))
 

@@ -29,18 +29,13 @@ class StatusLine:
         self.text = web_status(self._context.readiness.reasons(), waiting, answered, rate)
 
     async def write_on(self, every_seconds: float) -> None:
-        """Write it again and again, where somebody reads it."""
         while os.environ.get("NOTIFY_SOCKET"):
             await asyncio.sleep(every_seconds)
             self._write()
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """Tell how long a step of each watched loop may take, by the settings.
-
-    A look for replies is a receive, and as many as three other calls: to delete, to beat, to make
-    the queue again.
-    """
+    """A look for replies is a receive and at most three calls: delete, beat, make it again."""
     clients = client_factory(config.aws)
     receive = clients.longest_call_seconds(config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
     poll = receive + 3 * clients.longest_call_seconds(config.aws.read_timeout_seconds)

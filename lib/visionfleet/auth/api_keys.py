@@ -1,8 +1,7 @@
 """API keys: how they look, how they are kept, and whether one is right. No I/O here.
 
-A key is `vf_<id>_<secret>`. The secret has 256 random bits, so nobody can search for it, however
-quick the hash; a slow one (scrypt, PBKDF2) is for passwords that people choose, and would let
-anybody burn a core with wrong keys. The salt keeps equal keys in two files from showing.
+A key is `vf_<id>_<secret>`. The secret has 256 random bits, so its hash may be quick: a slow one
+would let anybody burn a core with wrong keys. The salt keeps equal keys from showing.
 """
 
 import hashlib

@@ -59,7 +59,10 @@ def _replace(path: Path, text: str) -> None:
         with os.fdopen(number, "w") as file:
             file.write(text)
             if path.exists():
-                _copy_owner_and_mode(path.stat(), file.fileno())
+                old = path.stat()
+                os.fchmod(number, old.st_mode & 0o777)
+                if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
+                    os.fchown(number, old.st_uid, old.st_gid)
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)
@@ -68,17 +71,8 @@ def _replace(path: Path, text: str) -> None:
         raise
 
 
-def _copy_owner_and_mode(old: os.stat_result, number: int) -> None:
-    os.fchmod(number, old.st_mode & 0o777)
-    if (old.st_uid, old.st_gid) != (os.geteuid(), os.getegid()):
-        os.fchown(number, old.st_uid, old.st_gid)
-
-
 class KeyFile:
-    """The keys as they are now. A file that cannot be read leaves those of before in force.
-
-    `configured` are keys beside those of the file, and `path` None is no file.
-    """
+    """The keys now: those `configured`, and those of the file when it could be read last."""
 
     def __init__(
         self, path: Path | None, clock: Callable[[], float], configured: Mapping[str, ApiKey]

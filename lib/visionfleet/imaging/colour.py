@@ -1,7 +1,6 @@
 """From the pixels of any mode to what a person sees of them on a screen: eight bits of sRGB.
 
-Two steps, for the sake of memory and time: `resampled_mode` before a picture is resized, only for
-modes that cannot be resized as they are; `to_srgb` afterwards, on the few pixels that are left.
+For memory and time, `resampled_mode` is before the resize and `to_srgb` on the few pixels left.
 """
 
 import io
@@ -24,10 +23,7 @@ _LARGEST_PROFILE_BYTES = 4 << 20
 
 
 def mend_palette(image: Image.Image) -> None:
-    """Read the colour map of a TIFF as libtiff does: 0 to 255 where no entry is greater.
-
-    TIFF 6.0 has 16 bits an entry; Pillow takes the upper eight, of 0 to 255 all black.
-    """
+    """Read a TIFF's colour map as libtiff does: 0 to 255 where no entry is greater."""
     if image.format == "TIFF" and image.mode == "P":
         table = image.tag_v2.get(_COLOR_MAP, ())  # type: ignore[attr-defined]
         if table and max(table) < 256:
@@ -36,13 +32,10 @@ def mend_palette(image: Image.Image) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Tones:
-    """How the numbers of a file are meant, where its mode does not say it.
+    """How the numbers of a file are meant, where its mode does not say it."""
 
-    `white` is the value of white in greys of more than eight bits, `inverted` where that is black.
-    """
-
-    white: float = 0.0
-    inverted: bool = False
+    white: float = 0.0  # in greys of more than eight bits
+    inverted: bool = False  # white is black, and black white
     alpha_may_be_unset: bool = False
 
 
@@ -56,7 +49,6 @@ def tones_of(image: Image.Image) -> Tones:
 
 
 def resampled_mode(image: Image.Image, tones: Tones) -> Image.Image:
-    """Bring a picture to a mode that can be resized."""
     if image.mode in _DEEP_GREY:
         return _eight_bits(image, tones)
     if image.mode == "1":

@@ -1,8 +1,4 @@
-"""What decoding an image may take, and who is refused for it. Measured by `bench/decode_cost.py`.
-
-Memory is bounded before it is taken: by the pixels, what each of them takes in its format and mode
-at the worst moment, and what a decoder keeps beside them.
-"""
+"""What decoding an image may take at the worst moment. Measured by `bench/decode_cost.py`."""
 
 from PIL import Image
 
@@ -36,17 +32,14 @@ _FORMAT_BYTES = {"WEBP": 13, "AVIF": 7, "HEIF": 7, "TIFF": 4, "GIF": 1}
 
 
 def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
-    """Refuse an opened image that would take too much; `size` is what its header tells.
-
-    Raises BadImage with code `too_many_pixels`.
-    """
+    """Judge an image whose header tells `size`; raises BadImage with code `too_many_pixels`."""
     transparent = "transparency" in image.info
     pixel = _TRANSPARENT_COLOUR_BYTES if transparent else _MODE_BYTES.get(image.mode, _ALPHA_BYTES)
     pixel += _FORMAT_BYTES.get(image.format or "", 0)
     needed = image.width * image.height * pixel
     if image.format in {"JPEG", "MPO"}:
         needed += jpeg.coefficient_bytes(image, size)
-        scanned = jpeg.scans(data) * size[0] * size[1]
+        scanned = data.count(jpeg.START_OF_SCAN) * size[0] * size[1]
         _bound("decodes", scanned, MAX_SCANNED_PIXELS, "pixels in all its scans")
     _bound("takes", needed, MAX_DECODE_BYTES, "bytes to be decoded")
 

@@ -1,7 +1,6 @@
 """The one gate for uploaded bytes: a light check of the header, and the full decode.
 
-Pure: bytes in, an answer or BadImage out. The order of the checks follows the security chapter of
-Pillow's handbook: size, format allow-list, dimensions, cost, only then pixels.
+Pure, and in the order of Pillow's security chapter: size, formats, dimensions, cost, then pixels.
 """
 
 import io
@@ -45,15 +44,6 @@ class ImageLimits(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits that are no section of a configuration."""
-
-    max_bytes: int
-    max_pixels: int
-    formats: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Header:
     """What the first bytes of an image say of it; width and height in pixels."""
 
@@ -63,7 +53,6 @@ class Header:
 
     @property
     def content_type(self) -> str:
-        """Media type of the format."""
         return CONTENT_TYPES.get(self.format, "application/octet-stream")
 
 
@@ -78,10 +67,9 @@ class Photo:
 
 
 def check_header(data: bytes, limits: ImageLimits) -> Header:
-    """Look at the header without decoding a pixel; cheap enough for every upload.
+    """Look at the header without decoding a pixel. Raises BadImage with a code:
 
-    Raises BadImage with code `empty`, `too_large`, `not_an_image`, `too_many_pixels` or
-    `cannot_be_decoded`.
+    `empty`, `too_large`, `not_an_image`, `too_many_pixels` or `cannot_be_decoded`.
     """
     with _open(data, limits) as image, undecodable():
         size = image.size
@@ -91,11 +79,10 @@ def check_header(data: bytes, limits: ImageLimits) -> Header:
 
 
 def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) -> Photo:
-    """Decode the first picture of a file.
+    """Decode the first picture of a file; raises BadImage with the codes of `check_header`.
 
-    `shorter_side` allows a JPEG to be decoded at a reduced size, never below eight times
-    that many pixels: a stronger reduction in the decoder changes what the resize then averages.
-    Raises BadImage with the codes of `check_header`.
+    `shorter_side` allows a JPEG to be decoded at a reduced size, never below eight times that many
+    pixels: a stronger reduction in the decoder changes what the resize then averages.
     """
     with _open(data, limits) as image, undecodable():
         size = image.size
@@ -151,9 +138,6 @@ def _identify(data: bytes, limits: ImageLimits) -> Image.Image:
 
 
 def _reduce(image: Image.Image, shorter_side: int) -> None:
-    """Let a JPEG be decoded at 1/2, 1/4 or 1/8; other formats take no notice.
-
-    4000x3000 for a shorter side of 256 asks for 2731x2048; libjpeg takes the next larger one.
-    """
+    """Let a JPEG be decoded at 1/2, 1/4 or 1/8; other formats take no notice."""
     scale = _DRAFT_MARGIN * shorter_side / min(image.size)
     image.draft("RGB", (max(1, round(image.width * scale)), max(1, round(image.height * scale))))

@@ -5,7 +5,7 @@ import io
 from PIL import Image, ImageChops
 
 _END = b"\xff\xd9"
-_START_OF_SCAN = b"\xff\xda"
+START_OF_SCAN = b"\xff\xda"  # in compressed data a marker never stands by chance
 _COEFFICIENT_BYTES = 2
 # So much less of the data still reaches the last blocks of a picture that is whole.
 _CUT_BYTES = 16
@@ -20,11 +20,6 @@ def load(image: Image.Image, data: bytes) -> Image.Image:
         if image.format not in {"JPEG", "MPO"} or not _is_whole(data, image.size):
             raise
         return _ended(data, image.size)
-
-
-def scans(data: bytes) -> int:
-    """Count the passes over the picture; in compressed data a marker never stands by chance."""
-    return data.count(_START_OF_SCAN)
 
 
 def coefficient_bytes(image: Image.Image, size: tuple[int, int]) -> int:

@@ -1,8 +1,6 @@
 """Which way up a photo is: the Orientation of its EXIF block, read alone and tolerantly.
 
-Cameras and editors leave odd entries beside it, which are nobody's business here. Nothing is
-written: to serialise a whole block again fails on most odd ones. XMP is not asked, as nobody else
-turns a photo by it.
+Odd entries beside it are nobody's business here; XMP is not asked, as nobody else turns by it.
 """
 
 from PIL import Image

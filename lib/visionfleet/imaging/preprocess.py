@@ -1,9 +1,7 @@
 """From a decoded photo to the pixels a model wants. Pure: Pillow in, numpy out.
 
-The geometry is that of torchvision's ImageClassification preset, so its published weights see
-the images they were validated on: resize the shorter side, then cut the centre square. Done here
-in one step, from that square of the source: no more is resampled than is wanted, whatever shape
-the picture has. Values differ by 1 of 255 at most.
+The geometry of torchvision's ImageClassification preset, on which its weights were validated, done
+in one step from the square of the source that is seen: values differ by 1 of 255 at most.
 """
 
 import math
@@ -14,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from visionfleet.imaging import colour
-from visionfleet.imaging.decode import Limits, Photo, decode, undecodable
+from visionfleet.imaging.decode import Photo, undecodable
 from visionfleet.imaging.orientation import TRANSPOSE
 
 Pixels = npt.NDArray[np.uint8]
@@ -44,16 +42,8 @@ class Preprocessing:
             raise ValueError(f"unknown interpolation {self.interpolation!r}; known: {known}")
 
 
-def read_pixels(data: bytes, limits: Limits, how: Preprocessing) -> Pixels:
-    """Decode and prepare the first picture of a file: crop x crop x 3 bytes; raises BadImage."""
-    return prepare(decode(data, limits, how.resize), how)
-
-
 def prepare(photo: Photo, how: Preprocessing) -> Pixels:
-    """Turn a photo into crop x crop x 3 bytes; normalising is left to the whole batch.
-
-    Raises BadImage.
-    """
+    """Make crop x crop x 3 bytes, which the whole batch normalises later; raises BadImage."""
     with undecodable():
         box = stored_box(photo.image.size, photo.orientation, how)
         square = _resample(photo, box, how)

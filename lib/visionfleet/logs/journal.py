@@ -8,30 +8,21 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 
-from visionfleet.logs.journal_fields import is_journal
-
 SOCKET = "/run/systemd/journal/socket"
 _TOO_LARGE = {errno.EMSGSIZE, errno.ENOBUFS}
 _SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 def stderr_is_journal(environment: Mapping[str, str], descriptor: int = 2) -> bool:
-    stream = environment.get("JOURNAL_STREAM", "")
-    if not stream:
-        return False
     try:
         found = os.fstat(descriptor)
     except OSError:
         return False
-    return is_journal(stream, found.st_dev, found.st_ino)
+    return environment.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
 
 
 class Journal:
-    """The socket of the journal. Each call returns at once and tells whether it went well.
-
-    What the journal does not take is for `write_line`: plain lines on standard error, which it
-    reads by another way. When it takes neither, a line is lost, and the daemon goes on.
-    """
+    """Never waits: each call tells whether it went well; `write_line` is another way."""
 
     def __init__(self, address: str = SOCKET, descriptor: int = 2) -> None:
         self._address = address

@@ -1,8 +1,6 @@
 """Entries of systemd's journal: how a fact is named and written there. No I/O here.
 
-The form is that of https://systemd.io/JOURNAL_NATIVE_PROTOCOL/. The known library for it
-(systemd-python) is built against libsystemd, whose headers hosts do not have; this is less than
-what it would take to install them.
+After https://systemd.io/JOURNAL_NATIVE_PROTOCOL/; systemd-python needs headers hosts do not have.
 """
 
 import re
@@ -56,7 +54,3 @@ def _line(name: bytes, value: bytes) -> bytes:
     if b"\n" in value:
         return name + b"\n" + len(value).to_bytes(8, "little") + value + b"\n"
     return name + b"=" + value + b"\n"
-
-
-def is_journal(stream: str, device: int, inode: int) -> bool:
-    return stream == f"{device}:{inode}"

@@ -1,7 +1,6 @@
 """The kinds of facts in the log, each with its MESSAGE_ID for the journal. No I/O here.
 
-An id is for ever: who filters by one must find the same kind after each upgrade. A sentence may
-change, with its id. `docs/journal.md` explains them.
+An id is for ever, and a sentence changes with its id. `docs/journal.md` explains them.
 """
 
 MESSAGE_IDS = {

@@ -1,7 +1,4 @@
-"""Structured logs: one line per fact, a sentence and then fields.
-
-On standard error they are text; where that is systemd's journal, fields of the journal.
-"""
+"""Structured logs: one line per fact, as text on standard error, or as fields of the journal."""
 
 import json
 import logging
@@ -34,11 +31,7 @@ class FieldsFormatter(logging.Formatter):
 
 
 class JournalHandler(logging.Handler):
-    """Writes to the journal, and plainly to standard error what that does not take.
-
-    `always` are fields of every entry. A line that is not taken at all is counted, and the count is
-    told when lines are taken again.
-    """
+    """Writes plainly what the journal does not take; lines lost are counted, and told later."""
 
     def __init__(self, to: Journal, daemon: str, always: Mapping[str, object]) -> None:
         super().__init__()

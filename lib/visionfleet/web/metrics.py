@@ -23,16 +23,13 @@ class WebMetrics:
             "visionfleet_web_request_seconds", about, ("route",), buckets=_REQUEST_BUCKETS
         )
         about = "Requests that are not answered yet."
-        self.requests_waiting = Gauge(
-            "visionfleet_web_requests_waiting", about, registry=self.registry
-        )
-        self.received_bytes = counter(
-            "visionfleet_web_received_bytes", "Bytes of bodies that came in."
-        )
+        gauge = partial(Gauge, registry=self.registry)
+        self.requests_waiting = gauge("visionfleet_web_requests_waiting", about)
+        about = "Bytes of bodies that came in."
+        self.received_bytes = counter("visionfleet_web_received_bytes", about)
         self.jobs_accepted = counter("visionfleet_web_jobs_accepted", "Jobs that were accepted.")
-        self.cache = counter(
-            "visionfleet_web_cache", "Looks into the cache of results, by result.", ("result",)
-        )
+        about = "Looks into the cache of results, by result."
+        self.cache = counter("visionfleet_web_cache", about, ("result",))
         about = "Uploads that came again under their Idempotency-Key."
         self.idempotent_replays = counter("visionfleet_web_idempotent_replays", about)
         about = "Seconds of the calls to AWS that one step of a request makes."

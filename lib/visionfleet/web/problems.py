@@ -28,6 +28,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
 }
 STATUSES = {code: status for status, codes in _CODES.items() for code in codes}
 FAILED_STATUS = 422
+PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
@@ -47,7 +48,6 @@ class Problem(Exception):
         return STATUSES.get(self.code, FAILED_STATUS)
 
     def document(self, request_id: str | None = None) -> dict[str, object]:
-        """Write the body; the type is about:blank, so the title is that of the status."""
         members: dict[str, object] = {
             "type": "about:blank",
             "title": HTTPStatus(self.status).phrase,
@@ -63,7 +63,6 @@ class Problem(Exception):
 
 
 def problem_of(answer: Problem | Refusal | Failed) -> Problem:
-    """Say in HTTP's terms what the service refused, or what a worker could not classify."""
     if isinstance(answer, Problem):
         return answer
     if isinstance(answer, Failed):

@@ -9,9 +9,9 @@ from PIL import Image, ImageCms
 
 from testkit.images.icc import ADOBE_RGB
 from testkit.images.pictures import encoded
+from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
-from visionfleet.imaging.decode import Limits
-from visionfleet.imaging.preprocess import Pixels, Preprocessing, read_pixels
+from visionfleet.imaging.preprocess import Pixels, Preprocessing
 
 LIMITS = Limits(10_000_000, 10_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
 HOW = Preprocessing(32, 32, (0, 0, 0), (1, 1, 1))

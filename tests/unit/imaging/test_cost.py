@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from testkit.images.pictures import encoded
+from testkit.images.reading import Limits
 from visionfleet.errors import BadImage
 from visionfleet.imaging import cost
-from visionfleet.imaging.decode import Limits, check_header
+from visionfleet.imaging.decode import check_header
 
 LIMITS = Limits(50_000_000, 250_000_000, ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
 

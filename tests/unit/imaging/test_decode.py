@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
-from visionfleet.imaging.decode import Limits, check_header, decode
-from visionfleet.imaging.preprocess import Pixels, Preprocessing, read_pixels
+from visionfleet.imaging.decode import check_header, decode
+from visionfleet.imaging.preprocess import Pixels, Preprocessing
 
 LIMITS = Limits(
     max_bytes=1_000_000,

@@ -7,12 +7,13 @@ from PIL import Image
 
 from testkit import ROOT
 from testkit.images.pictures import encoded, numbered
+from testkit.images.reading import Limits, read_pixels
 from visionfleet.config import Config
 from visionfleet.errors import BadImage
 from visionfleet.imaging import cost
-from visionfleet.imaging.decode import Limits, check_header
+from visionfleet.imaging.decode import check_header
 from visionfleet.imaging.formats import CONTENT_TYPES, is_accepted, name_of
-from visionfleet.imaging.preprocess import Preprocessing, read_pixels
+from visionfleet.imaging.preprocess import Preprocessing
 
 EVERY = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")
 LIMITS = Limits(1_000_000, 1_000_000, EVERY)

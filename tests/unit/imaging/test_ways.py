@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from testkit.images.reading import Limits, read_pixels
 from testkit.images.ways import Way, save, ways
 from visionfleet.config import Config
-from visionfleet.imaging.decode import Limits
-from visionfleet.imaging.preprocess import Preprocessing, read_pixels
+from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.local.sample_images import random_crop, shipped_photos
 
 LIMITS = Limits(20_000_000, 50_000_000, Config().images.formats)

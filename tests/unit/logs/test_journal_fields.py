@@ -2,12 +2,15 @@
 
 import ast
 import logging
+import os
 import re
+from pathlib import Path
 
 import pytest
 
 from testkit import ROOT
-from visionfleet.logs.journal_fields import encoded, fields, is_journal, priority
+from visionfleet.logs.journal import stderr_is_journal
+from visionfleet.logs.journal_fields import encoded, fields, priority
 from visionfleet.logs.message_ids import MESSAGE_IDS
 
 
@@ -69,10 +72,15 @@ def test_journal_value_cannot_forge_a_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stream", "found"), [("8:42", True), ("8:43", False), ("", False), ("8:42 ", False)]
+    ("stream", "found"), [("{}:{}", True), ("{}:{}1", False), ("", False), ("{}:{} ", False)]
 )
-def test_journal_stream_names_the_stderr_of_a_unit(stream: str, found: bool) -> None:
-    assert is_journal(stream, 8, 42) == found
+def test_journal_stream_names_the_stderr_of_a_unit(
+    stream: str, found: bool, tmp_path: Path
+) -> None:
+    with (tmp_path / "stderr").open("w") as stderr:
+        stat = os.fstat(stderr.fileno())
+        environment = {"JOURNAL_STREAM": stream.format(stat.st_dev, stat.st_ino)}
+        assert stderr_is_journal(environment, stderr.fileno()) == found
 
 
 def test_message_ids_are_128_bits_and_unique() -> None:

@@ -12,10 +12,7 @@ CHALLENGE = 'Bearer realm="visionfleet"'
 
 
 class Access:
-    """The keys. `per_second` None lets a key without a rate of its own ask as often as it likes.
-
-    Rates are counted by process. `clock` is monotonic.
-    """
+    """Rates are counted by process; `per_second` None bounds no key without a rate of its own."""
 
     def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
         self._keys = keys

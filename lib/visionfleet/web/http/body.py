@@ -29,8 +29,6 @@ _HINT = (
 
 
 class FormFile(NamedTuple):
-    """What is known of a file when its last byte is there."""
-
     file_name: str
     data: bytes
 
@@ -46,10 +44,7 @@ class Whole:
         self._pieces.append(chunk)
 
     def end(self) -> list[FormFile]:
-        """Give the files in the order they were sent, at least one.
-
-        Raises Problem with code `no_file`, `too_many_files` or `bad_body`.
-        """
+        """Give the files, at least one; raises Problem `no_file`, `too_many_files`, `bad_body`."""
         return [FormFile("", b"".join(self._pieces))]
 
 
@@ -158,7 +153,6 @@ Reader = Whole | Form
 
 
 def file_reader(content_type: str, max_files: int = MAX_FILES) -> Reader:
-    """Choose how a body of this type is read."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type == "multipart/form-data":
         return Form(content_type, max_files)
@@ -168,10 +162,8 @@ def file_reader(content_type: str, max_files: int = MAX_FILES) -> Reader:
 class Body:
     """One body. What is over `limit`, or refused for another reason, is counted and thrown away.
 
-    A client that still sends does not read, so an answer in the midst of its upload is often
-    lost. So the rest is read, up to `patience` bytes in all; `excess` tells that it is, or is
-    declared to be, longer than is worth reading. A client that `asks_first` sends nothing until
-    told to (`Expect: 100-continue`).
+    A client that still sends does not read an answer, so the rest is read, up to `patience` bytes.
+    `excess` is beyond that; who `asks_first` sends nothing until told to (`Expect: 100-continue`).
     """
 
     def __init__(
@@ -223,7 +215,6 @@ class Body:
         return [Upload(*file, share) for file, share in zip(files, shares, strict=True)]
 
     def part(self, data: bytes) -> Upload:
-        """Hand out as an upload what was found in the body, with its share of the memory."""
         assert self.memory is not None
         return Upload("", data, self.memory.split(len(data)))
 

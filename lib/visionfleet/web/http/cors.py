@@ -19,7 +19,6 @@ def allowed(origin: str | None, origins: Iterable[str]) -> str | None:
 def preflight(
     origin: str | None, methods: Iterable[str], request: Mapping[str, str]
 ) -> dict[str, str]:
-    """Write the headers that answer a preflight; none for an origin that may not."""
     if origin is None or "Access-Control-Request-Method" not in request:
         return {}
     return {

@@ -7,11 +7,7 @@ Network = IPv4Network | IPv6Network
 
 
 def client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Find the client's address.
-
-    Each proxy adds the address it was asked from at the end of X-Forwarded-For. So it is read from
-    the end, as long as the one who added an entry is trusted; all before that is hearsay.
-    """
+    """Read X-Forwarded-For from its end, as long as who added an entry is trusted."""
     found = peer
     for entry in reversed(forwarded_for.split(",")):
         if not _within(found, trusted) or not _is_address(entry.strip()):

@@ -17,16 +17,9 @@ class Bucket:
     at: float
 
 
-def capacity(per_second: float) -> float:
-    return max(1.0, per_second * BURST_SECONDS)
-
-
 def take(bucket: Bucket | None, per_second: float, now: float) -> tuple[Bucket, float]:
-    """Take one token; returns the bucket as it is then, and the seconds to wait, 0 if it passed.
-
-    None is a bucket that was not used before, so it is full.
-    """
-    full = capacity(per_second)
+    """Take one token of a bucket, None is a full one; gives seconds to wait, 0 if it passed."""
+    full = max(1.0, per_second * BURST_SECONDS)
     if bucket is None:
         bucket = Bucket(full, now)
     tokens = min(full, bucket.tokens + (now - bucket.at) * per_second)
@@ -36,10 +29,7 @@ def take(bucket: Bucket | None, per_second: float, now: float) -> tuple[Bucket, 
 
 
 class LogThrottle:
-    """Counts facts that come in any number, so that one line at a time tells of many.
-
-    `clock` is monotonic.
-    """
+    """Counts facts, so that one line at a time tells of many. `clock` is monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock

@@ -6,7 +6,7 @@ import json
 import socket
 import ssl
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
@@ -79,7 +79,6 @@ class WebServer(HTTPServer):
     def initialize(  # type: ignore[override]
         self, routes: Application, max_connections: int, tls: ssl.SSLContext | None = None
     ) -> None:
-        """Set up; Tornado calls this with the arguments of the constructor."""
         super().initialize(
             routes,
             ssl_options=tls,
@@ -112,7 +111,6 @@ class WebServer(HTTPServer):
     def start_request(
         self, server_conn: object, request_conn: HTTPConnection
     ) -> HTTPMessageDelegate:
-        """Wait for a request; the first one of a connection must come soon."""
         inner = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
         late = None if server_conn in self._known else HEADER_SECONDS
@@ -183,7 +181,6 @@ class _InTime(HTTPMessageDelegate):
 
 
 def _answer(problem: Problem) -> bytes:
-    """Write a whole answer, for where no handler can."""
     body = json.dumps(problem.document()).encode()
     head = (
         f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
@@ -195,10 +192,11 @@ def _answer(problem: Problem) -> bytes:
 _TOO_SLOW = _answer(Problem("too_slow", "the body comes too slowly"))
 
 
-def drop_openings(listener: socket.socket, program: Sequence[Any] = _DROP_OPENINGS) -> None:
+def drop_openings(listener: socket.socket) -> None:
     """Let a listening socket take no new connections, and keep those that it has."""
-    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *line) for line in program))
-    filter_ = struct.pack("HP", len(program), ctypes.addressof(code))
+    program = b"".join(struct.pack("HBBI", *line) for line in _DROP_OPENINGS)
+    code = ctypes.create_string_buffer(program)
+    filter_ = struct.pack("HP", len(_DROP_OPENINGS), ctypes.addressof(code))
     with suppress(OSError):  # no such filter here: what opens just now may be reset
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
 

@@ -4,11 +4,7 @@ from visionfleet.contract.messages import ModelInfo
 
 
 class ActiveModel:
-    """What was heard of models, and when. Called from the loop's thread only.
-
-    A model that nobody has spoken of for `trust_seconds` is not known any more, and while two are
-    heard of, in the midst of a change, none is.
-    """
+    """A model unspoken of for `trust_seconds` is forgotten; while two are known, neither counts."""
 
     def __init__(self, trust_seconds: float) -> None:
         self.trust_seconds = trust_seconds
@@ -21,7 +17,6 @@ class ActiveModel:
             self._seen[model.fingerprint] = (at, model)
 
     def current(self, now: float) -> ModelInfo | None:
-        """Give the one model that is in use, None when that is not certain."""
         fresh = {
             key: (at, model)
             for key, (at, model) in self._seen.items()

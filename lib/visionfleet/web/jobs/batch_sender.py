@@ -1,7 +1,4 @@
-"""Sends for many threads: messages that wait while a call is under way share the next one.
-
-SQS bills calls and not messages, and a call costs milliseconds of CPU whatever is in it.
-"""
+"""Messages that wait while a call is under way share the next: SQS bills calls, not messages."""
 
 import threading
 from collections import deque
@@ -15,18 +12,13 @@ BATCH = 10  # messages that SQS takes in one call
 
 @dataclass(slots=True, eq=False)
 class _Outgoing:
-    """A message on its way: sent, or failed with an error, once it is done."""
-
     body: str
     done: bool = False
     error: Exception | None = None
 
 
 class BatchSender:
-    """`send_all` sends up to ten different messages and tells which failed, and why.
-
-    Nobody waits for company: a message that comes while no call is under way goes at once.
-    """
+    """Nobody waits for company: a message that comes while no call is under way goes at once."""
 
     def __init__(self, send_all: Callable[[Sequence[str]], Mapping[str, VisionfleetError]]) -> None:
         self._send_all = send_all

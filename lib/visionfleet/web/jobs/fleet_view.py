@@ -43,10 +43,7 @@ class FleetView:
             return self._status[1]
 
     async def reports(self) -> list[WorkerReport]:
-        """Give what the workers say of themselves.
-
-        When AWS does not answer, what was read before has to do.
-        """
+        """Give what the workers say; while AWS does not answer, what was read before."""
         read_at, now = self._reports_read_at, self.clock()
         if read_at is None or now - read_at >= REPORTS_SECONDS:
             self._reports_read_at = now
@@ -57,7 +54,6 @@ class FleetView:
         return self._reports
 
     async def model(self) -> ModelInfo | None:
-        """Tell which model is in use, None when it is not certain."""
         for report in await self.reports():
             if report.model is not None:
                 self.active_model.note(report.model, report.reported_at)

@@ -35,10 +35,7 @@ class PendingJobs:
 
     @contextmanager
     def expecting(self, job: str, ours: bool = False) -> Iterator[Reply]:
-        """Give a future that is done when a reply for the job comes.
-
-        `ours` is a job whose reply comes to this process, whether or not it is waited for.
-        """
+        """Give a future that is done when a reply comes; one for `ours` comes to this process."""
         if ours:
             self.remember(job)
         reply: Reply = asyncio.get_running_loop().create_future()
@@ -52,7 +49,6 @@ class PendingJobs:
                 del self.replies[job]
 
     def remember(self, job: str) -> None:
-        """Note that the reply for a job comes to this process."""
         self._ours[job] = None
         if len(self._ours) > self._remembered:
             del self._ours[next(iter(self._ours))]
@@ -61,7 +57,6 @@ class PendingJobs:
         self._ours.pop(job, None)
 
     def is_ours(self, job: str) -> bool:
-        """Tell whether the reply for a job is still to come to this process."""
         return job in self._ours
 
     def resolve(self, job: str, result: Result) -> bool:
@@ -105,11 +100,7 @@ class PendingJobs:
 
 
 def pauses(ours: bool) -> Iterator[float]:
-    """Yield the seconds between looks at S3 while a job is waited for.
-
-    A reply that comes to this process is hardly ever lost, so for it a look is a rare safety:
-    after 5, 15, 35 s, then each minute. For other processes' jobs it is the only way to know.
-    """
+    """Yield seconds between looks at S3: for `ours` a rare safety, else the only way to know."""
     pause, longest = (5.0, 60.0) if ours else (0.25, 2.0)
     while True:
         yield pause

@@ -34,6 +34,7 @@ GATHER_SECONDS = 0.05
 REPLIES_LOOP = "receiver of replies"
 
 
+@dataclass(slots=True, eq=False)
 class ReplyQueue:
     """One reply queue, made and removed by the process that listens to it.
 
@@ -42,25 +43,21 @@ class ReplyQueue:
     `{name}-replies-*`.
     """
 
-    _queue: Queue  # once it is made
-
-    def __init__(
-        self, client: "SQSClient", parked: "SQSClient", name: str, now: Callable[[], float]
-    ) -> None:
-        self._client = client
-        self._parked = parked
-        self._now = now
-        self._beat_at = 0.0
-        self.name = name
+    client: "SQSClient"
+    parked: "SQSClient"
+    name: str
+    now: Callable[[], float]
+    _beat_at: float = 0.0
+    _queue: Queue = field(init=False)  # once it is made
 
     def make(self) -> None:
         """Make the queue; one of that name is fine. Raises TryLater."""
-        make_reply_queue(self._client, self.name, self._tags())
+        make_reply_queue(self.client, self.name, self._tags())
         try:
-            self._queue = Queue(self._client, self.name, self._parked)
+            self._queue = Queue(self.client, self.name, self.parked)
         except NotFound as error:  # SQS says that a new queue may be unknown for a second
             raise TryLater(str(error)) from error
-        self._beat_at = self._now()
+        self._beat_at = self.now()
 
     def receive(self, wait_seconds: int) -> list[Received]:
         """Receive up to ten replies; raises NotFound when the queue is gone."""
@@ -71,24 +68,21 @@ class ReplyQueue:
         self._queue.delete([message.receipt for message in received])
 
     def beat(self) -> None:
-        if self._now() - self._beat_at >= HEARTBEAT_SECONDS:
-            renew_reply_queue(self._client, self._queue.url, self._tags())
-            self._beat_at = self._now()
+        if self.now() - self._beat_at >= HEARTBEAT_SECONDS:
+            renew_reply_queue(self.client, self._queue.url, self._tags())
+            self._beat_at = self.now()
 
     def remove(self) -> None:
         """Remove the queue; raises NotFound, TryLater."""
-        delete_reply_queue(self._client, self.name)
+        delete_reply_queue(self.client, self.name)
 
     def _tags(self) -> dict[str, str]:
-        return {**REPLIES_TAGS, HEARTBEAT_TAG: str(int(self._now()))}
+        return {**REPLIES_TAGS, HEARTBEAT_TAG: str(int(self.now()))}
 
 
 @dataclass(slots=True, eq=False)
 class ReplyPoller:
-    """Listens until stopped. A reply is delivered at least once; it is deleted after that.
-
-    `readiness` is told of each poll that SQS answers; `awaited` are the jobs that are waited for.
-    """
+    """Listens until stopped. A reply is delivered at least once; it is deleted after that."""
 
     queue: ReplyQueue
     wait_seconds: int

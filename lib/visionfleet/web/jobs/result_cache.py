@@ -30,11 +30,7 @@ class ResultCache:
     async def find(
         self, job: str, upload: Upload, top: int, fingerprint: str | None, by_name: bool
     ) -> Succeeded | None:
-        """Look for an answer to these bytes; where there is none, that of the job will be kept.
-
-        What is found is stored as the result of this job first, as a worker would have done it.
-        Raises Refusal.
-        """
+        """Find an answer and store it as the job's; else the job's own is kept. Raises Refusal."""
         digest, found = await self._threads.call(
             "cache", UNACCEPTED, job, self._find, job, upload, top, fingerprint, by_name
         )
@@ -45,7 +41,6 @@ class ResultCache:
         return found
 
     def answered(self, result: Succeeded) -> None:
-        """Keep an answer that is to be kept, beside the loop."""
         content = self._contents.pop(result.job, None)
         if content is not None:
             kept = asyncio.ensure_future(self._keep(*content, result))

@@ -48,7 +48,6 @@ class Service:
         self._random_bytes = random_bytes
 
     async def submit(self, upload: Upload, top: int, once: Once | None = None) -> Answer:
-        """Accept an upload without waiting for its result."""
         answer = await self.classify(upload, top, None, once)
         return answer if isinstance(answer, Refusal) else Queued(answer.job)
 
@@ -80,10 +79,7 @@ class Service:
         return job, reply, answer
 
     async def _claimed(self, once: Once | None) -> tuple[str, Result | Queued | None]:
-        """Choose the job of an upload, and find what is known of it when it came before.
-
-        A claim whose upload was never accepted, as after a crash, is as good as new.
-        """
+        """Find the job of an upload; a claim whose upload was never accepted is as good as new."""
         job, reason = self._new_job(), "the Idempotency-Key cannot be looked up now"
         if once is None:
             return job, None
@@ -121,10 +117,8 @@ class Service:
     async def presign(self, content_type: str) -> dict[str, object]:
         """Make a place in S3 for a file; its id is that of the job it will be. Raises Refusal."""
         upload, submissions = self._new_job(), self.submissions
-        reason = "no upload can be prepared now"
-        made = await self._threads.call(
-            "sign", reason, "", submissions.presign, upload, content_type
-        )
+        reason, sign = "no upload can be prepared now", submissions.presign
+        made = await self._threads.call("sign", reason, "", sign, upload, content_type)
         return {
             "upload": upload,
             "url": made.url,
@@ -142,10 +136,7 @@ class Service:
         return Queued(upload)
 
     async def state(self, job: str, patience: Patience) -> Result | Queued | None:
-        """Find the result of a job, waiting for it; None for a job that was never accepted.
-
-        Raises Refusal.
-        """
+        """Wait for a job's result; None for a job that was never accepted. Raises Refusal."""
         deadline = self.pending.clock() + patience.seconds
         with self.pending.expecting(job) as reply:
             reason = f"job {job} cannot be looked up now"

@@ -64,7 +64,6 @@ class Threads:
 
 
 def refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
-    """Log why AWS failed, and tell the client no more than that it did."""
     if isinstance(error, BadImage):
         return Refusal(error.code, str(error))
     fields = ({"job": job} if job else {}) | {"reason": str(error)}
@@ -88,19 +87,12 @@ class Submissions:
     now: Callable[[], float]
 
     def accept(self, job: str, upload: Upload, top: int) -> None:
-        """Check an upload, store it and ask for its answer; after that it cannot be lost.
-
-        The image is stored first: a request without its image would be a failed job.
-        Raises BadImage, and TryLater or GiveUp when S3 or SQS did not take it.
-        """
-        content_type = decode.check_header(upload.data, self._limits()).content_type
+        """Check an upload, store it and ask for its answer; raises BadImage, TryLater, GiveUp."""
+        # The image is stored first: a request without its image would be a failed job.
+        content_type = decode.check_header(upload.data, self.config.images).content_type
         key, metadata = names.image_key(job), file_name_metadata(upload.file_name)
         self.uploads.put(key, upload.data, content_type, metadata)
         self._ask(job, key, upload.file_name, top)
-
-    def _limits(self) -> decode.Limits:
-        images = self.config.images
-        return decode.Limits(images.max_bytes, images.max_pixels, images.formats)
 
     def _ask(self, job: str, key: str, file_name: str, top: int) -> None:
         now, expire_seconds = self.now(), self.config.web.expire_seconds
@@ -116,10 +108,7 @@ class Submissions:
         self.requests.send(messages.encode(request))
 
     def claim(self, once: Once, job: str) -> tuple[str, bool]:
-        """Find the job of an upload that may come again, and tell whether it is a new one.
-
-        Raises Refusal when something else came under its key, and TryLater.
-        """
+        """Find an upload's job, and whether it is new; raises TryLater, Refusal for other bytes."""
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
         if self.results.put_json_if(document.key, messages.encode(claim), None):
@@ -132,7 +121,6 @@ class Submissions:
         return known.job, False
 
     def presign(self, upload: str, content_type: str) -> PresignedPost:
-        """Sign the form by which a client may put a file into the input bucket."""
         key, max_bytes = names.upload_key(upload), self.config.images.max_bytes
         return self.uploads.presigned_post(key, content_type, max_bytes, UPLOAD_EXPIRE_SECONDS)
 
@@ -161,8 +149,7 @@ class Submissions:
             raise TryLater(f"{source} was written over meanwhile")
 
     def _header(self, key: str, stat: Stat) -> decode.Header:
-        """Look at the header of an object, and read as little of it as that takes."""
-        limits = self._limits()
+        limits = self.config.images
         if stat.size > limits.max_bytes:
             limit = f"the file has {stat.size} bytes, the limit is {limits.max_bytes}"
             raise BadImage("too_large", limit)

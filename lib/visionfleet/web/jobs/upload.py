@@ -9,21 +9,15 @@ from visionfleet.web.load.memory_budget import Share
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """One uploaded file. `file_name` has no folders, and is empty for a raw body.
+    """Who takes an upload closes its `memory` once the bytes are stored or given up."""
 
-    `memory` is what it holds of the memory budget: whoever takes the upload closes it, once the
-    bytes are stored or given up.
-    """
-
-    file_name: str
+    file_name: str  # without folders; empty for a raw body
     data: bytes = field(repr=False)
     memory: Share = field(repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A job that is accepted and has no result yet."""
-
     job: str
 
 

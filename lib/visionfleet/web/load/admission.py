@@ -10,10 +10,7 @@ LONGEST_RETRY_SECONDS = 3600.0
 
 
 class Refusal(Exception):
-    """An upload or a question that gets no answer: `code` is for machines, the text for people.
-
-    After `retry_seconds` it is worth another try; None is a refusal that time does not mend.
-    """
+    """No answer: `code` is for machines, the text for people; None seconds: no try will mend it."""
 
     def __init__(self, code: str, reason: str, retry_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -23,27 +20,17 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was seen of queue and fleet.
+    """What was seen of queue and fleet."""
 
-    `backlog` counts images that wait or are worked on, `ready` the workers that work now,
-    `maximum` those that there can be. `service_seconds` is the time of one image and worker,
-    `boot_seconds` that until new workers are there.
-    """
-
-    backlog: int
-    ready: int
-    maximum: int
-    service_seconds: float
-    boot_seconds: float
+    backlog: int  # images that wait or are worked on
+    ready: int  # workers that work now
+    maximum: int  # workers that there can be
+    service_seconds: float  # of one image and worker
+    boot_seconds: float  # until new workers are there
 
 
 def estimated_wait(load: Load) -> float:
-    """Estimate how long an image waits that comes now: until all before it are done.
-
-    Those that are ready work at once; when they need longer than a boot, the fleet is at its
-    maximum from then on. With 1 worker ready, a maximum of 9, 0.5 s each and a boot of 60 s, 1200
-    images take 60 s for the first 120, and 60 s more for the rest.
-    """
+    """Seconds until all images before are done: by those ready, after a boot by the maximum."""
     ready, maximum = min(load.ready, load.maximum), max(1, load.maximum)
     alone = load.backlog * load.service_seconds
     if ready and alone / ready <= load.boot_seconds:

@@ -26,11 +26,7 @@ _AT_WORK = ("idle", "busy")
 def load(
     counts: Counts, status: FleetStatus | None, service_seconds: float, now: float
 ) -> Load | None:
-    """Put queue and fleet together; None without a scaler that is alive.
-
-    `service_seconds` and the boot time of instances, which is the longer one, are reckoned with
-    until the scaler has learned better.
-    """
+    """Put both together, `service_seconds` until the scaler learned it; None without one."""
     if status is None or now - status.at > SCALER_SILENT_SECONDS:
         return None
     return Load(
@@ -60,7 +56,6 @@ class FleetLoad:
         return self._load if self.readiness.clock() - self._seen_at <= FRESH_SECONDS else None
 
     def refresh(self) -> None:
-        """Begin a look when the last one is old; nobody waits for it."""
         due = self._asked_at is None or self.readiness.clock() - self._asked_at >= LOOK_SECONDS
         if due and self._under_way is None:
             self._asked_at = self.readiness.clock()

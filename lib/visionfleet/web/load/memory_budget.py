@@ -16,11 +16,8 @@ class MemoryBudget:
     used: int = 0
 
     def expect(self, length: int) -> None:
-        """Refuse a body that would not fit now; raises Refusal.
-
-        Nothing is set aside for it: then a few clients that declare much and send nothing could
-        keep everybody out.
-        """
+        """Raise Refusal for a body that would not fit now; nothing is set aside for it."""
+        # A few clients that declare much and send nothing could else keep everybody out.
         if self.used + length > self.maximum:
             raise Refusal("overloaded", "this server holds as much as it can", RETRY_SECONDS)
 

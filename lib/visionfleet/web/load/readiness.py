@@ -8,20 +8,15 @@ FAILURE_SECONDS = 30.0
 
 
 class Readiness:
-    """What readiness is judged by. `clock` is monotonic, in seconds.
-
-    Fields are set from several threads, each by a single assignment: `polled_at` when the reply
-    queue answered, `answered` whether S3 and SQS did when they were asked for the state of the
-    fleet. `failures` are the times of the uploads that S3 or SQS did not take since the last one
-    that they took.
-    """
+    """`clock` is monotonic. Fields are set from several threads, each by a single assignment."""
 
     def __init__(self, poll_limit_seconds: float, clock: Callable[[], float]) -> None:
         self._poll_limit_seconds = poll_limit_seconds
         self.clock = clock
-        self.polled_at = clock()
+        self.polled_at = clock()  # when the reply queue answered
+        # When S3 or SQS did not take an upload, since the last one that they took.
         self.failures: deque[float] = deque(maxlen=FAILURES)
-        self.answered = True
+        self.answered = True  # S3 and SQS, when asked for the state of the fleet
         self.started = False
         self.stopping = False
 

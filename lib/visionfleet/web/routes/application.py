@@ -4,7 +4,7 @@ import re
 
 from tornado.web import Application
 
-from visionfleet.web.routes.base import READING, Handler, unlogged
+from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, FrontHandler
 from visionfleet.web.routes.context import Context
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
@@ -23,8 +23,6 @@ from visionfleet.web.routes.page.handler import AssetHandler, load_assets
 
 
 class DescriptionHandler(Handler):
-    """`/openapi.json`: the API described for programs."""
-
     open_methods = READING
 
     @Operation("This description", {200: "any"})
@@ -67,7 +65,7 @@ def application(context: Context) -> Application:
         ],
         default_handler_class=AnyPathHandler,
         default_handler_args={"context": context},
-        log_function=unlogged,
+        log_function=lambda _handler: None,
         assets=assets,
     )
 

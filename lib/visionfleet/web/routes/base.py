@@ -17,7 +17,7 @@ from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.http.forwarded import client
 from visionfleet.web.jobs.upload import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
-from visionfleet.web.problems import Problem, problem_of
+from visionfleet.web.problems import PROBLEM_TYPE, Problem, problem_of
 from visionfleet.web.routes.context import Context
 
 log = logging.getLogger("web")
@@ -36,7 +36,6 @@ HEADERS = {
 }
 # The methods that are open for routes which anybody may read.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-PROBLEM_TYPE = "application/problem+json"
 # What a page of another origin may read beside the body.
 EXPOSED = "Location, Retry-After, X-Request-ID"
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -46,11 +45,7 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
 
 @stream_request_body
 class Handler(RequestHandler):
-    """The base of all handlers.
-
-    All of them stream, also those that want no body: Tornado would answer a body beyond its own
-    limit with a bare 400.
-    """
+    """All stream, also those that want no body: Tornado would answer it with a bare 400."""
 
     # Methods that anybody may use, without a key.
     open_methods: frozenset[str] = frozenset({"OPTIONS"})
@@ -63,10 +58,7 @@ class Handler(RequestHandler):
     quiet = False
 
     def initialize(self, context: Context, route: str = "other") -> None:
-        """Take what the routes give; Tornado calls this for each request.
-
-        The configuration of its beginning holds for a request to its end.
-        """
+        """Begin a request, which keeps the configuration of its beginning to its end."""
         self.context = context
         self.config = context.config
         self.service = context.service
@@ -125,7 +117,6 @@ class Handler(RequestHandler):
         setattr(self, str(self.request.method).lower(), refuse)
 
     def data_received(self, chunk: bytes) -> None:
-        """Take a piece of the body; too much of it is answered before its end."""
         self.body.add(chunk)
         problem = self.body.excess
         if problem is not None and not self._finished:
@@ -133,7 +124,6 @@ class Handler(RequestHandler):
             self.send_error(problem.status, exc_info=(Problem, problem, None))
 
     def options(self, *_: str) -> None:
-        """Answer a browser that asks whether a page of another origin may send this request."""
         headers = self.request.headers
         origin = allowed(headers.get("Origin"), self.config.web.cors_origins)
         for name, value in preflight(origin, self._methods(), headers).items():
@@ -156,7 +146,6 @@ class Handler(RequestHandler):
         self.finish(json.dumps(body))
 
     def note(self, answer: Answer | Problem) -> None:
-        """Log what a client is told of one upload."""
         status = 202 if isinstance(answer, Queued) else 200
         if isinstance(answer, Problem | Failed | Refusal):
             answer = problem_of(answer)
@@ -207,7 +196,6 @@ class Handler(RequestHandler):
         return sent
 
     def on_finish(self) -> None:
-        """Count the request and log it in one line."""
         status_code, seconds = self.get_status(), self.request.request_time()
         known = self.request.method in self.SUPPORTED_METHODS
         method = str(self.request.method) if known else "other"
@@ -293,7 +281,3 @@ def document(answer: Answer) -> dict[str, object]:
     if isinstance(answer, Failed | Refusal):
         return problem_of(answer).document()
     return answer.model_dump(mode="json")
-
-
-def unlogged(_handler: RequestHandler) -> None:
-    """Log nothing: handlers write their own line."""

@@ -25,8 +25,6 @@ _PLACE = re.compile(r"\{(label|stem)\}")
 
 
 class PlainHandler(Handler):
-    """The classification for the oldest and simplest clients."""
-
     finds_files = True
     body_images, body_bytes = 1, FORM_BYTES
 
@@ -60,10 +58,7 @@ class FrontHandler(AssetHandler, PlainHandler):
 
 
 class AnyPathHandler(PlainHandler):
-    """Every path that has no route: a form with a file is classified, all else is not found.
-
-    The oldest clients post to whatever their user types. A mistyped path of the API stays one.
-    """
+    """The oldest clients post a form to any path; a mistyped path of the API stays one."""
 
     def prepare(self) -> None:
         super().prepare()
@@ -96,25 +91,24 @@ class UploadHandler(Handler):
             for number, file in enumerate(files)
         ]
 
-    async def settle(self, works: Sequence[Coroutine[None, None, Answer]]) -> list[Answer]:
-        """Do the work for all files at once and keep their order.
-
-        When S3 or SQS took none of them, the whole request is answered so: clients and their
-        libraries know how to repeat a 503.
-        """
-        answers = list(await asyncio.gather(*works))
+    async def answer_all(
+        self, works: Sequence[Coroutine[None, None, Answer]], member: str, waits: bool = False
+    ) -> None:
+        """Do all at once, in order; a 503 when none was taken: clients know how to repeat it."""
+        answers = await asyncio.gather(*works)
         refused = [one for one in answers if isinstance(one, Refusal) and one.code == "try_later"]
         if len(refused) == len(answers):
             raise refused[0]
-        if len(answers) > 1:
-            for one in answers:
-                self.note(one)
-        return answers
+        if len(answers) == 1:
+            self.answer_job(answers[0])
+            return
+        for one in answers:
+            self.note(one)
+        waits = waits or any(isinstance(one, Queued) for one in answers)
+        self.answer(202 if waits else 200, {member: [document(one) for one in answers]})
 
 
 class ClassifyHandler(UploadHandler):
-    """`/v1/classify`: waits for the results."""
-
     @Operation(
         "Classify images and wait for the results",
         {200: "results", 202: "results"},
@@ -127,14 +121,8 @@ class ClassifyHandler(UploadHandler):
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
         patience, classify = Patience(seconds, self.gone), self.service.classify
-        answers = await self.settle(
-            [classify(file, top, patience, once) for file, once in self.files(top)]
-        )
-        if len(answers) == 1:
-            self.answer_job(answers[0])
-            return
-        waits = any(isinstance(one, Queued) for one in answers)
-        self.answer(202 if waits else 200, {"results": [document(one) for one in answers]})
+        works = [classify(file, top, patience, once) for file, once in self.files(top)]
+        await self.answer_all(works, "results")
 
 
 def plain(pattern: str, result: Succeeded, file_name: str) -> str:
@@ -144,17 +132,13 @@ def plain(pattern: str, result: Succeeded, file_name: str) -> str:
 
 
 def wants_json(accept: str) -> bool:
-    """Tell whether an Accept header names JSON, and no text that it likes better; `*/*` does not.
-
-    An answer in a form that is not acceptable is better than none, so nothing is refused for it.
-    """
+    """Tell whether JSON is named, and no text liked better; `*/*` does not. Nothing is refused."""
     liked = dict(_liking(entry) for entry in accept.split(","))
     json = liked.get("application/json", 0.0)
     return json > 0 and json >= liked.get("text/plain", 0.0)
 
 
 def _liking(entry: str) -> tuple[str, float]:
-    """Read one range of an Accept header with its quality."""
     media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
     quality = next((one[2:].strip() for one in parameters if one.startswith("q=")), "1")
     try:

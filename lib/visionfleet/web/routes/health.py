@@ -7,36 +7,30 @@ from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.operation import ANY, Operation
 
 
-class LivenessHandler(Handler):
-    """`/healthz`: 200 while the loop turns."""
+class ProbeHandler(Handler):
+    """Anybody may ask, often, and with HEAD."""
 
     open_methods = READING
     quiet = True
 
+    def head(self) -> None:
+        self.get()
+
+
+class LivenessHandler(ProbeHandler):
     @Operation("Whether the process answers", {200: "any"})
     def get(self) -> None:
         self.answer(200, {"status": "ok"})
 
-    head = get
 
-
-class ReadinessHandler(Handler):
-    """`/readyz`: 200 when work should come here, else 503 with the reasons."""
-
-    open_methods = READING
-    quiet = True
-
+class ReadinessHandler(ProbeHandler):
     @Operation("Whether work should come here", {200: "readiness", 503: "readiness"})
     def get(self) -> None:
         reasons = self.context.reasons()
         self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
-    head = get
-
 
 class FleetHandler(Handler):
-    """`/v1/fleet`: what the scaler saw, decided and did, and what the workers say."""
-
     @Operation("What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *ANY))
     async def get(self) -> None:
         found = await self.service.fleet.status()

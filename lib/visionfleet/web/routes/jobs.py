@@ -12,8 +12,6 @@ from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
 
 
 class JobsHandler(UploadHandler):
-    """`/v1/jobs`: accepts images and does not wait."""
-
     keeps_json = True
 
     @Operation(
@@ -28,11 +26,8 @@ class JobsHandler(UploadHandler):
         if self.has_json:
             self.answer_job(await self._start(top))
             return
-        answers = await self.settle([submit(file, top, once) for file, once in self.files(top)])
-        if len(answers) == 1:
-            self.answer_job(answers[0])
-        else:
-            self.answer(202, {"jobs": [document(one) for one in answers]})
+        works = [submit(file, top, once) for file, once in self.files(top)]
+        await self.answer_all(works, "jobs", waits=True)
 
     async def _start(self, top: int) -> Queued:
         start = parameters.read_start(self.body.take())
@@ -42,8 +37,6 @@ class JobsHandler(UploadHandler):
 
 
 class JobHandler(Handler):
-    """`/v1/jobs/<job>`: the result of a job, or its state."""
-
     @Operation(
         "The result of a job, or its state",
         {200: "result", 202: "Queued"},
@@ -66,8 +59,6 @@ class JobHandler(Handler):
 
 
 class UploadsHandler(Handler):
-    """`/v1/uploads`: a place in S3 for one file."""
-
     body_bytes = 64 << 10  # a few short members of JSON
 
     @Operation(

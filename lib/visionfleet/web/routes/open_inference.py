@@ -1,6 +1,7 @@
 """Routes of the Open Inference Protocol, so that clients of KServe and Triton work."""
 
 import asyncio
+import json
 
 from visionfleet import __version__
 from visionfleet.contract.messages import Failed, Succeeded
@@ -10,8 +11,9 @@ from visionfleet.web.jobs.upload import Answer, Queued
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, problem_of
 from visionfleet.web.routes import open_inference_codec
-from visionfleet.web.routes.base import FORM_BYTES, READING, Handler, location
+from visionfleet.web.routes.base import FORM_BYTES, Handler, location
 from visionfleet.web.routes.classify import ALL_FILES
+from visionfleet.web.routes.health import ProbeHandler
 from visionfleet.web.routes.operation import ACCESS, ANY, IMAGES, OPEN, Operation
 
 
@@ -37,42 +39,28 @@ class ProtocolHandler(Handler):
 
 
 class ServerHandler(ProtocolHandler):
-    """`/v2`: what this server is."""
-
     @Operation("Name, version, extensions", {200: "any"}, ACCESS, protocol=True)
     def get(self) -> None:
         extensions = list(open_inference_codec.EXTENSIONS)
         self.answer(200, {"name": "visionfleet", "version": __version__, "extensions": extensions})
 
 
-class LiveHandler(ProtocolHandler):
-    open_methods = READING
-    quiet = True
-
+class LiveHandler(ProtocolHandler, ProbeHandler):
     @Operation("Whether this runs", {200: "any"}, protocol=True)
     def get(self) -> None:
         self.answer(200, {"live": True})
 
-    head = get
 
-
-class ReadyHandler(ProtocolHandler):
-    """`/v2/health/ready`: 200 when work should come here; no worker need run for that."""
-
-    open_methods = READING
-    quiet = True
+class ReadyHandler(ProtocolHandler, ProbeHandler):
+    """200 when work should come here; no worker need run for that."""
 
     @Operation("Whether images can be classified", {200: "any"}, OPEN, protocol=True)
     def get(self) -> None:
         self.check_ready()
         self.answer(200, {"ready": True})
 
-    head = get
-
 
 class ModelHandler(ProtocolHandler):
-    """`/v2/models/<model>[/versions/<version>]`: inputs and outputs of the model."""
-
     @Operation(
         "Inputs and outputs of a model", {200: "any"}, ("unknown_model", *ANY), protocol=True
     )
@@ -94,8 +82,6 @@ class ModelReadyHandler(ProtocolHandler):
 
 
 class InferHandler(ProtocolHandler):
-    """`/v2/models/<model>[/versions/<version>]/infer`."""
-
     # Several files in base64.
     body_images, body_bytes = ALL_FILES * 4 / 3, FORM_BYTES * 4 // 3
 
@@ -112,8 +98,9 @@ class InferHandler(ProtocolHandler):
         named = await self.known(model, version)
         header = self.request.headers.get(open_inference_codec.HEADER_LENGTH)
         request, images = open_inference_codec.read(self.body.take(), header, MAX_FILES)
-        top, seconds = request.output.parameters.classification, self._seconds(request)
-        patience = Patience(seconds, self.gone)
+        top, longest = request.output.parameters.classification, self.config.web.max_wait_seconds
+        seconds = (request.parameters.timeout or 0) / 1e6 or longest
+        patience = Patience(min(seconds, longest), self.gone)
         uploads = [self.body.part(image) for image in images]
         self.body.close()
         works = [self.service.classify(upload, top, patience) for upload in uploads]
@@ -121,11 +108,7 @@ class InferHandler(ProtocolHandler):
         results = [self._succeeded(one) for one in await asyncio.gather(*works)]
         version = named[1] or results[0].model.fingerprint
         document, tail = open_inference_codec.answer(request, (named[0], version), results)
-        self._send(open_inference_codec.head(document), tail)
-
-    def _seconds(self, request: open_inference_codec.InferRequest) -> float:
-        asked, longest = request.parameters.timeout, self.config.web.max_wait_seconds
-        return longest if not asked else min(asked / 1e6, longest)
+        self._send(json.dumps(document).encode(), tail)
 
     def _succeeded(self, answer: Answer) -> Succeeded:
         if isinstance(answer, Failed | Refusal):

@@ -1,12 +1,10 @@
 """The Open Inference Protocol (KServe v2): encoded images in, classifications out. No I/O here.
 
-The extensions are Triton's: `classification` for strings of the form score:index:label, and
-`binary_tensor_data` for tensors that follow the JSON as bytes.
+With Triton's extensions `classification` (score:index:label) and `binary_tensor_data`.
 """
 
 import base64
 import binascii
-import json
 import struct
 from collections.abc import Sequence
 from math import prod
@@ -69,12 +67,10 @@ class InferRequest(_Part):
 
     @property
     def output(self) -> RequestedOutput:
-        """What is wanted; by default the best class of each image."""
         return self.outputs[0] if self.outputs else RequestedOutput()
 
     @property
     def binary(self) -> bool:
-        """Tell whether the answer's tensor shall follow the JSON as bytes."""
         own = self.output.parameters.binary_data
         return self.parameters.binary_data_output if own is None else own
 
@@ -188,7 +184,3 @@ def _first_fault(error: ValidationError) -> str:
 
 def _bad(detail: str) -> Problem:
     return Problem("bad_parameter", detail)
-
-
-def head(document: dict[str, object]) -> bytes:
-    return json.dumps(document).encode()

@@ -1,7 +1,4 @@
-"""The API described after OpenAPI 3.1: what the handlers say of themselves, put together.
-
-No I/O here.
-"""
+"""The API described after OpenAPI 3.1, put together from the handlers. No I/O here."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -13,16 +10,21 @@ from pydantic.json_schema import models_json_schema
 from visionfleet import __version__
 from visionfleet.contract.job_ids import PATTERN
 from visionfleet.contract.messages import Failed, FleetStatus, Succeeded, WorkerReport
-from visionfleet.web.problems import STATUSES
+from visionfleet.web.problems import PROBLEM_TYPE, STATUSES
 from visionfleet.web.routes.open_inference_codec import HEADER_LENGTH, InferRequest
 from visionfleet.web.routes.operation import Operation
-from visionfleet.web.routes.parameters import TOP_DEFAULT, TOP_MAXIMUM, Start, Target
+from visionfleet.web.routes.parameters import (
+    KEY_PATTERN,
+    TOP_DEFAULT,
+    TOP_MAXIMUM,
+    Start,
+    Target,
+)
 
 Schema = dict[str, Any]
 # A path, and its operations by method.
 Described = tuple[str, Mapping[str, Operation]]
 _REF = "#/components/schemas/{model}"
-PROBLEM = "application/problem+json"
 
 # The answers that no class of ours writes.
 _STATUS: Any = Literal["queued"]
@@ -113,18 +115,15 @@ def _operation(name: str, operation: Operation) -> Schema:
 
 
 def _answer(status: int, of: str) -> Schema:
-    made: Schema = {"description": HTTPStatus(status).phrase, "content": _CONTENTS.get(of)}
-    if made["content"] is None:
-        made["content"] = _json(_ref(of))
-    return made
+    content = _CONTENTS.get(of) or _json(_ref(of))
+    return {"description": HTTPStatus(status).phrase, "content": content}
 
 
 def _problems(operation: Operation) -> Schema:
-    """One answer for each status, with the codes that have it."""
     by_status: dict[int, list[str]] = {}
     for code in operation.problems:
         by_status.setdefault(STATUSES[code], []).append(code)
-    content = {PROBLEM: {"schema": _ref("Problem")}}
+    content = {PROBLEM_TYPE: {"schema": _ref("Problem")}}
     if operation.protocol:
         content = _json(_ref("ProtocolError"))
     return {
@@ -210,7 +209,7 @@ def _schemas() -> Schema:
 def _parameters(max_wait_seconds: float) -> Schema:
     wait = {"type": "number", "minimum": 0, "maximum": max_wait_seconds}
     top = {"type": "integer", "minimum": 1, "maximum": TOP_MAXIMUM, "default": TOP_DEFAULT}
-    key = {"type": "string", "pattern": "^[!-~]{1,255}$"}
+    key = {"type": "string", "pattern": KEY_PATTERN}
     length = {"type": "integer", "minimum": 0}
     return {
         "wait": _parameter("wait", "query", wait, "seconds to wait for the result"),

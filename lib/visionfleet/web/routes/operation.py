@@ -18,10 +18,7 @@ IMAGES = (*_UPLOAD, *_CONTENT, *ANY)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Decorates one method of a handler.
-
-    `answers` maps statuses to names of schemas, or to media types.
-    """
+    """Decorates a handler's method; `answers` maps statuses to names of schemas or media types."""
 
     summary: str
     answers: Mapping[int, str]

@@ -1,15 +1,16 @@
 """What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.imaging.formats import CONTENT_TYPES
-from visionfleet.web.jobs.idempotency import is_key
 from visionfleet.web.problems import Problem
 
 TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
+KEY_PATTERN = "^[!-~]{1,255}$"  # of an Idempotency-Key
 
 
 class Target(BaseModel):
@@ -55,7 +56,7 @@ def read_start(body: bytes) -> Start:
 
 def idempotency_key(key: str | None) -> str | None:
     """Read the header, None without one; raises Problem when it is no key."""
-    if key is not None and not is_key(key):
+    if key is not None and not re.fullmatch(KEY_PATTERN, key):
         raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
     return key
 

@@ -35,11 +35,7 @@ class Asset:
 
 
 class AssetHandler(Handler):
-    """One file of the page.
-
-    Browsers keep it and ask whether it is still the same, which the ETag answers: an upgrade is
-    seen at once, and parts of two versions never meet.
-    """
+    """Browsers ask by the ETag whether a file is the same, so parts of two versions never meet."""
 
     # Anybody may read the page: it is the page that asks for the key.
     open_methods = READING

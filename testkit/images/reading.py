@@ -1,0 +1,17 @@
+"""From the bytes of a file to pixels in one call, within limits of no configuration."""
+
+from dataclasses import dataclass
+
+from visionfleet.imaging.decode import decode
+from visionfleet.imaging.preprocess import Pixels, Preprocessing, prepare
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    max_bytes: int
+    max_pixels: int
+    formats: tuple[str, ...]
+
+
+def read_pixels(data: bytes, limits: Limits, how: Preprocessing) -> Pixels:
+    return prepare(decode(data, limits, how.resize), how)
