@@ -81,10 +81,9 @@ def reloaded(
     log: logging.Logger,
     renew: Callable[[], object] = lambda: None,
 ) -> Config:
-    """Read the configuration again and return what is in effect from now on.
+    """Return what is in effect from now on; what needs a restart keeps its value, and is named.
 
-    A faulty one changes nothing, nor does one beside which `renew` raises BadConfig: it reads other
-    files again. What needs a restart keeps its value, and is named.
+    A faulty configuration changes nothing, nor does one beside which `renew` raises BadConfig.
     """
     try:
         fresh = load(path, os.environ).config
@@ -104,9 +103,7 @@ def reloaded(
 def metrics_served(
     registry: "CollectorRegistry", address: str, port: int, log: logging.Logger
 ) -> Iterator[None]:
-    """Serve metrics while the block runs, unless the port is 0: to work without is better than not
-    to work.
-    """
+    """Serve metrics in the block, unless the port is 0 or taken: to work without is better."""
     with ExitStack() as stack:
         try:
             if port:
@@ -131,9 +128,7 @@ def verify(
 ) -> bool:
     """Call each check until AWS answers; False when `stop` was set first.
 
-    systemd is told that each may take `check_seconds`, and a wait for AWS is without end: another
-    start would wait as well. What is missing ends the process with the command that makes it; what
-    is refused, likewise.
+    systemd is told that each may take `check_seconds`. What is missing or refused ends the process.
     """
     for check in checks:
         systemd.notify(extend_timeout(check_seconds))

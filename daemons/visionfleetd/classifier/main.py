@@ -46,8 +46,6 @@ _STOP_MARGIN_SECONDS = 10.0
 
 
 class RunningWorker:
-    """A worker from its readiness to its stop."""
-
     def __init__(
         self,
         config: Config,
@@ -81,10 +79,7 @@ class RunningWorker:
         return self._finish(hurry=False, seconds=self._config.classifier.max_processing_seconds)
 
     def serve(self) -> int:
-        """Work until the stop; returns the exit status.
-
-        This thread calls nothing that may hang, so a stop is prompt.
-        """
+        """Work until the stop, calling nothing here that may hang; returns the exit status."""
         triggers = wiring.triggers(self._config, self._reporter, self._idle_shutdown)
         power_off = partial(systemd.power_off, os.environ)
         drain = DrainController(self._pipeline, self._reporter, triggers, power_off, self._signals)
@@ -115,7 +110,6 @@ class RunningWorker:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the daemon; the exit status says how it ended."""
     started_at = process.started_at(time.time())
     phases = StartupTimer(started_at, time.time)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")

@@ -19,20 +19,13 @@ class ChildFailed(TryLater):
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """`command` reads an image on stdin and prints what `answer` or `refusal` makes.
-
-    The child loads the model anew, which takes seconds: it is for a job's last try alone.
-    """
+    """`command` reads an image and prints an `answer` or `refusal`; it loads the model anew."""
 
     command: tuple[str, ...]
     limit_seconds: float
 
     def classify(self, data: bytes) -> tuple[Ranked, ...]:
-        """Rank the classes of an image, best first.
-
-        Raises BadImage when the child refuses the image, or is ended by it; TryLater when the
-        child could not do its work for another reason.
-        """
+        """Best first. Raises BadImage for one refused or that ends the child, else ChildFailed."""
         try:
             done = subprocess.run(
                 self.command, input=data, stdout=subprocess.PIPE, timeout=self.limit_seconds
@@ -53,12 +46,10 @@ class Isolation:
 
 
 def answer(ranking: Sequence[Ranked]) -> str:
-    """Write what the child prints for an image that it classified."""
     return json.dumps({"top": [ranked.model_dump() for ranked in ranking]})
 
 
 def refusal(error: BadImage) -> str:
-    """Write what the child prints for an image that it refuses."""
     return json.dumps({"code": error.code, "reason": str(error)})
 
 

@@ -1,8 +1,4 @@
-"""A classifier's metrics, in a registry of their own, and the port that they are served on.
-
-One port per process: behind a shared one every scrape would meet another process, and counters
-would seem to go backwards.
-"""
+"""A classifier's metrics, and their port: a shared one would show now this, now that worker."""
 
 import re
 from collections.abc import Sequence
@@ -25,10 +21,7 @@ def port_of(base: int, worker: str) -> int:
 
 
 class ClassifierMetrics:
-    """Counted where it happens, on all threads of a pipeline: about a microsecond per number.
-
-    Labels whose values are known are there from the start, so that a first step is seen as one.
-    """
+    """Counted on all threads; labels whose values are known are there from the start."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

@@ -21,8 +21,6 @@ _FAILURES_TO_TELL = 3
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One warning: an interruption will come; a rebalance recommendation says it may."""
-
     kind: Literal["interruption", "rebalance"]
     sentence: str
 

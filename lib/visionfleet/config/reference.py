@@ -36,7 +36,6 @@ def written(value: object) -> str:
 
 
 def configuration_file() -> Iterator[str]:
-    """Write every setting with its default as YAML, line by line."""
     schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
     yield from _comment(_FILE_HEAD, "")
     for section, keys in groupby(settings(), _section):
@@ -54,7 +53,6 @@ def configuration_file() -> Iterator[str]:
 
 
 def settings_page() -> Iterator[str]:
-    """Write the reference in Markdown, a table for each section, line by line."""
     schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
     yield from _PAGE_HEAD.splitlines()
     for section, keys in groupby(settings(), _section):

@@ -24,11 +24,8 @@ FleetKind = Literal["supervisor", "ec2"]
 
 @dataclass(frozen=True, slots=True)
 class FleetTimes:
-    """What follows from the kind of fleet: instances boot, and are paid for, unlike processes.
-
-    The arrivals of `pace_seconds` are what the fleet keeps pace with: shorter moves it quicker.
-    `boot_seconds` is reckoned with until a worker has told, and one that has not reported after
-    `boot_limit_seconds` is dead.
+    """The fleet keeps pace with the arrivals of `pace_seconds`. `boot_seconds` is reckoned with
+    until a worker has told; one that has not reported after `boot_limit_seconds` is dead.
     """
 
     pace_seconds: float

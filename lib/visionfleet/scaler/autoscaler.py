@@ -33,9 +33,7 @@ STALE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Autoscaler:
-    """Acts or stands by. One that stands by sees and decides all the same, so that it knows the
-    past hold window when its turn comes. `now` is wall time in seconds.
-    """
+    """A standby decides too, to know the past when its turn comes. `now` is wall time."""
 
     observer: FleetObserver
     leader_lease: LeaderLease
@@ -76,7 +74,6 @@ class Autoscaler:
         return decision
 
     def _elect(self) -> None:
-        """Take or renew the lease, and take over when it has become ours."""
         lease = self.leader_lease
         try:
             acting = lease.renew()
@@ -134,7 +131,6 @@ def learned(history: History, status: FleetStatus | None) -> History:
 
 
 def log_decision(decision: Decision, level: int) -> None:
-    """Write one line for a change; a maximum that is met is a warning."""
     reason = {"reason": decision.reason}
     fields = {
         "launch": decision.launch,

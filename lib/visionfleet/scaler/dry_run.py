@@ -17,10 +17,7 @@ def run(
     policy: Policy,
     wait: Callable[[float], bool],
 ) -> int:
-    """Print each decision that differs from the last, until `wait` says that it is the end.
-
-    Returns the exit status: 1 when the last look failed.
-    """
+    """Print each new decision until `wait` says that it is the end; 1 when the last look failed."""
     decide = POLICIES[policy.settings.policy]
     history, told, over = _history(status_store), "", False
     while not over:
@@ -40,7 +37,6 @@ def run(
 
 
 def _history(status_store: StatusStore) -> History:
-    """Begin with the times that the acting scaler has learned."""
     try:
         return learned(History(), status_store.restore())
     except TryLater:

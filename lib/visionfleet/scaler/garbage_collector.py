@@ -27,10 +27,8 @@ OBJECT_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class GarbageCollector:
-    """Sweeps every so often. A sweep is spread over ticks, so that it never holds one up for long.
-
-    A reply queue is removed when two sweeps in a row have seen the same old heartbeat: after an
-    outage of SQS every heartbeat is old, and the living renew theirs before the second look.
+    """Sweeps every so often, spread over ticks. A reply queue is removed when two sweeps in a row
+    have seen the same old heartbeat: after an outage of SQS every heartbeat is old.
     """
 
     queues: ReplyQueues

@@ -11,11 +11,7 @@ from visionfleet.scaler.election import NOBODY
 
 
 class LeaderLease:
-    """What the scaler of this name knows of the lease. `now` is wall time in seconds.
-
-    S3 takes a write only over the object that was read (`If-Match`), so of two scalers that want
-    an expired lease one gets it, and one that slept through its term cannot renew it.
-    """
+    """S3 takes a write only over what was read (`If-Match`): of two scalers, one gets the lease."""
 
     def __init__(
         self, store: Store, name: str, settings: ScalerSection, now: Callable[[], float]
@@ -26,10 +22,7 @@ class LeaderLease:
         self._known = False
 
     def renew(self) -> bool:
-        """Take or renew the lease when it is time; tells whether we act. Raises TryLater.
-
-        While ours is fresh this asks nobody.
-        """
+        """Take or renew the lease when it is time; tells whether we act. Raises TryLater."""
         if not self._known or self.seen.holder != self.name:
             self._read()
         wanted = election.claim(self.seen, self.name, self._now(), self._settings.lease_seconds)
@@ -38,7 +31,6 @@ class LeaderLease:
         return self.holds()
 
     def holds(self) -> bool:
-        """Tell whether we may act at this very moment; asked right before each act."""
         margin = self._settings.lease_margin_seconds
         return election.holds(self.seen, self.name, self._now(), margin)
 

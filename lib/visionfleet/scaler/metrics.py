@@ -12,8 +12,6 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class ScalerMetrics:
-    """Set by the loop, read by scrapes on other threads."""
-
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         gauge = partial(Gauge, namespace="visionfleet", registry=registry)
@@ -43,7 +41,6 @@ class ScalerMetrics:
     def observed(
         self, seen: Observation, wanted: int, minimum: int, maximum: int, seconds: float
     ) -> None:
-        """Note a look, how many workers the decision on it wants, and how long both took."""
         self._visible.set(seen.visible)
         self._in_flight.set(seen.in_flight)
         self._count_workers([worker.state for worker in seen.workers])

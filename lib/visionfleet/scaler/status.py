@@ -22,7 +22,6 @@ def fleet_status(
     before: FleetStatus | None,
     now: float,
 ) -> FleetStatus:
-    """Write down a look, its decision, and by whose lease and which policy it was made."""
     changed = decision.changes or before is None
     entry = StatusEntry(
         at=now,
@@ -51,7 +50,6 @@ def fleet_status(
 
 
 def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str]:
-    """Say what a person should look at."""
     if history.at_maximum:
         yield f"the fleet is at its maximum of {policy.maximum}, and more is needed"
     failed = sum(worker.state == "failed" for worker in seen.workers)
@@ -73,11 +71,7 @@ def _gist(status: FleetStatus) -> tuple[object, ...]:
 
 
 def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusEntry, ...]:
-    """Add an entry when it differs from the last; an hour is kept, and no more than so many.
-
-    Where counts change with every look, the last point moves on until it is ten seconds from the
-    one before it. A point with a reason stays.
-    """
+    """Add an entry that differs from the last, in place of one without a reason that is fresh."""
     kept = [old for old in history if entry.at - old.at <= _HISTORY_SECONDS]
     if kept and not entry.reason and _same(kept[-1], entry):
         return tuple(kept)

@@ -22,7 +22,6 @@ class _WorkerDocuments(Generic[_T]):
     kept: dict[str, tuple[str | None, _T | None]] = field(default_factory=dict)
 
     def update(self, workers: Sequence[str], etags: Mapping[str, str]) -> None:
-        """Keep what is listed of these workers; what has a new ETag is read."""
         kept: dict[str, tuple[str | None, _T | None]] = {}
         for worker in workers:
             document = self.document(worker)
@@ -41,10 +40,7 @@ class _WorkerDocuments(Generic[_T]):
 
 
 class WorkerReports:
-    """Reports and drain requests of the members: one listing per look, and what is new in it.
-
-    Requests are read back from S3, so a scaler that starts anew knows whom another has asked.
-    """
+    """One listing per look. Requests are read back: a new scaler knows whom another has asked."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -29,10 +29,8 @@ class Controller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the world is like.
-
-    `boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old, wrong
-    by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
+    """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
+    wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
     Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker.
     """
 
@@ -53,8 +51,6 @@ class Conditions:
 
 @dataclass(slots=True)
 class _Machine:
-    """One worker: what the policy sees of it, and when it comes up."""
-
     view: Worker
     ready_at: float
 
@@ -108,7 +104,6 @@ class World:
         return self._outcome(second)
 
     def _move(self, second: int) -> None:
-        """What happens by itself: workers come up, drain, and break."""
         if self._booting:
             self._come_up(second)
         if self._draining:
