@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.idle_shutdown import Idleness, alive_until, shut_down_reason
 from visionfleet.classifier.in_flight import WorkCounts
-from visionfleet.classifier.spot import Interruptions
+from visionfleet.classifier.spot import POLL_SECONDS, Interruptions
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract import documents
@@ -81,7 +81,7 @@ def interruption(interruptions: Interruptions, reporter: Reporter) -> DrainTrigg
                 return DrainRequest(notice.sentence)
         return None
 
-    return DrainTrigger(interruptions.every_seconds, look)
+    return DrainTrigger(POLL_SECONDS, look)
 
 
 @dataclass(slots=True)

@@ -33,14 +33,13 @@ class Isolation:
         except subprocess.TimeoutExpired as error:
             sentence = f"the image was not classified within {self.limit_seconds:g} s"
             raise BadImage(CRASHED, sentence) from error
-        if -done.returncode in _STOPS:  # systemd stops a worker's children with it
+        ended_by = -done.returncode
+        if ended_by in _STOPS:  # systemd stops a worker's children with it
             raise ChildFailed("the child process was stopped")
-        if done.returncode < 0:
-            sentence = (
-                f"the image ends the process that classifies it, with signal {-done.returncode}"
-            )
+        if ended_by > 0:
+            sentence = f"the image ends the process that classifies it, with signal {ended_by}"
             raise BadImage(CRASHED, sentence)
-        if done.returncode > 0:
+        if ended_by < 0:
             raise ChildFailed(f"the child process ended with status {done.returncode}")
         return _read(done.stdout)
 

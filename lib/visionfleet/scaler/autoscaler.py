@@ -3,26 +3,17 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import TryLater
 from visionfleet.scaler.cloudwatch_alarm import AlarmPublisher
-from visionfleet.scaler.decision import (
-    POLICIES,
-    Decision,
-    History,
-    Observation,
-    Policy,
-    known,
-    wanted,
-)
+from visionfleet.scaler.decision import POLICIES, Decision, History, Observation, Policy
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
 from visionfleet.scaler.metrics import ScalerMetrics
 from visionfleet.scaler.observation import FleetObserver
-from visionfleet.scaler.status import fleet_status
+from visionfleet.scaler.status import fleet_status, learned
 from visionfleet.scaler.status_store import StatusStore
 
 log = logging.getLogger("scaler")
@@ -61,13 +52,7 @@ class Autoscaler:
         seen = self.observer.observe(now)
         decide = POLICIES[self.policy.settings.policy]
         decision, self.history = decide(seen, self.policy, self.history, now)
-        self.metrics.observed(
-            seen,
-            wanted(seen, decision),
-            self.policy.minimum_at(now),
-            self.policy.maximum,
-            time.monotonic() - begun,
-        )
+        self.metrics.observed(seen, decision, self.policy, now, time.monotonic() - begun)
         log_decision(decision, logging.INFO if self.acting else logging.DEBUG)
         if self.acting:
             self._act(seen, decision, now)
@@ -117,17 +102,6 @@ class Autoscaler:
             self.alarm_publisher.publish_if_due(self.history.at_maximum, self.now())
         workers = {worker.name for worker in seen.workers}
         self.garbage_collector.step(workers, self.now(), may_act)
-
-
-def learned(history: History, status: FleetStatus | None) -> History:
-    """Take over the times that an earlier scaler learned, where this one has none yet."""
-    if status is None:
-        return history
-    return replace(
-        history,
-        boot_seconds=known(history.boot_seconds, status.boot_seconds),
-        service_seconds=known(history.service_seconds, status.service_seconds),
-    )
 
 
 def log_decision(decision: Decision, level: int) -> None:

@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from visionfleet.scaler import schedule
-
 if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
     from visionfleet.config.scaler import FleetTimes, ScalerSection
@@ -67,9 +65,8 @@ class Policy:
 
     def minimum_at(self, now: float) -> int:
         """The minimum that the schedule asks for at a Unix time, within the maximum."""
-        settings = self.settings
-        minimum = schedule.minimum_at(settings.schedule, settings.minimum, now)
-        return min(minimum, self.maximum)
+        more = [window.minimum for window in self.settings.schedule if window.holds(now)]
+        return min(max([self.settings.minimum, *more]), self.maximum)
 
 
 @dataclass(frozen=True, slots=True)

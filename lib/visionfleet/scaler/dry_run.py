@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 from visionfleet.errors import TryLater
-from visionfleet.scaler.autoscaler import learned
 from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
 from visionfleet.scaler.observation import FleetObserver
+from visionfleet.scaler.status import learned
 from visionfleet.scaler.status_store import StatusStore
 
 

@@ -19,11 +19,10 @@ class LeaderLease:
         self._store, self.name, self._settings, self._now = store, name, settings, now
         self.seen: Lease = NOBODY
         self._etag: str | None = None
-        self._known = False
 
     def renew(self) -> bool:
         """Take or renew the lease when it is time; tells whether we act. Raises TryLater."""
-        if not self._known or self.seen.holder != self.name:
+        if self.seen.holder != self.name:
             self._read()
         wanted = election.claim(self.seen, self.name, self._now(), self._settings.lease_seconds)
         if wanted is not None:
@@ -36,7 +35,7 @@ class LeaderLease:
 
     def forget(self) -> None:
         """Forget the lease: somebody else has written where only its holder writes."""
-        self.seen, self._known = NOBODY, False
+        self.seen = NOBODY
 
     def release(self) -> None:
         """End our term at once, if it is ours; raises TryLater."""
@@ -45,7 +44,7 @@ class LeaderLease:
 
     def _read(self) -> None:
         seen, self._etag = self._store.read_tagged(LEADER_LEASE)
-        self.seen, self._known = seen or NOBODY, True
+        self.seen = seen or NOBODY
 
     def _write(self, wanted: Lease) -> None:
         """Write, or learn who was quicker. It may be we ourselves: an answer can get lost."""

@@ -29,11 +29,10 @@ class FleetObserver:
         self.lose_sight()
         counts = self.requests.counts()
         members = self.fleet.members()
-        self.reports.update([member.name for member in members])
+        told = self.reports.read([member.name for member in members])
         self._clear_since = since = now if since is None else since
-        reports = [(m, self.reports.report(m.name), self.reports.asked_at(m.name)) for m in members]
-        workers = [worker(m, report, asked, since) for m, report, asked in reports]
-        known = [report for _, report, _ in reports if report is not None]
+        workers = [worker(m, *said, since) for m, said in zip(members, told, strict=True)]
+        known = [report for report, _ in told if report is not None]
         handled = self.throughput.count(known, now)
         return combined(counts.visible, counts.in_flight, workers, known, handled)
 

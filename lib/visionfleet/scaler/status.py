@@ -1,10 +1,11 @@
 """The published status: what the scaler saw, decided and did, with a short history. No I/O here."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from visionfleet.contract.messages import FleetStatus, Lease, StatusEntry
-from visionfleet.scaler.decision import Decision, History, Observation, Policy
+from visionfleet.scaler.decision import Decision, History, Observation, Policy, known
 
 _HISTORY_SECONDS = 3600.0
 # Points of the history: of those that tell no decision, one in ten seconds is kept.
@@ -57,6 +58,17 @@ def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str
         yield f"{failed} of {len(seen.workers)} workers did not start"
 
 
+def learned(history: History, status: FleetStatus | None) -> History:
+    """Take over the times that an earlier scaler learned, where this one has none yet."""
+    if status is None:
+        return history
+    return replace(
+        history,
+        boot_seconds=known(history.boot_seconds, status.boot_seconds),
+        service_seconds=known(history.service_seconds, status.service_seconds),
+    )
+
+
 def worth_writing(status: FleetStatus, written: FleetStatus | None, every_seconds: float) -> bool:
     """Tell whether a status says something new, or the last one is old."""
     if written is None or status.at - written.at >= every_seconds:
@@ -81,5 +93,4 @@ def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusE
 
 
 def _same(old: StatusEntry, new: StatusEntry) -> bool:
-    pairs: Mapping[str, object] = old.model_dump(exclude={"at", "reason"})
-    return pairs == new.model_dump(exclude={"at", "reason"})
+    return old.model_copy(update={"at": new.at, "reason": new.reason}) == new

@@ -15,7 +15,6 @@ class Outcome:
     work_hours: float
     launches: int
     busy_kills: int
-    crashes: int
     peak_workers: int
     unserved: int
     timeline: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)

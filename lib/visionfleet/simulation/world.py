@@ -78,7 +78,6 @@ class World:
     _billed: float = 0.0
     _launches: int = 0
     _busy_kills: int = 0
-    _crashes: int = 0
     _peak: int = 0
     _timeline: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -238,7 +237,6 @@ class World:
 
     def _crash(self, second: int) -> None:
         index = self.random.randrange(len(self._ready))
-        self._crashes += 1
         if index < math.ceil(self._in_service):
             self._backlog.give_back(second, self.conditions.visibility_seconds)
         self._end(self._ready[index], self._ready, second)
@@ -260,7 +258,6 @@ class World:
             work_hours=self._backlog.started * self.conditions.service_seconds / _SECONDS_PER_HOUR,
             launches=self._launches,
             busy_kills=self._busy_kills,
-            crashes=self._crashes,
             peak_workers=self._peak,
             unserved=self._backlog.visible,
             timeline=tuple(self._timeline),
