@@ -56,7 +56,6 @@ def configuration(arguments: argparse.Namespace) -> Config:
 
 
 def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
-    """Say what is wrong, in plain sentences or to the journal, and end."""
     if journal.stderr_is_journal(os.environ):
         setup.set_up("INFO", daemon)
         faults = error.faults if isinstance(error, BadConfig) else (str(error),)

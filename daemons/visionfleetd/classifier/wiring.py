@@ -159,9 +159,8 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
 
 def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:
     identity, metrics = reporter.identity, reporter.metrics
-    metrics.worker.info(
-        {"worker": identity.worker, "host": identity.host, "version": identity.version}
-    )
+    worker = {"worker": identity.worker, "host": identity.host, "version": identity.version}
+    metrics.worker.info(worker)
     threads = config.model.threads or cpu_quota.granted()
     metrics.model.info(
         {"name": model.info.name, "fingerprint": model.info.fingerprint}

@@ -170,7 +170,6 @@ def _sized(seen: Observation, policy: Policy, size: int, now: float) -> int:
 def _act(
     seen: Observation, policy: Policy, history: History, now: float, need: int, hold_seconds: float
 ) -> tuple[Decision, History]:
-    """Turn a need into steps, within what the fleet may be."""
     gone = [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
     alive = len(seen.workers)  # one that is told to go counts until it is gone
     capacity = len(_capacity(seen)) - sum(w.state in _CAPACITY for w in gone)

@@ -127,7 +127,6 @@ class World:
             self._drained.append(machine)
 
     def _serve(self, second: int) -> None:
-        """Start as many images as the workers that are up can start within this second."""
         workers, service = len(self._ready), self.conditions.service_seconds
         credit = self._credit + workers / service
         starts = min(self._backlog.visible, int(credit))
