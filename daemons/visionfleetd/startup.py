@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from visionfleet import __version__
 from visionfleet.backoff import growing_waits
@@ -24,6 +24,8 @@ from visionfleet.logs import journal, setup
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+_T = TypeVar("_T")
 
 # A check is a few calls, each of which is tried again and again in an outage.
 CHECK_SECONDS = 300.0
@@ -54,7 +56,6 @@ def configuration(arguments: argparse.Namespace) -> Config:
 
 
 def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
-    """Say what is wrong, in plain sentences or to the journal, and end."""
     if journal.stderr_is_journal(os.environ):
         setup.set_up("INFO", daemon)
         faults = error.faults if isinstance(error, BadConfig) else (str(error),)
@@ -81,10 +82,9 @@ def reloaded(
     log: logging.Logger,
     renew: Callable[[], object] = lambda: None,
 ) -> Config:
-    """Read the configuration again and return what is in effect from now on.
+    """Return what is in effect from now on; what needs a restart keeps its value, and is named.
 
-    A faulty one changes nothing, nor does one beside which `renew` raises BadConfig: it reads other
-    files again. What needs a restart keeps its value, and is named.
+    A faulty configuration changes nothing, nor does one beside which `renew` raises BadConfig.
     """
     try:
         fresh = load(path, os.environ).config
@@ -104,9 +104,7 @@ def reloaded(
 def metrics_served(
     registry: "CollectorRegistry", address: str, port: int, log: logging.Logger
 ) -> Iterator[None]:
-    """Serve metrics while the block runs, unless the port is 0: to work without is better than not
-    to work.
-    """
+    """Serve metrics in the block, unless the port is 0 or taken: to work without is better."""
     with ExitStack() as stack:
         try:
             if port:
@@ -123,34 +121,33 @@ def log_faults(sentence: str, faults: Sequence[str], log: logging.Logger) -> Non
 
 
 def verify(
-    checks: Sequence[Callable[[], object]],
+    checks: Sequence[Callable[[], _T]],
     stop: threading.Event,
     log: logging.Logger,
     random: Random,
     check_seconds: float = CHECK_SECONDS,
-) -> bool:
-    """Call each check until AWS answers; False when `stop` was set first.
+) -> list[_T] | None:
+    """Call each check until AWS answers; returns their answers, None when `stop` was set first.
 
-    systemd is told that each may take `check_seconds`, and a wait for AWS is without end: another
-    start would wait as well. What is missing ends the process with the command that makes it; what
-    is refused, likewise.
+    systemd is told that each may take `check_seconds`. What is missing or refused ends the process.
     """
+    answers = []
     for check in checks:
         systemd.notify(extend_timeout(check_seconds))
         for wait in growing_waits(random, cap=10.0):
             try:
-                check()
+                answers.append(check())
                 break
             except TryLater as error:
                 log.warning("waiting for AWS", extra={"reason": str(error)})
                 status = f"STATUS=waiting for AWS: {' '.join(str(error).split())}"
                 systemd.notify(status, extend_timeout(wait + check_seconds))
                 if stop.wait(wait):
-                    return False
+                    return None
             except NotFound as error:
                 log.error("missing; `visionfleet provision` makes it", extra={"reason": str(error)})
                 sys.exit(1)
             except GiveUp as error:
                 log.error("cannot start", extra={"reason": str(error)})
                 sys.exit(1)
-    return True
+    return answers

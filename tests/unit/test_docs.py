@@ -13,7 +13,7 @@ from visionfleet import cli
 from visionfleet.config.removed import REMOVED
 from visionfleet.config.schema import Config
 from visionfleet.contract import names
-from visionfleetd.classifier import reload as classifier_reload
+from visionfleetd.classifier import main as classifier_main
 from visionfleetd.scaler import loop as scaler_loop
 from visionfleetd.web import reload as web_reload
 
@@ -150,7 +150,7 @@ def test_settings_that_a_reload_reaches_are_documented() -> None:
         for daemon in found if daemons == "all three" else found.keys() & set(daemons.split(", ")):
             found[daemon] |= set(re.findall(r"`(\w+\.\w+)`", settings))
     assert found["web"] == web_reload.REACH.live
-    assert found["classifier"] == classifier_reload.REACH.live
+    assert found["classifier"] == classifier_main.REACH.live
     assert found["scaler"] == scaler_loop.REACH.live
 
 

@@ -38,7 +38,6 @@ PURE: dict[str, set[str]] = {
     "visionfleet.fleet.offerings": set(),
     "visionfleet.scaler.decision": set(),
     "visionfleet.scaler.election": set(),
-    "visionfleet.scaler.schedule": set(),
     "visionfleet.scaler.status": set(),
     "visionfleet.scaler.throughput": set(),
     "visionfleet.web.http.body": {"python_multipart"},

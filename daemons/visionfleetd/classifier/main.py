@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -21,6 +21,7 @@ from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics, port_of
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
+from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
@@ -33,12 +34,22 @@ from visionfleet.logs import setup
 from visionfleet.model.open import open_model
 from visionfleetd import startup
 from visionfleetd.classifier import wiring
-from visionfleetd.classifier.reload import REACH
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 log = logging.getLogger("classifier")
+
+REACH = Reach(
+    live=frozenset(
+        {"images.max_bytes", "images.max_pixels", "images.formats", "log.level"}
+        | {"classifier.report_seconds", "classifier.stop_seconds"}
+        | {"classifier.idle_shutdown_seconds"}
+    ),
+    concerns=frozenset(
+        {"name", "aws", "storage", "queue", "images", "model", "classifier", "results", "metrics"}
+    ),
+)
 
 _REPORT_SECONDS = 2.0  # for the last report of a stop
 # What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
@@ -46,8 +57,6 @@ _STOP_MARGIN_SECONDS = 10.0
 
 
 class RunningWorker:
-    """A worker from its readiness to its stop."""
-
     def __init__(
         self,
         config: Config,
@@ -81,10 +90,7 @@ class RunningWorker:
         return self._finish(hurry=False, seconds=self._config.classifier.max_processing_seconds)
 
     def serve(self) -> int:
-        """Work until the stop; returns the exit status.
-
-        This thread calls nothing that may hang, so a stop is prompt.
-        """
+        """Work until the stop, calling nothing here that may hang; returns the exit status."""
         triggers = wiring.triggers(self._config, self._reporter, self._idle_shutdown)
         power_off = partial(systemd.power_off, os.environ)
         drain = DrainController(self._pipeline, self._reporter, triggers, power_off, self._signals)
@@ -115,7 +121,6 @@ class RunningWorker:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the daemon; the exit status says how it ended."""
     started_at = process.started_at(time.time())
     phases = StartupTimer(started_at, time.time)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
@@ -142,10 +147,9 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     """Name a worker that was given no name; the fleet of EC2 knows it by its instance."""
     if not config.classifier.ec2_instance:
         return default
-    names: list[str] = []
-    metadata = Metadata(endpoint(os.environ), time.monotonic)
-    ask: Callable[[], None] = lambda: names.append(instance_id(metadata))  # noqa: E731
-    if not startup.verify((ask,), stop, log, Random()):
+    ask = partial(instance_id, Metadata(endpoint(os.environ), time.monotonic))
+    names = startup.verify((ask,), stop, log, Random())
+    if names is None:
         sys.exit(process.EXIT_OK)
     return names[0]
 
@@ -185,14 +189,13 @@ def _run(
 
 def _model(config: Config, stop: threading.Event, phases: StartupTimer) -> "Inference | None":
     """Load the model, None when a stop came first; raises BadModel."""
-    models: list[Inference] = []
-    load: Callable[[], None] = lambda: models.append(open_model(config, os.environ, phases))  # noqa: E731
+    load = partial(open_model, config, os.environ, phases)
     systemd.notify("STATUS=loading the model")
     # The scaler gives a start no more time than this, so systemd need not either.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
     limit_seconds = FLEET_TIMES[kind].boot_limit_seconds
-    there = startup.verify((load,), stop, log, Random(), limit_seconds)
-    return models[0] if there and not stop.is_set() else None
+    models = startup.verify((load,), stop, log, Random(), limit_seconds)
+    return models[0] if models and not stop.is_set() else None
 
 
 def _tell_ready(

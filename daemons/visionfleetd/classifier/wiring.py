@@ -51,10 +51,7 @@ ISOLATED_SECONDS = 60.0
 
 
 def store_threads(prefetch: int) -> int:
-    """Half of what is in flight may be on its way to S3.
-
-    A put takes S3 100 ms, say, and us hardly any CPU: 8 threads store 80 results a second.
-    """
+    """Half of what is in flight may be on its way to S3: 8 threads store 80 results a second."""
     return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
@@ -105,7 +102,6 @@ def pipeline(
     metrics: ClassifierMetrics,
     loops: Watchdog,
 ) -> Pipeline:
-    """Chain the stages, from the last to the first."""
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
     in_flight, hurry = InFlight(prefetch), threading.Event()
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
@@ -133,10 +129,7 @@ def pipeline(
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """Tell how long a step of each watched loop may take, by the settings.
-
-    A batch whose messages are given up already is of no use, however long it goes on.
-    """
+    """How long a step of each watched loop may take; a batch that is given up is of no use."""
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
     receive = client_factory(config.aws).longest_call_seconds(poll)
     allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
@@ -166,9 +159,8 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
 
 def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:
     identity, metrics = reporter.identity, reporter.metrics
-    metrics.worker.info(
-        {"worker": identity.worker, "host": identity.host, "version": identity.version}
-    )
+    worker = {"worker": identity.worker, "host": identity.host, "version": identity.version}
+    metrics.worker.info(worker)
     threads = config.model.threads or cpu_quota.granted()
     metrics.model.info(
         {"name": model.info.name, "fingerprint": model.info.fingerprint}

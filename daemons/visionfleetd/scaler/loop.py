@@ -76,7 +76,6 @@ class TickLoop:
             self.autoscaler.executor.fleet.maximum = policy.maximum
 
     def _tell(self, text: str) -> None:
-        """Show systemd, and so `systemctl status`, what goes on."""
         if text != self._told:
             systemd.notify(f"STATUS={text}")
             self._told = text

@@ -46,7 +46,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -> int:
-    aws, name = client_factory(config.aws), _process_name()
+    aws = client_factory(config.aws)
+    # No other process, nor a later life of this one, has the same name.
+    name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
     sqs, store = aws.client("sqs"), Store(aws.client("s3"), config.storage.output_bucket)
     policy = Policy.of(config, cpu_quota.granted())
     fleet = wiring.fleet(config, aws, store, policy.maximum, name)
@@ -101,11 +103,6 @@ def _release_in_time(lease: LeaderLease) -> None:
             log.warning("lease not released, it expires", extra={"reason": str(error)})
 
     run_bounded("release lease", release, RELEASE_SECONDS, crash(log))
-
-
-def _process_name() -> str:
-    """Name this process: no other one, nor a later life of it, has the same name."""
-    return f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,6 @@ def autoscaler(
     policy: Policy,
     name: str,
 ) -> Autoscaler:
-    """Make what acts on what `observer` sees, under the lease of this `name`."""
     metrics = ScalerMetrics()
     queues = ReplyQueues(sqs, names.replies_prefix(config.name))
     return Autoscaler(

@@ -17,7 +17,6 @@ log = logging.getLogger("classifier")
 
 MODEL_LOOP = "model"  # what the watchdog knows it by
 
-
 # Ranks the classes for each image, best first, as many as asked for.
 Rank: TypeAlias = Callable[[Sequence[Pixels], int], list[tuple[Ranked, ...]]]
 

@@ -35,7 +35,6 @@ class Completion:
     random: Random
 
     def answer(self, stored: Sequence[Done]) -> None:
-        """Reply to those who wait for these jobs, then delete their messages."""
         started = time.monotonic()
         self._reply(stored)
         reply_seconds = time.monotonic() - started
@@ -49,7 +48,6 @@ class Completion:
                 _log_end(done)
 
     def retry(self, delivery: Delivery, reason: str) -> None:
-        """Give a message back for a later try, the later the more often it was received."""
         wait = round(backoff_seconds(delivery.message.receive_count, self.random, base=4.0))
         fields = delivery.about() | {"in_seconds": wait, "reason": reason}
         log.warning("will be tried again", extra=fields)
@@ -63,10 +61,7 @@ class Completion:
         return self._return(deliveries, 0)
 
     def _return(self, deliveries: Collection[Delivery], seconds: int) -> bool:
-        """Make messages visible again after `seconds`; tells whether SQS answered.
-
-        What fails comes back by itself, when its visibility timeout is over.
-        """
+        """What fails comes back by itself, when its visibility timeout is over."""
         with self.in_flight.ending(deliveries):
             receipts = [each.message.receipt for each in deliveries if not each.lost]
             try:

@@ -19,10 +19,9 @@ _SHUT_DOWN_SECONDS = 300.0
 
 @dataclass(slots=True)
 class DrainController:
-    """Runs on a thread of its own, so that an S3 that hangs cannot hold up a stop.
+    """On a thread of its own, so that an S3 that hangs cannot hold up a stop.
 
-    `shut_down` ends the machine and returns what went wrong. A worker that could not be ended is
-    stopped with `failed` set: started again it is of use, drained it only costs.
+    `shut_down` ends the machine and returns what went wrong; `failed` tells that it still runs.
     """
 
     pipeline: Pipeline
@@ -33,7 +32,6 @@ class DrainController:
     failed: bool = False
 
     def run(self) -> None:
-        """Report and look out until a drain is asked for, then drain; until the stop."""
         request = watch(self.signals.stop, self.triggers, lambda: self._observe("idle", "busy"))
         if request is None:
             return
@@ -53,7 +51,6 @@ class DrainController:
         return True
 
     def _wait_to_be_ended(self, request: DrainRequest) -> None:
-        """By who asked for it; where nobody did, by the machine's own shutdown."""
         self._observe("drained", "drained")
         self.reporter.write("drained", self.pipeline.counts())  # at once: it may be the last
         deadline = float("inf")

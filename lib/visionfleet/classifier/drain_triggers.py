@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.idle_shutdown import Idleness, alive_until, shut_down_reason
 from visionfleet.classifier.in_flight import WorkCounts
-from visionfleet.classifier.spot import Interruptions
+from visionfleet.classifier.spot import POLL_SECONDS, Interruptions
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract import documents
@@ -22,8 +22,6 @@ _IDLE_CHECK_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class DrainRequest:
-    """Why this worker shall drain, and whether its machine shall then be shut down."""
-
     reason: str
     shut_down: bool = False
 
@@ -39,10 +37,7 @@ class DrainTrigger:
 def watch(
     stop: threading.Event, triggers: Sequence[DrainTrigger], due: Callable[[], None]
 ) -> DrainRequest | None:
-    """Call `due` a few times a second and each trigger in its time, until one has a request.
-
-    Returns that request, None when `stop` was set.
-    """
+    """Call `due` at each step, each trigger in its time; the first request, or None at the stop."""
     step = min([_STEP_SECONDS, *(trigger.every_seconds for trigger in triggers)])
     waits = [0.0] * len(triggers)
     while not stop.wait(step):
@@ -73,11 +68,8 @@ def scaler_request(store: Store, identity: Identity, every_seconds: float) -> Dr
 
 
 def interruption(interruptions: Interruptions, reporter: Reporter) -> DrainTrigger:
-    """Look for EC2's notices. A spot interruption asks for a drain.
-
-    A rebalance recommendation is only told. It says that the risk has grown, often for hours, and
-    a drain takes seconds of the two minutes that an interruption leaves: to drain on it would
-    give up paid capacity for nothing, and the replacement may come from the same pool.
+    """A spot interruption asks for a drain; a rebalance recommendation is only told: its risk may
+    last for hours, and a drain takes seconds of the two minutes that an interruption leaves.
     """
 
     def look() -> DrainRequest | None:
@@ -89,16 +81,12 @@ def interruption(interruptions: Interruptions, reporter: Reporter) -> DrainTrigg
                 return DrainRequest(notice.sentence)
         return None
 
-    return DrainTrigger(interruptions.every_seconds, look)
+    return DrainTrigger(POLL_SECONDS, look)
 
 
 @dataclass(slots=True)
 class IdleShutdown:
-    """Looks whether this worker has been idle for too long with no scaler alive.
-
-    `now` is wall time, which a lease is written in; `clock` is monotonic; both in seconds.
-    `settings` may be replaced at any time.
-    """
+    """`now` is wall time, as that of a lease, `clock` monotonic. `settings` may be replaced."""
 
     store: Store
     settings: ClassifierSection
@@ -113,7 +101,6 @@ class IdleShutdown:
         return DrainTrigger(min(_IDLE_CHECK_SECONDS, limit / 5), self.look)
 
     def look(self) -> DrainRequest | None:
-        """Ask S3 for the scaler's sign of life, once this worker has been idle for too long."""
         limit = self.settings.idle_shutdown_seconds
         idle = self._idleness.observe(self.counts().in_flight, self.receives(), self.clock())
         if idle < limit:

@@ -61,10 +61,7 @@ class Intake:
         return Job(delivery, request, Timings(queue=queued))
 
     def take(self, job: Job) -> Job | Done:
-        """Bring a job to its pixels, or to its end when it has one already.
-
-        Raises TryLater when S3 does not answer.
-        """
+        """Bring a job to its pixels, or to its end when it has one already; raises TryLater."""
         return self._answered_before(job) or self._without_a_look(job) or self._look(job)
 
     def _answered_before(self, job: Job) -> Done | None:
@@ -137,11 +134,7 @@ class Fetcher:
             self._fetch_patiently(delivery)
 
     def _fetch_patiently(self, delivery: Delivery) -> None:
-        """Hold a message while S3 has trouble: handed back, it would use up its deliveries.
-
-        Five deliveries with seconds between them are over within a minute or two; held, each
-        lasts as long as a message may be held at all.
-        """
+        """Hold a message while S3 has trouble: handed back, it would soon use up its deliveries."""
         waits = growing_waits(self.random, cap=S3_WAIT_SECONDS)
         while not self.hurry.is_set():
             try:

@@ -11,10 +11,7 @@ MARGIN_SECONDS = 60.0
 
 @dataclass(slots=True)
 class Idleness:
-    """Since when a worker has had nothing to do. Times are those of one monotonic clock.
-
-    `receives` counts those that brought work: two looks far apart miss no short job.
-    """
+    """Monotonic times; `receives` counts those with work: two looks far apart miss no short job."""
 
     _since: float | None = None
     _receives: float = 0
@@ -27,10 +24,7 @@ class Idleness:
 
 
 def alive_until(lease: Lease | None, status: FleetStatus | None) -> float | None:
-    """Tell until when a scaler is known to live: by its lease, or by its last status.
-
-    None when no scaler has left a sign.
-    """
+    """Tell until when a scaler is known to live, by its lease or its last status; None: no sign."""
     if lease is not None:
         return lease.expires_at
     return None if status is None else status.at + SCALER_SILENT_SECONDS

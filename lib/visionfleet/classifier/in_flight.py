@@ -39,10 +39,7 @@ class WorkCounts:
 
 
 class InFlight:
-    """At most `most` deliveries, each from `begin` until the end of its `ending`.
-
-    A lost one keeps its place until its stage drops it: a model that hangs takes no more work.
-    """
+    """At most `most` deliveries; a lost one keeps its place until its stage drops it."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -75,9 +72,7 @@ class InFlight:
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:
-        """Do in the block what ends them: no extension can undo it, and whatever leaves the block,
-        their places are free then.
-        """
+        """In the block no extension can undo what ends them; after it their places are free."""
         with self._changed:
             for delivery in deliveries:
                 delivery.ending = True
@@ -108,7 +103,6 @@ class InFlight:
                 self._changed.notify_all()
 
     def held(self) -> list[Delivery]:
-        """List those that are kept invisible."""
         with self._changed:
             return [held for held in self._deliveries if not (held.lost or held.ending)]
 

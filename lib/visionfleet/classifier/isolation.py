@@ -19,20 +19,13 @@ class ChildFailed(TryLater):
 
 @dataclass(frozen=True, slots=True)
 class Isolation:
-    """`command` reads an image on stdin and prints what `answer` or `refusal` makes.
-
-    The child loads the model anew, which takes seconds: it is for a job's last try alone.
-    """
+    """`command` reads an image and prints an `answer` or `refusal`; it loads the model anew."""
 
     command: tuple[str, ...]
     limit_seconds: float
 
     def classify(self, data: bytes) -> tuple[Ranked, ...]:
-        """Rank the classes of an image, best first.
-
-        Raises BadImage when the child refuses the image, or is ended by it; TryLater when the
-        child could not do its work for another reason.
-        """
+        """Best first. Raises BadImage for one refused or that ends the child, else ChildFailed."""
         try:
             done = subprocess.run(
                 self.command, input=data, stdout=subprocess.PIPE, timeout=self.limit_seconds
@@ -40,25 +33,22 @@ class Isolation:
         except subprocess.TimeoutExpired as error:
             sentence = f"the image was not classified within {self.limit_seconds:g} s"
             raise BadImage(CRASHED, sentence) from error
-        if -done.returncode in _STOPS:  # systemd stops a worker's children with it
+        ended_by = -done.returncode
+        if ended_by in _STOPS:  # systemd stops a worker's children with it
             raise ChildFailed("the child process was stopped")
-        if done.returncode < 0:
-            sentence = (
-                f"the image ends the process that classifies it, with signal {-done.returncode}"
-            )
+        if ended_by > 0:
+            sentence = f"the image ends the process that classifies it, with signal {ended_by}"
             raise BadImage(CRASHED, sentence)
-        if done.returncode > 0:
+        if ended_by < 0:
             raise ChildFailed(f"the child process ended with status {done.returncode}")
         return _read(done.stdout)
 
 
 def answer(ranking: Sequence[Ranked]) -> str:
-    """Write what the child prints for an image that it classified."""
     return json.dumps({"top": [ranked.model_dump() for ranked in ranking]})
 
 
 def refusal(error: BadImage) -> str:
-    """Write what the child prints for an image that it refuses."""
     return json.dumps({"code": error.code, "reason": str(error)})
 
 

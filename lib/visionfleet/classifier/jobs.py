@@ -77,7 +77,6 @@ class ResultBuilder:
     def succeeded(
         self, job: Job, ranking: tuple[Ranked, ...], infer_seconds: float, now: float
     ) -> Done:
-        """Answer a job with its ranking, cut to what was asked for."""
         top = ranking[: job.request.top]
         unsure = top[0].score < self.unknown_below
         result = Succeeded(

@@ -1,11 +1,7 @@
-"""A classifier's metrics, in a registry of their own, and the port that they are served on.
-
-One port per process: behind a shared one every scrape would meet another process, and counters
-would seem to go backwards.
-"""
+"""A classifier's metrics, and their port: a shared one would show now this, now that worker."""
 
 import re
-from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -25,30 +21,29 @@ def port_of(base: int, worker: str) -> int:
 
 
 class ClassifierMetrics:
-    """Counted where it happens, on all threads of a pipeline: about a microsecond per number.
-
-    Labels whose values are known are there from the start, so that a first step is seen as one.
-    """
+    """Counted on all threads; labels whose values are known are there from the start."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        counter, gauge, histogram = self._counter, self._gauge, self._histogram
+        gauge = partial(Gauge, namespace="visionfleet", registry=self.registry)
+        histogram = partial(Histogram, namespace="visionfleet", registry=self.registry)
+        counter = self._counter
         self.jobs = counter("jobs", "Jobs that ended, by outcome.", outcome=("succeeded",))
         about = "Seconds that a job spent in a stage."
-        seconds = histogram("job_stage_seconds", about, _SECONDS, ["stage"])
+        seconds = histogram("job_stage_seconds", about, ["stage"], buckets=_SECONDS)
         self.stage_seconds = {stage: seconds.labels(stage) for stage in _STAGES}
         self.retries = counter("retries", "Messages given back for a later try.")
         self.in_flight = gauge("jobs_in_flight", "Messages in flight, whatever their stage.")
         self.items = counter("items", "Images the model has seen.")
         self.batches = counter("batches", "Forward passes of the model.")
         self.model_seconds = counter("model_seconds", "Time in forward passes.")
-        self.batch_size = histogram("batch_size", "Images in a forward pass.", _SIZES)
+        self.batch_size = histogram("batch_size", "Images in a forward pass.", buckets=_SIZES)
         about = "Receives, by result: a hit brought messages."
         self.receives = counter("sqs_receives", about, result=("hit", "empty", "error"))
         about = "Unix time of the last receive that was answered, 0 before one."
         self.polled_at = gauge("sqs_poll_last_success_timestamp_seconds", about)
         about = "Which delivery of its message a receive brought."
-        self.receive_count = histogram("sqs_receive_count", about, _DELIVERIES)
+        self.receive_count = histogram("sqs_receive_count", about, buckets=_DELIVERIES)
         about = "Messages whose visibility the heartbeat extended, by result."
         self.extensions = counter("sqs_extensions", about, result=("ok", "lost", "error"))
         about = "Messages that were lost, so that their work was thrown away."
@@ -79,12 +74,3 @@ class ClassifierMetrics:
         for value in chain(*labels.values()):
             made.labels(value)
         return made
-
-    def _gauge(self, name: str, about: str) -> Gauge:
-        return Gauge(f"visionfleet_{name}", about, registry=self.registry)
-
-    def _histogram(
-        self, name: str, about: str, buckets: tuple[float, ...], labels: Sequence[str] = ()
-    ) -> Histogram:
-        name = f"visionfleet_{name}"
-        return Histogram(name, about, labels, buckets=buckets, registry=self.registry)

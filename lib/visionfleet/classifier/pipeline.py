@@ -1,8 +1,4 @@
-"""The stages of a classifier, in order: receive, fetch, classify, store, finish.
-
-Delivery is at least once: a message is deleted only after its result is stored and its reply is
-sent.
-"""
+"""The stages of a classifier, in order: receive, fetch, classify, store, finish."""
 
 import logging
 import queue
@@ -26,10 +22,7 @@ _HAND_BACK_SECONDS = 3.0
 
 
 class PipelineStage(Generic[T]):
-    """A queue of at most `room` items, and the threads that call `work` with up to `batch` of them.
-
-    A batch is what waits already: nothing is held back to fill it.
-    """
+    """`room` items, and threads that call `work` with up to `batch` of them: what waits already."""
 
     def __init__(
         self, name: str, work: Callable[[list[T]], None], threads: int, batch: int, room: int
@@ -94,9 +87,8 @@ class Pipeline:
     def finish(self, hurry: bool, deadline: float) -> bool:
         """End all threads by the monotonic `deadline`; tells whether no message hangs.
 
-        In a hurry, what has not reached the model is handed back to the queue at once, and what
-        is stuck elsewhere is handed back within three seconds after the deadline. A parked
-        receive is given a second and abandoned: its connection closes with the process.
+        In a hurry what has not reached the model is handed back at once, and what is stuck, within
+        three seconds after the deadline. A parked receive is abandoned after a second.
         """
         self.receiver.close()
         if hurry:
@@ -111,11 +103,9 @@ class Pipeline:
         return self.completion.in_flight.counts()
 
     def working(self) -> bool:
-        """Tell whether anything is in flight, or a receive may still bring something."""
         return self.receiver.alive() or self.counts().in_flight > 0
 
     def _hand_back_rest(self) -> bool:
-        """Give back what is still held: a job whose S3 or model hangs is somebody else's now."""
         rest = self.completion.in_flight.held()
         if not rest:
             return self.counts().in_flight == 0

@@ -43,7 +43,6 @@ class Receiver:
         self.completion.in_flight.close()
 
     def alive(self) -> bool:
-        """Tell whether a receive may still bring messages."""
         return self._thread is not None and self._thread.is_alive()
 
     def join(self, deadline: float) -> None:

@@ -21,16 +21,12 @@ _FAILURES_TO_TELL = 3
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One warning: an interruption will come; a rebalance recommendation says it may."""
-
     kind: Literal["interruption", "rebalance"]
     sentence: str
 
 
 class Interruptions:
     """Looks for warnings. Errors are quiet: most machines are no spot instances."""
-
-    every_seconds = POLL_SECONDS
 
     def __init__(self, metadata: Metadata, clock: Callable[[], float]) -> None:
         self._metadata, self._clock = metadata, clock
@@ -46,12 +42,12 @@ class Interruptions:
         try:
             for notice in _notices(self._metadata):
                 if notice not in self._told:
+                    self._told.add(notice)
                     fresh.append(notice)
         except TryLater as error:
             self._failed(str(error))
         else:
             self._failures = 0
-        self._told.update(fresh)
         return fresh
 
     def _failed(self, reason: str) -> None:

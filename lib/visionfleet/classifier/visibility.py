@@ -15,10 +15,8 @@ log = logging.getLogger("classifier")
 
 @dataclass(frozen=True, slots=True)
 class VisibilityHeartbeat:
-    """Extends visibility in batches, each delivery's when a third of its timeout is left.
-
-    None is extended that was received more than `max_seconds` ago: a hung job must come back to
-    the queue. `clock` is monotonic.
+    """Extends each delivery when a third of its timeout is left, until it is `max_seconds` old: a
+    hung job must come back to the queue. `clock` is monotonic.
     """
 
     requests: Queue

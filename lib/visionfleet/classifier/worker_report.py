@@ -32,10 +32,7 @@ class Identity:
 
 @dataclass(slots=True)
 class Reporter:
-    """Writes the worker's report on change and regularly; `now` is wall time in seconds.
-
-    `settings` may be replaced at any time.
-    """
+    """Reports on change and regularly. `now` is wall time; `settings` may be replaced."""
 
     store: Store
     identity: Identity
@@ -52,7 +49,6 @@ class Reporter:
     _written_state: WorkerState | None = None
 
     def observe(self, state: WorkerState, counts: WorkCounts) -> None:
-        """Take note of the state; write a report when it is due."""
         now = self.now()
         if state != self.state:
             self.state, self._since = state, now

@@ -1,7 +1,4 @@
-"""Constraints that tie several settings together. No I/O here.
-
-A constraint names its keys, so that it is left out when one of them is faulty already.
-"""
+"""Constraints that tie settings together; one of whose keys is faulty is left out. No I/O here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

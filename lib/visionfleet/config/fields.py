@@ -41,10 +41,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class Section(BaseModel):
-    """A frozen group of settings; a key that is not in it is an error.
-
-    The string below a setting says what it is and, in its last line, who changes it and when.
-    """
+    """A frozen group of settings. The string below one says what it is, and last who changes it."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True

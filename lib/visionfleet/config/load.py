@@ -1,7 +1,4 @@
-"""Loads the configuration: defaults, then the file, then its drop-ins, then the environment.
-
-All faults are found before any is reported.
-"""
+"""Loads the configuration: defaults, then the file, then its drop-ins, then the environment."""
 
 import difflib
 import json
@@ -27,18 +24,13 @@ _SHOWN_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A checked configuration, the files it came from and the origin of what was set."""
-
     config: Config
     files: tuple[Path, ...]
     origins: Mapping[Key, Origin]
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> LoadedConfig:
-    """Read and check everything, from `path_of(path, environment)` on.
-
-    Raises BadConfig with one sentence per fault: where, which key, what was expected, what came.
-    """
+    """Raises BadConfig with all faults: where, which key, what was expected, what came."""
     path = path_of(path, environment)
     files = (path, *sorted((path.parent / "conf.d").glob("*.yaml")))
     settings = SourcedValues()

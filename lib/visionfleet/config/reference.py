@@ -12,7 +12,6 @@ import yaml
 from visionfleet.config.fields import what_and_who
 from visionfleet.config.schema import Config, settings
 from visionfleet.config.value_text import expectation, node_of
-from visionfleet.config.yaml_source import Key
 
 _WIDTH = 100
 _FILE_HEAD = """\
@@ -36,10 +35,9 @@ def written(value: object) -> str:
 
 
 def configuration_file() -> Iterator[str]:
-    """Write every setting with its default as YAML, line by line."""
     schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
     yield from _comment(_FILE_HEAD, "")
-    for section, keys in groupby(settings(), _section):
+    for section, keys in groupby(settings(), lambda key: key[:-1]):
         indent = "  " if section else ""
         yield ""
         if section:
@@ -54,10 +52,9 @@ def configuration_file() -> Iterator[str]:
 
 
 def settings_page() -> Iterator[str]:
-    """Write the reference in Markdown, a table for each section, line by line."""
     schema, defaults = Config.model_json_schema(), Config().model_dump(mode="json")
     yield from _PAGE_HEAD.splitlines()
-    for section, keys in groupby(settings(), _section):
+    for section, keys in groupby(settings(), lambda key: key[:-1]):
         about = node_of(schema, section)["description"]
         yield from ("", f"## {section[0] if section else 'Top level'}", "", about, "")
         yield "| key | default | may be | what it is | who changes it |"
@@ -69,10 +66,6 @@ def settings_page() -> Iterator[str]:
             cells = (f"`{name}`", f"`{default}`", may_be, *sentences)
             row = " | ".join(cell.replace("|", r"\|") for cell in cells)
             yield f"| {row} |"
-
-
-def _section(key: Key) -> Key:
-    return key[:-1]
 
 
 def _comment(text: str, indent: str) -> list[str]:

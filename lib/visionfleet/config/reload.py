@@ -23,13 +23,11 @@ class Reach:
 
 
 def changed(before: Config, after: Config) -> tuple[str, ...]:
-    """List the dotted keys whose values differ."""
     old = _flat(before)
     return tuple(key for key, value in _flat(after).items() if old[key] != value)
 
 
 def merged(before: Config, after: Config, keys: Iterable[str]) -> Config:
-    """Take these keys from `after` and everything else from `before`."""
     made = before
     for key in keys:
         section, _, name = key.partition(".")

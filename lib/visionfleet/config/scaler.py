@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
@@ -24,11 +26,8 @@ FleetKind = Literal["supervisor", "ec2"]
 
 @dataclass(frozen=True, slots=True)
 class FleetTimes:
-    """What follows from the kind of fleet: instances boot, and are paid for, unlike processes.
-
-    The arrivals of `pace_seconds` are what the fleet keeps pace with: shorter moves it quicker.
-    `boot_seconds` is reckoned with until a worker has told, and one that has not reported after
-    `boot_limit_seconds` is dead.
+    """The fleet keeps pace with the arrivals of `pace_seconds`. `boot_seconds` is reckoned with
+    until a worker has told; one that has not reported after `boot_limit_seconds` is dead.
     """
 
     pace_seconds: float
@@ -55,10 +54,14 @@ class ScheduleWindow(Section):
     timezone: TimeZone = "UTC"
     """Zone of the times, like Europe/Berlin."""
 
-    @property
-    def weekdays(self) -> frozenset[int]:
-        """The days by number; Monday is 0."""
-        return frozenset(map(DAYS.index, self.days))
+    def holds(self, now: float) -> bool:
+        """At a Unix time; a window whose end is not after its start goes on into the next day."""
+        local = datetime.fromtimestamp(now, ZoneInfo(self.timezone))
+        time, weekday = f"{local:%H:%M}", local.weekday()
+        today, yesterday = DAYS[weekday] in self.days, DAYS[weekday - 1] in self.days
+        if self.start < self.end:
+            return today and self.start <= time < self.end
+        return today if time >= self.start else yesterday and time < self.end
 
 
 class ScalerSection(Section):

@@ -1,7 +1,6 @@
-"""The whole configuration: every setting has a type, a range, a default, what it is, and who would
-change it. `etc/visionfleet.yaml` and `docs/settings.md` are made from it. No I/O here.
+"""Every setting: its type, range, default, what it is, and who would change it. No I/O here.
 
-The larger sections have modules of their own.
+`etc/visionfleet.yaml` and `docs/settings.md` are made from it.
 """
 
 from collections.abc import Mapping, Sequence

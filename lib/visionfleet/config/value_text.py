@@ -23,7 +23,6 @@ def expectation(schema: Node, key: Key) -> str:
 
 
 def node_of(schema: Node, key: Key) -> Node:
-    """Find the part of the schema that describes a key."""
     node = schema
     for part in key:
         node = _resolved(node["properties"][part], schema)

@@ -31,15 +31,11 @@ class SourcedValues:
     faults: list[str] = field(default_factory=list)
 
     def put(self, key: Key, value: object, origin: Origin) -> None:
-        """Set a value over what an earlier source said of the same key."""
         self.values[key] = value
         self.origins[key] = origin
 
     def tree(self) -> dict[str, object]:
-        """Nest the values: {("web", "port"): 80} becomes {"web": {"port": 80}}.
-
-        A value where a section belongs stays, so that it is found to be one.
-        """
+        """Nest the values: {("web", "port"): 80} becomes {"web": {"port": 80}}."""
         root: dict[str, object] = {}
         for key, value in self.values.items():
             node: object = root

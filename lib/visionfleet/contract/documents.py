@@ -1,8 +1,6 @@
 """The objects in S3 that hold one value each: where each lies, and how it is read. No I/O here.
 
-One policy for an object that cannot be read, be it empty, cut off, no UTF-8, no JSON or of another
-version: `decode` raises BadMessage, and a reader takes it for an object that is not there, unless
-its absence would say something that is not known.
+What is empty, cut off, no UTF-8, no JSON or of another version counts as not there.
 """
 
 import math
@@ -44,12 +42,10 @@ LAUNCH_LEDGER = Document(names.LAUNCHES_KEY, LaunchLedger.decode)
 
 
 def result(job: str) -> Document[Succeeded | Failed]:
-    """The result of a job."""
     return Document(names.result_key(job), decode_result)
 
 
 def cached_result(sha256: str, fingerprint: str) -> Document[CachedResult]:
-    """The answer to these bytes by this model."""
     return Document(names.by_content_key(sha256, fingerprint), CachedResult.decode)
 
 
@@ -59,7 +55,6 @@ def claim(name: str) -> Document[Claim]:
 
 
 def worker_report(worker: str) -> Document[WorkerReport]:
-    """What a worker says of itself."""
     return Document(names.worker_key(worker), WorkerReport.decode)
 
 

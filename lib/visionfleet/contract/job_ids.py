@@ -13,10 +13,7 @@ RANDOM_BYTES = _RANDOM_BITS // 8
 
 
 def new_job_id(now: float, randomness: bytes) -> str:
-    """Make a job id from the time in seconds and `RANDOM_BYTES` random bytes.
-
-    Raises ValueError when there are not exactly that many bytes.
-    """
+    """From the time in seconds; raises ValueError unless there are `RANDOM_BYTES` random bytes."""
     if len(randomness) != RANDOM_BYTES:
         raise ValueError(f"a job id needs {RANDOM_BYTES} random bytes, got {len(randomness)}")
     milliseconds = int(now * 1000) & ((1 << _TIME_BITS) - 1)

@@ -1,4 +1,4 @@
-"""The wire contract: the messages in queues and objects, which `naming` names. No I/O here.
+"""The wire contract: the messages in queues and objects, which `names` names. No I/O here.
 
 Messages are small JSON objects with a version field. Unknown fields are ignored, so a newer
 sender can talk to an older receiver; a missing or ill-typed field is a BadMessage.
@@ -167,8 +167,7 @@ class Lease(_Message):
 class Launch(_Value):
     """One launch of instances: all that is needed to ask EC2 for it again, word for word.
 
-    `asked_at` is when its last asker, `asker`, wrote that it would ask; until `open_until` an
-    earlier one may still be at it. `confirmed_at` is when EC2 had answered with `instances`.
+    `asker` wrote at `asked_at` that it would ask; until `open_until` an earlier one may be at it.
     """
 
     decision: str
@@ -187,10 +186,7 @@ class Launch(_Value):
 
 
 class LaunchLedger(_Message):
-    """The launches that count for the size of the fleet, written before EC2 is asked for any.
-
-    `revision` grows with every write, so that no two states have the same ETag.
-    """
+    """`revision` grows with every write, so that no two states have the same ETag."""
 
     revision: Annotated[int, Field(ge=0)] = 0
     launches: tuple[Launch, ...] = ()
@@ -233,7 +229,6 @@ _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)
 
 
 def encode(message: _Message) -> str:
-    """Write a message as compact JSON."""
     return message.model_dump_json()
 
 

@@ -1,18 +1,18 @@
-"""The wire contract: names of queues, keys of objects. No I/O here."""
+"""The wire contract: names of queues, keys of objects. No I/O here.
+
+Images and uploads lie in the input bucket, all else in the output bucket.
+"""
 
 
 def requests_queue(name: str) -> str:
-    """Name the queue of a deployment's requests."""
     return f"{name}-requests"
 
 
 def dead_queue(name: str) -> str:
-    """Name the queue of the requests that failed too often."""
     return f"{name}-requests-dead"
 
 
 def replies_prefix(name: str) -> str:
-    """Start of the names of all reply queues of a deployment."""
     return f"{name}-replies-"
 
 
@@ -24,12 +24,10 @@ def replies_queue(name: str, host: str, process: str) -> str:
 
 
 def image_key(job: str) -> str:
-    """Key of the uploaded bytes in the input bucket."""
     return f"images/{job}"
 
 
 def result_key(job: str) -> str:
-    """Key of the result in the output bucket."""
     return f"results/{job}.json"
 
 
@@ -39,17 +37,14 @@ def by_name_key(file_name: str) -> str:
 
 
 def by_content_key(sha256: str, fingerprint: str) -> str:
-    """Key of the answer to these bytes by this model."""
     return f"results/by-content/{sha256}/{fingerprint}.json"
 
 
 def idempotency_key(name: str) -> str:
-    """Key of the job that an upload with an idempotency key has become."""
     return f"idempotency/{name}.json"
 
 
 def upload_key(upload: str) -> str:
-    """Key of a file that a client has put into the input bucket itself."""
     return f"uploads/{upload}"
 
 
@@ -60,7 +55,6 @@ def file_stem(file_name: str) -> str:
 
 
 def worker_key(worker: str) -> str:
-    """Key of what a worker reports of itself."""
     return f"{WORKERS_PREFIX}{worker}.json"
 
 

@@ -9,10 +9,7 @@ MemberState = Literal["running", "stopping", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One worker as its fleet knows it. `launched_at` is wall time in seconds.
-
-    A `failed` one did not start, and will be started again without us.
-    """
+    """`launched_at` is wall time; a `failed` one did not start, and is started again without us."""
 
     name: str
     launched_at: float
@@ -20,10 +17,7 @@ class Member:
 
 
 class Fleet(Protocol):
-    """Starts and ends workers; every method raises TryLater when the fleet does not answer.
-
-    `maximum` bounds it whoever asks for more, and may be set at any time.
-    """
+    """Every method raises TryLater when it does not answer; `maximum` may be set at any time."""
 
     maximum: int
 
@@ -37,10 +31,7 @@ class Fleet(Protocol):
         """List the workers that exist, also those that are starting or stopping."""
 
     def launch(self, count: int, decision_id: str) -> list[str]:
-        """Start up to `count` workers and return the names of those that were.
-
-        The same `decision_id` again, after a crash or an answer that was lost, starts no others.
-        """
+        """Start up to `count`, return their names; the same `decision_id` starts no others."""
 
     def terminate(self, names: Sequence[str]) -> None:
         """End workers; one that is gone already is fine."""

@@ -37,11 +37,7 @@ class _Look:
 
 
 class Ec2Fleet:
-    """One worker per instance; an instance's id is its worker's name.
-
-    `asker` names this process, `clock` is wall time in seconds. `maximum` may be set at any time;
-    another setting needs a new fleet, which also forgets what EC2 refused.
-    """
+    """`asker` names this process, `clock` is wall time. Only `maximum` may be set at any time."""
 
     def __init__(
         self,
@@ -68,7 +64,6 @@ class Ec2Fleet:
         return tuple(f"{what}: {reason}" for what, reason in self._alarms.items())
 
     def verify(self) -> None:
-        """Check the launch template, the permissions and that the ledger can be read."""
         self._ledger.read()
         for attempt, offering in enumerate(self._market.offered):
             try:
@@ -86,10 +81,7 @@ class Ec2Fleet:
         return [self._shown(member) for member in look.members()]
 
     def launch(self, count: int, decision_id: str) -> list[str]:
-        """Launch what fits under the maximum, in the offerings that have machines.
-
-        Raises Superseded when another scaler has launched since our look.
-        """
+        """Launch where there are machines; raises Superseded if another launched since our look."""
         look, self._look = self._look or self._observe(), None
         if launch_ledger.of_decision(look.ledger, decision_id):
             self._look = look = self._settled(look)

@@ -21,9 +21,7 @@ _BATCH = 100
 
 
 class Instances:
-    """The instances of one deployment, known by their tags.
-
-    The client must not retry by itself: a launch is asked for again only after its ledger was
+    """The client must not retry by itself: a launch is asked for again only after its ledger was
     written, and EC2 is left alone when it asks for that.
     """
 
@@ -46,9 +44,8 @@ class Instances:
                 raise
 
     def run(self, launch: Launch) -> tuple[str, ...]:
-        """Launch from one to `count` instances, or name those that this launch has started.
-
-        Raises NoCapacity, AlreadyExists, another GiveUp, or TryLater: then nothing is known.
+        """Launch one to `count`, or name those of this launch; raises NoCapacity, AlreadyExists,
+        another GiveUp, or TryLater: then nothing is known.
         """
         with wrapped_errors(f"launch {token(launch)}"):
             answer = self._client.run_instances(**self._request(launch))
@@ -73,10 +70,7 @@ class Instances:
             ]
 
     def terminate(self, ids: Sequence[str]) -> dict[str, str]:
-        """Terminate instances; returns why, for each that EC2 refuses to. Raises TryLater.
-
-        One that is not found is gone, or too new to be known: who lists it asks again.
-        """
+        """Return why, for each that EC2 refuses; what is not found is fine. Raises TryLater."""
         refused: dict[str, str] = {}
         for start in range(0, len(ids), _BATCH):
             refused |= self._terminate_batch(ids[start : start + _BATCH])

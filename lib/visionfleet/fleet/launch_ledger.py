@@ -39,7 +39,6 @@ def token(launch: Launch) -> str:
 
 
 def current(ledger: LaunchLedger, now: float) -> tuple[Launch, ...]:
-    """List the launches that still count for themselves."""
     return tuple(launch for launch in ledger.launches if _counts(launch, now))
 
 

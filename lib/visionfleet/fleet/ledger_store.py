@@ -24,10 +24,9 @@ class LedgerStore:
             raise GiveUp(reason) from error
 
     def write(self, ledger: LaunchLedger, etag: str | None) -> str:
-        """Write the ledger over the one with this ETag, and return the new one.
+        """Write over what has this ETag, return the new one; Superseded when there is another.
 
-        Raises Superseded when another was written. What is there is read in any case: a try that
-        S3 took but did not answer makes the next try look lost.
+        What is there is read in any case: a try that S3 took but did not answer looks lost.
         """
         text = encode(ledger)
         self._store.put_json_if(LAUNCH_LEDGER.key, text, etag)

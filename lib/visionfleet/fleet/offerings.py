@@ -50,10 +50,7 @@ class Market:
         return self._closed_until.get(offering, 0.0) > now
 
     def close(self, offering: Offering, seconds: float, now: float) -> None:
-        """Leave an offering alone for some time; when none is left, all of them for longer.
-
-        Without this, many offerings that reopen one by one would be asked all the time.
-        """
+        """Leave one alone; if none is left, all: they would be asked always, one by one."""
         self._closed_until[offering] = now + seconds
         if not self.open(now):
             self._rounds += 1

@@ -25,8 +25,6 @@ _STARTABLE = {"STOPPED", "EXITED"}
 
 
 class SupervisorFleet:
-    """Starts and stops single members of one process group."""
-
     def __init__(self, socket: str, maximum: int) -> None:
         self._rpc = connect(f"unix://{socket}")
         self.maximum = maximum

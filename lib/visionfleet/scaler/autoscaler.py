@@ -3,26 +3,17 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import TryLater
 from visionfleet.scaler.cloudwatch_alarm import AlarmPublisher
-from visionfleet.scaler.decision import (
-    POLICIES,
-    Decision,
-    History,
-    Observation,
-    Policy,
-    known,
-    wanted,
-)
+from visionfleet.scaler.decision import POLICIES, Decision, History, Observation, Policy
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
 from visionfleet.scaler.metrics import ScalerMetrics
 from visionfleet.scaler.observation import FleetObserver
-from visionfleet.scaler.status import fleet_status
+from visionfleet.scaler.status import fleet_status, learned
 from visionfleet.scaler.status_store import StatusStore
 
 log = logging.getLogger("scaler")
@@ -33,9 +24,7 @@ STALE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Autoscaler:
-    """Acts or stands by. One that stands by sees and decides all the same, so that it knows the
-    past hold window when its turn comes. `now` is wall time in seconds.
-    """
+    """A standby decides too, to know the past when its turn comes. `now` is wall time."""
 
     observer: FleetObserver
     leader_lease: LeaderLease
@@ -63,20 +52,13 @@ class Autoscaler:
         seen = self.observer.observe(now)
         decide = POLICIES[self.policy.settings.policy]
         decision, self.history = decide(seen, self.policy, self.history, now)
-        self.metrics.observed(
-            seen,
-            wanted(seen, decision),
-            self.policy.minimum_at(now),
-            self.policy.maximum,
-            time.monotonic() - begun,
-        )
+        self.metrics.observed(seen, decision, self.policy, now, time.monotonic() - begun)
         log_decision(decision, logging.INFO if self.acting else logging.DEBUG)
         if self.acting:
             self._act(seen, decision, now)
         return decision
 
     def _elect(self) -> None:
-        """Take or renew the lease, and take over when it has become ours."""
         lease = self.leader_lease
         try:
             acting = lease.renew()
@@ -122,19 +104,7 @@ class Autoscaler:
         self.garbage_collector.step(workers, self.now(), may_act)
 
 
-def learned(history: History, status: FleetStatus | None) -> History:
-    """Take over the times that an earlier scaler learned, where this one has none yet."""
-    if status is None:
-        return history
-    return replace(
-        history,
-        boot_seconds=known(history.boot_seconds, status.boot_seconds),
-        service_seconds=known(history.service_seconds, status.service_seconds),
-    )
-
-
 def log_decision(decision: Decision, level: int) -> None:
-    """Write one line for a change; a maximum that is met is a warning."""
     reason = {"reason": decision.reason}
     fields = {
         "launch": decision.launch,

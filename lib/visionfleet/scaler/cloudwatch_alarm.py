@@ -24,7 +24,6 @@ class AlarmPublisher:
     )
 
     def publish_if_due(self, full: bool, now: float) -> None:
-        """Publish whether the fleet is at its maximum; makes one call at most."""
         if now < self._due_at:
             return
         self._due_at = now + EVERY_SECONDS

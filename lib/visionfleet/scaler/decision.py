@@ -1,7 +1,6 @@
 """Decides the size of the fleet. Pure: no network, no clock, no logging.
 
-A policy is a function (observation, policy, history, now) -> (decision, history). Times are
-seconds; `now` and the times in an observation are of one clock.
+`now` and the times in an observation are seconds of one clock.
 """
 
 import math
@@ -9,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeVar
-
-from visionfleet.scaler import schedule
 
 if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
@@ -37,11 +34,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What was seen in one look. Counts are approximate; learned times are None when unknown.
-
-    `handled` is how many images the workers have finished since some moment in the past, as they
-    report it; only its growth counts.
-    """
+    """Counts are approximate, learned times None when unknown; of `handled`, growth counts."""
 
     visible: int
     in_flight: int
@@ -57,9 +50,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The section `scaler`, and what follows from elsewhere: the kind of fleet's times, cores of
-    this machine for a maximum of `cores`, and how often workers report.
-    """
+    """The section `scaler`, and what follows from elsewhere."""
 
     settings: "ScalerSection"
     times: "FleetTimes"
@@ -74,16 +65,13 @@ class Policy:
 
     def minimum_at(self, now: float) -> int:
         """The minimum that the schedule asks for at a Unix time, within the maximum."""
-        settings = self.settings
-        minimum = schedule.minimum_at(settings.schedule, settings.minimum, now)
-        return min(minimum, self.maximum)
+        more = [window.minimum for window in self.settings.schedule if window.holds(now)]
+        return min(max([self.settings.minimum, *more]), self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What a decision must remember: what was seen and kept for a while, and what was learned.
-
-    `kept` are the sizes worth keeping within the hold window, `arrived` the images that had ever
+    """`kept` are the sizes worth keeping within the hold window, `arrived` the images that had ever
     come within the pace window, both as (when, how many).
     """
 
@@ -137,11 +125,7 @@ POLICIES: dict[str, Decide] = {"pace": decide, "per_message": per_message}
 
 
 def _need(seen: Observation, policy: Policy, history: History, pace: float, now: float) -> int:
-    """Count the workers that keep pace and clear in time what a new one would still find.
-
-    40 images at 0.5 s and no worker are 20 s of work: 2 workers clear them within a target of 10 s.
-    With 2 workers that are up and boots of 30 s nothing is left when a third would be up: 0 more.
-    """
+    """Count the workers that keep pace and clear in time what a new one would still find."""
     left = _work_after_a_boot(seen, policy, history, pace, now)
     need = math.ceil(pace + left / policy.settings.target_wait_seconds - _ROUNDING)
     return min(need, max(seen.images, math.ceil(pace)))  # more workers than images are of no use
@@ -150,10 +134,7 @@ def _need(seen: Observation, policy: Policy, history: History, pace: float, now:
 def _work_after_a_boot(
     seen: Observation, policy: Policy, history: History, pace: float, now: float
 ) -> float:
-    """Seconds of work that are left when a worker launched now would be up.
-
-    What comes meanwhile is added; what the fleet does meanwhile, the booting ones in time, is not.
-    """
+    """Seconds of work that are left when a worker launched now would be up."""
     boot = known(history.boot_seconds, policy.times.boot_seconds)
     done = sum(
         min(boot, now - w.launched_at) if w.state == "booting" else boot for w in _capacity(seen)
@@ -163,10 +144,8 @@ def _work_after_a_boot(
 
 
 def _pace(policy: Policy, history: History) -> float:
-    """Workers that the arrivals of the pace window keep busy, its steepest step left out.
-
-    That step may be a burst that is over, which the backlog shows anyway, or a wrong count: of
-    0, 0, 200, 0 images the pace is none, of 50, 60, 50, 40 in 5 s each it is 9.3 a second.
+    """Workers that the arrivals of the pace window keep busy, without its steepest step: it may be
+    a burst that is over, which the backlog shows anyway, or a wrong count.
     """
     points = history.arrived
     steps = [(later - at, after - before) for (at, before), (later, after) in pairwise(points)]
@@ -180,10 +159,7 @@ def _pace(policy: Policy, history: History) -> float:
 
 
 def _sized(seen: Observation, policy: Policy, size: int, now: float) -> int:
-    """Bring a size within what makes sense: one for any image, none for phantoms, and limits.
-
-    What is in flight without a worker becomes visible again, or never was.
-    """
+    """One for any image, none for those in flight without a worker: they become visible again."""
     if seen.visible == 0 and not _capacity(seen):
         size = 0
     elif seen.images:
@@ -194,7 +170,6 @@ def _sized(seen: Observation, policy: Policy, size: int, now: float) -> int:
 def _act(
     seen: Observation, policy: Policy, history: History, now: float, need: int, hold_seconds: float
 ) -> tuple[Decision, History]:
-    """Turn a need into steps, within what the fleet may be."""
     gone = [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
     alive = len(seen.workers)  # one that is told to go counts until it is gone
     capacity = len(_capacity(seen)) - sum(w.state in _CAPACITY for w in gone)

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 from visionfleet.errors import TryLater
-from visionfleet.scaler.autoscaler import learned
 from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
 from visionfleet.scaler.observation import FleetObserver
+from visionfleet.scaler.status import learned
 from visionfleet.scaler.status_store import StatusStore
 
 
@@ -17,10 +17,7 @@ def run(
     policy: Policy,
     wait: Callable[[float], bool],
 ) -> int:
-    """Print each decision that differs from the last, until `wait` says that it is the end.
-
-    Returns the exit status: 1 when the last look failed.
-    """
+    """Print each new decision until `wait` says that it is the end; 1 when the last look failed."""
     decide = POLICIES[policy.settings.policy]
     history, told, over = _history(status_store), "", False
     while not over:
@@ -40,7 +37,6 @@ def run(
 
 
 def _history(status_store: StatusStore) -> History:
-    """Begin with the times that the acting scaler has learned."""
     try:
         return learned(History(), status_store.restore())
     except TryLater:

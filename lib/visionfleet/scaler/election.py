@@ -28,5 +28,4 @@ def holds(seen: Lease, name: str, now: float, margin_seconds: float) -> bool:
 
 
 def released(seen: Lease, now: float) -> Lease:
-    """End a lease, so that the next scaler need not wait."""
     return seen.model_copy(update={"expires_at": min(now, seen.expires_at)})

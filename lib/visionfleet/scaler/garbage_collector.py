@@ -27,10 +27,8 @@ OBJECT_SECONDS = 3600.0
 
 @dataclass(slots=True)
 class GarbageCollector:
-    """Sweeps every so often. A sweep is spread over ticks, so that it never holds one up for long.
-
-    A reply queue is removed when two sweeps in a row have seen the same old heartbeat: after an
-    outage of SQS every heartbeat is old, and the living renew theirs before the second look.
+    """Sweeps every so often, spread over ticks. A reply queue is removed when two sweeps in a row
+    have seen the same old heartbeat: after an outage of SQS every heartbeat is old.
     """
 
     queues: ReplyQueues
@@ -38,7 +36,7 @@ class GarbageCollector:
     every_seconds: float
     _due_at: float | None = None
     _sweep: Iterator[None] | None = None
-    _suspects: dict[str, str] = field(default_factory=dict)
+    _suspects: dict[str, str | None] = field(default_factory=dict)
     _outage: Episode = field(default_factory=lambda: Episode(log, "house-keeping failed"))
 
     def step(self, members: Collection[str], now: float, may_act: Callable[[], bool]) -> None:
@@ -80,10 +78,7 @@ class GarbageCollector:
                 self.queues.remove(url)
                 fields = {"queue": queue_name(url), "heartbeat": beat}
                 log.info("removed", extra=fields | {"reason": "no web process listens to it"})
-            if beat is None:
-                self._suspects.pop(url, None)
-            else:
-                self._suspects[url] = beat
+            self._suspects[url] = beat
             yield
 
 

@@ -11,11 +11,7 @@ from visionfleet.scaler.election import NOBODY
 
 
 class LeaderLease:
-    """What the scaler of this name knows of the lease. `now` is wall time in seconds.
-
-    S3 takes a write only over the object that was read (`If-Match`), so of two scalers that want
-    an expired lease one gets it, and one that slept through its term cannot renew it.
-    """
+    """S3 takes a write only over what was read (`If-Match`): of two scalers, one gets the lease."""
 
     def __init__(
         self, store: Store, name: str, settings: ScalerSection, now: Callable[[], float]
@@ -23,14 +19,10 @@ class LeaderLease:
         self._store, self.name, self._settings, self._now = store, name, settings, now
         self.seen: Lease = NOBODY
         self._etag: str | None = None
-        self._known = False
 
     def renew(self) -> bool:
-        """Take or renew the lease when it is time; tells whether we act. Raises TryLater.
-
-        While ours is fresh this asks nobody.
-        """
-        if not self._known or self.seen.holder != self.name:
+        """Take or renew the lease when it is time; tells whether we act. Raises TryLater."""
+        if self.seen.holder != self.name:
             self._read()
         wanted = election.claim(self.seen, self.name, self._now(), self._settings.lease_seconds)
         if wanted is not None:
@@ -38,13 +30,12 @@ class LeaderLease:
         return self.holds()
 
     def holds(self) -> bool:
-        """Tell whether we may act at this very moment; asked right before each act."""
         margin = self._settings.lease_margin_seconds
         return election.holds(self.seen, self.name, self._now(), margin)
 
     def forget(self) -> None:
         """Forget the lease: somebody else has written where only its holder writes."""
-        self.seen, self._known = NOBODY, False
+        self.seen = NOBODY
 
     def release(self) -> None:
         """End our term at once, if it is ours; raises TryLater."""
@@ -53,7 +44,7 @@ class LeaderLease:
 
     def _read(self) -> None:
         seen, self._etag = self._store.read_tagged(LEADER_LEASE)
-        self.seen, self._known = seen or NOBODY, True
+        self.seen = seen or NOBODY
 
     def _write(self, wanted: Lease) -> None:
         """Write, or learn who was quicker. It may be we ourselves: an answer can get lost."""

@@ -6,14 +6,12 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from visionfleet.scaler.decision import Observation, State
+from visionfleet.scaler.decision import Decision, Observation, Policy, State, wanted
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class ScalerMetrics:
-    """Set by the loop, read by scrapes on other threads."""
-
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         gauge = partial(Gauge, namespace="visionfleet", registry=registry)
@@ -41,15 +39,14 @@ class ScalerMetrics:
         self._count_workers(())
 
     def observed(
-        self, seen: Observation, wanted: int, minimum: int, maximum: int, seconds: float
+        self, seen: Observation, decision: Decision, policy: Policy, now: float, seconds: float
     ) -> None:
-        """Note a look, how many workers the decision on it wants, and how long both took."""
         self._visible.set(seen.visible)
         self._in_flight.set(seen.in_flight)
         self._count_workers([worker.state for worker in seen.workers])
-        self._wanted.set(wanted)
-        self._minimum.set(minimum)
-        self._maximum.set(maximum)
+        self._wanted.set(wanted(seen, decision))
+        self._minimum.set(policy.minimum_at(now))
+        self._maximum.set(policy.maximum)
         self._seconds.observe(seconds)
 
     def _count_workers(self, states: Sequence[State]) -> None:

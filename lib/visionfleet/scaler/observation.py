@@ -13,10 +13,8 @@ from visionfleet.scaler.worker_reports import WorkerReports
 
 @dataclass(slots=True)
 class FleetObserver:
-    """Looks. After a time in which it could not see, it owes every worker a new chance to report.
-
-    In an outage of S3 no worker can report: without that chance, the first look after it would
-    take all of them for dead.
+    """After a time in which it could not see, it owes every worker a new chance to report: in an
+    outage of S3 none can, and the first look after it would take all for dead.
     """
 
     requests: Queue
@@ -31,11 +29,10 @@ class FleetObserver:
         self.lose_sight()
         counts = self.requests.counts()
         members = self.fleet.members()
-        self.reports.update([member.name for member in members])
+        told = self.reports.read([member.name for member in members])
         self._clear_since = since = now if since is None else since
-        reports = [(m, self.reports.report(m.name), self.reports.asked_at(m.name)) for m in members]
-        workers = [worker(m, report, asked, since) for m, report, asked in reports]
-        known = [report for _, report, _ in reports if report is not None]
+        workers = [worker(m, *said, since) for m, said in zip(members, told, strict=True)]
+        known = [report for report, _ in told if report is not None]
         handled = self.throughput.count(known, now)
         return combined(counts.visible, counts.in_flight, workers, known, handled)
 
@@ -51,10 +48,10 @@ _CLOCK_SLACK_SECONDS = 2.0
 def worker(
     member: Member, report: WorkerReport | None, asked_at: float | None, clear_since: float
 ) -> Worker:
-    """Join what the fleet and what the worker itself say; `asked_at` is when we asked it to drain.
+    """Join what the fleet and the worker itself say; `asked_at` is when we asked it to drain.
 
-    A report of an earlier life of the same name counts for nothing, and so does a request. Silence
-    counts from `clear_since` on, when the reports could be read again.
+    A report or request of an earlier life of its name counts for nothing. Silence counts from
+    `clear_since` on, when the reports could be read again.
     """
     name, launched_at = member.name, member.launched_at
     if member.state != "running":

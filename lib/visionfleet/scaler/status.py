@@ -1,10 +1,11 @@
 """The published status: what the scaler saw, decided and did, with a short history. No I/O here."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from visionfleet.contract.messages import FleetStatus, Lease, StatusEntry
-from visionfleet.scaler.decision import Decision, History, Observation, Policy
+from visionfleet.scaler.decision import Decision, History, Observation, Policy, known
 
 _HISTORY_SECONDS = 3600.0
 # Points of the history: of those that tell no decision, one in ten seconds is kept.
@@ -22,7 +23,6 @@ def fleet_status(
     before: FleetStatus | None,
     now: float,
 ) -> FleetStatus:
-    """Write down a look, its decision, and by whose lease and which policy it was made."""
     changed = decision.changes or before is None
     entry = StatusEntry(
         at=now,
@@ -51,12 +51,22 @@ def fleet_status(
 
 
 def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str]:
-    """Say what a person should look at."""
     if history.at_maximum:
         yield f"the fleet is at its maximum of {policy.maximum}, and more is needed"
     failed = sum(worker.state == "failed" for worker in seen.workers)
     if failed:
         yield f"{failed} of {len(seen.workers)} workers did not start"
+
+
+def learned(history: History, status: FleetStatus | None) -> History:
+    """Take over the times that an earlier scaler learned, where this one has none yet."""
+    if status is None:
+        return history
+    return replace(
+        history,
+        boot_seconds=known(history.boot_seconds, status.boot_seconds),
+        service_seconds=known(history.service_seconds, status.service_seconds),
+    )
 
 
 def worth_writing(status: FleetStatus, written: FleetStatus | None, every_seconds: float) -> bool:
@@ -73,11 +83,7 @@ def _gist(status: FleetStatus) -> tuple[object, ...]:
 
 
 def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusEntry, ...]:
-    """Add an entry when it differs from the last; an hour is kept, and no more than so many.
-
-    Where counts change with every look, the last point moves on until it is ten seconds from the
-    one before it. A point with a reason stays.
-    """
+    """Add an entry that differs from the last, in place of one without a reason that is fresh."""
     kept = [old for old in history if entry.at - old.at <= _HISTORY_SECONDS]
     if kept and not entry.reason and _same(kept[-1], entry):
         return tuple(kept)
@@ -87,5 +93,4 @@ def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusE
 
 
 def _same(old: StatusEntry, new: StatusEntry) -> bool:
-    pairs: Mapping[str, object] = old.model_dump(exclude={"at", "reason"})
-    return pairs == new.model_dump(exclude={"at", "reason"})
+    return old.model_copy(update={"at": new.at, "reason": new.reason}) == new

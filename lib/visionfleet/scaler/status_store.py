@@ -9,11 +9,7 @@ STATUS_SECONDS = 60.0  # an unchanged status is written this often, as a sign of
 
 
 class StatusStore:
-    """The status as it was read or written last.
-
-    Written only over what was read or written by us: a scaler that lost its lease without
-    noticing cannot overwrite what its successor says.
-    """
+    """Written only over what we read or wrote: who lost its lease overwrites no successor's."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -19,10 +19,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Throughput:
-    """Adds up what reports tell, so that a worker that has gone takes nothing with it.
-
-    Reports come every half minute: in between each worker is taken to go on at its last rate.
-    """
+    """Adds up: who goes takes nothing with it. Between reports a worker keeps its last rate."""
 
     _total: int = 0
     _known: dict[str, _Known] = field(default_factory=dict)

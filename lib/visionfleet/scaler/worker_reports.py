@@ -19,48 +19,31 @@ class _WorkerDocuments(Generic[_T]):
 
     store: Store
     document: Callable[[str], Document[_T]]
-    kept: dict[str, tuple[str | None, _T | None]] = field(default_factory=dict)
+    kept: dict[str, tuple[_T | None, str | None]] = field(default_factory=dict)
 
-    def update(self, workers: Sequence[str], etags: Mapping[str, str]) -> None:
-        """Keep what is listed of these workers; what has a new ETag is read."""
-        kept: dict[str, tuple[str | None, _T | None]] = {}
+    def read(self, workers: Sequence[str], etags: Mapping[str, str]) -> list[_T | None]:
+        kept: dict[str, tuple[_T | None, str | None]] = {}
         for worker in workers:
             document = self.document(worker)
             etag = etags.get(document.key)
-            if etag is None:
-                continue
-            if worker in self.kept and self.kept[worker][0] == etag:
-                kept[worker] = self.kept[worker]
-            else:
-                value, read_etag = self.store.read_tagged(document)
-                kept[worker] = (read_etag, value)
+            kept[worker] = self.kept.get(worker, (None, None)) if etag else (None, None)
+            if kept[worker][1] != etag:
+                kept[worker] = self.store.read_tagged(document)
         self.kept = kept
-
-    def get(self, worker: str) -> _T | None:
-        return self.kept[worker][1] if worker in self.kept else None
+        return [kept[worker][0] for worker in workers]
 
 
 class WorkerReports:
-    """Reports and drain requests of the members: one listing per look, and what is new in it.
-
-    Requests are read back from S3, so a scaler that starts anew knows whom another has asked.
-    """
+    """One listing per look. Requests are read back: a new scaler knows whom another has asked."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._reports = _WorkerDocuments(store, documents.worker_report)
         self._drain_requests = _WorkerDocuments(store, documents.drain_request)
 
-    def update(self, workers: Sequence[str]) -> None:
-        """Read what is new of these workers; without any, ask nobody. Raises TryLater."""
+    def read(self, workers: Sequence[str]) -> list[tuple[WorkerReport | None, float | None]]:
+        """Of each its report, and when it was asked to drain, in Unix seconds. Raises TryLater."""
         listed = self._store.listed(FLEET_PREFIX) if workers else []
         etags = {entry.key: entry.etag for entry in listed}
-        self._reports.update(workers, etags)
-        self._drain_requests.update(workers, etags)
-
-    def report(self, worker: str) -> WorkerReport | None:
-        return self._reports.get(worker)
-
-    def asked_at(self, worker: str) -> float | None:
-        """When a worker was asked to drain, as of the last update."""
-        return self._drain_requests.get(worker)
+        reports = self._reports.read(workers, etags)
+        return list(zip(reports, self._drain_requests.read(workers, etags), strict=True))

@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Backlog:
-    """Images that wait, in groups by second of arrival, and the waits of those that were started.
-
-    `waits` counts images by whole seconds; an image that came back counts with its last start.
-    """
+    """`waits` counts images by whole seconds; one that came back counts with its last start."""
 
     visible: int = 0
     started: int = 0
@@ -32,7 +29,6 @@ class Backlog:
             self.visible += images
 
     def start(self, second: int, images: int) -> None:
-        """Start the oldest images, at most those that are visible."""
         self.visible -= images
         self.started += images
         groups, waits = self._groups, self.waits

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The figures of one replay. `waits` counts images by whole seconds in the queue.
-
-    `billed_hours` are worker-hours with the minimum per start; `work_hours` those of pure service.
-    `busy_kills` are workers that were ended in the middle of an image.
+    """`waits` counts images by whole seconds in the queue; `billed_hours` are worker-hours with the
+    minimum per start, `work_hours` pure service; `busy_kills` ended in the middle of an image.
     """
 
     waits: Mapping[int, int]
@@ -17,7 +15,6 @@ class Outcome:
     work_hours: float
     launches: int
     busy_kills: int
-    crashes: int
     peak_workers: int
     unserved: int
     timeline: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
@@ -36,7 +33,6 @@ class Outcome:
         return 0.0
 
     def figures(self) -> dict[str, float]:
-        """The figures by the names that result files have."""
         waited = sum(wait * count for wait, count in self.waits.items())
         return {
             "p50_wait_seconds": self.wait_quantile(0.5),

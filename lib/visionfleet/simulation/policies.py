@@ -8,8 +8,6 @@ from visionfleet.simulation.world import Controller
 
 @dataclass(slots=True)
 class PolicyController:
-    """What the scaler daemon does with a policy: decide on each look, and remember."""
-
     decide: Decide
     policy: Policy
     interval_seconds: int = 4

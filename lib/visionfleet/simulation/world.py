@@ -29,10 +29,8 @@ class Controller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What the world is like.
-
-    `boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old, wrong
-    by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
+    """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
+    wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
     Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker.
     """
 
@@ -53,8 +51,6 @@ class Conditions:
 
 @dataclass(slots=True)
 class _Machine:
-    """One worker: what the policy sees of it, and when it comes up."""
-
     view: Worker
     ready_at: float
 
@@ -82,7 +78,6 @@ class World:
     _billed: float = 0.0
     _launches: int = 0
     _busy_kills: int = 0
-    _crashes: int = 0
     _peak: int = 0
     _timeline: list[tuple[int, int, int]] = field(default_factory=list)
 
@@ -108,7 +103,6 @@ class World:
         return self._outcome(second)
 
     def _move(self, second: int) -> None:
-        """What happens by itself: workers come up, drain, and break."""
         if self._booting:
             self._come_up(second)
         if self._draining:
@@ -133,7 +127,6 @@ class World:
             self._drained.append(machine)
 
     def _serve(self, second: int) -> None:
-        """Start as many images as the workers that are up can start within this second."""
         workers, service = len(self._ready), self.conditions.service_seconds
         credit = self._credit + workers / service
         starts = min(self._backlog.visible, int(credit))
@@ -243,7 +236,6 @@ class World:
 
     def _crash(self, second: int) -> None:
         index = self.random.randrange(len(self._ready))
-        self._crashes += 1
         if index < math.ceil(self._in_service):
             self._backlog.give_back(second, self.conditions.visibility_seconds)
         self._end(self._ready[index], self._ready, second)
@@ -265,7 +257,6 @@ class World:
             work_hours=self._backlog.started * self.conditions.service_seconds / _SECONDS_PER_HOUR,
             launches=self._launches,
             busy_kills=self._busy_kills,
-            crashes=self._crashes,
             peak_workers=self._peak,
             unserved=self._backlog.visible,
             timeline=tuple(self._timeline),

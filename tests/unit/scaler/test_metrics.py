@@ -1,13 +1,16 @@
 """The scaler's metrics: their values."""
 
-from visionfleet.scaler.decision import Observation, Worker
+from visionfleet.config import Config
+from visionfleet.config.scaler import ScalerSection
+from visionfleet.scaler.decision import Decision, Observation, Policy, Worker
 from visionfleet.scaler.metrics import ScalerMetrics
 
 
 def test_metrics_have_the_observation_and_its_decision() -> None:
+    policy = Policy.of(Config(scaler=ScalerSection(minimum=1)), cores=4)
     metrics = ScalerMetrics()
     workers = (Worker("a", "busy", 0.0, 0.0), Worker("b", "busy", 0.0, 0.0))
-    metrics.observed(Observation(7, 2, workers), wanted=3, minimum=1, maximum=19, seconds=0.3)
+    metrics.observed(Observation(7, 2, workers), Decision(launch=1), policy, 0.0, seconds=0.3)
 
     def value(name: str, /, **labels: str) -> float | None:
         return metrics.registry.get_sample_value(f"visionfleet_{name}", labels)

@@ -5,8 +5,8 @@ from datetime import datetime
 import pytest
 
 from visionfleet.config.fields import DAYS
-from visionfleet.config.scaler import ScheduleWindow
-from visionfleet.scaler.schedule import minimum_at
+from visionfleet.config.scaler import ScalerSection, ScheduleWindow
+from visionfleet.scaler.decision import Policy
 
 WORK = ScheduleWindow(days=DAYS[:5], start="08:00", end="18:00", minimum=3)
 NIGHT = ScheduleWindow(days=("fri",), start="22:00", end="02:00", minimum=5)
@@ -32,4 +32,5 @@ def test_schedule_takes_the_greatest_minimum_of_the_hour(
     day: int, time: str, least: int, shows: str
 ) -> None:
     now = datetime.fromisoformat(f"2026-11-{day}T{time}+00:00").timestamp()
-    assert minimum_at((WORK, NIGHT, BERLIN), 1, now) == least, shows
+    settings = ScalerSection(minimum=1, schedule=(WORK, NIGHT, BERLIN))
+    assert Policy(settings, settings.times, 19, 30.0).minimum_at(now) == least, shows
