@@ -48,11 +48,7 @@ class ClientFactory:
     def client(
         self, service: str, connections: int = 10, read_timeout_seconds: float | None = None
     ) -> Any:
-        """Make a client with a pool of `connections`; clients may be shared by threads.
-
-        A long poll needs a client of its own: its read timeout differs, and its parked
-        connections must not starve the other calls.
-        """
+        """Make a client with a pool of `connections`, for many threads; a long poll wants its own."""
         config = BotoConfig(
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             read_timeout=read_timeout_seconds or self.read_timeout_seconds,
@@ -75,10 +71,8 @@ class ClientFactory:
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
-        """Make the direct way to a bucket; None where only clients know the way, as by a proxy.
-
-        Raises TryLater or GiveUp when there are credentials that cannot be used.
-        """
+        """Make the direct way to a bucket, None where there is none, as by a proxy; raises TryLater
+        or GiveUp when there are credentials that cannot be used."""
         credentials = self._session().get_credentials()
         if credentials is None:
             return None
@@ -107,7 +101,6 @@ class ClientFactory:
 def client_factory(
     settings: AwsSection, environment: Mapping[str, str] = os.environ
 ) -> ClientFactory:
-    """Read AWS's own variables too: credentials, and AWS_MAX_ATTEMPTS where it is a number."""
     given = {"AWS_ACCESS_KEY_ID", "AWS_PROFILE"} & environment.keys()
     attempts = environment.get("AWS_MAX_ATTEMPTS", "")
     return ClientFactory(

@@ -1,7 +1,6 @@
 """EC2's instance metadata service: who this instance is, and its user data.
 
-IMDSv2: a token first, then questions with it. The instance needs no permission for this; in a
-container the metadata's hop limit must be 2.
+IMDSv2: a token first, then questions with it. In a container the hop limit must be 2.
 """
 
 from collections.abc import Callable, Mapping

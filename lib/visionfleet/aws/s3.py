@@ -44,11 +44,8 @@ class PresignedPost:
 
 
 class Store:
-    """One bucket.
-
-    Permissions: s3:GetObject, s3:PutObject, s3:DeleteObject on its objects and s3:ListBucket,
-    without which a missing object is answered with 403 in place of 404.
-    """
+    """Permissions: s3:GetObject, s3:PutObject, s3:DeleteObject on the objects of the bucket, and
+    s3:ListBucket, without which a missing object is answered with 403 in place of 404."""
 
     def __init__(self, client: "S3Client", bucket: str, direct: DirectS3 | None = None) -> None:
         self._client = client
@@ -75,8 +72,7 @@ class Store:
     def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
         """Write JSON text if the object still has this ETag (None: if there is no object).
 
-        Returns the new ETag; None when somebody else has written meanwhile: S3 answers 412 when
-        the object is another one, 409 when another write is under way.
+        Returns the new ETag; None when somebody else has written, or is writing, meanwhile.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:

@@ -30,8 +30,7 @@ class Move:
 class MoveTasks:
     """The move tasks from one queue to another; SQS runs one per source at a time.
 
-    The destination is always named: a message that a worker moved there has no queue that it came
-    from. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
+    Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
     sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes and sqs:SendMessage.
     """
 

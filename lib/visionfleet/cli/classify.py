@@ -136,7 +136,6 @@ def json_line(answer: Answer) -> str:
 
 
 def table(answers: Iterable[Answer]) -> Table:
-    """Lay answers out; what has no label shows its problem there."""
     file = Column("file", overflow="fold")  # the end of a path tells most
     made = terminal.table(file, "label", "score", "seconds")
     for answer in answers:

@@ -137,7 +137,6 @@ def _described(dead: DeadLetter, deployment: Deployment) -> dict[str, Any]:
 
 
 def redrive(arguments: argparse.Namespace) -> int:
-    """Move by a task where SQS can, one by one where it cannot or may not choose."""
     deployment = _deployment(arguments)
     if arguments.limit or arguments.only_decodable:
         return _one_by_one(deployment, arguments, "dead letters are chosen")

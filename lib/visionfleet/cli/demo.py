@@ -106,7 +106,6 @@ def _show(config: Config, url: str, found: Sequence[InputImage]) -> int:
 
 @contextmanager
 def _sampling(deployment: Deployment) -> Iterator[list[FleetSize]]:
-    """Note the fleet's size while the with block runs; the value grows meanwhile."""
     sizes: list[FleetSize] = []
     stop = threading.Event()
     started = time.monotonic()

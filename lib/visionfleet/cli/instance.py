@@ -22,10 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the settings beside the configuration, check the whole, start the daemons.
-
-    Faulty settings stay where they are, so that each fault's line can be looked up.
-    """
+    """Faulty settings stay where they are, so that each fault's line can be looked up."""
     path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
     wanted = read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
     if wanted is None:
@@ -47,10 +44,7 @@ def _write(path: Path, wanted: InstanceRoles) -> None:
 
 
 def _start(wanted: InstanceRoles) -> None:
-    """Start the units by their target, so that they stop and restart with it too.
-
-    Until the next boot only: that asks the user data anew.
-    """
+    """Start the units by their target, with which they stop and restart; until the next boot."""
     for command in (
         ("systemctl", "enable", "--runtime", *wanted.units),
         ("systemctl", "start", "--no-block", "visionfleet.target"),

@@ -47,7 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay the trace once per policy; print a table, and write what was asked for."""
     policy = _policy(loaded(arguments).config, arguments.service, arguments.boot)
     conditions = Conditions(
         service_seconds=arguments.service,

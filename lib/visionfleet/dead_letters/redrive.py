@@ -48,11 +48,9 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class MoveOneByOne:
-    """Sends each dead letter to the requests, and only then deletes it. At least once.
+    """Sends each dead letter to the requests, and only then deletes it: at least once.
 
-    Interrupted at any point it can be run again: what is in hand comes back to the dead letters,
-    and what was sent but not deleted is sent once more. What cannot be decoded comes back as a
-    new dead letter, so the same text is moved once only in one run.
+    What cannot be decoded comes back as a new dead letter, so a text is moved once only in a run.
     """
 
     dead: Queue

@@ -16,10 +16,9 @@ def granted() -> int:
 
 
 def yield_while_waiting(environment: MutableMapping[str, str]) -> None:
-    """Let threads that wait for each other sleep; to be called before torch is imported.
+    """Let OpenMP's threads sleep, not spin, while they wait: others fetch and decode on their cores.
 
-    OpenMP's threads spin by default. That costs nothing while every core is theirs alone, but
-    here others fetch and decode on the same cores, and are kept from it by the spinning.
+    To be called before torch is imported.
     """
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -1,4 +1,4 @@
-"""How long each phase of a start takes. The clock is an argument; no I/O here."""
+"""How long each phase of a start takes. No I/O here."""
 
 from collections.abc import Callable
 

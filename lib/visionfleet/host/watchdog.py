@@ -10,9 +10,8 @@ PACE_SECONDS = 10.0  # what a rate is counted over
 class Watchdog:
     """Since when each loop has been at its present step. `clock` is monotonic, in seconds.
 
-    A loop is in the midst of a step, which may last for its `allowed_seconds`, or it rests: it
-    waits for work, for as long as it likes. A loop without an entry is not judged. Each loop has
-    one thread, and each note is a single assignment.
+    A step may last for the loop's `allowed_seconds`, a rest for ever. A loop without an entry is
+    not judged. Each loop has one thread, and each note is a single assignment.
     """
 
     def __init__(
@@ -31,7 +30,6 @@ class Watchdog:
             self._since[loop] = None
 
     def stuck(self) -> list[str]:
-        """Say which loops make no progress; empty when all are well."""
         now, found = self._clock(), []
         for loop, allowed in self._allowed.items():
             since = self._since[loop]

@@ -18,10 +18,7 @@ def bars(values: Sequence[float], height: int) -> list[str]:
 
 
 def columns(values: Sequence[tuple[float, float]], width: int, until: float) -> list[float]:
-    """Turn samples (second, value) into `width` columns up to `until`, each the highest it spans.
-
-    A column without a sample keeps the last value before it.
-    """
+    """Give each of `width` columns up to `until` its highest sample, or the last one before."""
     found: list[float] = []
     last = 0.0
     ends = [until * column / width for column in range(1, width)]

@@ -1,7 +1,6 @@
-"""The whole service on one machine: supervisord and all below it, as one thing to start and stop.
+"""The whole service on one machine: supervisord and all below it, in a session of their own.
 
-Nothing is left behind: supervisord has a session of its own, and what is still in that session
-when it has ended is killed. When this process dies, supervisord gets TERM.
+What is left of the session in the end is killed. When this process dies, supervisord gets TERM.
 """
 
 import contextlib
@@ -212,7 +211,6 @@ def _environment(config: Config, files: StackFiles, more: Mapping[str, str]) -> 
 
 
 def _program(name: str) -> Path:
-    """Find a program beside the running Python, which in a virtual environment is a link."""
     return Path(sys.executable).parent / name
 
 

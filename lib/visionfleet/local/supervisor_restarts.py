@@ -1,8 +1,7 @@
 """A supervisor event listener that starts again what supervisor has given up (state FATAL).
 
-systemd does this with Restart=always; supervisor stops trying after `startretries`. Delivery: a
-process that reached FATAL while this listener runs is started again, after a wait that grows from
-5 s to 60 s while it goes on failing. It never starts what somebody else took out of FATAL.
+A process that reaches FATAL while it runs is started again, after a wait that grows from 5 s to
+60 s while it goes on failing. It never starts what somebody else took out of FATAL.
 """
 
 import os

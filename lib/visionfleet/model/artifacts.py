@@ -25,10 +25,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Reads paths, and `s3://bucket/key` through `fetch(bucket, key)`.
-
-    Objects whose SHA-256 is known are kept in `cache`; None keeps none.
-    """
+    """Reads paths, and `s3://bucket/key` by `fetch`; keeps objects of known SHA-256 in `cache`."""
 
     fetch: Fetch | None = None
     cache: Path | None = None

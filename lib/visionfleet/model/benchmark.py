@@ -38,10 +38,9 @@ def measure(
     threads: int,
     progress: Progress = lambda _images: None,
 ) -> Benchmark:
-    """Classify the images in batches; raises BadDataset when a folder is no class of the model.
+    """Decode and classify batches, one a thread at a time.
 
-    Each thread decodes a batch and then classifies it, so a model that computes on one thread
-    keeps as many cores busy as there are threads here, as that many workers would.
+    Raises BadDataset when a folder is no class of the model.
     """
     started, started_cpu = time.perf_counter(), time.process_time()
     folders: list[str] = []

@@ -1,7 +1,7 @@
 """Loads programs of `torch.export.save`, and refuses what could run as Python code.
 
-torch itself unpickles parts of such files, resolves the functions of their graph by name, and
-evaluates their sizes as text. So the archive is looked through before torch sees it.
+torch unpickles parts of such files, finds functions by name and evaluates sizes given as text, so
+the archive is looked through before torch sees it.
 """
 
 import io

@@ -29,11 +29,9 @@ _MAXIMUM_PICTURES = 64
 
 
 class Inference:
-    """A loaded model, warmed up at the shapes it will serve.
+    """A loaded model, warmed up; one that was traced for one image at a time is fed singly.
 
-    Raises BadModel when the model does not fit its labels, or differs too much from itself in
-    the precision that was asked for. A model that was traced for one image at a time is found out
-    at the start and fed singly.
+    Raises BadModel when it does not fit its labels, or differs too much in the precision asked for.
     """
 
     def __init__(

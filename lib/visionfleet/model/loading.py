@@ -1,7 +1,7 @@
 """Finds and loads a model: the default, a torchvision architecture, or a file of the user's.
 
-Nothing is ever unpickled: tensors load with `weights_only`, and a file of the user's has a
-SHA-256 that must match what is loaded. What a file is, its content tells, never its name.
+Nothing is ever unpickled: tensors load with `weights_only`, and the SHA-256 of the user's file must
+match. What a file is, its content tells, never its name.
 """
 
 import io

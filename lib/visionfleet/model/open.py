@@ -47,10 +47,7 @@ def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from walking, over and over, through what imports make.
-
-    That was a third of torch's import, and none of it is ever garbage.
-    """
+    """Keep the garbage collector from what imports make: it was a third of torch's import."""
     gc.disable()
     try:
         yield
