@@ -48,7 +48,7 @@ class ClientFactory:
     def client(
         self, service: str, connections: int = 10, read_timeout_seconds: float | None = None
     ) -> Any:
-        """Make a client with a pool of `connections`, for many threads; a long poll wants its own."""
+        """Make a client with a pool of `connections`, for threads; a long poll wants its own."""
         config = BotoConfig(
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             read_timeout=read_timeout_seconds or self.read_timeout_seconds,

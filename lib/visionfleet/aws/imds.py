@@ -72,7 +72,3 @@ def instance_id(metadata: Metadata) -> str:
     if not found.startswith("i-"):
         raise TryLater(f"metadata {INSTANCE_ID}: no id of an instance")
     return found
-
-
-def user_data(metadata: Metadata) -> bytes:
-    return metadata.find(USER_DATA) or b""

@@ -62,32 +62,10 @@ class Store:
         key: str,
         body: bytes,
         content_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        self._put(key, body, content_type, {}, metadata or {})
-
-    def put_json(self, key: str, text: str) -> None:
-        self.put(key, text.encode(), _JSON)
-
-    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
-        """Write JSON text if the object still has this ETag (None: if there is no object).
-
-        Returns the new ETag; None when somebody else has written, or is writing, meanwhile.
-        """
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        try:
-            return self._put(key, text.encode(), _JSON, condition, {})
-        except (AlreadyExists, NotFound):
-            return None
-
-    def _put(
-        self,
-        key: str,
-        body: bytes,
-        content_type: str,
-        condition: Mapping[str, str],
-        metadata: Mapping[str, str],
+        metadata: Mapping[str, str] = {},
+        condition: Mapping[str, str] = {},
     ) -> str:
+        """Write an object and return its ETag; raises AlreadyExists where `condition` fails."""
         headers = {"Content-Type": content_type}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
@@ -103,6 +81,20 @@ class Store:
                 **condition,  # type: ignore[arg-type]
             )
         return answer["ETag"]
+
+    def put_json(self, key: str, text: str) -> None:
+        self.put(key, text.encode(), _JSON)
+
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        """Write JSON text if the object still has this ETag (None: if there is no object).
+
+        Returns the new ETag; None when somebody else has written, or is writing, meanwhile.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            return self.put(key, text.encode(), _JSON, condition=condition)
+        except (AlreadyExists, NotFound):
+            return None
 
     def find_tagged(self, key: str) -> tuple[bytes, str] | None:
         try:

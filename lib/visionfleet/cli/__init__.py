@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
+        with contextlib.suppress(OSError):  # the interpreter's last flush would complain once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     return code
 
@@ -72,11 +73,6 @@ def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
         command = subparsers.add_parser(name, help=about, description=description)
         if name == named:
             module = import_module(f"visionfleet.cli.{name.replace('-', '_')}")
+            command.set_defaults(run=getattr(module, "run", None))  # or its subcommands have one
             module.add_arguments(command)
     return parser
-
-
-def _silence_stdout() -> None:
-    """Let the interpreter's last flush go nowhere; it would complain of the pipe once more."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,8 +16,8 @@ from visionfleet.cli import terminal
 from visionfleet.cli.client import Answer, Client
 from visionfleet.cli.options import seconds, whole
 from visionfleet.errors import BadKeys
+from visionfleet.evaluation.datasets import SUFFIXES
 
-EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 STDIN = "-"
 
 
@@ -45,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="longest wait for one answer; default: %(default)g",
     )
-    parser.set_defaults(run=run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def images(names: Iterable[str]) -> Iterator[InputImage]:
         if name == STDIN:
             yield InputImage("stdin", None)
         elif path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             yield from map(_image, filter(Path.is_file, found))
         else:
             yield _image(path)

@@ -127,13 +127,8 @@ class Client:
 
 def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:
     if found.get("status") == "failed":
-        return Answer(
-            file,
-            seconds,
-            job=found.get("job"),
-            problem=str(found.get("reason", "failed")),
-            code=found.get("code"),
-        )
+        problem, job = str(found.get("reason", "failed")), found.get("job")
+        return Answer(file, seconds, job=job, problem=problem, code=found.get("code"))
     known = {name: found.get(name) for name in ("label", "score", "job", "reason")}
     return Answer(file, seconds, top=tuple(found.get("top", ())), **known)
 

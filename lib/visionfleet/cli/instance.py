@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
-from visionfleet.aws.imds import Metadata, endpoint, user_data
+from visionfleet.aws.imds import USER_DATA, Metadata, endpoint
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.config.load import path_of
 from visionfleet.errors import GiveUp
@@ -18,13 +18,12 @@ DROP_IN = "90-instance.yaml"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Faulty settings stay where they are, so that each fault's line can be looked up."""
     path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
-    wanted = read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
+    wanted = read(Metadata(endpoint(os.environ), time.monotonic).find(USER_DATA) or b"")
     if wanted is None:
         path.unlink(missing_ok=True)
         print(f"user data without a first line {FIRST_LINE}: nothing is started")

@@ -16,7 +16,7 @@ def granted() -> int:
 
 
 def yield_while_waiting(environment: MutableMapping[str, str]) -> None:
-    """Let OpenMP's threads sleep, not spin, while they wait: others fetch and decode on their cores.
+    """Let OpenMP's threads sleep while they wait, not spin: others work on the same cores.
 
     To be called before torch is imported.
     """

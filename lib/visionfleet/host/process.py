@@ -23,8 +23,8 @@ EXIT_FORCED = 130
 def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
     """Make what a signal's handler may call: each call has `work` done once, on another thread.
 
-    A handler interrupts the main thread anywhere, even where that holds a lock: to wait for it would
-    be for ever. What nobody expected of `work` ends the process.
+    A handler interrupts the main thread anywhere, even where that holds a lock that `work` needs.
+    What nobody expected of `work` ends the process.
     """
     calls: SimpleQueue[None] = SimpleQueue()  # whose put may interrupt itself, by its documentation
 
@@ -115,3 +115,21 @@ def allow_open_files(most: int = 65536) -> int:
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return max(soft, wanted)
+
+
+class StartupTimer:
+    """Seconds by the name of the phase, in the order in which they ended."""
+
+    def __init__(self, began: float, now: Callable[[], float]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = self._last = began
+        self._now = now
+
+    def end(self, phase: str) -> None:
+        """Book the time since the last phase ended under this name; a name twice adds up."""
+        now = self._now()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + max(0.0, now - self._last)
+        self._last = now
+
+    def total(self) -> float:
+        return self._last - self._began

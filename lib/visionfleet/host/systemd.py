@@ -1,4 +1,4 @@
-"""What a daemon tells systemd over its notification socket, as sd_notify(3) does; nothing without."""
+"""What a daemon tells systemd over its notification socket, as sd_notify(3) does."""
 
 import contextlib
 import logging

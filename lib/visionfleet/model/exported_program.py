@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from torch import nn
-
 from visionfleet.errors import BadModel
 from visionfleet.model.state_dict import first_line
 
@@ -32,11 +30,6 @@ _TARGET = re.compile(
 _SIZE = re.compile(r"(?:'?[a-z]{1,3}\d+'?|[A-Z]\w*|[a-z]+(?==)|\d+(?:\.\d+)?|[\s+\-*/%(),<>=&|~])*")
 _TENSOR_FILE = re.compile(r"(?:weight|tensor|constant)_\d+")
 _CHECKS = {"target": _TARGET, "expr_str": _SIZE, "path_name": _TENSOR_FILE}
-
-
-def load_exported(data: bytes, where: object) -> nn.Module:
-    module: nn.Module = load_program(data, where).module()
-    return module
 
 
 def load_program(data: bytes, where: object) -> Any:

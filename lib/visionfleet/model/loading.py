@@ -19,7 +19,7 @@ from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model.architectures import NETWORKS, build, options_of
 from visionfleet.model.artifacts import Source, read_labels
-from visionfleet.model.exported_program import load_exported
+from visionfleet.model.exported_program import load_program
 from visionfleet.model.loaded import Kind, Loaded, info
 from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
 
@@ -108,7 +108,7 @@ def _load_module(
     if architecture is not None:
         raise BadModel(f"{path}: brings its network with it; leave model.architecture out")
     if kind == "exported":
-        return load_exported(data, path), kind
+        return load_program(data, path).module(), kind
     return load_torchscript(data, path).eval(), kind
 
 

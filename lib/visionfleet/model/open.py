@@ -13,7 +13,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
 from visionfleet.config.schema import AwsSection
 from visionfleet.host import cpu_quota
-from visionfleet.host.startup_timing import StartupTimer
+from visionfleet.host.process import StartupTimer
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference

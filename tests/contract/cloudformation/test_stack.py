@@ -22,7 +22,6 @@ from testkit.aws.cloudformation_stack import (
 )
 from visionfleet.auth import api_keys
 from visionfleet.aws.provisioning import provision_queues
-from visionfleet.cli.provision import plan
 from visionfleet.config import Config, load
 from visionfleet.contract import names as naming
 from visionfleet.web.http.server import IDLE_SECONDS
@@ -66,7 +65,7 @@ def test_stack_makes_the_queues_that_provisioning_makes(stack: CloudStack) -> No
     made = [attributes(stack, name) for name in names]
     for name in names:
         stack.aws.sqs.delete_queue(QueueUrl=stack.aws.queue_url(name))
-    list(provision_queues(stack.aws.sqs, plan(Config())))
+    list(provision_queues(stack.aws.sqs, "visionfleet", Config().queue))
     provisioned = [attributes(stack, name) for name in names]
     for each in (*made, *provisioned):
         each["RedrivePolicy"] = json.loads(each["RedrivePolicy"] or "null")
