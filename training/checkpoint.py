@@ -9,10 +9,10 @@ import torch
 from cifar import MEAN, SIDE, STD, Split, normalised
 from rich.console import Console
 from torch import Tensor, nn
-from visionfleet.model.forward import twice_if_unsure
 
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.model.architectures import build
+from visionfleet.model.forward import twice_if_unsure
 
 ARCHITECTURE = "convnet8"
 EVALUATION_BATCH = 500

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
-# Tries of one call before it fails, by waits that double: enough for a few seconds of throttling,
-# and soon enough for the daemons' own loops to tell of an outage.
+# Enough for a few seconds of throttling, soon enough for the daemons to tell of an outage.
 MAX_ATTEMPTS = 4
 # TCP asks for a connection again after 1 s and 2 s more: one lost packet is no failure.
 _CONNECT_TIMEOUT_SECONDS = 3.0
@@ -55,12 +54,10 @@ class ClientFactory:
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": self.max_attempts},
             s3={"addressing_style": "path" if self.endpoint_url else "auto"},
-            # Forms and addresses that are handed to clients would else be of the old kind, which
-            # newer regions refuse.
+            # Forms that are handed to clients would else be of a kind that newer regions refuse.
             signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
-            # Checks that cost a quarter of a millisecond of CPU per call, each: what we pass is
-            # typed already, TLS guards the bytes on their way, and a damaged image is refused.
+            # Each costs 0.25 ms of CPU per call: what we pass is typed, and TLS guards the bytes.
             parameter_validation=False,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

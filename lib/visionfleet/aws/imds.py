@@ -46,16 +46,13 @@ class Metadata:
 
     def _get(self, path: str) -> urllib3.BaseHTTPResponse:
         if not self._token or self._clock() >= self._renew_at:
-            self._fetch_token()
+            lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+            answer = self._request("PUT", "/latest/api/token", lifetime)
+            if answer.status != 200:
+                raise TryLater(f"metadata token: status {answer.status}")
+            self._token = answer.data.decode("ascii", "replace")
+            self._renew_at = self._clock() + TOKEN_SECONDS * 3 / 4
         return self._request("GET", path, {"X-aws-ec2-metadata-token": self._token})
-
-    def _fetch_token(self) -> None:
-        lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-        answer = self._request("PUT", "/latest/api/token", lifetime)
-        if answer.status != 200:
-            raise TryLater(f"metadata token: status {answer.status}")
-        self._token = answer.data.decode("ascii", "replace")
-        self._renew_at = self._clock() + TOKEN_SECONDS * 3 / 4
 
     def _request(
         self, method: str, path: str, headers: Mapping[str, str]

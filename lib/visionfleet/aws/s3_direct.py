@@ -1,7 +1,6 @@
 """The calls of S3 that each image needs, signed by botocore and sent by urllib3.
 
-They take less than half of the two milliseconds of CPU that boto3 takes for each call. Only success
-is known here: every other answer is left to boto3, which knows the errors and when to try again.
+They take half the CPU of boto3's. Every answer but success is left to boto3, to try again.
 """
 
 import logging

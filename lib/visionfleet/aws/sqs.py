@@ -1,7 +1,7 @@
 """The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -230,11 +230,8 @@ class ReplyQueues:
             return {}
 
     def remove(self, url: str) -> None:
-        try:
-            with wrapped_errors(f"delete queue {queue_name(url)}"):
-                self._client.delete_queue(QueueUrl=url)
-        except NotFound:
-            return
+        with suppress(NotFound), wrapped_errors(f"delete queue {queue_name(url)}"):
+            self._client.delete_queue(QueueUrl=url)
 
 
 def queue_name(url: str) -> str:

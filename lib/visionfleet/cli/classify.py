@@ -62,7 +62,6 @@ class InputImage:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Classify everything; the status is 1 when any image has no label."""
     stop, found = threading.Event(), list(images(arguments.image))
     key, count = _key(arguments.key_file), arguments.parallel
     client = Client(arguments.url, count, stop, key)
@@ -91,7 +90,6 @@ def _key(path: Path | None) -> str | None:
 
 
 def images(names: Iterable[str]) -> Iterator[InputImage]:
-    """Find what the arguments name; folders are searched for images, sorted by name."""
     for name in names:
         path = Path(name)
         if name == STDIN:

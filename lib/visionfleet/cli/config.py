@@ -48,7 +48,6 @@ def reference(_arguments: argparse.Namespace) -> int:
 
 
 def lines(whole: LoadedConfig) -> Iterator[str]:
-    """Write a configuration as YAML, with the origin of each value behind it."""
     tree = whole.config.model_dump(mode="json")
     yield from _block(tree, (), whole)
 

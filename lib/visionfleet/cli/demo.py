@@ -60,7 +60,6 @@ class FleetSize:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Start, upload, show, wait for zero workers, stop; 0 when every image got a label."""
     for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: there is nothing to finish
         signal.signal(number, signal.default_int_handler)
     found = _images(arguments)

@@ -40,8 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     config = loaded(arguments).config
-    # As many threads as it was given, each with a core for decoding and computing alike: waiting
-    # for one another in every layer took a fifth longer for images of 32 pixels.
+    # Each thread decodes and computes: to wait for one another in every layer took a fifth longer.
     threads = config.model.threads or cpu_quota.granted()
     alone = config.model.model_copy(update={"threads": 1})
     config = config.model_copy(update={"model": alone})

@@ -4,7 +4,6 @@ import argparse
 import os
 import subprocess
 import time
-from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
 from visionfleet.aws.imds import USER_DATA, Metadata, endpoint
@@ -14,6 +13,7 @@ from visionfleet.errors import GiveUp
 from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, read
 
 DROP_IN = "90-instance.yaml"
+_HEADER = "# From the user data of this instance, written at each boot.\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,18 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
         path.unlink(missing_ok=True)
         print(f"user data without a first line {FIRST_LINE}: nothing is started")
         return 0
-    _write(path, wanted)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(_HEADER + wanted.settings)
+    fresh.replace(path)
     loaded(arguments)
     _start(wanted)
     print("started", *wanted.units)
     return 0
-
-
-def _write(path: Path, wanted: InstanceRoles) -> None:
-    text = f"# From the user data of this instance, written at each boot.\n{wanted.settings}"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text)
-    fresh.replace(path)
 
 
 def _start(wanted: InstanceRoles) -> None:

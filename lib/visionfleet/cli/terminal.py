@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: tables, a progress bar, times. rich is imported when used."""
+"""What a person sees in a terminal: tables, a progress bar, times."""
 
 import sys
 import time

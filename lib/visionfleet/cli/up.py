@@ -77,7 +77,6 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _stop(stack: Stack) -> None:
-    """Stop a stack and say what still runs; a second signal kills the rest."""
     started, told, known = time.monotonic(), "", stack.alive()
     stack.terminate()
     while not stack.ended(0.3) and time.monotonic() - started < STOP_SECONDS:

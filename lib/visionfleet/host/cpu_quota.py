@@ -16,10 +16,7 @@ def granted() -> int:
 
 
 def yield_while_waiting(environment: MutableMapping[str, str]) -> None:
-    """Let OpenMP's threads sleep while they wait, not spin: others work on the same cores.
-
-    To be called before torch is imported.
-    """
+    """Before torch's import: let OpenMP's threads sleep, not spin; others use the same cores."""
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

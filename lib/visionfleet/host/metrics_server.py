@@ -13,8 +13,6 @@ from prometheus_client import (
 
 
 class MetricsServer:
-    """Answers scrapes on threads of its own until it is closed."""
-
     def __init__(self, server: WSGIServer, thread: Thread) -> None:
         self._server, self._thread = server, thread
         self.port = server.server_port

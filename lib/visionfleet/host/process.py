@@ -99,10 +99,7 @@ def signal_events(log: logging.Logger) -> SignalEvents:
 
 
 def started_at(now: float) -> float:
-    """Tell when this process started, in wall time: imports count as boot time too.
-
-    proc(5): field 22 of /proc/self/stat is the start in clock ticks since the machine's boot.
-    """
+    """Tell when this process started, in wall time; proc(5): field 22 is in ticks since boot."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return now - (uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))

@@ -57,7 +57,6 @@ def period_seconds(watchdog_seconds: float | None) -> float:
 
 
 def notification(status: str, last: str, watched: bool, stuck: bool) -> list[str]:
-    """Write what systemd is told now, as sd_notify(3) has it: a sign of life, or a stuck loop."""
     found = [f"STATUS={status}"] if status != last else []
     if watched:
         found.append("WATCHDOG=trigger" if stuck else "WATCHDOG=1")
@@ -65,7 +64,6 @@ def notification(status: str, last: str, watched: bool, stuck: bool) -> list[str
 
 
 def extend_timeout(seconds: float) -> str:
-    """Write that a start or a stop may last for so long from now, whatever the unit says."""
     return f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"
 
 

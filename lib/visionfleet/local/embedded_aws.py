@@ -16,8 +16,7 @@ from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, one_at_a
 
 logger = logging.getLogger("visionfleet.local.embedded_aws")
 
-# A parked long poll holds a thread: 19 classifiers and a few web processes and scalers park about
-# 30, and each may have some more requests under way. A waiting thread costs no CPU.
+# A parked long poll holds a thread: 19 classifiers, web processes and scalers park about 30.
 THREADS = 128
 
 # Clients keep idle connections: closing one at the moment of its next use is a reset for nothing.

@@ -22,8 +22,7 @@ from visionfleet.errors import VisionfleetError
 
 CONNECTION = "visionfleet.connection"  # the key of the client's socket in the WSGI environ
 
-# A parked poll looks up this often: for a client that has gone, for the end of the server, and for
-# messages whose visibility timeout is over. A new message wakes it at once, without this.
+# A parked poll looks up this often, for all but a new message, which wakes it at once.
 LOOK_UP_SECONDS = 0.5
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -136,11 +135,7 @@ class Attributes(Mapping[str, Any]):
 
 
 def one_at_a_time(application: WsgiApplication, lock: threading.RLock) -> WsgiApplication:
-    """Let one request at a time into moto, which has gaps between look and act.
-
-    Without this, two of eight conditional puts of one key at one time both won, once in 300 rounds.
-    No client is waited for under the lock.
-    """
+    """Let one request at a time into moto: else two conditional puts both won now and then."""
 
     def serialised(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["wsgi.input"] = io.BytesIO(whole_body(environ))

@@ -94,7 +94,6 @@ class Stack:
         return {str(p["name"]): pid for p in self._processes() if isinstance(pid := p["pid"], int)}
 
     def still_alive(self, known: Mapping[str, int]) -> list[str]:
-        """Tell which of the processes still run; a supervisord that stops answers no questions."""
         left = _members(self._process.pid)
         return [name for name, pid in known.items() if pid in left]
 

@@ -1,7 +1,7 @@
 """Folds batch norms into the convolutions before them: the same answers with less work.
 
 One forward pass is watched for the norms that take what a convolution gave, untouched or through
-a max pool, which norms that keep the order may precede. The folded network must answer the same.
+a max pool. The folded network must answer the same.
 """
 
 import copy

@@ -38,10 +38,7 @@ def measure(
     threads: int,
     progress: Progress = lambda _images: None,
 ) -> Benchmark:
-    """Decode and classify batches, one a thread at a time.
-
-    Raises BadDataset when a folder is no class of the model.
-    """
+    """Classify batches, one a thread; raises BadDataset when a folder is no class of the model."""
     started, started_cpu = time.perf_counter(), time.process_time()
     folders: list[str] = []
     rows: list[np.ndarray] = [np.empty((0, len(model.labels)), np.float32)]

@@ -51,15 +51,12 @@ def _load(choice: ModelSection, source: Source) -> Loaded:
     if choice.path is not None:
         return _load_file(choice, choice.path, source)
     if choice.name == "default":
-        return _load_default(str(choice.directory / DEFAULT_FILE))
+        path = str(choice.directory / DEFAULT_FILE)
+        data = _HERE.read(path, "the default model; set model.directory to the folder it is in")
+        return load_checkpoint(load_tensors(data, path), data, path)
     from visionfleet.model.torchvision_weights import load_published
 
     return load_published(choice.name, choice.directory, source.cache)
-
-
-def _load_default(path: str) -> Loaded:
-    data = _HERE.read(path, "the default model; set model.directory to the folder it is in")
-    return load_checkpoint(load_tensors(data, path), data, path)
 
 
 def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loaded:

@@ -52,10 +52,6 @@ class Chosen:
     measured: dict[str, Measured]
     images: int = 0
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return DTYPES[self.name]
-
 
 def candidates(asked: str, cuda: bool, bfloat16: bool, convertible: bool) -> tuple[str, ...]:
     """List what is worth a trial, float32 first; raises BadModel.
