@@ -45,6 +45,7 @@ DEV = [
     "litserve>=0.2.10",  # a baseline of the benchmarks
     "matplotlib>=3.8",
     "mypy>=1.15",
+    "pillow-heif>=1.0",  # writes HEIC for tests
     "playwright>=1.45",  # drives Chromium through the page
     "pre-commit>=4.0",
     "pytest>=8.3",

@@ -64,13 +64,14 @@ class Inference:
         """Rank the classes for each H x W x 3 array, best first; RuntimeError if it fails."""
         probabilities = self.probabilities(batch)
         started = time.perf_counter()
-        best = torch.topk(probabilities, min(top, len(self.labels)))
+        # Equal scores in the order of their index; topk orders them anew for each `top`.
+        scores, indices = torch.sort(probabilities, dim=1, descending=True, stable=True)
         ranked = [
             tuple(
                 Ranked(index=index, label=self.labels[index], score=score)
-                for score, index in zip(scores, indices, strict=True)
+                for score, index in zip(*row, strict=True)
             )
-            for scores, indices in zip(best.values.tolist(), best.indices.tolist(), strict=True)
+            for row in zip(scores[:, :top].tolist(), indices[:, :top].tolist(), strict=True)
         ]
         self._forward.seconds.rank += time.perf_counter() - started
         return ranked

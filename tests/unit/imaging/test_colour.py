@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from testkit.images.icc import ADOBE_RGB
 from testkit.images.pictures import encoded
 from visionfleet.errors import BadImage
 from visionfleet.imaging.decode import Limits
@@ -105,42 +106,11 @@ def test_bmp_with_unset_alpha_is_opaque() -> None:
     assert tuple(seen(bytes(bmp))[5, 5]) == (200, 30, 40)
 
 
-def matrix_profile(columns: list[tuple[float, float, float]], gamma: float) -> bytes:
-    """An ICC profile after ICC.1:2010 with three colorants (XYZ at D50) and one exponent."""
-
-    def fixed(value: float) -> bytes:
-        return struct.pack(">i", round(value * 65536))
-
-    def colorant(xyz: tuple[float, float, float]) -> bytes:
-        return b"XYZ " + bytes(4) + b"".join(map(fixed, xyz))
-
-    curve = b"curv" + bytes(4) + struct.pack(">LH", 1, round(gamma * 256)) + bytes(2)
-    text = b"desc" + bytes(4) + struct.pack(">L", 5) + b"wide\0" + bytes(78)
-    parts = {b"desc": text, b"wtpt": colorant((0.9642, 1.0, 0.8249))}
-    parts |= dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(colorant, columns), strict=True))
-    parts |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
-    at, table, body = 128 + 4 + 12 * len(parts), struct.pack(">L", len(parts)), b""
-    for name, part in parts.items():
-        padded = part + bytes(-len(part) % 4)
-        table += name + struct.pack(">LL", at + len(body), len(part))
-        body += padded
-    size = struct.pack(">L", at + len(body))
-    head = size + bytes(4) + bytes.fromhex("02400000") + b"mntrRGB XYZ " + bytes(12) + b"acsp"
-    head = (head + bytes(28) + b"".join(map(fixed, (0.9642, 1.0, 0.8249)))).ljust(128, b"\0")
-    return head + table + body
-
-
-# Adobe RGB (1998), adapted to D50: colorants and gamma of its specification.
-ADOBE = matrix_profile(
-    [(0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457)], 2.2
-)
-
-
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "TIFF", "WEBP"])
 def test_colour_profile_is_applied(format_: str) -> None:
     picture = Image.new("RGB", (32, 32), (100, 200, 100))
     options = {"quality": 100} if format_ in {"JPEG", "WEBP"} else {}
-    red, green, blue = seen(encoded(picture, format_, icc_profile=ADOBE, **options))[16, 16]
+    red, green, blue = seen(encoded(picture, format_, icc_profile=ADOBE_RGB, **options))[16, 16]
     # Adobe RGB's green is wider than sRGB's, so the same numbers are a stronger green.
     assert (red < 60, green > 195, blue < 105) == (True, True, True)
 
@@ -148,14 +118,14 @@ def test_colour_profile_is_applied(format_: str) -> None:
 def test_transparency_and_colour_profile_combine() -> None:
     picture = Image.new("RGBA", (32, 32), (100, 200, 100, 0))
     picture.paste((100, 200, 100, 255), (0, 0, 16, 32))
-    pixels = seen(encoded(picture, icc_profile=ADOBE))
+    pixels = seen(encoded(picture, icc_profile=ADOBE_RGB))
     assert pixels[5, 5][0] < 60
     assert tuple(pixels[5, 30]) == (255, 255, 255)
 
 
 def test_profile_of_another_colour_space_is_ignored() -> None:
     picture = Image.linear_gradient("L").resize((32, 32))
-    assert (seen(encoded(picture, icc_profile=ADOBE)) == seen(encoded(picture))).all()
+    assert (seen(encoded(picture, icc_profile=ADOBE_RGB)) == seen(encoded(picture))).all()
 
 
 def test_srgb_profile_changes_nothing() -> None:
@@ -164,7 +134,7 @@ def test_srgb_profile_changes_nothing() -> None:
     assert (seen(encoded(picture, icc_profile=srgb)) == seen(encoded(picture))).all()
 
 
-@pytest.mark.parametrize("profile", [b"x", bytes(128), b"rubbish" * 1000, ADOBE[:200]])
+@pytest.mark.parametrize("profile", [b"x", bytes(128), b"rubbish" * 1000, ADOBE_RGB[:200]])
 def test_broken_colour_profile_is_ignored(profile: bytes) -> None:
     picture = Image.new("RGB", (32, 32), (10, 200, 90))
     assert tuple(seen(encoded(picture, icc_profile=profile))[0, 0]) == (10, 200, 90)

@@ -1,0 +1,89 @@
+"""The same image has the same answer, whatever is asked of it and whoever is in its batch."""
+
+from itertools import pairwise
+from random import Random
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from testkit import ROOT
+from visionfleet.config.classifier import ModelSection, Precision
+from visionfleet.contract.messages import Ranked
+from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.model.inference import Inference
+from visionfleet.model.loaded import Loaded, info
+from visionfleet.model.loading import load
+
+pytestmark = pytest.mark.needs_torch
+
+CLASSES = 40
+HOW = Preprocessing(8, 8, (0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+
+
+class Coarse(nn.Module):
+    """Scores in a few steps, so that many are equal, as those of an int8 model are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3 * 8 * 8, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.linear(images.flatten(1))
+        return (scores * 2).round() / 2
+
+
+def images(count: int, side: int) -> list[Pixels]:
+    numbers = np.random.default_rng(5)
+    return [numbers.integers(0, 256, (side, side, 3), np.uint8) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def coarse() -> Inference:
+    torch.manual_seed(3)
+    labels = tuple(f"label-{index}" for index in range(CLASSES))
+    return Inference(Loaded(Coarse().eval(), labels, HOW, info("m", b"")), 8, 1, "float32")
+
+
+def of(ranking: tuple[Ranked, ...]) -> list[tuple[int, str]]:
+    return [(ranked.index, ranked.label) for ranked in ranking]
+
+
+def test_ties_go_to_the_lower_index(coarse: Inference) -> None:
+    tied = 0
+    for ranking in coarse.rank(images(200, 8), CLASSES):
+        for before, after in pairwise(ranking):
+            assert (-before.score, before.index) < (-after.score, after.index)
+            tied += before.score == after.score
+    assert tied > 1000
+
+
+def test_answer_does_not_depend_on_top(coarse: Inference) -> None:
+    for pixels in images(50, 8):
+        whole = coarse.rank([pixels], CLASSES)[0]
+        for top in (1, 2, 5, 17):
+            assert coarse.rank([pixels], top)[0] == whole[:top]
+
+
+def test_answer_does_not_depend_on_the_batch(coarse: Inference) -> None:
+    random, pictures = Random(9), images(32, 8)
+    alone = [coarse.rank([pixels], 5)[0] for pixels in pictures]
+    for _ in range(30):
+        chosen = random.sample(range(32), random.randint(2, 16))
+        rankings = coarse.rank([pictures[index] for index in chosen], 5)
+        assert [of(ranking) for ranking in rankings] == [of(alone[index]) for index in chosen]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_default_model_answers_alike_in_any_batch(precision: Precision) -> None:
+    model = Inference(load(ModelSection(directory=ROOT / "models")), 8, 1, precision)
+    random, pictures = Random(4), images(24, model.preprocessing.crop)
+    alone = [model.rank([pixels], 3)[0] for pixels in pictures]
+    for _ in range(10):
+        chosen = random.sample(range(24), random.randint(2, 12))
+        for index, ranking in zip(
+            chosen, model.rank([pictures[i] for i in chosen], 3), strict=True
+        ):
+            assert ranking[0].label == alone[index][0].label
+            assert ranking[0].score == pytest.approx(alone[index][0].score, abs=0.02)

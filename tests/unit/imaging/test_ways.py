@@ -1,0 +1,48 @@
+"""The same picture in over 150 ways of writing it is the same picture for a model."""
+
+from random import Random
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from testkit.images.ways import Way, save, ways
+from visionfleet.config import Config
+from visionfleet.imaging.decode import Limits
+from visionfleet.imaging.preprocess import Preprocessing, read_pixels
+from visionfleet.local.sample_images import random_crop, shipped_photos
+
+LIMITS = Limits(20_000_000, 50_000_000, Config().images.formats)
+HOW = Preprocessing(160, 144, (0, 0, 0), (1, 1, 1))
+WAYS = ways()
+PICTURES = 10
+
+
+def pictures() -> list[Image.Image]:
+    random, photos = Random(7), list(shipped_photos().values())
+    opened = [Image.open(path).convert("RGB") for path in photos]
+    crops = [random_crop(opened[number % len(opened)], random) for number in range(PICTURES)]
+    # None is square, and no side of one is like another.
+    return [crop.resize((240, 180)) for crop in crops]
+
+
+def seen(data: bytes) -> np.ndarray:  # type: ignore[type-arg]
+    return read_pixels(data, LIMITS, HOW).astype(int)
+
+
+@pytest.fixture(scope="module")
+def originals() -> list[Image.Image]:
+    return pictures()
+
+
+def test_there_are_many_ways_and_their_names_are_unique() -> None:
+    assert len(WAYS) >= 150
+    assert len({way.name for way in WAYS}) == len(WAYS)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+@pytest.mark.filterwarnings("ignore")
+def test_a_picture_is_seen_as_its_original(way: Way, originals: list[Image.Image]) -> None:
+    for original in originals:
+        expected = seen(save(original.convert("L") if way.grey else original, "PNG"))
+        assert np.abs(seen(way.write(original)) - expected).mean() <= way.tolerance
