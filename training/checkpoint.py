@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.model.architectures import build
-from visionfleet.model.flip_augmentation import twice_if_unsure
+from visionfleet.model.forward import twice_if_unsure
 
 ARCHITECTURE = "convnet8"
 EVALUATION_BATCH = 500

@@ -129,10 +129,11 @@ class FakeStore(Store):
         key: str,
         body: bytes,
         content_type: str = "",
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
+        metadata: Mapping[str, str] = {},
+        condition: Mapping[str, str] = {},
+    ) -> str:
         self._world.call("S3", "S3 PUT")
-        self._world.put(key, body)
+        return self._world.put(key, body)
 
     def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
         self._world.call("S3", "S3 PUT")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from testkit import ROOT
 from visionfleet.config.classifier import ModelSection
 from visionfleet.imaging.preprocess import Preprocessing
-from visionfleet.model.flip_augmentation import twice_if_unsure
+from visionfleet.model.forward import twice_if_unsure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loaded import Loaded, info
 from visionfleet.model.loading import load

@@ -25,8 +25,7 @@ from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
-from visionfleet.host.process import SignalEvents
-from visionfleet.host.startup_timing import StartupTimer
+from visionfleet.host.process import SignalEvents, StartupTimer
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.threads import crash, run_bounded, run_in_thread
 from visionfleet.host.watchdog import Watchdog

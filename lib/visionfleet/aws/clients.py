@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 _LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
-# Tries of one call before it fails, by waits that double: enough for a few seconds of throttling,
-# and soon enough for the daemons' own loops to tell of an outage.
+# Enough for a few seconds of throttling, soon enough for the daemons to tell of an outage.
 MAX_ATTEMPTS = 4
 # TCP asks for a connection again after 1 s and 2 s more: one lost packet is no failure.
 _CONNECT_TIMEOUT_SECONDS = 3.0
@@ -48,23 +47,17 @@ class ClientFactory:
     def client(
         self, service: str, connections: int = 10, read_timeout_seconds: float | None = None
     ) -> Any:
-        """Make a client with a pool of `connections`; clients may be shared by threads.
-
-        A long poll needs a client of its own: its read timeout differs, and its parked
-        connections must not starve the other calls.
-        """
+        """Make a client with a pool of `connections`, for threads; a long poll wants its own."""
         config = BotoConfig(
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             read_timeout=read_timeout_seconds or self.read_timeout_seconds,
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": self.max_attempts},
             s3={"addressing_style": "path" if self.endpoint_url else "auto"},
-            # Forms and addresses that are handed to clients would else be of the old kind, which
-            # newer regions refuse.
+            # Forms that are handed to clients would else be of a kind that newer regions refuse.
             signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
-            # Checks that cost a quarter of a millisecond of CPU per call, each: what we pass is
-            # typed already, TLS guards the bytes on their way, and a damaged image is refused.
+            # Each costs 0.25 ms of CPU per call: what we pass is typed, and TLS guards the bytes.
             parameter_validation=False,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -75,10 +68,8 @@ class ClientFactory:
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
-        """Make the direct way to a bucket; None where only clients know the way, as by a proxy.
-
-        Raises TryLater or GiveUp when there are credentials that cannot be used.
-        """
+        """Make the direct way to a bucket, None where there is none, as by a proxy; raises TryLater
+        or GiveUp when there are credentials that cannot be used."""
         credentials = self._session().get_credentials()
         if credentials is None:
             return None
@@ -107,7 +98,6 @@ class ClientFactory:
 def client_factory(
     settings: AwsSection, environment: Mapping[str, str] = os.environ
 ) -> ClientFactory:
-    """Read AWS's own variables too: credentials, and AWS_MAX_ATTEMPTS where it is a number."""
     given = {"AWS_ACCESS_KEY_ID", "AWS_PROFILE"} & environment.keys()
     attempts = environment.get("AWS_MAX_ATTEMPTS", "")
     return ClientFactory(

@@ -12,10 +12,7 @@ AT_MAXIMUM = "AtMaximum"
 
 
 def publish_at_maximum(client: "CloudWatchClient", deployment: str, full: bool) -> None:
-    """Publish whether the fleet is at its maximum; raises TryLater, GiveUp.
-
-    Permission: cloudwatch:PutMetricData, best with the namespace as its condition.
-    """
+    """Permission: cloudwatch:PutMetricData, best with the namespace as its condition."""
     dimensions = [{"Name": "Deployment", "Value": deployment}]
     with wrapped_errors("publish a metric"):
         client.put_metric_data(

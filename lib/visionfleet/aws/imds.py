@@ -1,7 +1,6 @@
 """EC2's instance metadata service: who this instance is, and its user data.
 
-IMDSv2: a token first, then questions with it. The instance needs no permission for this; in a
-container the metadata's hop limit must be 2.
+IMDSv2: a token first, then questions with it. In a container the hop limit must be 2.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,16 +46,13 @@ class Metadata:
 
     def _get(self, path: str) -> urllib3.BaseHTTPResponse:
         if not self._token or self._clock() >= self._renew_at:
-            self._fetch_token()
+            lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+            answer = self._request("PUT", "/latest/api/token", lifetime)
+            if answer.status != 200:
+                raise TryLater(f"metadata token: status {answer.status}")
+            self._token = answer.data.decode("ascii", "replace")
+            self._renew_at = self._clock() + TOKEN_SECONDS * 3 / 4
         return self._request("GET", path, {"X-aws-ec2-metadata-token": self._token})
-
-    def _fetch_token(self) -> None:
-        lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-        answer = self._request("PUT", "/latest/api/token", lifetime)
-        if answer.status != 200:
-            raise TryLater(f"metadata token: status {answer.status}")
-        self._token = answer.data.decode("ascii", "replace")
-        self._renew_at = self._clock() + TOKEN_SECONDS * 3 / 4
 
     def _request(
         self, method: str, path: str, headers: Mapping[str, str]
@@ -73,7 +69,3 @@ def instance_id(metadata: Metadata) -> str:
     if not found.startswith("i-"):
         raise TryLater(f"metadata {INSTANCE_ID}: no id of an instance")
     return found
-
-
-def user_data(metadata: Metadata) -> bytes:
-    return metadata.find(USER_DATA) or b""

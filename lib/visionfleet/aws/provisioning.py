@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.config.schema import QueueSection
@@ -31,7 +31,6 @@ def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Ite
 
 
 def provision_queues(client: "SQSClient", deployment: str, settings: QueueSection) -> Iterator[str]:
-    """Make the queues and set their attributes, also on queues that exist already."""
     requests, dead = names.requests_queue(deployment), names.dead_queue(deployment)
     url = _make_queue(client, dead, {"MessageRetentionPeriod": str(DEAD_RETENTION_SECONDS)})
     yield f"queue {dead}: ready"
@@ -69,13 +68,9 @@ def delete_reply_queue(client: "SQSClient", name: str) -> None:
 
 def _make_bucket(client: "S3Client", region: str, bucket: str) -> None:
     with wrapped_errors(f"make bucket {bucket}"):
-        if region == "us-east-1":  # the one region that must not be named
-            client.create_bucket(Bucket=bucket)
-        else:
-            client.create_bucket(
-                Bucket=bucket,
-                CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
-            )
+        where: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        # us-east-1 is the one region that must not be named.
+        client.create_bucket(Bucket=bucket, **({} if region == "us-east-1" else where))
         client.put_public_access_block(
             Bucket=bucket,
             PublicAccessBlockConfiguration={

@@ -44,11 +44,8 @@ class PresignedPost:
 
 
 class Store:
-    """One bucket.
-
-    Permissions: s3:GetObject, s3:PutObject, s3:DeleteObject on its objects and s3:ListBucket,
-    without which a missing object is answered with 403 in place of 404.
-    """
+    """Permissions: s3:GetObject, s3:PutObject, s3:DeleteObject on the objects of the bucket, and
+    s3:ListBucket, without which a missing object is answered with 403 in place of 404."""
 
     def __init__(self, client: "S3Client", bucket: str, direct: DirectS3 | None = None) -> None:
         self._client = client
@@ -65,33 +62,10 @@ class Store:
         key: str,
         body: bytes,
         content_type: str = "application/octet-stream",
-        metadata: Mapping[str, str] | None = None,
-    ) -> None:
-        self._put(key, body, content_type, {}, metadata or {})
-
-    def put_json(self, key: str, text: str) -> None:
-        self.put(key, text.encode(), _JSON)
-
-    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
-        """Write JSON text if the object still has this ETag (None: if there is no object).
-
-        Returns the new ETag; None when somebody else has written meanwhile: S3 answers 412 when
-        the object is another one, 409 when another write is under way.
-        """
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
-        try:
-            return self._put(key, text.encode(), _JSON, condition, {})
-        except (AlreadyExists, NotFound):
-            return None
-
-    def _put(
-        self,
-        key: str,
-        body: bytes,
-        content_type: str,
-        condition: Mapping[str, str],
-        metadata: Mapping[str, str],
+        metadata: Mapping[str, str] = {},
+        condition: Mapping[str, str] = {},
     ) -> str:
+        """Write an object and return its ETag; raises AlreadyExists where `condition` fails."""
         headers = {"Content-Type": content_type}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
@@ -107,6 +81,20 @@ class Store:
                 **condition,  # type: ignore[arg-type]
             )
         return answer["ETag"]
+
+    def put_json(self, key: str, text: str) -> None:
+        self.put(key, text.encode(), _JSON)
+
+    def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
+        """Write JSON text if the object still has this ETag (None: if there is no object).
+
+        Returns the new ETag; None when somebody else has written, or is writing, meanwhile.
+        """
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            return self.put(key, text.encode(), _JSON, condition=condition)
+        except (AlreadyExists, NotFound):
+            return None
 
     def find_tagged(self, key: str) -> tuple[bytes, str] | None:
         try:

@@ -1,8 +1,6 @@
 """The calls of S3 that each image needs, signed by botocore and sent by urllib3.
 
-A client of boto3 resolves, dispatches and parses each call anew, which takes it more than two
-milliseconds of CPU; this takes less than half of that. It knows success only: every other answer
-is left to such a client, which knows the errors and when to try again.
+They take half the CPU of boto3's. Every answer but success is left to boto3, to try again.
 """
 
 import logging

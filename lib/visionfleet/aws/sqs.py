@@ -1,7 +1,7 @@
 """The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +44,8 @@ class Counts:
 
 
 class Queue:
-    """One queue.
+    """`parked` is a client of its own for receiving: its read timeout is that of a long poll.
 
-    `parked` is a client of its own for receiving: its read timeout is that of a long poll.
     Permissions: sqs:GetQueueUrl, sqs:GetQueueAttributes, and of sqs:SendMessage,
     sqs:ReceiveMessage, sqs:ChangeMessageVisibility, sqs:DeleteMessage those that are used.
     """
@@ -59,7 +58,6 @@ class Queue:
             self.url = client.get_queue_url(QueueName=name)["QueueUrl"]
 
     def send(self, body: str) -> None:
-        """Send one message of at most 1 MiB."""
         send_to(self._client, self.url, body)
 
     def inspect(
@@ -156,7 +154,6 @@ class Outbox:
 
     @contextmanager
     def _url(self, queue: str) -> Iterator[str]:
-        """Find the URL of a queue, and forget it when the queue is gone."""
         try:
             if queue not in self._urls:
                 with wrapped_errors(f"queue {queue}"):
@@ -211,10 +208,7 @@ def _failures(
 
 
 class ReplyQueues:
-    """The queues whose names begin with `prefix`.
-
-    Permissions: sqs:ListQueues, and on `{prefix}*` sqs:ListQueueTags and sqs:DeleteQueue.
-    """
+    """Permissions: sqs:ListQueues, and on `{prefix}*` sqs:ListQueueTags and sqs:DeleteQueue."""
 
     def __init__(self, client: "SQSClient", prefix: str) -> None:
         self._client = client
@@ -236,11 +230,8 @@ class ReplyQueues:
             return {}
 
     def remove(self, url: str) -> None:
-        try:
-            with wrapped_errors(f"delete queue {queue_name(url)}"):
-                self._client.delete_queue(QueueUrl=url)
-        except NotFound:
-            return
+        with suppress(NotFound), wrapped_errors(f"delete queue {queue_name(url)}"):
+            self._client.delete_queue(QueueUrl=url)
 
 
 def queue_name(url: str) -> str:

@@ -1,6 +1,5 @@
 """The SQS edge for message move tasks: SQS itself moves dead letters back, at a given rate."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +29,7 @@ class Move:
 class MoveTasks:
     """The move tasks from one queue to another; SQS runs one per source at a time.
 
-    The destination is always named: a message that a worker moved there has no queue that it came
-    from. Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
+    Permissions: sqs:StartMessageMoveTask, sqs:ListMessageMoveTasks, and on the queues
     sqs:ReceiveMessage, sqs:DeleteMessage, sqs:GetQueueAttributes and sqs:SendMessage.
     """
 
@@ -42,8 +40,15 @@ class MoveTasks:
     def latest(self) -> Move | None:
         with wrapped_errors("list message move tasks"):
             answer = self._client.list_message_move_tasks(SourceArn=self._source, MaxResults=1)
-        found = answer.get("Results", [])
-        return _move(found[0]) if found else None
+        for entry in answer.get("Results", ()):
+            return Move(
+                started_at_ms=entry.get("StartedTimestamp", 0),
+                status=entry["Status"],
+                moved=entry.get("ApproximateNumberOfMessagesMoved", 0),
+                to_move=entry.get("ApproximateNumberOfMessagesToMove"),
+                reason=entry.get("FailureReason", ""),
+            )
+        return None
 
     def start(self, per_second: int | None) -> None:
         limit: Any = {} if per_second is None else {"MaxNumberOfMessagesPerSecond": per_second}
@@ -51,13 +56,3 @@ class MoveTasks:
             self._client.start_message_move_task(
                 SourceArn=self._source, DestinationArn=self._destination, **limit
             )
-
-
-def _move(entry: Mapping[str, Any]) -> Move:
-    return Move(
-        started_at_ms=entry.get("StartedTimestamp", 0),
-        status=entry["Status"],
-        moved=entry.get("ApproximateNumberOfMessagesMoved", 0),
-        to_move=entry.get("ApproximateNumberOfMessagesToMove"),
-        reason=entry.get("FailureReason", ""),
-    )

@@ -39,7 +39,6 @@ _COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return its exit status; argparse itself exits with 2."""
     arguments = parser_for(sys.argv[1:] if argv is None else argv).parse_args(argv)
     try:
         code: int = arguments.run(arguments)
@@ -53,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
+        with contextlib.suppress(OSError):  # the interpreter's last flush would complain once more
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     return code
 
@@ -72,11 +72,6 @@ def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
         command = subparsers.add_parser(name, help=about, description=description)
         if name == named:
             module = import_module(f"visionfleet.cli.{name.replace('-', '_')}")
+            command.set_defaults(run=getattr(module, "run", None))  # or its subcommands have one
             module.add_arguments(command)
     return parser
-
-
-def _silence_stdout() -> None:
-    """Let the interpreter's last flush go nowhere; it would complain of the pipe once more."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -16,8 +16,8 @@ from visionfleet.cli import terminal
 from visionfleet.cli.client import Answer, Client
 from visionfleet.cli.options import seconds, whole
 from visionfleet.errors import BadKeys
+from visionfleet.evaluation.datasets import SUFFIXES
 
-EXTENSIONS = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 STDIN = "-"
 
 
@@ -45,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="longest wait for one answer; default: %(default)g",
     )
-    parser.set_defaults(run=run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,6 @@ class InputImage:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Classify everything; the status is 1 when any image has no label."""
     stop, found = threading.Event(), list(images(arguments.image))
     key, count = _key(arguments.key_file), arguments.parallel
     client = Client(arguments.url, count, stop, key)
@@ -92,13 +90,12 @@ def _key(path: Path | None) -> str | None:
 
 
 def images(names: Iterable[str]) -> Iterator[InputImage]:
-    """Find what the arguments name; folders are searched for images, sorted by name."""
     for name in names:
         path = Path(name)
         if name == STDIN:
             yield InputImage("stdin", None)
         elif path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in EXTENSIONS)
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
             yield from map(_image, filter(Path.is_file, found))
         else:
             yield _image(path)
@@ -136,7 +133,6 @@ def json_line(answer: Answer) -> str:
 
 
 def table(answers: Iterable[Answer]) -> Table:
-    """Lay answers out; what has no label shows its problem there."""
     file = Column("file", overflow="fold")  # the end of a path tells most
     made = terminal.table(file, "label", "score", "seconds")
     for answer in answers:

@@ -1,8 +1,5 @@
-"""The HTTP client of the web daemon: one image in, one answer out.
-
-It is patient: an answer of 202 is followed, 429 and 503 are tried again when they say, and a job
-that was accepted is asked for again when the connection breaks.
-"""
+"""A patient HTTP client of the web daemon: it follows 202, tries 429 and 503 again when they say,
+and asks again for a job that was accepted when the connection breaks."""
 
 import json
 import threading
@@ -24,10 +21,7 @@ Response = urllib3.BaseHTTPResponse
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one image. `problem` is None when it was classified; `seconds` as waited here.
-
-    A model that is not sure gives a `reason` and no label.
-    """
+    """What came of one image: no `problem` when it was classified, a `reason` for no label."""
 
     file: str
     seconds: float
@@ -133,13 +127,8 @@ class Client:
 
 def _answer(file: str, seconds: float, found: dict[str, Any]) -> Answer:
     if found.get("status") == "failed":
-        return Answer(
-            file,
-            seconds,
-            job=found.get("job"),
-            problem=str(found.get("reason", "failed")),
-            code=found.get("code"),
-        )
+        problem, job = str(found.get("reason", "failed")), found.get("job")
+        return Answer(file, seconds, job=job, problem=problem, code=found.get("code"))
     known = {name: found.get(name) for name in ("label", "score", "job", "reason")}
     return Answer(file, seconds, top=tuple(found.get("top", ())), **known)
 

@@ -22,20 +22,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Load it; faults pass through as BadConfig."""
     print("ok:", *loaded(arguments).files)
     return 0
 
 
 def show(arguments: argparse.Namespace) -> int:
-    """Print the whole configuration as a file that can be loaded again."""
     for line in lines(loaded(arguments)):
         print(line)
     return 0
 
 
 def schema(_arguments: argparse.Namespace) -> int:
-    """Print the JSON schema, for editors and other tools."""
     print(json.dumps(Config.model_json_schema(), indent=2))
     return 0
 
@@ -51,7 +48,6 @@ def reference(_arguments: argparse.Namespace) -> int:
 
 
 def lines(whole: LoadedConfig) -> Iterator[str]:
-    """Write a configuration as YAML, with the origin of each value behind it."""
     tree = whole.config.model_dump(mode="json")
     yield from _block(tree, (), whole)
 

@@ -65,12 +65,8 @@ def _add_redrive(below: Subparsers) -> None:
     )
 
 
-def _deployment(arguments: argparse.Namespace) -> Deployment:
-    return Deployment(loaded(arguments).config)
-
-
 def list_dead(arguments: argparse.Namespace) -> int:
-    deployment = _deployment(arguments)
+    deployment = Deployment(loaded(arguments).config)
     about = deployment.dead_letters()
     with DeadLetterSample(deployment.dead) as sample:
         rows = [_row(each, deployment.results) for each in sample.dead_letters(arguments.limit)]
@@ -106,7 +102,7 @@ def _print_table(rows: list[dict[str, object]]) -> None:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    deployment, which = _deployment(arguments), arguments.which
+    deployment, which = Deployment(loaded(arguments).config), arguments.which
     with DeadLetterSample(deployment.dead) as sample:
         found = (each for each in sample.dead_letters() if which in (each.message_id, each.job))
         dead = next(found, None)
@@ -137,8 +133,7 @@ def _described(dead: DeadLetter, deployment: Deployment) -> dict[str, Any]:
 
 
 def redrive(arguments: argparse.Namespace) -> int:
-    """Move by a task where SQS can, one by one where it cannot or may not choose."""
-    deployment = _deployment(arguments)
+    deployment = Deployment(loaded(arguments).config)
     if arguments.limit or arguments.only_decodable:
         return _one_by_one(deployment, arguments, "dead letters are chosen")
     try:

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import pairwise
+from math import inf
 from pathlib import Path
-from types import FrameType
 
 from rich.table import Table
 from rich.text import Text
@@ -25,7 +26,6 @@ from visionfleet.cli.options import add_config, whole
 from visionfleet.cli.up import add_file_options, stack_files
 from visionfleet.config import Config, load
 from visionfleet.errors import GiveUp, VisionfleetError
-from visionfleet.local.chart import bars, columns
 from visionfleet.local.sample_images import sample_images, shipped_photos
 from visionfleet.local.stack import running
 
@@ -35,6 +35,7 @@ SAMPLE_ROWS = 12
 SAMPLE_SECONDS = 0.25
 ZERO_SECONDS = 60.0  # on top of the settings, for the fleet to leave
 _CHART_WIDTH, _CHART_HEIGHT, _LABELS_SHOWN = 60, 4, 4
+_EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", type=whole(1, 100000), default=300, help="crops to make; default: %(default)s"
     )
-    parser.set_defaults(run=run)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,8 @@ class FleetSize:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Start, upload, show, wait for zero workers, stop; 0 when every image got a label."""
-    _interrupt_on_signals()
+    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: there is nothing to finish
+        signal.signal(number, signal.default_int_handler)
     found = _images(arguments)
     with ExitStack() as last:
         folder = Path(last.enter_context(tempfile.TemporaryDirectory(prefix="visionfleet-")))
@@ -106,7 +106,6 @@ def _show(config: Config, url: str, found: Sequence[InputImage]) -> int:
 
 @contextmanager
 def _sampling(deployment: Deployment) -> Iterator[list[FleetSize]]:
-    """Note the fleet's size while the with block runs; the value grows meanwhile."""
     sizes: list[FleetSize] = []
     stop = threading.Event()
     started = time.monotonic()
@@ -170,6 +169,28 @@ def chart(sizes: Sequence[FleetSize]) -> Iterator[Text]:
         yield Text(f"  {'0 s':<{_CHART_WIDTH // 2}}{f'{until:.0f} s':>{_CHART_WIDTH // 2}}")
 
 
+def bars(values: Sequence[float], height: int) -> list[str]:
+    """Draw values as columns, `height` lines from the top one down; the greatest is full."""
+    greatest = max(values, default=0)
+    filled = [round(value / greatest * height * 8) if greatest else 0 for value in values]
+    return [
+        "".join(_EIGHTHS[max(0, min(8, eighths - 8 * line))] for eighths in filled)
+        for line in reversed(range(height))
+    ]
+
+
+def columns(values: Sequence[tuple[float, float]], width: int, until: float) -> list[float]:
+    """Give each of `width` columns up to `until` its highest sample, or the last one before."""
+    found: list[float] = []
+    last = 0.0
+    ends = [until * column / width for column in range(1, width)]
+    for start, end in pairwise([-inf, *ends, inf]):
+        spanned = [value for second, value in values if start < second <= end]
+        found.append(max(spanned, default=last))
+        last = spanned[-1] if spanned else last
+    return found
+
+
 def _images(arguments: argparse.Namespace) -> list[InputImage]:
     if arguments.images is not None:
         found = [image for image in images([str(arguments.images)]) if image.content is not None]
@@ -190,13 +211,3 @@ def _free_ports(count: int) -> list[int]:
         for probe in probes:
             probe.bind(("127.0.0.1", 0))
         return [probe.getsockname()[1] for probe in probes]
-
-
-def _interrupt_on_signals() -> None:
-    """Take TERM and HUP for Ctrl-C: a demonstration has nothing to finish."""
-
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, handle)

@@ -35,11 +35,13 @@ class Deployment:
             raise NotFound(f"{error}; `visionfleet provision` makes it") from error
 
     def snapshot(self) -> Snapshot:
+        workers = filter(None, map(names.reporting_worker, self.results.keys(names.WORKERS_PREFIX)))
+        found = (self.results.read(documents.worker_report(worker)) for worker in sorted(workers))
         return Snapshot(
             counts=self.requests.counts(),
             dead_letters=self.dead_letters(),
             status=self.status(),
-            workers=tuple(self._reports()),
+            workers=tuple(report for report in found if report is not None),
         )
 
     def dead_letters(self) -> int:
@@ -51,8 +53,3 @@ class Deployment:
 
     def move_tasks(self) -> MoveTasks:
         return MoveTasks(self._sqs, self.dead.arn(), self.requests.arn())
-
-    def _reports(self) -> list[WorkerReport]:
-        workers = filter(None, map(names.reporting_worker, self.results.keys(names.WORKERS_PREFIX)))
-        found = (self.results.read(documents.worker_report(worker)) for worker in sorted(workers))
-        return [report for report in found if report is not None]

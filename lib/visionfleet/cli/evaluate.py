@@ -11,9 +11,9 @@ from rich.table import Table
 
 from visionfleet.cli import terminal
 from visionfleet.cli.options import add_config, loaded, whole
-from visionfleet.config import Config
 from visionfleet.evaluation import datasets
 from visionfleet.host import cpu_quota
+from visionfleet.model.open import open_model
 
 if TYPE_CHECKING:
     from visionfleet.model.benchmark import Benchmark
@@ -36,21 +36,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="find model.temperature and model.unknown_below; with images kept for this alone",
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from visionfleet.model.open import open_model
-
     config = loaded(arguments).config
-    # As many threads as it was given, each with a core for decoding and computing alike: waiting
-    # for one another in every layer took a fifth longer for images of 32 pixels.
+    # Each thread decodes and computes: to wait for one another in every layer took a fifth longer.
     threads = config.model.threads or cpu_quota.granted()
     alone = config.model.model_copy(update={"threads": 1})
     config = config.model_copy(update={"model": alone})
     total = min(datasets.count(arguments.data), arguments.limit or sys.maxsize)
     model = open_model(config, os.environ)
-    measured = _measure(config, model, arguments.data, total, threads)
+    from visionfleet.model.benchmark import measure  # imports torch, which the model has set up
+
+    with terminal.progress_bar("evaluating", total) as advance:
+        images, size = datasets.read(arguments.data, total), config.classifier.batch_size
+        measured = measure(model, images, config.images, size, threads, advance)
     figures = summary(model, measured)
     if arguments.calibrate:
         figures["calibration"] = _calibration(model, measured)
@@ -83,16 +83,6 @@ def summary(model: "Inference", measured: "Benchmark") -> dict[str, object]:
     }
     few = len(model.labels) <= _MAXIMUM_CLASSES
     return figures | ({"confusion": found.confusion()} if few else {})
-
-
-def _measure(
-    config: Config, model: "Inference", data: Path, total: int, threads: int
-) -> "Benchmark":
-    from visionfleet.model.benchmark import measure
-
-    with terminal.progress_bar("evaluating", total) as advance:
-        images = datasets.read(data, total)
-        return measure(model, images, config.images, config.classifier.batch_size, threads, advance)
 
 
 def _calibration(model: "Inference", measured: "Benchmark") -> dict[str, float]:

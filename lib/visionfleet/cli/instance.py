@@ -4,53 +4,41 @@ import argparse
 import os
 import subprocess
 import time
-from pathlib import Path
 from subprocess import DEVNULL, PIPE
 
-from visionfleet.aws.imds import Metadata, endpoint, user_data
+from visionfleet.aws.imds import USER_DATA, Metadata, endpoint
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.config.load import path_of
 from visionfleet.errors import GiveUp
 from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, read
 
 DROP_IN = "90-instance.yaml"
+_HEADER = "# From the user data of this instance, written at each boot.\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the settings beside the configuration, check the whole, start the daemons.
-
-    Faulty settings stay where they are, so that each fault's line can be looked up.
-    """
+    """Faulty settings stay where they are, so that each fault's line can be looked up."""
     path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
-    wanted = read(user_data(Metadata(endpoint(os.environ), time.monotonic)))
+    wanted = read(Metadata(endpoint(os.environ), time.monotonic).find(USER_DATA) or b"")
     if wanted is None:
         path.unlink(missing_ok=True)
         print(f"user data without a first line {FIRST_LINE}: nothing is started")
         return 0
-    _write(path, wanted)
+    fresh = path.with_suffix(".new")
+    fresh.write_text(_HEADER + wanted.settings)
+    fresh.replace(path)
     loaded(arguments)
     _start(wanted)
     print("started", *wanted.units)
     return 0
 
 
-def _write(path: Path, wanted: InstanceRoles) -> None:
-    text = f"# From the user data of this instance, written at each boot.\n{wanted.settings}"
-    fresh = path.with_suffix(".new")
-    fresh.write_text(text)
-    fresh.replace(path)
-
-
 def _start(wanted: InstanceRoles) -> None:
-    """Start the units by their target, so that they stop and restart with it too.
-
-    Until the next boot only: that asks the user data anew.
-    """
+    """Start the units by their target, with which they stop and restart; until the next boot."""
     for command in (
         ("systemctl", "enable", "--runtime", *wanted.units),
         ("systemctl", "start", "--no-block", "visionfleet.target"),

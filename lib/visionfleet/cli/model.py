@@ -4,13 +4,8 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from visionfleet.cli.options import command
-
-if TYPE_CHECKING:
-    from visionfleet.model.inspection import Inspection
-
 
 _LABELS_SHOWN = 12
 
@@ -27,18 +22,14 @@ def inspect(arguments: argparse.Namespace) -> int:
     from visionfleet.model.artifacts import Source
 
     data = Source().read(str(arguments.file), "FILE")
-    found = inspection.inspect(data, arguments.file)
+    found = asdict(inspection.inspect(data, arguments.file))
     if arguments.json:
-        print(json.dumps(asdict(found), indent=2))
-    else:
-        _print_lines(found)
-    return 0
-
-
-def _print_lines(found: "Inspection") -> None:
-    for name, value in asdict(found).items():
+        print(json.dumps(found, indent=2))
+        return 0
+    for name, value in found.items():
         if value is not None:
             print(f"{name.replace('_', ' '):<15}{_words(name, value)}")
+    return 0
 
 
 def _words(name: str, value: object) -> str:

@@ -13,7 +13,6 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
-    """Add a command below a subcommand, which `run` carries out."""
     parser = subparsers.add_parser(name, help=about, description=about[:1].upper() + about[1:])
     parser.set_defaults(run=run)
     return parser

@@ -1,15 +1,15 @@
 """`visionfleet revive`: supervisor's event listener that starts again what was given up."""
 
 import argparse
+import os
 
-from visionfleet.local import supervisor_restarts
+from visionfleet.local.supervisor_restarts import Restarter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("group", nargs="*", help="look after these groups alone; default: all")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    supervisor_restarts.listen(arguments.group)
+    Restarter(os.environ.get("SUPERVISOR_SERVER_URL", ""), arguments.group).run()
     return 0

@@ -30,7 +30,6 @@ class NoSimulation(VisionfleetError):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=run)
     parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
@@ -47,7 +46,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay the trace once per policy; print a table, and write what was asked for."""
     policy = _policy(loaded(arguments).config, arguments.service, arguments.boot)
     conditions = Conditions(
         service_seconds=arguments.service,

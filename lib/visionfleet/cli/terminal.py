@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: tables, a progress bar, times. rich is imported when used."""
+"""What a person sees in a terminal: tables, a progress bar, times."""
 
 import sys
 import time
@@ -20,7 +20,6 @@ def show(*parts: RenderableType) -> None:
 
 
 def say(text: str) -> None:
-    """Tell a person how things go; results alone go to standard output."""
     print(f"visionfleet: {text}", file=sys.stderr, flush=True)
 
 
@@ -45,7 +44,6 @@ def progress_bar(doing: str, total: int | None) -> Iterator[Callable[..., None]]
 
 
 def utc(seconds: float) -> str:
-    """Write Unix seconds as ISO 8601."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 

@@ -15,13 +15,12 @@ from visionfleet.host import process
 from visionfleet.local.sample_images import shipped_photos
 from visionfleet.local.stack import STOP_SECONDS, Stack, StackFiles, running
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # HUP: the terminal was closed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_file_options(parser)
-    parser.set_defaults(run=run)
 
 
 def add_file_options(parser: argparse.ArgumentParser) -> None:
@@ -64,22 +63,20 @@ def stack_files(arguments: argparse.Namespace, config: Path) -> StackFiles:
 
 def _stop_on_signals() -> threading.Event:
     """Make an event that a signal sets; the second signal interrupts whatever is waited for."""
-    stop, seen = threading.Event(), list[int]()
+    stop = threading.Event()
     ask = process.beside_signals(stop.set)
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if seen:
-            raise KeyboardInterrupt
-        seen.append(number)
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for each in _SIGNALS:
+            signal.signal(each, signal.default_int_handler)
         ask()
 
-    for number in _SIGNALS:  # also HUP: the terminal was closed
+    for number in _SIGNALS:
         signal.signal(number, handle)
     return stop
 
 
 def _stop(stack: Stack) -> None:
-    """Stop a stack and say what still runs; a second signal kills the rest."""
     started, told, known = time.monotonic(), "", stack.alive()
     stack.terminate()
     while not stack.ended(0.3) and time.monotonic() - started < STOP_SECONDS:

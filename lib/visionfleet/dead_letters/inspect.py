@@ -35,11 +35,7 @@ class DeadLetter:
 
 
 class DeadLetterSample:
-    """Receives dead letters and gives all of them back at the end of the with block.
-
-    SQS shows a sample at each receive and may show a message twice: duplicates are left out, and
-    what others have in hand is not seen.
-    """
+    """Receives dead letters, each once, and gives all of them back at the end of the with block."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue

@@ -48,11 +48,9 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class MoveOneByOne:
-    """Sends each dead letter to the requests, and only then deletes it. At least once.
+    """Sends each dead letter to the requests, and only then deletes it: at least once.
 
-    Interrupted at any point it can be run again: what is in hand comes back to the dead letters,
-    and what was sent but not deleted is sent once more. What cannot be decoded comes back as a
-    new dead letter, so the same text is moved once only in one run.
+    What cannot be decoded comes back as a new dead letter, so a text is moved once only in a run.
     """
 
     dead: Queue
@@ -67,19 +65,15 @@ class MoveOneByOne:
             for each in sample.dead_letters():
                 if moved == limit:
                     return
-                body = each.delivery.message.body
-                digest = hashlib.blake2b(body.encode(), digest_size=16).digest()
+                message = each.delivery.message
+                digest = hashlib.blake2b(message.body.encode(), digest_size=16).digest()
                 if digest in moved_texts or (self.only_decodable and each.request is None):
                     continue
-                self._move(each)
+                self.throttle.step()
+                self.requests.send(message.body)
+                for error in self.dead.delete([message.receipt]).values():
+                    raise TryLater(f"moved, but still among the dead letters: {error}")
                 sample.forget(each)
                 moved_texts.add(digest)
                 moved += 1
                 yield each
-
-    def _move(self, each: DeadLetter) -> None:
-        message = each.delivery.message
-        self.throttle.step()
-        self.requests.send(message.body)
-        for error in self.dead.delete([message.receipt]).values():
-            raise TryLater(f"moved, but still among the dead letters: {error}")

@@ -1,7 +1,5 @@
-"""How far the probabilities of a model can be believed, and what makes them believable. No I/O.
-
-Scores are logits, or logarithms of probabilities, which differ from them by one constant a row.
-"""
+"""How far the probabilities of a model can be believed. No I/O. Scores are logits, or logarithms
+of probabilities, which differ from them by one constant a row."""
 
 import numpy as np
 import numpy.typing as npt

@@ -24,8 +24,7 @@ def placements(
 ) -> tuple[Placement, ...]:
     """Give each GPU a worker; without GPUs, so many CPUs; without a number, one worker all of it.
 
-    The threads of a core stay together, and so do the cores of a package. What does not divide
-    evenly makes some places one CPU larger.
+    The threads of a core stay together, and so do the cores of a package.
     """
     ordered = [cpu.number for cpu in sorted(cpus, key=lambda c: (c.package, c.core, c.number))]
     count = gpus or max(1, len(ordered) // (cpus_per_worker or len(ordered)))

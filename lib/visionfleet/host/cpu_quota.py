@@ -16,11 +16,7 @@ def granted() -> int:
 
 
 def yield_while_waiting(environment: MutableMapping[str, str]) -> None:
-    """Let threads that wait for each other sleep; to be called before torch is imported.
-
-    OpenMP's threads spin by default. That costs nothing while every core is theirs alone, but
-    here others fetch and decode on the same cores, and are kept from it by the spinning.
-    """
+    """Before torch's import: let OpenMP's threads sleep, not spin; others use the same cores."""
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

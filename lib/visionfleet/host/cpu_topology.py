@@ -15,7 +15,6 @@ def cpus(sysfs: Path = SYSFS) -> tuple[Cpu, ...]:
 
 
 def gpus(sysfs: Path = SYSFS) -> int:
-    """Count the NVIDIA GPUs on the PCI bus."""
     devices = (sysfs / "bus/pci/devices").glob("*")
     return sum(
         _text(device / "vendor") == _NVIDIA and _text(device / "class").startswith(_DISPLAY)

@@ -13,24 +13,20 @@ from prometheus_client import (
 
 
 class MetricsServer:
-    """Answers scrapes on threads of its own until it is closed."""
-
     def __init__(self, server: WSGIServer, thread: Thread) -> None:
         self._server, self._thread = server, thread
         self.port = server.server_port
 
     def close(self) -> None:
-        """Stop listening."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
 def serve(registry: CollectorRegistry, address: str, port: int, tries: int = 1) -> MetricsServer:
-    """Answer on the first free one of `tries` ports from `port` on, with the process's own numbers.
+    """Answer on the first free one of `tries` ports from `port` on; OSError when none is free.
 
-    One port per process: behind a shared one every scrape would meet another process, and counters
-    would seem to go backwards. Raises OSError when none is free.
+    One port per process: behind a shared one counters would seem to go backwards.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each
     ProcessCollector(registry=registry)

@@ -23,9 +23,8 @@ EXIT_FORCED = 130
 def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
     """Make what a signal's handler may call: each call has `work` done once, on another thread.
 
-    A handler interrupts the main thread anywhere, even where that holds the lock of an event or
-    writes a line of the log: were the handler to wait for it, both would wait for ever. What nobody
-    expected of `work` ends the process.
+    A handler interrupts the main thread anywhere, even where that holds a lock that `work` needs.
+    What nobody expected of `work` ends the process.
     """
     calls: SimpleQueue[None] = SimpleQueue()  # whose put may interrupt itself, by its documentation
 
@@ -62,17 +61,14 @@ class SignalEvents:
     _wake: threading.Event = field(default_factory=threading.Event)
 
     def to_stop(self) -> None:
-        """Ask for the end."""
         self.stop.set()
         self._wake.set()
 
     def to_reload(self) -> None:
-        """Ask for the configuration to be read again."""
         self._reload.set()
         self._wake.set()
 
     def take_reload(self) -> bool:
-        """Tell whether a reload was asked for since the last time."""
         asked = self._reload.is_set()
         self._reload.clear()
         return asked
@@ -85,7 +81,6 @@ class SignalEvents:
 
 
 def reload_on_hangup(on_hangup: Callable[[], None]) -> None:
-    """Call `on_hangup` on every HUP, which is what `systemctl reload` sends."""
     reload = beside_signals(on_hangup)
     signal.signal(signal.SIGHUP, lambda _number, _frame: reload())
 
@@ -104,22 +99,34 @@ def signal_events(log: logging.Logger) -> SignalEvents:
 
 
 def started_at(now: float) -> float:
-    """Tell when this process started, in wall time: imports count as boot time too.
-
-    proc(5): field 22 of /proc/self/stat is the start in clock ticks since the machine's boot.
-    """
+    """Tell when this process started, in wall time; proc(5): field 22 is in ticks since boot."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     uptime = float(Path("/proc/uptime").read_text().split()[0])
     return now - (uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
 
 
 def allow_open_files(most: int = 65536) -> int:
-    """Raise this process's soft limit of open files towards the hard one; returns what it is.
-
-    The soft one is 1,024 by custom, for programs that use select(2).
-    """
+    """Raise this process's soft limit of open files towards the hard one; returns what it is."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return max(soft, wanted)
+
+
+class StartupTimer:
+    """Seconds by the name of the phase, in the order in which they ended."""
+
+    def __init__(self, began: float, now: Callable[[], float]) -> None:
+        self.seconds: dict[str, float] = {}
+        self._began = self._last = began
+        self._now = now
+
+    def end(self, phase: str) -> None:
+        """Book the time since the last phase ended under this name; a name twice adds up."""
+        now = self._now()
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + max(0.0, now - self._last)
+        self._last = now
+
+    def total(self) -> float:
+        return self._last - self._began

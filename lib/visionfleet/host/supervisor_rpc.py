@@ -43,12 +43,10 @@ class UnixTransport(xmlrpc.client.Transport):
 
 
 def connect(server_url: str, timeout_seconds: float = 10.0) -> xmlrpc.client.ServerProxy:
-    """Make a proxy for supervisor at `unix:///path/of/the.sock`; no I/O yet.
+    """Make a proxy for supervisor at the address that its children get; no I/O yet.
 
-    The address is what supervisor gives its children as SUPERVISOR_SERVER_URL. A call raises
-    OSError when supervisor is not reached, does not answer in time or answers no XML-RPC, and
-    xmlrpc.client.Fault when supervisor refuses. A call that waits at the other end (startProcess
-    or stopProcess with wait true) must have a timeout longer than that wait.
+    A call raises OSError when supervisor is not reached, does not answer in time or answers no
+    XML-RPC, and xmlrpc.client.Fault when supervisor refuses.
     """
     if not server_url.startswith(SCHEME + "/"):
         raise ValueError(f"{server_url!r} is not of the form unix:///path/of/the.sock")

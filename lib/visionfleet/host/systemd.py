@@ -1,7 +1,4 @@
-"""What a daemon tells systemd over its notification socket, as sd_notify(3) does; nothing without.
-
-The protocol is one datagram of lines; a library for it would be larger than this.
-"""
+"""What a daemon tells systemd over its notification socket, as sd_notify(3) does."""
 
 import contextlib
 import logging
@@ -42,8 +39,7 @@ def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
 
 
 def power_off(environment: Mapping[str, str]) -> str | None:
-    """Ask for the end of this machine, for which `visionfleet-poweroff.path` looks; returns what
-    went wrong."""
+    """Ask `visionfleet-poweroff.path` for the end of this machine; returns what went wrong."""
     folder = environment.get("RUNTIME_DIRECTORY", "").split(":")[0] or "/run/visionfleet"
     try:
         (Path(folder) / "poweroff").touch()
@@ -54,10 +50,7 @@ def power_off(environment: Mapping[str, str]) -> str | None:
 
 @dataclass(slots=True)
 class Notifier:
-    """Tells systemd how this process is, from a thread of its own, whatever the others are at.
-
-    `status` gives the line for `systemctl status`; it is called on that thread, and must not block.
-    """
+    """Tells systemd how this process is, from a thread of its own; `status` must not block."""
 
     log: logging.Logger
     watchdog: Watchdog

@@ -21,6 +21,7 @@ UNITS: Mapping[str, str] = {
 }
 
 _KEYS = ("role", "visionfleet")
+_EXPECTED = f"expected one or a list of {', '.join(UNITS)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def _faults(settings: SourcedValues) -> Iterator[str]:
         elif key == ("visionfleet",) and settings.values[key] not in (None, {}):
             yield f"{origin}: visionfleet: expected sections with keys, as in visionfleet.yaml"
     if not settings.faults and not any(key[0] == "role" for key in settings.origins):
-        yield f"{SOURCE}: role: missing; {_expected()}"
+        yield f"{SOURCE}: role: missing; {_EXPECTED}"
 
 
 def _role_faults(key: Key, value: object, origin: Origin) -> Iterator[str]:
@@ -64,12 +65,8 @@ def _role_faults(key: Key, value: object, origin: Origin) -> Iterator[str]:
     wrong = [role for role in named if not (isinstance(role, str) and role in UNITS)]
     if len(key) > 1 or wrong or not named:
         got = value if len(key) == 1 else "keys"
-        yield f"{origin}: role: {_expected()}, got {got}"
+        yield f"{origin}: role: {_EXPECTED}, got {got}"
 
 
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
-
-
-def _expected() -> str:
-    return f"expected one or a list of {', '.join(UNITS)}"

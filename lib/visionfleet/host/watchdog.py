@@ -10,9 +10,8 @@ PACE_SECONDS = 10.0  # what a rate is counted over
 class Watchdog:
     """Since when each loop has been at its present step. `clock` is monotonic, in seconds.
 
-    A loop is in the midst of a step, which may last for its `allowed_seconds`, or it rests: it
-    waits for work, for as long as it likes. A loop without an entry is not judged. Each loop has
-    one thread, and each note is a single assignment.
+    A step may last for the loop's `allowed_seconds`, a rest for ever. A loop without an entry is
+    not judged. Each loop has one thread, and each note is a single assignment.
     """
 
     def __init__(
@@ -31,7 +30,6 @@ class Watchdog:
             self._since[loop] = None
 
     def stuck(self) -> list[str]:
-        """Say which loops make no progress; empty when all are well."""
         now, found = self._clock(), []
         for loop, allowed in self._allowed.items():
             since = self._since[loop]
@@ -59,7 +57,6 @@ def period_seconds(watchdog_seconds: float | None) -> float:
 
 
 def notification(status: str, last: str, watched: bool, stuck: bool) -> list[str]:
-    """Write what systemd is told now, as sd_notify(3) has it: a sign of life, or a stuck loop."""
     found = [f"STATUS={status}"] if status != last else []
     if watched:
         found.append("WATCHDOG=trigger" if stuck else "WATCHDOG=1")
@@ -67,7 +64,6 @@ def notification(status: str, last: str, watched: bool, stuck: bool) -> list[str
 
 
 def extend_timeout(seconds: float) -> str:
-    """Write that a start or a stop may last for so long from now, whatever the unit says."""
     return f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"
 
 

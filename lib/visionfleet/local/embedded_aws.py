@@ -1,6 +1,6 @@
-"""The embedded AWS: moto behind a WSGI server with keep-alive.
+"""The embedded AWS: moto behind a WSGI server with keep-alive, all of it in memory.
 
-It keeps everything in memory and has no access control: for one machine, on loopback only.
+It has no access control: for one machine, on loopback only.
 """
 
 import logging
@@ -16,8 +16,7 @@ from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, one_at_a
 
 logger = logging.getLogger("visionfleet.local.embedded_aws")
 
-# A parked long poll holds a thread: 19 classifiers and a few web processes and scalers park about
-# 30, and each may have some more requests under way. A waiting thread costs no CPU.
+# A parked long poll holds a thread: 19 classifiers, web processes and scalers park about 30.
 THREADS = 128
 
 # Clients keep idle connections: closing one at the moment of its next use is a reset for nothing.
@@ -48,18 +47,14 @@ class EmbeddedServer(wsgi.Server):
         self.gateway = Gateway
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        """Log what cheroot reports; a client that went away (INFO) is no news."""
+        # A client that went away (INFO) is no news.
         logger.log(level if level > logging.INFO else logging.DEBUG, msg, exc_info=traceback)
 
 
 def serve(
     host: str, port: int, stop: threading.Event, prepare: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until stop is set; OSError when the address cannot be had.
-
-    `prepare` is called first, with the URL of a port that only it knows: what it makes there is in
-    place when the public port opens.
-    """
+    """Serve until stop is set, first for `prepare` alone, at a URL of its own; raises OSError."""
     with patched_moto(stop) as lock:
         # It finds out by itself which service is asked for.
         shared = one_at_a_time(DomainDispatcherApplication(create_backend_app), lock)
@@ -80,7 +75,6 @@ def serve(
 def _serving(
     host: str, port: int, application: WsgiApplication, stop: threading.Event
 ) -> Iterator[str]:
-    """Serve for the length of a with block, or until `stop`; the value is the URL."""
     server = EmbeddedServer(host, port, application)
     server.prepare()
 

@@ -39,8 +39,9 @@ def sample_images(photos: Mapping[str, Path], count: int, seed: int) -> Iterator
     opened = {name: Image.open(path).convert("RGB") for name, path in photos.items()}
     for number in range(count):
         name = list(opened)[number % len(opened)]
-        data = _jpeg(random_crop(opened[name], random))
-        yield SampleImage(name, f"{name}_{number:04d}.jpg", data)
+        buffer = io.BytesIO()
+        random_crop(opened[name], random).save(buffer, "JPEG", quality=90)
+        yield SampleImage(name, f"{name}_{number:04d}.jpg", buffer.getvalue())
 
 
 def random_crop(photo: Image.Image, random: Random) -> Image.Image:
@@ -51,9 +52,3 @@ def random_crop(photo: Image.Image, random: Random) -> Image.Image:
     if random.random() < 0.5:
         piece = ImageOps.mirror(piece)
     return ImageEnhance.Brightness(piece).enhance(random.uniform(*_BRIGHTNESS))
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=90)
-    return buffer.getvalue()

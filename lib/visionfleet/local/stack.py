@@ -1,12 +1,13 @@
-"""The whole service on one machine: supervisord and all below it, as one thing to start and stop.
+"""The whole service on one machine: supervisord and all below it, in a session of their own.
 
-Nothing is left behind: supervisord has a session of its own, and what is still in that session
-when it has ended is killed. When this process dies, supervisord gets TERM.
+What is left of the session in the end is killed. When this process dies, supervisord gets TERM.
 """
 
 import contextlib
+import ctypes
 import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,7 +24,6 @@ from visionfleet.config import Config
 from visionfleet.errors import GiveUp, VisionfleetError
 from visionfleet.host import supervisor_rpc
 from visionfleet.host.loopback import loopback_address
-from visionfleet.local import process_session
 
 READY_SECONDS = 60.0
 STOP_SECONDS = 120.0  # supervisord itself kills what does not end, so this is for it alone
@@ -32,6 +32,7 @@ _TAIL_LINES = 20
 _SOCKET_BYTES = 107  # sun_path has 108 bytes, the last one is 0
 # supervisord binds SOCKET.PID first, and a pid has 7 digits at the most.
 _PID_SUFFIX_BYTES = 8
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 class StackFailed(VisionfleetError):
@@ -93,8 +94,7 @@ class Stack:
         return {str(p["name"]): pid for p in self._processes() if isinstance(pid := p["pid"], int)}
 
     def still_alive(self, known: Mapping[str, int]) -> list[str]:
-        """Tell which of the processes still run; a supervisord that stops answers no questions."""
-        left = process_session.members(self._process.pid)
+        left = _members(self._process.pid)
         return [name for name, pid in known.items() if pid in left]
 
     def terminate(self) -> None:
@@ -109,7 +109,7 @@ class Stack:
         return True
 
     def kill(self) -> None:
-        process_session.kill_all(self._process.pid)
+        _kill_all(self._process.pid)
         self._process.wait()
 
     def _processes(self) -> list[dict[str, object]]:
@@ -135,7 +135,8 @@ def running(
 ) -> Iterator[Stack]:
     """Run a stack for the length of a with block; what it leaves after a stop is killed."""
     check(config, files)
-    prepare(config, files)
+    for folder in (config.supervisor.socket.parent, files.logs):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     stack = Stack(config, files, environment or {})
     stop_seconds = STOP_SECONDS
     try:
@@ -168,11 +169,6 @@ def check(config: Config, files: StackFiles) -> None:
     _check_port(*endpoint, "aws.endpoint_url, or VISIONFLEET_AWS__ENDPOINT_URL")
 
 
-def prepare(config: Config, files: StackFiles) -> None:
-    config.supervisor.socket.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    files.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-
-
 def tail(path: Path) -> str:
     try:
         text = path.read_text(errors="replace")
@@ -194,7 +190,7 @@ def _start(
             cwd=files.var,
             env=_environment(config, files, environment),
             start_new_session=True,
-            preexec_fn=process_session.end_with_parent,
+            preexec_fn=_end_with_parent,
         )
 
 
@@ -212,7 +208,6 @@ def _environment(config: Config, files: StackFiles, more: Mapping[str, str]) -> 
 
 
 def _program(name: str) -> Path:
-    """Find a program beside the running Python, which in a virtual environment is a link."""
     return Path(sys.executable).parent / name
 
 
@@ -243,3 +238,29 @@ def _check_port(host: str, port: int, setting: str) -> None:
             if error.errno == errno.EADDRINUSE:
                 raise GiveUp(f"port {port} is in use on {host}; change {setting}") from error
             raise GiveUp(f"{host}:{port} cannot be used: {error}; change {setting}") from error
+
+
+def _members(session: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it ended just now
+            # The name before the last bracket may hold anything, also brackets and spaces.
+            state, _parent, _group, its_session = stat.read_text().rpartition(")")[2].split()[:4]
+            if int(its_session) == session and state not in "ZX":
+                found.append(int(stat.parent.name))
+    return found
+
+
+def _kill_all(session: int) -> None:
+    """Kill what is left of a session, also what it starts meanwhile."""
+    killed: list[int] = []
+    while left := [pid for pid in _members(session) if pid not in killed]:
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        killed += left
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for TERM when the parent dies, however it dies; called in the child."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

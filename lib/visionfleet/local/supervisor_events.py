@@ -1,7 +1,4 @@
-"""The events that supervisor sends its listeners on stdin, each of which wants an answer on stdout.
-
-The protocol is that of the chapter "Events" in supervisor's documentation.
-"""
+"""The events that supervisor sends its listeners, as in "Events" of supervisor's documentation."""
 
 import os
 import select

@@ -1,11 +1,9 @@
 """A supervisor event listener that starts again what supervisor has given up (state FATAL).
 
-systemd does this with Restart=always; supervisor stops trying after `startretries`. Delivery: a
-process that reached FATAL while this listener runs is started again, after a wait that grows from
-5 s to 60 s while it goes on failing. It never starts what somebody else took out of FATAL.
+A process that reaches FATAL while it runs is started again, after a wait that grows from 5 s to
+60 s while it goes on failing. It never starts what somebody else took out of FATAL.
 """
 
-import os
 import sys
 import time
 import xmlrpc.client
@@ -61,6 +59,8 @@ class RestartBackoff:
 
 
 class Restarter:
+    """Supervisor's event listener; raises GiveUp without supervisor."""
+
     def __init__(self, server_url: str, groups: Sequence[str]) -> None:
         try:
             self._supervisor = supervisor_rpc.connect(server_url).supervisor
@@ -105,11 +105,6 @@ class Restarter:
     def _failed(self, name: str, how: str) -> None:
         wait = self._backoff.failed(name, time.monotonic())
         _log(f"process={name} {how} wait_seconds={wait:g}")
-
-
-def listen(groups: Sequence[str]) -> None:
-    """Run as supervisor's event listener; raises GiveUp without supervisor."""
-    Restarter(os.environ.get("SUPERVISOR_SERVER_URL", ""), groups).run()
 
 
 def _log(line: str) -> None:

@@ -74,10 +74,9 @@ class Stage(nn.Module):
 
 
 class ConvNet8(nn.Module):
-    """Eight layers, the first of them fixed: N,3,H,W with sides of 9 or more -> N,classes logits.
+    """Eight layers: N,3,H,W with sides of 9 or more -> N,classes logits.
 
-    `whiten` is meant to hold the principal directions of 2x2 patches, each with its negative:
-    what comes out is uncorrelated, and half of the channels is active everywhere.
+    `whiten`, fixed, holds the principal directions of 2x2 patches, each with its negative.
     """
 
     def __init__(self, classes: int, first: int = 48, second: int = 128, third: int = 320) -> None:

@@ -25,10 +25,7 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Reads paths, and `s3://bucket/key` through `fetch(bucket, key)`.
-
-    Objects whose SHA-256 is known are kept in `cache`; None keeps none.
-    """
+    """Reads paths, and `s3://bucket/key` by `fetch`; keeps objects of known SHA-256 in `cache`."""
 
     fetch: Fetch | None = None
     cache: Path | None = None
@@ -46,16 +43,15 @@ class Source:
 
     def read_checked(self, location: str, setting: str, sha256: str) -> bytes:
         """Read a file whose bytes must have this SHA-256; what is returned is what was hashed."""
-        remote = location.startswith(SCHEME)
-        kept = self._recall(sha256) if remote else None
-        if kept is not None:
+        cache = self.cache if location.startswith(SCHEME) else None
+        if cache and (kept := _recall(cache, sha256)) is not None:
             return kept
         data = self.read(location, setting)
         digest = hashlib.sha256(data).hexdigest()
         if digest != sha256:
             raise BadModel(f"{location}: its SHA-256 is {digest}, model.sha256 says {sha256}")
-        if remote:
-            self._keep(data, sha256)
+        if cache:
+            _keep(cache, data, sha256)
         return data
 
     def _fetch(self, location: str) -> bytes:
@@ -64,27 +60,25 @@ class Source:
             raise BadModel(f"{location}: expected s3://bucket/key")
         return self.fetch(bucket, key)
 
-    def _recall(self, sha256: str) -> bytes | None:
-        """Read from the cache; a damaged file counts as none and is overwritten later."""
-        if self.cache is None:
-            return None
-        try:
-            data = (self.cache / sha256).read_bytes()
-        except OSError:
-            return None
-        return data if hashlib.sha256(data).hexdigest() == sha256 else None
 
-    def _keep(self, data: bytes, sha256: str) -> None:
-        """Write to the cache, whole or not at all: other workers read it at the same time."""
-        if self.cache is None:
-            return
-        try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self.cache, delete=False) as file:
-                file.write(data)
-            Path(file.name).replace(self.cache / sha256)
-        except OSError as error:
-            log.info("model not cached", extra={"folder": self.cache, "reason": str(error)})
+def _recall(cache: Path, sha256: str) -> bytes | None:
+    """Read from the cache; a damaged file counts as none and is overwritten later."""
+    try:
+        data = (cache / sha256).read_bytes()
+    except OSError:
+        return None
+    return data if hashlib.sha256(data).hexdigest() == sha256 else None
+
+
+def _keep(cache: Path, data: bytes, sha256: str) -> None:
+    """Write to the cache, whole or not at all: other workers read it at the same time."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
+            file.write(data)
+        Path(file.name).replace(cache / sha256)
+    except OSError as error:
+        log.info("model not cached", extra={"folder": cache, "reason": str(error)})
 
 
 def read_labels(source: Source, location: str) -> tuple[str, ...]:

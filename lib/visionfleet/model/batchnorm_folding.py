@@ -1,8 +1,7 @@
 """Folds batch norms into the convolutions before them: the same answers with less work.
 
-A network's code is not read. One forward pass is watched for the norms that take what a
-convolution gave, untouched or through a max pool, which norms that keep the order may as well
-precede; and the folded network must answer as the network did.
+One forward pass is watched for the norms that take what a convolution gave, untouched or through
+a max pool. The folded network must answer the same.
 """
 
 import copy

@@ -38,11 +38,7 @@ def measure(
     threads: int,
     progress: Progress = lambda _images: None,
 ) -> Benchmark:
-    """Classify the images in batches; raises BadDataset when a folder is no class of the model.
-
-    Each thread decodes a batch and then classifies it, so a model that computes on one thread
-    keeps as many cores busy as there are threads here, as that many workers would.
-    """
+    """Classify batches, one a thread; raises BadDataset when a folder is no class of the model."""
     started, started_cpu = time.perf_counter(), time.process_time()
     folders: list[str] = []
     rows: list[np.ndarray] = [np.empty((0, len(model.labels)), np.float32)]

@@ -1,7 +1,7 @@
 """Loads programs of `torch.export.save`, and refuses what could run as Python code.
 
-torch itself unpickles parts of such files, resolves the functions of their graph by name, and
-evaluates their sizes as text. So the archive is looked through before torch sees it.
+torch unpickles parts of such files, finds functions by name and evaluates sizes given as text, so
+the archive is looked through before torch sees it.
 """
 
 import io
@@ -13,8 +13,6 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-
-from torch import nn
 
 from visionfleet.errors import BadModel
 from visionfleet.model.state_dict import first_line
@@ -32,11 +30,6 @@ _TARGET = re.compile(
 _SIZE = re.compile(r"(?:'?[a-z]{1,3}\d+'?|[A-Z]\w*|[a-z]+(?==)|\d+(?:\.\d+)?|[\s+\-*/%(),<>=&|~])*")
 _TENSOR_FILE = re.compile(r"(?:weight|tensor|constant)_\d+")
 _CHECKS = {"target": _TARGET, "expr_str": _SIZE, "path_name": _TENSOR_FILE}
-
-
-def load_exported(data: bytes, where: object) -> nn.Module:
-    module: nn.Module = load_program(data, where).module()
-    return module
 
 
 def load_program(data: bytes, where: object) -> Any:

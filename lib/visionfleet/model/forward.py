@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from visionfleet.imaging.preprocess import Pixels
-from visionfleet.model.flip_augmentation import twice_if_unsure
 from visionfleet.model.loaded import Loaded
 
 # What modules raise for images that they were not made for; exported programs assert.
@@ -30,7 +29,9 @@ class Forward:
     """Runs a network, in batches or one image after the other; in float32 to begin with."""
 
     def __init__(self, loaded: Loaded, device: torch.device) -> None:
-        self.module = _laid_out(loaded.module).to(device)
+        self.module = loaded.module.to(device)
+        if not isinstance(self.module, torch.jit.ScriptModule):
+            self.module = self.module.to(memory_format=torch.channels_last)
         self.dtype, self.device, self.singly = torch.float32, device, False
         self.seconds = Stages()
         self._classes, self._temperature = len(loaded.labels), loaded.temperature
@@ -88,12 +89,24 @@ class Forward:
         return scores
 
 
+def twice_if_unsure(
+    score: Callable[[Tensor], Tensor], images: Tensor, temperature: float, below: float
+) -> Tensor:
+    """Score N,3,H,W images: N,classes logits in float32.
+
+    Where the highest probability, 0 to 1 after a division by `temperature`, is less than `below`
+    they are the mean over the image and its mirror image. What else is in the batch does not count.
+    """
+    scores = score(images).float()
+    if not below:
+        return scores
+    unsure = (scores / temperature).softmax(dim=1).amax(dim=1) < below
+    if not unsure.any():
+        return scores
+    mirrored = images[unsure].flip(3).contiguous(memory_format=torch.channels_last)
+    return scores.index_put((unsure,), (scores[unsure] + score(mirrored).float()) / 2)
+
+
 def last_line(error: Exception) -> str:
     """Shorten the errors of models: TorchScript puts its traceback before the reason."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]
-
-
-def _laid_out(module: nn.Module) -> nn.Module:
-    if isinstance(module, torch.jit.ScriptModule):
-        return module
-    return module.to(memory_format=torch.channels_last)

@@ -29,11 +29,9 @@ _MAXIMUM_PICTURES = 64
 
 
 class Inference:
-    """A loaded model, warmed up at the shapes it will serve.
+    """A loaded model, warmed up; one that was traced for one image at a time is fed singly.
 
-    Raises BadModel when the model does not fit its labels, or differs too much from itself in
-    the precision that was asked for. A model that was traced for one image at a time is found out
-    at the start and fed singly.
+    Raises BadModel when it does not fit its labels, or differs too much in the precision asked for.
     """
 
     def __init__(
@@ -53,6 +51,7 @@ class Inference:
         try:
             exact = self._first_passes(loaded)
             self._forward, self.precision = self._fastest(exact, batch_size, asked)
+            self._forward.seconds = Stages()  # what was tried does not count
         except MODEL_ERRORS as error:
             reason = last_line(error)
             raise BadModel(
@@ -115,14 +114,14 @@ class Inference:
         )
         if len(names) == 1:  # nothing to choose from, but the first real batch must not be slow
             exact.probabilities(list(islice(self._pictures, batch_size)))
-            return _serving(exact), Chosen(EXACT, {})
+            return exact, Chosen(EXACT, {})
         batches: list[list[Pixels]] = []
         networks = {EXACT: exact}
         trials = {EXACT: self._try_out(exact, self._batches(exact, batch_size, batches))}
         for name in names[1:]:
             networks[name], trials[name] = self._tried(exact, name, batches)
         chosen = precision.choose(asked, precision.AGREEMENT_FLOOR, trials)
-        return _serving(networks[chosen.name]), chosen
+        return networks[chosen.name], chosen
 
     def _batches(
         self, exact: Forward, batch_size: int, drawn: list[list[Pixels]]
@@ -154,8 +153,3 @@ class Inference:
 def _own_cores(threads: int) -> Clock:
     """Make a clock of the processor time used: what else runs on the cores must not decide."""
     return lambda: time.process_time() / threads
-
-
-def _serving(network: Forward) -> Forward:
-    network.seconds = Stages()
-    return network

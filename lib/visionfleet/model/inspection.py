@@ -21,10 +21,7 @@ _SIDES = (224, 32, 299, 64, 28)  # that a TorchScript file is tried with
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a file says of itself; None is what it does not say.
-
-    `scores` is how many an image gets. Weights that quantisation has packed are no parameters.
-    """
+    """What a file says of itself, or None; packed quantised weights are no parameters."""
 
     kind: str
     bytes: int
@@ -125,7 +122,6 @@ def _of_torchscript(module: nn.Module) -> dict[str, Any]:
 
 
 def _answers(module: nn.Module, side: int) -> int | None:
-    """Count the scores for one blank image; None when the module does not take such images."""
     try:
         with torch.inference_mode(), warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -16,8 +16,7 @@ Kind = Literal["module", "torchscript", "exported"]
 class Loaded:
     """A model ready for inference: float32 on the CPU, in evaluation mode.
 
-    Its scores are divided by `temperature` before softmax. A highest probability less than
-    `mirror_below` calls for a look at the mirror image, less than `unknown_below` is no label.
+    Scores are divided by `temperature` before softmax; `*_below` are of the highest probability.
     """
 
     module: nn.Module

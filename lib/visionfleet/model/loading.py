@@ -1,7 +1,7 @@
 """Finds and loads a model: the default, a torchvision architecture, or a file of the user's.
 
-Nothing is ever unpickled: tensors load with `weights_only`, and a file of the user's has a
-SHA-256 that must match what is loaded. What a file is, its content tells, never its name.
+Nothing is ever unpickled: tensors load with `weights_only`, and the SHA-256 of the user's file must
+match. What a file is, its content tells, never its name.
 """
 
 import io
@@ -19,7 +19,7 @@ from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model.architectures import NETWORKS, build, options_of
 from visionfleet.model.artifacts import Source, read_labels
-from visionfleet.model.exported_program import load_exported
+from visionfleet.model.exported_program import load_program
 from visionfleet.model.loaded import Kind, Loaded, info
 from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
 
@@ -51,15 +51,12 @@ def _load(choice: ModelSection, source: Source) -> Loaded:
     if choice.path is not None:
         return _load_file(choice, choice.path, source)
     if choice.name == "default":
-        return _load_default(str(choice.directory / DEFAULT_FILE))
+        path = str(choice.directory / DEFAULT_FILE)
+        data = _HERE.read(path, "the default model; set model.directory to the folder it is in")
+        return load_checkpoint(load_tensors(data, path), data, path)
     from visionfleet.model.torchvision_weights import load_published
 
     return load_published(choice.name, choice.directory, source.cache)
-
-
-def _load_default(path: str) -> Loaded:
-    data = _HERE.read(path, "the default model; set model.directory to the folder it is in")
-    return load_checkpoint(load_tensors(data, path), data, path)
 
 
 def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loaded:
@@ -108,7 +105,7 @@ def _load_module(
     if architecture is not None:
         raise BadModel(f"{path}: brings its network with it; leave model.architecture out")
     if kind == "exported":
-        return load_exported(data, path), kind
+        return load_program(data, path).module(), kind
     return load_torchscript(data, path).eval(), kind
 
 

@@ -13,7 +13,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
 from visionfleet.config.schema import AwsSection
 from visionfleet.host import cpu_quota
-from visionfleet.host.startup_timing import StartupTimer
+from visionfleet.host.process import StartupTimer
 
 if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
@@ -47,10 +47,7 @@ def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from walking, over and over, through what imports make.
-
-    That was a third of torch's import, and none of it is ever garbage.
-    """
+    """Keep the garbage collector from what imports make: it was a third of torch's import."""
     gc.disable()
     try:
         yield

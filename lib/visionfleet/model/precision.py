@@ -52,16 +52,11 @@ class Chosen:
     measured: dict[str, Measured]
     images: int = 0
 
-    @property
-    def dtype(self) -> torch.dtype:
-        return DTYPES[self.name]
-
 
 def candidates(asked: str, cuda: bool, bfloat16: bool, convertible: bool) -> tuple[str, ...]:
-    """List what is worth a trial, float32 first; one alone needs none. Raises BadModel.
+    """List what is worth a trial, float32 first; raises BadModel.
 
-    `bfloat16` tells whether the device multiplies it, `convertible` whether the model has
-    weights of floating point: a quantised one keeps its own.
+    `bfloat16`: the device multiplies it; `convertible`: the model has weights of floating point.
     """
     if asked == "float16" and not cuda:
         raise BadModel("model.precision: float16 is for GPUs; a processor takes bfloat16")
@@ -87,10 +82,9 @@ def choose(asked: str, floor: float, trials: dict[str, Trial]) -> Chosen:
 
 
 def try_out(run: Run, batches: Iterable[Sequence[Pixels]], limit: float, clock: Clock) -> Trial:
-    """Run the first batch to warm up and then all, the latter ones while `limit` seconds last.
+    """Run the first batch to warm up and then all, at least two, while `limit` seconds last.
 
-    At least two batches are run. The quickest counts: whatever else the machine did made the
-    others slower. Raises RuntimeError when the model fails.
+    The quickest counts. Raises RuntimeError when the model fails.
     """
     rows: list[Tensor] = []
     best, end = 0.0, 0.0

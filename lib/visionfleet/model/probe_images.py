@@ -1,8 +1,7 @@
 """Pictures that a model is tried on at its start. Drawn, not shipped: no I/O here.
 
-They are of the `dead leaves` kind: overlapping discs of every size in front of each other. Their
-edges and their contrasts are distributed as those of photos are, which noise is not: on noise most
-models give one answer.
+Overlapping discs of every size (`dead leaves`) have the edges and contrasts of photos; on noise
+most models give one answer.
 """
 
 from collections.abc import Iterator

@@ -38,7 +38,15 @@ def load_published(name: str, directory: Path, downloads: Path | None) -> Loaded
     module = models.get_model(name, weights=None)
     fit(module, load_tensors(data, path), path, name)
     labels = tuple(weights.meta["categories"])
-    return Loaded(module.eval(), labels, _of_preset(weights.transforms()), info(name, data))
+    preset = weights.transforms()
+    preprocessing = Preprocessing(
+        resize=preset.resize_size[0],
+        crop=preset.crop_size[0],
+        mean=tuple(preset.mean),
+        std=tuple(preset.std),
+        interpolation=preset.interpolation.value,
+    )
+    return Loaded(module.eval(), labels, preprocessing, info(name, data))
 
 
 def _models() -> Any:
@@ -113,13 +121,3 @@ def _check_name(path: Path, data: bytes) -> None:
     digest = hashlib.sha256(data).hexdigest()
     if not digest.startswith(expected):
         raise BadModel(f"{path}: damaged: its SHA-256 starts with {digest[:8]}, not {expected}")
-
-
-def _of_preset(preset: Any) -> Preprocessing:
-    return Preprocessing(
-        resize=preset.resize_size[0],
-        crop=preset.crop_size[0],
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-        interpolation=preset.interpolation.value,
-    )

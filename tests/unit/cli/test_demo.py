@@ -11,8 +11,7 @@ from rich.console import Console, RenderableType
 from visionfleet.cli import demo
 from visionfleet.cli.classify import InputImage
 from visionfleet.cli.client import Answer
-from visionfleet.cli.demo import FleetSize
-from visionfleet.local.chart import bars, columns
+from visionfleet.cli.demo import FleetSize, bars, columns
 from visionfleet.local.sample_images import (
     SIDE,
     random_crop,

@@ -1,6 +1,6 @@
 """Phases of a start, by a clock that the test sets."""
 
-from visionfleet.host.startup_timing import StartupTimer
+from visionfleet.host.process import StartupTimer
 
 
 def test_startup_phase_gets_the_time_since_the_last_one() -> None:

@@ -5,9 +5,9 @@ from configparser import RawConfigParser
 import pytest
 
 from testkit import ROOT
+from visionfleet.cli.end_supervisor import reason
 from visionfleet.config.schema import Config
 from visionfleet.local.supervisor_events import EXITED, FATAL, SupervisorEvent
-from visionfleet.local.supervisor_exit import reason
 
 ROLES = ("web", "scaler", "classifier")
 FOLDER = ROOT / "etc" / "supervisor"
