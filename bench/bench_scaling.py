@@ -18,8 +18,8 @@ from bench.rivals import RIVALS
 from visionfleet.config import Config
 from visionfleet.scaler.decision import Policy
 from visionfleet.simulation import trace
+from visionfleet.simulation.controllers import controller
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.policies import controller
 from visionfleet.simulation.world import Conditions, Controller, World
 
 TRACES = Path(os.environ.get("TRACES", "../shared/data/traces"))

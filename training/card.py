@@ -25,7 +25,7 @@ from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.datasets import Labelled
 from visionfleet.imaging.decode import Photo
 from visionfleet.imaging.preprocess import prepare
-from visionfleet.model.benchmark import measure
+from visionfleet.model.evaluate import measure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 

@@ -18,11 +18,11 @@ from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.errors import TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet
-from visionfleet.fleet.ec2_instances import LAUNCH_TAG, Instances
+from visionfleet.fleet.ec2_client import LAUNCH_TAG, Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.scaler import observation
 from visionfleet.scaler.decision import History, decide
-from visionfleet.scaler.throughput import Throughput
+from visionfleet.scaler.handled_images import Throughput
 
 MAXIMUM = 4
 SERVICE_SECONDS = 20.0

@@ -12,7 +12,7 @@ from testkit.images.reading import Limits
 from testkit.processes.stack import data
 from visionfleet.config.classifier import ModelSection
 from visionfleet.evaluation import datasets
-from visionfleet.model.benchmark import Benchmark, measure
+from visionfleet.model.evaluate import Benchmark, measure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 

@@ -39,14 +39,14 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.decision": set(),
     "visionfleet.scaler.election": set(),
     "visionfleet.scaler.status": set(),
-    "visionfleet.scaler.throughput": set(),
+    "visionfleet.scaler.handled_images": set(),
     "visionfleet.web.http.body": {"python_multipart"},
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.forwarded": set(),
     "visionfleet.web.http.rate_limit": set(),
     "visionfleet.web.jobs.active_model": set(),
     "visionfleet.web.jobs.idempotency": set(),
-    "visionfleet.web.jobs.upload": set(),
+    "visionfleet.web.jobs.answers": set(),
     "visionfleet.web.load.admission": set(),
     "visionfleet.web.load.memory_budget": set(),
     "visionfleet.web.load.readiness": set(),
@@ -65,7 +65,7 @@ EDGES = {
     "visionfleet.aws.provisioning",
     "visionfleet.aws.s3",
     "visionfleet.aws.sqs",
-    "visionfleet.fleet.ec2_instances",
+    "visionfleet.fleet.ec2_client",
 }
 
 

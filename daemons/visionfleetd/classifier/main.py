@@ -25,9 +25,9 @@ from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
 from visionfleet.host import process, systemd
+from visionfleet.host.daemon_threads import crash, run_bounded, run_in_thread
 from visionfleet.host.process import SignalEvents, StartupTimer
 from visionfleet.host.systemd import Notifier
-from visionfleet.host.threads import crash, run_bounded, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 from visionfleet.logs import setup
 from visionfleet.model.open import open_model

@@ -33,7 +33,7 @@ from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
 from visionfleet.host import cpu_quota
-from visionfleet.host.threads import crash
+from visionfleet.host.daemon_threads import crash
 from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from visionfleet.config import Config
 from visionfleet.contract import names
 from visionfleet.errors import TryLater
 from visionfleet.host import cpu_quota, process, systemd
+from visionfleet.host.daemon_threads import crash, run_bounded
 from visionfleet.host.process import SignalEvents
-from visionfleet.host.threads import crash, run_bounded
 from visionfleet.scaler import dry_run
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.decision import Policy

@@ -15,15 +15,15 @@ from visionfleet.config import Config
 from visionfleet.contract import job_ids, names
 from visionfleet.fleet.base import Fleet
 from visionfleet.fleet.ec2 import Ec2Fleet
-from visionfleet.fleet.ec2_instances import Instances
+from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.fleet.supervisor import SupervisorFleet
 from visionfleet.scaler.autoscaler import Autoscaler
-from visionfleet.scaler.cloudwatch_alarm import AlarmPublisher
 from visionfleet.scaler.decision import Policy
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
+from visionfleet.scaler.maximum_alarm import AlarmPublisher
 from visionfleet.scaler.metrics import ScalerMetrics
 from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status_store import StatusStore

@@ -24,9 +24,9 @@ from visionfleet.config import Config
 from visionfleet.config.web import WebSection
 from visionfleet.errors import VisionfleetError
 from visionfleet.host import process, systemd
+from visionfleet.host.daemon_threads import crash
 from visionfleet.host.metrics_server import serve
 from visionfleet.host.systemd import Notifier
-from visionfleet.host.threads import crash
 from visionfleet.host.watchdog import Watchdog, period_seconds
 from visionfleet.web.http.auth import Access
 from visionfleet.web.http.server import WebServer

@@ -12,7 +12,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.receive import Receiver
 from visionfleet.classifier.visibility import VisibilityHeartbeat
-from visionfleet.host.threads import Crashed, run_bounded, run_in_thread
+from visionfleet.host.daemon_threads import Crashed, run_bounded, run_in_thread
 
 log = logging.getLogger("classifier")
 

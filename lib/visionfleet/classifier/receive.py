@@ -13,7 +13,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.config.schema import QueueSection
 from visionfleet.errors import TryLater
-from visionfleet.host.threads import Crashed, run_in_thread
+from visionfleet.host.daemon_threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")

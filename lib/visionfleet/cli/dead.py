@@ -12,7 +12,7 @@ from rich.text import Text
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
 from visionfleet.cli import terminal
-from visionfleet.cli.deployment import Deployment
+from visionfleet.cli.fleet_snapshot import Deployment
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
 from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample, reason, result
 from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task

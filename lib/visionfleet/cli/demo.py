@@ -21,7 +21,7 @@ from rich.text import Text
 from visionfleet.cli import terminal
 from visionfleet.cli.classify import InputImage, classified, images, table
 from visionfleet.cli.client import Answer, Client
-from visionfleet.cli.deployment import Deployment
+from visionfleet.cli.fleet_snapshot import Deployment
 from visionfleet.cli.options import add_config, whole
 from visionfleet.cli.up import add_file_options, stack_files
 from visionfleet.config import Config, load

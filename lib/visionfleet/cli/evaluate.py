@@ -16,7 +16,7 @@ from visionfleet.host import cpu_quota
 from visionfleet.model.open import open_model
 
 if TYPE_CHECKING:
-    from visionfleet.model.benchmark import Benchmark
+    from visionfleet.model.evaluate import Benchmark
     from visionfleet.model.inference import Inference
 
 
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = config.model_copy(update={"model": alone})
     total = min(datasets.count(arguments.data), arguments.limit or sys.maxsize)
     model = open_model(config, os.environ)
-    from visionfleet.model.benchmark import measure  # imports torch, which the model has set up
+    from visionfleet.model.evaluate import measure  # imports torch, which the model has set up
 
     with terminal.progress_bar("evaluating", total) as advance:
         images, size = datasets.read(arguments.data, total), config.classifier.batch_size

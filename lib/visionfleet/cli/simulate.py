@@ -16,8 +16,8 @@ from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.decision import POLICIES, Policy
 from visionfleet.simulation import trace
+from visionfleet.simulation.controllers import controller
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.policies import controller
 from visionfleet.simulation.world import Conditions, World
 
 _WORKERS = 19  # where the maximum is `cores`, which mean nothing in a simulated world

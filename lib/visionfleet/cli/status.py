@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from visionfleet.cli import terminal
-from visionfleet.cli.deployment import Deployment, Snapshot
+from visionfleet.cli.fleet_snapshot import Deployment, Snapshot
 from visionfleet.cli.options import add_config, loaded, seconds
 from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus, WorkerReport

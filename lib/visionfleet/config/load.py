@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from visionfleet.config.allowed_values import expectation
 from visionfleet.config.constraints import CONSTRAINTS
 from visionfleet.config.removed import REMOVED
 from visionfleet.config.schema import Config, keys_below, path_keys
-from visionfleet.config.value_text import expectation
 from visionfleet.config.yaml_source import Key, Origin, SourcedValues, read_file, read_value
 from visionfleet.errors import BadConfig
 

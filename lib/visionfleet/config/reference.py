@@ -9,9 +9,9 @@ from operator import getitem
 
 import yaml
 
+from visionfleet.config.allowed_values import expectation, node_of
 from visionfleet.config.fields import what_and_who
 from visionfleet.config.schema import Config, settings
-from visionfleet.config.value_text import expectation, node_of
 
 _WIDTH = 100
 _FILE_HEAD = """\

@@ -15,7 +15,7 @@ from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryL
 from visionfleet.fleet import launch_ledger
 from visionfleet.fleet.base import Member
 from visionfleet.fleet.circuit_breaker import CircuitBreaker
-from visionfleet.fleet.ec2_instances import Instances
+from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.launch_ledger import Ec2Instance
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Market, Offering, offerings

@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 
-from visionfleet.host.threads import crash, run_in_thread
+from visionfleet.host.daemon_threads import crash, run_in_thread
 
 log = logging.getLogger(__name__)
 

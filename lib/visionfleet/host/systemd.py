@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from visionfleet.host.threads import Crashed, run_in_thread
+from visionfleet.host.daemon_threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog, extend_timeout, notification, period_seconds
 
 

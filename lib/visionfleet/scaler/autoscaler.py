@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from visionfleet.errors import TryLater
-from visionfleet.scaler.cloudwatch_alarm import AlarmPublisher
 from visionfleet.scaler.decision import POLICIES, Decision, History, Observation, Policy
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
+from visionfleet.scaler.maximum_alarm import AlarmPublisher
 from visionfleet.scaler.metrics import ScalerMetrics
 from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status import fleet_status, learned

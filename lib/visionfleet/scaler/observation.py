@@ -7,7 +7,7 @@ from visionfleet.aws.sqs import Queue
 from visionfleet.contract.messages import WorkerReport
 from visionfleet.fleet.base import Fleet, Member
 from visionfleet.scaler.decision import Observation, State, Worker
-from visionfleet.scaler.throughput import Throughput
+from visionfleet.scaler.handled_images import Throughput
 from visionfleet.scaler.worker_reports import WorkerReports
 
 

@@ -20,7 +20,7 @@ from visionfleet.aws.cloudwatch import AT_MAXIMUM, NAMESPACE
 from visionfleet.aws.provisioning import DEAD_RETENTION_SECONDS
 from visionfleet.config import Config
 from visionfleet.contract import names
-from visionfleet.scaler.cloudwatch_alarm import EVERY_SECONDS
+from visionfleet.scaler.maximum_alarm import EVERY_SECONDS
 
 
 def test_cfn_lint_finds_no_fault() -> None:

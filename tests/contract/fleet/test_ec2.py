@@ -19,7 +19,7 @@ from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.contract.names import LAUNCHES_KEY
 from visionfleet.errors import GiveUp, Superseded
 from visionfleet.fleet.ec2 import Ec2Fleet
-from visionfleet.fleet.ec2_instances import Instances
+from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.launch_ledger import Ec2Instance
 from visionfleet.fleet.ledger_store import LedgerStore
 

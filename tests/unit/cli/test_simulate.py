@@ -11,7 +11,7 @@ import pytest
 from tests.unit.simulation.test_world import POLICY
 from visionfleet.cli import main
 from visionfleet.simulation import trace
-from visionfleet.simulation.policies import controller
+from visionfleet.simulation.controllers import controller
 from visionfleet.simulation.world import Conditions, World
 
 

@@ -12,7 +12,7 @@ from testkit.fleet.ec2_fleet import MAXIMUM, Make
 from visionfleet.aws.s3 import Store
 from visionfleet.config.scaler import Ec2Section
 from visionfleet.fleet.ec2 import Ec2Fleet
-from visionfleet.fleet.ec2_instances import Instances
+from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.fleet.offerings import Offering
 

@@ -13,7 +13,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.config.scaler import Ec2Section
 from visionfleet.errors import TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet
-from visionfleet.fleet.ec2_instances import Instances
+from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 
 

@@ -10,13 +10,13 @@ from queue import SimpleQueue
 
 import pytest
 
+from visionfleet.host.daemon_threads import EXIT_SOFTWARE
 from visionfleet.host.process import (
     SignalEvents,
     reload_on_hangup,
     signal_events,
     stop_on_signals,
 )
-from visionfleet.host.threads import EXIT_SOFTWARE
 
 
 def test_signal_ends_the_wait_and_a_reload_is_taken_once() -> None:

@@ -7,7 +7,7 @@ import pytest
 from testkit.fleet.policies import policy
 from visionfleet.scaler.decision import Decision, Observation
 from visionfleet.simulation import trace
-from visionfleet.simulation.policies import controller
+from visionfleet.simulation.controllers import controller
 from visionfleet.simulation.world import Conditions, World
 
 POLICY = policy(19, boot_seconds=45)

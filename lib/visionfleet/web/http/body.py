@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from python_multipart import MultipartParser
 from python_multipart.exceptions import FormParserError
 
-from visionfleet.web.jobs.upload import Upload
+from visionfleet.web.jobs.answers import Upload
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import MemoryBudget, Share
 from visionfleet.web.problems import Problem

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from visionfleet.web.jobs.upload import Result
+from visionfleet.web.jobs.answers import Result
 
 Reply = asyncio.Future[Result]
 

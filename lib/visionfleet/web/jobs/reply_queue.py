@@ -14,7 +14,7 @@ from visionfleet.backoff import growing_waits
 from visionfleet.contract.messages import Reply
 from visionfleet.contract.names import HEARTBEAT_SECONDS, HEARTBEAT_TAG, REPLIES_TAGS
 from visionfleet.errors import BadMessage, NotFound, TryLater, VisionfleetError
-from visionfleet.host.threads import Crashed, run_in_thread
+from visionfleet.host.daemon_threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 from visionfleet.logs.episode import Episode
 from visionfleet.web.load.readiness import Readiness

@@ -10,8 +10,8 @@ from visionfleet.contract import documents
 from visionfleet.contract.messages import CachedResult, Succeeded, Timings, encode
 from visionfleet.contract.names import by_content_key, by_name_key, result_key
 from visionfleet.errors import VisionfleetError
+from visionfleet.web.jobs.answers import Upload
 from visionfleet.web.jobs.submission import UNACCEPTED, Threads
-from visionfleet.web.jobs.upload import Upload
 
 log = logging.getLogger("web")
 

@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from visionfleet.contract.job_ids import RANDOM_BYTES, new_job_id
 from visionfleet.contract.messages import Reply, Succeeded
 from visionfleet.errors import BadImage, TryLater, VisionfleetError
+from visionfleet.web.jobs.answers import Answer, Queued, Result, Upload
 from visionfleet.web.jobs.fleet_view import FleetView
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.pending import Patience, PendingJobs
@@ -20,7 +21,6 @@ from visionfleet.web.jobs.submission import (
     Threads,
     refused,
 )
-from visionfleet.web.jobs.upload import Answer, Queued, Result, Upload
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.readiness import Readiness
 

@@ -13,9 +13,9 @@ from visionfleet.config import Config
 from visionfleet.contract import documents, messages, names
 from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater, VisionfleetError
 from visionfleet.imaging import decode
+from visionfleet.web.jobs.answers import Queued, Result, Upload
 from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.idempotency import Once
-from visionfleet.web.jobs.upload import Queued, Result, Upload
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.metrics import WebMetrics
 

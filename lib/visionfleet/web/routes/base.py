@@ -15,7 +15,7 @@ from visionfleet.contract.messages import Failed
 from visionfleet.web.http.body import Body, Whole, file_reader
 from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.http.forwarded import client
-from visionfleet.web.jobs.upload import Answer, Queued
+from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
 from visionfleet.web.problems import PROBLEM_TYPE, Problem, problem_of
 from visionfleet.web.routes.context import Context

@@ -8,9 +8,9 @@ from tornado.web import HTTPError
 
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
+from visionfleet.web.jobs.answers import Answer, Queued, Upload
 from visionfleet.web.jobs.idempotency import Once, once
 from visionfleet.web.jobs.pending import Patience
-from visionfleet.web.jobs.upload import Answer, Queued, Upload
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import FORM_BYTES, Handler, document

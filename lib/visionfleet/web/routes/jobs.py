@@ -2,8 +2,8 @@
 
 from visionfleet.contract.job_ids import is_job_id
 from visionfleet.web.http.body import base_name
+from visionfleet.web.jobs.answers import Queued
 from visionfleet.web.jobs.pending import Patience
-from visionfleet.web.jobs.upload import Queued
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import Handler, document, location

@@ -6,8 +6,8 @@ import json
 from visionfleet import __version__
 from visionfleet.contract.messages import Failed, Succeeded
 from visionfleet.web.http.body import MAX_FILES
+from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.jobs.pending import Patience
-from visionfleet.web.jobs.upload import Answer, Queued
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, problem_of
 from visionfleet.web.routes import open_inference_codec

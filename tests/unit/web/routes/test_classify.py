@@ -3,7 +3,7 @@
 import pytest
 
 from visionfleet.contract.messages import Failed, ModelInfo, Ranked, Succeeded, Timings
-from visionfleet.web.jobs.upload import Queued
+from visionfleet.web.jobs.answers import Queued
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.routes.base import document
 from visionfleet.web.routes.classify import plain, wants_json

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from visionfleet.errors import GiveUp, TryLater
-from visionfleet.scaler.cloudwatch_alarm import EVERY_SECONDS, AlarmPublisher
+from visionfleet.scaler.maximum_alarm import EVERY_SECONDS, AlarmPublisher
 
 TICK_SECONDS = 4
 

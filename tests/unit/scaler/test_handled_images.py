@@ -1,7 +1,7 @@
 """Images classified, between reports and across restarts of workers."""
 
 from visionfleet.contract.messages import WorkerReport, WorkerState
-from visionfleet.scaler.throughput import Throughput
+from visionfleet.scaler.handled_images import Throughput
 
 
 def report(

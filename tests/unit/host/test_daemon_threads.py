@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 
-from visionfleet.host.threads import run_bounded, run_in_thread
+from visionfleet.host.daemon_threads import run_bounded, run_in_thread
 
 
 def test_an_unexpected_exception_is_handed_over() -> None:
