@@ -1,4 +1,4 @@
-"""What holds for the names of tests."""
+"""What holds for the names of tests, and for the length of every file and function."""
 
 import ast
 from pathlib import Path
@@ -18,3 +18,24 @@ def test_test_names_have_at_most_60_characters(path: Path) -> None:
     names = [function.name for function in functions if function.name.startswith("test_")]
     assert [name for name in names if len(name) > NAME_CHARACTERS] == []
     assert len(names) == len(set(names)), "the later of two would hide the earlier"
+
+
+FILE_LINES, FUNCTION_LINES = 300, 40
+FOLDERS = ("lib", "daemons", "tests", "testkit", "bench", "training")
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+
+
+def test_files_and_functions_are_short() -> None:
+    long = []
+    for path in SOURCES:
+        text = path.read_text()
+        if text.count("\n") > FILE_LINES:
+            long.append(str(path))
+        if path.is_relative_to(ROOT / "lib") or path.is_relative_to(ROOT / "daemons"):
+            long += [
+                f"{path}: {node.name}"
+                for node in ast.walk(ast.parse(text))
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                and (node.end_lineno or 0) - node.lineno >= FUNCTION_LINES
+            ]
+    assert long == []

@@ -1,0 +1,165 @@
+"""A pipeline with SQS, S3 and a model that do as a test wants."""
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, cast
+
+from visionfleet.aws.sqs import Received
+from visionfleet.classifier.classify import MODEL_LOOP
+from visionfleet.classifier.fetch import Intake
+from visionfleet.classifier.in_flight import Delivery
+from visionfleet.classifier.jobs import Done, Job, ResultBuilder
+from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.pipeline import Pipeline
+from visionfleet.classifier.receive import RECEIVE_LOOP
+from visionfleet.config import Config
+from visionfleet.config.classifier import ClassifierSection
+from visionfleet.config.schema import QueueSection
+from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
+from visionfleet.errors import BadMessage, TryLater
+from visionfleet.host.watchdog import Watchdog
+from visionfleetd.classifier import wiring
+
+ALLOWED_SECONDS = 0.3
+RANKING = (Ranked(index=0, label="cat", score=0.9),)
+
+
+class Sqs:
+    """A queue of what is put `there`; parks who asks while it is empty, and notes the rest."""
+
+    def __init__(self) -> None:
+        self.there: list[Received] = []
+        self.parks_seconds = 0.05
+        self.receives = 0
+        self.given_back: list[tuple[str, int]] = []
+        self.deleted: list[str] = []
+        self.buried: list[str] = []
+        self.delete_sizes: list[int] = []
+
+    def add(self, *names: str) -> None:
+        self.there += [Received(f"id-{name}", name, name, 1) for name in names]
+
+    def receive(self, _wait_seconds: int, most: int) -> list[Received]:
+        self.receives += 1
+        if not self.there:
+            time.sleep(self.parks_seconds)
+        some, self.there = self.there[:most], self.there[most:]
+        return some
+
+    def extend(self, receipts: Sequence[str], seconds: int) -> dict[str, Exception]:
+        self.given_back += [(receipt, seconds) for receipt in receipts]
+        return {}
+
+    def delete(self, receipts: Sequence[str]) -> dict[str, Exception]:
+        self.delete_sizes.append(len(receipts))
+        self.deleted += receipts
+        return {}
+
+    def send(self, _queue: str, body: str, _attributes: object) -> None:
+        self.buried.append(body)
+
+
+class FakeIntake:
+    """A message's body is its job; "rubbish" is none. S3 does not answer while it is `away`."""
+
+    def __init__(self) -> None:
+        self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"))
+        self.away = threading.Event()
+        self.tries = 0
+
+    def open(self, delivery: Delivery) -> Job:
+        if delivery.message.body == "rubbish":
+            raise BadMessage("no JSON", "rubbish")
+        delivery.job = delivery.message.body
+        return Job(delivery, Request(job=delivery.job, key="k", sent_at=0.0, top=1), Timings())
+
+    def take(self, job: Job) -> Job | Done:
+        self.tries += 1
+        if self.away.is_set():
+            raise TryLater("S3 is away")
+        if job.request.job.startswith("odd"):
+            return self.builder.failed(job, "cannot_be_decoded", "truncated", 0.0)
+        return replace(job, pixels=cast("Any", job.request.job))
+
+
+class Model:
+    """A forward pass that ends when `go` is set, and fails when a job of the batch is `bad`."""
+
+    def __init__(self) -> None:
+        self.go, self.entered = threading.Event(), threading.Event()
+        self.batches: list[list[str]] = []
+
+    def rank(self, batch: Sequence[Any], top: int) -> list[tuple[Ranked, ...]]:
+        self.batches.append(list(batch))
+        self.entered.set()
+        self.go.wait()
+        if "bad" in batch:
+            raise RuntimeError("that was no image")
+        if "crash" in batch:
+            raise ZeroDivisionError
+        return [RANKING for _ in batch]
+
+
+class Results:
+    """S3 that takes results, or hangs while it is not `open`."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.entered = 0
+        self.keys: list[str] = []
+
+    def put_json_if(self, key: str, _text: str, _etag: str | None) -> str:
+        self.entered += 1
+        self.open.wait()
+        self.keys.append(key)
+        return "etag"
+
+
+class World:
+    """A pipeline and what it is given."""
+
+    def __init__(self, prefetch: int, batch_size: int) -> None:
+        self.sqs, self.intake, self.model, self.results = Sqs(), FakeIntake(), Model(), Results()
+        allowed = {RECEIVE_LOOP: ALLOWED_SECONDS, MODEL_LOOP: ALLOWED_SECONDS}
+        self.loops = Watchdog(time.monotonic, allowed)
+        self.metrics = ClassifierMetrics()
+        config = Config.model_validate(
+            {
+                "classifier": ClassifierSection(prefetch=prefetch, batch_size=batch_size),
+                "queue": QueueSection(wait_seconds=0, visibility_timeout_seconds=600),
+            }
+        )
+        self.requests = lambda: self.sqs
+        self.outbox = self.sqs
+        clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
+        self.pipeline: Pipeline = wiring.pipeline(
+            config, clients, intake, self.model.rank, self.metrics, self.loops
+        )
+
+    def in_flight(self) -> int:
+        return self.pipeline.counts().in_flight
+
+    def stays_well(self) -> bool:
+        """Look for as long as several steps may take."""
+        end = time.monotonic() + 3 * ALLOWED_SECONDS
+        while time.monotonic() < end:
+            if self.loops.stuck():
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self, seconds: float = 10) -> bool:
+        return self.pipeline.finish(hurry=True, deadline=time.monotonic() + seconds)
+
+
+def started(prefetch: int, batch_size: int) -> Iterator[World]:
+    made = World(prefetch, batch_size)
+    made.pipeline.start()
+    yield made
+    made.model.go.set()
+    made.results.open.set()
+    made.sqs.parks_seconds = 0.0
+    made.stop()
