@@ -65,7 +65,7 @@ def application(context: Context) -> Application:
         ],
         default_handler_class=AnyPathHandler,
         default_handler_args={"context": context},
-        log_function=lambda _handler: None,
+        log_function=Handler.leave_unlogged,
         assets=assets,
     )
 

@@ -57,6 +57,10 @@ class Handler(RequestHandler):
     # Probes come every few seconds; their lines are for debugging only.
     quiet = False
 
+    @staticmethod
+    def leave_unlogged(_handler: RequestHandler) -> None:
+        """Tornado's access log: `on_finish` writes our own."""
+
     def initialize(self, context: Context, route: str = "other") -> None:
         """Begin a request, which keeps the configuration of its beginning to its end."""
         self.context = context
