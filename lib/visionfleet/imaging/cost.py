@@ -1,4 +1,4 @@
-"""What decoding an image may take at the worst moment. Measured by `bench/decode_cost.py`."""
+"""What decoding an image may take at the worst moment. Measured by `python -m bench.decode_cost`."""
 
 from PIL import Image
 
@@ -13,9 +13,9 @@ MAX_SCANNED_PIXELS = 1_000_000_000
 _MODE_BYTES = {
     "1": 2,
     "L": 1,
-    "I;16": 3,
-    "I;16B": 3,
-    "I;16L": 3,
+    "I;16": 4,
+    "I;16B": 4,
+    "I;16L": 4,
     "I": 5,
     "F": 5,
     "P": 5,
