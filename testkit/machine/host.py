@@ -89,13 +89,23 @@ class Host:
         return self.machine.show(unit, "StatusText")
 
     @contextmanager
-    def settings(self, text: str) -> Iterator[None]:
-        """Override settings for the length of a with block."""
+    def settings(self, text: str, **variables: str) -> Iterator[None]:
+        """Override settings, and add variables of the environment, for a with block."""
         self.machine.write(EXTRA, text)
+        write_environment(self.machine, **variables)
         try:
             yield
         finally:
             self.machine.run("rm", EXTRA)
+            write_environment(self.machine)
+
+
+def write_environment(machine: Machine, **variables: str) -> None:
+    """Write what systemd hands to the daemons: credentials, and these variables."""
+    text = "".join(
+        f"{name}={shlex.quote(value)}\n" for name, value in (CREDENTIALS | variables).items()
+    )
+    machine.write("/etc/visionfleet/environment", text, mode=0o600)
 
 
 @contextmanager
@@ -107,8 +117,7 @@ def host(folder: Path, watchdogs: Mapping[str, float]) -> Iterator[Host]:
         add_template(ec2_client(aws))
         install(booted)
         booted.write(SETTINGS, TEXT.format(endpoint=aws.endpoint_url, port=port))
-        variables = "".join(f"{key}={shlex.quote(value)}\n" for key, value in CREDENTIALS.items())
-        booted.write("/etc/visionfleet/environment", variables, mode=0o600)
+        write_environment(booted)
         for unit, seconds in watchdogs.items():
             path = f"/etc/systemd/system/{unit}.d/test.conf"
             booted.write(path, WATCHDOG.format(seconds=seconds))

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from testkit.aws.imds import INSTANCE_ID, imds_server
 from testkit.images.pictures import encoded, numbered, photo
 from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, Host
 from testkit.processes.waiting import wait_until
@@ -65,8 +66,12 @@ def ready_seconds(service: Host, unit: str) -> float:
 
 
 def test_idle_worker_without_a_scaler_ends_its_machine(service: Host) -> None:
-    alone = "classifier: {ec2_instance: true, idle_shutdown_seconds: 5}\n"
-    with service.settings(alone):
+    alone = "{ec2_instance: true, cpus_per_worker: null, idle_shutdown_seconds: 5}"
+    with (
+        imds_server() as ec2,
+        service.settings(f"classifier: {alone}\n", AWS_EC2_METADATA_SERVICE_ENDPOINT=ec2.url),
+    ):
+        ec2.documents[INSTANCE_ID] = b"i-0123456789abcdef0"
         service.machine.systemctl("stop", SCALER)
         service.machine.systemctl("daemon-reload")  # the generator adds what waits for the wish
         service.machine.systemctl("start", "visionfleet.target", "visionfleet-poweroff.path")
@@ -74,5 +79,7 @@ def test_idle_worker_without_a_scaler_ends_its_machine(service: Host) -> None:
         service.machine.systemctl("restart", CLASSIFIERS[0])
         service.machine.wait_for_power_off(60)
         service.machine.boot()
+    service.machine.systemctl("daemon-reload")  # it has a classifier for each CPU again
+    service.machine.systemctl("start", "visionfleet.target", *CLASSIFIERS)
     said = service.machine.journal("-b", "-1", "-u", CLASSIFIERS[0])
     assert re.search(r"idle", said)

@@ -1,4 +1,4 @@
-"""What decoding an image may take at the worst moment. Measured by `python -m bench.decode_cost`."""
+"""What decoding an image may take at most; measured by `python -m bench.decode_cost`."""
 
 from PIL import Image
 
