@@ -124,6 +124,27 @@ def test_idempotency_key_makes_20_concurrent_uploads_one_job(web: Web) -> None:
     assert len({one.json()["job"] for one in answers if one.status_code == 202}) == 1
 
 
+def claims(aws: Cloud) -> set[str]:
+    listed = aws.s3.list_objects_v2(Bucket="visionfleet-output", Prefix="idempotency/")
+    return {item["Key"] for item in listed.get("Contents", [])}
+
+
+def test_unreadable_idempotency_claim_is_replaced(aws: Cloud, web: Web) -> None:
+    def upload() -> requests.Response:
+        headers = {"Idempotency-Key": "unreadable"}
+        return requests.post(
+            web.url + "/v1/jobs", data=encoded(numbered(4)), headers=headers, timeout=30
+        )
+
+    before = claims(aws)
+    assert upload().status_code == 202
+    (key,) = claims(aws) - before
+    aws.s3.put_object(Bucket="visionfleet-output", Key=key, Body=b"\xff{")
+    again = upload()
+    assert again.status_code == 202
+    assert upload().json()["job"] == again.json()["job"]
+
+
 def test_idempotency_claim_of_a_lost_upload_can_be_repeated(aws: Cloud, web: Web) -> None:
     """As after a crash between the claim and the upload."""
     headers = {"Idempotency-Key": "crashed"}

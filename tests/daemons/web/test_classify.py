@@ -181,6 +181,15 @@ def test_health_and_readiness_answer(web: Web) -> None:
     assert requests.head(f"{web.url}/healthz", timeout=5).status_code == 200
 
 
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"[]", b"7", b'{"v": 1'])
+def test_unreadable_fleet_status_counts_as_none(aws: Cloud, web: Web, body: bytes) -> None:
+    aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=body)
+    with web_daemon(aws, Path(web.process.log).parent) as fresh:
+        answer = fresh.get("/v1/fleet")
+    aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
+    assert (answer.status_code, answer.json()["code"]) == (404, "no_status")
+
+
 def test_fleet_endpoint_gives_the_status(aws: Cloud, web: Web) -> None:
     missing = web.get("/v1/fleet")
     assert (missing.status_code, missing.json()["code"]) == (404, "no_status")

@@ -113,8 +113,11 @@ class Submissions:
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
         if self.results.put_json_if(document.key, messages.encode(claim), None):
             return job, True
-        known = self.results.read(document)
+        known, etag = self.results.read_tagged(document)
         if known is None:
+            # One that cannot be read says nothing: it is written over, not waited for.
+            if etag and self.results.put_json_if(document.key, messages.encode(claim), etag):
+                return job, True
             raise TryLater(f"{document.key}: another write is under way")
         if known.digest != once.digest:
             raise Refusal("key_reused", "another upload came under this Idempotency-Key")

@@ -34,12 +34,12 @@ class FleetHandler(Handler):
     @Operation("What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *ANY))
     async def get(self) -> None:
         found = await self.service.fleet.status()
-        if found is None:
-            raise Problem("no_status", "the scaler has not written a status yet")
         try:
-            status = json.loads(found)
-        except ValueError as error:
-            raise Problem("internal", "the scaler's status cannot be read") from error
+            status = json.loads(found or b"")
+        except ValueError:
+            status = None
+        if not isinstance(status, dict):  # also what cannot be read, as everywhere
+            raise Problem("no_status", "the scaler has not written a status yet")
         reports = await self.service.fleet.reports()
         workers = [report.model_dump(mode="json") for report in reports]
         self.answer(200, {**status, "workers": workers})
