@@ -21,6 +21,10 @@ class AlreadyExists(GiveUp):
     """A conditional write lost, or the token of a launch was used: somebody was there first."""
 
 
+class Unsendable(GiveUp):
+    """What was sent is refused for what it holds, its characters or its length, say."""
+
+
 class NoCapacity(GiveUp):
     """EC2 has no such machine there just now; another type or another subnet may have one."""
 

@@ -12,7 +12,15 @@ from botocore.exceptions import (
 )
 from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from visionfleet.errors import AlreadyExists, GiveUp, LeaseLost, NoCapacity, NotFound, TryLater
+from visionfleet.errors import (
+    AlreadyExists,
+    GiveUp,
+    LeaseLost,
+    NoCapacity,
+    NotFound,
+    TryLater,
+    Unsendable,
+)
 
 # Codes on which another try later can help, beside every 5xx and the SDK's own list.
 _PASSING = {
@@ -44,6 +52,15 @@ _MISSING = {
     "QueueDoesNotExist",
 }
 _LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
+# Only other content helps, or less of it.
+_UNSENDABLE = {
+    "AWS.SimpleQueueService.BatchRequestTooLong",
+    "BatchRequestTooLong",
+    "EntityTooLarge",
+    "InvalidMessageContents",
+    "KeyTooLongError",
+    "MetadataTooLarge",
+}
 _TAKEN = {
     "ConditionalRequestConflict",
     "IdempotentInstanceTerminated",
@@ -87,6 +104,11 @@ def entry_error(code: str, sender_fault: bool, doing: str) -> TryLater | GiveUp:
     return GiveUp(f"{doing}: {code}")
 
 
+def unsent_error(code: str, sender_fault: bool, doing: str) -> TryLater | Unsendable:
+    later = code in _PASSING or not sender_fault
+    return (TryLater if later else Unsendable)(f"{doing}: {code}")
+
+
 def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
     code = error.response.get("Error", {}).get("Code", "")
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -97,6 +119,8 @@ def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
         return NotFound(sentence)
     if code in _NO_CAPACITY:
         return NoCapacity(sentence)
+    if code in _UNSENDABLE:
+        return Unsendable(sentence)
     if code in _PASSING or code in _CREDENTIALS or status == 429 or status >= 500:
         return TryLater(sentence)
     return GiveUp(sentence)

@@ -5,14 +5,19 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from visionfleet.aws.errors import entry_error, wrapped_errors
-from visionfleet.errors import NotFound, VisionfleetError
+from visionfleet.aws.errors import entry_error, unsent_error, wrapped_errors
+from visionfleet.errors import GiveUp, NotFound, VisionfleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
 BATCH = 10  # entries that SQS takes in one call
+# Bytes of one call of several messages: all that SQS took until 2025, and some queues still do.
+# More calls cost no more, for SQS bills each 64 KiB as a request.
+BATCH_BYTES = 256 << 10
+
+SendAll = Callable[[Sequence[str]], Mapping[str, VisionfleetError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +129,7 @@ class Queue:
             entries = [{"Id": str(i), "ReceiptHandle": one, **more} for i, one in enumerate(ten)]
             with wrapped_errors(doing):
                 answer = call(QueueUrl=self.url, Entries=entries)
-            failed |= _failures(answer.get("Failed", ()), ten, doing)
+            failed |= _failures(answer.get("Failed", ()), ten, doing, entry_error)
         return failed
 
     def _attributes(self, *names: Any) -> Mapping[Any, str]:
@@ -145,12 +150,15 @@ class Outbox:
             send_to(self._client, url, body, attributes)
 
     def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send up to ten messages in one call; returns those that failed, with the reason."""
+        """Send messages in as few calls as can be; returns those that failed, with the reason."""
+        return send_apart(lambda some: self._send_batch(queue, some), bodies)
+
+    def _send_batch(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
         doing = f"send to {queue}"
         with self._url(queue) as url, wrapped_errors(doing):
             answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
-        return _failures(answer.get("Failed", ()), bodies, doing)
+        return _failures(answer.get("Failed", ()), bodies, doing, unsent_error)
 
     @contextmanager
     def _url(self, queue: str) -> Iterator[str]:
@@ -176,6 +184,41 @@ def send_to(
         client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
 
 
+def send_apart(send_all: SendAll, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
+    """Send in batches that SQS takes; of one that is refused as a whole, each message by itself.
+
+    Returns the messages that failed, with the reason; raises NotFound and TryLater.
+    """
+    failed: dict[str, VisionfleetError] = {}
+    for batch in batches(bodies):
+        try:
+            failed |= send_all(batch)
+        except NotFound:
+            raise
+        except GiveUp as error:
+            if len(batch) == 1:
+                failed[batch[0]] = error
+                continue
+            for body in batch:
+                failed |= send_apart(send_all, [body])
+    return failed
+
+
+def batches(bodies: Sequence[str]) -> Iterator[list[str]]:
+    """Split messages into calls of ten at most, and of `BATCH_BYTES` unless one alone has more."""
+    batch: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if batch and (len(batch) == BATCH or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch
+
+
 def _dead_letter(message: Mapping[str, Any]) -> DeadLetterMessage:
     system = message["Attributes"]
     return DeadLetterMessage(
@@ -199,10 +242,13 @@ def _received(message: Mapping[str, Any]) -> Received:
 
 
 def _failures(
-    entries: Iterable[Mapping[str, Any]], sent: Sequence[str], doing: str
+    entries: Iterable[Mapping[str, Any]],
+    sent: Sequence[str],
+    doing: str,
+    wrapped: Callable[[str, bool, str], VisionfleetError],
 ) -> dict[str, VisionfleetError]:
     return {
-        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing)
+        sent[int(entry["Id"])]: wrapped(entry["Code"], entry["SenderFault"], doing)
         for entry in entries
     }
 

@@ -1,5 +1,6 @@
 """Puts results into S3, where the first one of a job wins."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,9 @@ from visionfleet.classifier.jobs import Done, is_provisional
 from visionfleet.contract.documents import result as result_document
 from visionfleet.contract.messages import Failed, Succeeded, encode
 from visionfleet.contract.names import by_name_key
-from visionfleet.errors import TryLater
+from visionfleet.errors import GiveUp, TryLater
+
+log = logging.getLogger("classifier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,5 +56,10 @@ class ResultWriter:
 
     def _store_by_name(self, result: Succeeded | Failed) -> None:
         """Write the bare label too, also for a result whose writer may have died before this."""
-        if self.by_name and isinstance(result, Succeeded) and result.file_name:
+        if not (self.by_name and isinstance(result, Succeeded) and result.file_name):
+            return
+        try:
             self.results.put(by_name_key(result.file_name), result.best.encode(), "text/plain")
+        except GiveUp as error:  # the result itself is stored, and is the truth
+            fields = {"job": result.job, "reason": str(error)}
+            log.warning("not stored by name", extra=fields)
