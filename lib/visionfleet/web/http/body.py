@@ -1,5 +1,6 @@
 """A request's body as it streams in: within bounds, and the files found in it. No I/O here."""
 
+import re
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +22,9 @@ MAX_FILES = 32
 OTHER_PARTS = 20
 # The longest name of a file on Linux; it also fits into an S3 key with its prefix.
 NAME_BYTES = 255
+
+# Control characters, halves of a surrogate pair, and the two that are no characters.
+_NO_LETTER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 _HINT = (
     "send multipart/form-data with a file in any field, "
@@ -248,9 +252,13 @@ def file_name(disposition: bytes) -> str:
 
 
 def base_name(file_name: str) -> str:
-    """Cut folders off, as old browsers send them, and what is longer than a file name can be."""
-    base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore")
+    """Cut folders off, as old browsers send them, and what is longer than a file name can be.
+
+    So are control characters, and what XML 1.0 lacks: names go far.
+    """
+    base = _NO_LETTER.sub("", file_name.replace("\\", "/").rsplit("/", 1)[-1])
+    cut = base.encode()[:NAME_BYTES].decode("utf-8", "ignore")
+    return cut if cut.strip(".") else ""
 
 
 def _boundary(content_type: str) -> bytes:
