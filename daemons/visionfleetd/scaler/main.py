@@ -49,7 +49,10 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     aws = client_factory(config.aws)
     # No other process, nor a later life of this one, has the same name.
     name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-    sqs, store = aws.client("sqs"), Store(aws.client("s3"), config.storage.output_bucket)
+    sqs = startup.answered(partial(aws.client, "sqs"), signals.stop, log, Random())
+    if sqs is startup.STOPPED:
+        return process.EXIT_OK
+    store = Store(aws.client("s3"), config.storage.output_bucket)
     policy = Policy.of(config, cpu_quota.granted())
     fleet = wiring.fleet(config, aws, store, policy.maximum, name)
     requests = partial(Queue, sqs, names.requests_queue(config.name))
