@@ -1,7 +1,7 @@
 """Routes that do not wait: jobs, their results, and files that go to S3 past this daemon."""
 
 from visionfleet.contract.job_ids import is_job_id
-from visionfleet.web.http.body import base_name
+from visionfleet.web.http.form import base_name
 from visionfleet.web.jobs.answers import Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.problems import Problem

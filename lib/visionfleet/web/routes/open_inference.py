@@ -5,7 +5,7 @@ import json
 
 from visionfleet import __version__
 from visionfleet.contract.messages import Failed, Succeeded
-from visionfleet.web.http.body import MAX_FILES
+from visionfleet.web.http.form import MAX_FILES
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
