@@ -36,9 +36,13 @@ class Base64:
             raise ValueError("no base64: there is more behind its end")
         self._padded = text.endswith(b"=") or self._padded
         try:
-            return binascii.a2b_base64(text, strict_mode=True)
+            found = binascii.a2b_base64(text)
         except binascii.Error as error:
             raise ValueError(f"no base64: {error}") from error
+        # It skips what does not belong there; its strict mode takes twice as long.
+        if len(found) != len(text) // 4 * 3 - text.count(b"=", -2):
+            raise ValueError("no base64: there are other characters in it")
+        return found
 
 
 def from_base64(text: str) -> bytes:

@@ -77,6 +77,8 @@ class Form:
         if found >= 0:
             self._parser = MultipartParser(boundary, self._callbacks())
             head, self._head = self._head[found:], b""
+            if head.startswith(b"\n", len(boundary) + 2):
+                raise ValueError("its lines end with LF alone; those of a form end with CRLF")
             self._parser.write(head)
         elif len(self._head) > PREAMBLE_BYTES:
             raise ValueError("it does not begin with the boundary that its Content-Type names")

@@ -32,7 +32,10 @@ def test_base64_is_decoded_in_any_pieces(step: int, length: int) -> None:
         assert in_pieces(text, step) == data
 
 
-@pytest.mark.parametrize("text", ["é", "a", "abc!", "QQ==QUJD", "====", "QQ=a", "\0\0\0\0"])
+@pytest.mark.parametrize(
+    "text",
+    ["é", "a", "abc!", "QQ==QUJD", "====", "QQ=a", "A===", "=QQQ", "Q=QQ", "QQQQ====", "\0\0\0\0"],
+)
 def test_what_is_no_base64_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         from_base64(text)

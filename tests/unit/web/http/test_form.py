@@ -9,6 +9,13 @@ from visionfleet.web.http.body import file_reader
 from visionfleet.web.http.form import FormFile, base_name
 from visionfleet.web.problems import Problem
 
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+def part(head: str, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+    lines = f'--X\r\nContent-Disposition: form-data; name="f"{head}\r\n\r\n'
+    return before + lines.encode() + data + b"\r\n--X--\r\n" + after
+
 
 def read(content_type: str, body: bytes, max_files: int, step: int = 7) -> list[FormFile]:
     """Read a body that comes in pieces."""
@@ -118,6 +125,8 @@ BOUNDARY = "multipart/form-data; boundary=X"
         (BOUNDARY, b"--X\r\n" + b"a" * 9000, "bad_body"),
         (BOUNDARY, b"--X\r\n" + b"a: b\r\n" * 90, "bad_body"),
         (QUOTED, b"--Y--", "bad_body"),
+        (QUOTED, b"x" * 9000, "bad_body"),
+        (BOUNDARY, part('; filename="a"', b"1").replace(b"\r", b""), "bad_body"),
         ("multipart/form-data; boundary=" + "b" * 300, b"--", "bad_body"),
         ("multipart/form-data", b"--X--", "bad_body"),
         ("multipart/form-data; boundary=", b"----", "bad_body"),
@@ -155,14 +164,6 @@ def test_multipart_with_too_many_parts_is_refused() -> None:
 )
 def test_file_name_is_reduced_to_its_base_name(sent: str, kept: str) -> None:
     assert base_name(sent) == kept
-
-
-PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
-
-
-def part(head: str, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
-    lines = f'--X\r\nContent-Disposition: form-data; name="f"{head}\r\n\r\n'
-    return before + lines.encode() + data + b"\r\n--X--\r\n" + after
 
 
 @pytest.mark.parametrize(
