@@ -186,9 +186,9 @@ class Body:
         shares = [memory, *(memory.split(len(file.data)) for file in files[1:])]
         return [Upload(*file, share) for file, share in zip(files, shares, strict=True)]
 
-    def part(self, data: bytes) -> Upload:
+    def part(self, data: bytes, file_name: str = "") -> Upload:
         assert self.memory is not None
-        return Upload("", data, self.memory.split(len(data)))
+        return Upload(file_name, data, self.memory.split(len(data)))
 
     def close(self) -> None:
         """Forget what was kept; again does no harm."""

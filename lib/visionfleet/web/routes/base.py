@@ -25,6 +25,8 @@ log = logging.getLogger("web")
 
 # What a multipart body has beside its files: boundaries, headers, other fields.
 FORM_BYTES = 1 << 20
+# How much longer base64 is than what it holds.
+IN_BASE64 = 4 / 3
 # A body up to this many times the largest image is read to its end before it is refused.
 PATIENCE_FILES = 8
 # Bytes of a compressed body that are taken in at once: 4 MiB may come out of them.
@@ -79,9 +81,10 @@ class Handler(RequestHandler):
         self.declared = int(length) if _LENGTH.fullmatch(length) else 0
         self.asks_first = headers.get("Expect", "").lower() == "100-continue"
         self.content_type = headers.get("Content-Type", "")
-        largest = self.config.images.max_bytes
-        self.limit = int(self.body_images * largest) + self.body_bytes
         self.has_json = self.keeps_json and media_type_of(self.content_type) == "application/json"
+        largest = self.config.images.max_bytes
+        images = self.body_images * (IN_BASE64 if self.has_json else 1)
+        self.limit = int(images * largest) + self.body_bytes
         self.encoding = headers.get("Content-Encoding", "")
         reader = (
             file_reader(self.content_type) if self.finds_files and not self.has_json else Whole()
