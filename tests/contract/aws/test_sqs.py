@@ -7,7 +7,7 @@ import pytest
 
 from testkit.aws.embedded import Cloud, emptied
 from visionfleet.aws.sqs import Counts, Outbox, Queue
-from visionfleet.errors import LeaseLost, NotFound, Unsendable
+from visionfleet.errors import LeaseLost, NotFound, Unfit
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_too_long_message_is_unsendable_and_harms_no_other(aws: Cloud) -> None:
     outbox, name = Outbox(aws.sqs), f"q-{uuid4().hex}"
     aws.sqs.create_queue(QueueName=name)
     failed = outbox.send_all(name, ["a", "x" * 1_100_000, "b"])
-    assert [type(error) for error in failed.values()] == [Unsendable]
+    assert [type(error) for error in failed.values()] == [Unfit]
     assert Queue(aws.sqs, name).counts().visible == 2
 
 

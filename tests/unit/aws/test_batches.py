@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from visionfleet.aws.sqs import BATCH_BYTES, batches, send_apart
-from visionfleet.errors import GiveUp, NotFound, TryLater, Unsendable, VisionfleetError
+from visionfleet.errors import GiveUp, NotFound, TryLater, Unfit, VisionfleetError
 
 
 @pytest.mark.parametrize(
@@ -36,12 +36,12 @@ def test_batch_that_is_refused_is_sent_one_by_one() -> None:
     def send_all(bodies: Sequence[str]) -> Mapping[str, VisionfleetError]:
         calls.append(list(bodies))
         if "bad" in bodies:
-            raise Unsendable("InvalidMessageContents")
+            raise Unfit("InvalidMessageContents")
         return {"unlucky": TryLater("throttled")} if "unlucky" in bodies else {}
 
     failed = send_apart(send_all, ["a", "bad", "unlucky", "b"])
     assert {body: type(error) for body, error in failed.items()} == {
-        "bad": Unsendable,
+        "bad": Unfit,
         "unlucky": TryLater,
     }
     assert calls == [["a", "bad", "unlucky", "b"], ["a"], ["bad"], ["unlucky"], ["b"]]

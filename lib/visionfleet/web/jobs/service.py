@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 
 from visionfleet.contract.job_ids import RANDOM_BYTES, new_job_id
 from visionfleet.contract.messages import Failed, Reply, Succeeded
-from visionfleet.errors import BadImage, TryLater, Unsendable, VisionfleetError
+from visionfleet.errors import BadImage, TryLater, Unfit, VisionfleetError
 from visionfleet.web.jobs.answers import Answer, Queued, Result, State, Upload
 from visionfleet.web.jobs.fleet_view import FleetView
 from visionfleet.web.jobs.idempotency import Once
@@ -121,7 +121,7 @@ class Service:
         try:
             work.result()
         except VisionfleetError as error:
-            if not isinstance(error, BadImage | Unsendable):
+            if not isinstance(error, BadImage | Unfit):
                 self._readiness.failures.append(self._readiness.clock())
             raise refused(error, UNACCEPTED, job) from error
         self._readiness.failures.clear()

@@ -11,7 +11,7 @@ from typing import TypeVar
 from visionfleet.aws.s3 import PresignedPost, Stat, Store, file_name_metadata
 from visionfleet.config import Config
 from visionfleet.contract import documents, messages, names
-from visionfleet.errors import BadImage, BadMessage, TryLater, Unsendable, VisionfleetError
+from visionfleet.errors import BadImage, BadMessage, TryLater, Unfit, VisionfleetError
 from visionfleet.imaging import decode
 from visionfleet.web.jobs.answers import Gone, Queued, Result, State, Upload
 from visionfleet.web.jobs.batch_sender import BatchSender
@@ -72,7 +72,7 @@ def refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
         return Refusal("internal", reason)
     level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
     log.log(level, "AWS failed", extra=fields)
-    if isinstance(error, Unsendable):
+    if isinstance(error, Unfit):
         return Refusal("bad_parameter", "AWS does not take this image or its name")
     return Refusal("try_later", reason, RETRY_SECONDS)
 
