@@ -186,13 +186,11 @@ class Handler(RequestHandler):
 
     def _note_refusal(self, problem: Problem) -> None:
         """Log it; who has no key cannot fill the disk with lines."""
-        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
-        trusted = self.config.web.trusted_proxies
         fields: dict[str, object] = {
             "path": self.request.path,
             "code": problem.code,
             "detail": problem.detail,
-            "client": client(str(self.request.remote_ip), forwarded, trusted),
+            "client": self.client_address(),
             "request_id": self.request_id,
         }
         if problem.status == HTTPStatus.UNAUTHORIZED:
@@ -201,6 +199,11 @@ class Handler(RequestHandler):
                 return
             fields["count"] = count
         log.info("refused", extra=fields)
+
+    def client_address(self) -> str:
+        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
+        trusted = self.config.web.trusted_proxies
+        return client(str(self.request.remote_ip), forwarded, trusted)
 
     def finish(
         self, chunk: str | bytes | dict[str, object] | None = None
