@@ -100,6 +100,8 @@ class Connection(IOStream):
             self.refuse(Problem("head_too_large", excess))
             raise StreamClosedError
         await self._gate.admit(self, head)
+        if self.closed():  # it gave way to another, or went, before its turn
+            raise StreamClosedError
         return head
 
     def _in_turn(self, reading: Awaitable[bytes]) -> Awaitable[bytes]:
