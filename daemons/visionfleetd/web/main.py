@@ -29,6 +29,8 @@ from visionfleet.host.metrics_server import serve
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.watchdog import Watchdog, period_seconds
 from visionfleet.web.http.auth import Access
+from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.request_log import MalformedFilter
 from visionfleet.web.http.server import WebServer
 from visionfleet.web.jobs.reply_queue import ReplyPoller, ReplyQueue
 from visionfleet.web.routes.application import application
@@ -85,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = startup.configuration(arguments)
     # It would write a line for each malformed body, which the client is told of anyway.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    logging.getLogger("tornado.general").addFilter(MalformedFilter(time.monotonic))
     access, tls = secured(config.web)
     _leave(uvloop.run(_run(config, arguments.config, access, tls)))
 
@@ -153,7 +156,8 @@ async def _serve(
     watchdog = Watchdog(time.monotonic, allowed_seconds(context.config, watchdog_seconds or 0.0))
     poller = _poller(context, replies, watchdog)
     max_connections = process.allow_open_files() - OTHER_FILES
-    http = WebServer(application(context), max_connections, tls)
+    gate = Gate(None if context.access is None else context.access.knows, time.monotonic)
+    http = WebServer(application(context), max_connections, gate, tls)
     metrics_fields = _served_metrics(context)
     poller.start()
     http.add_sockets(sockets)

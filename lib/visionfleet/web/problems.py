@@ -23,6 +23,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
         "key_reused",
     ),
     429: ("rate_limited",),
+    431: ("head_too_large",),
     500: ("internal",),
     503: ("overloaded", "try_later"),
     504: ("timed_out",),
