@@ -3,13 +3,22 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+from tornado.httputil import HTTPServerRequest
+
+# Proxies in a row; anybody may write a longer list.
+PROXIES = 16
 Network = IPv4Network | IPv6Network
+
+
+def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
+    return client(str(request.remote_ip), forwarded, trusted)
 
 
 def client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
     """Read X-Forwarded-For from its end, as long as who added an entry is trusted."""
     found = peer
-    for entry in reversed(forwarded_for.split(",")):
+    for entry in reversed(forwarded_for.rsplit(",", PROXIES)):
         if not _within(found, trusted) or not _is_address(entry.strip()):
             break
         found = entry.strip()
