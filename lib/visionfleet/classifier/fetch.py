@@ -1,18 +1,19 @@
 """From a delivery to the pixels of its image, or to the end that it has without them."""
 
+import json
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from random import Random
-from threading import BoundedSemaphore
 
 from visionfleet.aws.s3 import Store
 from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.in_flight import Delivery
-from visionfleet.classifier.isolation import ChildFailed, Isolation
+from visionfleet.classifier.isolation import ChildFailed, Isolation, ModelFailed
 from visionfleet.classifier.jobs import (
     EXPIRED,
     GAVE_UP,
@@ -24,16 +25,11 @@ from visionfleet.classifier.jobs import (
 )
 from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
-from visionfleet.contract.messages import Request, Timings
+from visionfleet.contract.messages import Ranked, Request, Timings
 from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
-from visionfleet.imaging import decode
-from visionfleet.imaging.preprocess import Preprocessing, prepare
 
 log = logging.getLogger("classifier")
 
-# Images that are decoded at one time. More threads wait for S3, which takes no memory; an image of
-# 50 megapixels takes 150 MB.
-DECODERS = 4
 S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
 
 
@@ -44,11 +40,10 @@ class Intake:
     uploads: Store
     results: Store
     images: ImagesSection
-    preprocessing: Preprocessing
+    decoders: Decoders
     builder: ResultBuilder
-    isolation: Isolation
+    alone: Isolation
     max_receives: int
-    decoding: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DECODERS))
 
     def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
@@ -93,24 +88,26 @@ class Intake:
             return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
         fetch = time.monotonic() - started
         try:
-            if job.attempt == self.max_receives - 1:
-                return self._classify_alone(job, data)
-            return self._decode(job, data, fetch)
+            decoded = self._decode(job, data, fetch)
+            alone = job.attempt == self.max_receives - 1
+            return self._classify_alone(decoded) if alone else decoded
         except BadImage as error:
             return self._failed(job, error.code, str(error))
 
-    def _classify_alone(self, job: Job, data: bytes) -> Done:
+    def _classify_alone(self, job: Job) -> Done:
         """Spend the last try in a child process: whatever happens there, it happens to no other."""
         log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
         started = time.monotonic()
-        ranking = self.isolation.classify(data)
+        assert job.pixels is not None
+        said, printed = self.alone.ask({}, job.pixels.tobytes())
+        if "failed" in said:
+            raise ModelFailed(said["failed"])
+        ranking = tuple(Ranked(**ranked) for ranked in json.loads(printed))
         return self.builder.succeeded(job, ranking, time.monotonic() - started, time.time())
 
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
-        with self.decoding:
-            started = time.monotonic()
-            image = decode.decode(data, self.images, self.preprocessing.resize)
-            pixels = prepare(image, self.preprocessing)
+        started = time.monotonic()
+        pixels = self.decoders.pixels(data, self.images)
         spent = {"fetch": fetch, "decode": time.monotonic() - started}
         return replace(job, pixels=pixels, timings=job.timings.model_copy(update=spent))
 
@@ -139,13 +136,16 @@ class Fetcher:
         while not self.hurry.is_set():
             try:
                 self._fetch(delivery)
-            except ChildFailed as error:
+            except ModelFailed as error:
                 self.completion.retry(delivery, str(error))
             except TryLater as error:
                 wait = next(waits)
                 self.completion.metrics.retries.inc()
                 fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
-                log.warning("waiting for S3", extra=fields)
+                if isinstance(error, ChildFailed):
+                    log.warning("waiting for a child process", extra=fields)
+                else:
+                    log.warning("waiting for S3", extra=fields)
                 self.hurry.wait(wait)
                 continue
             return

@@ -1,0 +1,40 @@
+"""Images that end, stop or stall the process that meets them: they harm no other image."""
+
+import os
+import time
+
+import pytest
+
+from testkit import ROOT
+from testkit.aws.embedded import Cloud
+from testkit.classifier.daemon import Start, results, send
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.daemons import PYTHONPATH
+from testkit.processes.waiting import wait_until
+
+pytestmark = pytest.mark.needs_torch
+
+POISONED = {
+    "PYTHONPATH": os.pathsep.join((str(ROOT / "testkit/images/poison"), PYTHONPATH)),
+    "VISIONFLEET_QUEUE__WAIT_SECONDS": "0",
+}
+KINDS = {66: "crashed", 67: "crashed", 68: "crashed", 69: "cannot_be_decoded", 70: "crashed"}
+
+
+def test_poison_for_a_decoder_harms_no_neighbour(aws: Cloud, start: Start) -> None:
+    """It kills, stops or stalls the process, takes its memory, or ends it."""
+    poison = {f"job-{side}": side for side in KINDS}
+    for job, side in poison.items():
+        aws.send_request(job, encoded(numbered(1, side=side)), sent_at=time.time())
+    jobs = send(aws, range(10))
+    with start("w0", **POISONED) as process:
+        process.wait_for_output("ready", 60)
+        good = lambda: all(aws.result(job) for job in jobs)  # noqa: E731
+        wait_until(good, 40, process.tail)
+        assert not aws.result("job-68"), "they have not waited for it"
+        found = results(aws, [*jobs, *poison], seconds=90)
+        wait_until(lambda: aws.counts() == (0, 0), 20, "the queue is empty")
+        assert process.running
+    assert [found[job]["label"] for job in jobs] == [f"label-{i}" for i in range(10)]
+    assert {side: found[job]["code"] for job, side in poison.items()} == KINDS
+    assert {result["attempts"] for result in found.values()} == {1}
