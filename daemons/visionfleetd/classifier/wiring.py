@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.drain_triggers import DrainTrigger, IdleShutdown
 from visionfleet.classifier.fetch import Fetcher, Intake
+from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import ResultBuilder
@@ -81,7 +82,12 @@ class WorkerClients:
 
 
 def intake(
-    config: Config, path: Path | None, worker: str, clients: WorkerClients, model: "Inference"
+    config: Config,
+    path: Path | None,
+    worker: str,
+    clients: WorkerClients,
+    model: "Inference",
+    suspects: Collection[str],
 ) -> Intake:
     """Make what fetches and decodes; `path` is the file of the configuration."""
     named = ("--config", str(path)) if path else ()
@@ -107,6 +113,7 @@ def intake(
         builder=ResultBuilder(worker, model.info, model.unknown_below),
         alone=Isolation(alone, "classified", ALONE_SECONDS),
         max_receives=config.queue.max_receives,
+        suspects=suspects,
     )
 
 
@@ -117,9 +124,11 @@ def pipeline(
     rank: Rank,
     metrics: ClassifierMetrics,
     loops: Watchdog,
+    in_flight: InFlight,
+    takeover: Takeover,
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
-    in_flight, hurry = InFlight(prefetch), threading.Event()
+    hurry = threading.Event()
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
@@ -131,7 +140,9 @@ def pipeline(
     classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
     fetcher = Fetcher(intake, completion, classify.put, store.put, hurry, random)
     fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch)
-    receiver = Receiver(requests, config.queue, completion, fetch.put, hurry, loops, random)
+    receiver = Receiver(
+        requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
+    )
     heartbeat = VisibilityHeartbeat(
         requests,
         in_flight,

@@ -4,7 +4,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
@@ -44,6 +44,7 @@ class Intake:
     builder: ResultBuilder
     alone: Isolation
     max_receives: int
+    suspects: Collection[str]  # ids of messages that were in the model when a worker ended
 
     def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
@@ -61,7 +62,7 @@ class Intake:
 
     def _answered_before(self, job: Job) -> Done | None:
         """A message seen before may have its result, when a worker died before deleting it."""
-        if job.attempt == 1:
+        if job.attempt == 1 and job.delivery.lives == 1:
             return None
         result = self.results.read(documents.result(job.request.job))
         if result is None:
@@ -89,14 +90,22 @@ class Intake:
         fetch = time.monotonic() - started
         try:
             decoded = self._decode(job, data, fetch)
-            alone = job.attempt == self.max_receives - 1
-            return self._classify_alone(decoded) if alone else decoded
+            return self._classify_alone(decoded) if self._is_suspect(job) else decoded
         except BadImage as error:
             return self._failed(job, error.code, str(error))
 
+    def _is_suspect(self, job: Job) -> bool:
+        fields = {"job": job.request.job, "attempts": job.attempt}
+        if job.attempt == self.max_receives - 1:
+            log.warning("last try, alone", extra=fields)
+            return True
+        if job.delivery.message.message_id in self.suspects:
+            log.warning("suspect, alone", extra=fields)
+            return True
+        return False
+
     def _classify_alone(self, job: Job) -> Done:
-        """Spend the last try in a child process: whatever happens there, it happens to no other."""
-        log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
+        """Spend a try in a child process: whatever happens there, it happens to no other."""
         started = time.monotonic()
         assert job.pixels is not None
         said, printed = self.alone.ask({}, job.pixels.tobytes())

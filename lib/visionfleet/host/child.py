@@ -112,7 +112,7 @@ class Child:
 def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:
     """Be the child: answer what is asked on standard input until the parent is gone."""
     _end_with_parent()
-    with socket.socket(fileno=os.dup(0)) as parent:
+    with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(0)) as parent:
         parent.send(b"{}")
         while True:
             question, files, _flags, _address = socket.recv_fds(parent, _HEADER_BYTES, 1)
