@@ -2,42 +2,41 @@
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from random import Random
+from functools import partial
 
 from visionfleet.aws.s3 import Store
-from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.in_flight import Delivery
-from visionfleet.classifier.isolation import ChildFailed, Isolation, ModelFailed
+from visionfleet.classifier.isolation import Isolation, ModelFailed
 from visionfleet.classifier.jobs import (
     EXPIRED,
     GAVE_UP,
     IMAGE_MISSING,
+    IMAGE_REFUSED,
     Done,
     Job,
     ResultBuilder,
     is_provisional,
 )
+from visionfleet.classifier.patience import Patience
+from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
 from visionfleet.contract.messages import Ranked, Request, Timings
-from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
+from visionfleet.errors import BadImage, BadMessage, NotFound, Unfit
 
 log = logging.getLogger("classifier")
-
-S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
 
 
 @dataclass(slots=True)
 class Intake:
     """Fetches and decodes. `images` may be replaced at any time."""
 
-    uploads: Store
+    uploads: UploadedImages
     results: Store
     images: ImagesSection
     decoders: Decoders
@@ -84,9 +83,12 @@ class Intake:
     def _look(self, job: Job) -> Job | Done:
         started = time.monotonic()
         try:
-            data = self.uploads.get(job.request.key)
+            data = self.uploads.read(job.request.key)
         except NotFound:
             return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
+        except Unfit as error:
+            log.error("image refused", extra={"job": job.request.job, "reason": str(error)})
+            return self._failed(job, IMAGE_REFUSED, "S3 does not give the uploaded image out")
         fetch = time.monotonic() - started
         try:
             decoded = self._decode(job, data, fetch)
@@ -132,33 +134,14 @@ class Fetcher:
     completion: Completion
     decoded: Callable[[Job], None]
     done: Callable[[Done], None]
-    hurry: threading.Event
-    random: Random
+    patience: Patience
 
     def fetch(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            self._fetch_patiently(delivery)
-
-    def _fetch_patiently(self, delivery: Delivery) -> None:
-        """Hold a message while S3 has trouble: handed back, it would soon use up its deliveries."""
-        waits = growing_waits(self.random, cap=S3_WAIT_SECONDS)
-        while not self.hurry.is_set():
-            try:
-                self._fetch(delivery)
-            except ModelFailed as error:
-                self.completion.retry(delivery, str(error))
-            except TryLater as error:
-                wait = next(waits)
-                self.completion.metrics.retries.inc()
-                fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
-                if isinstance(error, ChildFailed):
-                    log.warning("waiting for a child process", extra=fields)
-                else:
-                    log.warning("waiting for S3", extra=fields)
-                self.hurry.wait(wait)
-                continue
-            return
-        self.completion.hand_back([delivery])
+            if self.patience.hurry.is_set():
+                self.completion.hand_back([delivery])
+            else:
+                self.patience.hold(delivery, partial(self._fetch, delivery))
 
     def _fetch(self, delivery: Delivery) -> None:
         try:
@@ -167,8 +150,15 @@ class Fetcher:
             self.completion.bury(delivery, str(error))
             return
         if self.completion.in_flight.still_ours(delivery):
+            self._take(job)
+
+    def _take(self, job: Job) -> None:
+        try:
             taken = self.intake.take(job)
-            if isinstance(taken, Job):
-                self.decoded(taken)
-            else:
-                self.done(taken)
+        except ModelFailed as error:
+            self.completion.retry(job.delivery, str(error))
+            return
+        if isinstance(taken, Job):
+            self.decoded(taken)
+        else:
+            self.done(taken)

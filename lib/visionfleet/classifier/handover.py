@@ -17,7 +17,7 @@ from typing import Any
 
 from visionfleet.aws.sqs import Queue, Received
 from visionfleet.classifier.in_flight import Delivery, Notes, names
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -137,7 +137,7 @@ class Takeover:
             requests.extend([d.message.receipt for d in tired], 0)
             receipts = [d.message.receipt for d in self.deliveries]
             failed = requests.extend(receipts, visibility_seconds)
-        except TryLater as error:  # then they are ours for no longer than they were
+        except VisionfleetError as error:  # then they are ours for no longer than they were
             log.warning("taken over", extra=fields | {"reason": str(error)})
             return
         self.deliveries = [d for d in self.deliveries if d.message.receipt not in failed]
