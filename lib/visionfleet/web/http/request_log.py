@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tornado.httputil import HTTPServerRequest
 
-from visionfleet.web.http.forwarded import Network, client
+from visionfleet.web.http.forwarded import Network, client_of
 from visionfleet.web.http.rate_limit import LogThrottle
 from visionfleet.web.problems import Problem
 
@@ -43,12 +43,11 @@ class RequestLog:
         stranger: bool,
     ) -> None:
         def fields() -> dict[str, object]:
-            forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
             return {
                 "path": request.path,
                 "code": problem.code,
                 "detail": problem.detail,
-                "client": client(str(request.remote_ip), forwarded, trusted),
+                "client": client_of(request, trusted),
                 "request_id": request_id,
             }
 

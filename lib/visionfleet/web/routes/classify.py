@@ -9,6 +9,7 @@ from tornado.web import HTTPError
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
 from visionfleet.web.http.form import MAX_FILES, base_name
+from visionfleet.web.http.forwarded import client_of
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
 from visionfleet.web.jobs.idempotency import Once, caller, once
 from visionfleet.web.jobs.pending import Patience
@@ -101,7 +102,8 @@ class UploadHandler(ImagesHandler):
         if key is None:
             return [(file, None) for file in files]
         said = (headers.get("Authorization", ""), headers.get("X-API-Key", ""))
-        who, count = caller(*said, self.client_address()), len(files)
+        address = client_of(self.request, self.config.web.trusted_proxies)
+        who, count = caller(*said, address), len(files)
         return [
             (file, once(key, who, (number, count), file.data, top))
             for number, file in enumerate(files)
