@@ -1,6 +1,7 @@
 """The web daemon: takes images over HTTP, hands them to the fleet and answers with the results."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -162,6 +163,8 @@ async def _serve(
     gate = Gate(None if context.access is None else context.access.knows, time.monotonic)
     http = WebServer(application(context), max_connections, gate, tls)
     metrics_fields = _served_metrics(context)
+    # What is there now stays: a look through all of it would hold the loop for a tenth of a second.
+    gc.freeze()
     poller.start()
     http.add_sockets(sockets)
     context.readiness.started = True

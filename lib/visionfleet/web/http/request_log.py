@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tornado.httputil import HTTPServerRequest
 
-from visionfleet.web.http.forwarded import Network, client_of
+from visionfleet.web.http.forwarded import Network, client
 from visionfleet.web.http.rate_limit import LogThrottle
 from visionfleet.web.problems import Problem
 
@@ -65,6 +65,11 @@ class MalformedFilter(logging.Filter):
         record.msg, record.args = shortened(record.getMessage()), ()
         count = record.__dict__["count"] = self._throttle.add()
         return bool(count) or record.levelno > logging.INFO
+
+
+def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
+    return client(str(request.remote_ip), forwarded, trusted)
 
 
 def shortened(value: object) -> object:

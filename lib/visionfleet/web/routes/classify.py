@@ -9,7 +9,7 @@ from tornado.web import HTTPError
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
 from visionfleet.web.http.form import MAX_FILES, base_name
-from visionfleet.web.http.forwarded import client_of
+from visionfleet.web.http.request_log import client_of
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
 from visionfleet.web.jobs.idempotency import Once, caller, once
 from visionfleet.web.jobs.pending import Patience
