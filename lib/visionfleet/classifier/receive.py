@@ -10,6 +10,7 @@ from random import Random
 from visionfleet.aws.sqs import BATCH, Queue, Received
 from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.config.schema import QueueSection
 from visionfleet.errors import VisionfleetError
@@ -32,6 +33,7 @@ class Receiver:
     hurry: threading.Event
     loops: Watchdog
     random: Random
+    takeover: Takeover
     _closed: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -50,6 +52,7 @@ class Receiver:
             self._thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
+        self._take_over()
         waits = growing_waits(self.random)
         while room := self._wait_for_room():
             try:
@@ -62,6 +65,14 @@ class Receiver:
             else:
                 waits = growing_waits(self.random)
                 self._admit(messages)
+
+    def _take_over(self) -> None:
+        """Begin with what dead workers held."""
+        deliveries = self.takeover.taken(time.monotonic())
+        self.completion.in_flight.hold(deliveries)
+        self.takeover.settle()
+        for delivery in deliveries:
+            self.received(delivery)
 
     def _wait_for_room(self) -> int:
         """A worker that holds what it may is well: S3 may be away, or the model slow."""

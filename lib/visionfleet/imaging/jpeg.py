@@ -6,9 +6,27 @@ from PIL import Image, ImageChops
 
 _END = b"\xff\xd9"
 START_OF_SCAN = b"\xff\xda"  # in compressed data a marker never stands by chance
+_OF_APPLICATIONS, _ADOBE, _ADOBE_BYTES = range(0xE0, 0xF0), 0xEE, 12
+_KEPT = (b"Exif\0", b"ICC_PROFILE\0")
 _COEFFICIENT_BYTES = 2
 # So much less of the data still reaches the last blocks of a picture that is whole.
 _CUT_BYTES = 16
+
+
+def picture_only(data: bytes) -> bytes:
+    """Leave out the segments of applications but for EXIF, profile and Adobe's of its full size.
+
+    For a file that Pillow refuses because of what one of them says, as no viewer does.
+    """
+    kept, at = [data[:2]], 2
+    while data[at : at + 1] == b"\xff" and data[at : at + 2] != START_OF_SCAN:
+        size = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        kind, body = data[at + 1], data[at + 4 : at + size]
+        known = body.startswith(_KEPT) or (kind == _ADOBE and len(body) >= _ADOBE_BYTES)
+        if kind not in _OF_APPLICATIONS or known:
+            kept.append(data[at : at + size])
+        at += size
+    return b"".join([*kept, data[at:]])
 
 
 def load(image: Image.Image, data: bytes) -> Image.Image:

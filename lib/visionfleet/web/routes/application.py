@@ -1,6 +1,8 @@
 """The routes."""
 
+import json
 import re
+from functools import lru_cache
 
 from tornado.web import Application
 
@@ -28,8 +30,8 @@ class DescriptionHandler(Handler):
 
     @Operation("This description", {200: "any"})
     def get(self) -> None:
-        described = [(path, operations(kind)) for path, kind in ROUTES]
-        self.answer(200, describe(described, self.config.web.max_wait_seconds))
+        self.set_header("Content-Type", "application/json")
+        self.finish(description(self.config.web.max_wait_seconds))
 
 
 # The paths as they stand in the description of the API and in the metrics.
@@ -54,6 +56,13 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/readyz", ReadinessHandler),
     ("/openapi.json", DescriptionHandler),
 )
+
+
+@lru_cache(maxsize=1)
+def description(max_wait_seconds: float) -> bytes:
+    """Write the description, once for each setting: anybody may ask for it, and it costs much."""
+    described = [(path, operations(kind)) for path, kind in ROUTES]
+    return json.dumps(describe(described, max_wait_seconds)).encode()
 
 
 def application(context: Context) -> Application:

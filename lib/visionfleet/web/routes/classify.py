@@ -9,8 +9,9 @@ from tornado.web import HTTPError
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
 from visionfleet.web.http.form import MAX_FILES, base_name
+from visionfleet.web.http.request_log import client_of
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
-from visionfleet.web.jobs.idempotency import Once, once
+from visionfleet.web.jobs.idempotency import Once, caller, once
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.routes import parameters
@@ -104,10 +105,11 @@ class UploadHandler(ImagesHandler):
         files = await self.uploads()
         if key is None:
             return [(file, None) for file in files]
-        client = f"{headers.get('Authorization', '')}\0{headers.get('X-API-Key', '')}"
-        count = len(files)
+        said = (headers.get("Authorization", ""), headers.get("X-API-Key", ""))
+        address = client_of(self.request, self.config.web.trusted_proxies)
+        who, count = caller(*said, address), len(files)
         return [
-            (file, once(key, client, (number, count), file.data, top))
+            (file, once(key, who, (number, count), file.data, top))
             for number, file in enumerate(files)
         ]
 

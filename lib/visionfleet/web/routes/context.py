@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from visionfleet.config import Config
 from visionfleet.web.http.auth import Access
-from visionfleet.web.http.rate_limit import LogThrottle
+from visionfleet.web.http.request_log import RequestLog
 from visionfleet.web.http.server import OpenSet
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.load.fleet_load import FleetLoad
@@ -24,7 +24,7 @@ class Context:
     fleet_load: FleetLoad
     readiness: Readiness
     metrics: WebMetrics
-    unauthorized: LogThrottle
+    log: RequestLog
     requests: OpenSet = field(default_factory=OpenSet)
     jobs_answered: int = 0
 

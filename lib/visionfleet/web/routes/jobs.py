@@ -2,13 +2,15 @@
 
 from visionfleet.contract.job_ids import is_job_id
 from visionfleet.web.http.form import base_name
-from visionfleet.web.jobs.answers import Queued
+from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import Handler, document, location
 from visionfleet.web.routes.classify import UploadHandler
 from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
+
+GONE = "neither a result nor a request is left of this job: send the image again"
 
 
 class JobsHandler(UploadHandler):
@@ -38,7 +40,7 @@ class JobHandler(Handler):
     @Operation(
         "The result of a job, or its state",
         {200: "result", 202: "Queued"},
-        ("unknown_job", *ANY),
+        ("unknown_job", "gone", *ANY),
         ("wait",),
     )
     async def get(self, job: str) -> None:
@@ -49,6 +51,8 @@ class JobHandler(Handler):
         found = await self.service.state(job, Patience(seconds, self.gone))
         if found is None:
             raise Problem("unknown_job", f"there is no job {job}")
+        if isinstance(found, Gone):
+            raise Problem("gone", GONE, job)
         if isinstance(found, Queued):
             self.set_header("Location", location(job))
             self.answer(202, document(found))
