@@ -142,8 +142,9 @@ async def _serve(
     watchdog_seconds = systemd.watchdog_seconds(os.environ)
     watchdog = Watchdog(time.monotonic, allowed_seconds(context.config, watchdog_seconds or 0.0))
     poller = _poller(context, replies, watchdog)
+    public_path = context.config.web.public_path
     max_connections = process.allow_open_files() - OTHER_FILES
-    http = WebServer(application(context), max_connections, tls)
+    http = WebServer(application(context), max_connections, tls, public_path)
     metrics_fields = _served_metrics(context)
     poller.start()
     http.add_sockets(sockets)

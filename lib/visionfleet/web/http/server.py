@@ -2,13 +2,11 @@
 
 import asyncio
 import ctypes
-import json
 import socket
 import ssl
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
 from tornado.http1connection import HTTP1ServerConnection
@@ -23,6 +21,8 @@ from tornado.httputil import (
 from tornado.iostream import IOStream
 from tornado.web import Application
 
+from visionfleet.web.http.stream import ClientStream, adopted, last_answer
+from visionfleet.web.http.targets import without_prefix
 from visionfleet.web.problems import Problem
 
 # An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
@@ -77,7 +77,11 @@ class WebServer(HTTPServer):
     """Serves an application. `max_connections` guards the limit of open files."""
 
     def initialize(  # type: ignore[override]
-        self, routes: Application, max_connections: int, tls: ssl.SSLContext | None = None
+        self,
+        routes: Application,
+        max_connections: int,
+        tls: ssl.SSLContext | None = None,
+        public_path: str = "",
     ) -> None:
         super().initialize(
             routes,
@@ -88,6 +92,8 @@ class WebServer(HTTPServer):
         )
         self._max_connections = max_connections
         self._listeners: list[socket.socket] = []
+        self._tls = tls
+        self._public_path = public_path
         self._known: set[object] = set()
         self.connections = OpenSet()
 
@@ -99,8 +105,9 @@ class WebServer(HTTPServer):
         if len(self.connections.open) >= self._max_connections:
             stream.close()
             return
-        self.connections.open.add(stream)
-        super().handle_stream(stream, address)
+        mine = adopted(stream, self._tls)
+        self.connections.open.add(mine)
+        super().handle_stream(mine, address)
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
@@ -115,7 +122,8 @@ class WebServer(HTTPServer):
         assert isinstance(server_conn, HTTP1ServerConnection)
         late = None if server_conn in self._known else HEADER_SECONDS
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, late)
+        assert isinstance(server_conn.stream, ClientStream)
+        return _InTime(inner, server_conn.stream, late, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
@@ -135,9 +143,14 @@ class _InTime(HTTPMessageDelegate):
     """Passes a request on, and closes its connection when it does not come in time."""
 
     def __init__(
-        self, inner: HTTPMessageDelegate, stream: IOStream, header_seconds: float | None
+        self,
+        inner: HTTPMessageDelegate,
+        stream: ClientStream,
+        header_seconds: float | None,
+        public_path: str,
     ) -> None:
         self._inner = inner
+        self._public_path = public_path
         self._stream = stream
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -148,9 +161,13 @@ class _InTime(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:
         self._cancel()
+        assert isinstance(start_line, RequestStartLine)
+        self._stream.begin(start_line.version)
+        _mend_expectation(start_line.version, headers)
         if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
             self._look_later()
-        return self._inner.headers_received(start_line, headers)
+        path = without_prefix(start_line.path, self._public_path)
+        return self._inner.headers_received(start_line._replace(path=path), headers)
 
     def data_received(self, chunk: bytes) -> Any:
         self._came += len(chunk)
@@ -158,6 +175,7 @@ class _InTime(HTTPMessageDelegate):
 
     def finish(self) -> None:
         self._cancel()
+        self._stream.end()
         self._inner.finish()
 
     def on_connection_close(self) -> None:
@@ -180,16 +198,15 @@ class _InTime(HTTPMessageDelegate):
             self._timer.cancel()
 
 
-def _answer(problem: Problem) -> bytes:
-    body = json.dumps(problem.document()).encode()
-    head = (
-        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
+_TOO_SLOW = last_answer(Problem("too_slow", "the body comes too slowly"))
 
 
-_TOO_SLOW = _answer(Problem("too_slow", "the body comes too slowly"))
+def _mend_expectation(version: str, headers: HTTPHeaders) -> None:
+    """RFC 9110, 10.1.1: in any case of letters, and not from HTTP/1.0."""
+    if headers.get("Expect", "").lower() == "100-continue":
+        del headers["Expect"]
+        if version != "HTTP/1.0":
+            headers["Expect"] = "100-continue"
 
 
 def drop_openings(listener: socket.socket) -> None:

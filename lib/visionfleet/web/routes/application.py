@@ -28,7 +28,8 @@ class DescriptionHandler(Handler):
     @Operation("This description", {200: "any"})
     def get(self) -> None:
         described = [(path, operations(kind)) for path, kind in ROUTES]
-        self.answer(200, describe(described, self.config.web.max_wait_seconds))
+        web = self.config.web
+        self.answer(200, describe(described, web.max_wait_seconds, web.public_path))
 
 
 # The paths as they stand in the description of the API and in the metrics.

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 
 from visionfleet.config import Config
+from visionfleet.host.loopback import is_loopback
 from visionfleet.web.http.auth import Access
 from visionfleet.web.http.rate_limit import LogThrottle
 from visionfleet.web.http.server import OpenSet
+from visionfleet.web.http.targets import names_of
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.load.fleet_load import FleetLoad
 from visionfleet.web.load.memory_budget import MemoryBudget
@@ -27,6 +29,13 @@ class Context:
     unauthorized: LogThrottle
     requests: OpenSet = field(default_factory=OpenSet)
     jobs_answered: int = 0
+    machine: str = "localhost"  # its name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that requests may be sent to; none where any may be right."""
+        web = self.config.web
+        return names_of(is_loopback(web.address), web.hosts, self.machine)
 
     def reasons(self) -> list[str]:
         """List why no work should come here, and look again at S3 and SQS for the next time."""
