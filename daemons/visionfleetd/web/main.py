@@ -29,6 +29,8 @@ from visionfleet.host.metrics_server import serve
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.watchdog import Watchdog, period_seconds
 from visionfleet.web.http.auth import Access
+from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.request_log import MalformedFilter
 from visionfleet.web.http.server import WebServer
 from visionfleet.web.jobs.reply_queue import ReplyPoller, ReplyQueue
 from visionfleet.web.routes.application import application
@@ -85,6 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = startup.configuration(arguments)
     # It would write a line for each malformed body, which the client is told of anyway.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    logging.getLogger("tornado.general").addFilter(MalformedFilter(time.monotonic))
     access, tls = secured(config.web)
     _leave(uvloop.run(_run(config, arguments.config, access, tls)))
 
@@ -100,15 +103,14 @@ async def _run(
     config: Config, path: Path | None, access: Access | None, tls: ssl.SSLContext | None
 ) -> int:
     loop = asyncio.get_running_loop()
-    signals, clients, random = Signals(loop), WebClients(config), Random()
-    checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
+    signals = Signals(loop)
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
-    verify = partial(startup.verify, (*checks, clients.replies.make), signals.stop, log, random)
     try:
-        if not await loop.run_in_executor(pool, verify):
-            return process.EXIT_OK
+        clients = await loop.run_in_executor(pool, _checked, config, signals.stop)
     except SystemExit as ended:
         return int(ended.code or 0)
+    if clients is None:
+        return process.EXIT_OK
     sockets = _bound(config.web)
     if sockets:
         context = assembled(config, clients, pool, access)
@@ -120,6 +122,17 @@ async def _run(
     if sockets:
         log.info("stopped")
     return process.EXIT_OK if sockets else 1
+
+
+def _checked(config: Config, stop: threading.Event) -> WebClients | None:
+    """Make the clients and try them, None when a stop came first; raises SystemExit."""
+    random = Random()
+    clients = startup.answered(partial(WebClients, config), stop, log, random)
+    if clients is startup.STOPPED:
+        return None
+    checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
+    tried = startup.verify((*checks, clients.replies.make), stop, log, random)
+    return clients if tried else None
 
 
 def _bound(web: WebSection) -> list[socket.socket]:
@@ -144,7 +157,8 @@ async def _serve(
     poller = _poller(context, replies, watchdog)
     public_path = context.config.web.public_path
     max_connections = process.allow_open_files() - OTHER_FILES
-    http = WebServer(application(context), max_connections, tls, public_path)
+    gate = Gate(None if context.access is None else context.access.knows, time.monotonic)
+    http = WebServer(application(context), max_connections, gate, tls, public_path)
     metrics_fields = _served_metrics(context)
     poller.start()
     http.add_sockets(sockets)

@@ -13,7 +13,7 @@ from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import documents, names
 from visionfleet.web.http.auth import Access
-from visionfleet.web.http.rate_limit import LogThrottle
+from visionfleet.web.http.request_log import RequestLog
 from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.reply_queue import ReplyQueue
 from visionfleet.web.jobs.service import Service
@@ -78,7 +78,7 @@ def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access 
         fleet_load=FleetLoad(look, pool, readiness),
         readiness=readiness,
         metrics=metrics,
-        unauthorized=LogThrottle(time.monotonic),
+        log=RequestLog(time.monotonic),
         machine=socket.gethostname(),
     )
     metrics.requests_waiting.set_function(lambda: float(len(context.requests.open)))

@@ -1,18 +1,25 @@
 """The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from visionfleet.aws.errors import entry_error, wrapped_errors
-from visionfleet.errors import NotFound, VisionfleetError
+from visionfleet.errors import GiveUp, LeaseLost, NotFound, TryLater, Unfit, VisionfleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
+_T = TypeVar("_T")
+
 BATCH = 10  # entries that SQS takes in one call
+# Bytes of one call of several messages: all that SQS took until 2025, and some queues still do.
+# More calls cost no more, for SQS bills each 64 KiB as a request.
+BATCH_BYTES = 256 << 10
+
+SendAll = Callable[[Sequence[str]], Mapping[str, VisionfleetError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +71,23 @@ class Queue:
         self, wait_seconds: int, hold_seconds: int, maximum: int = BATCH
     ) -> list[DeadLetterMessage]:
         """Receive with all attributes and hold for `hold_seconds`; SQS counts it as a receive."""
-        found = self._receive(
+        return self._receive(
+            _dead_letter,
             maximum,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=hold_seconds,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
-        return [_dead_letter(message) for message in found]
 
     def receive(self, wait_seconds: int, maximum: int = BATCH) -> list[Received]:
         """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20)."""
-        found = self._receive(
+        return self._receive(
+            _received,
             maximum,
             WaitTimeSeconds=wait_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
-        return [_received(message) for message in found]
 
     def extend(self, receipts: Sequence[str], seconds: int) -> dict[str, VisionfleetError]:
         """Hold messages invisible for `seconds` from now; 0 hands them back.
@@ -101,15 +108,18 @@ class Queue:
     def counts(self) -> Counts:
         visible = "ApproximateNumberOfMessages"
         in_flight = "ApproximateNumberOfMessagesNotVisible"
-        found = self._attributes(visible, in_flight)
-        return Counts(int(found[visible]), int(found[in_flight]))
+        with wrapped_errors(f"counts of {self.name}"):
+            found = self._attributes(visible, in_flight)
+            return Counts(int(found[visible]), int(found[in_flight]))
 
-    def _receive(self, maximum: int, **how: Any) -> Sequence[Mapping[str, Any]]:
+    def _receive(
+        self, read: Callable[[Mapping[str, Any]], _T], maximum: int, **how: Any
+    ) -> list[_T]:
         with wrapped_errors(f"receive from {self.name}"):
             answer = self._parked.receive_message(
                 QueueUrl=self.url, MaxNumberOfMessages=min(maximum, BATCH), **how
             )
-        return answer.get("Messages", ())
+            return [read(message) for message in answer.get("Messages", ())]
 
     def _in_tens(
         self,
@@ -124,13 +134,13 @@ class Queue:
             entries = [{"Id": str(i), "ReceiptHandle": one, **more} for i, one in enumerate(ten)]
             with wrapped_errors(doing):
                 answer = call(QueueUrl=self.url, Entries=entries)
-            failed |= _failures(answer.get("Failed", ()), ten, doing)
+                failed |= _failures(answer, ten, doing, LeaseLost)
         return failed
 
     def _attributes(self, *names: Any) -> Mapping[Any, str]:
         with wrapped_errors(f"attributes of {self.name}"):
             answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return answer["Attributes"]
+            return answer["Attributes"]
 
 
 class Outbox:
@@ -145,12 +155,15 @@ class Outbox:
             send_to(self._client, url, body, attributes)
 
     def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send up to ten messages in one call; returns those that failed, with the reason."""
+        """Send messages in as few calls as can be; returns those that failed, with the reason."""
+        return send_apart(lambda some: self._send_batch(queue, some), bodies)
+
+    def _send_batch(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
         doing = f"send to {queue}"
         with self._url(queue) as url, wrapped_errors(doing):
             answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
-        return _failures(answer.get("Failed", ()), bodies, doing)
+            return _failures(answer, bodies, doing, Unfit)
 
     @contextmanager
     def _url(self, queue: str) -> Iterator[str]:
@@ -173,7 +186,43 @@ def send_to(
         for name, text in (attributes or {}).items()
     }
     with wrapped_errors("send"):
-        client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
+        answer = client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
+        _ = answer["MessageId"]  # without, it is no answer of SQS
+
+
+def send_apart(send_all: SendAll, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
+    """Send in batches that SQS takes; of one that is refused as a whole, each message by itself.
+
+    Returns the messages that failed, with the reason; raises NotFound and TryLater.
+    """
+    failed: dict[str, VisionfleetError] = {}
+    for batch in batches(bodies):
+        try:
+            failed |= send_all(batch)
+        except NotFound:
+            raise
+        except GiveUp as error:
+            if len(batch) == 1:
+                failed[batch[0]] = error
+                continue
+            for body in batch:
+                failed |= send_apart(send_all, [body])
+    return failed
+
+
+def batches(bodies: Sequence[str]) -> Iterator[list[str]]:
+    """Split messages into calls of ten at most, and of `BATCH_BYTES` unless one alone has more."""
+    batch: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if batch and (len(batch) == BATCH or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch
 
 
 def _dead_letter(message: Mapping[str, Any]) -> DeadLetterMessage:
@@ -199,12 +248,16 @@ def _received(message: Mapping[str, Any]) -> Received:
 
 
 def _failures(
-    entries: Iterable[Mapping[str, Any]], sent: Sequence[str], doing: str
+    answer: Mapping[str, Any], sent: Sequence[str], doing: str, invalid: type[GiveUp]
 ) -> dict[str, VisionfleetError]:
-    return {
-        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing)
-        for entry in entries
+    """What an answer says nothing of was not taken: it is no answer of SQS."""
+    failed: dict[str, VisionfleetError] = {
+        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing, invalid)
+        for entry in answer.get("Failed", ())
     }
+    taken = {sent[int(entry["Id"])] for entry in answer.get("Successful", ())}
+    untold = {one: TryLater(f"{doing}: not in the answer") for one in sent if one not in taken}
+    return untold | failed
 
 
 class ReplyQueues:

@@ -116,11 +116,15 @@ class CachedResult(_Message):
 
 
 class Claim(_Message):
-    """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes."""
+    """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes.
+
+    Without `sent_at` it is not known whether the job's request was ever sent.
+    """
 
     job: str
     digest: str
     at: float
+    sent_at: float | None = None
 
 
 Result = Annotated[Succeeded | Failed, Field(discriminator="status")]
@@ -229,7 +233,8 @@ _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)
 
 
 def encode(message: _Message) -> str:
-    return message.model_dump_json()
+    """Write a message in ASCII: SQS takes the characters of XML 1.0 only, and not U+FFFE."""
+    return message.model_dump_json(ensure_ascii=True)
 
 
 def decode_result(raw: str | bytes) -> Succeeded | Failed:

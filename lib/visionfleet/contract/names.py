@@ -49,9 +49,10 @@ def upload_key(upload: str) -> str:
 
 
 def file_stem(file_name: str) -> str:
-    """Cut the folders and the extension off a file's name: a/b.jpg -> b."""
+    """Cut the folders and the extension off a file's name: a/b.jpg -> b, but .. -> .."""
     base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base.rsplit(".", 1)[0] if "." in base[1:] else base
+    stem = base.rpartition(".")[0]
+    return stem if stem.strip(".") else base
 
 
 def worker_key(worker: str) -> str:

@@ -1,5 +1,6 @@
 """Forms (multipart/form-data), read as they stream in. No I/O here."""
 
+import re
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
@@ -30,6 +31,8 @@ HINT = (
     "or the image itself with its own Content-Type"
 )
 _NO_FILE = "its parts have neither a filename nor a Content-Type of image/..."
+# Control characters, halves of a surrogate pair, and the two that are no characters.
+_NO_LETTER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _AS_IT_IS = {b"", b"7bit", b"8bit", b"binary"}
 
 
@@ -177,9 +180,13 @@ def _plain_name(value: str) -> str:
 
 
 def base_name(file_name: str) -> str:
-    """Cut folders off, as old browsers send them, and what is longer than a file name can be."""
-    base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore")
+    """Cut folders off, as old browsers send them, and what is longer than a file name can be.
+
+    So are control characters, and what XML 1.0 lacks: names go far.
+    """
+    base = _NO_LETTER.sub("", file_name.replace("\\", "/").rsplit("/", 1)[-1])
+    cut = base.encode()[:NAME_BYTES].decode("utf-8", "ignore")
+    return cut if cut.strip(".") else ""
 
 
 def _boundary(content_type: str) -> bytes:

@@ -7,7 +7,6 @@ HTTP with a bare 400.
 import asyncio
 import json
 import socket
-import ssl
 import sys
 from collections.abc import Awaitable
 from http import HTTPStatus
@@ -15,7 +14,7 @@ from typing import Any
 
 from tornado.concurrent import Future, future_add_done_callback
 from tornado.httputil import HTTPInputError
-from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
+from tornado.iostream import IOStream, UnsatisfiableReadError
 
 from visionfleet.web.problems import PROBLEM_TYPE, Problem
 
@@ -32,21 +31,20 @@ _CLOSED = 7  # TCP_CLOSE, tcp_states.h
 
 
 class ClientStream(IOStream):
-    """One connection of a client; `begin` and `end` tell it where a request begins and ends."""
+    """One connection of a client; the server says when a request begins, and that its body is
+    `body_open`, still to come.
+    """
 
-    def __init__(self, client: socket.socket, **options: Any) -> None:
-        self._in_request = False
+    def __init__(self, client: socket.socket) -> None:
+        self.body_open = False
         self._is_silent = True  # nothing of the answer to the present request is written
         self._version = ""
         self._looks = False
-        super().__init__(client, **options)
+        super().__init__(client)
 
     def begin(self, version: str) -> None:
-        self._in_request = self._is_silent = True
+        self._is_silent = True
         self._version = version
-
-    def end(self) -> None:
-        self._in_request = False
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read; an end of stream between reads closes nothing: who half-closed gets its answer."""
@@ -56,7 +54,7 @@ class ClientStream(IOStream):
         if not self.reading():
             self.io_loop.add_callback(self._stop_reading)
             return None
-        if self._in_request and self._is_silent:
+        if self.body_open and self._is_silent:
             self._answer_last("bad_body", "the body is shorter than its headers say")
         return count
 
@@ -90,7 +88,7 @@ class ClientStream(IOStream):
 
     def close(self, exc_info: Any = False) -> None:
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
-            if not self._in_request:
+            if not self.body_open:
                 detail = "the request line and the headers are too long"
                 self._answer_last("head_too_large", detail)
             elif self._is_silent:
@@ -129,24 +127,11 @@ class ClientStream(IOStream):
         later(LOOK_SECONDS, self._look, seconds + LOOK_SECONDS)
 
 
-class TlsClientStream(ClientStream, SSLIOStream):
-    pass
-
-
 def without_extensions(line: bytes) -> bytes:
     """Cut them off the first line of a chunk; what may end the line for others stays a fault."""
     length, semicolon, more = line[:-2].partition(b";")
     is_odd = b"\n" in more or b"\r" in more
     return length.rstrip(b" \t") + b"\r\n" if semicolon and not is_odd else line
-
-
-def adopted(stream: IOStream, tls: ssl.SSLContext | None) -> ClientStream:
-    """Make ours of a connection that Tornado has accepted."""
-    client = stream.socket
-    if isinstance(stream, SSLIOStream):
-        stream.io_loop.remove_handler(client)
-        return TlsClientStream(client, ssl_options=tls)
-    return ClientStream(client)
 
 
 def last_answer(problem: Problem) -> bytes:

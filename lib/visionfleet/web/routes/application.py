@@ -1,6 +1,8 @@
 """The routes."""
 
+import json
 import re
+from functools import lru_cache
 
 from tornado.web import Application
 
@@ -27,9 +29,9 @@ class DescriptionHandler(Handler):
 
     @Operation("This description", {200: "any"})
     def get(self) -> None:
-        described = [(path, operations(kind)) for path, kind in ROUTES]
+        self.set_header("Content-Type", "application/json")
         web = self.config.web
-        self.answer(200, describe(described, web.max_wait_seconds, web.public_path))
+        self.finish(description(web.max_wait_seconds, web.public_path))
 
 
 # The paths as they stand in the description of the API and in the metrics.
@@ -53,6 +55,13 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/readyz", ReadinessHandler),
     ("/openapi.json", DescriptionHandler),
 )
+
+
+@lru_cache(maxsize=1)
+def description(max_wait_seconds: float, public_path: str) -> bytes:
+    """Write the description, once for each setting: anybody may ask for it, and it costs much."""
+    described = [(path, operations(kind)) for path, kind in ROUTES]
+    return json.dumps(describe(described, max_wait_seconds, public_path)).encode()
 
 
 def application(context: Context) -> Application:

@@ -15,8 +15,6 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from visionfleet.contract.messages import Failed
 from visionfleet.web.http.body import Body, Whole, decoded, file_reader, media_type_of
 from visionfleet.web.http.cors import allowed, exposing, preflight
-from visionfleet.web.http.forwarded import client
-from visionfleet.web.http.targets import is_called
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
 from visionfleet.web.problems import PROBLEM_TYPE, Problem, problem_of
@@ -86,6 +84,7 @@ class Handler(RequestHandler):
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         length = headers.get("Content-Length", "")
         self.declared = int(length) if _LENGTH.fullmatch(length) else 0
+        self.has_body = self.declared > 0 or "Transfer-Encoding" in headers
         self.asks_first = headers.get("Expect", "").lower() == "100-continue"
         self.content_type = headers.get("Content-Type", "")
         self.has_json = self.keeps_json and media_type_of(self.content_type) == "application/json"
@@ -104,36 +103,48 @@ class Handler(RequestHandler):
             self.declared,
             self.asks_first,
         )
-        context.requests.open.add(self)
+        # Until a key is shown; a stranger holds no place among the requests.
+        self.stranger = context.access is not None
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse who has no key, and what is too large or too much, before it is sent."""
+        """Refuse strangers before their body is read, and what is too much before it is sent."""
         if self.body.excess is not None:
             raise self.body.excess
         try:
+            self._let_in()
             self.check_target()
-            access, headers = self.context.access, self.request.headers
-            if access is not None and self.request.method not in self.open_methods:
-                access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
             if self.request.method == "POST" and self.limit:
                 self.context.budget.expect(min(self.declared, self.limit))
                 load, waiting = self.context.fleet_load.load(), len(self.context.requests.open) - 1
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
         except (Problem, Refusal) as refused:
-            if self.asks_first:
+            if self.asks_first or self.stranger:
                 raise
             self._refuse_at_its_end(refused)
 
     def check_target(self) -> None:
         """Refuse what was sent to another host; raises Problem."""
-        host = self.request.headers.get("Host", "")
-        if not is_called(host, self.context.names):
-            raise Problem("wrong_host", f"{host[:100]} is none of this service's names (web.hosts)")
+        self.context.check_host(self.request.headers.get("Host", ""))
+
+    def _let_in(self) -> None:
+        """Give a request its place, unless it is a stranger's; raises Problem."""
+        access, headers = self.context.access, self.request.headers
+        if access is not None and self.request.method not in self.open_methods:
+            try:
+                access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
+            except Problem as refused:
+                self.stranger = refused.status == HTTPStatus.UNAUTHORIZED
+                raise
+            self.stranger = False
+        elif self.stranger and self.has_body:
+            raise Problem("too_large", "without a key no body is read")
+        if not self.stranger:
+            self.context.requests.open.add(self)
 
     def _refuse_at_its_end(self, refused: Problem | Refusal) -> None:
         """Read the body, keep nothing of it, and then answer: see Body for why."""
@@ -191,30 +202,15 @@ class Handler(RequestHandler):
             answer = problem_of(answer)
             status = answer.status
             if answer.job is None:
-                self._note_refusal(answer)
+                trusted = self.config.web.trusted_proxies
+                self.context.log.refused(
+                    self.request, answer, self.request_id, trusted, self.stranger
+                )
                 return
         self.jobs.append(str(answer.job))
         fields = {"job": answer.job, "status": str(status)}
         log.info("job answered", extra={**fields, "seconds": self.request.request_time()})
         self.context.jobs_answered += 1
-
-    def _note_refusal(self, problem: Problem) -> None:
-        """Log it; who has no key cannot fill the disk with lines."""
-        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
-        trusted = self.config.web.trusted_proxies
-        fields: dict[str, object] = {
-            "path": self.request.path,
-            "code": problem.code,
-            "detail": problem.detail,
-            "client": client(str(self.request.remote_ip), forwarded, trusted),
-            "request_id": self.request_id,
-        }
-        if problem.status == HTTPStatus.UNAUTHORIZED:
-            count = self.context.unauthorized.add()
-            if not count:
-                return
-            fields["count"] = count
-        log.info("refused", extra=fields)
 
     def finish(
         self, chunk: str | bytes | dict[str, object] | None = None
@@ -240,7 +236,7 @@ class Handler(RequestHandler):
         metrics.requests.labels(self.route, method, str(status_code)).inc()
         metrics.request_seconds.labels(self.route).observe(seconds)
         metrics.received_bytes.inc(self.body.seen)
-        fields: dict[str, object] = {
+        fields = {
             "method": method,
             "path": self.request.path,
             "status": status_code,
@@ -251,7 +247,8 @@ class Handler(RequestHandler):
         if self.jobs:
             fields["jobs"] = ",".join(self.jobs)
         quiet = self.quiet or status_code == HTTPStatus.UNAUTHORIZED
-        log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=fields)
+        level = logging.DEBUG if quiet else logging.INFO
+        self.context.log.write("request", lambda: fields, self.stranger, level)
 
     def on_connection_close(self) -> None:
         """The client went away: nobody waits any more, but an accepted job goes on."""
@@ -269,6 +266,8 @@ class Handler(RequestHandler):
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
         self.set_header("Content-Type", content_type)
+        if self.stranger and self.has_body:
+            self.set_header("Connection", "close")
         for name, value in problem.headers.items():
             self.set_header(name, value)
         self.finish(json.dumps(body))

@@ -10,7 +10,7 @@ from visionfleet.web.http.body import media_type_of
 from visionfleet.web.http.form import MAX_FILES, base_name
 from visionfleet.web.http.targets import fault_of_target, oddity
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
-from visionfleet.web.jobs.idempotency import Once, once
+from visionfleet.web.jobs.idempotency import Once, caller, once
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, protocol_error
@@ -131,10 +131,10 @@ class UploadHandler(ImagesHandler):
         files = await self.uploads()
         if key is None:
             return [(file, None) for file in files]
-        client = f"{headers.get('Authorization', '')}\0{headers.get('X-API-Key', '')}"
-        count = len(files)
+        said = (headers.get("Authorization", ""), headers.get("X-API-Key", ""))
+        who, count = caller(*said, self.client_address()), len(files)
         return [
-            (file, once(key, client, (number, count), file.data, top))
+            (file, once(key, who, (number, count), file.data, top))
             for number, file in enumerate(files)
         ]
 

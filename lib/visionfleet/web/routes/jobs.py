@@ -2,7 +2,7 @@
 
 from visionfleet.contract.job_ids import is_job_id
 from visionfleet.web.http.form import base_name
-from visionfleet.web.jobs.answers import Queued
+from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
@@ -10,6 +10,8 @@ from visionfleet.web.routes.base import Handler
 from visionfleet.web.routes.classify import UploadHandler
 from visionfleet.web.routes.documents import document, location
 from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
+
+GONE = "neither a result nor a request is left of this job: send the image again"
 
 
 class JobsHandler(UploadHandler):
@@ -39,7 +41,7 @@ class JobHandler(Handler):
     @Operation(
         "The result of a job, or its state",
         {200: "result", 202: "Queued"},
-        ("unknown_job", *ANY),
+        ("unknown_job", "gone", *ANY),
         ("wait",),
     )
     async def get(self, job: str) -> None:
@@ -50,6 +52,8 @@ class JobHandler(Handler):
         found = await self.service.state(job, Patience(seconds, self.gone))
         if found is None:
             raise Problem("unknown_job", f"there is no job {job}")
+        if isinstance(found, Gone):
+            raise Problem("gone", GONE, job)
         if isinstance(found, Queued):
             self.set_header("Location", location(job, self.public_path))
             self.answer(202, document(found, self.public_path))

@@ -159,6 +159,9 @@ def test_multipart_with_too_many_parts_is_refused() -> None:
         ("../../etc/passwd", "passwd"),
         ("é" * 200, "é" * 127),
         ("a\udc80b", "ab"),
+        ("a\r\nX-Evil: 1\x00\x85\ufffe\uffff.png", "aX-Evil: 1.png"),
+        ("..", ""),
+        ("..png", "..png"),
         ("", ""),
     ],
 )
