@@ -132,27 +132,6 @@ def test_answers_readiness_requests_and_keeps_the_connection(port: int) -> None:
             assert connection.sock is first, "the server closed the connection"
 
 
-@pytest.mark.parametrize(
-    ("headers", "refused"),
-    [
-        ({}, False),
-        ({"Host": "localhost:5500", "Sec-Fetch-Site": "none"}, False),
-        ({"Origin": "http://127.0.0.1:5500"}, True),
-        ({"Origin": "null"}, True),
-        ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, True),
-        ({"Host": "evil.example:5500"}, True),
-    ],
-)
-def test_web_pages_are_refused(port: int, headers: dict[str, str], refused: bool) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
-        for method in ("GET", "POST"):  # the second finds the connection in order
-            connection.request(method, "/moto-api/seed?a=1", b"x" * 1000, headers)
-            response = connection.getresponse()
-            response.read()
-            assert (response.status == 403) == refused
-            assert not (refused and "Access-Control-Allow-Origin" in response.headers)
-
-
 def test_a_conditional_put_of_an_existing_key_fails_with_412(s3: Any, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"first", IfNoneMatch="*")
     with pytest.raises(ClientError) as failure:

@@ -43,16 +43,20 @@ class RequestLog:
         stranger: bool,
     ) -> None:
         def fields() -> dict[str, object]:
-            forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
             return {
                 "path": request.path,
                 "code": problem.code,
                 "detail": problem.detail,
-                "client": client(str(request.remote_ip), forwarded, trusted),
+                "client": client_of(request, trusted),
                 "request_id": request_id,
             }
 
         self.write("refused", fields, stranger)
+
+
+def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
+    return client(str(request.remote_ip), forwarded, trusted)
 
 
 class MalformedFilter(logging.Filter):

@@ -8,6 +8,7 @@ from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
 from visionfleet.web.http.body import media_type_of
 from visionfleet.web.http.form import MAX_FILES, base_name
+from visionfleet.web.http.request_log import client_of
 from visionfleet.web.http.targets import fault_of_target, oddity
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
 from visionfleet.web.jobs.idempotency import Once, caller, once
@@ -132,7 +133,8 @@ class UploadHandler(ImagesHandler):
         if key is None:
             return [(file, None) for file in files]
         said = (headers.get("Authorization", ""), headers.get("X-API-Key", ""))
-        who, count = caller(*said, self.client_address()), len(files)
+        address = client_of(self.request, self.config.web.trusted_proxies)
+        who, count = caller(*said, address), len(files)
         return [
             (file, once(key, who, (number, count), file.data, top))
             for number, file in enumerate(files)
