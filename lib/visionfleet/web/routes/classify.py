@@ -4,18 +4,20 @@ import asyncio
 import re
 from collections.abc import Coroutine, Sequence
 
-from tornado.web import HTTPError
-
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
+from visionfleet.web.http.body import media_type_of
 from visionfleet.web.http.form import MAX_FILES, base_name
-from visionfleet.web.http.forwarded import client_of
+from visionfleet.web.http.request_log import client_of
+from visionfleet.web.http.targets import fault_of_target, oddity
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
 from visionfleet.web.jobs.idempotency import Once, caller, once
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
+from visionfleet.web.problems import Problem, protocol_error
 from visionfleet.web.routes import parameters
-from visionfleet.web.routes.base import FORM_BYTES, Handler, document
+from visionfleet.web.routes.base import FORM_BYTES, Handler
+from visionfleet.web.routes.documents import document
 from visionfleet.web.routes.operation import IMAGES, Operation
 from visionfleet.web.routes.page.handler import AssetHandler
 
@@ -23,6 +25,9 @@ from visionfleet.web.routes.page.handler import AssetHandler
 ALL_FILES = 4
 # A request that names no wait: proxies and clients commonly give up after 60 s.
 WAIT_SECONDS = 30.0
+_NO_PUT = (
+    "PUT is not allowed here, POST is: curl -F file=@photo.jpg URL, or --data-binary @photo.jpg"
+)
 _PLACE = re.compile(r"\{(label|stem)\}")
 
 
@@ -78,12 +83,38 @@ class FrontHandler(AssetHandler, PlainHandler):
 class AnyPathHandler(PlainHandler):
     """The oldest clients post a form to any path; a mistyped path of the API stays one."""
 
-    def prepare(self) -> None:
-        super().prepare()
-        media_type = self.content_type.partition(";")[0].strip().lower()
-        of_api = self.request.path.split("/")[1] in {"v1", "v2"}
-        if self.request.method != "POST" or media_type != "multipart/form-data" or of_api:
-            raise HTTPError(404)
+    def check_target(self) -> None:
+        super().check_target()
+        path, method = self.request.path, self.request.method
+        if path == "*" and method == "OPTIONS":
+            return
+        if fault := fault_of_target(path):
+            raise Problem("bad_parameter", fault)
+        if path == self.public_path and method in {"GET", "HEAD"}:
+            return
+        fault, of_api = oddity(path), path.split("/")[1] in {"v1", "v2"}
+        if not (fault or of_api) and method == "PUT":
+            raise Problem("method_not_allowed", _NO_PUT, headers={"Allow": "OPTIONS, POST"})
+        is_form = media_type_of(self.content_type) == "multipart/form-data"
+        if method != "POST" or not is_form or of_api or fault:
+            raise Problem("not_found", _nothing_at(path, fault, method))
+
+    def get(self) -> None:
+        """Lead to the page: only at `web.public_path` without its slash do we come here."""
+        self.redirect(f"{self.public_path}/", status=308)
+
+    def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
+        if self.request.path.startswith("/v2/"):
+            return protocol_error(problem)
+        return super().problem_body(problem)
+
+
+def _nothing_at(path: str, fault: str, method: str | None) -> str:
+    said = f"there is nothing at {path[:200]}"
+    if fault:
+        return f"{said}: {fault}"
+    images = "; images go by POST to / or /v1/classify" if method == "POST" else ""
+    return f"{said}, see /openapi.json{images}"
 
 
 class UploadHandler(ImagesHandler):
@@ -123,7 +154,9 @@ class UploadHandler(ImagesHandler):
         for one in answers:
             self.note(one)
         waits = waits or any(isinstance(one, Queued) for one in answers)
-        self.answer(202 if waits else 200, {member: [document(one) for one in answers]})
+        self.answer(
+            202 if waits else 200, {member: [document(one, self.public_path) for one in answers]}
+        )
 
 
 class ClassifyHandler(UploadHandler):

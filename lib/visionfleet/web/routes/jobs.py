@@ -6,8 +6,9 @@ from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
-from visionfleet.web.routes.base import Handler, document, location
+from visionfleet.web.routes.base import Handler
 from visionfleet.web.routes.classify import UploadHandler
+from visionfleet.web.routes.documents import document, location
 from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
 
 GONE = "neither a result nor a request is left of this job: send the image again"
@@ -54,8 +55,8 @@ class JobHandler(Handler):
         if isinstance(found, Gone):
             raise Problem("gone", GONE, job)
         if isinstance(found, Queued):
-            self.set_header("Location", location(job))
-            self.answer(202, document(found))
+            self.set_header("Location", location(job, self.public_path))
+            self.answer(202, document(found, self.public_path))
         else:
             self.answer(200, found.model_dump(mode="json"))
 

@@ -9,10 +9,11 @@ from visionfleet.web.http.form import MAX_FILES
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
-from visionfleet.web.problems import Problem, problem_of
+from visionfleet.web.problems import Problem, problem_of, protocol_error
 from visionfleet.web.routes import open_inference_codec
-from visionfleet.web.routes.base import FORM_BYTES, IN_BASE64, Handler, location
+from visionfleet.web.routes.base import FORM_BYTES, IN_BASE64, Handler
 from visionfleet.web.routes.classify import ALL_FILES
+from visionfleet.web.routes.documents import location
 from visionfleet.web.routes.health import ProbeHandler
 from visionfleet.web.routes.operation import ACCESS, ANY, IMAGES, OPEN, Operation
 
@@ -21,7 +22,7 @@ class ProtocolHandler(Handler):
     """What the routes below `/v2` share: errors in the protocol's own form."""
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
-        return "application/json", {"error": problem.detail}
+        return protocol_error(problem)
 
     async def known(self, model: str, version: str | None) -> tuple[str, str | None]:
         """Find name and version of the model that is asked for; raises Problem."""
@@ -116,7 +117,7 @@ class InferHandler(ProtocolHandler):
             raise problem_of(answer)
         self.note(answer)
         if isinstance(answer, Queued):
-            place = location(answer.job)
+            place = location(answer.job, self.public_path)
             detail = f"no result in time; it will be at {place}"
             raise Problem("timed_out", detail, answer.job, {"Location": place})
         return answer

@@ -73,7 +73,7 @@ _KEYS: Mapping[str, Schema] = {
 }
 
 
-def describe(routes: Sequence[Described], max_wait_seconds: float) -> Schema:
+def describe(routes: Sequence[Described], max_wait_seconds: float, public_path: str = "") -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,6 +81,7 @@ def describe(routes: Sequence[Described], max_wait_seconds: float) -> Schema:
             "version": __version__,
             "description": "Image recognition over HTTP, by workers that follow the queue.",
         },
+        "servers": [{"url": public_path or "/"}],
         "paths": {
             path: {"parameters": _path_parameters(path)}
             | {method: _operation(f"{method} {path}", one) for method, one in operations.items()}
