@@ -44,6 +44,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.encodings": set(),
     "visionfleet.web.http.form": {"python_multipart"},
+    "visionfleet.web.http.json_body": set(),
     "visionfleet.web.http.forwarded": set(),
     "visionfleet.web.http.rate_limit": set(),
     "visionfleet.web.http.targets": set(),

@@ -24,11 +24,11 @@ class JobsHandler(UploadHandler):
     )
     async def post(self) -> None:
         top, submit = self.top(), self.service.submit
-        start = parameters.read_start(self.body.take()) if self.has_json else None
+        start = parameters.read_start(self.body.take()[0]) if self.has_json else None
         if start is not None and start.upload is not None:
             self.answer_job(await self._start(start.upload, start.file_name or "", top))
             return
-        works = [submit(file, top, once) for file, once in await self.files(top)]
+        works = [submit(file, top, once) for file, once in self.files(top)]
         await self.answer_all(works, "jobs", waits=True)
 
     async def _start(self, upload: str, file_name: str, top: int) -> Queued:
@@ -71,5 +71,5 @@ class UploadsHandler(Handler):
         body="target",
     )
     async def post(self) -> None:
-        target = parameters.read_target(self.body.take())
+        target = parameters.read_target(self.body.take()[0])
         self.answer(201, await self.service.presign(target.content_type))
