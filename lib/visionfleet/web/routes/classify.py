@@ -55,7 +55,8 @@ class PlainHandler(ImagesHandler):
         "Classify one image; the answer is the bare label",
         {200: "text/plain", 202: "Queued"},
         IMAGES,
-        body="images",
+        ("request-id",),
+        "images",
     )
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
@@ -97,7 +98,8 @@ class AnyPathHandler(PlainHandler):
             raise Problem("method_not_allowed", _NO_PUT, headers={"Allow": "OPTIONS, POST"})
         is_form = media_type_of(self.content_type) == "multipart/form-data"
         if method != "POST" or not is_form or of_api or fault:
-            raise Problem("not_found", _nothing_at(path, fault, method))
+            images = method == "POST" and not of_api
+            raise Problem("not_found", _nothing_at(path, fault, images))
 
     def get(self) -> None:
         """Lead to the page: only at `web.public_path` without its slash do we come here."""
@@ -109,12 +111,12 @@ class AnyPathHandler(PlainHandler):
         return super().problem_body(problem)
 
 
-def _nothing_at(path: str, fault: str, method: str | None) -> str:
+def _nothing_at(path: str, fault: str, images: bool) -> str:
     said = f"there is nothing at {path[:200]}"
     if fault:
         return f"{said}: {fault}"
-    images = "; images go by POST to / or /v1/classify" if method == "POST" else ""
-    return f"{said}, see /openapi.json{images}"
+    way = "; images go by POST to / or /v1/classify" if images else ""
+    return f"{said}, see /openapi.json{way}"
 
 
 class UploadHandler(ImagesHandler):
@@ -164,7 +166,7 @@ class ClassifyHandler(UploadHandler):
         "Classify images and wait for the results",
         {200: "results", 202: "results"},
         (*IMAGES, "key_reused"),
-        ("wait", "top", "idempotency-key"),
+        ("wait", "top", "idempotency-key", "request-id"),
         "images",
     )
     async def post(self) -> None:

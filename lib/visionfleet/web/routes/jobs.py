@@ -19,7 +19,7 @@ class JobsHandler(UploadHandler):
         "Accept images, or an upload that is in S3, and do not wait",
         {202: "jobs"},
         (*IMAGES, "key_reused", "unknown_upload"),
-        ("top", "idempotency-key"),
+        ("top", "idempotency-key", "request-id"),
         "images or upload",
     )
     async def post(self) -> None:

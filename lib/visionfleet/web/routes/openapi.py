@@ -161,6 +161,18 @@ _READINESS = {
         "reasons": {"type": "array", "items": {"type": "string"}},
     },
 }
+# What 3.1 has for bytes, and what generators of clients know from 3.0.
+_BYTES: Schema = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": "application/octet-stream",
+}
+_FORM = {"type": "object", "properties": {"file": _BYTES}, "required": ["file"]}
+_RAW = {"application/octet-stream": {"schema": _BYTES}}
+_FILES: Schema = {
+    "multipart/form-data": {"schema": _FORM},
+    **_RAW,
+}
 _CONTENTS: Mapping[str, Schema] = {
     "any": _json({"type": "object"}),
     "readiness": _json(_READINESS),
@@ -171,19 +183,8 @@ _CONTENTS: Mapping[str, Schema] = {
     "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),
     "inference": {
         **_json({"type": "object", "required": ["model_name", "model_version", "outputs"]}),
-        "application/octet-stream": {},
+        **_RAW,
     },
-}
-_FORM = {
-    "type": "object",
-    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
-    "required": ["file"],
-}
-_FILES: Schema = {
-    "multipart/form-data": {"schema": _FORM},
-    "image/png": {},
-    "image/jpeg": {},
-    "application/octet-stream": {},
 }
 _BODY: Mapping[str, Schema] = {
     "images": {"required": True, "content": {**_FILES, **_json(_ref("Images"))}},
@@ -191,7 +192,7 @@ _BODY: Mapping[str, Schema] = {
     "target": {"required": False, "content": _json(_ref("Target"))},
     "inference": {
         "required": True,
-        "content": {**_json(_ref("InferRequest")), "application/octet-stream": {}},
+        "content": {**_json(_ref("InferRequest")), **_RAW},
     },
 }
 
@@ -202,9 +203,11 @@ def _schemas() -> Schema:
     )
     _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
     found: Schema = {**answers["$defs"], **bodies["$defs"]}
-    # Later versions may add members.
+    # Later versions may add members, and have another `v`.
     for schema in found.values():
         schema.pop("additionalProperties", None)
+        if "v" in schema["properties"]:
+            schema["properties"]["v"] = {"type": "integer", "default": 1}
     return found
 
 
@@ -218,6 +221,9 @@ def _parameters(max_wait_seconds: float) -> Schema:
         "top": _parameter("top", "query", top, "entries of the ranking"),
         "idempotency-key": _parameter(
             "Idempotency-Key", "header", key, "the same key and bytes are the same job"
+        ),
+        "request-id": _parameter(
+            "X-Request-ID", "header", {"type": "string"}, "an id for the answer and the log"
         ),
         "header-length": _parameter(
             HEADER_LENGTH, "header", length, "bytes of the JSON when tensors follow it"
