@@ -10,7 +10,7 @@ from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, FrontHandler
 from visionfleet.web.routes.context import Context
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
-from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadsHandler
+from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadedHandler, UploadsHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
     LiveHandler,
@@ -41,6 +41,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/v1/jobs", JobsHandler),
     ("/v1/jobs/{job}", JobHandler),
     ("/v1/uploads", UploadsHandler),
+    ("/v1/uploads/{upload}", UploadedHandler),
     ("/v1/fleet", FleetHandler),
     ("/v2", ServerHandler),
     ("/v2/health/live", LiveHandler),

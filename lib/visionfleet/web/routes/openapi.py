@@ -17,8 +17,7 @@ from visionfleet.web.routes.parameters import (
     KEY_PATTERN,
     TOP_DEFAULT,
     TOP_MAXIMUM,
-    Images,
-    Start,
+    Named,
     Target,
 )
 
@@ -66,7 +65,7 @@ _FLEET = create_model(
     workers=(tuple[WorkerReport, ...], ...),
 )
 _MODELS = (Succeeded, Failed, _QUEUED, _PROBLEM, _PROTOCOL_ERROR, _UPLOAD_TARGET, _FLEET)
-_BODIES = (InferRequest, Images, Start, Target)
+_BODIES = (InferRequest, Named, Target)
 _KEYS: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -177,7 +176,8 @@ _CONTENTS: Mapping[str, Schema] = {
     "any": _json({"type": "object"}),
     "readiness": _json(_READINESS),
     "text/html": {"text/html": {"schema": {"type": "string"}}},
-    "text/plain": {"text/plain": {"schema": {"type": "string"}}, **_json(_ref("Succeeded"))},
+    # JSON as well, for who asks for it alone; clients that are generated ask for all they are told.
+    "text/plain": {"text/plain": {"schema": {"type": "string"}}},
     "result": _json(_one_of(("Succeeded", "Failed"))),
     "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
     "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),
@@ -187,8 +187,9 @@ _CONTENTS: Mapping[str, Schema] = {
     },
 }
 _BODY: Mapping[str, Schema] = {
-    "images": {"required": True, "content": {**_FILES, **_json(_ref("Images"))}},
-    "images or upload": {"required": True, "content": {**_FILES, **_json(_ref("Start"))}},
+    # JSON as well, but generators of clients take only one, or the wrong one, where there are both.
+    "images": {"required": True, "content": _FILES},
+    "name": {"required": False, "content": _json(_ref("Named"))},
     "target": {"required": False, "content": _json(_ref("Target"))},
     "inference": {
         "required": True,
@@ -237,7 +238,8 @@ def _parameter(name: str, place: str, schema: Schema, about: str) -> Schema:
 
 def _path_parameters(path: str) -> list[Schema]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    kinds: Mapping[str, Schema] = {"job": {"type": "string", "pattern": f"^{PATTERN}$"}}
+    id_ = {"type": "string", "pattern": f"^{PATTERN}$"}
+    kinds: Mapping[str, Schema] = {"job": id_, "upload": id_}
     anything = {"type": "string", "minLength": 1}
     return [
         {"name": name, "in": "path", "required": True, "schema": kinds.get(name, anything)}
