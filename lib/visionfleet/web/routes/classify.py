@@ -17,7 +17,7 @@ from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, protocol_error
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import FORM_BYTES, Handler
-from visionfleet.web.routes.documents import document
+from visionfleet.web.routes.documents import document, of_status
 from visionfleet.web.routes.operation import IMAGES, Operation
 from visionfleet.web.routes.page.handler import AssetHandler
 
@@ -25,9 +25,6 @@ from visionfleet.web.routes.page.handler import AssetHandler
 ALL_FILES = 4
 # A request that names no wait: proxies and clients commonly give up after 60 s.
 WAIT_SECONDS = 30.0
-_NO_PUT = (
-    "PUT is not allowed here, POST is: curl -F file=@photo.jpg URL, or --data-binary @photo.jpg"
-)
 _PLACE = re.compile(r"\{(label|stem)\}")
 
 
@@ -95,7 +92,7 @@ class AnyPathHandler(PlainHandler):
             return
         fault, of_api = oddity(path), path.split("/")[1] in {"v1", "v2"}
         if not (fault or of_api) and method == "PUT":
-            raise Problem("method_not_allowed", _NO_PUT, headers={"Allow": "OPTIONS, POST"})
+            raise of_status(405, method, path, ("OPTIONS", "POST"))
         is_form = media_type_of(self.content_type) == "multipart/form-data"
         if method != "POST" or not is_form or of_api or fault:
             images = method == "POST" and not of_api
