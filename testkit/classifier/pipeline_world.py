@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, cast
 
 from visionfleet.aws.sqs import Received
-from visionfleet.classifier.classify import MODEL_LOOP
 from visionfleet.classifier.fetch import Intake
 from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import Delivery, InFlight
@@ -16,7 +15,6 @@ from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import Done, Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.pipeline import Pipeline
-from visionfleet.classifier.receive import RECEIVE_LOOP
 from visionfleet.config import Config
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.config.schema import QueueSection
@@ -154,9 +152,7 @@ class World:
 
     def __init__(self, prefetch: int, batch_size: int) -> None:
         self.sqs, self.intake, self.model, self.results = Sqs(), FakeIntake(), Model(), Results()
-        allowed = {RECEIVE_LOOP: ALLOWED_SECONDS, MODEL_LOOP: ALLOWED_SECONDS}
         self.child, self.suspects = ModelChild(), set[str]()
-        self.loops = Watchdog(time.monotonic, allowed)
         self.metrics = ClassifierMetrics()
         config = Config.model_validate(
             {
@@ -164,6 +160,8 @@ class World:
                 "queue": QueueSection(wait_seconds=0, visibility_timeout_seconds=600),
             }
         )
+        loops = wiring.allowed_seconds(config, watchdog_seconds=0.0)
+        self.loops = Watchdog(time.monotonic, dict.fromkeys(loops, ALLOWED_SECONDS))
         self.requests = lambda: self.sqs
         self.outbox = self.sqs
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)

@@ -78,6 +78,7 @@ class RunningWorker:
         worker, metrics = reporter.identity.worker, reporter.metrics
         watchdog = systemd.watchdog_seconds(os.environ)
         loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
+        reporter.stuck = loops.stuck
         self._intake = wiring.intake(config, worker, clients, model)
         self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
         in_flight = InFlight(config.classifier.prefetch, self._notes)

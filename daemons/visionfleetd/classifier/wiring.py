@@ -131,25 +131,25 @@ def pipeline(
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch)
-    patience = Patience(completion, hurry, random)
+    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch, loops)
+    patience = Patience(completion, hurry, random, loops)
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
-    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch)
+    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch, loops)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
     batch = config.classifier.batch_size
-    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
+    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops)
     last_try = config.queue.max_receives - 1
     suspects = SuspectClassifier(
         child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
     )
-    alone = PipelineStage("alone", suspects.classify, 1, prefetch, prefetch)
+    alone = PipelineStage("alone", suspects.classify, 1, prefetch, prefetch, loops)
 
     def decoded(job: Job) -> None:
         (alone if suspects.is_suspect(job) else classify).put(job)
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
-    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch)
+    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch, loops)
     receiver = Receiver(
         requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
     )
@@ -169,11 +169,20 @@ def _heartbeat(config: Config, completion: Completion) -> VisibilityHeartbeat:
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """How long a step of each watched loop may take; a batch that is given up is of no use."""
+    """How long a step of each watched loop may take; what is given up by then is of no use."""
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
     receive = client_factory(config.aws).longest_call_seconds(poll)
-    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
+    allowed = dict.fromkeys(_threads(config), config.classifier.max_processing_seconds)
+    allowed[RECEIVE_LOOP] = receive
     return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
+
+
+def _threads(config: Config) -> list[str]:
+    """Name the threads of all stages; that of the model tells by itself of each pass."""
+    storing = store_threads(config.classifier.prefetch)
+    counts = {"fetch": FETCH_THREADS, "alone": 1, "store": storing, "finish": ANSWER_THREADS}
+    threads = [f"{stage}-{number}" for stage, count in counts.items() for number in range(count)]
+    return [MODEL_LOOP, *threads]
 
 
 def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[[], str]:
