@@ -50,6 +50,7 @@ class Reporter:
     boot_seconds: float | None = None
     boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
+    stuck: Callable[[], list[str]] = list
     state: WorkerState = "booting"
     _since: float = 0.0
     _written_at: float = 0.0
@@ -89,6 +90,7 @@ class Reporter:
             service_seconds=counts.service_seconds,
             stage_seconds=self.metrics.stage_means(),
             notice=self.notice,
+            stuck="; ".join(self.stuck()) or None,
             model=self.model,
             version=self.identity.version,
             host=self.identity.host,
