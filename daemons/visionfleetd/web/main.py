@@ -23,7 +23,7 @@ from tornado.netutil import bind_sockets
 
 from visionfleet.config import Config
 from visionfleet.config.web import WebSection
-from visionfleet.errors import VisionfleetError
+from visionfleet.errors import BadConfig, VisionfleetError
 from visionfleet.host import process, systemd
 from visionfleet.host.daemon_threads import crash
 from visionfleet.host.metrics_server import serve
@@ -90,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger("tornado.general").addFilter(MalformedFilter(time.monotonic))
     access, tls = secured(config.web)
+    if (files := process.allow_open_files()) <= OTHER_FILES:
+        fault = f"the hard limit of open files is {files}, more than {OTHER_FILES} are needed"
+        startup.end_faulty(BadConfig((fault,)), "web")
     _leave(uvloop.run(_run(config, arguments.config, access, tls)))
 
 

@@ -75,10 +75,14 @@ class PlainHandler(ImagesHandler):
         if not isinstance(answer, Succeeded) or wants_json(accept):
             self.answer_job(answer)
             return
-        line = plain(self.config.web.plain_reply, answer, name)
         self.note(answer)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(line)
+        self.set_header("Visionfleet-Score", f"{answer.score:.4f}")
+        if answer.reason is not None:
+            self.set_header("Visionfleet-Reason", answer.reason)
+        web = self.config.web
+        pattern = web.plain_unsure if answer.label is None else None
+        self.finish(plain(pattern or web.plain_reply, answer, name))
 
 
 class FrontHandler(AssetHandler, PlainHandler):

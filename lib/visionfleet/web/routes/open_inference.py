@@ -5,7 +5,7 @@ import json
 from contextlib import suppress
 
 from visionfleet import __version__
-from visionfleet.contract.messages import Failed, Succeeded
+from visionfleet.contract.messages import Failed, ModelDescription, Succeeded
 from visionfleet.web.http.form import MAX_FILES
 from visionfleet.web.http.json_body import JsonBody
 from visionfleet.web.jobs.answers import Answer, Queued
@@ -30,11 +30,11 @@ class ProtocolHandler(Handler):
         """Find name and version of the model that is asked for; raises Problem."""
         seen = await self.service.fleet.model()
         name, current = self.config.model.name, None if seen is None else seen.fingerprint
-        if model != name:
+        if model not in {name, "default"}:
             raise Problem("unknown_model", f"unknown model '{model[:80]}', it is '{name}'")
         if version not in {None, "", current}:
             raise Problem("unknown_model", f"model '{name}' has no version '{str(version)[:80]}'")
-        return name, current
+        return model, current
 
     def check_ready(self) -> None:
         if reasons := self.context.reasons():
@@ -68,7 +68,14 @@ class ModelHandler(ProtocolHandler):
         "Inputs and outputs of a model", {200: "any"}, ("unknown_model", *ANY), protocol=True
     )
     async def get(self, model: str, version: str | None = None) -> None:
-        self.answer(200, open_inference_codec.metadata(await self.known(model, version)))
+        named, described = await self.known(model, version), await self.described()
+        self.answer(200, open_inference_codec.metadata(named, described))
+
+    async def described(self) -> ModelDescription | None:
+        """What a worker has told, unless S3 does not answer now."""
+        with suppress(Refusal):
+            return await self.service.fleet.model_description()
+        return None
 
 
 class ModelReadyHandler(ProtocolHandler):

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from visionfleet.contract.messages import Succeeded
+from visionfleet.contract.messages import ModelDescription, Succeeded
 from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes.parameters import TOP_MAXIMUM
@@ -135,15 +135,19 @@ def answer(
     return {"model_name": model[0], "model_version": model[1], **named, "outputs": [tensor]}, tail
 
 
-def metadata(model: tuple[str, str | None]) -> dict[str, object]:
+def metadata(
+    model: tuple[str, str | None], described: ModelDescription | None
+) -> dict[str, object]:
     """Describe the model; its version is its fingerprint, once a worker has told it."""
     name, version = model
+    told = {} if described is None else {"parameters": described.model_dump(exclude={"v"})}
     return {
         "name": name,
         "versions": [] if version is None else [version],
         "platform": "visionfleet",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [{"name": OUTPUT, "datatype": "BYTES", "shape": [-1, -1]}],
+        **told,
     }
 
 
