@@ -19,6 +19,7 @@ from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
 
+_MOST_WAIT_SECONDS = 10.0  # between two tries while SQS has trouble
 RECEIVE_LOOP = "receive loop"  # what the watchdog knows it by
 
 
@@ -53,7 +54,7 @@ class Receiver:
 
     def _run(self) -> None:
         self._take_over()
-        waits = growing_waits(self.random)
+        waits = growing_waits(self.random, cap=_MOST_WAIT_SECONDS)
         while room := self._wait_for_room():
             try:
                 messages = self.requests.receive(self.settings.wait_seconds, min(room, BATCH))
@@ -63,7 +64,7 @@ class Receiver:
                 self.loops.rest(RECEIVE_LOOP)
                 self._closed.wait(next(waits))
             else:
-                waits = growing_waits(self.random)
+                waits = growing_waits(self.random, cap=_MOST_WAIT_SECONDS)
                 self._admit(messages)
 
     def _take_over(self) -> None:

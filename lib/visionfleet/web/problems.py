@@ -18,6 +18,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     410: ("gone",),
     413: ("too_large",),
     415: ("not_an_image", "unknown_encoding"),
+    421: ("wrong_host",),
     422: (
         *("cannot_be_decoded", "expired", "gave_up", "image_missing", "too_many_pixels"),
         "key_reused",
@@ -73,3 +74,8 @@ def problem_of(answer: Problem | Refusal | Failed) -> Problem:
     if answer.retry_seconds is not None:
         headers["Retry-After"] = str(math.ceil(answer.retry_seconds))
     return Problem(answer.code, str(answer), headers=headers)
+
+
+def protocol_error(problem: Problem) -> tuple[str, dict[str, object]]:
+    """Write a problem as the Open Inference Protocol has it: media type and members."""
+    return "application/json", {"error": problem.detail}

@@ -8,13 +8,10 @@ from visionfleet.web.routes.operation import ANY, Operation
 
 
 class ProbeHandler(Handler):
-    """Anybody may ask, often, and with HEAD."""
+    """Anybody may ask, and often."""
 
     open_methods = READING
     quiet = True
-
-    def head(self) -> None:
-        self.get()
 
 
 class LivenessHandler(ProbeHandler):

@@ -88,7 +88,7 @@ _KEYS: Mapping[str, Schema] = {
 }
 
 
-def describe(routes: Sequence[Described], max_wait_seconds: float) -> Schema:
+def describe(routes: Sequence[Described], max_wait_seconds: float, public_path: str = "") -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -96,6 +96,7 @@ def describe(routes: Sequence[Described], max_wait_seconds: float) -> Schema:
             "version": __version__,
             "description": "Image recognition over HTTP, by workers that follow the queue.",
         },
+        "servers": [{"url": public_path or "/"}],
         "paths": {
             path: {"parameters": _path_parameters(path)}
             | {method: _operation(f"{method} {path}", one) for method, one in operations.items()}

@@ -1,11 +1,19 @@
 // Puts the page together: where images come from, and who is told what.
 
+<<<<<<< HEAD
 import { Card } from "/page-cards.js";
 import { Fleet, total } from "/page-fleet.js";
 import { Door } from "/page-key.js";
 import { Model } from "/page-model.js";
 import { Uploads } from "/page-upload.js";
 import { counted, duration } from "/page-words.js";
+=======
+import { Card } from "./page-cards.js";
+import { Fleet, total } from "./page-fleet.js";
+import { Door } from "./page-key.js";
+import { Uploads } from "./page-upload.js";
+import { counted, duration } from "./page-words.js";
+>>>>>>> room
 
 const part = (id) => document.getElementById(id);
 
@@ -58,7 +66,7 @@ function clear() {
 
 function curl() {
   const key = door.needed ? '-H "Authorization: Bearer $KEY" ' : "";
-  part("curl").textContent = `curl ${key}-F file=@cat.jpg ${location.origin}/v1/classify`;
+  part("curl").textContent = `curl ${key}-F file=@cat.jpg ${new URL("v1/classify", document.baseURI)}`;
 }
 
 async function copy() {
