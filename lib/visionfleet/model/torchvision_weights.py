@@ -84,7 +84,7 @@ def _check_known(models: Any, name: str, setting: str) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        ours = "`default`" if setting == "model.name" else "`convnet8`, `resnet9`"
+        ours = "`default`" if setting == "model.name" else "`efficientnet_lite0`"
         raise BadModel(f"{setting}: {name!r} is neither {ours} nor known to torchvision{hint}")
 
 

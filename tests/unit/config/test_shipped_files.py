@@ -48,5 +48,4 @@ def test_shipped_files_load(path: Path) -> None:
 
 def test_local_file_paths_are_in_the_working_copy() -> None:
     config = load(ETC / "local.yaml", {}).config
-    assert config.model.directory == ETC.parent / "models"
     assert config.supervisor.socket == ETC.parent / "var" / "supervisor.sock"
