@@ -5,8 +5,10 @@ import logging
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from enum import Enum, auto
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -15,7 +17,7 @@ from visionfleet import __version__
 from visionfleet.backoff import growing_waits
 from visionfleet.config import Config, load
 from visionfleet.config.reload import Reach, changed, merged
-from visionfleet.errors import BadConfig, BadKeys, GiveUp, NotFound, TryLater
+from visionfleet.errors import BadConfig, BadKeys, Denied, GiveUp, NotFound, TryLater
 from visionfleet.host import systemd
 from visionfleet.host.metrics_server import serve
 from visionfleet.host.process import EXIT_CONFIG
@@ -29,6 +31,17 @@ _T = TypeVar("_T")
 
 # A check is a few calls, each of which is tried again and again in an outage.
 CHECK_SECONDS = 300.0
+# A role that was just made, or changed, is known everywhere by then; else a person has to look.
+DENIED_SECONDS = 120.0
+
+
+class Stopped(Enum):
+    """In place of an answer: the stop came first."""
+
+    STOPPED = auto()
+
+
+STOPPED = Stopped.STOPPED
 
 
 def parser(daemon: str, about: str) -> argparse.ArgumentParser:
@@ -121,33 +134,52 @@ def log_faults(sentence: str, faults: Sequence[str], log: logging.Logger) -> Non
 
 
 def verify(
-    checks: Sequence[Callable[[], _T]],
+    checks: Sequence[Callable[[], object]],
+    stop: threading.Event,
+    log: logging.Logger,
+    random: Random,
+) -> bool:
+    """Call each check until AWS answers, as `answered` does; False when `stop` was set first."""
+    return all(answered(check, stop, log, random) is not STOPPED for check in checks)
+
+
+def answered(
+    check: Callable[[], _T],
     stop: threading.Event,
     log: logging.Logger,
     random: Random,
     check_seconds: float = CHECK_SECONDS,
-) -> list[_T] | None:
-    """Call each check until AWS answers; returns their answers, None when `stop` was set first.
+    clock: Callable[[], float] = time.monotonic,
+) -> "_T | Stopped":
+    """Call a check until AWS answers, and give its answer, or STOPPED when `stop` was set first.
 
-    systemd is told that each may take `check_seconds`. What is missing or refused ends the process.
+    systemd is told that it may take `check_seconds`. What is missing or refused ends the process:
+    at once, or after a while where a role or its credentials may not have got about yet.
     """
-    answers = []
-    for check in checks:
-        systemd.notify(extend_timeout(check_seconds))
-        for wait in growing_waits(random, cap=10.0):
-            try:
-                answers.append(check())
-                break
-            except TryLater as error:
-                log.warning("waiting for AWS", extra={"reason": str(error)})
-                status = f"STATUS=waiting for AWS: {' '.join(str(error).split())}"
-                systemd.notify(status, extend_timeout(wait + check_seconds))
-                if stop.wait(wait):
-                    return None
-            except NotFound as error:
-                log.error("missing; `visionfleet provision` makes it", extra={"reason": str(error)})
-                sys.exit(1)
-            except GiveUp as error:
-                log.error("cannot start", extra={"reason": str(error)})
-                sys.exit(1)
-    return answers
+    systemd.notify(extend_timeout(check_seconds))
+    denied_until: float | None = None
+    for wait in growing_waits(random, cap=10.0):
+        try:
+            return check()
+        except TryLater as error:
+            reason = str(error)
+        except Denied as error:
+            reason = str(error)
+            denied_until = denied_until or clock() + DENIED_SECONDS
+            if clock() >= denied_until:
+                _end("cannot start", error, log)
+        except NotFound as error:
+            _end("missing; `visionfleet provision` makes it", error, log)
+        except GiveUp as error:
+            _end("cannot start", error, log)
+        log.warning("waiting for AWS", extra={"reason": reason})
+        status = f"STATUS=waiting for AWS: {' '.join(reason.split())}"
+        systemd.notify(status, extend_timeout(wait + check_seconds))
+        if stop.wait(wait):
+            break
+    return STOPPED
+
+
+def _end(sentence: str, error: GiveUp, log: logging.Logger) -> NoReturn:
+    log.error(sentence, extra={"reason": str(error)})
+    sys.exit(1)

@@ -10,11 +10,22 @@ class TryLater(VisionfleetError):
 
 
 class GiveUp(VisionfleetError):
-    """An outside service refused in a way that no retry mends: permissions, a missing bucket."""
+    """An outside service refused, and somebody has to mend it: permissions, a missing bucket.
+
+    At the start it ends a daemon; at work it is waited out, and told as what needs a person.
+    """
 
 
 class NotFound(GiveUp):
     """The object or queue asked for does not exist."""
+
+
+class Denied(GiveUp):
+    """Who asks may not, or is unknown: for good, or until a role or a policy has got about."""
+
+
+class Unfit(GiveUp):
+    """One object or message is refused for what it is: archived, too long; others are not."""
 
 
 class AlreadyExists(GiveUp):

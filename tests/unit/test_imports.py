@@ -40,8 +40,10 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.election": set(),
     "visionfleet.scaler.status": set(),
     "visionfleet.scaler.handled_images": set(),
-    "visionfleet.web.http.body": {"python_multipart"},
+    "visionfleet.web.http.body": set(),
     "visionfleet.web.http.cors": set(),
+    "visionfleet.web.http.encodings": set(),
+    "visionfleet.web.http.form": {"python_multipart"},
     "visionfleet.web.http.forwarded": set(),
     "visionfleet.web.http.rate_limit": set(),
     "visionfleet.web.jobs.active_model": set(),
@@ -165,7 +167,7 @@ def test_edges_do_not_import_each_other(path: Path) -> None:
     [
         ("torch", {"visionfleet.model"}),
         ("torchvision", {"visionfleet.model"}),
-        ("python_multipart", {"visionfleet.web.http.body"}),
+        ("python_multipart", {"visionfleet.web.http.form"}),
         ("tornado", {"visionfleet.web.http", "visionfleet.web.routes", "visionfleetd.web.main"}),
         ("uvloop", {"visionfleetd.web.main"}),
         (

@@ -147,10 +147,10 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
     if not config.classifier.ec2_instance:
         return default
     ask = partial(instance_id, Metadata(endpoint(os.environ), time.monotonic))
-    names = startup.verify((ask,), stop, log, Random())
-    if names is None:
+    name = startup.answered(ask, stop, log, Random())
+    if name is startup.STOPPED:
         sys.exit(process.EXIT_OK)
-    return names[0]
+    return name
 
 
 def _run(
@@ -160,7 +160,10 @@ def _run(
     phases: StartupTimer,
     arguments: argparse.Namespace,
 ) -> int:
-    clients, metrics = wiring.WorkerClients(config), ClassifierMetrics()
+    clients = startup.answered(partial(wiring.WorkerClients, config), signals.stop, log, Random())
+    if clients is startup.STOPPED:
+        return process.EXIT_OK
+    metrics = ClassifierMetrics()
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
@@ -193,8 +196,8 @@ def _model(config: Config, stop: threading.Event, phases: StartupTimer) -> "Infe
     # The scaler gives a start no more time than this, so systemd need not either.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
     limit_seconds = FLEET_TIMES[kind].boot_limit_seconds
-    models = startup.verify((load,), stop, log, Random(), limit_seconds)
-    return models[0] if models and not stop.is_set() else None
+    model = startup.answered(load, stop, log, Random(), limit_seconds)
+    return None if model is startup.STOPPED or stop.is_set() else model
 
 
 def _tell_ready(

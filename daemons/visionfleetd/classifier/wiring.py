@@ -23,10 +23,12 @@ from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.pipeline import Pipeline, PipelineStage
 from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
 from visionfleet.classifier.spot import Interruptions
 from visionfleet.classifier.store import ResultWriter
+from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.classifier.visibility import VisibilityHeartbeat
 from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
@@ -84,7 +86,7 @@ def intake(
     named = ("--config", str(path)) if path else ()
     command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
     return Intake(
-        uploads=clients.uploads,
+        uploads=UploadedImages(clients.uploads),
         results=clients.results,
         images=config.images,
         preprocessing=model.preprocessing,
@@ -108,12 +110,14 @@ def pipeline(
     dead = names.dead_queue(config.name)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch)
-    writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put)
+    patience = Patience(completion, hurry, random)
+    by_name = config.results.by_name
+    writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
     store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
     batch = config.classifier.batch_size
     classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
-    fetcher = Fetcher(intake, completion, classify.put, store.put, hurry, random)
+    fetcher = Fetcher(intake, completion, classify.put, store.put, patience)
     fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch)
     receiver = Receiver(requests, config.queue, completion, fetch.put, hurry, loops, random)
     heartbeat = VisibilityHeartbeat(

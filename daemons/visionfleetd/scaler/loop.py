@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visionfleet.config import Config
 from visionfleet.config.reload import Reach
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 from visionfleet.host import cpu_quota, systemd
 from visionfleet.host.process import SignalEvents
 from visionfleet.logs.episode import Episode
@@ -58,7 +58,7 @@ class TickLoop:
         autoscaler = self.autoscaler
         try:
             decision = autoscaler.tick()
-        except TryLater as error:
+        except VisionfleetError as error:
             self._outage.failed(error)
             self._tell("waiting for AWS or the fleet; nothing is changed")
             return

@@ -14,7 +14,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Queue
 from visionfleet.config import Config
 from visionfleet.contract import names
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 from visionfleet.host import cpu_quota, process, systemd
 from visionfleet.host.daemon_threads import crash, run_bounded
 from visionfleet.host.process import SignalEvents
@@ -49,7 +49,10 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     aws = client_factory(config.aws)
     # No other process, nor a later life of this one, has the same name.
     name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
-    sqs, store = aws.client("sqs"), Store(aws.client("s3"), config.storage.output_bucket)
+    sqs = startup.answered(partial(aws.client, "sqs"), signals.stop, log, Random())
+    if sqs is startup.STOPPED:
+        return process.EXIT_OK
+    store = Store(aws.client("s3"), config.storage.output_bucket)
     policy = Policy.of(config, cpu_quota.granted())
     fleet = wiring.fleet(config, aws, store, policy.maximum, name)
     requests = partial(Queue, sqs, names.requests_queue(config.name))
@@ -85,7 +88,7 @@ def _once(autoscaler: Autoscaler) -> int:
     """Tick once and give the lease back; 1 when nothing could be done."""
     try:
         autoscaler.tick()
-    except TryLater as error:
+    except VisionfleetError as error:
         log.error("tick failed", extra={"reason": str(error)})
         return 1
     finally:
@@ -99,7 +102,7 @@ def _release_in_time(lease: LeaderLease) -> None:
     def release() -> None:
         try:
             lease.release()
-        except TryLater as error:
+        except VisionfleetError as error:
             log.warning("lease not released, it expires", extra={"reason": str(error)})
 
     run_bounded("release lease", release, RELEASE_SECONDS, crash(log))

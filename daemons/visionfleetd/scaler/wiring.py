@@ -2,7 +2,6 @@
 
 import os
 import time
-from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -41,7 +40,7 @@ def fleet(config: Config, aws: ClientFactory, store: Store, maximum: int, name: 
         return SupervisorFleet(str(config.supervisor.socket), maximum)
     return Ec2Fleet(
         # One try: the fleet itself knows when to ask EC2 again, and with what.
-        instances=Instances(replace(aws, max_attempts=1).client("ec2"), config.name),
+        instances=Instances(aws.client("ec2", max_attempts=1), config.name),
         ledger=LedgerStore(store),
         settings=config.ec2,
         maximum=maximum,
@@ -76,8 +75,7 @@ def autoscaler(
 
 
 def _alarm_publisher(config: Config, aws: ClientFactory) -> AlarmPublisher:
-    once = replace(aws, max_attempts=1)
-    client = once.client("cloudwatch", read_timeout_seconds=PUBLISH_SECONDS)
+    client = aws.client("cloudwatch", read_timeout_seconds=PUBLISH_SECONDS, max_attempts=1)
     return AlarmPublisher(partial(publish_at_maximum, client, config.name))
 
 

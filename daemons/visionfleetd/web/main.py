@@ -100,15 +100,14 @@ async def _run(
     config: Config, path: Path | None, access: Access | None, tls: ssl.SSLContext | None
 ) -> int:
     loop = asyncio.get_running_loop()
-    signals, clients, random = Signals(loop), WebClients(config), Random()
-    checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
+    signals = Signals(loop)
     pool = ThreadPoolExecutor(THREADS, thread_name_prefix="aws")
-    verify = partial(startup.verify, (*checks, clients.replies.make), signals.stop, log, random)
     try:
-        if not await loop.run_in_executor(pool, verify):
-            return process.EXIT_OK
+        clients = await loop.run_in_executor(pool, _checked, config, signals.stop)
     except SystemExit as ended:
         return int(ended.code or 0)
+    if clients is None:
+        return process.EXIT_OK
     sockets = _bound(config.web)
     if sockets:
         context = assembled(config, clients, pool, access)
@@ -120,6 +119,17 @@ async def _run(
     if sockets:
         log.info("stopped")
     return process.EXIT_OK if sockets else 1
+
+
+def _checked(config: Config, stop: threading.Event) -> WebClients | None:
+    """Make the clients and try them, None when a stop came first; raises SystemExit."""
+    random = Random()
+    clients = startup.answered(partial(WebClients, config), stop, log, random)
+    if clients is startup.STOPPED:
+        return None
+    checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
+    tried = startup.verify((*checks, clients.replies.make), stop, log, random)
+    return clients if tried else None
 
 
 def _bound(web: WebSection) -> list[socket.socket]:

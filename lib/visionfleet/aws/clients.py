@@ -4,14 +4,18 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
+import botocore.session
 import urllib3
 from botocore.auth import S3SigV4Auth
 from botocore.config import Config as BotoConfig
+from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 from botocore.httpsession import get_cert_path
+from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
 
 from visionfleet.aws.errors import wrapped_errors
@@ -29,9 +33,12 @@ MAX_ATTEMPTS = 4
 _CONNECT_TIMEOUT_SECONDS = 3.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientFactory:
-    """How AWS is reached; an endpoint on this machine checks no credentials: placeholders do."""
+    """How AWS is reached; an endpoint on this machine checks no credentials: placeholders do.
+
+    Its clients share credentials: those of an instance role are fetched and renewed once.
+    """
 
     region: str
     endpoint_url: str | None
@@ -45,15 +52,23 @@ class ClientFactory:
         return tries + (self.max_attempts - 1) * _LONGEST_WAIT_SECONDS
 
     def client(
-        self, service: str, connections: int = 10, read_timeout_seconds: float | None = None
+        self,
+        service: str,
+        connections: int = 10,
+        read_timeout_seconds: float | None = None,
+        max_attempts: int | None = None,
     ) -> Any:
-        """Make a client with a pool of `connections`, for threads; a long poll wants its own."""
+        """Make a client with a pool of `connections`, for threads; a long poll wants its own.
+
+        Raises Denied while there are no credentials: a client made without stays without.
+        """
         config = BotoConfig(
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             read_timeout=read_timeout_seconds or self.read_timeout_seconds,
             max_pool_connections=connections,
-            retries={"mode": "standard", "total_max_attempts": self.max_attempts},
-            s3={"addressing_style": "path" if self.endpoint_url else "auto"},
+            retries={"mode": "standard", "total_max_attempts": max_attempts or self.max_attempts},
+            # "auto" would sign for the global endpoint, which newer regions do not answer at.
+            s3={"addressing_style": "path" if self.endpoint_url else "virtual"},
             # Forms that are handed to clients would else be of a kind that newer regions refuse.
             signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
@@ -62,7 +77,13 @@ class ClientFactory:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        client = self._session().client(service, endpoint_url=self.endpoint_url, config=config)
+        with wrapped_errors(f"client of {service}"):
+            client: Any = self._session.client(
+                service,  # type: ignore[call-overload]
+                endpoint_url=self.endpoint_url,
+                config=config,
+            )
+        client.meta.events.register("before-parse.sqs", _require_json)
         # To ask before each body whether it may come is a round trip more for every image.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         return client
@@ -70,13 +91,11 @@ class ClientFactory:
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
         """Make the direct way to a bucket, None where there is none, as by a proxy; raises TryLater
         or GiveUp when there are credentials that cannot be used."""
-        credentials = self._session().get_credentials()
-        if credentials is None:
-            return None
         with wrapped_errors(f"bucket {bucket}"):
             presigned = client.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": "x"}
             )
+            credentials: Any = self._session.get_credentials()
         base_url = presigned.partition("?")[0].removesuffix("x")
         if get_environ_proxies(base_url):
             return None
@@ -85,14 +104,33 @@ class ClientFactory:
             maxsize=connections,
             retries=False,
             timeout=urllib3.Timeout(_CONNECT_TIMEOUT_SECONDS, self.read_timeout_seconds),
-            ca_certs=os.environ.get("AWS_CA_BUNDLE") or get_cert_path(True),
+            ca_certs=self._botocore.get_config_variable("ca_bundle") or get_cert_path(True),
         )
         return DirectS3(pool, S3SigV4Auth(credentials, "s3", self.region), base_url)
 
-    def _session(self) -> Any:
+    @cached_property
+    def _botocore(self) -> botocore.session.Session:
+        return botocore.session.get_session()
+
+    @cached_property
+    def _session(self) -> boto3.session.Session:
+        """A session with credentials. One without is not kept: they may come yet."""
         # botocore signs nothing without credentials, and looks for an instance role for seconds.
         key = "placeholder" if self.placeholder_credentials else None
-        return boto3.session.Session(key, key, region_name=self.region)
+        with wrapped_errors("credentials"):
+            session = boto3.session.Session(
+                key, key, region_name=self.region, botocore_session=self._botocore
+            )
+            if session.get_credentials() is None:
+                raise NoCredentialsError
+        return session
+
+
+def _require_json(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """botocore takes what is no JSON for an answer without fields, as one without messages is."""
+    body = response_dict["body"]
+    if response_dict["status_code"] < 300 and body.strip()[:1] not in {b"", b"{"}:
+        raise ResponseParserError(f"not JSON: {body[:100]!r}")
 
 
 def client_factory(

@@ -1,47 +1,99 @@
-"""Wraps botocore's errors into ours."""
+"""Wraps whatever goes wrong in a call to AWS into our errors: try later, give up, or a kind of it.
 
+docs/aws-errors.md has the table of codes.
+"""
+
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    IncompleteReadError,
-    MetadataRetrievalError,
+from botocore import exceptions as boto
+from botocore.exceptions import ClientError
+
+from visionfleet.errors import (
+    AlreadyExists,
+    Denied,
+    GiveUp,
+    LeaseLost,
+    NoCapacity,
+    NotFound,
+    TryLater,
+    Unfit,
+    VisionfleetError,
 )
-from botocore.exceptions import ConnectionError as BotoConnectionError
 
-from visionfleet.errors import AlreadyExists, GiveUp, LeaseLost, NoCapacity, NotFound, TryLater
-
-# Codes on which another try later can help, beside every 5xx and the SDK's own list.
+# Codes on which another try later can help, beside every 5xx and all that tell of a rate.
 _PASSING = {
-    "EC2ThrottledException",
+    "DependencyTimeoutException",
     "InternalError",
+    "InternalException",
     "InternalFailure",
+    "KMSInternalException",
+    "KeyUnavailableException",
     "OperationAborted",
     "OverLimit",
     "QueueDeletedRecently",
-    "AWS.SimpleQueueService.QueueDeletedRecently",
-    "RequestLimitExceeded",
-    "RequestThrottled",
     "RequestTimeout",
+    "RequestTimeoutException",
     "ServiceUnavailable",
-    "SlowDown",
-    "Throttling",
-    "ThrottlingException",
+    "TemporaryRedirect",
     "Unavailable",
+    # Credentials that an instance role renews within minutes.
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "TokenRefreshRequired",
+    # A clock that is not set yet.
+    "RequestExpired",
+    "RequestInTheFuture",
+    "RequestTimeTooSkewed",
 }
+_RATE = re.compile(
+    "Throttl|SlowDown|TooManyRequests|RequestLimitExceeded|BandwidthLimitExceeded"
+    "|ProvisionedThroughputExceeded|TransactionInProgress|PriorRequestNotComplete"
+)
+# Wrong keys have the same codes as a wrong clock, and another sentence.
+_CLOCK = re.compile("expired|not yet current|skewed", re.IGNORECASE)
+_SIGNATURE = {"InvalidSignatureException", "SignatureDoesNotMatch"}
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "AllAccessDisabled",
+    "AuthFailure",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSecurity",
+    "InvalidToken",
+    "KmsAccessDenied",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "NotAuthorized",
+    "NotSignedUp",
+    "OptInRequired",
+    "PendingVerification",
+    "SubscriptionRequiredException",
+    "UnauthorizedAccess",
+    "UnauthorizedOperation",
+    "UnrecognizedClientException",
+} | _SIGNATURE
 _MISSING = {
-    "404",
     "AWS.SimpleQueueService.NonExistentQueue",
     "InvalidInstanceID.NotFound",
     "InvalidLaunchTemplateId.NotFound",
     "InvalidLaunchTemplateId.VersionNotFound",
     "InvalidLaunchTemplateName.NotFoundException",
-    "NoSuchBucket",
     "NoSuchKey",
+    "NoSuchVersion",
     "QueueDoesNotExist",
+}
+_UNFIT = {
+    "BatchRequestTooLong",
+    "EntityTooLarge",
+    "EntityTooSmall",
+    "InvalidMessageContents",
+    "InvalidObjectState",
+    "KeyTooLongError",
+    "MetadataTooLarge",
 }
 _LOST = {"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"}
 _TAKEN = {
@@ -61,42 +113,80 @@ _NO_CAPACITY = {
     "SpotMaxPriceTooLow",
     "UnfulfillableCapacity",
 }
-_NO_ANSWER = (BotoConnectionError, HTTPClientError, IncompleteReadError, MetadataRetrievalError)
-# Expired credentials are renewed by the instance role within minutes.
-_CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+# What botocore refuses by itself, where another try is no better.
+_REFUSED_HERE = (boto.BotoCoreError, UnicodeEncodeError)
+_NO_ANSWER = (
+    boto.ConnectionError,
+    boto.HTTPClientError,
+    boto.IncompleteReadError,
+    boto.MetadataRetrievalError,
+    boto.CredentialRetrievalError,
+    boto.TokenRetrievalError,
+    boto.ChecksumError,
+    boto.FlexibleChecksumError,
+    boto.PaginationError,
+)
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.SSOError)
 
 
 @contextmanager
 def wrapped_errors(doing: str) -> Iterator[None]:
-    """Turn what botocore raises into TryLater or a kind of GiveUp; `doing` opens the sentence."""
+    """Turn what a call raises into TryLater or a kind of GiveUp; `doing` opens the sentence.
+
+    Read the answer in the block too: one that is cut off or is none of AWS's is no answer, whatever
+    urllib3, botocore, a parser or the look for a field says of it.
+    """
     try:
         yield
+    except VisionfleetError:
+        raise
     except ClientError as error:
         raise _client_error(error, doing) from error
+    except _NO_CREDENTIALS as error:
+        raise Denied(f"{doing}: {error}") from error
     except _NO_ANSWER as error:
         raise TryLater(f"{doing}: {error}") from error
-    except BotoCoreError as error:
+    except _REFUSED_HERE as error:
         raise GiveUp(f"{doing}: {error}") from error
+    except Exception as error:
+        raise TryLater(f"{doing}: no whole answer: {type(error).__name__}: {error}") from error
 
 
 def entry_error(code: str, sender_fault: bool, doing: str) -> TryLater | GiveUp:
-    if code in _LOST:
+    """Judge one entry of a batch; its code may have a suffix, as some implementations give."""
+    plain = _plain(code)
+    if plain in _LOST:
         return LeaseLost(f"{doing}: {code}")
-    if code in _PASSING or not sender_fault:
-        return TryLater(f"{doing}: {code}")
-    return GiveUp(f"{doing}: {code}")
+    return _judged(plain, 400 if sender_fault else 500, f"{doing}: {code}")
 
 
 def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
-    code = error.response.get("Error", {}).get("Code", "")
+    code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     sentence = f"{doing}: {error}"
-    if code in _TAKEN or status == 412:
-        return AlreadyExists(sentence)
-    if code in _MISSING or status == 404:
+    # An answer to HEAD has no body; any other without a code is of something between.
+    if (not code or code.isdigit()) and not error.operation_name.startswith("Head"):
+        return Denied(sentence) if status in {401, 403} else TryLater(sentence)
+    if code in _MISSING or code == "404":
         return NotFound(sentence)
+    plain = _plain(code)
+    if plain in _TAKEN or status == 412:
+        return AlreadyExists(sentence)
+    if plain in _SIGNATURE and _CLOCK.search(sentence):
+        return TryLater(sentence)
+    return _judged(plain, status, sentence)
+
+
+def _judged(code: str, status: int, sentence: str) -> TryLater | GiveUp:
     if code in _NO_CAPACITY:
         return NoCapacity(sentence)
-    if code in _PASSING or code in _CREDENTIALS or status == 429 or status >= 500:
+    if code in _PASSING or _RATE.search(code) or status in {408, 429} or status >= 500:
         return TryLater(sentence)
-    return GiveUp(sentence)
+    if code in _DENIED or code in {"400", "401", "403"}:
+        return Denied(sentence)
+    return Unfit(sentence) if code in _UNFIT else GiveUp(sentence)
+
+
+def _plain(code: str) -> str:
+    """Cut off whose code it is: `KMS.`, `Client.`, `AWS.SimpleQueueService.`, or a namespace."""
+    return code.rpartition("#")[2].rpartition(".")[2]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import urllib3
 
+from visionfleet.aws.errors import wrapped_errors
 from visionfleet.errors import TryLater
 
 TOKEN_SECONDS = 21600
@@ -57,10 +58,8 @@ class Metadata:
     def _request(
         self, method: str, path: str, headers: Mapping[str, str]
     ) -> urllib3.BaseHTTPResponse:
-        try:
+        with wrapped_errors(f"metadata {path}"):
             return self._http.request(method, self._endpoint + path, headers=headers)
-        except urllib3.exceptions.HTTPError as error:
-            raise TryLater(f"metadata {path}: {error}") from error
 
 
 def instance_id(metadata: Metadata) -> str:

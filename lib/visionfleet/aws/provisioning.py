@@ -36,8 +36,9 @@ def provision_queues(client: "SQSClient", deployment: str, settings: QueueSectio
     yield f"queue {dead}: ready"
     with wrapped_errors(f"queue {dead}"):
         answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
+        arn = answer["Attributes"]["QueueArn"]
     redrive = {
-        "deadLetterTargetArn": answer["Attributes"]["QueueArn"],
+        "deadLetterTargetArn": arn,
         "maxReceiveCount": settings.max_receives,
     }
     attributes = {

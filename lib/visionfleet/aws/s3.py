@@ -4,12 +4,12 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.s3_direct import DirectS3
 from visionfleet.contract.documents import Document
-from visionfleet.errors import AlreadyExists, BadMessage, NotFound
+from visionfleet.errors import AlreadyExists, BadMessage, NotFound, TryLater
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -80,7 +80,7 @@ class Store:
                 Metadata=metadata,
                 **condition,  # type: ignore[arg-type]
             )
-        return answer["ETag"]
+            return answer["ETag"]
 
     def put_json(self, key: str, text: str) -> None:
         self.put(key, text.encode(), _JSON)
@@ -98,17 +98,20 @@ class Store:
 
     def find_tagged(self, key: str) -> tuple[bytes, str] | None:
         try:
-            with wrapped_errors(f"get {key}"):
-                answer = self._client.get_object(Bucket=self._bucket, Key=key)
-                return answer["Body"].read(), answer["ETag"]
+            return self._get(key)
         except NotFound:
             return None
 
     def get(self, key: str) -> bytes:
         if self._direct and (found := self._direct.get(key)) is not None:
             return found
+        return self._get(key)[0]
+
+    def _get(self, key: str, **more: Any) -> tuple[bytes, str]:
+        """Without an ETag it is no answer of S3, but of something between."""
         with wrapped_errors(f"get {key}"):
-            return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            answer = self._client.get_object(Bucket=self._bucket, Key=key, **more)
+            return answer["Body"].read(), answer["ETag"]
 
     def find(self, key: str) -> bytes | None:
         try:
@@ -147,15 +150,11 @@ class Store:
     def stat(self, key: str) -> Stat:
         with wrapped_errors(f"head {key}"):
             found = self._client.head_object(Bucket=self._bucket, Key=key)
-        return Stat(found["ContentLength"], found["ETag"])
+            return Stat(found["ContentLength"], found["ETag"])
 
     def get_start(self, key: str, size: int) -> bytes:
         """Read the first bytes of an object that is not empty; raises NotFound."""
-        with wrapped_errors(f"get {key}"):
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=key, Range=f"bytes=0-{size - 1}"
-            )
-            return answer["Body"].read()
+        return self._get(key, Range=f"bytes=0-{size - 1}")[0]
 
     def copy(
         self, source: tuple[str, str], key: str, content_type: str, metadata: Mapping[str, str]
@@ -199,11 +198,15 @@ class Store:
     def listed(self, prefix: str) -> list[Listed]:
         with wrapped_errors(f"list {prefix}"):
             pages = self._client.get_paginator("list_objects_v2")
-            return [
-                Listed(entry["Key"], entry["ETag"], entry["LastModified"].timestamp())
-                for page in pages.paginate(Bucket=self._bucket, Prefix=prefix)
-                for entry in page.get("Contents", ())
-            ]
+            found: list[Listed] = []
+            for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+                if "IsTruncated" not in page:  # other XML than a page, and no empty one
+                    raise TryLater(f"list {prefix}: no list in the answer")
+                found += (
+                    Listed(entry["Key"], entry["ETag"], entry["LastModified"].timestamp())
+                    for entry in page.get("Contents", ())
+                )
+        return found
 
     def delete(self, key: str) -> None:
         with wrapped_errors(f"delete {key}"):

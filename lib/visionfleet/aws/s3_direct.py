@@ -10,7 +10,6 @@ from collections.abc import Mapping
 import urllib3
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
-from botocore.exceptions import BotoCoreError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ class DirectS3:
     def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> str | None:
         """Write an object and return its ETag; None when that did not succeed."""
         answer = self._call("PUT", key, body, headers)
-        return None if answer is None else answer.headers.get("ETag")
+        return None if answer is None else answer.headers["ETag"]
 
     def _call(
         self, method: str, key: str, body: bytes, headers: Mapping[str, str]
@@ -48,10 +47,10 @@ class DirectS3:
             answer = self._pool.request(
                 method, url, body=body or None, headers=signed, redirect=False
             )
-        except (BotoCoreError, urllib3.exceptions.HTTPError) as error:
+        except Exception as error:  # urllib3 lets some of the socket's and http.client's through
             log.debug("not direct", extra={"key": key, "reason": str(error)})
             return None
-        if answer.status != 200:
+        if answer.status != 200 or "ETag" not in answer.headers:  # without, it is not of S3
             log.debug("not direct", extra={"key": key, "status": answer.status})
             return None
         return answer

@@ -1,16 +1,18 @@
 """The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from visionfleet.aws.errors import entry_error, wrapped_errors
-from visionfleet.errors import NotFound, VisionfleetError
+from visionfleet.errors import NotFound, TryLater, VisionfleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+
+_T = TypeVar("_T")
 
 BATCH = 10  # entries that SQS takes in one call
 
@@ -64,23 +66,23 @@ class Queue:
         self, wait_seconds: int, hold_seconds: int, maximum: int = BATCH
     ) -> list[DeadLetterMessage]:
         """Receive with all attributes and hold for `hold_seconds`; SQS counts it as a receive."""
-        found = self._receive(
+        return self._receive(
+            _dead_letter,
             maximum,
             WaitTimeSeconds=wait_seconds,
             VisibilityTimeout=hold_seconds,
             MessageSystemAttributeNames=["All"],
             MessageAttributeNames=["All"],
         )
-        return [_dead_letter(message) for message in found]
 
     def receive(self, wait_seconds: int, maximum: int = BATCH) -> list[Received]:
         """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20)."""
-        found = self._receive(
+        return self._receive(
+            _received,
             maximum,
             WaitTimeSeconds=wait_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
         )
-        return [_received(message) for message in found]
 
     def extend(self, receipts: Sequence[str], seconds: int) -> dict[str, VisionfleetError]:
         """Hold messages invisible for `seconds` from now; 0 hands them back.
@@ -101,15 +103,18 @@ class Queue:
     def counts(self) -> Counts:
         visible = "ApproximateNumberOfMessages"
         in_flight = "ApproximateNumberOfMessagesNotVisible"
-        found = self._attributes(visible, in_flight)
-        return Counts(int(found[visible]), int(found[in_flight]))
+        with wrapped_errors(f"counts of {self.name}"):
+            found = self._attributes(visible, in_flight)
+            return Counts(int(found[visible]), int(found[in_flight]))
 
-    def _receive(self, maximum: int, **how: Any) -> Sequence[Mapping[str, Any]]:
+    def _receive(
+        self, read: Callable[[Mapping[str, Any]], _T], maximum: int, **how: Any
+    ) -> list[_T]:
         with wrapped_errors(f"receive from {self.name}"):
             answer = self._parked.receive_message(
                 QueueUrl=self.url, MaxNumberOfMessages=min(maximum, BATCH), **how
             )
-        return answer.get("Messages", ())
+            return [read(message) for message in answer.get("Messages", ())]
 
     def _in_tens(
         self,
@@ -123,14 +128,13 @@ class Queue:
             ten = receipts[start : start + BATCH]
             entries = [{"Id": str(i), "ReceiptHandle": one, **more} for i, one in enumerate(ten)]
             with wrapped_errors(doing):
-                answer = call(QueueUrl=self.url, Entries=entries)
-            failed |= _failures(answer.get("Failed", ()), ten, doing)
+                failed |= _failures(call(QueueUrl=self.url, Entries=entries), ten, doing)
         return failed
 
     def _attributes(self, *names: Any) -> Mapping[Any, str]:
         with wrapped_errors(f"attributes of {self.name}"):
             answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
-        return answer["Attributes"]
+            return answer["Attributes"]
 
 
 class Outbox:
@@ -150,7 +154,7 @@ class Outbox:
         doing = f"send to {queue}"
         with self._url(queue) as url, wrapped_errors(doing):
             answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
-        return _failures(answer.get("Failed", ()), bodies, doing)
+            return _failures(answer, bodies, doing)
 
     @contextmanager
     def _url(self, queue: str) -> Iterator[str]:
@@ -173,7 +177,8 @@ def send_to(
         for name, text in (attributes or {}).items()
     }
     with wrapped_errors("send"):
-        client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
+        answer = client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
+        _ = answer["MessageId"]  # without, it is no answer of SQS
 
 
 def _dead_letter(message: Mapping[str, Any]) -> DeadLetterMessage:
@@ -199,12 +204,16 @@ def _received(message: Mapping[str, Any]) -> Received:
 
 
 def _failures(
-    entries: Iterable[Mapping[str, Any]], sent: Sequence[str], doing: str
+    answer: Mapping[str, Any], sent: Sequence[str], doing: str
 ) -> dict[str, VisionfleetError]:
-    return {
+    """What an answer says nothing of was not taken: it is no answer of SQS."""
+    failed: dict[str, VisionfleetError] = {
         sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing)
-        for entry in entries
+        for entry in answer.get("Failed", ())
     }
+    taken = {sent[int(entry["Id"])] for entry in answer.get("Successful", ())}
+    untold = {one: TryLater(f"{doing}: not in the answer") for one in sent if one not in taken}
+    return untold | failed
 
 
 class ReplyQueues:

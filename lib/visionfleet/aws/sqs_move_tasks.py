@@ -40,14 +40,14 @@ class MoveTasks:
     def latest(self) -> Move | None:
         with wrapped_errors("list message move tasks"):
             answer = self._client.list_message_move_tasks(SourceArn=self._source, MaxResults=1)
-        for entry in answer.get("Results", ()):
-            return Move(
-                started_at_ms=entry.get("StartedTimestamp", 0),
-                status=entry["Status"],
-                moved=entry.get("ApproximateNumberOfMessagesMoved", 0),
-                to_move=entry.get("ApproximateNumberOfMessagesToMove"),
-                reason=entry.get("FailureReason", ""),
-            )
+            for entry in answer.get("Results", ()):
+                return Move(
+                    started_at_ms=entry.get("StartedTimestamp", 0),
+                    status=entry["Status"],
+                    moved=entry.get("ApproximateNumberOfMessagesMoved", 0),
+                    to_move=entry.get("ApproximateNumberOfMessagesToMove"),
+                    reason=entry.get("FailureReason", ""),
+                )
         return None
 
     def start(self, per_second: int | None) -> None:

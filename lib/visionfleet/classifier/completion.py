@@ -16,7 +16,7 @@ from visionfleet.classifier.in_flight import Delivery, InFlight, names
 from visionfleet.classifier.jobs import Done
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.contract.messages import Failed, Reply, encode
-from visionfleet.errors import GiveUp, NotFound, TryLater, VisionfleetError
+from visionfleet.errors import GiveUp, NotFound, VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -66,7 +66,7 @@ class Completion:
             receipts = [each.message.receipt for each in deliveries if not each.lost]
             try:
                 self.requests.extend(receipts, seconds)
-            except TryLater as error:
+            except VisionfleetError as error:
                 fields = {"messages": len(receipts), "jobs": names(deliveries)}
                 log.warning("hand back failed", extra=fields | {"reason": str(error)})
                 return False
@@ -109,7 +109,7 @@ class Completion:
         for _ in range(_DELETE_TRIES):
             try:
                 failed = self.requests.delete(list(left))
-            except TryLater:
+            except VisionfleetError:
                 continue
             passing = [key for key, error in failed.items() if not isinstance(error, GiveUp)]
             left = {receipt: left[receipt] for receipt in passing}

@@ -12,7 +12,7 @@ from visionfleet.classifier.spot import POLL_SECONDS, Interruptions
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract import documents
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -57,7 +57,7 @@ def scaler_request(store: Store, identity: Identity, every_seconds: float) -> Dr
     def look() -> DrainRequest | None:
         try:
             asked_at = store.read(document)
-        except TryLater as error:
+        except VisionfleetError as error:
             log.warning("drain check failed", extra={"reason": str(error)})
             return None
         # A request from before this life was meant for the worker that had the name then.
@@ -108,7 +108,7 @@ class IdleShutdown:
         try:
             lease = self.store.read(documents.LEADER_LEASE)
             alive = alive_until(lease, self.store.read(documents.STATUS))
-        except TryLater as error:  # what cannot be read proves nothing
+        except VisionfleetError as error:  # what cannot be read proves nothing
             log.warning("no look at the scaler's lease", extra={"reason": str(error)})
             return None
         reason = shut_down_reason(idle, limit, alive, self.now())

@@ -1,15 +1,13 @@
 """From a delivery to the pixels of its image, or to the end that it has without them."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from random import Random
+from functools import partial
 from threading import BoundedSemaphore
 
 from visionfleet.aws.s3 import Store
-from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.classifier.isolation import ChildFailed, Isolation
@@ -17,15 +15,18 @@ from visionfleet.classifier.jobs import (
     EXPIRED,
     GAVE_UP,
     IMAGE_MISSING,
+    IMAGE_REFUSED,
     Done,
     Job,
     ResultBuilder,
     is_provisional,
 )
+from visionfleet.classifier.patience import Patience
+from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
 from visionfleet.contract.messages import Request, Timings
-from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater
+from visionfleet.errors import BadImage, BadMessage, NotFound, Unfit
 from visionfleet.imaging import decode
 from visionfleet.imaging.preprocess import Preprocessing, prepare
 
@@ -34,14 +35,13 @@ log = logging.getLogger("classifier")
 # Images that are decoded at one time. More threads wait for S3, which takes no memory; an image of
 # 50 megapixels takes 150 MB.
 DECODERS = 4
-S3_WAIT_SECONDS = 10.0  # the longest wait between two tries of a job while S3 has trouble
 
 
 @dataclass(slots=True)
 class Intake:
     """Fetches and decodes. `images` may be replaced at any time."""
 
-    uploads: Store
+    uploads: UploadedImages
     results: Store
     images: ImagesSection
     preprocessing: Preprocessing
@@ -88,9 +88,12 @@ class Intake:
     def _look(self, job: Job) -> Job | Done:
         started = time.monotonic()
         try:
-            data = self.uploads.get(job.request.key)
+            data = self.uploads.read(job.request.key)
         except NotFound:
             return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
+        except Unfit as error:
+            log.error("image refused", extra={"job": job.request.job, "reason": str(error)})
+            return self._failed(job, IMAGE_REFUSED, "S3 does not give the uploaded image out")
         fetch = time.monotonic() - started
         try:
             if job.attempt == self.max_receives - 1:
@@ -126,30 +129,14 @@ class Fetcher:
     completion: Completion
     decoded: Callable[[Job], None]
     done: Callable[[Done], None]
-    hurry: threading.Event
-    random: Random
+    patience: Patience
 
     def fetch(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            self._fetch_patiently(delivery)
-
-    def _fetch_patiently(self, delivery: Delivery) -> None:
-        """Hold a message while S3 has trouble: handed back, it would soon use up its deliveries."""
-        waits = growing_waits(self.random, cap=S3_WAIT_SECONDS)
-        while not self.hurry.is_set():
-            try:
-                self._fetch(delivery)
-            except ChildFailed as error:
-                self.completion.retry(delivery, str(error))
-            except TryLater as error:
-                wait = next(waits)
-                self.completion.metrics.retries.inc()
-                fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
-                log.warning("waiting for S3", extra=fields)
-                self.hurry.wait(wait)
-                continue
-            return
-        self.completion.hand_back([delivery])
+            if self.patience.hurry.is_set():
+                self.completion.hand_back([delivery])
+            else:
+                self.patience.hold(delivery, partial(self._fetch, delivery))
 
     def _fetch(self, delivery: Delivery) -> None:
         try:
@@ -158,8 +145,15 @@ class Fetcher:
             self.completion.bury(delivery, str(error))
             return
         if self.completion.in_flight.still_ours(delivery):
+            self._take(job)
+
+    def _take(self, job: Job) -> None:
+        try:
             taken = self.intake.take(job)
-            if isinstance(taken, Job):
-                self.decoded(taken)
-            else:
-                self.done(taken)
+        except ChildFailed as error:
+            self.completion.retry(job.delivery, str(error))
+            return
+        if isinstance(taken, Job):
+            self.decoded(taken)
+        else:
+            self.done(taken)

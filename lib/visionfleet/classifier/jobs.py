@@ -18,6 +18,7 @@ from visionfleet.imaging.preprocess import Pixels
 GAVE_UP = "gave_up"
 EXPIRED = "expired"
 IMAGE_MISSING = "image_missing"
+IMAGE_REFUSED = "image_refused"
 
 
 def is_provisional(result: Succeeded | Failed) -> bool:

@@ -12,7 +12,7 @@ from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.config.schema import QueueSection
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 from visionfleet.host.daemon_threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 
@@ -54,7 +54,7 @@ class Receiver:
         while room := self._wait_for_room():
             try:
                 messages = self.requests.receive(self.settings.wait_seconds, min(room, BATCH))
-            except TryLater as error:
+            except VisionfleetError as error:
                 self.completion.metrics.receives.labels("error").inc()
                 log.warning("receive failed", extra={"reason": str(error)})
                 self.loops.rest(RECEIVE_LOOP)

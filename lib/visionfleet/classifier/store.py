@@ -1,41 +1,42 @@
 """Puts results into S3, where the first one of a job wins."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.jobs import Done, is_provisional
+from visionfleet.classifier.patience import Patience
 from visionfleet.contract.documents import result as result_document
 from visionfleet.contract.messages import Failed, Succeeded, encode
 from visionfleet.contract.names import by_name_key
-from visionfleet.errors import TryLater
+from visionfleet.errors import TryLater, Unfit
+
+log = logging.getLogger("classifier")
 
 
 @dataclass(frozen=True, slots=True)
 class ResultWriter:
-    """The stage of storing; what cannot be stored goes back to the queue, for a later try."""
-
     results: Store
     by_name: bool
     completion: Completion
     stored: Callable[[Done], None]
+    patience: Patience
 
     def store(self, ended: Sequence[Done]) -> None:
         for done in ended:
-            if self.completion.in_flight.still_ours(done.job.delivery):
-                self._store(done)
+            self.patience.hold(done.job.delivery, partial(self._store, done))
 
     def _store(self, done: Done) -> None:
+        if not self.completion.in_flight.still_ours(done.job.delivery):
+            return
         started = time.monotonic()
-        try:
-            stored = done if done.duplicate else self._store_first(done)
-            self._store_by_name(stored.result)
-        except TryLater as error:
-            self.completion.retry(done.job.delivery, str(error))
-        else:
-            self.stored(replace(stored, store_seconds=time.monotonic() - started))
+        stored = done if done.duplicate else self._store_first(done)
+        self._store_by_name(stored.result)
+        self.stored(replace(stored, store_seconds=time.monotonic() - started))
 
     def _store_first(self, done: Done) -> Done:
         """The first result wins; if another worker was first, its result is the answer."""
@@ -53,5 +54,9 @@ class ResultWriter:
 
     def _store_by_name(self, result: Succeeded | Failed) -> None:
         """Write the bare label too, also for a result whose writer may have died before this."""
-        if self.by_name and isinstance(result, Succeeded) and result.file_name:
+        if not (self.by_name and isinstance(result, Succeeded) and result.file_name):
+            return
+        try:
             self.results.put(by_name_key(result.file_name), result.best.encode(), "text/plain")
+        except Unfit as error:  # such a name cannot be looked up either
+            log.warning("no result by name", extra={"job": result.job, "reason": str(error)})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from visionfleet.aws.sqs import Queue
 from visionfleet.classifier.in_flight import Delivery, InFlight, names
 from visionfleet.classifier.metrics import ClassifierMetrics
-from visionfleet.errors import LeaseLost, TryLater, VisionfleetError
+from visionfleet.errors import LeaseLost, VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -49,7 +49,7 @@ class VisibilityHeartbeat:
         asked_at = self.clock()
         try:
             failed = self.requests.extend([d.message.receipt for d in due], self.visibility_seconds)
-        except TryLater as error:
+        except VisionfleetError as error:
             self.metrics.extensions.labels("error").inc(len(due))
             fields = {"messages": len(due), "jobs": names(due), "reason": str(error)}
             log.warning("heartbeat failed", extra=fields)

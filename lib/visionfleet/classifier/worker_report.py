@@ -10,7 +10,7 @@ from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract.messages import ModelInfo, WorkerReport, WorkerState, encode
 from visionfleet.contract.names import worker_key
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -88,7 +88,7 @@ class Reporter:
         )
         try:
             self.store.put_json(worker_key(self.identity.worker), encode(report))
-        except TryLater as error:
+        except VisionfleetError as error:
             log.warning("report failed", extra={"reason": str(error)})
         else:
             self._written_at, self._written_state = now, state

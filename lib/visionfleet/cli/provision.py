@@ -10,7 +10,7 @@ from visionfleet.aws.provisioning import provision_buckets, provision_queues
 from visionfleet.backoff import growing_waits
 from visionfleet.cli.options import add_config, loaded, seconds
 from visionfleet.config import Config
-from visionfleet.errors import TryLater
+from visionfleet.errors import Denied, TryLater
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
             for line in provision(config, client_factory(config.aws)):
                 print(line)
             break
-        except TryLater:
+        except (TryLater, Denied):
             if time.monotonic() + wait > deadline:
                 raise
             time.sleep(wait)

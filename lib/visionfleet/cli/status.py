@@ -16,7 +16,7 @@ from visionfleet.cli.fleet_snapshot import Deployment, Snapshot
 from visionfleet.cli.options import add_config, loaded, seconds
 from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus, WorkerReport
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 
 NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
 
@@ -50,7 +50,7 @@ def _snapshots(deployment: Deployment, interval: float, watch: bool) -> Iterator
     while True:
         try:
             yield deployment.snapshot()
-        except TryLater as error:
+        except VisionfleetError as error:
             if not watch:
                 raise
             print(f"visionfleet: {error}", file=sys.stderr)

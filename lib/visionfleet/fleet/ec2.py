@@ -64,12 +64,27 @@ class Ec2Fleet:
         return tuple(f"{what}: {reason}" for what, reason in self._alarms.items())
 
     def verify(self) -> None:
+        """Rehearse a launch from each offering. One that works is enough to start with: the others
+        are alarms, and where EC2 has had enough of questions the first launch will tell.
+        """
         self._ledger.read()
+        refused: dict[Offering, GiveUp] = {}
         for attempt, offering in enumerate(self._market.offered):
             try:
                 self._instances.verify(self._launch("verify", attempt, 1, offering))
             except NotFound as error:
                 raise GiveUp(f"it must exist before the scaler starts: {error}") from error
+            except GiveUp as error:
+                refused[offering] = error
+            except TryLater:
+                if attempt == len(refused):
+                    raise
+                break
+        if len(refused) == len(self._market.offered):
+            raise next(iter(refused.values()))
+        for offering, reason in refused.items():
+            self._warn(str(offering), str(reason))
+            self._market.close(offering, REFUSED_SECONDS, self._clock())
 
     def members(self) -> list[Member]:
         """List what exists or may; launches that were left open are settled on the way."""

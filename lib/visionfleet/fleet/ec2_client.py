@@ -49,7 +49,7 @@ class Instances:
         """
         with wrapped_errors(f"launch {token(launch)}"):
             answer = self._client.run_instances(**self._request(launch))
-        return tuple(instance["InstanceId"] for instance in answer["Instances"])
+            return tuple(instance["InstanceId"] for instance in answer["Instances"])
 
     def describe(self, terminated: bool) -> list[Ec2Instance]:
         """List the instances that exist, and on request those that did within the hour."""

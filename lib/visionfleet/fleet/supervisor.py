@@ -1,6 +1,5 @@
 """The fleet of one machine: processes of a supervisor group, over XML-RPC on its unix socket."""
 
-import http.client
 import xmlrpc.client
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +63,7 @@ class SupervisorFleet:
     def _processes(self) -> list[dict[str, Any]]:
         with _wrapped("list processes", set()):
             found: Any = self._rpc.supervisor.getAllProcessInfo()
-        return [process for process in found if process["group"] == GROUP]
+            return [process for process in found if process["group"] == GROUP]
 
 
 @contextmanager
@@ -74,5 +73,5 @@ def _wrapped(doing: str, fine: set[int]) -> Iterator[None]:
     except xmlrpc.client.Fault as fault:
         if fault.faultCode not in fine:
             raise GiveUp(f"supervisor: {doing}: {fault.faultString}") from fault
-    except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+    except Exception as error:  # the socket's, HTTP's, the XML parser's: no whole answer
         raise TryLater(f"supervisor: {doing}: {error}") from error

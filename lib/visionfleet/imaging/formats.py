@@ -81,6 +81,11 @@ def name_of(data: bytes) -> str:
     return "a Netpbm file" if netpbm else ""
 
 
+def is_file(data: bytes) -> bool:
+    """Tell a file of a kind that is known here from text, which may begin with `BM` as well."""
+    return b"\0" in data[:32] and bool(name_of(data))
+
+
 def is_accepted(name: str, formats: Sequence[str]) -> bool:
     """Tell whether what `name_of` says is one of these formats, as Pillow names them."""
     plain = name.partition(" or ")[0]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from visionfleet.errors import BadModel, GiveUp
+from visionfleet.errors import BadModel, Denied, GiveUp
 
 log = logging.getLogger("classifier")
 
@@ -31,13 +31,15 @@ class Source:
     cache: Path | None = None
 
     def read(self, location: str, setting: str) -> bytes:
-        """Read a file whole; raises BadModel that names the setting, TryLater when S3 fails."""
+        """Read a file whole; raises BadModel that names the setting, TryLater or Denied of S3."""
         try:
             if location.startswith(SCHEME):
                 return self._fetch(location)
             return Path(location).read_bytes()
         except OSError as error:
             raise BadModel(f"{location}: cannot be read: {error.strerror} ({setting})") from error
+        except Denied:  # the role may have been made a moment ago
+            raise
         except GiveUp as error:
             raise BadModel(f"{location}: cannot be read: {error} ({setting})") from error
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.decision import POLICIES, Decision, History, Observation, Policy
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
@@ -39,7 +39,7 @@ class Autoscaler:
     acting: bool | None = None
 
     def tick(self) -> Decision:
-        """Look, decide, act, report; raises TryLater when something does not answer."""
+        """Look, decide, act, report; raises TryLater or GiveUp when something is not answered."""
         self.metrics.ticks.inc()
         with self.metrics.failed_ticks.count_exceptions():
             decision = self._tick()
@@ -62,7 +62,7 @@ class Autoscaler:
         lease = self.leader_lease
         try:
             acting = lease.renew()
-        except TryLater:
+        except VisionfleetError:
             self.observer.lose_sight()
             raise
         self.metrics.lease_held.set(acting)

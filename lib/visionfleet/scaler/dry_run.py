@@ -4,7 +4,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from visionfleet.errors import TryLater
+from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
 from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status import learned
@@ -24,7 +24,7 @@ def run(
         failed, now = False, time.time()
         try:
             seen = observer.observe(now)
-        except TryLater as error:
+        except VisionfleetError as error:
             failed, text = True, f"cannot look: {error}"
         else:
             decision, history = decide(seen, policy, history, now)
@@ -39,7 +39,7 @@ def run(
 def _history(status_store: StatusStore) -> History:
     try:
         return learned(History(), status_store.restore())
-    except TryLater:
+    except VisionfleetError:
         return History()
 
 

@@ -16,7 +16,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     405: ("method_not_allowed",),
     408: ("too_slow",),
     413: ("too_large",),
-    415: ("not_an_image",),
+    415: ("not_an_image", "unknown_encoding"),
     422: (
         *("cannot_be_decoded", "expired", "gave_up", "image_missing", "too_many_pixels"),
         "key_reused",

@@ -1,6 +1,7 @@
 """The end of a job against the embedded AWS: which result wins, and what is left behind."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.classifier.jobs import GAVE_UP, Done, Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
+from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.store import ResultWriter
 from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
 from visionfleet.errors import TryLater
@@ -66,7 +68,10 @@ def finish(aws: Cloud, completion: Completion) -> Finish:
         job = Job(delivery, Request.decode(delivery.message.body), Timings())
         stored: list[Done] = []
         store = results or Store(aws.s3, BUCKETS[1])
-        ResultWriter(store, True, completion, stored.append).store([end(job)])
+        hurry = threading.Event()
+        hurry.set()  # one try each
+        patience = Patience(completion, hurry, Random(0))
+        ResultWriter(store, True, completion, stored.append, patience).store([end(job)])
         completion.answer(stored)
         assert completion.in_flight.counts().in_flight == 0
         return stored
@@ -135,6 +140,7 @@ class NameLost(Store):
 def test_label_by_name_survives_a_crashed_writer(aws: Cloud, finish: Finish) -> None:
     assert finish(success, NameLost(aws.s3, BUCKETS[1])) == []
     assert (status(aws), aws.object("results/by-name/a")) == ("cat", None)
+    assert aws.receive(f"{NAME}-requests"), "it was handed back"
     finish(lambda of: Done(of, success(of).result, duplicate=True))
     assert aws.object("results/by-name/a") == b"cat"
 

@@ -4,7 +4,7 @@ import pytest
 
 from testkit.aws.fakes import refusal
 from visionfleet.aws.errors import wrapped_errors
-from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
+from visionfleet.errors import AlreadyExists, Denied, GiveUp, NoCapacity, NotFound, TryLater
 
 KINDS = {
     ("RequestLimitExceeded", 503): TryLater,
@@ -18,7 +18,7 @@ KINDS = {
     ("InvalidLaunchTemplateName.NotFoundException", 400): NotFound,
     ("IdempotentParameterMismatch", 400): AlreadyExists,
     ("IdempotentInstanceTerminated", 400): AlreadyExists,
-    ("UnauthorizedOperation", 403): GiveUp,
+    ("UnauthorizedOperation", 403): Denied,
     ("VcpuLimitExceeded", 400): GiveUp,
     ("InstanceLimitExceeded", 400): GiveUp,
     ("InvalidParameterValue", 400): GiveUp,

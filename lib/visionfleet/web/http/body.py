@@ -1,36 +1,15 @@
 """A request's body as it streams in: within bounds, and the files found in it. No I/O here."""
 
-from email.message import Message
-from email.utils import collapse_rfc2231_value
-from typing import TYPE_CHECKING, NamedTuple
-
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
-
+from visionfleet.imaging.formats import is_file
+from visionfleet.web.http.encodings import CONTENT_ENCODINGS, Inflate, content_encoding
+from visionfleet.web.http.form import HINT, MAX_FILES, Form, FormFile
 from visionfleet.web.jobs.answers import Upload
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import MemoryBudget, Share
 from visionfleet.web.problems import Problem
 
-if TYPE_CHECKING:
-    from python_multipart.multipart import MultipartCallbacks
-
-# Files in one request: an hour of photos is several requests, and one stays within its body.
-MAX_FILES = 32
-# Form fields that are no files, and the text before the first boundary, count as parts too.
-OTHER_PARTS = 20
-# The longest name of a file on Linux; it also fits into an S3 key with its prefix.
-NAME_BYTES = 255
-
-_HINT = (
-    "send multipart/form-data with a file in any field, "
-    "or the image itself with its own Content-Type"
-)
-
-
-class FormFile(NamedTuple):
-    file_name: str
-    data: bytes
+# By so many of its first bytes a file is known.
+HEAD_BYTES = 256
 
 
 class Whole:
@@ -39,9 +18,12 @@ class Whole:
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
-    def add(self, chunk: bytes) -> None:
-        """Take the next piece in; raises Problem when the rest need not come."""
+    def add(self, chunk: bytes) -> int:
+        """Take the next piece in, and tell how many bytes are kept; raises Problem when the rest
+        need not come.
+        """
         self._pieces.append(chunk)
+        return len(chunk)
 
     def end(self) -> list[FormFile]:
         """Give the files, at least one; raises Problem `no_file`, `too_many_files`, `bad_body`."""
@@ -49,114 +31,100 @@ class Whole:
 
 
 class RawFile(Whole):
+    """The image itself. curl --data-binary and others call it a form: its first bytes decide."""
+
     def __init__(self, media_type: str) -> None:
         super().__init__()
         self._media_type = media_type
-
-    def add(self, chunk: bytes) -> None:
         # RFC 9110, 8.3: a body without a type may be taken for application/octet-stream.
-        known = {"application/octet-stream", ""}
-        if not (self._media_type.startswith("image/") or self._media_type in known):
-            raise Problem("no_file", f"a body of type {self._media_type} holds no file; {_HINT}")
-        super().add(chunk)
+        known = {"application/octet-stream", "binary/octet-stream", ""}
+        self._is_known = media_type.startswith("image/") or media_type in known
+
+    def add(self, chunk: bytes) -> int:
+        kept = super().add(chunk)
+        if not self._is_known and sum(map(len, self._pieces)) >= HEAD_BYTES:
+            self._look()
+        return kept
 
     def end(self) -> list[FormFile]:
-        if not self._pieces:
-            raise Problem("no_file", f"the request has no body; {_HINT}")
+        if not any(self._pieces):
+            raise Problem("no_file", f"the request has no body; {HINT}")
+        self._look()
         return super().end()
 
+    def _look(self) -> None:
+        self._pieces = [b"".join(self._pieces)]
+        if not (self._is_known or is_file(self._pieces[0])):
+            detail = f"a body of type {self._media_type[:80]} holds no image that is known"
+            raise Problem("no_file", f"{detail}; {HINT}")
+        self._is_known = True
 
-class Form:
-    """A form, of which only the files are kept. It is read as it comes: an 80 MB form that is
-    parsed at its end would hold up all other requests, and be three times in memory.
-    """
 
-    def __init__(self, content_type: str, max_files: int) -> None:
-        self._max_files = max_files
-        self._files: list[FormFile] = []
-        self._parts = 0
-        self._field, self._value = b"", b""
-        self._headers: dict[bytes, bytes] = {}
-        self._name = ""
-        self._pieces: list[bytes] | None = None
-        self._ended = False
-        self._parser: MultipartParser | None = None
-        self._content_type = content_type
+class Inflated:
+    """What is in a body that came in a Content-Encoding."""
 
-    def add(self, chunk: bytes) -> None:
+    def __init__(self, reader: Whole | Form, encoding: str) -> None:
+        self._reader = reader
+        self._encoding = encoding
+        self._inflate = Inflate(encoding)
+
+    def add(self, chunk: bytes) -> int:
         try:
-            if self._parser is None:
-                self._parser = MultipartParser(_boundary(self._content_type), self._callbacks())
-            self._parser.write(chunk)
-        except (FormParserError, ValueError) as error:
-            raise Problem("bad_body", f"the multipart body cannot be read: {error}") from error
+            return sum(self._reader.add(piece) for piece in self._inflate.add(chunk))
+        except ValueError as error:
+            raise self._bad(error) from error
 
     def end(self) -> list[FormFile]:
-        if not self._ended:
-            raise Problem("bad_body", "the multipart body ends before its last boundary")
-        if not self._files:
-            raise Problem("no_file", f"the form has no file; {_HINT}")
-        return self._files
+        try:
+            self._inflate.end()
+        except ValueError as error:
+            raise self._bad(error) from error
+        return self._reader.end()
 
-    def _callbacks(self) -> "MultipartCallbacks":
-        return {
-            "on_part_begin": self._begin_part,
-            "on_header_field": self._add_field,
-            "on_header_value": self._add_value,
-            "on_header_end": self._end_header,
-            "on_headers_finished": self._end_headers,
-            "on_part_data": self._add_data,
-            "on_part_end": self._end_part,
-            "on_end": self._end,
-        }
-
-    def _begin_part(self) -> None:
-        self._parts += 1
-        maximum = self._max_files + OTHER_PARTS
-        if self._parts > maximum:
-            raise ValueError(f"more than {maximum} parts")
-        self._headers = {}
-
-    def _add_field(self, data: bytes, start: int, end: int) -> None:
-        self._field += data[start:end]
-
-    def _add_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def _end_header(self) -> None:
-        self._headers[self._field.lower()] = self._value
-        self._field, self._value = b"", b""
-
-    def _end_headers(self) -> None:
-        disposition = self._headers.get(b"content-disposition")
-        if disposition is None:
-            raise ValueError("a part has no Content-Disposition")
-        self._name = file_name(disposition)
-        self._pieces = [] if self._name else None
-        if self._name and len(self._files) == self._max_files:
-            raise Problem("too_many_files", f"more files than {self._max_files}")
-
-    def _add_data(self, data: bytes, start: int, end: int) -> None:
-        if self._pieces is not None:
-            self._pieces.append(data[start:end])
-
-    def _end_part(self) -> None:
-        if self._pieces is not None:
-            self._files.append(FormFile(base_name(self._name), b"".join(self._pieces)))
-        self._pieces = None
-
-    def _end(self) -> None:
-        self._ended = True
+    def _bad(self, error: ValueError) -> Problem:
+        return Problem(
+            "bad_body", f"the body is not the {self._encoding} it is said to be: {error}"
+        )
 
 
-Reader = Whole | Form
+class Unreadable(Whole):
+    """A body in an encoding that is not known."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        known = ", ".join(CONTENT_ENCODINGS)
+        detail = (
+            f"Content-Encoding: {encoding[:40]} is not known; send the body as it is, or in {known}"
+        )
+        self._problem = Problem("unknown_encoding", detail, headers={"Accept-Encoding": known})
+
+    def add(self, _chunk: bytes) -> int:
+        raise self._problem
+
+    def end(self) -> list[FormFile]:
+        raise self._problem
 
 
-def file_reader(content_type: str, max_files: int = MAX_FILES) -> Reader:
-    media_type = content_type.partition(";")[0].strip().lower()
+Reader = Whole | Form | Inflated
+
+
+def file_reader(content_type: str, max_files: int = MAX_FILES) -> Whole | Form:
+    media_type = media_type_of(content_type)
     if media_type == "multipart/form-data":
         return Form(content_type, max_files)
     return RawFile(media_type)
+
+
+def decoded(reader: Whole | Form, header: str) -> Reader:
+    """Let a reader have what is in its body, whose Content-Encoding is given."""
+    encoding = content_encoding(header)
+    if encoding is None:
+        return Unreadable(header)
+    return Inflated(reader, encoding) if encoding else reader
+
+
+def media_type_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
 
 
 class Body:
@@ -181,6 +149,7 @@ class Body:
         self._refused: Problem | Refusal | None = None
         self.memory: Share | None = Share(budget)
         self.seen = 0
+        self._kept = 0
         self.excess: Problem | None = None
         if declared > self._patience or (asks_first and declared > limit):
             self.excess = self._too_large(str(declared))
@@ -193,8 +162,11 @@ class Body:
             self.close()
             return
         try:
-            self._reader.add(chunk)
-            self.memory.add(len(chunk))
+            kept = self._reader.add(chunk)
+            self._kept += kept
+            if self._kept > self._limit:
+                raise self._too_large(f"more than {self._kept}")
+            self.memory.add(kept)
         except (Problem, Refusal) as refused:
             self.refuse(refused)
 
@@ -214,9 +186,9 @@ class Body:
         shares = [memory, *(memory.split(len(file.data)) for file in files[1:])]
         return [Upload(*file, share) for file, share in zip(files, shares, strict=True)]
 
-    def part(self, data: bytes) -> Upload:
+    def part(self, data: bytes, file_name: str = "") -> Upload:
         assert self.memory is not None
-        return Upload("", data, self.memory.split(len(data)))
+        return Upload(file_name, data, self.memory.split(len(data)))
 
     def close(self) -> None:
         """Forget what was kept; again does no harm."""
@@ -235,27 +207,3 @@ class Body:
 
     def _too_large(self, length: str) -> Problem:
         return Problem("too_large", f"the body has {length} bytes, the limit is {self._limit}")
-
-
-def file_name(disposition: bytes) -> str:
-    """Find the file's name in a Content-Disposition, whichever way it is written there."""
-    message = Message()
-    message["content-disposition"] = disposition.decode("latin-1")
-    value = message.get_param("filename", "", "content-disposition")
-    if isinstance(value, tuple):  # filename*=utf-8''caf%C3%A9.png
-        return collapse_rfc2231_value(value)
-    return str(value).encode("latin-1", "replace").decode("utf-8", "replace")
-
-
-def base_name(file_name: str) -> str:
-    """Cut folders off, as old browsers send them, and what is longer than a file name can be."""
-    base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore")
-
-
-def _boundary(content_type: str) -> bytes:
-    for parameter in content_type.split(";")[1:]:
-        name, _, value = parameter.strip().partition("=")
-        if name.lower() == "boundary" and value:
-            return value.strip('"').encode("latin-1", "replace")
-    raise ValueError("no boundary in the Content-Type")

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
 from types import TracebackType
@@ -12,7 +13,7 @@ from types import TracebackType
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from visionfleet.contract.messages import Failed
-from visionfleet.web.http.body import Body, Whole, file_reader
+from visionfleet.web.http.body import Body, Whole, decoded, file_reader, media_type_of
 from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.http.forwarded import client
 from visionfleet.web.jobs.answers import Answer, Queued
@@ -24,8 +25,12 @@ log = logging.getLogger("web")
 
 # What a multipart body has beside its files: boundaries, headers, other fields.
 FORM_BYTES = 1 << 20
+# How much longer base64 is than what it holds.
+IN_BASE64 = 4 / 3
 # A body up to this many times the largest image is read to its end before it is refused.
 PATIENCE_FILES = 8
+# Bytes of a compressed body that are taken in at once: 4 MiB may come out of them.
+INFLATED_AT_ONCE = 4096
 # What every answer says; a page sets a policy of its own.
 HEADERS = {
     "Server": "visionfleet",
@@ -76,11 +81,16 @@ class Handler(RequestHandler):
         self.declared = int(length) if _LENGTH.fullmatch(length) else 0
         self.asks_first = headers.get("Expect", "").lower() == "100-continue"
         self.content_type = headers.get("Content-Type", "")
+        self.has_json = self.keeps_json and media_type_of(self.content_type) == "application/json"
         largest = self.config.images.max_bytes
-        self.limit = int(self.body_images * largest) + self.body_bytes
-        self.has_json = self.keeps_json and self.content_type.startswith("application/json")
+        images = self.body_images * (IN_BASE64 if self.has_json else 1)
+        self.limit = int(images * largest) + self.body_bytes
+        self.encoding = headers.get("Content-Encoding", "")
+        reader = (
+            file_reader(self.content_type) if self.finds_files and not self.has_json else Whole()
+        )
         self.body = Body(
-            file_reader(self.content_type) if self.finds_files and not self.has_json else Whole(),
+            decoded(reader, self.encoding),
             context.budget,
             self.limit,
             PATIENCE_FILES * largest,
@@ -120,7 +130,19 @@ class Handler(RequestHandler):
 
         setattr(self, str(self.request.method).lower(), refuse)
 
-    def data_received(self, chunk: bytes) -> None:
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        if self.encoding:
+            return self._inflate(chunk)
+        self._add(chunk)
+        return None
+
+    async def _inflate(self, chunk: bytes) -> None:
+        """Take in what may be a thousand times as long, and let others have their turn."""
+        for start in range(0, len(chunk), INFLATED_AT_ONCE):
+            self._add(chunk[start : start + INFLATED_AT_ONCE])
+            await asyncio.sleep(0)
+
+    def _add(self, chunk: bytes) -> None:
         self.body.add(chunk)
         problem = self.body.excess
         if problem is not None and not self._finished:

@@ -8,6 +8,7 @@ from tornado.web import HTTPError
 
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
+from visionfleet.web.http.form import MAX_FILES, base_name
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
 from visionfleet.web.jobs.idempotency import Once, once
 from visionfleet.web.jobs.pending import Patience
@@ -24,8 +25,24 @@ WAIT_SECONDS = 30.0
 _PLACE = re.compile(r"\{(label|stem)\}")
 
 
-class PlainHandler(Handler):
-    finds_files = True
+class ImagesHandler(Handler):
+    """What takes images: as they are, in a form, or in JSON."""
+
+    finds_files = keeps_json = True
+
+    async def uploads(self) -> list[Upload]:
+        """Hand the files out; raises Problem, Refusal."""
+        if not self.has_json:
+            return self.body.files()
+        sent = parameters.read_start(self.body.take())
+        images = await asyncio.to_thread(parameters.decoded_images, sent, MAX_FILES)
+        name = base_name(sent.file_name or "")
+        uploads = [self.body.part(image, name) for image in images]
+        self.body.close()
+        return uploads
+
+
+class PlainHandler(ImagesHandler):
     body_images, body_bytes = 1, FORM_BYTES
 
     @Operation(
@@ -37,7 +54,7 @@ class PlainHandler(Handler):
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
         patience = Patience(self.config.web.max_wait_seconds, self.gone)
-        files = self.body.files()
+        files = await self.uploads()
         while len(files) > 1:
             files.pop().memory.close()
         name = files[0].file_name
@@ -68,20 +85,19 @@ class AnyPathHandler(PlainHandler):
             raise HTTPError(404)
 
 
-class UploadHandler(Handler):
+class UploadHandler(ImagesHandler):
     """What `/v1/classify` and `/v1/jobs` share: one file or several."""
 
-    finds_files = True
     body_images, body_bytes = ALL_FILES, FORM_BYTES
 
     def top(self) -> int:
         return parameters.top(self.get_query_argument("top", None))
 
-    def files(self, top: int) -> list[tuple[Upload, Once | None]]:
+    async def files(self, top: int) -> list[tuple[Upload, Once | None]]:
         """Hand the files out, each with what tells it again by the header `Idempotency-Key`."""
         headers = self.request.headers
         key = parameters.idempotency_key(headers.get("Idempotency-Key"))
-        files = self.body.files()
+        files = await self.uploads()
         if key is None:
             return [(file, None) for file in files]
         client = f"{headers.get('Authorization', '')}\0{headers.get('X-API-Key', '')}"
@@ -121,7 +137,7 @@ class ClassifyHandler(UploadHandler):
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
         patience, classify = Patience(seconds, self.gone), self.service.classify
-        works = [classify(file, top, patience, once) for file, once in self.files(top)]
+        works = [classify(file, top, patience, once) for file, once in await self.files(top)]
         await self.answer_all(works, "results")
 
 

@@ -1,7 +1,7 @@
 """Routes that do not wait: jobs, their results, and files that go to S3 past this daemon."""
 
 from visionfleet.contract.job_ids import is_job_id
-from visionfleet.web.http.body import base_name
+from visionfleet.web.http.form import base_name
 from visionfleet.web.jobs.answers import Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.problems import Problem
@@ -12,8 +12,6 @@ from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
 
 
 class JobsHandler(UploadHandler):
-    keeps_json = True
-
     @Operation(
         "Accept images, or an upload that is in S3, and do not wait",
         {202: "jobs"},
@@ -23,17 +21,17 @@ class JobsHandler(UploadHandler):
     )
     async def post(self) -> None:
         top, submit = self.top(), self.service.submit
-        if self.has_json:
-            self.answer_job(await self._start(top))
+        start = parameters.read_start(self.body.take()) if self.has_json else None
+        if start is not None and start.upload is not None:
+            self.answer_job(await self._start(start.upload, start.file_name or "", top))
             return
-        works = [submit(file, top, once) for file, once in self.files(top)]
+        works = [submit(file, top, once) for file, once in await self.files(top)]
         await self.answer_all(works, "jobs", waits=True)
 
-    async def _start(self, top: int) -> Queued:
-        start = parameters.read_start(self.body.take())
-        if not is_job_id(start.upload):
+    async def _start(self, upload: str, file_name: str, top: int) -> Queued:
+        if not is_job_id(upload):
             raise Problem("unknown_upload", "that is not the id of an upload")
-        return await self.service.start(start.upload, base_name(start.file_name), top)
+        return await self.service.start(upload, base_name(file_name), top)
 
 
 class JobHandler(Handler):

@@ -5,13 +5,13 @@ import json
 
 from visionfleet import __version__
 from visionfleet.contract.messages import Failed, Succeeded
-from visionfleet.web.http.body import MAX_FILES
+from visionfleet.web.http.form import MAX_FILES
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, problem_of
 from visionfleet.web.routes import open_inference_codec
-from visionfleet.web.routes.base import FORM_BYTES, Handler, location
+from visionfleet.web.routes.base import FORM_BYTES, IN_BASE64, Handler, location
 from visionfleet.web.routes.classify import ALL_FILES
 from visionfleet.web.routes.health import ProbeHandler
 from visionfleet.web.routes.operation import ACCESS, ANY, IMAGES, OPEN, Operation
@@ -83,7 +83,7 @@ class ModelReadyHandler(ProtocolHandler):
 
 class InferHandler(ProtocolHandler):
     # Several files in base64.
-    body_images, body_bytes = ALL_FILES * 4 / 3, FORM_BYTES * 4 // 3
+    body_images, body_bytes = ALL_FILES * IN_BASE64, FORM_BYTES * 4 // 3
 
     @Operation(
         "Classify encoded images, one BYTES tensor",
@@ -97,9 +97,10 @@ class InferHandler(ProtocolHandler):
         """Hold the request until all images are classified; one that fails fails them all."""
         named = await self.known(model, version)
         header = self.request.headers.get(open_inference_codec.HEADER_LENGTH)
-        request, images = open_inference_codec.read(self.body.take(), header, MAX_FILES)
-        top, longest = request.output.parameters.classification, self.config.web.max_wait_seconds
-        seconds = (request.parameters.timeout or 0) / 1e6 or longest
+        read = open_inference_codec.read
+        request, images = await asyncio.to_thread(read, self.body.take(), header, MAX_FILES)
+        top, longest = request.classes, self.config.web.max_wait_seconds
+        seconds = request.timeout_seconds or longest
         patience = Patience(min(seconds, longest), self.gone)
         uploads = [self.body.part(image) for image in images]
         self.body.close()

@@ -3,8 +3,6 @@
 With Triton's extensions `classification` (score:index:label) and `binary_tensor_data`.
 """
 
-import base64
-import binascii
 import struct
 from collections.abc import Sequence
 from math import prod
@@ -13,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.contract.messages import Succeeded
+from visionfleet.web.http.encodings import from_base64
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes.parameters import TOP_MAXIMUM
 
@@ -23,6 +22,8 @@ _LENGTH = struct.Struct("<I")
 
 
 class _Part(BaseModel):
+    """Clients write null for what they leave out."""
+
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
@@ -36,43 +37,56 @@ class InputTensor(_Part):
     name: str
     shape: tuple[Annotated[int, Field(ge=0)], ...]
     datatype: str
-    parameters: _InputParameters = _InputParameters()
+    parameters: _InputParameters | None = None
     data: list[Any] | None = None
 
 
 class _OutputParameters(_Part):
-    classification: Annotated[int, Field(ge=1, le=TOP_MAXIMUM)] = 1
+    classification: Annotated[int, Field(ge=1, le=TOP_MAXIMUM)] | None = None
     binary_data: bool | None = None
 
 
 class RequestedOutput(_Part):
     """What is wanted of the answer: how many classes, and in which form."""
 
-    name: str = OUTPUT
-    parameters: _OutputParameters = _OutputParameters()
+    name: str | None = None
+    parameters: _OutputParameters | None = None
 
 
 class _RequestParameters(_Part):
-    binary_data_output: bool = False
+    binary_data_output: bool | None = None
     timeout: Annotated[int, Field(ge=0)] | None = None
 
 
 class InferRequest(_Part):
     """The JSON of a request; `parameters.timeout` is in microseconds, as Triton has it."""
 
-    id: str = ""
+    id: str | None = None
     inputs: Annotated[tuple[InputTensor, ...], Field(min_length=1, max_length=1)]
-    outputs: Annotated[tuple[RequestedOutput, ...], Field(max_length=1)] = ()
-    parameters: _RequestParameters = _RequestParameters()
+    outputs: Annotated[tuple[RequestedOutput, ...], Field(max_length=1)] | None = None
+    parameters: _RequestParameters | None = None
 
     @property
-    def output(self) -> RequestedOutput:
-        return self.outputs[0] if self.outputs else RequestedOutput()
+    def output(self) -> str:
+        return (self.outputs[0].name if self.outputs else None) or OUTPUT
+
+    @property
+    def classes(self) -> int:
+        return self._wanted.classification or 1
 
     @property
     def binary(self) -> bool:
-        own = self.output.parameters.binary_data
-        return self.parameters.binary_data_output if own is None else own
+        of_all = self.parameters is not None and bool(self.parameters.binary_data_output)
+        own = self._wanted.binary_data
+        return of_all if own is None else own
+
+    @property
+    def timeout_seconds(self) -> float:
+        return ((self.parameters and self.parameters.timeout) or 0) / 1e6
+
+    @property
+    def _wanted(self) -> _OutputParameters:
+        return (self.outputs[0].parameters if self.outputs else None) or _OutputParameters()
 
 
 def read(body: bytes, header_length: str | None, maximum: int) -> tuple[InferRequest, list[bytes]]:
@@ -85,8 +99,8 @@ def read(body: bytes, header_length: str | None, maximum: int) -> tuple[InferReq
     tensor = request.inputs[0]
     if tensor.datatype != "BYTES":
         raise _bad(f"input '{tensor.name}': expected datatype BYTES, got {tensor.datatype[:20]}")
-    if request.output.name != OUTPUT:
-        raise _bad(f"unexpected inference output '{request.output.name[:80]}', it is '{OUTPUT}'")
+    if request.output != OUTPUT:
+        raise _bad(f"unexpected inference output '{request.output[:80]}', it is '{OUTPUT}'")
     expected = prod(tensor.shape)
     if not tensor.shape or not 1 <= expected <= maximum:
         raise _bad(
@@ -102,7 +116,7 @@ def answer(
     request: InferRequest, model: tuple[str, str], results: Sequence[Succeeded]
 ) -> tuple[dict[str, object], bytes]:
     """Write the JSON of an answer, and the bytes that follow it; `model` is name and version."""
-    count = min(request.output.parameters.classification, *(len(one.top) for one in results))
+    count = min(request.classes, *(len(one.top) for one in results))
     rows = [f"{c.score:f}:{c.index}:{c.label}" for one in results for c in one.top[:count]]
     tensor: dict[str, object] = {
         "name": OUTPUT,
@@ -139,7 +153,7 @@ def _header_length(text: str, maximum: int) -> int:
 
 
 def _images(tensor: InputTensor, tail: bytes) -> list[bytes]:
-    size = tensor.parameters.binary_data_size
+    size = tensor.parameters.binary_data_size if tensor.parameters else None
     if size is not None:
         if size != len(tail):
             raise _bad(f"binary_data_size is {size}, {len(tail)} bytes follow the JSON")
@@ -172,9 +186,9 @@ def _from_base64(entry: Any) -> bytes:
     if not isinstance(text, str):
         raise _bad("data: expected strings in base64")
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _bad("data: expected strings in base64") from error
+        return from_base64(text)
+    except ValueError as error:
+        raise _bad(f"data: expected strings in base64: {error}") from error
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -17,6 +17,7 @@ from visionfleet.web.routes.parameters import (
     KEY_PATTERN,
     TOP_DEFAULT,
     TOP_MAXIMUM,
+    Images,
     Start,
     Target,
 )
@@ -65,7 +66,7 @@ _FLEET = create_model(
     workers=(tuple[WorkerReport, ...], ...),
 )
 _MODELS = (Succeeded, Failed, _QUEUED, _PROBLEM, _PROTOCOL_ERROR, _UPLOAD_TARGET, _FLEET)
-_BODIES = (InferRequest, Start, Target)
+_BODIES = (InferRequest, Images, Start, Target)
 _KEYS: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -184,7 +185,7 @@ _FILES: Schema = {
     "application/octet-stream": {},
 }
 _BODY: Mapping[str, Schema] = {
-    "images": {"required": True, "content": _FILES},
+    "images": {"required": True, "content": {**_FILES, **_json(_ref("Images"))}},
     "images or upload": {"required": True, "content": {**_FILES, **_json(_ref("Start"))}},
     "target": {"required": False, "content": _json(_ref("Target"))},
     "inference": {

@@ -6,10 +6,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.imaging.formats import CONTENT_TYPES
+from visionfleet.web.http.encodings import from_base64
 from visionfleet.web.problems import Problem
 
 TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
+_IMAGE_JSON = '{"image": "<base64>"} or {"images": ["<base64>", ...]}'
 KEY_PATTERN = "^[!-~]{1,255}$"  # of an Idempotency-Key
 
 
@@ -21,13 +23,28 @@ class Target(BaseModel):
     content_type: str = "application/octet-stream"
 
 
-class Start(BaseModel):
-    """The JSON body of `POST /v1/jobs`: an upload that is in S3 already."""
+class EncodedImage(BaseModel):
+    """An image in base64, or a data: URL, as an object."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    upload: Annotated[str, Field(max_length=100)] = ""
-    file_name: Annotated[str, Field(max_length=1000)] = ""
+    b64: str
+
+
+class Images(BaseModel):
+    """Images in JSON: each in base64, or as a data: URL."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    image: str | EncodedImage | None = None
+    images: tuple[str | EncodedImage, ...] | None = None
+    file_name: Annotated[str, Field(max_length=1000)] | None = None
+
+
+class Start(Images):
+    """The JSON body of `POST /v1/jobs`: images, or an upload that is in S3 already."""
+
+    upload: Annotated[str, Field(max_length=100)] | None = None
 
 
 def read_target(body: bytes) -> Target:
@@ -44,14 +61,30 @@ def read_target(body: bytes) -> Target:
 
 
 def read_start(body: bytes) -> Start:
-    """Read which upload is meant; raises Problem."""
+    """Read a JSON body with images, or which upload is meant; raises Problem."""
     try:
-        start = Start.model_validate_json(body)
+        return Start.model_validate_json(body)
     except ValidationError as error:
-        raise Problem("bad_body", 'expected {"upload": "<id>", "file_name": "<name>"}') from error
-    if not start.upload:
-        raise Problem("no_file", "the JSON names no upload")
-    return start
+        raise Problem("bad_body", f"expected JSON as {_IMAGE_JSON}") from error
+
+
+def decoded_images(body: Images, maximum: int) -> list[bytes]:
+    """Decode the images of a JSON body, one to `maximum`; raises Problem."""
+    found = [*([] if body.image is None else [body.image]), *(body.images or ())]
+    if not found:
+        raise Problem("no_file", f"the JSON has no image; send it as {_IMAGE_JSON}")
+    if len(found) > maximum:
+        raise Problem("too_many_files", f"more files than {maximum}")
+    return [_decoded(one if isinstance(one, str) else one.b64) for one in found]
+
+
+def _decoded(text: str) -> bytes:
+    if text[:8].lower().startswith(("http://", "https://")):
+        raise Problem("bad_body", "image: addresses are not fetched, send the image in base64")
+    try:
+        return from_base64(text)
+    except ValueError as error:
+        raise Problem("bad_body", f"image: {error}") from error
 
 
 def idempotency_key(key: str | None) -> str | None:

@@ -1,10 +1,20 @@
 """Files in request bodies, multipart and raw."""
 
+import base64
+
 import pytest
 import requests
 
-from visionfleet.web.http.body import FormFile, base_name, file_reader
+from visionfleet.web.http.body import file_reader
+from visionfleet.web.http.form import FormFile, base_name
 from visionfleet.web.problems import Problem
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
+
+
+def part(head: str, data: bytes, before: bytes = b"", after: bytes = b"") -> bytes:
+    lines = f'--X\r\nContent-Disposition: form-data; name="f"{head}\r\n\r\n'
+    return before + lines.encode() + data + b"\r\n--X--\r\n" + after
 
 
 def read(content_type: str, body: bytes, max_files: int, step: int = 7) -> list[FormFile]:
@@ -59,6 +69,12 @@ def test_multipart_parses_any_chunking(step: int) -> None:
         ('filename="a;b\\"c.png"', 'a;b"c.png'),
         ('FileName="a.png"', "a.png"),
         ('filename="C:\\b\\a.png"', "a.png"),
+        # .NET sends both; RFC 6266 prefers the second.
+        ("filename=\"=?utf-8?B?Y2Fmw6kucG5n?=\"; filename*=utf-8''caf%C3%A9.png", "café.png"),
+        ('filename="=?utf-8?B?Y2Fmw6kucG5n?="', "café.png"),
+        ('filename="=?nonsense?B?Y2Fm?="', "=?nonsense?B?Y2Fm?="),
+        ("filename*=nonsense''caf.png", "caf.png"),
+        ("name=f; x=\"filename=b\"; filename='a.png'", "'a.png'"),
     ],
 )
 def test_multipart_file_names_are_decoded(parameter: str, name: str) -> None:
@@ -109,6 +125,8 @@ BOUNDARY = "multipart/form-data; boundary=X"
         (BOUNDARY, b"--X\r\n" + b"a" * 9000, "bad_body"),
         (BOUNDARY, b"--X\r\n" + b"a: b\r\n" * 90, "bad_body"),
         (QUOTED, b"--Y--", "bad_body"),
+        (QUOTED, b"x" * 9000, "bad_body"),
+        (BOUNDARY, part('; filename="a"', b"1").replace(b"\r", b""), "bad_body"),
         ("multipart/form-data; boundary=" + "b" * 300, b"--", "bad_body"),
         ("multipart/form-data", b"--X--", "bad_body"),
         ("multipart/form-data; boundary=", b"----", "bad_body"),
@@ -146,3 +164,62 @@ def test_multipart_with_too_many_parts_is_refused() -> None:
 )
 def test_file_name_is_reduced_to_its_base_name(sent: str, kept: str) -> None:
     assert base_name(sent) == kept
+
+
+@pytest.mark.parametrize(
+    "head",
+    ["", "\r\nContent-Type: IMAGE/jpeg; q=1", "\r\nContent-Type: text/plain", '; filename=""'],
+)
+def test_part_without_a_file_name_is_a_file_by_its_bytes(head: str) -> None:
+    assert read(BOUNDARY, part(head, PNG), 1) == [FormFile("", PNG)]
+
+
+def test_part_of_an_image_type_is_a_file() -> None:
+    assert read(BOUNDARY, part("\r\nContent-Type: image/x", b"x"), 1) == [FormFile("", b"x")]
+
+
+@pytest.mark.parametrize("text", [b"BMW", b"GIF89a", b"{}", b"%PDF", b"<svg/>", b"1"])
+def test_field_of_text_is_no_file(text: bytes) -> None:
+    with pytest.raises(Problem, match="neither a filename nor"):
+        read(BOUNDARY, part("", text), 1)
+
+
+@pytest.mark.parametrize("head", ['; filename="a.png"', "\r\nContent-Type: image/png", ""])
+@pytest.mark.parametrize("step", [1, 7, 1000])
+def test_part_in_base64_is_decoded(head: str, step: int) -> None:
+    head += "\r\nContent-Transfer-Encoding: BASE64"
+    body = part(head, base64.encodebytes(PNG * 20))
+    assert read(BOUNDARY, body, 1, step)[0].data == PNG * 20
+
+
+@pytest.mark.parametrize("encoding", ["quoted-printable", "base64"])
+def test_part_in_another_encoding_says_what_to_send(encoding: str) -> None:
+    body = part(f'; filename="a"\r\nContent-Transfer-Encoding: {encoding}', b"=\x00x")
+    with pytest.raises(Problem, match="base64") as caught:
+        read(BOUNDARY, body, 1)
+    assert caught.value.code == "bad_body"
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        'multipart/form-data; boundary="a;b c"',
+        'Multipart/Form-Data;Boundary="a;b c";charset=x',
+        'multipart/form-data; charset="b;boundary=z"; boundary = "a;b c" ',
+    ],
+)
+def test_boundary_in_quotes_is_read(content_type: str) -> None:
+    body = part('; filename="a"', b"1", b"preamble\r\n", b"epilogue").replace(b"--X", b"--a;b c")
+    assert read(content_type, body, 1) == [FormFile("a", b"1")]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/x-www-form-urlencoded", "text/plain", "video/mp4"]
+)
+@pytest.mark.parametrize("step", [1, 100, 1000])
+def test_raw_image_is_known_by_its_bytes(media_type: str, step: int) -> None:
+    assert read(media_type, PNG * 30, 1, step) == [FormFile("", PNG * 30)]
+    for body in (b"a=b", b"BMW=" * 100):
+        with pytest.raises(Problem) as caught:
+            read(media_type, body, 1, step)
+        assert caught.value.code == "no_file"
