@@ -227,6 +227,7 @@ def _tell_ready(
     worker, info = reporter.identity.worker, model.info
     setup.set_up(config.log.level, "classifier", worker=worker, model=info.name)
     reporter.model = info
+    reporter.untold = wiring.described(model, worker, time.time())
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     log.info(
         "ready",

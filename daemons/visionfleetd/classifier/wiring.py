@@ -36,6 +36,7 @@ from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
+from visionfleet.contract.messages import ModelDescription, ModelInput
 from visionfleet.host import cpu_quota
 from visionfleet.host.daemon_threads import crash
 from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
@@ -186,6 +187,23 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
     notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
     # EC2's notice first: S3 may be slow, and two minutes are short.
     return [drain_triggers.interruption(notices, reporter), asked, idle_shutdown.trigger()]
+
+
+def described(model: "Inference", worker: str, now: float) -> ModelDescription:
+    how = model.preprocessing
+    return ModelDescription(
+        name=model.info.name,
+        fingerprint=model.info.fingerprint,
+        labels=model.labels,
+        input=ModelInput(side=how.crop, shorter_side=how.resize, interpolation=how.interpolation),
+        temperature=model.temperature,
+        unknown_below=model.unknown_below,
+        runtime="torch",
+        precision=model.precision.name,
+        device=str(model.device),
+        worker=worker,
+        told_at=now,
+    )
 
 
 def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:

@@ -159,9 +159,10 @@ async def _serve(
     watchdog_seconds = systemd.watchdog_seconds(os.environ)
     watchdog = Watchdog(time.monotonic, allowed_seconds(context.config, watchdog_seconds or 0.0))
     poller = _poller(context, replies, watchdog)
+    public_path = context.config.web.public_path
     max_connections = process.allow_open_files() - OTHER_FILES
     gate = Gate(None if context.access is None else context.access.knows, time.monotonic)
-    http = WebServer(application(context), max_connections, gate, tls)
+    http = WebServer(application(context), max_connections, gate, tls, public_path)
     metrics_fields = _served_metrics(context)
     # What is there now stays: a look through all of it would hold the loop for a tenth of a second.
     gc.freeze()

@@ -79,6 +79,7 @@ def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access 
         readiness=readiness,
         metrics=metrics,
         log=RequestLog(time.monotonic),
+        machine=socket.gethostname(),
     )
     metrics.requests_waiting.set_function(lambda: float(len(context.requests.open)))
     return context

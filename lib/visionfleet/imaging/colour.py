@@ -87,7 +87,7 @@ def _profiled(image: Image.Image, space: bytes | Primaries | None) -> Image.Imag
         transform = _transform(space, image.mode, kind)
         if transform is not None:
             return transform.apply(image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @lru_cache(maxsize=32)

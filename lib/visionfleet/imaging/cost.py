@@ -39,7 +39,7 @@ def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
     needed = image.width * image.height * pixel
     if image.format in {"JPEG", "MPO"}:
         needed += jpeg.coefficient_bytes(image, size)
-        scanned = data.count(jpeg.START_OF_SCAN) * size[0] * size[1]
+        scanned = jpeg.scans(image, data) * size[0] * size[1]
         _bound("decodes", scanned, MAX_SCANNED_PIXELS, "pixels in all its scans")
     _bound("takes", needed, MAX_DECODE_BYTES, "bytes to be decoded")
 

@@ -48,6 +48,17 @@ def coefficient_bytes(image: Image.Image, size: tuple[int, int]) -> int:
     return int(size[0] * size[1] * samples * _COEFFICIENT_BYTES)
 
 
+def scans(image: Image.Image, data: bytes) -> int:
+    """Count the scans of an opened picture that will be decoded: one, if the first has them all."""
+    parts, opened = len(getattr(image, "layer", [])), image.fp  # type: ignore[attr-defined]
+    size = 6 + 2 * parts
+    start = opened.tell() - 2 - size  # Pillow has read up to the end of the first scan's header
+    head = opened.getbuffer()[max(0, start) :][:5]
+    if head == START_OF_SCAN + bytes([0, size, parts]) and not image.info.get("progressive"):
+        return 1
+    return data.count(START_OF_SCAN)
+
+
 def _is_whole(data: bytes, size: tuple[int, int]) -> bool:
     """Tell a missing end marker from missing rows: libjpeg fills both with grey, silently.
 

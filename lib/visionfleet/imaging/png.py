@@ -21,11 +21,13 @@ def picture_only(data: bytes) -> bytes:
     """Leave out every chunk that is not about the pixels; what is no PNG is returned as it is."""
     if not data.startswith(SIGNATURE):
         return data
-    kept = [SIGNATURE]
+    kept, left_out = [slice(0, len(SIGNATURE))], False
     for kind, start, end in _chunks(data):
         if kind in _CRITICAL or (kind in {b"tRNS", b"eXIf"} and _is_sound(data, start, end)):
-            kept.append(data[start:end])
-    return b"".join(kept)
+            kept.append(slice(start, end))
+        else:
+            left_out = True
+    return b"".join(data[part] for part in kept) if left_out else data
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:

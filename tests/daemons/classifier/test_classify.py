@@ -1,5 +1,6 @@
 """The classifier as a real process against the embedded AWS."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,17 @@ def test_low_confidence_gives_a_ranking_without_a_label(aws: Cloud, start: Start
     assert found["top"][0]["label"] == "label-3"
     assert found["score"] == found["top"][0]["score"] < 1
     assert aws.object("results/by-name/a") == b"label-3", "plain clients get the best guess"
+
+
+def test_worker_tells_which_model_it_has(aws: Cloud, start: Start) -> None:
+    with start("w0", VISIONFLEET_MODEL__UNKNOWN_BELOW="0.25"):
+        body = wait_until(lambda: aws.object("fleet/model.json"), 40, "the model is told")
+    told = json.loads(body)
+    assert told["labels"] == [f"label-{i}" for i in range(PICTURES)]
+    assert told["input"] == {"side": 32, "shorter_side": 32, "interpolation": "bilinear"}
+    assert (told["name"], told["unknown_below"], told["temperature"]) == ("table", 0.25, 1.0)
+    assert (told["runtime"], told["precision"], told["worker"]) == ("torch", "float32", "w0")
+    assert len(told["fingerprint"]) == 16
 
 
 def test_results_by_name_are_written_when_enabled(aws: Cloud, start: Start) -> None:

@@ -1,18 +1,17 @@
 """A client's connection, within bounds that Tornado does not set."""
 
 import asyncio
-import json
 import os
 import socket
 from collections.abc import Awaitable
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
-from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
+from tornado.iostream import SSLIOStream, StreamClosedError
 
 from visionfleet.web.http.arrival import Drain
 from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.stream import ClientStream, last_answer
 from visionfleet.web.problems import Problem
 
 # A client sends its body, and takes its answer, at this pace over any PACE_SECONDS: a slow line is
@@ -32,13 +31,13 @@ PIECE_BYTES = 16 << 10
 _CONTINUE = b"HTTP/1.1 100"
 
 
-class Connection(IOStream):
-    """The stream of one client; the server says when a body is `body_open`, still to come."""
+class Connection(ClientStream):
+    """The stream of one client, within its bounds."""
 
     def __init__(self, client: socket.socket, gate: Gate) -> None:
         self._gate = gate
         self._chunks = self._asked = 0
-        self.body_open = self._answered = False
+        self._answered = False
         super().__init__(client)
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
@@ -84,7 +83,7 @@ class Connection(IOStream):
     def refuse(self, problem: Problem) -> None:
         """Answer in place of a handler, and close."""
         if not self.closed():
-            self.write(_answer(problem)).add_done_callback(lambda _: self.close())
+            self.write(last_answer(problem)).add_done_callback(lambda _: self.close())
 
     async def _head(self, reading: Awaitable[bytes]) -> bytes:
         head = await reading
@@ -120,12 +119,3 @@ def _excess(head: bytes) -> str | None:
     if head.count(b"&", 0, target) > QUERY_MEMBERS:
         return f"the query has more than {QUERY_MEMBERS} members"
     return None
-
-
-def _answer(problem: Problem) -> bytes:
-    body = json.dumps(problem.document()).encode()
-    head = (
-        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body

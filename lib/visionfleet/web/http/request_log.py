@@ -54,6 +54,11 @@ class RequestLog:
         self.write("refused", fields, stranger)
 
 
+def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
+    return client(str(request.remote_ip), forwarded, trusted)
+
+
 class MalformedFilter(logging.Filter):
     """Tornado's own lines, of what is no HTTP: anybody can cause them."""
 

@@ -28,6 +28,7 @@ from visionfleet.web.http.connection import (
     TlsConnection,
 )
 from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.targets import without_prefix
 from visionfleet.web.problems import Problem
 
 # An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
@@ -81,6 +82,7 @@ class WebServer(HTTPServer):
         max_connections: int,
         gate: Gate,
         tls: ssl.SSLContext | None = None,
+        public_path: str = "",
     ) -> None:
         super().initialize(
             routes,
@@ -93,6 +95,7 @@ class WebServer(HTTPServer):
         self._gate = gate
         self._tls = tls
         self._listeners: list[socket.socket] = []
+        self._public_path = public_path
         self._known: set[object] = set()
         self.connections = OpenSet()
 
@@ -161,7 +164,7 @@ class WebServer(HTTPServer):
         assert isinstance(server_conn.stream, Connection)
         late = None if server_conn in self._known else HEADER_SECONDS
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, late)
+        return _InTime(inner, server_conn.stream, late, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
@@ -187,9 +190,14 @@ class _InTime(HTTPMessageDelegate):
     """Passes a request on, and closes its connection when it does not come in time."""
 
     def __init__(
-        self, inner: HTTPMessageDelegate, stream: Connection, header_seconds: float | None
+        self,
+        inner: HTTPMessageDelegate,
+        stream: Connection,
+        header_seconds: float | None,
+        public_path: str,
     ) -> None:
         self._inner = inner
+        self._public_path = public_path
         self._stream = stream
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -200,10 +208,14 @@ class _InTime(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:
         self._cancel()
+        assert isinstance(start_line, RequestStartLine)
+        self._stream.begin(start_line.version)
+        _mend_expectation(start_line.version, headers)
         if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
             self._stream.body_open = True
             self._look_later()
-        return self._inner.headers_received(start_line, headers)
+        path = without_prefix(start_line.path, self._public_path)
+        return self._inner.headers_received(start_line._replace(path=path), headers)
 
     def data_received(self, chunk: bytes) -> Any:
         self._came += len(chunk)
@@ -231,6 +243,14 @@ class _InTime(HTTPMessageDelegate):
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _mend_expectation(version: str, headers: HTTPHeaders) -> None:
+    """RFC 9110, 10.1.1: in any case of letters, and not from HTTP/1.0."""
+    if headers.get("Expect", "").lower() == "100-continue":
+        del headers["Expect"]
+        if version != "HTTP/1.0":
+            headers["Expect"] = "100-continue"
 
 
 def drop_openings(listener: socket.socket) -> None:

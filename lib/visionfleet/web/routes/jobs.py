@@ -6,8 +6,9 @@ from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
-from visionfleet.web.routes.base import Handler, document, location
+from visionfleet.web.routes.base import Handler
 from visionfleet.web.routes.classify import UploadHandler
+from visionfleet.web.routes.documents import document, location
 from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
 
 GONE = "neither a result nor a request is left of this job: send the image again"
@@ -23,11 +24,11 @@ class JobsHandler(UploadHandler):
     )
     async def post(self) -> None:
         top, submit = self.top(), self.service.submit
-        start = parameters.read_start(self.body.take()) if self.has_json else None
+        start = parameters.read_start(self.body.take()[0]) if self.has_json else None
         if start is not None and start.upload is not None:
             self.answer_job(await self._start(start.upload, start.file_name or "", top))
             return
-        works = [submit(file, top, once) for file, once in await self.files(top)]
+        works = [submit(file, top, once) for file, once in self.files(top)]
         await self.answer_all(works, "jobs", waits=True)
 
     async def _start(self, upload: str, file_name: str, top: int) -> Queued:
@@ -54,8 +55,8 @@ class JobHandler(Handler):
         if isinstance(found, Gone):
             raise Problem("gone", GONE, job)
         if isinstance(found, Queued):
-            self.set_header("Location", location(job))
-            self.answer(202, document(found))
+            self.set_header("Location", location(job, self.public_path))
+            self.answer(202, document(found, self.public_path))
         else:
             self.answer(200, found.model_dump(mode="json"))
 
@@ -70,5 +71,5 @@ class UploadsHandler(Handler):
         body="target",
     )
     async def post(self) -> None:
-        target = parameters.read_target(self.body.take())
+        target = parameters.read_target(self.body.take()[0])
         self.answer(201, await self.service.presign(target.content_type))
