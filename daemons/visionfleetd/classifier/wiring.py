@@ -65,6 +65,7 @@ def store_threads(prefetch: int) -> int:
 class WorkerClients:
     def __init__(self, config: Config) -> None:
         factory = client_factory(config.aws)
+        self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
         self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
@@ -116,6 +117,7 @@ def intake(
         builder=ResultBuilder(worker, model.info, model.unknown_below),
         alone=Isolation(alone, "classified", ALONE_SECONDS),
         max_receives=config.queue.max_receives,
+        now=clients.clock,
         suspects=suspects,
     )
 

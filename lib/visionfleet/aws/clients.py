@@ -19,6 +19,7 @@ from botocore.utils import get_environ_proxies
 
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.s3_direct import DirectS3
+from visionfleet.aws.server_clock import ServerClock
 from visionfleet.aws.whole_answers import require_whole
 from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
@@ -84,6 +85,7 @@ class ClientFactory:
                 config=config,
             )
         client.meta.events.register("before-parse", require_whole)
+        client.meta.events.register("before-parse", self.clock.heard)
         # To ask before each body whether it may come is a round trip more for every image.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         return client
@@ -107,6 +109,11 @@ class ClientFactory:
             ca_certs=get_session().get_config_variable("ca_bundle") or get_cert_path(True),
         )
         return DirectS3(pool, S3SigV4Auth(credentials, "s3", self.region), base_url)
+
+    @cached_property
+    def clock(self) -> ServerClock:
+        """AWS's time, as the answers to these clients tell it."""
+        return ServerClock()
 
     @cached_property
     def _session(self) -> boto3.session.Session:
