@@ -72,11 +72,6 @@ class MalformedFilter(logging.Filter):
         return bool(count) or record.levelno > logging.INFO
 
 
-def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
-    forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
-    return client(str(request.remote_ip), forwarded, trusted)
-
-
 def shortened(value: object) -> object:
     return (
         f"{value[:TEXT_LENGTH]}..."

@@ -41,11 +41,6 @@ HEADERS = {
 }
 # The methods that are open for routes which anybody may read.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-<<<<<<< HEAD
-# What a page of another origin may read beside the body.
-EXPOSED = "Location, Retry-After, Visionfleet-Reason, Visionfleet-Score, X-Request-ID"
-=======
->>>>>>> room
 _LENGTH = re.compile(r"[0-9]{1,18}")
 # A request id of the client is taken over when it fits into a log line and a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")

@@ -10,13 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-<<<<<<< HEAD
 from visionfleet.contract.messages import ModelDescription, Succeeded
-from visionfleet.web.http.encodings import from_base64
-=======
-from visionfleet.contract.messages import Succeeded
 from visionfleet.web.http.json_body import image
->>>>>>> room
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes.parameters import TOP_MAXIMUM
 

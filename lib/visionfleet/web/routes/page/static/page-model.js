@@ -1,7 +1,7 @@
 // What the model knows: its labels, and when it is not sure.
 
-import { element } from "/page-cards.js";
-import { counted, percent } from "/page-words.js";
+import { element } from "./page-cards.js";
+import { counted, percent } from "./page-words.js";
 
 const SHOWN_LABELS = 200;
 

@@ -1,19 +1,11 @@
 // Puts the page together: where images come from, and who is told what.
 
-<<<<<<< HEAD
-import { Card } from "/page-cards.js";
-import { Fleet, total } from "/page-fleet.js";
-import { Door } from "/page-key.js";
-import { Model } from "/page-model.js";
-import { Uploads } from "/page-upload.js";
-import { counted, duration } from "/page-words.js";
-=======
 import { Card } from "./page-cards.js";
 import { Fleet, total } from "./page-fleet.js";
 import { Door } from "./page-key.js";
+import { Model } from "./page-model.js";
 import { Uploads } from "./page-upload.js";
 import { counted, duration } from "./page-words.js";
->>>>>>> room
 
 const part = (id) => document.getElementById(id);
 
