@@ -66,6 +66,7 @@ def store_threads(prefetch: int) -> int:
 class WorkerClients:
     def __init__(self, config: Config) -> None:
         factory = client_factory(config.aws)
+        self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
         self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
@@ -106,6 +107,7 @@ def intake(config: Config, worker: str, clients: WorkerClients, model: "Inferenc
         decoders=Decoders(decoders, model.preprocessing),
         builder=ResultBuilder(worker, model.info, model.unknown_below),
         max_receives=config.queue.max_receives,
+        now=clients.clock,
     )
 
 
