@@ -19,7 +19,7 @@ class Delivery:
     job: str = ""  # once the message is decoded
     lost: bool = False  # it may be another worker's by now
     lives: int = 1  # of workers on this machine that have held it
-    suspect: bool = False  # it was in the model when one of them ended
+    suspect: str = ""  # it was in the model when one of them ended: a name for that end
     ending: bool = False
 
     def about(self) -> dict[str, str]:
