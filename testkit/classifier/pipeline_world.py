@@ -9,7 +9,8 @@ from typing import Any, cast
 from visionfleet.aws.sqs import Received
 from visionfleet.classifier.classify import MODEL_LOOP
 from visionfleet.classifier.fetch import Intake
-from visionfleet.classifier.in_flight import Delivery
+from visionfleet.classifier.handover import Takeover
+from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.classifier.jobs import Done, Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.pipeline import Pipeline
@@ -136,7 +137,14 @@ class World:
         self.outbox = self.sqs
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
         self.pipeline: Pipeline = wiring.pipeline(
-            config, clients, intake, self.model.rank, self.metrics, self.loops
+            config,
+            clients,
+            intake,
+            self.model.rank,
+            self.metrics,
+            self.loops,
+            InFlight(prefetch),
+            Takeover(),
         )
 
     def in_flight(self) -> int:

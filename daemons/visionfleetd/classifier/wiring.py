@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -14,11 +14,13 @@ from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, Outbox, Queue
-from visionfleet.classifier import drain_triggers
+from visionfleet.classifier import decoding, drain_triggers
 from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Rank
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.drain_triggers import DrainTrigger, IdleShutdown
 from visionfleet.classifier.fetch import Fetcher, Intake
+from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import ResultBuilder
@@ -34,6 +36,7 @@ from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
+from visionfleet.contract.messages import ModelDescription, ModelInput
 from visionfleet.host import cpu_quota
 from visionfleet.host.daemon_threads import crash
 from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
@@ -43,13 +46,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("classifier")
 
-# They wait for S3 most of the time, and four decode at once at most: more would only wait longer.
+# They wait for S3 most of the time; as many images are decoded at once as there are cores.
 FETCH_THREADS = 8
+MOST_DECODERS = 4
+SLOW_DECODERS = 3
 # Each ends up to ten jobs at a time.
 ANSWER_THREADS = 2
 MOST_STORE_THREADS = 32
-# A job's last try, in a process of its own: torch alone takes some ten seconds on a slow machine.
-ISOLATED_SECONDS = 60.0
+# For one image in the model of the child process.
+ALONE_SECONDS = 60.0
 
 
 def store_threads(prefetch: int) -> int:
@@ -80,19 +85,38 @@ class WorkerClients:
 
 
 def intake(
-    config: Config, path: Path | None, worker: str, clients: WorkerClients, model: "Inference"
+    config: Config,
+    path: Path | None,
+    worker: str,
+    clients: WorkerClients,
+    model: "Inference",
+    suspects: Collection[str],
 ) -> Intake:
     """Make what fetches and decodes; `path` is the file of the configuration."""
     named = ("--config", str(path)) if path else ()
-    command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
+    decoder = (sys.executable, "-m", "visionfleetd.classifier.decoder")
+    alone = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
+    places = min(MOST_DECODERS, cpu_quota.granted())
+    decoders = Isolation(
+        decoder,
+        "decoded",
+        decoding.LIMIT_SECONDS,
+        places,
+        decoding.SLOW_SECONDS,
+        SLOW_DECODERS,
+        another_try=True,
+        keep=places,
+    )
+    decoders.start()
     return Intake(
         uploads=UploadedImages(clients.uploads),
         results=clients.results,
         images=config.images,
-        preprocessing=model.preprocessing,
+        decoders=Decoders(decoders, model.preprocessing),
         builder=ResultBuilder(worker, model.info, model.unknown_below),
-        isolation=Isolation(command, ISOLATED_SECONDS),
+        alone=Isolation(alone, "classified", ALONE_SECONDS),
         max_receives=config.queue.max_receives,
+        suspects=suspects,
     )
 
 
@@ -103,9 +127,11 @@ def pipeline(
     rank: Rank,
     metrics: ClassifierMetrics,
     loops: Watchdog,
+    in_flight: InFlight,
+    takeover: Takeover,
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
-    in_flight, hurry = InFlight(prefetch), threading.Event()
+    hurry = threading.Event()
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
@@ -119,7 +145,9 @@ def pipeline(
     classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
     fetcher = Fetcher(intake, completion, classify.put, store.put, patience)
     fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch)
-    receiver = Receiver(requests, config.queue, completion, fetch.put, hurry, loops, random)
+    receiver = Receiver(
+        requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
+    )
     heartbeat = VisibilityHeartbeat(
         requests,
         in_flight,
@@ -159,6 +187,23 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
     notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
     # EC2's notice first: S3 may be slow, and two minutes are short.
     return [drain_triggers.interruption(notices, reporter), asked, idle_shutdown.trigger()]
+
+
+def described(model: "Inference", worker: str, now: float) -> ModelDescription:
+    how = model.preprocessing
+    return ModelDescription(
+        name=model.info.name,
+        fingerprint=model.info.fingerprint,
+        labels=model.labels,
+        input=ModelInput(side=how.crop, shorter_side=how.resize, interpolation=how.interpolation),
+        temperature=model.temperature,
+        unknown_below=model.unknown_below,
+        runtime="torch",
+        precision=model.precision.name,
+        device=str(model.device),
+        worker=worker,
+        told_at=now,
+    )
 
 
 def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:

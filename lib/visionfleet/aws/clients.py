@@ -15,11 +15,11 @@ from botocore.config import Config as BotoConfig
 from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 from botocore.httpsession import get_cert_path
-from botocore.parsers import ResponseParserError
 from botocore.utils import get_environ_proxies
 
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.s3_direct import DirectS3
+from visionfleet.aws.whole_answers import require_whole
 from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
 
@@ -83,7 +83,7 @@ class ClientFactory:
                 endpoint_url=self.endpoint_url,
                 config=config,
             )
-        client.meta.events.register("before-parse.sqs", _require_json)
+        client.meta.events.register("before-parse", require_whole)
         # To ask before each body whether it may come is a round trip more for every image.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         return client
@@ -124,13 +124,6 @@ class ClientFactory:
             if session.get_credentials() is None:
                 raise NoCredentialsError
         return session
-
-
-def _require_json(response_dict: Mapping[str, Any], **_: Any) -> None:
-    """botocore takes what is no JSON for an answer without fields, as one without messages is."""
-    body = response_dict["body"]
-    if response_dict["status_code"] < 300 and body.strip()[:1] not in {b"", b"{"}:
-        raise ResponseParserError(f"not JSON: {body[:100]!r}")
 
 
 def client_factory(

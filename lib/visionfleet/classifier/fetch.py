@@ -1,16 +1,17 @@
 """From a delivery to the pixels of its image, or to the end that it has without them."""
 
+import json
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
-from threading import BoundedSemaphore
 
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.in_flight import Delivery
-from visionfleet.classifier.isolation import ChildFailed, Isolation
+from visionfleet.classifier.isolation import Isolation, ModelFailed
 from visionfleet.classifier.jobs import (
     EXPIRED,
     GAVE_UP,
@@ -25,16 +26,10 @@ from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
-from visionfleet.contract.messages import Request, Timings
+from visionfleet.contract.messages import Ranked, Request, Timings
 from visionfleet.errors import BadImage, BadMessage, NotFound, Unfit
-from visionfleet.imaging import decode
-from visionfleet.imaging.preprocess import Preprocessing, prepare
 
 log = logging.getLogger("classifier")
-
-# Images that are decoded at one time. More threads wait for S3, which takes no memory; an image of
-# 50 megapixels takes 150 MB.
-DECODERS = 4
 
 
 @dataclass(slots=True)
@@ -44,11 +39,11 @@ class Intake:
     uploads: UploadedImages
     results: Store
     images: ImagesSection
-    preprocessing: Preprocessing
+    decoders: Decoders
     builder: ResultBuilder
-    isolation: Isolation
+    alone: Isolation
     max_receives: int
-    decoding: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DECODERS))
+    suspects: Collection[str]  # ids of messages that were in the model when a worker ended
 
     def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
@@ -66,7 +61,7 @@ class Intake:
 
     def _answered_before(self, job: Job) -> Done | None:
         """A message seen before may have its result, when a worker died before deleting it."""
-        if job.attempt == 1:
+        if job.attempt == 1 and job.delivery.lives == 1:
             return None
         result = self.results.read(documents.result(job.request.job))
         if result is None:
@@ -96,24 +91,34 @@ class Intake:
             return self._failed(job, IMAGE_REFUSED, "S3 does not give the uploaded image out")
         fetch = time.monotonic() - started
         try:
-            if job.attempt == self.max_receives - 1:
-                return self._classify_alone(job, data)
-            return self._decode(job, data, fetch)
+            decoded = self._decode(job, data, fetch)
+            return self._classify_alone(decoded) if self._is_suspect(job) else decoded
         except BadImage as error:
             return self._failed(job, error.code, str(error))
 
-    def _classify_alone(self, job: Job, data: bytes) -> Done:
-        """Spend the last try in a child process: whatever happens there, it happens to no other."""
-        log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
+    def _is_suspect(self, job: Job) -> bool:
+        fields = {"job": job.request.job, "attempts": job.attempt}
+        if job.attempt == self.max_receives - 1:
+            log.warning("last try, alone", extra=fields)
+            return True
+        if job.delivery.message.message_id in self.suspects:
+            log.warning("suspect, alone", extra=fields)
+            return True
+        return False
+
+    def _classify_alone(self, job: Job) -> Done:
+        """Spend a try in a child process: whatever happens there, it happens to no other."""
         started = time.monotonic()
-        ranking = self.isolation.classify(data)
+        assert job.pixels is not None
+        said, printed = self.alone.ask({}, job.pixels.tobytes())
+        if "failed" in said:
+            raise ModelFailed(said["failed"])
+        ranking = tuple(Ranked(**ranked) for ranked in json.loads(printed))
         return self.builder.succeeded(job, ranking, time.monotonic() - started, time.time())
 
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
-        with self.decoding:
-            started = time.monotonic()
-            image = decode.decode(data, self.images, self.preprocessing.resize)
-            pixels = prepare(image, self.preprocessing)
+        started = time.monotonic()
+        pixels = self.decoders.pixels(data, self.images)
         spent = {"fetch": fetch, "decode": time.monotonic() - started}
         return replace(job, pixels=pixels, timings=job.timings.model_copy(update=spent))
 
@@ -150,7 +155,7 @@ class Fetcher:
     def _take(self, job: Job) -> None:
         try:
             taken = self.intake.take(job)
-        except ChildFailed as error:
+        except ModelFailed as error:
             self.completion.retry(job.delivery, str(error))
             return
         if isinstance(taken, Job):

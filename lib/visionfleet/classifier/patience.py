@@ -10,6 +10,7 @@ from random import Random
 from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery
+from visionfleet.classifier.isolation import ChildFailed
 from visionfleet.errors import GiveUp, TryLater
 
 log = logging.getLogger("classifier")
@@ -36,7 +37,10 @@ class Patience:
                 self.completion.metrics.retries.inc()
                 fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
                 level = logging.ERROR if isinstance(error, GiveUp) else logging.WARNING
-                log.log(level, "waiting for S3", extra=fields)
+                if isinstance(error, ChildFailed):
+                    log.warning("waiting for a child process", extra=fields)
+                else:
+                    log.log(level, "waiting for S3", extra=fields)
             if self.hurry.wait(wait):
                 self.completion.hand_back([delivery])
                 return

@@ -8,9 +8,15 @@ from visionfleet.aws.s3 import Store
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.config.classifier import ClassifierSection
-from visionfleet.contract.messages import ModelInfo, WorkerReport, WorkerState, encode
-from visionfleet.contract.names import worker_key
-from visionfleet.errors import VisionfleetError
+from visionfleet.contract.messages import (
+    ModelDescription,
+    ModelInfo,
+    WorkerReport,
+    WorkerState,
+    encode,
+)
+from visionfleet.contract.names import MODEL_KEY, worker_key
+from visionfleet.errors import GiveUp, TryLater, VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -40,6 +46,7 @@ class Reporter:
     metrics: ClassifierMetrics
     now: Callable[[], float]
     model: ModelInfo | None = None
+    untold: ModelDescription | None = None
     boot_seconds: float | None = None
     boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
@@ -92,3 +99,18 @@ class Reporter:
             log.warning("report failed", extra={"reason": str(error)})
         else:
             self._written_at, self._written_state = now, state
+        self._tell_model()
+
+    def _tell_model(self) -> None:
+        """Describe the model once; with each report, until S3 has taken it."""
+        if self.untold is None:
+            return
+        try:
+            self.store.put_json(MODEL_KEY, encode(self.untold))
+        except TryLater as error:
+            log.info("model not told", extra={"reason": str(error)})
+        except GiveUp as error:  # a role of an earlier release may write its report alone
+            log.warning("model not told", extra={"reason": str(error)})
+            self.untold = None
+        else:
+            self.untold = None

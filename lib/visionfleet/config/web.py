@@ -64,6 +64,9 @@ class WebSection(Section):
     plain_reply: str = Field("{label}", pattern=r"\{label\}")
     """Answer to a plain POST /: {label}, and {stem} for the file's name without its extension.
     Whoever has old clients that expect another text."""
+    plain_unsure: Text | None = None
+    """The same where the model is not sure, as "perhaps {label}"; null: as where it is.
+    Whoever has people read it; old clients take any text for the label."""
     max_wait_seconds: float = Field(300.0, ge=0, le=3600)
     """Longest wait that a request may ask for; a plain POST / waits that long for its label.
     Whoever has a load balancer or proxy that gives up sooner."""

@@ -58,6 +58,33 @@ class ModelInfo(_Value):
     fingerprint: str
 
 
+class ModelInput(_Value):
+    """What a model sees of an image: a square of `side` pixels from the middle, after a resize."""
+
+    side: int
+    shorter_side: int
+    interpolation: str
+
+
+class ModelDescription(_Message):
+    """What the worker that started last says of its model, for people and clients.
+
+    Scores are divided by `temperature`; a best one below `unknown_below` has no label.
+    """
+
+    name: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    input: ModelInput
+    temperature: float
+    unknown_below: float
+    runtime: str
+    precision: str
+    device: str
+    worker: str
+    told_at: float
+
+
 class Timings(_Value):
     """Seconds an image spent in each stage; `queue` runs from sending to receiving."""
 

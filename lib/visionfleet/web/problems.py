@@ -12,7 +12,7 @@ from visionfleet.web.load.admission import Refusal
 _CODES: Mapping[int, tuple[str, ...]] = {
     400: ("bad_body", "bad_parameter", "empty", "no_file", "too_many_files"),
     401: ("no_key", "wrong_key"),
-    404: ("no_status", "not_found", "unknown_job", "unknown_model", "unknown_upload"),
+    404: ("no_model", "no_status", "not_found", "unknown_job", "unknown_model", "unknown_upload"),
     405: ("method_not_allowed",),
     408: ("too_slow",),
     410: ("gone",),

@@ -127,6 +127,12 @@ def test_model_version_is_the_reported_fingerprint(web: Web, client: Any, fleet:
     assert web.get("/v2/models/default/versions/1").status_code == 404
 
 
+def test_model_goes_by_its_own_name_too(client: Any, fleet: StandIn) -> None:
+    name = "efficientnet_lite0"
+    assert client.get_model_metadata(name)["name"] == name
+    assert client.infer(name, [tensor(IMAGES[:1])]).get_response()["model_name"] == name
+
+
 def test_triton_client_sees_error_messages(client: Any) -> None:
     with pytest.raises(InferenceServerException, match="unknown model 'other'"):
         client.infer("other", [tensor(IMAGES[:1])])

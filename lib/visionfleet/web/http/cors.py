@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 _HEADERS = "Accept, Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID"
-_EXPOSED = "Location, Retry-After, X-Request-ID"
+_EXPOSED = "Location, Retry-After, Visionfleet-Reason, Visionfleet-Score, X-Request-ID"
 _MAX_AGE_SECONDS = 600
 
 

@@ -18,9 +18,9 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.netutil import ssl_wrap_socket
 from tornado.web import Application
 
+from visionfleet.web.http.arrival import HEADER_BYTES, HEADER_SECONDS, Arrival
 from visionfleet.web.http.connection import (
     PACE_BYTES_PER_SECOND,
     PACE_SECONDS,
@@ -34,10 +34,6 @@ from visionfleet.web.problems import Problem
 # An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
 # closed at the moment of its next use.
 IDLE_SECONDS = 120.0
-# From the accept to the end of the first headers, the TLS handshake included; one is enough.
-HEADER_SECONDS = 15.0
-# Browsers send cookies of some KiB; nothing here needs as much.
-HEADER_BYTES = 32 << 10
 # The handlers bound bodies themselves and answer with 413; beyond this Tornado's bare 400 comes.
 _NO_LIMIT = 1 << 60
 # Connections that are accepted in one turn of the loop.
@@ -122,24 +118,34 @@ class WebServer(HTTPServer):
             except OSError:  # none is left, it is gone again, or there are no more open files
                 return
             client.setblocking(False)
-            try:
-                self._take(client, address)
-            except OSError:  # it went away before its handshake
+            if len(self.connections.open) < self._max_connections:
+                self._receive(client, address)
+            else:
                 client.close()
 
-    def _take(self, client: socket.socket, address: Any) -> None:
-        if len(self.connections.open) >= self._max_connections:
-            client.close()
-            return
+    def _receive(self, client: socket.socket, address: Any) -> None:
+        def serve() -> None:
+            self._gate.leave(arrival)
+            self.connections.leave(arrival)
+            if client.fileno() != -1:
+                try:
+                    self._serve(client, address)
+                except OSError:  # it went away meanwhile
+                    client.close()
+
+        arrival = Arrival(client, self._gate, serve)
+        self.connections.open.add(arrival)
+        self._gate.arrive(arrival)
+
+    def _serve(self, client: socket.socket, address: Any) -> None:
+        stream: Connection
         if self._tls is None:
             stream = Connection(client, self._gate)
         else:
-            stream = TlsConnection(
-                ssl_wrap_socket(client, self._tls, server_side=True, do_handshake_on_connect=False),
-                self._gate,
-            )
-        self._gate.arrive(stream)
+            secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+            stream = TlsConnection(secured, self._gate)
         self.connections.open.add(stream)
+        self._gate.arrive(stream)
         self.handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
@@ -174,9 +180,9 @@ class WebServer(HTTPServer):
         self.stop()
 
     async def close_all_connections(self) -> None:
-        for stream in tuple(self.connections.open):
-            assert isinstance(stream, Connection)
-            stream.abort()
+        for one in tuple(self.connections.open):
+            assert isinstance(one, Arrival | Connection)
+            one.abort()
         await super().close_all_connections()
 
 

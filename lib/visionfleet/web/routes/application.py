@@ -10,6 +10,7 @@ from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, FrontHandler
 from visionfleet.web.routes.context import Context
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
+from visionfleet.web.routes.health import ModelHandler as DescribedModelHandler
 from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadedHandler, UploadsHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
@@ -43,6 +44,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/v1/uploads", UploadsHandler),
     ("/v1/uploads/{upload}", UploadedHandler),
     ("/v1/fleet", FleetHandler),
+    ("/v1/model", DescribedModelHandler),
     ("/v2", ServerHandler),
     ("/v2/health/live", LiveHandler),
     ("/v2/health/ready", ReadyHandler),

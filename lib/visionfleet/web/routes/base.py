@@ -13,7 +13,7 @@ from types import TracebackType
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from visionfleet.contract.messages import Failed
-from visionfleet.web.http.body import Body, Whole, decoded, file_reader, media_type_of
+from visionfleet.web.http.body import Body, Plain, Whole, decoded, media_type_of
 from visionfleet.web.http.cors import allowed, exposing, preflight
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
@@ -55,8 +55,8 @@ class Handler(RequestHandler):
     # How much body is kept: so many of the largest images, and so many bytes more.
     body_images: float = 0
     body_bytes = 0
-    # Whether files are looked for in a body, and whether JSON is kept as it is then.
-    finds_files = keeps_json = False
+    # Whether images may come in JSON.
+    keeps_json = False
     # Probes come every few seconds; their lines are for debugging only.
     quiet = False
 
@@ -92,11 +92,8 @@ class Handler(RequestHandler):
         images = self.body_images * (IN_BASE64 if self.has_json else 1)
         self.limit = int(images * largest) + self.body_bytes
         self.encoding = headers.get("Content-Encoding", "")
-        reader = (
-            file_reader(self.content_type) if self.finds_files and not self.has_json else Whole()
-        )
         self.body = Body(
-            decoded(reader, self.encoding),
+            decoded(self.reader(), self.encoding),
             context.budget,
             self.limit,
             PATIENCE_FILES * largest,
@@ -105,6 +102,10 @@ class Handler(RequestHandler):
         )
         # Until a key is shown; a stranger holds no place among the requests.
         self.stranger = context.access is not None
+
+    def reader(self) -> Plain:
+        """What reads the body; raises nothing, whatever the request is."""
+        return Whole()
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
@@ -123,7 +124,7 @@ class Handler(RequestHandler):
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
         except (Problem, Refusal) as refused:
-            if self.asks_first or self.stranger:
+            if self.asks_first or (self.stranger and self.has_body):
                 raise
             self._refuse_at_its_end(refused)
 

@@ -6,8 +6,9 @@ from collections.abc import Coroutine, Sequence
 
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
-from visionfleet.web.http.body import media_type_of
+from visionfleet.web.http.body import Plain, file_reader, media_type_of
 from visionfleet.web.http.form import MAX_FILES, base_name
+from visionfleet.web.http.json_body import JsonBody
 from visionfleet.web.http.request_log import client_of
 from visionfleet.web.http.targets import fault_of_target, oddity
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
@@ -31,15 +32,19 @@ _PLACE = re.compile(r"\{(label|stem)\}")
 class ImagesHandler(Handler):
     """What takes images: as they are, in a form, or in JSON."""
 
-    finds_files = keeps_json = True
+    keeps_json = True
 
-    async def uploads(self) -> list[Upload]:
+    def reader(self) -> Plain:
+        return JsonBody(MAX_FILES) if self.has_json else file_reader(self.content_type)
+
+    def uploads(self) -> list[Upload]:
         """Hand the files out; raises Problem, Refusal."""
         if not self.has_json:
             return self.body.files()
-        sent = parameters.read_start(self.body.take())
-        images = await asyncio.to_thread(parameters.decoded_images, sent, MAX_FILES)
+        text, *cut, _ = self.body.take()
+        sent = parameters.read_start(text)
         name = base_name(sent.file_name or "")
+        images = parameters.decoded_images(sent, cut, MAX_FILES)
         uploads = [self.body.part(image, name) for image in images]
         self.body.close()
         return uploads
@@ -58,7 +63,7 @@ class PlainHandler(ImagesHandler):
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
         patience = Patience(self.config.web.max_wait_seconds, self.gone)
-        files = await self.uploads()
+        files = self.uploads()
         while len(files) > 1:
             files.pop().memory.close()
         name = files[0].file_name
@@ -68,10 +73,14 @@ class PlainHandler(ImagesHandler):
         if not isinstance(answer, Succeeded) or wants_json(accept):
             self.answer_job(answer)
             return
-        line = plain(self.config.web.plain_reply, answer, name)
         self.note(answer)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(line)
+        self.set_header("Visionfleet-Score", f"{answer.score:.4f}")
+        if answer.reason is not None:
+            self.set_header("Visionfleet-Reason", answer.reason)
+        web = self.config.web
+        pattern = web.plain_unsure if answer.label is None else None
+        self.finish(plain(pattern or web.plain_reply, answer, name))
 
 
 class FrontHandler(AssetHandler, PlainHandler):
@@ -124,11 +133,11 @@ class UploadHandler(ImagesHandler):
     def top(self) -> int:
         return parameters.top(self.get_query_argument("top", None))
 
-    async def files(self, top: int) -> list[tuple[Upload, Once | None]]:
+    def files(self, top: int) -> list[tuple[Upload, Once | None]]:
         """Hand the files out, each with what tells it again by the header `Idempotency-Key`."""
         headers = self.request.headers
         key = parameters.idempotency_key(headers.get("Idempotency-Key"))
-        files = await self.uploads()
+        files = self.uploads()
         if key is None:
             return [(file, None) for file in files]
         said = (headers.get("Authorization", ""), headers.get("X-API-Key", ""))
@@ -171,7 +180,7 @@ class ClassifyHandler(UploadHandler):
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
         patience, classify = Patience(seconds, self.gone), self.service.classify
-        works = [classify(file, top, patience, once) for file, once in await self.files(top)]
+        works = [classify(file, top, patience, once) for file, once in self.files(top)]
         await self.answer_all(works, "results")
 
 

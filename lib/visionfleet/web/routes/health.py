@@ -27,6 +27,19 @@ class ReadinessHandler(ProbeHandler):
         self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
 
 
+class ModelHandler(Handler):
+    @Operation(
+        "The model: its labels, what it sees, when it is unsure",
+        {200: "ModelDescription"},
+        ("no_model", *ANY),
+    )
+    async def get(self) -> None:
+        described = await self.service.fleet.model_description()
+        if described is None:
+            raise Problem("no_model", "no worker has told yet which model it has")
+        self.answer(200, described.model_dump(mode="json"))
+
+
 class FleetHandler(Handler):
     @Operation("What the scaler saw, decided and did", {200: "Fleet"}, ("no_status", *ANY))
     async def get(self) -> None:

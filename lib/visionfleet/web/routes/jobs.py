@@ -25,11 +25,11 @@ class JobsHandler(UploadHandler):
     )
     async def post(self) -> None:
         top, submit = self.top(), self.service.submit
-        start = parameters.read_start(self.body.take()) if self.has_json else None
+        start = parameters.read_start(self.body.take()[0]) if self.has_json else None
         if start is not None and start.upload is not None:
             self.answer_job(await started(self.service, start.upload, start, top))
             return
-        works = [submit(file, top, once) for file, once in await self.files(top)]
+        works = [submit(file, top, once) for file, once in self.files(top)]
         await self.answer_all(works, "jobs", waits=True)
 
 
@@ -73,7 +73,7 @@ class UploadsHandler(Handler):
         body="target",
     )
     async def post(self) -> None:
-        target = parameters.read_target(self.body.take())
+        target = parameters.read_target(self.body.take()[0])
         self.answer(201, await self.service.presign(target.content_type))
 
 
@@ -89,5 +89,5 @@ class UploadedHandler(Handler):
     )
     async def post(self, upload: str) -> None:
         top = parameters.top(self.get_query_argument("top", None))
-        named = parameters.read_name(self.body.take())
+        named = parameters.read_name(self.body.take()[0])
         self.answer_job(await started(self.service, upload, named, top))

@@ -9,7 +9,13 @@ from pydantic.json_schema import models_json_schema
 
 from visionfleet import __version__
 from visionfleet.contract.job_ids import PATTERN
-from visionfleet.contract.messages import Failed, FleetStatus, Succeeded, WorkerReport
+from visionfleet.contract.messages import (
+    Failed,
+    FleetStatus,
+    ModelDescription,
+    Succeeded,
+    WorkerReport,
+)
 from visionfleet.web.problems import PROBLEM_TYPE, STATUSES
 from visionfleet.web.routes.open_inference_codec import HEADER_LENGTH, InferRequest
 from visionfleet.web.routes.operation import Operation
@@ -64,7 +70,16 @@ _FLEET = create_model(
     __doc__="What the scaler saw, decided and did, and what the workers say of themselves.",
     workers=(tuple[WorkerReport, ...], ...),
 )
-_MODELS = (Succeeded, Failed, _QUEUED, _PROBLEM, _PROTOCOL_ERROR, _UPLOAD_TARGET, _FLEET)
+_MODELS = (
+    Succeeded,
+    Failed,
+    ModelDescription,
+    _QUEUED,
+    _PROBLEM,
+    _PROTOCOL_ERROR,
+    _UPLOAD_TARGET,
+    _FLEET,
+)
 _BODIES = (InferRequest, Named, Target)
 _KEYS: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},

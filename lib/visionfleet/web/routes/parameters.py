@@ -1,12 +1,13 @@
 """What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.imaging.formats import CONTENT_TYPES
-from visionfleet.web.http.encodings import from_base64
+from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
 
 TOP_MAXIMUM = 1000
@@ -81,21 +82,21 @@ def read_name(body: bytes) -> Named:
         raise Problem("bad_body", 'expected {"file_name": "<name>"} or no body') from error
 
 
-def decoded_images(body: Images, maximum: int) -> list[bytes]:
-    """Decode the images of a JSON body, one to `maximum`; raises Problem."""
+def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:
+    """Decode the images of a JSON body, one to `maximum`; `cut` were decoded; raises Problem."""
     found = [*([] if body.image is None else [body.image]), *(body.images or ())]
     if not found:
         raise Problem("no_file", f"the JSON has no image; send it as {_IMAGE_JSON}")
     if len(found) > maximum:
         raise Problem("too_many_files", f"more files than {maximum}")
-    return [_decoded(one if isinstance(one, str) else one.b64) for one in found]
+    return [_decoded(one if isinstance(one, str) else one.b64, cut) for one in found]
 
 
-def _decoded(text: str) -> bytes:
+def _decoded(text: str, cut: Sequence[bytes]) -> bytes:
     if text[:8].lower().startswith(("http://", "https://")):
         raise Problem("bad_body", "image: addresses are not fetched, send the image in base64")
     try:
-        return from_base64(text)
+        return image(text, cut)
     except ValueError as error:
         raise Problem("bad_body", f"image: {error}") from error
 

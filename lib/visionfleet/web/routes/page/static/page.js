@@ -3,6 +3,7 @@
 import { Card } from "./page-cards.js";
 import { Fleet, total } from "./page-fleet.js";
 import { Door } from "./page-key.js";
+import { Model } from "./page-model.js";
 import { Uploads } from "./page-upload.js";
 import { counted, duration } from "./page-words.js";
 
@@ -105,6 +106,10 @@ function listen() {
   });
 }
 
-const fleet = new Fleet(door, () => uploads.open > 0, starting);
+const model = new Model(door);
+const fleet = new Fleet(door, () => uploads.open > 0, (status) => {
+  starting(status);
+  model.look(status);
+});
 listen();
 curl();
