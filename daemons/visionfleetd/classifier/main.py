@@ -78,18 +78,27 @@ class RunningWorker:
         worker, metrics = reporter.identity.worker, reporter.metrics
         watchdog = systemd.watchdog_seconds(os.environ)
         loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
-        self._intake = wiring.intake(config, path, worker, clients, model, takeover.suspects)
+        reporter.stuck = loops.stuck
+        self._intake = wiring.intake(config, worker, clients, model)
         self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
         in_flight = InFlight(config.classifier.prefetch, self._notes)
         self._pipeline = wiring.pipeline(
-            config, clients, self._intake, model.rank, metrics, loops, in_flight, takeover
+            config,
+            clients,
+            self._intake,
+            model.rank,
+            metrics,
+            loops,
+            in_flight,
+            takeover,
+            wiring.model_child(path),
         )
         self._idle_shutdown = IdleShutdown(
             clients.results,
             config.classifier,
             self._pipeline.counts,
             metrics.receives_with_messages,
-            time.time,
+            clients.clock,
             time.monotonic,
         )
         status = wiring.status(self._pipeline, reporter, model.info.name)
@@ -134,8 +143,7 @@ class RunningWorker:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    started_at = process.started_at(time.time())
-    phases = StartupTimer(started_at, time.time)
+    phases = StartupTimer(process.started_at(), process.boot_clock)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--worker", help="name; default: host and number, or instance")
     parser.add_argument(
@@ -151,9 +159,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     host = socket.gethostname()
     worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
-    identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
-    sys.exit(_run(config, identity, signals, phases, arguments))
+    sys.exit(_run(config, worker, host, signals, phases, arguments))
 
 
 def _own_name(config: Config, default: str, stop: threading.Event) -> str:
@@ -169,7 +176,8 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
 
 def _run(
     config: Config,
-    identity: Identity,
+    worker_name: str,
+    host: str,
     signals: SignalEvents,
     phases: StartupTimer,
     arguments: argparse.Namespace,
@@ -181,7 +189,11 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    reporter = Reporter(clients.results, identity, config.classifier, metrics, time.time)
+    started_at = clients.clock() - (process.boot_clock() - process.started_at())
+    identity = Identity(worker_name, host, __version__, started_at)
+    reporter = Reporter(
+        clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
+    )
     reporter.write("booting", WorkCounts())
     takeover = _take_over(config, clients.requests())
     phases.end("aws")
@@ -227,7 +239,7 @@ def _tell_ready(
     worker, info = reporter.identity.worker, model.info
     setup.set_up(config.log.level, "classifier", worker=worker, model=info.name)
     reporter.model = info
-    reporter.untold = wiring.described(model, worker, time.time())
+    reporter.untold = wiring.described(model, worker, reporter.now())
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     log.info(
         "ready",
