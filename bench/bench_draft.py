@@ -1,9 +1,9 @@
 """JPEGs decoded at a reduced size (`draft`): how often is the answer another, what is saved?
 
-`make bench-draft DATA=folder`. The folder holds `photos/` (JPEGs), `cifar10/test.zip` and
-`weights/` (a TorchScript file `*.torchscript.pt` for ImageNet, with its labels `*.txt`). Each image
-is decoded in full and as the classifier does it, and both are answered by the same model in
-float32. Only images that were in fact decoded at a reduced size count as `reduced`.
+`make bench-draft DATA=folder`. The folder holds `photos/` (JPEGs) and `weights/` (a TorchScript
+file `*.torchscript.pt` for ImageNet, with its labels `*.txt`). Each image is decoded in full and as
+the classifier does it, and both are answered by the same model in float32. Only images that were in
+fact decoded at a reduced size count as `reduced`.
 """
 
 import argparse
@@ -11,7 +11,6 @@ import io
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 from PIL import Image
@@ -20,7 +19,6 @@ from bench.figures import save, show
 from bench.workload import settings
 from testkit.images.reading import Limits
 from visionfleet.config import load
-from visionfleet.evaluation import datasets
 from visionfleet.imaging import decode
 from visionfleet.imaging.preprocess import Pixels, prepare
 from visionfleet.model.inference import Inference
@@ -30,7 +28,6 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOAT32 = {"VISIONFLEET_MODEL__PRECISION": "float32", "VISIONFLEET_MODEL__THREADS": "1"}
 LIMITS = Limits(50_000_000, 50_000_000, ("JPEG",))
 BATCH = 32
-CIFAR = "CIFAR-10 tests"
 ENLARGED = 4  # photos of 500 pixels become as large as those of a camera
 
 
@@ -56,14 +53,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/bench_draft.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("data", type=Path)
-    parser.add_argument("--cifar-images", type=int, default=2000, help="default: %(default)s")
     arguments = parser.parse_args()
-    some = dict(sets(arguments.data, arguments.cifar_images))
+    some = dict(sets(arguments.data))
     found = {
         f"{model}, {name}": measure(opened(how), some[name])
         for model, how in models(arguments.data / "weights").items()
         for name in some
-        if model.startswith("default") or name != CIFAR
     }
     report(found)
 
@@ -74,21 +69,18 @@ def models(weights: Path) -> dict[str, dict[str, str]]:
     brought = settings(path, "imagenet", names)
     small = {"VISIONFLEET_MODEL__RESIZE": "73", "VISIONFLEET_MODEL__CROP": "64"}
     return {
-        "default at 32 px": {"VISIONFLEET_MODEL__DIRECTORY": str(ROOT / "models")},
+        "default at 224 px": {},
         "imagenet at 64 px": brought | small,
         "imagenet at 224 px": brought,
     }
 
 
-def sets(data: Path, cifar_images: int) -> Iterator[tuple[str, list[bytes]]]:
-    """Photos as they are, the same enlarged, and the default model's own tests."""
+def sets(data: Path) -> Iterator[tuple[str, list[bytes]]]:
+    """Photos as they are, and the same enlarged."""
     files = sorted(p for p in (data / "photos").iterdir() if p.suffix.lower() in {".jpg", ".jpeg"})
     photos = [path.read_bytes() for path in files]
     yield "photos", photos
     yield f"photos {ENLARGED} times as large", [enlarged(photo) for photo in photos]
-    archive = data / "cifar10" / "test.zip"
-    every = max(1, datasets.count(archive) // cifar_images)
-    yield CIFAR, [one.data for one in islice(datasets.read(archive), 0, None, every)]
 
 
 def enlarged(photo: bytes) -> bytes:

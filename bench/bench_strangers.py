@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from bench.cpu_time import tree_cpu_seconds
 from bench.figures import save, show
 from testkit.aws.embedded import CREDENTIALS, Cloud, cloud
 from testkit.images.pictures import encoded, numbered
@@ -41,6 +42,8 @@ class Row:
 
     kind: str
     keys: bool
+    quiet_p50_ms: float
+    quiet_p99_ms: float
     requests: int
     refused: int
     failed: int
@@ -49,6 +52,18 @@ class Row:
     stall_ms: float
     stall_work_ms: float
     peak_mib: float
+    cpu_percent: float
+
+
+@dataclass(frozen=True)
+class Served:
+    """A web daemon that runs."""
+
+    process: Process
+    port: int
+    key: str
+    stalls: Path
+    keys: bool
 
 
 @dataclass
@@ -83,6 +98,9 @@ class Good:
                 connection.close()
             self.over.wait(0.05)
 
+    def percentile(self, percent: int) -> float:
+        return round(statistics.quantiles(self.milliseconds, n=100)[percent - 1], 1)
+
     def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
 
@@ -110,42 +128,37 @@ def main() -> int:
 def measured(aws: Cloud, folder: Path, keys: bool, arguments: argparse.Namespace) -> list[Row]:
     known = [kind for kind in arguments.kinds if keys or kind in BODIES]
     rows = []
-    for kinds in ([], *([kind] for kind in known), [*known], []):
-        with web(aws, folder, keys) as (process, port, key, stalls):
-            rows.append(one_row(process, port, key, stalls, kinds, arguments, folder, keys))
+    for kinds in (*([kind] for kind in known), known):
+        with web(aws, folder, keys) as served:
+            rows.append(one_row(served, kinds, arguments, folder))
             print(rows[-1], file=sys.stderr)
     return rows
 
 
-def one_row(
-    process: Process,
-    port: int,
-    key: str,
-    stalls: Path,
-    kinds: list[str],
-    arguments: argparse.Namespace,
-    folder: Path,
-    keys: bool,
-) -> Row:
-    good = Good(port, key)
-    if kinds:
-        with strangers(port, arguments.count, kinds, folder):
-            time.sleep(1)
-            load(good, arguments.seconds)
-    else:
-        load(good, arguments.seconds)
-    wall, work = worst(stalls)
+def one_row(served: Served, kinds: list[str], arguments: argparse.Namespace, folder: Path) -> Row:
+    """Measure without strangers, and with them."""
+    quiet, crowded = Good(served.port, served.key), Good(served.port, served.key)
+    load(quiet, arguments.seconds)
+    since = time.time()
+    with strangers(served.port, arguments.count, kinds, folder):
+        before = tree_cpu_seconds(served.process.pid)
+        load(crowded, arguments.seconds)
+        worked = tree_cpu_seconds(served.process.pid) - before
+    wall, work = worst(served.stalls, since)
     return Row(
-        kind=" + ".join(kinds) if len(kinds) < 2 else "all of them",
-        keys=keys,
-        requests=len(good.statuses),
-        refused=good.statuses.count("503"),
-        failed=len([one for one in good.statuses if one not in ("200", "503")]),
-        p50_ms=round(statistics.median(good.milliseconds), 1),
-        p99_ms=round(statistics.quantiles(good.milliseconds, n=100)[98], 1),
+        kind=kinds[0] if len(kinds) == 1 else "all of them",
+        keys=served.keys,
+        quiet_p50_ms=quiet.percentile(50),
+        quiet_p99_ms=quiet.percentile(99),
+        requests=len(crowded.statuses),
+        refused=crowded.statuses.count("503"),
+        failed=len([one for one in crowded.statuses if one not in ("200", "503")]),
+        p50_ms=crowded.percentile(50),
+        p99_ms=crowded.percentile(99),
         stall_ms=wall,
         stall_work_ms=work,
-        peak_mib=peak_mib(process.pid),
+        peak_mib=peak_mib(served.process.pid),
+        cpu_percent=round(100 * worked / arguments.seconds, 1),
     )
 
 
@@ -161,10 +174,10 @@ def load(good: Good, seconds: float) -> None:
         client.join()
 
 
-def worst(stalls: Path) -> tuple[float, float]:
-    lines = [line.split() for line in stalls.read_text().splitlines()] if stalls.exists() else []
-    lines = lines or [["0", "0", "0"]]
-    return max(float(line[1]) for line in lines), max(float(line[2]) for line in lines)
+def worst(stalls: Path, since: float) -> tuple[float, float]:
+    lines = [[float(one) for one in line.split()] for line in stalls.read_text().splitlines()]
+    late = [line for line in lines if line[0] >= since] or [[0.0, 0.0, 0.0]]
+    return max(line[1] for line in late), max(line[2] for line in late)
 
 
 def peak_mib(pid: int) -> float:
@@ -173,10 +186,10 @@ def peak_mib(pid: int) -> float:
 
 
 @contextmanager
-def web(aws: Cloud, folder: Path, keys: bool) -> Iterator[tuple[Process, int, str, Path]]:
-    port, key_path, stalls = free_port(), folder / "keys", folder / "stalls"
-    stalls.unlink(missing_ok=True)
-    key, kept = api_keys.make("good", bytes(53), time.time(), None)
+def web(aws: Cloud, folder: Path, keys: bool) -> Iterator[Served]:
+    port, key_path = free_port(), folder / "keys"
+    stalls = folder / f"stalls-{port}"
+    key, kept = api_keys.make("good", bytes(range(53)), time.time(), None)
     with key_file.edit(key_path) as found:
         found[kept.id] = kept
     (folder / "visionfleet.yaml").write_text("queue: {wait_seconds: 5}\n")
@@ -191,12 +204,10 @@ def web(aws: Cloud, folder: Path, keys: bool) -> Iterator[tuple[Process, int, st
     )
     argv = (str(stalls), "--config", str(folder / "visionfleet.yaml"))
     with started_module(
-        "bench.probed_web", *argv, log=folder / "web.log", env=env, stop_seconds=30
+        "bench.probed_web", *argv, log=folder / f"web-{port}.log", env=env, stop_seconds=30
     ) as process:
         process.wait_for_output("web: ready", 30)
-        time.sleep(1)
-        stalls.unlink(missing_ok=True)
-        yield process, port, key, stalls
+        yield Served(process, port, key, stalls, keys)
 
 
 def report(rows: Sequence[Row], arguments: argparse.Namespace) -> None:

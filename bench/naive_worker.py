@@ -15,6 +15,7 @@ import boto3
 import torch
 from PIL import Image
 from torchvision import transforms
+from torchvision.transforms import InterpolationMode
 
 from visionfleet.config import load
 from visionfleet.model.loading import load as load_model
@@ -30,7 +31,7 @@ def main() -> None:
     how = loaded.preprocessing
     transform = transforms.Compose(
         [
-            transforms.Resize(how.resize),
+            transforms.Resize(how.resize, InterpolationMode(how.interpolation)),
             transforms.CenterCrop(how.crop),
             transforms.ToTensor(),
             transforms.Normalize(how.mean, how.std),

@@ -42,12 +42,10 @@ def made(count: int, distinct: int = 64) -> Iterator[bytes]:
 
 
 def models(folder: Path) -> dict[str, dict[str, str]]:
-    """Settings of the models: the shipped one, ResNet-18 with random weights, and an instant one.
+    """Settings of the models: the default one, ResNet-18 with random weights, and an instant one.
 
     Random weights are as fast as trained ones; an instant model shows what all the rest costs.
     """
-    root = Path(__file__).resolve().parents[1]
-    shipped = {"VISIONFLEET_MODEL__DIRECTORY": str(root / "models")}
     torch.manual_seed(0)
     state, instant = folder / "resnet18.pth", folder / "instant.pt"
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), state)
@@ -58,7 +56,7 @@ def models(folder: Path) -> dict[str, dict[str, str]]:
     resnet["VISIONFLEET_MODEL__ARCHITECTURE"] = "resnet18"
     small = {"VISIONFLEET_MODEL__RESIZE": "32", "VISIONFLEET_MODEL__CROP": "32"}
     return {
-        "default": shipped,
+        "default": {},
         "resnet18": resnet,
         "instant": settings(instant, "instant", labels(folder, 3)) | small,
     }

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
 from testkit.classifier.daemon import classifier_daemon
 from testkit.images.upload_mix import BAD_SHARES, SHARES, bad_uploads, good_uploads
@@ -153,8 +152,7 @@ def worker(folder: Path, aws: Cloud) -> Iterator[Process]:
     for kind, data in {**good_uploads(), **bad_uploads()}.items():
         if data is not None:
             aws.s3.put_object(Bucket=BUCKETS[0], Key=f"images/{kind}", Body=data)
-    settings = f"model: {{directory: {ROOT / 'models'}}}\n"
-    with classifier_daemon(aws, folder, "endurance", settings) as process:
+    with classifier_daemon(aws, folder, "endurance", "") as process:
         yield process
 
 

@@ -14,15 +14,12 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 
-from testkit import ROOT  # noqa: E402
 from visionfleet.cli import main  # noqa: E402
-from visionfleet.model.architectures import build  # noqa: E402
+from visionfleet.model import default_model  # noqa: E402
+from visionfleet.model.efficientnet_lite import EfficientNetLite0  # noqa: E402
 from visionfleet.model.inspection import inspect  # noqa: E402
 
 pytestmark = pytest.mark.needs_torch
-
-DEFAULT = ROOT / "models" / "cifar10.pt"
-WIDTHS = {"first": 4, "second": 6, "third": 8}
 
 
 class Means(nn.Module):
@@ -80,13 +77,9 @@ def weights(network: nn.Module) -> Callable[[Path], Any]:
             id="exported",
         ),
         pytest.param(
-            weights(build("convnet8", WIDTHS, 5)),
-            {
-                "kind": "state dict",
-                "scores": 5,
-                "architecture": "convnet8 (first 4, second 6, third 8)",
-            },
-            id="weights of a network of ours",
+            weights(EfficientNetLite0(5)),
+            {"kind": "state dict", "scores": 5, "architecture": "efficientnet_lite0"},
+            id="weights of the default network",
         ),
         pytest.param(
             weights(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 7))),
@@ -107,22 +100,21 @@ def test_model_show_tells_every_kind_of_file(
 
 
 def test_model_show_describes_the_default_model() -> None:
-    found = asdict(inspect(DEFAULT.read_bytes(), DEFAULT))
-    assert found["kind"] == "checkpoint of visionfleet"
-    assert found["labels"][3] == "cat"
-    assert found["scores"] == 10
-    assert 0.05 <= found["temperature"] <= 20
-    assert 0 <= found["unknown_below"] < 1
-    assert 0 < found["mirror_below"] < 1
-    assert found["metrics"]["top1"] > 0.88
-    assert found["bytes"] <= 5_000_000
+    found = asdict(inspect(default_model.weights().read_bytes(), "FILE"))
+    assert found["kind"] == "weights of the default model"
+    assert found["architecture"] == "efficientnet_lite0"
+    assert (found["labels"][0], found["scores"]) == ("tench", 1000)
+    assert found["input"] == "N x 3 x 224 x 224"
+    assert found["temperature"] == default_model.TEMPERATURE
+    assert found["unknown_below"] == default_model.UNKNOWN_BELOW
+    assert found["preprocessing"]["interpolation"] == "bicubic"
 
 
 def test_model_show_prints_json_and_lines(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["model", "inspect", "--json", str(DEFAULT)]) == 0
-    assert json.loads(capsys.readouterr().out)["kind"] == "checkpoint of visionfleet"
-    assert main(["model", "inspect", str(DEFAULT)]) == 0
-    assert "\nlabels         airplane, automobile" in capsys.readouterr().out
+    assert main(["model", "inspect", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["labels"][0] == "tench"
+    assert main(["model", "inspect", str(default_model.weights())]) == 0
+    assert "\nlabels         tench, goldfish" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"PK\x03\x04 broken"])

@@ -10,15 +10,12 @@ import pytest
 import torch
 import torchvision
 
-from testkit import ROOT
 from testkit.images.models import table_model
 from testkit.images.pictures import numbered
 from visionfleet.config.classifier import ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
-
-DEFAULT = ModelSection(directory=ROOT / "models")
 
 
 def choice(environment: dict[str, str], **changes: Any) -> ModelSection:
@@ -43,36 +40,18 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return table_model(tmp_path_factory.mktemp("table"), pictures, [f"l{i}" for i in range(8)])
 
 
-def test_default_model_needs_only_its_file() -> None:
-    loaded = load(DEFAULT)
-    assert loaded.labels[:2] == ("airplane", "automobile")
-    data = (ROOT / "models" / "cifar10.pt").read_bytes()
-    assert len(data) <= 5_000_000
-    assert loaded.info.fingerprint == hashlib.sha256(data).hexdigest()[:16]
-
-
-def test_missing_default_model_names_the_setting() -> None:
-    with pytest.raises(BadModel, match=r"/nowhere/cifar10.pt: cannot be read.*model.directory"):
-        load(ModelSection(directory=Path("/nowhere")))
-
-
-@pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 broken zip"])
-def test_damaged_default_model_is_reported(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "cifar10.pt").write_bytes(content)
-    with pytest.raises(BadModel, match="cannot be loaded"):
-        load(ModelSection(directory=tmp_path))
-
-
-def test_pickled_code_is_not_run(tmp_path: Path) -> None:
+def test_pickled_code_is_not_run(tmp_path: Path, table: dict[str, str]) -> None:
     trap = tmp_path / "trap"
 
     class Evil:
         def __reduce__(self) -> tuple[Any, ...]:
             return (Path.touch, (trap,))
 
-    torch.save({"format": Evil()}, tmp_path / "cifar10.pt")
+    path = tmp_path / "x.pt"
+    torch.save({"format": Evil()}, path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     with pytest.raises(BadModel, match=r"holds Python objects .*code from a file is never run"):
-        load(ModelSection(directory=tmp_path))
+        load(choice(table, path=str(path), sha256=digest))
     assert not trap.exists()
 
 

@@ -1,6 +1,7 @@
 """The web daemon: takes images over HTTP, hands them to the fleet and answers with the results."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -22,7 +23,7 @@ from tornado.netutil import bind_sockets
 
 from visionfleet.config import Config
 from visionfleet.config.web import WebSection
-from visionfleet.errors import VisionfleetError
+from visionfleet.errors import BadConfig, VisionfleetError
 from visionfleet.host import process, systemd
 from visionfleet.host.daemon_threads import crash
 from visionfleet.host.metrics_server import serve
@@ -89,6 +90,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger("tornado.general").addFilter(MalformedFilter(time.monotonic))
     access, tls = secured(config.web)
+    if (files := process.allow_open_files()) <= OTHER_FILES:
+        fault = f"the hard limit of open files is {files}, more than {OTHER_FILES} are needed"
+        startup.end_faulty(BadConfig((fault,)), "web")
     _leave(uvloop.run(_run(config, arguments.config, access, tls)))
 
 
@@ -155,10 +159,13 @@ async def _serve(
     watchdog_seconds = systemd.watchdog_seconds(os.environ)
     watchdog = Watchdog(time.monotonic, allowed_seconds(context.config, watchdog_seconds or 0.0))
     poller = _poller(context, replies, watchdog)
+    public_path = context.config.web.public_path
     max_connections = process.allow_open_files() - OTHER_FILES
     gate = Gate(None if context.access is None else context.access.knows, time.monotonic)
-    http = WebServer(application(context), max_connections, gate, tls)
+    http = WebServer(application(context), max_connections, gate, tls, public_path)
     metrics_fields = _served_metrics(context)
+    # What is there now stays: a look through all of it would hold the loop for a tenth of a second.
+    gc.freeze()
     poller.start()
     http.add_sockets(sockets)
     context.readiness.started = True

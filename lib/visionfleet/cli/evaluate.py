@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 _MAXIMUM_CLASSES = 50  # for a table, or a confusion matrix, that can be read
-_LOST_SHARE = 0.05  # share of the right answers that the proposed threshold gives up
+_LOST_SHARE = 0.1  # share of the right answers that the proposed threshold gives up
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,7 +73,6 @@ def summary(model: "Inference", measured: "Benchmark") -> dict[str, object]:
         "top5": found.top(5),
         "expected_calibration_error": found.expected_calibration_error(),
         "mean_score": float(found.confidences.mean()) if images else 0.0,
-        "mirror_below": model.mirror_below,
         "unknown_below": model.unknown_below,
         "unknown": unknown,
         "top1_of_known": known_top1,

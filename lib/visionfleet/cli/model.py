@@ -13,16 +13,16 @@ _LABELS_SHOWN = 12
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     one = command(below, "inspect", "tell what a model file is", inspect)
-    one.add_argument("file", type=Path)
+    one.add_argument("file", type=Path, nargs="?", help="default: that of the default model")
     one.add_argument("--json", action="store_true", help="print what is known as JSON")
 
 
 def inspect(arguments: argparse.Namespace) -> int:
-    from visionfleet.model import inspection
+    from visionfleet.model import default_model, inspection
     from visionfleet.model.artifacts import Source
 
-    data = Source().read(str(arguments.file), "FILE")
-    found = asdict(inspection.inspect(data, arguments.file))
+    file = arguments.file or default_model.weights()
+    found = asdict(inspection.inspect(Source().read(str(file), "FILE"), file))
     if arguments.json:
         print(json.dumps(found, indent=2))
         return 0

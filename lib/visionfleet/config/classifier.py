@@ -1,24 +1,33 @@
 """The settings of the workers: which model they load, and how they work."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three
 
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
+# One name everywhere: in results, in paths of the API, on the page. `default` means this one too.
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+def _own_name(name: str) -> str:
+    return DEFAULT_MODEL if name == "default" else name
 
 
 class ModelSection(Section):
     """The model that every worker loads. Files are never unpickled."""
 
-    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_.-]*$")
-    """`default`, a torchvision architecture such as resnet18, or a name of yours for model.path.
-    Everybody whose pictures are not those of CIFAR-10."""
+    name: Annotated[str, AfterValidator(_own_name), Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")] = (
+        DEFAULT_MODEL
+    )
+    """The default model, a torchvision architecture such as resnet18, or a name of yours for
+    model.path.
+    Everybody who wants other classes than the thousand of ImageNet."""
     directory: FilePath = Path("/usr/share/visionfleet/models")
-    """Folder of the default model, and of weights that were placed by hand.
-    Whoever runs from a working copy, as `make run` does."""
+    """Folder where weights of torchvision are looked for first, placed there by hand.
+    Whoever wants a model by its name on hosts that cannot download."""
     path: FileOrS3 | None = None
     """A file of your own or s3://bucket/key: TorchScript, exported program or state dict.
     Whoever brings a model of their own."""
@@ -29,8 +38,8 @@ class ModelSection(Section):
     """File or s3://bucket/key with the labels of that model, one a line or JSON, required with it.
     Whoever brings a model of their own."""
     architecture: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_]*$")
-    """The network of a state dict: an architecture of torchvision such as resnet18, resnet9 or
-    convnet8.
+    """The network of a state dict: an architecture of torchvision such as resnet18, or
+    efficientnet_lite0, that of the default model.
     Whoever brings weights without their network."""
     resize: int = Field(256, ge=8, le=4096)
     """For your file: length of the shorter side after resizing, in pixels.

@@ -22,7 +22,7 @@ REMOVED: Mapping[str, str] = {
     "web.metrics_address": _METRICS_ADDRESS,
     "model.agreement_floor": "removed: it is 0.99 now",
     "model.cache_directory": "removed: set CACHE_DIRECTORY in the environment, as systemd does",
-    "model.mirror_below": "removed: the model's file says it, else it is 0",
+    "model.mirror_below": "removed: no image is looked at twice any more",
     "model.device": "removed: a GPU is used if there is one; CUDA_VISIBLE_DEVICES= in the "
     "environment hides it",
     "classifier.fetch_threads": "removed: it is 8 now",

@@ -58,6 +58,33 @@ class ModelInfo(_Value):
     fingerprint: str
 
 
+class ModelInput(_Value):
+    """What a model sees of an image: a square of `side` pixels from the middle, after a resize."""
+
+    side: int
+    shorter_side: int
+    interpolation: str
+
+
+class ModelDescription(_Message):
+    """What the worker that started last says of its model, for people and clients.
+
+    Scores are divided by `temperature`; a best one below `unknown_below` has no label.
+    """
+
+    name: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    input: ModelInput
+    temperature: float
+    unknown_below: float
+    runtime: str
+    precision: str
+    device: str
+    worker: str
+    told_at: float
+
+
 class Timings(_Value):
     """Seconds an image spent in each stage; `queue` runs from sending to receiving."""
 
@@ -141,7 +168,10 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 
 
 class WorkerReport(_Message):
-    """What a worker says of itself. `service_seconds` is its mean per image, None before one."""
+    """What a worker says of itself. `service_seconds` is its mean per image, None before one.
+
+    `stuck` says what makes no progress, and for how long; None while all does.
+    """
 
     worker: str
     state: WorkerState
@@ -155,6 +185,7 @@ class WorkerReport(_Message):
     stage_seconds: dict[str, float] = {}
     boot_phases: dict[str, float] = {}
     notice: str | None = None
+    stuck: str | None = None
     model: ModelInfo | None = None
     version: str
     host: str

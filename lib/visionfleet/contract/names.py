@@ -79,6 +79,7 @@ def draining_worker(key: str) -> str | None:
 FLEET_PREFIX = "fleet/"
 WORKERS_PREFIX = "fleet/workers/"
 DRAIN_PREFIX = "fleet/drain/"
+MODEL_KEY = "fleet/model.json"
 STATUS_KEY = "fleet/status.json"
 LEASE_KEY = "fleet/lease.json"
 LAUNCHES_KEY = "fleet/launches.json"

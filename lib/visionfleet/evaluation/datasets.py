@@ -1,5 +1,6 @@
-"""Labelled images from a folder or a ZIP file with one folder per class."""
+"""Labelled images from a folder or a ZIP file: one folder per class, or files named by class."""
 
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ from visionfleet.errors import VisionfleetError
 
 _T = TypeVar("_T")
 
+# 000_tench.jpg beside the class folders, or without any: the number is the class.
+_NUMBERED = re.compile(r"(\d+)_[^/]*")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
@@ -27,7 +30,7 @@ class Labelled:
 def count(path: Path) -> int:
     found = sum(1 for _ in _names(path))
     if not found:
-        raise BadDataset(f"{path}: no images in class folders, like cat/1.jpg")
+        raise BadDataset(f"{path}: no images by class, like cat/1.jpg or 000_tench.jpg")
     return found
 
 
@@ -36,11 +39,11 @@ def read(path: Path, maximum: int | None = None) -> Iterator[Labelled]:
     names = spread(_names(path), maximum)
     if path.is_dir():
         for name in names:
-            yield Labelled(name, PurePosixPath(name).parent.name, (path / name).read_bytes())
+            yield Labelled(name, _folder(name), (path / name).read_bytes())
         return
     with zipfile.ZipFile(path) as archive:
         for name in names:
-            yield Labelled(name, PurePosixPath(name).parent.name, archive.read(name))
+            yield Labelled(name, _folder(name), archive.read(name))
 
 
 def spread(values: Sequence[_T], maximum: int | None) -> Sequence[_T]:
@@ -80,4 +83,10 @@ def _names(path: Path) -> list[str]:
                 names = archive.namelist()
     except (OSError, zipfile.BadZipFile) as error:
         raise BadDataset(f"{path}: neither a folder nor a ZIP file: {error}") from error
-    return sorted(n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES and "/" in n)
+    return sorted(n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES and _folder(n))
+
+
+def _folder(name: str) -> str:
+    """Name the class of an image; empty for one that lies in no class."""
+    number = _NUMBERED.fullmatch(name)
+    return number[1] if number else PurePosixPath(name).parent.name

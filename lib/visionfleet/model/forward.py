@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class Forward:
         self.dtype, self.device, self.singly = torch.float32, device, False
         self.seconds = Stages()
         self._classes, self._temperature = len(loaded.labels), loaded.temperature
-        self._mirror_below, how = loaded.mirror_below, loaded.preprocessing
+        how = loaded.preprocessing
         # Rows of pixels are R,G,B,R,G,B...: with the factors repeated in that order a whole row is
         # one vector, which is some 30 times quicker than to broadcast over the channels.
         std = torch.tensor(how.std).repeat(how.crop)
@@ -69,8 +69,7 @@ class Forward:
         started = time.perf_counter()
         images = self.prepared(batch)
         prepared = time.perf_counter()
-        scores = twice_if_unsure(self._scores, images, self._temperature, self._mirror_below)
-        found = torch.softmax(scores / self._temperature, dim=1).cpu()
+        found = torch.softmax(self._scores(images).float() / self._temperature, dim=1).cpu()
         if not torch.isfinite(found).all():
             raise RuntimeError("the model gave scores that are not finite")
         self.seconds.prepare += prepared - started
@@ -87,24 +86,6 @@ class Forward:
             found = tuple(scores.shape) if isinstance(scores, Tensor) else type(scores).__name__
             raise RuntimeError(f"the model gives {found}, not {expected} images and labels")
         return scores
-
-
-def twice_if_unsure(
-    score: Callable[[Tensor], Tensor], images: Tensor, temperature: float, below: float
-) -> Tensor:
-    """Score N,3,H,W images: N,classes logits in float32.
-
-    Where the highest probability, 0 to 1 after a division by `temperature`, is less than `below`
-    they are the mean over the image and its mirror image. What else is in the batch does not count.
-    """
-    scores = score(images).float()
-    if not below:
-        return scores
-    unsure = (scores / temperature).softmax(dim=1).amax(dim=1) < below
-    if not unsure.any():
-        return scores
-    mirrored = images[unsure].flip(3).contiguous(memory_format=torch.channels_last)
-    return scores.index_put((unsure,), (scores[unsure] + score(mirrored).float()) / 2)
 
 
 def last_line(error: Exception) -> str:

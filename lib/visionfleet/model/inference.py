@@ -47,7 +47,6 @@ class Inference:
         self.labels: tuple[str, ...] = loaded.labels
         self.temperature: float = loaded.temperature
         self.unknown_below: float = loaded.unknown_below
-        self.mirror_below: float = loaded.mirror_below
         try:
             exact = self._first_passes(loaded)
             self._forward, self.precision = self._fastest(exact, batch_size, asked)

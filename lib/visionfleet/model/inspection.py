@@ -3,17 +3,19 @@
 import hashlib
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from visionfleet.model.architectures import NETWORKS, build, options_of
+from visionfleet.config.classifier import DEFAULT_MODEL
+from visionfleet.model import default_model
+from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
 from visionfleet.model.forward import MODEL_ERRORS
 from visionfleet.model.loaded import info
-from visionfleet.model.loading import DEFAULT_FORMAT, kind_of, load_checkpoint, load_torchscript
+from visionfleet.model.loading import kind_of, load_torchscript
 from visionfleet.model.state_dict import load_tensors, state_dict_of
 
 _SIDES = (224, 32, 299, 64, 28)  # that a TorchScript file is tried with
@@ -34,42 +36,39 @@ class Inspection:
     architecture: str | None = None
     temperature: float | None = None
     unknown_below: float | None = None
-    mirror_below: float | None = None
     preprocessing: Mapping[str, Any] | None = None
-    metrics: Mapping[str, Any] | None = None
 
 
 def inspect(data: bytes, where: object) -> Inspection:
     """Look at a file's content, and run TorchScript on blank images; raises BadModel."""
     kind = kind_of(data, where)
     if kind == "tensors":
-        found = _of_tensors(load_tensors(data, where), data, where)
+        found = _of_tensors(load_tensors(data, where), where)
     elif kind == "exported":
         found = _of_program(load_program(data, where))
     else:
         found = _of_torchscript(load_torchscript(data, where).eval())
     digest = hashlib.sha256(data).hexdigest()
+    if digest == default_model.SHA256:
+        found |= _of_the_default_model()
     print_of = info("", data).fingerprint
     return Inspection(bytes=len(data), sha256=digest, fingerprint=print_of, **found)
 
 
-def _of_tensors(saved: Mapping[str, Any], data: bytes, where: object) -> dict[str, Any]:
+def _of_the_default_model() -> dict[str, Any]:
+    """Tell what stands in no file: it belongs to the weights all the same."""
+    return {
+        "kind": "weights of the default model",
+        "input": _shape(default_model.PREPROCESSING.crop),
+        "labels": default_model.labels(),
+        "temperature": default_model.TEMPERATURE,
+        "unknown_below": default_model.UNKNOWN_BELOW,
+        "preprocessing": asdict(default_model.PREPROCESSING),
+    }
+
+
+def _of_tensors(saved: Mapping[str, Any], where: object) -> dict[str, Any]:
     weights = state_dict_of(saved, where)
-    if saved.get("format") == DEFAULT_FORMAT:
-        loaded = load_checkpoint(saved, data, where)
-        return {
-            "kind": "checkpoint of visionfleet",
-            "parameters": _count(loaded.module.parameters()),
-            "input": _shape(loaded.preprocessing.crop),
-            "scores": len(loaded.labels),
-            "labels": loaded.labels,
-            "architecture": _named(saved["architecture"], saved["options"]),
-            "temperature": loaded.temperature,
-            "unknown_below": loaded.unknown_below,
-            "mirror_below": loaded.mirror_below,
-            "preprocessing": saved["preprocessing"],
-            "metrics": saved.get("metrics"),
-        }
     matrices = [value for value in weights.values() if value.ndim == 2]
     scores = int(matrices[-1].shape[0]) if matrices else None
     return {
@@ -82,13 +81,13 @@ def _of_tensors(saved: Mapping[str, Any], data: bytes, where: object) -> dict[st
 
 
 def _own_network(weights: Mapping[str, Tensor], scores: int | None) -> str | None:
-    for name in NETWORKS:
-        options = options_of(name, weights)
-        if scores is not None and options:
-            shapes = {n: v.shape for n, v in build(name, options, scores).state_dict().items()}
-            if shapes == {n: v.shape for n, v in weights.items()}:
-                return _named(name, options)
-    return None
+    if scores is None:
+        return None
+    ours = EfficientNetLite0(scores).state_dict()
+    fits = {n: v.shape for n, v in renamed(weights).items()} == {
+        n: v.shape for n, v in ours.items()
+    }
+    return DEFAULT_MODEL if fits else None
 
 
 def _of_program(program: Any) -> dict[str, Any]:
@@ -138,8 +137,3 @@ def _count(weights: Any) -> int:
 
 def _shape(side: int) -> str:
     return f"N x 3 x {side} x {side}"
-
-
-def _named(architecture: str, options: Mapping[str, int]) -> str:
-    settings = ", ".join(f"{name} {value}" for name, value in options.items())
-    return f"{architecture} ({settings})" if settings else architecture

@@ -16,7 +16,8 @@ Kind = Literal["module", "torchscript", "exported"]
 class Loaded:
     """A model ready for inference: float32 on the CPU, in evaluation mode.
 
-    Scores are divided by `temperature` before softmax; `*_below` are of the highest probability.
+    Scores are divided by `temperature` before softmax; `unknown_below` is of the highest
+    probability.
     """
 
     module: nn.Module
@@ -26,7 +27,6 @@ class Loaded:
     kind: Kind = "module"
     temperature: float = 1.0
     unknown_below: float = 0.0
-    mirror_below: float = 0.0
 
 
 def info(name: str, data: bytes) -> ModelInfo:

@@ -7,26 +7,21 @@ match. What a file is, its content tells, never its name.
 import io
 import warnings
 import zipfile
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from visionfleet.config.classifier import ModelSection
+from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
-from visionfleet.model.architectures import NETWORKS, build, options_of
+from visionfleet.model import default_model
 from visionfleet.model.artifacts import Source, read_labels
+from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
 from visionfleet.model.loaded import Kind, Loaded, info
 from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
-
-DEFAULT_FILE = "cifar10.pt"
-DEFAULT_FORMAT = "visionfleet-checkpoint/1"
-# What a checkpoint may say beside its weights; the configuration may say the first two otherwise.
-CALIBRATION = ("temperature", "unknown_below", "mirror_below")
 
 _HERE = Source()
 
@@ -50,33 +45,11 @@ def load(choice: ModelSection, source: Source = _HERE) -> Loaded:
 def _load(choice: ModelSection, source: Source) -> Loaded:
     if choice.path is not None:
         return _load_file(choice, choice.path, source)
-    if choice.name == "default":
-        path = str(choice.directory / DEFAULT_FILE)
-        data = _HERE.read(path, "the default model; set model.directory to the folder it is in")
-        return load_checkpoint(load_tensors(data, path), data, path)
+    if choice.name == DEFAULT_MODEL:
+        return default_model.load_default()
     from visionfleet.model.torchvision_weights import load_published
 
     return load_published(choice.name, choice.directory, source.cache)
-
-
-def load_checkpoint(saved: Mapping[str, Any], data: bytes, where: object) -> Loaded:
-    if saved.get("format") != DEFAULT_FORMAT:
-        raise BadModel(f"{where}: not a checkpoint of the format {DEFAULT_FORMAT}")
-    labels = tuple(saved["labels"])
-    module = build(saved["architecture"], saved["options"], len(labels))
-    fit(module, state_dict_of(saved, where), where, saved["architecture"])
-    how = saved["preprocessing"]
-    preprocessing = Preprocessing(
-        how["resize"], how["crop"], tuple(how["mean"]), tuple(how["std"]), how["interpolation"]
-    )
-    stated = saved.get("calibration", {})
-    return Loaded(
-        module.eval(),
-        labels,
-        preprocessing,
-        info(saved["name"], data),
-        **{name: stated[name] for name in CALIBRATION if name in stated},
-    )
 
 
 def _load_file(choice: ModelSection, path: str, source: Source) -> Loaded:
@@ -101,7 +74,9 @@ def _load_module(
             )
         tensors = state_dict_of(load_tensors(data, path), path)
         what = f"{architecture} with {classes} labels"
-        return fit(_network(architecture, tensors, classes), tensors, path, what).eval(), "module"
+        if architecture == DEFAULT_MODEL:
+            return fit(EfficientNetLite0(classes), renamed(tensors), path, what).eval(), "module"
+        return fit(_published(architecture, classes), tensors, path, what).eval(), "module"
     if architecture is not None:
         raise BadModel(f"{path}: brings its network with it; leave model.architecture out")
     if kind == "exported":
@@ -109,12 +84,7 @@ def _load_module(
     return load_torchscript(data, path).eval(), kind
 
 
-def _network(architecture: str, tensors: dict[str, Tensor], classes: int) -> nn.Module:
-    if architecture in NETWORKS:
-        try:
-            return build(architecture, options_of(architecture, tensors), classes)
-        except ValueError as error:
-            raise BadModel(f"model.architecture: {error}") from error
+def _published(architecture: str, classes: int) -> nn.Module:
     from visionfleet.model import torchvision_weights
 
     return torchvision_weights.build(architecture, classes, "model.architecture")

@@ -23,7 +23,7 @@ def open_model(
     config: Config, environment: MutableMapping[str, str], phases: StartupTimer | None = None
 ) -> "Inference":
     """Load, warm up and try the configured model; raises BadModel, and TryLater when S3 fails."""
-    phases = phases or StartupTimer(time.time(), time.time)
+    phases = phases or StartupTimer(time.monotonic(), time.monotonic)
     cpu_quota.yield_while_waiting(environment)
     with _uncollected():
         from visionfleet.model.artifacts import Source, cache_folder

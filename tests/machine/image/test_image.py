@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from testkit import ROOT
 from testkit.aws.embedded import Cloud, ec2_client
 from testkit.aws.imds import USER_DATA, imds_server
 from testkit.machine.container import Machine
@@ -15,8 +16,7 @@ from testkit.processes.waiting import wait_until
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
 
-FILES = TEMPLATE.parent / "files"
-SHIP = (FILES / "ship.png").read_bytes()
+ESPRESSO = (ROOT / "models" / "espresso.jpg").read_bytes()
 
 HOME = Path("~root").expanduser()
 # One command each, and the fault that the verification must find then.
@@ -25,7 +25,9 @@ FAULTS = {
     "systemctl enable visionfleet-scaler": "unit is enabled, not disabled: visionfleet-scaler",
     "systemctl disable visionfleet-instance": "unit is disabled, not enabled: visionfleet-instance",
     "systemctl unmask apt-daily.timer": "not masked: apt-daily.timer",
-    "truncate -s 1000 /usr/share/visionfleet/models/cifar10.pt": "no image can be classified",
+    "echo 'model: {name: resnet81}' >/etc/visionfleet/conf.d/80-y.yaml": (
+        "no image can be classified"
+    ),
     "rm -r /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/__pycache__": (
         "module is not compiled: /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/"
     ),
@@ -89,7 +91,7 @@ def test_idle_worker_without_a_scaler_ends_its_machine(
         "queue": {"wait_seconds": 2},
         "classifier": {"idle_shutdown_seconds": 5},
     }
-    image_aws.send_request("job-of-the-image", SHIP)
+    image_aws.send_request("job-of-the-image", ESPRESSO)
     with instance(baked, tmp_path / "w", "i-worker", user_data("worker", settings)) as machine:
         result = wait_until(lambda: image_aws.result("job-of-the-image"), 90, machine.console)
         unit, begun = "visionfleet-classifier@0", "UserspaceTimestampMonotonic"
@@ -97,7 +99,7 @@ def test_idle_worker_without_a_scaler_ends_its_machine(
         booted = int(machine.systemctl("show", "--value", "-p", begun))
         assert machine.systemctl("--failed", "-q") == ""
         machine.wait_for_power_off(60)
-    assert (result["label"], result["worker"]) == ("ship", "i-worker")
+    assert (result["label"], result["worker"]) == ("espresso", "i-worker")
     with capsys.disabled():
         print(f"\nclassifier ready {(ready - booted) / 1e6:.1f} s after systemd began")
 

@@ -33,6 +33,13 @@ def test_datasets_in_folders_and_zips_read_alike(tmp_path: Path) -> None:
         assert [(x.folder, x.data) for x in read(path)] == [("cat", b"c1"), ("dog", b"d2")]
 
 
+def test_images_may_be_numbered_by_class_in_place_of_folders(tmp_path: Path) -> None:
+    for name in ("000_tench.JPEG", "12_a.png", "1_cat/1_2.jpg", "photo.jpg", "7.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert [one.folder for one in read(tmp_path)] == ["000", "12", "1_cat"]
+
+
 def test_dataset_folders_are_labels_or_numbers() -> None:
     labels = ("tench, Tinca tinca", "Golden Fish", "cat")
     folders = {"tench", "golden_fish", "002"}
@@ -45,7 +52,7 @@ def test_dataset_folder_that_is_no_label_is_reported() -> None:
 
 
 def test_dataset_without_images_is_reported(tmp_path: Path) -> None:
-    with pytest.raises(BadDataset, match="no images in class folders"):
+    with pytest.raises(BadDataset, match="no images by class"):
         count(tmp_path)
     (tmp_path / "x.zip").write_bytes(b"no zip")
     with pytest.raises(BadDataset, match="neither a folder nor a ZIP file"):

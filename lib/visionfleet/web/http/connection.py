@@ -1,25 +1,23 @@
 """A client's connection, within bounds that Tornado does not set."""
 
 import asyncio
-import json
+import os
 import socket
 from collections.abc import Awaitable
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
-from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
+from tornado.iostream import SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
-from visionfleet.web.http.gate import DRAIN_BYTES, Gate
+from visionfleet.web.http.arrival import Drain
+from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.stream import ClientStream, last_answer
 from visionfleet.web.problems import Problem
 
 # A client sends its body, and takes its answer, at this pace over any PACE_SECONDS: a slow line is
 # fine, a standstill holds a connection for nothing.
 PACE_SECONDS = 10.0
 PACE_BYTES_PER_SECOND = 1024
-# After an answer to a body that is still coming: so long is the rest read and thrown away. Clients
-# that read only when they have written would else see a reset in its place.
-LINGER_SECONDS = 5.0
 # Heads: what parsing costs goes by lines and by members of the query.
 HEAD_LINES = 128
 TARGET_BYTES = 8 << 10
@@ -28,24 +26,22 @@ QUERY_MEMBERS = 128
 FREE_CHUNKS = 1024
 CHUNK_BYTES = 128
 CHUNKS_A_TURN = 16
-# What is read of a body at once, and from how much on it waits for its turn.
-PIECE_BYTES = DRAIN_BYTES // 4
+# From so much on a piece of a body waits for its turn.
+PIECE_BYTES = 16 << 10
 _CONTINUE = b"HTTP/1.1 100"
 
 
-class Connection(IOStream):
-    """The stream of one client; the server says when a body is `body_open`, still to come."""
+class Connection(ClientStream):
+    """The stream of one client, within its bounds."""
 
     def __init__(self, client: socket.socket, gate: Gate) -> None:
         self._gate = gate
         self._chunks = self._asked = 0
-        self.body_open = self._answered = self._draining = False
+        self._answered = False
         super().__init__(client)
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         """Read a head, which alone ends at a pattern."""
-        if self._draining:
-            self.close()
         return asyncio.ensure_future(self._head(super().read_until_regex(regex, max_bytes)))
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
@@ -64,8 +60,8 @@ class Connection(IOStream):
         return reading if num_bytes < PIECE_BYTES else self._in_turn(reading)
 
     def write(self, data: bytes | memoryview) -> "asyncio.Future[None]":
-        self._answered |= self.body_open and bytes(data[: len(_CONTINUE)]) != _CONTINUE
         written = super().write(data)
+        self._answered |= self.body_open and bytes(data[: len(_CONTINUE)]) != _CONTINUE
         if not written.done():
             seconds = PACE_SECONDS + len(data) / PACE_BYTES_PER_SECOND
             timer = asyncio.get_running_loop().call_later(seconds, self.abort)
@@ -73,14 +69,13 @@ class Connection(IOStream):
         return written
 
     def close(self, exc_info: Any = False) -> None:
-        """Close, but read on for a while when an answer has come before the end of its body."""
-        if self._answered and self.body_open and not self._draining and not self.closed():
-            self._draining = True
-            if not isinstance(self, SSLIOStream):
-                with suppress(OSError):  # it is gone
-                    self.socket.shutdown(socket.SHUT_WR)
-            asyncio.get_running_loop().call_later(LINGER_SECONDS, self.abort)
-            return
+        """Close; an answer that has come before the end of its body is to be seen first."""
+        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            self.refuse_what_is_too_long()
+        if self._answered and self.body_open and not self.closed():
+            self.body_open = False
+            with suppress(OSError):  # it is gone, or there are no more open files
+                Drain(socket.socket(fileno=os.dup(self.socket.fileno())), self._gate)
         super().close(exc_info)
 
     def abort(self) -> None:
@@ -90,7 +85,8 @@ class Connection(IOStream):
     def refuse(self, problem: Problem) -> None:
         """Answer in place of a handler, and close."""
         if not self.closed():
-            self.write(_answer(problem)).add_done_callback(lambda _: self.close())
+            self.body_open = True  # more may come
+            self.write(last_answer(problem)).add_done_callback(lambda _: self.close())
 
     async def _head(self, reading: Awaitable[bytes]) -> bytes:
         head = await reading
@@ -109,8 +105,6 @@ class Connection(IOStream):
 
     async def _piece(self, reading: Awaitable[bytes]) -> bytes:
         piece = await reading
-        if self._draining and not self._gate.may_drain():
-            self.abort()
         await self._gate.next_piece()
         return piece
 
@@ -128,12 +122,3 @@ def _excess(head: bytes) -> str | None:
     if head.count(b"&", 0, target) > QUERY_MEMBERS:
         return f"the query has more than {QUERY_MEMBERS} members"
     return None
-
-
-def _answer(problem: Problem) -> bytes:
-    body = json.dumps(problem.document()).encode()
-    head = (
-        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body

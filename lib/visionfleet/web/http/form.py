@@ -27,8 +27,8 @@ PREAMBLE_BYTES = 4096
 NAME_BYTES = 255
 
 HINT = (
-    "send multipart/form-data with a file in any field, "
-    "or the image itself with its own Content-Type"
+    "send multipart/form-data with a file in any field, the image itself with its own "
+    'Content-Type, or application/json as {"image": "<base64>"}'
 )
 _NO_FILE = "its parts have neither a filename nor a Content-Type of image/..."
 # Control characters, halves of a surrogate pair, and the two that are no characters.
@@ -166,8 +166,15 @@ def file_name(disposition: bytes) -> str:
     found = _parameters(disposition.decode("latin-1"), "filename")
     for value in found:
         if isinstance(value, tuple):  # filename*=utf-8''caf%C3%A9.png; RFC 6266: it goes first
-            return collapse_rfc2231_value(value)
+            return _extended_name(value)
     return _plain_name(found[0]) if found and isinstance(found[0], str) else ""
+
+
+def _extended_name(value: tuple[str | None, str | None, str]) -> str:
+    try:
+        return collapse_rfc2231_value(value)
+    except ValueError:  # of a charset that is none, or that the name is not in
+        return value[2]
 
 
 def _plain_name(value: str) -> str:

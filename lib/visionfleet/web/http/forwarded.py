@@ -3,16 +3,9 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from tornado.httputil import HTTPServerRequest
-
 # Proxies in a row; anybody may write a longer list.
 PROXIES = 16
 Network = IPv4Network | IPv6Network
-
-
-def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
-    forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
-    return client(str(request.remote_ip), forwarded, trusted)
 
 
 def client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:

@@ -9,7 +9,9 @@ from visionfleet.web.http.rate_limit import Bucket, take
 
 # Connections on which no key was shown yet; one more takes the place of the oldest.
 STRANGERS = 256
-# What is read after a refusal, so that its client sees it, for all connections together.
+# Strangers have one turn, and then the loop is without them for so many times as long.
+REST = 4.0
+# What is read after a refusal, so that its client sees it: pieces, for all connections together.
 DRAIN_BYTES = 64 << 10
 DRAINS_PER_SECOND = 64.0
 
@@ -22,25 +24,46 @@ class Closable(Protocol):
 
 
 class Turns:
-    """Lets those who wait go on, one in each turn of the loop: many at once hold nobody up."""
+    """Calls one after the other, one in each turn of the loop: many at once hold nobody up.
 
-    def __init__(self) -> None:
-        self._waiting: deque[asyncio.Future[None]] = deque()
+    It `rests` after each for that many times as long as the turn took.
+    """
+
+    def __init__(self, clock: Callable[[], float], rests: float = 0.0) -> None:
+        self._clock = clock
+        self._rests = rests
+        self._waiting: deque[Callable[[], object]] = deque()
+        self._under_way = False
+
+    def call(self, waiter: Callable[[], object]) -> None:
+        self._waiting.append(waiter)
+        if not self._under_way:
+            self._under_way = True
+            asyncio.get_running_loop().call_soon(self._next)
 
     async def mine(self) -> None:
-        loop = asyncio.get_running_loop()
-        turn = loop.create_future()
-        self._waiting.append(turn)
-        if len(self._waiting) == 1:
-            loop.call_soon(self._next)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def mine() -> None:
+            if not turn.done():
+                turn.set_result(None)
+
+        self.call(mine)
         await turn
 
     def _next(self) -> None:
-        turn = self._waiting.popleft()
-        if not turn.done():
-            turn.set_result(None)
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._next)
+        self._under_way = bool(self._waiting)
+        if self._under_way:
+            started = self._clock()
+            self._waiting.popleft()()
+            asyncio.get_running_loop().call_soon(self._rest, started)
+
+    def _rest(self, started: float) -> None:
+        if self._rests:
+            seconds = self._rests * (self._clock() - started)
+            asyncio.get_running_loop().call_later(seconds, self._next)
+        else:
+            self._next()
 
 
 class Gate:
@@ -50,7 +73,8 @@ class Gate:
         self._knows = knows
         self._clock = clock
         self._strangers: dict[Closable, None] = {}  # the oldest first
-        self._heads, self._pieces = Turns(), Turns()
+        self._turns = Turns(clock, 0.0 if knows is None else REST)
+        self._pieces = Turns(clock)
         self._drained: Bucket | None = None
 
     def arrive(self, connection: Closable) -> None:
@@ -66,12 +90,19 @@ class Gate:
     def leave(self, connection: Closable) -> None:
         self._strangers.pop(connection, None)
 
+    def start(self, first: bytes, serve: Callable[[], object]) -> None:
+        """Have a connection served, by what came first: at once with a good key, else in turn."""
+        if self._knows is not None and self._knows(first):
+            serve()
+        else:
+            self._turns.call(serve)
+
     async def admit(self, connection: Closable, head: bytes) -> None:
-        """Let a request go on: at once with a good key, else when it is its turn."""
+        """Let a request go on: at once with a good key, else in turn."""
         if self._knows is not None and self._knows(head):
             self.leave(connection)
         else:
-            await self._heads.mine()
+            await self._turns.mine()
 
     async def next_piece(self) -> None:
         """Wait for the turn of one more piece of a body."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tornado.httputil import HTTPServerRequest
 
-from visionfleet.web.http.forwarded import Network, client_of
+from visionfleet.web.http.forwarded import Network, client
 from visionfleet.web.http.rate_limit import LogThrottle
 from visionfleet.web.problems import Problem
 
@@ -52,6 +52,11 @@ class RequestLog:
             }
 
         self.write("refused", fields, stranger)
+
+
+def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
+    forwarded = ",".join(request.headers.get_list("X-Forwarded-For"))
+    return client(str(request.remote_ip), forwarded, trusted)
 
 
 class MalformedFilter(logging.Filter):

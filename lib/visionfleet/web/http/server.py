@@ -18,9 +18,9 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.netutil import ssl_wrap_socket
 from tornado.web import Application
 
+from visionfleet.web.http.arrival import HEADER_BYTES, HEADER_SECONDS, Arrival
 from visionfleet.web.http.connection import (
     PACE_BYTES_PER_SECOND,
     PACE_SECONDS,
@@ -28,15 +28,12 @@ from visionfleet.web.http.connection import (
     TlsConnection,
 )
 from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.targets import without_prefix
 from visionfleet.web.problems import Problem
 
 # An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
 # closed at the moment of its next use.
 IDLE_SECONDS = 120.0
-# From the accept to the end of the first headers, the TLS handshake included; one is enough.
-HEADER_SECONDS = 15.0
-# Browsers send cookies of some KiB; nothing here needs as much.
-HEADER_BYTES = 32 << 10
 # The handlers bound bodies themselves and answer with 413; beyond this Tornado's bare 400 comes.
 _NO_LIMIT = 1 << 60
 # Connections that are accepted in one turn of the loop.
@@ -85,6 +82,7 @@ class WebServer(HTTPServer):
         max_connections: int,
         gate: Gate,
         tls: ssl.SSLContext | None = None,
+        public_path: str = "",
     ) -> None:
         super().initialize(
             routes,
@@ -97,6 +95,7 @@ class WebServer(HTTPServer):
         self._gate = gate
         self._tls = tls
         self._listeners: list[socket.socket] = []
+        self._public_path = public_path
         self._known: set[object] = set()
         self.connections = OpenSet()
 
@@ -119,24 +118,34 @@ class WebServer(HTTPServer):
             except OSError:  # none is left, it is gone again, or there are no more open files
                 return
             client.setblocking(False)
-            try:
-                self._take(client, address)
-            except OSError:  # it went away before its handshake
+            if len(self.connections.open) < self._max_connections:
+                self._receive(client, address)
+            else:
                 client.close()
 
-    def _take(self, client: socket.socket, address: Any) -> None:
-        if len(self.connections.open) >= self._max_connections:
-            client.close()
-            return
+    def _receive(self, client: socket.socket, address: Any) -> None:
+        def serve() -> None:
+            self._gate.leave(arrival)
+            self.connections.leave(arrival)
+            if client.fileno() != -1:
+                try:
+                    self._serve(client, address)
+                except OSError:  # it went away meanwhile
+                    client.close()
+
+        arrival = Arrival(client, self._gate, serve)
+        self.connections.open.add(arrival)
+        self._gate.arrive(arrival)
+
+    def _serve(self, client: socket.socket, address: Any) -> None:
+        stream: Connection
         if self._tls is None:
             stream = Connection(client, self._gate)
         else:
-            stream = TlsConnection(
-                ssl_wrap_socket(client, self._tls, server_side=True, do_handshake_on_connect=False),
-                self._gate,
-            )
-        self._gate.arrive(stream)
+            secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+            stream = TlsConnection(secured, self._gate)
         self.connections.open.add(stream)
+        self._gate.arrive(stream)
         self.handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
@@ -155,7 +164,7 @@ class WebServer(HTTPServer):
         assert isinstance(server_conn.stream, Connection)
         late = None if server_conn in self._known else HEADER_SECONDS
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, late)
+        return _InTime(inner, server_conn.stream, late, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
@@ -171,9 +180,9 @@ class WebServer(HTTPServer):
         self.stop()
 
     async def close_all_connections(self) -> None:
-        for stream in tuple(self.connections.open):
-            assert isinstance(stream, Connection)
-            stream.abort()
+        for one in tuple(self.connections.open):
+            assert isinstance(one, Arrival | Connection)
+            one.abort()
         await super().close_all_connections()
 
 
@@ -181,9 +190,14 @@ class _InTime(HTTPMessageDelegate):
     """Passes a request on, and closes its connection when it does not come in time."""
 
     def __init__(
-        self, inner: HTTPMessageDelegate, stream: Connection, header_seconds: float | None
+        self,
+        inner: HTTPMessageDelegate,
+        stream: Connection,
+        header_seconds: float | None,
+        public_path: str,
     ) -> None:
         self._inner = inner
+        self._public_path = public_path
         self._stream = stream
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -194,10 +208,14 @@ class _InTime(HTTPMessageDelegate):
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:
         self._cancel()
+        assert isinstance(start_line, RequestStartLine)
+        self._stream.begin(start_line.version)
+        _mend_expectation(start_line.version, headers)
         if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
             self._stream.body_open = True
             self._look_later()
-        return self._inner.headers_received(start_line, headers)
+        path = without_prefix(start_line.path, self._public_path)
+        return self._inner.headers_received(start_line._replace(path=path), headers)
 
     def data_received(self, chunk: bytes) -> Any:
         self._came += len(chunk)
@@ -225,6 +243,14 @@ class _InTime(HTTPMessageDelegate):
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+
+def _mend_expectation(version: str, headers: HTTPHeaders) -> None:
+    """RFC 9110, 10.1.1: in any case of letters, and not from HTTP/1.0."""
+    if headers.get("Expect", "").lower() == "100-continue":
+        del headers["Expect"]
+        if version != "HTTP/1.0":
+            headers["Expect"] = "100-continue"
 
 
 def drop_openings(listener: socket.socket) -> None:

@@ -10,7 +10,8 @@ from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, FrontHandler
 from visionfleet.web.routes.context import Context
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
-from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadsHandler
+from visionfleet.web.routes.health import ModelHandler as DescribedModelHandler
+from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadedHandler, UploadsHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
     LiveHandler,
@@ -30,7 +31,8 @@ class DescriptionHandler(Handler):
     @Operation("This description", {200: "any"})
     def get(self) -> None:
         self.set_header("Content-Type", "application/json")
-        self.finish(description(self.config.web.max_wait_seconds))
+        web = self.config.web
+        self.finish(description(web.max_wait_seconds, web.public_path))
 
 
 # The paths as they stand in the description of the API and in the metrics.
@@ -40,7 +42,9 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/v1/jobs", JobsHandler),
     ("/v1/jobs/{job}", JobHandler),
     ("/v1/uploads", UploadsHandler),
+    ("/v1/uploads/{upload}", UploadedHandler),
     ("/v1/fleet", FleetHandler),
+    ("/v1/model", DescribedModelHandler),
     ("/v2", ServerHandler),
     ("/v2/health/live", LiveHandler),
     ("/v2/health/ready", ReadyHandler),
@@ -57,10 +61,10 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 
 
 @lru_cache(maxsize=1)
-def description(max_wait_seconds: float) -> bytes:
+def description(max_wait_seconds: float, public_path: str) -> bytes:
     """Write the description, once for each setting: anybody may ask for it, and it costs much."""
     described = [(path, operations(kind)) for path, kind in ROUTES]
-    return json.dumps(describe(described, max_wait_seconds)).encode()
+    return json.dumps(describe(described, max_wait_seconds, public_path)).encode()
 
 
 def application(context: Context) -> Application:

@@ -13,12 +13,13 @@ from types import TracebackType
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from visionfleet.contract.messages import Failed
-from visionfleet.web.http.body import Body, Whole, decoded, file_reader, media_type_of
-from visionfleet.web.http.cors import allowed, preflight
+from visionfleet.web.http.body import Body, Plain, Whole, decoded, media_type_of
+from visionfleet.web.http.cors import allowed, exposing, preflight
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
 from visionfleet.web.problems import PROBLEM_TYPE, Problem, problem_of
 from visionfleet.web.routes.context import Context
+from visionfleet.web.routes.documents import document, location, of_status
 
 log = logging.getLogger("web")
 
@@ -40,8 +41,6 @@ HEADERS = {
 }
 # The methods that are open for routes which anybody may read.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# What a page of another origin may read beside the body.
-EXPOSED = "Location, Retry-After, X-Request-ID"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 # A request id of the client is taken over when it fits into a log line and a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
@@ -56,8 +55,8 @@ class Handler(RequestHandler):
     # How much body is kept: so many of the largest images, and so many bytes more.
     body_images: float = 0
     body_bytes = 0
-    # Whether files are looked for in a body, and whether JSON is kept as it is then.
-    finds_files = keeps_json = False
+    # Whether images may come in JSON.
+    keeps_json = False
     # Probes come every few seconds; their lines are for debugging only.
     quiet = False
 
@@ -65,10 +64,17 @@ class Handler(RequestHandler):
     def leave_unlogged(_handler: RequestHandler) -> None:
         """Tornado's access log: `on_finish` writes our own."""
 
+    def __init_subclass__(cls, **more: object) -> None:
+        """Answer HEAD wherever GET is answered."""
+        super().__init_subclass__(**more)
+        if "get" in vars(cls):
+            cls.head = vars(cls)["get"]
+
     def initialize(self, context: Context, route: str = "other") -> None:
         """Begin a request, which keeps the configuration of its beginning to its end."""
         self.context = context
         self.config = context.config
+        self.public_path = self.config.web.public_path
         self.service = context.service
         self.route = route
         self.jobs: list[str] = []
@@ -86,11 +92,8 @@ class Handler(RequestHandler):
         images = self.body_images * (IN_BASE64 if self.has_json else 1)
         self.limit = int(images * largest) + self.body_bytes
         self.encoding = headers.get("Content-Encoding", "")
-        reader = (
-            file_reader(self.content_type) if self.finds_files and not self.has_json else Whole()
-        )
         self.body = Body(
-            decoded(reader, self.encoding),
+            decoded(self.reader(), self.encoding),
             context.budget,
             self.limit,
             PATIENCE_FILES * largest,
@@ -99,6 +102,10 @@ class Handler(RequestHandler):
         )
         # Until a key is shown; a stranger holds no place among the requests.
         self.stranger = context.access is not None
+
+    def reader(self) -> Plain:
+        """What reads the body; raises nothing, whatever the request is."""
+        return Whole()
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
@@ -110,15 +117,20 @@ class Handler(RequestHandler):
             raise self.body.excess
         try:
             self._let_in()
+            self.check_target()
             if self.request.method == "POST" and self.limit:
                 self.context.budget.expect(min(self.declared, self.limit))
                 load, waiting = self.context.fleet_load.load(), len(self.context.requests.open) - 1
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
         except (Problem, Refusal) as refused:
-            if self.asks_first or self.stranger:
+            if self.asks_first or (self.stranger and self.has_body):
                 raise
             self._refuse_at_its_end(refused)
+
+    def check_target(self) -> None:
+        """Refuse what was sent to another host; raises Problem."""
+        self.context.check_host(self.request.headers.get("Host", ""))
 
     def _let_in(self) -> None:
         """Give a request its place, unless it is a stranger's; raises Problem."""
@@ -177,8 +189,8 @@ class Handler(RequestHandler):
             raise problem_of(answer)
         self.note(answer)
         if isinstance(answer, Queued):
-            self.set_header("Location", location(answer.job))
-        self.answer(202 if isinstance(answer, Queued) else 200, document(answer))
+            self.set_header("Location", location(answer.job, self.public_path))
+        self.answer(202 if isinstance(answer, Queued) else 200, document(answer, self.public_path))
 
     def answer(self, status_code: int, body: dict[str, object]) -> None:
         self.set_status(status_code)
@@ -205,17 +217,14 @@ class Handler(RequestHandler):
         self, chunk: str | bytes | dict[str, object] | None = None
     ) -> "asyncio.Future[None]":
         """Send the answer; the request is over when all of it is handed to the kernel."""
-        if self.context.readiness.stopping:
+        if self.context.readiness.stopping or not self.request._body_future.done():
             self.set_header("Connection", "close")
         if self.body.memory is not None:
             self.body.close()
         self.set_header("X-Request-ID", self.request_id)
-        if origins := self.config.web.cors_origins:
-            self.add_header("Vary", "Origin")
-            origin = allowed(self.request.headers.get("Origin"), origins)
-            if origin is not None:
-                self.set_header("Access-Control-Allow-Origin", origin)
-                self.set_header("Access-Control-Expose-Headers", EXPOSED)
+        origin, origins = self.request.headers.get("Origin"), self.config.web.cors_origins
+        for name, value in exposing(origin, origins).items():
+            self.set_header(name, value)
         sent = super().finish(chunk)
         sent.add_done_callback(partial(self.context.requests.leave, self))
         return sent
@@ -283,29 +292,9 @@ class Handler(RequestHandler):
             log.error("request failed", extra={"request": request}, exc_info=value)
 
     def _problem(self, status_code: int) -> Problem:
-        if status_code == 405:
-            methods = ", ".join(self._methods())
-            detail = f"{self.request.method} is not allowed here, {methods} is"
-            return Problem("method_not_allowed", detail, headers={"Allow": methods})
-        if status_code == 404:
-            return Problem("not_found", f"there is nothing at {self.request.path}")
-        if 400 <= status_code < 500:
-            return Problem("bad_parameter", "the request cannot be read")
-        return Problem("internal", "an unexpected error; the server's log tells more")
+        return of_status(status_code, str(self.request.method), self.request.path, self._methods())
 
     def _methods(self) -> list[str]:
         missing = RequestHandler._unimplemented_method
         names = sorted(self.SUPPORTED_METHODS)
         return [name for name in names if getattr(type(self), name.lower()) is not missing]
-
-
-def location(job: str) -> str:
-    return f"/v1/jobs/{job}"
-
-
-def document(answer: Answer) -> dict[str, object]:
-    if isinstance(answer, Queued):
-        return {"job": answer.job, "status": "queued", "location": location(answer.job)}
-    if isinstance(answer, Failed | Refusal):
-        return problem_of(answer).document()
-    return answer.model_dump(mode="json")

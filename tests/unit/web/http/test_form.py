@@ -65,6 +65,9 @@ def test_multipart_parses_any_chunking(step: int) -> None:
     [
         ('filename="café.png"', "café.png"),
         ("filename*=utf-8''caf%C3%A9.png", "café.png"),
+        ("filename*=idna''a.png", "a.png"),
+        ("filename*=a%00b''a.png", "a.png"),
+        ("filename*=nonsense''a.png", "a.png"),
         ("filename=a.png", "a.png"),
         ('filename="a;b\\"c.png"', 'a;b"c.png'),
         ('FileName="a.png"', "a.png"),

@@ -19,7 +19,7 @@ def gate() -> Gate:
 
 def test_one_waiter_goes_on_in_each_turn_of_the_loop() -> None:
     async def run() -> list[int]:
-        turns, seen = Turns(), []
+        turns, seen = Turns(lambda: 0.0), []
         on: list[int] = []
 
         async def waiter(number: int) -> None:
