@@ -94,7 +94,7 @@ class ScalerWorld:
 
     def _asked(self, name: str, life: WorkerLife) -> bool:
         asked = None if "S3" in self.out else self.objects.get(drain_key(name))
-        return asked is not None and asked[2] >= life.launched_at
+        return asked is not None and asked[2] - self.s3_off >= life.launched_at
 
     def _report(self, name: str, life: WorkerLife) -> None:
         due = life.reported is None or life.reported[0] != life.state
