@@ -78,11 +78,20 @@ class RunningWorker:
         worker, metrics = reporter.identity.worker, reporter.metrics
         watchdog = systemd.watchdog_seconds(os.environ)
         loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
-        self._intake = wiring.intake(config, path, worker, clients, model, takeover.suspects)
+        reporter.stuck = loops.stuck
+        self._intake = wiring.intake(config, worker, clients, model)
         self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
         in_flight = InFlight(config.classifier.prefetch, self._notes)
         self._pipeline = wiring.pipeline(
-            config, clients, self._intake, model.rank, metrics, loops, in_flight, takeover
+            config,
+            clients,
+            self._intake,
+            model.rank,
+            metrics,
+            loops,
+            in_flight,
+            takeover,
+            wiring.model_child(path),
         )
         self._idle_shutdown = IdleShutdown(
             clients.results,

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -23,13 +23,14 @@ from visionfleet.classifier.fetch import Fetcher, Intake
 from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
-from visionfleet.classifier.jobs import ResultBuilder
+from visionfleet.classifier.jobs import Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.pipeline import Pipeline, PipelineStage
 from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
 from visionfleet.classifier.spot import Interruptions
 from visionfleet.classifier.store import ResultWriter
+from visionfleet.classifier.suspects import SuspectClassifier
 from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.classifier.visibility import VisibilityHeartbeat
 from visionfleet.classifier.worker_report import Reporter
@@ -86,18 +87,8 @@ class WorkerClients:
         return self._requests
 
 
-def intake(
-    config: Config,
-    path: Path | None,
-    worker: str,
-    clients: WorkerClients,
-    model: "Inference",
-    suspects: Collection[str],
-) -> Intake:
-    """Make what fetches and decodes; `path` is the file of the configuration."""
-    named = ("--config", str(path)) if path else ()
+def intake(config: Config, worker: str, clients: WorkerClients, model: "Inference") -> Intake:
     decoder = (sys.executable, "-m", "visionfleetd.classifier.decoder")
-    alone = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
     places = min(MOST_DECODERS, cpu_quota.granted())
     decoders = Isolation(
         decoder,
@@ -116,11 +107,16 @@ def intake(
         images=config.images,
         decoders=Decoders(decoders, model.preprocessing),
         builder=ResultBuilder(worker, model.info, model.unknown_below),
-        alone=Isolation(alone, "classified", ALONE_SECONDS),
         max_receives=config.queue.max_receives,
         now=clients.clock,
-        suspects=suspects,
     )
+
+
+def model_child(path: Path | None) -> Isolation:
+    """Have a model in a child process; `path` is the file of the configuration."""
+    named = ("--config", str(path)) if path else ()
+    command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
+    return Isolation(command, "classified", ALONE_SECONDS, keep=1)
 
 
 def pipeline(
@@ -132,43 +128,65 @@ def pipeline(
     loops: Watchdog,
     in_flight: InFlight,
     takeover: Takeover,
+    child: Isolation,
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
     hurry = threading.Event()
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch)
-    patience = Patience(completion, hurry, random)
+    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch, loops)
+    patience = Patience(completion, hurry, random, loops)
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
-    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch)
+    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch, loops)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
     batch = config.classifier.batch_size
-    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
-    fetcher = Fetcher(intake, completion, classify.put, store.put, patience)
-    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch)
+    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops)
+    last_try = config.queue.max_receives - 1
+    suspects = SuspectClassifier(
+        child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
+    )
+    alone = PipelineStage("alone", suspects.classify, 1, prefetch, prefetch, loops)
+
+    def decoded(job: Job) -> None:
+        (alone if suspects.is_suspect(job) else classify).put(job)
+
+    fetcher = Fetcher(intake, completion, decoded, store.put, patience)
+    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch, loops)
     receiver = Receiver(
         requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
     )
-    heartbeat = VisibilityHeartbeat(
-        requests,
-        in_flight,
+    stages = (fetch, alone, classify, store, answer)
+    return Pipeline(receiver, stages, completion, _heartbeat(config, completion), hurry, crash(log))
+
+
+def _heartbeat(config: Config, completion: Completion) -> VisibilityHeartbeat:
+    return VisibilityHeartbeat(
+        completion.requests,
+        completion.in_flight,
         config.queue.visibility_timeout_seconds,
         config.classifier.max_processing_seconds,
         time.monotonic,
-        metrics,
+        completion.metrics,
     )
-    stages = (fetch, classify, store, answer)
-    return Pipeline(receiver, stages, completion, heartbeat, hurry, crash(log))
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """How long a step of each watched loop may take; a batch that is given up is of no use."""
+    """How long a step of each watched loop may take; what is given up by then is of no use."""
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
     receive = client_factory(config.aws).longest_call_seconds(poll)
-    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
+    allowed = dict.fromkeys(_threads(config), config.classifier.max_processing_seconds)
+    allowed[RECEIVE_LOOP] = receive
     return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
+
+
+def _threads(config: Config) -> list[str]:
+    """Name the threads of all stages; that of the model tells by itself of each pass."""
+    storing = store_threads(config.classifier.prefetch)
+    counts = {"fetch": FETCH_THREADS, "alone": 1, "store": storing, "finish": ANSWER_THREADS}
+    threads = [f"{stage}-{number}" for stage, count in counts.items() for number in range(count)]
+    return [MODEL_LOOP, *threads]
 
 
 def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[[], str]:

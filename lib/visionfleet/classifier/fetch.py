@@ -1,9 +1,8 @@
 """From a delivery to the pixels of its image, or to the end that it has without them."""
 
-import json
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,7 +10,6 @@ from visionfleet.aws.s3 import Store
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.in_flight import Delivery
-from visionfleet.classifier.isolation import Isolation, ModelFailed
 from visionfleet.classifier.jobs import (
     EXPIRED,
     GAVE_UP,
@@ -26,7 +24,7 @@ from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
-from visionfleet.contract.messages import Ranked, Request, Timings
+from visionfleet.contract.messages import Request, Timings
 from visionfleet.errors import BadImage, BadMessage, NotFound, Unfit
 
 log = logging.getLogger("classifier")
@@ -41,10 +39,8 @@ class Intake:
     images: ImagesSection
     decoders: Decoders
     builder: ResultBuilder
-    alone: Isolation
     max_receives: int
     now: Callable[[], float]
-    suspects: Collection[str]  # ids of messages that were in the model when a worker ended
 
     def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
@@ -92,30 +88,9 @@ class Intake:
             return self._failed(job, IMAGE_REFUSED, "S3 does not give the uploaded image out")
         fetch = time.monotonic() - started
         try:
-            decoded = self._decode(job, data, fetch)
-            return self._classify_alone(decoded) if self._is_suspect(job) else decoded
+            return self._decode(job, data, fetch)
         except BadImage as error:
             return self._failed(job, error.code, str(error))
-
-    def _is_suspect(self, job: Job) -> bool:
-        fields = {"job": job.request.job, "attempts": job.attempt}
-        if job.attempt == self.max_receives - 1:
-            log.warning("last try, alone", extra=fields)
-            return True
-        if job.delivery.message.message_id in self.suspects:
-            log.warning("suspect, alone", extra=fields)
-            return True
-        return False
-
-    def _classify_alone(self, job: Job) -> Done:
-        """Spend a try in a child process: whatever happens there, it happens to no other."""
-        started = time.monotonic()
-        assert job.pixels is not None
-        said, printed = self.alone.ask({}, job.pixels.tobytes())
-        if "failed" in said:
-            raise ModelFailed(said["failed"])
-        ranking = tuple(Ranked(**ranked) for ranked in json.loads(printed))
-        return self.builder.succeeded(job, ranking, time.monotonic() - started, self.now())
 
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
         started = time.monotonic()
@@ -151,15 +126,8 @@ class Fetcher:
             self.completion.bury(delivery, str(error))
             return
         if self.completion.in_flight.still_ours(delivery):
-            self._take(job)
-
-    def _take(self, job: Job) -> None:
-        try:
             taken = self.intake.take(job)
-        except ModelFailed as error:
-            self.completion.retry(job.delivery, str(error))
-            return
-        if isinstance(taken, Job):
-            self.decoded(taken)
-        else:
-            self.done(taken)
+            if isinstance(taken, Job):
+                self.decoded(taken)
+            else:
+                self.done(taken)

@@ -144,6 +144,10 @@ class InFlight:
         with self._changed:
             return [held for held in self._deliveries if not (held.lost or held.ending)]
 
+    def unfinished(self) -> int:
+        with self._changed:
+            return sum(not delivery.lost for delivery in self._deliveries)
+
     def counts(self) -> WorkCounts:
         with self._changed:
             now = time.monotonic()

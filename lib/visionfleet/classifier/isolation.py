@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from visionfleet.errors import BadImage, TryLater, VisionfleetError
+from visionfleet.errors import BadImage, TryLater
 from visionfleet.host.child import Answer, Child, ChildEnded, Header
 
 log = logging.getLogger("classifier")
@@ -22,10 +22,6 @@ _FINAL = {signal.SIGXCPU}
 
 class ChildFailed(TryLater):
     """The child failed for a reason of its own; it says nothing about the image, nor about S3."""
-
-
-class ModelFailed(VisionfleetError):
-    """The model raised an error for this image, in a child as it would have here."""
 
 
 @dataclass(slots=True)
@@ -51,8 +47,8 @@ class Isolation:
     _slow: int = 0
 
     def start(self) -> None:
-        """Have a child ready for the first image."""
-        self._idle.append(Child(self.command))
+        """Have a child ready for the first image, and another for when that one ends."""
+        self._idle += [Child(self.command) for _ in range(min(2, self.keep))]
 
     def close(self) -> None:
         while self._idle:
@@ -67,17 +63,17 @@ class Isolation:
                 raise self._crashed(ended) from ended
             log.warning("image is tried once more", extra={"reason": str(ended)})
         try:
-            return self._ask(header, payload)
+            return self._ask(header, payload, fresh=True)
         except ChildEnded as ended:
             raise self._crashed(ended) from ended
 
     def _crashed(self, ended: ChildEnded) -> BadImage:
         return BadImage(CRASHED, f"the image ends the process in which it is {self.done}: {ended}")
 
-    def _ask(self, header: Header, payload: bytes) -> Answer:
+    def _ask(self, header: Header, payload: bytes, fresh: bool = False) -> Answer:
         with self._place() as place:
             try:
-                place.child = self._take()
+                place.child = self._take(fresh)
                 place.child.ask(header, payload)
                 return self._answer(place)
             except TimeoutError as error:
@@ -101,9 +97,10 @@ class Isolation:
             self._make_way(place)
         return place.child.answer(self.limit_seconds - self.slow_seconds)
 
-    def _take(self) -> Child:
+    def _take(self, fresh: bool) -> Child:
+        """Take one that waits for work, which others may do with unless it is to be `fresh`."""
         with self._changed:
-            child = self._idle.pop() if self._idle else None
+            child = self._idle.pop() if self._idle and not fresh else None
         child = child or Child(self.command)
         try:
             child.wait_until_ready(_START_SECONDS)

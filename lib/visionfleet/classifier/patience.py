@@ -12,6 +12,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.classifier.isolation import ChildFailed
 from visionfleet.errors import GiveUp, TryLater
+from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
 
@@ -25,11 +26,14 @@ class Patience:
     completion: Completion
     hurry: threading.Event
     random: Random
+    loops: Watchdog
 
     def hold(self, delivery: Delivery, step: Callable[[], None]) -> None:
         """Take a step until it succeeds. A refusal is waited out too: of all, it is an outage."""
+        thread = threading.current_thread().name
         for wait in growing_waits(self.random, cap=WAIT_SECONDS):
             began = time.monotonic()
+            self.loops.step(thread)
             try:
                 step()
                 return
@@ -41,6 +45,7 @@ class Patience:
                     log.warning("waiting for a child process", extra=fields)
                 else:
                     log.log(level, "waiting for S3", extra=fields)
+            self.loops.rest(thread)  # to wait is well
             if self.hurry.wait(wait):
                 self.completion.hand_back([delivery])
                 return

@@ -69,10 +69,13 @@ class Receiver:
 
     def _take_over(self) -> None:
         """Begin with what dead workers held."""
+        room = self.completion.in_flight.wait_for_room()
         deliveries = self.takeover.taken(time.monotonic())
         self.completion.in_flight.hold(deliveries)
         self.takeover.settle()
-        for delivery in deliveries:
+        if deliveries[room:]:  # of several workers
+            self.completion.hand_back(deliveries[room:])
+        for delivery in deliveries[:room]:
             self.received(delivery)
 
     def _wait_for_room(self) -> int:

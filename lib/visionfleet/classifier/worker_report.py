@@ -53,6 +53,7 @@ class Reporter:
     boot_seconds: float | None = None
     boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
+    stuck: Callable[[], list[str]] = list
     state: WorkerState = "booting"
     _since: float | None = None
     _written_at: float = float("-inf")
@@ -92,6 +93,7 @@ class Reporter:
             service_seconds=counts.service_seconds,
             stage_seconds=self.metrics.stage_means(),
             notice=self.notice,
+            stuck="; ".join(self.stuck()) or None,
             model=self.model,
             version=self.identity.version,
             host=self.identity.host,

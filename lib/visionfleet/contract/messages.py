@@ -168,7 +168,10 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 
 
 class WorkerReport(_Message):
-    """What a worker says of itself. `service_seconds` is its mean per image, None before one."""
+    """What a worker says of itself. `service_seconds` is its mean per image, None before one.
+
+    `stuck` says what makes no progress, and for how long; None while all does.
+    """
 
     worker: str
     state: WorkerState
@@ -182,6 +185,7 @@ class WorkerReport(_Message):
     stage_seconds: dict[str, float] = {}
     boot_phases: dict[str, float] = {}
     notice: str | None = None
+    stuck: str | None = None
     model: ModelInfo | None = None
     version: str
     host: str

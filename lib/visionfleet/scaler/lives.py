@@ -47,6 +47,8 @@ def worker(member: Member, life: Life, told: Told, clear_since: float, now: floa
     state: State = "stopping" if report.state == "stopped" else report.state
     if state in {"idle", "busy"} and _unread(told.asked_at, life, now):
         state = "draining"
+    if report.stuck and state != "stopping":
+        state = "stuck"
     if state == "booting":
         began_at = max(began_at, clear_since)
     since = told.reported_at - max(0.0, report.reported_at - report.since)

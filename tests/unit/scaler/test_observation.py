@@ -69,6 +69,15 @@ def test_times_are_of_the_scalers_clock() -> None:
     assert found.since == 1000.0, "10 s before it reported"
 
 
+def test_worker_without_progress_is_no_capacity() -> None:
+    member = Member("w", 100.0, "running")
+    for state in ("busy", "draining"):
+        stuck = report(state).model_copy(update={"stuck": "the store-3 has been at one step"})
+        assert worker(member, LIFE, Told(stuck, 1010.0), 0.0, NOW).state == "stuck"
+    ended = report("stopped").model_copy(update={"stuck": "the store-3 has been at one step"})
+    assert worker(member, LIFE, Told(ended, 1010.0), 0.0, NOW).state == "stopping"
+
+
 def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
     member = Member("w", 100.0)
 
