@@ -54,6 +54,11 @@ def file_stem(file_name: str) -> str:
     return base.rsplit(".", 1)[0] if "." in base[1:] else base
 
 
+def artefact_key(key: str) -> str:
+    """Key of a model's artefact, which the first worker that needs it makes for the others."""
+    return f"models/artefacts/{key}.artefact"
+
+
 def worker_key(worker: str) -> str:
     return f"{WORKERS_PREFIX}{worker}.json"
 
