@@ -19,6 +19,7 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
+from testkit.processes.memory import peak_mib
 from visionfleet.errors import BadImage
 from visionfleet.imaging import cost, decode
 from visionfleet.imaging.preprocess import Preprocessing, prepare
@@ -111,15 +112,6 @@ def estimate_mib(data: bytes) -> float:
         found = re.search(r"takes (\d+) bytes", str(error))
         return int(found[1]) / 2**20 if found else 0.0
     return 0.0
-
-
-def peak_mib(reset: bool = False) -> float:
-    """Read the peak of the resident set; proc(5): writing 5 to clear_refs resets it."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    assert found is not None
-    return int(found[1]) / 1024
 
 
 if __name__ == "__main__":

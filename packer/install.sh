@@ -13,5 +13,4 @@ tar -xzf "$IMAGE_UPLOADS/visionfleet.tar.gz" -C "$IMAGE_UPLOADS/source"
 make -C "$IMAGE_UPLOADS/source" install EXTRAS=classifier
 
 install -m 644 "$IMAGE_UPLOADS/files/50-ec2.yaml" /etc/visionfleet/conf.d/
-install -m 644 "$IMAGE_UPLOADS/files/espresso.jpg" /usr/share/visionfleet/
 systemctl --quiet enable visionfleet-instance.service

@@ -28,7 +28,7 @@ def classifier_daemon(
         "visionfleetd.classifier.main",
         *("--config", str(config), "--worker", worker),
         log=folder / f"{worker}.log",
-        env={**aws.environment, **variables},
+        env={"RUNTIME_DIRECTORY": str(folder / "run"), **aws.environment, **variables},
         stop_seconds=20,
     ) as process:
         yield process

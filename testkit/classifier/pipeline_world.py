@@ -1,5 +1,6 @@
 """A pipeline with SQS, S3 and a model that do as a test wants."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -7,18 +8,18 @@ from dataclasses import replace
 from typing import Any, cast
 
 from visionfleet.aws.sqs import Received
-from visionfleet.classifier.classify import MODEL_LOOP
 from visionfleet.classifier.fetch import Intake
-from visionfleet.classifier.in_flight import Delivery
+from visionfleet.classifier.handover import Takeover
+from visionfleet.classifier.in_flight import Delivery, InFlight
+from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import Done, Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.pipeline import Pipeline
-from visionfleet.classifier.receive import RECEIVE_LOOP
 from visionfleet.config import Config
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.config.schema import QueueSection
 from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
-from visionfleet.errors import BadMessage, TryLater
+from visionfleet.errors import BadImage, BadMessage, TryLater
 from visionfleet.host.watchdog import Watchdog
 from visionfleetd.classifier import wiring
 
@@ -81,7 +82,7 @@ class FakeIntake:
             raise TryLater("S3 is away")
         if job.request.job.startswith("odd"):
             return self.builder.failed(job, "cannot_be_decoded", "truncated", 0.0)
-        return replace(job, pixels=cast("Any", job.request.job))
+        return replace(job, pixels=cast("Any", Name(job.request.job)))
 
 
 class Model:
@@ -100,6 +101,34 @@ class Model:
         if "crash" in batch:
             raise ZeroDivisionError
         return [RANKING for _ in batch]
+
+
+class ModelChild:
+    """A child process with a model, that an image called `killer` ends."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.closed = 0
+
+    def ask(self, _question: object, payload: bytes) -> tuple[dict[str, str], bytes]:
+        self.asked.append(payload.decode())
+        if self.asked[-1].startswith("killer"):
+            raise BadImage("crashed", "signal 11")
+        if self.asked[-1].startswith("bad"):
+            return {"failed": "that was no image"}, b""
+        return {}, json.dumps([ranked.model_dump() for ranked in RANKING]).encode()
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+class Name(str):
+    """Stands for the pixels of the image of that name."""
+
+    __slots__ = ()
+
+    def tobytes(self) -> bytes:
+        return self.encode()
 
 
 class Results:
@@ -123,8 +152,7 @@ class World:
 
     def __init__(self, prefetch: int, batch_size: int) -> None:
         self.sqs, self.intake, self.model, self.results = Sqs(), FakeIntake(), Model(), Results()
-        allowed = {RECEIVE_LOOP: ALLOWED_SECONDS, MODEL_LOOP: ALLOWED_SECONDS}
-        self.loops = Watchdog(time.monotonic, allowed)
+        self.child, self.suspects = ModelChild(), set[str]()
         self.metrics = ClassifierMetrics()
         config = Config.model_validate(
             {
@@ -132,11 +160,21 @@ class World:
                 "queue": QueueSection(wait_seconds=0, visibility_timeout_seconds=600),
             }
         )
+        loops = wiring.allowed_seconds(config, watchdog_seconds=0.0)
+        self.loops = Watchdog(time.monotonic, dict.fromkeys(loops, ALLOWED_SECONDS))
         self.requests = lambda: self.sqs
         self.outbox = self.sqs
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
         self.pipeline: Pipeline = wiring.pipeline(
-            config, clients, intake, self.model.rank, self.metrics, self.loops
+            config,
+            clients,
+            intake,
+            self.model.rank,
+            self.metrics,
+            self.loops,
+            InFlight(prefetch),
+            Takeover(suspects=self.suspects),
+            cast("Isolation", self.child),
         )
 
     def in_flight(self) -> int:

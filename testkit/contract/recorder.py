@@ -62,6 +62,7 @@ KINDS = {
     "fleet/drain/": "drain",
     "fleet/status.json": "fleet status",
     "fleet/lease.json": "lease",
+    "fleet/model.json": "model description",
     "fleet/launches.json": "launch ledger",
 }
 

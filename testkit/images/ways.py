@@ -15,6 +15,7 @@ import pillow_heif
 from PIL import Image, ImageCms, PngImagePlugin
 
 from testkit.images.icc import ADOBE_RGB, DISPLAY_P3, PROPHOTO_RGB
+from testkit.images.odd_ways import odd_ways
 
 Write = Callable[[Image.Image], bytes]
 # What turns an upright picture into the one that a camera of this orientation stores.
@@ -39,7 +40,8 @@ class Way:
 
 
 def ways() -> list[Way]:
-    return [*_jpeg(), *_png(), *_webp(), *_tiff(), *_others(), *_oriented(), *_profiled()]
+    usual = [*_jpeg(), *_png(), *_webp(), *_tiff(), *_others(), *_oriented(), *_profiled()]
+    return usual + [Way(*odd) for odd in odd_ways()]
 
 
 def save(image: Image.Image, format_: str, **options: Any) -> bytes:

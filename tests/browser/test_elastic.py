@@ -10,7 +10,7 @@ from testkit.web.browser import picture
 
 pytestmark = pytest.mark.needs_torch
 
-ESPRESSO = ROOT / "packer" / "files" / "espresso.jpg"
+ESPRESSO = ROOT / "models" / "espresso.jpg"
 
 
 def test_page_shows_the_fleet_scaling_from_zero_and_back(context: BrowserContext) -> None:

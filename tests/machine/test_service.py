@@ -12,7 +12,7 @@ from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(600)
 
-IMAGE = (ROOT / "packer" / "files" / "espresso.jpg").read_bytes()
+IMAGE = (ROOT / "models" / "espresso.jpg").read_bytes()
 
 
 def test_curl_upload_gets_its_label(service: Host) -> None:

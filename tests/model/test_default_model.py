@@ -1,5 +1,6 @@
 """The default model: whose network and weights it has, what it answers, and what is missing."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from visionfleet.model.state_dict import load_tensors
 pytestmark = pytest.mark.needs_torch
 
 LIMITS = Limits(5_000_000, 5_000_000, ("JPEG",))
-ESPRESSO = ROOT / "packer" / "files" / "espresso.jpg"
+ESPRESSO = ROOT / "models" / "espresso.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +107,19 @@ def test_damaged_weights_name_the_package(
     monkeypatch.setattr(default_model, "weights", lambda: tmp_path / "x.pth")
     with pytest.raises(BadModel, match=r"damaged: .* --force-reinstall .*efficientnet-lite0"):
         load(ModelSection())
+
+
+def test_card_has_the_figures_of_the_benchmark() -> None:
+    """`python -m bench.default_model` measures them; what it found is what ships."""
+    found = json.loads((ROOT / "bench" / "results" / "default_model.json").read_text())
+    text = (ROOT / "models" / "README.md").read_text()
+    fitted = found["found_with_all"]
+    assert pytest.approx(fitted["temperature"], abs=0.001) == default_model.TEMPERATURE
+    assert pytest.approx(fitted["unknown_below"], abs=0.005) == default_model.UNKNOWN_BELOW
+    assert found["model"] == f"efficientnet_lite0 {default_model.SHA256[:16]}"
+    photos = found["photos"]
+    for share in (photos["top1"], photos["top5"], found["both_halves"]["calibration_error"]):
+        assert f"{100 * share:.1f} %" in text
+    for name, one in found["changed"].items():
+        row = f"| {name.replace('%', ' %')} | {100 * one['top1']:.1f} | {100 * one['top5']:.1f} |"
+        assert row in text

@@ -57,7 +57,7 @@ def test_exported_program_runs_in_each_precision(
 ) -> None:
     monkeypatch.setattr("visionfleet.model.choice.AGREEMENT_FLOOR", 0.5)
     model = at_work(load(choice(tmp_path, any_batch())), 4, 1, precision)
-    assert model.precision.name == precision
+    assert model.precision.precision == precision
     assert colours(model) == LABELS
 
 

@@ -220,14 +220,14 @@ def test_model_that_bfloat16_breaks_stays_in_float32() -> None:
     with pytest.raises(BadModel, match=r"at least 99.0% is asked for"):
         at_work(loaded(broken), 4, 1, "bfloat16")
     model = at_work(loaded(broken), 4, 1)
-    assert model.precision.name == "float32"
+    assert model.precision.precision == "float32"
     assert model.precision.measured["torch-bfloat16"].agreement < 0.99
 
 
 def test_sound_model_runs_alike_in_bfloat16() -> None:
     plain = at_work(loaded(Scores()), 4, 1, "float32")
     quick = at_work(loaded(Scores()), 4, 1, "bfloat16")
-    assert (plain.precision.name, quick.precision.name) == ("float32", "bfloat16")
+    assert (plain.precision.precision, quick.precision.name) == ("float32", "bfloat16")
     assert quick.precision.measured["torch-bfloat16"].agreement >= 0.99
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     for one, other in zip(plain.rank(list(pixels), 10), quick.rank(list(pixels), 10), strict=True):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.needs_torch
 def test_first_answer_within_15_s_and_zero_workers_within_30_s(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    image = ROOT / "packer" / "files" / "espresso.jpg"
+    image = ROOT / "models" / "espresso.jpg"
     with stack() as running:
         assert running.workers() == 0
         began = time.monotonic()

@@ -28,7 +28,7 @@ TERMS = (
     *("dead letter", "drain", "graceful shutdown", "idempotency key", "launch ledger"),
     *("leader election", "leader lease", "liveness", "maximum", "memory budget"),
     *("presigned upload", "rate limit", "readiness", "redrive", "rolling update", "scale-in"),
-    *("stop listening", "test-time augmentation", "visibility heartbeat", "visibility timeout"),
+    *("stop listening", "visibility heartbeat", "visibility timeout"),
 )
 MOST_COLUMNS = 110
 

@@ -44,8 +44,10 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.encodings": set(),
     "visionfleet.web.http.form": {"python_multipart"},
+    "visionfleet.web.http.json_body": set(),
     "visionfleet.web.http.forwarded": set(),
     "visionfleet.web.http.rate_limit": set(),
+    "visionfleet.web.http.targets": set(),
     "visionfleet.web.jobs.active_model": set(),
     "visionfleet.web.jobs.idempotency": set(),
     "visionfleet.web.jobs.answers": set(),
@@ -53,6 +55,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.web.load.memory_budget": set(),
     "visionfleet.web.load.readiness": set(),
     "visionfleet.web.problems": set(),
+    "visionfleet.web.routes.documents": set(),
     "visionfleet.web.routes.open_inference_codec": set(),
     "visionfleet.web.routes.operation": set(),
     "visionfleet.web.routes.parameters": set(),
@@ -227,3 +230,17 @@ def test_system_tests_import_nothing_of_the_product() -> None:
     for path in sorted((ROOT / "tests" / "system").rglob("*.py")):
         ours = {m for m in imports(path) if below(m, {"visionfleet", "visionfleetd"})}
         assert not ours, f"{path} imports {ours}"
+
+
+@pytest.mark.parametrize("daemon", ["web", "scaler"])
+def test_hosts_of_one_daemon_need_no_classifier(daemon: str) -> None:
+    """They are installed without the extra `classifier`, so without numpy, torch and the rest."""
+    files = {module_name(path): path for path in SOURCES}
+    seen: set[str] = set()
+    waiting = [f"visionfleetd.{daemon}.main"]
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            waiting += imports(files[module]) if module in files else []
+    assert not {m for m in seen if below(m, {"numpy", "torch", "torchvision", "visionfleet.model"})}

@@ -21,7 +21,7 @@ def test_test_names_have_at_most_60_characters(path: Path) -> None:
 
 
 FILE_LINES, FUNCTION_LINES = 300, 40
-FOLDERS = ("lib", "daemons", "tests", "testkit", "bench", "training")
+FOLDERS = ("lib", "daemons", "tests", "testkit", "bench")
 SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 

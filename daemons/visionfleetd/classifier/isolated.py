@@ -1,35 +1,36 @@
-"""The classifier's child process: one image from stdin, one answer to stdout, no AWS."""
+"""The classifier's child process for images that may have ended a worker: it has a model too."""
 
+import json
 import os
-import sys
 from collections.abc import Sequence
 
-from visionfleet.classifier.isolation import answer, refusal
+import numpy as np
+
 from visionfleet.config import Config
-from visionfleet.contract.messages import Ranked
-from visionfleet.errors import BadImage
-from visionfleet.imaging import decode
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.host.child import Header, serve
 from visionfleet.model.open import open_model
 from visionfleetd import startup
 
 TOP = 1000  # the longest ranking that a request may ask for
+REASON_LETTERS = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    # It is one image, and the GPU's memory is the worker's.
+    # It is one image at a time, and the GPU's memory is the worker's.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     config = startup.configuration(startup.parser("isolated", __doc__ or "").parse_args(argv))
-    try:
-        print(answer(_classify(config, sys.stdin.buffer.read())))
-    except BadImage as error:
-        print(refusal(error))
-
-
-def _classify(config: Config, data: bytes) -> tuple[Ranked, ...]:
     model = open_model(_plain(config), os.environ)
-    image = decode.decode(data, config.images, model.preprocessing.resize)
-    return model.rank([prepare(image, model.preprocessing)], TOP)[0]
+    side = model.preprocessing.crop
+
+    def ranked(_question: Header, data: bytes) -> tuple[Header, bytes]:
+        pixels = np.frombuffer(bytearray(data), np.uint8).reshape(side, side, 3)
+        try:
+            (ranking,) = model.rank([pixels], TOP)
+        except RuntimeError as error:
+            return {"failed": str(error).strip().splitlines()[-1][:REASON_LETTERS]}, b""
+        return {}, json.dumps([one.model_dump() for one in ranking]).encode()
+
+    serve(ranked)
 
 
 def _plain(config: Config) -> Config:

@@ -16,9 +16,17 @@ from typing import TYPE_CHECKING
 from visionfleet import __version__
 from visionfleet.aws.imds import Metadata, endpoint, instance_id
 from visionfleet.aws.s3 import Store
+from visionfleet.aws.sqs import Queue
 from visionfleet.classifier.drain import DrainController
 from visionfleet.classifier.drain_triggers import IdleShutdown
-from visionfleet.classifier.in_flight import WorkCounts
+from visionfleet.classifier.handover import (
+    HandoverFile,
+    Takeover,
+    folder_of,
+    notes_about,
+    take_over,
+)
+from visionfleet.classifier.in_flight import InFlight, WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics, port_of
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
@@ -65,19 +73,33 @@ class RunningWorker:
         model: "Inference",
         reporter: Reporter,
         signals: SignalEvents,
+        takeover: Takeover,
     ) -> None:
         self._config, self._path, self._reporter, self._signals = config, path, reporter, signals
         worker, metrics = reporter.identity.worker, reporter.metrics
         watchdog = systemd.watchdog_seconds(os.environ)
         loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
-        self._intake = wiring.intake(config, path, worker, clients, model)
-        self._pipeline = wiring.pipeline(config, clients, self._intake, model.rank, metrics, loops)
+        reporter.stuck = loops.stuck
+        self._intake = wiring.intake(config, worker, clients, model)
+        self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
+        in_flight = InFlight(config.classifier.prefetch, self._notes)
+        self._pipeline = wiring.pipeline(
+            config,
+            clients,
+            self._intake,
+            model.rank,
+            metrics,
+            loops,
+            in_flight,
+            takeover,
+            wiring.model_child(path),
+        )
         self._idle_shutdown = IdleShutdown(
             clients.results,
             config.classifier,
             self._pipeline.counts,
             metrics.receives_with_messages,
-            time.time,
+            clients.clock,
             time.monotonic,
         )
         status = wiring.status(self._pipeline, reporter, model.info.name)
@@ -113,6 +135,7 @@ class RunningWorker:
 
     def _finish(self, hurry: bool, seconds: float) -> int:
         clean = self._pipeline.finish(hurry, time.monotonic() + seconds)
+        self._notes.close()
         counts = self._pipeline.counts()
         last_report = partial(self._reporter.write, "stopped", counts)
         run_bounded("last report", last_report, _REPORT_SECONDS, crash(log))
@@ -121,8 +144,7 @@ class RunningWorker:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    started_at = process.started_at(time.time())
-    phases = StartupTimer(started_at, time.time)
+    phases = StartupTimer(process.started_at(), process.boot_clock)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--worker", help="name; default: host and number, or instance")
     parser.add_argument(
@@ -138,9 +160,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     host = socket.gethostname()
     worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
-    identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
-    sys.exit(_run(config, identity, signals, phases, arguments))
+    sys.exit(_run(config, worker, host, signals, phases, arguments))
 
 
 def _own_name(config: Config, default: str, stop: threading.Event) -> str:
@@ -156,7 +177,8 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
 
 def _run(
     config: Config,
-    identity: Identity,
+    worker_name: str,
+    host: str,
     signals: SignalEvents,
     phases: StartupTimer,
     arguments: argparse.Namespace,
@@ -168,8 +190,13 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    reporter = Reporter(clients.results, identity, config.classifier, metrics, time.time)
+    started_at = clients.clock() - (process.boot_clock() - process.started_at())
+    identity = Identity(worker_name, host, __version__, started_at)
+    reporter = Reporter(
+        clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
+    )
     reporter.write("booting", WorkCounts())
+    takeover = _take_over(config, clients.requests())
     phases.end("aws")
     try:
         model = _model(config, clients.results, signals.stop, phases)
@@ -180,7 +207,7 @@ def _run(
         reporter.write("stopped", WorkCounts())
         return process.EXIT_OK
     _tell_ready(config, model, reporter, phases)
-    worker = RunningWorker(config, arguments.config, clients, model, reporter, signals)
+    worker = RunningWorker(config, arguments.config, clients, model, reporter, signals, takeover)
     if arguments.once:
         return worker.answer_once()
     wiring.tell_metrics(config, model, reporter)
@@ -188,6 +215,12 @@ def _run(
     port = port_of(config.classifier.metrics_port, identity.worker)
     with startup.metrics_served(registry, address, port, log):
         return worker.serve()
+
+
+def _take_over(config: Config, requests: Queue) -> Takeover:
+    takeover = take_over(folder_of(os.environ), notes_about(requests.url))
+    takeover.claim(requests, config.queue.visibility_timeout_seconds, time.monotonic())
+    return takeover
 
 
 def _model(
@@ -209,6 +242,7 @@ def _tell_ready(
     worker, info = reporter.identity.worker, model.info
     setup.set_up(config.log.level, "classifier", worker=worker, model=info.name)
     reporter.model = info
+    reporter.untold = wiring.described(model, worker, reporter.now())
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     log.info(
         "ready",

@@ -14,26 +14,30 @@ from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, Outbox, Queue
-from visionfleet.classifier import drain_triggers
+from visionfleet.classifier import decoding, drain_triggers
 from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Rank
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.drain_triggers import DrainTrigger, IdleShutdown
 from visionfleet.classifier.fetch import Fetcher, Intake
+from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
-from visionfleet.classifier.jobs import ResultBuilder
+from visionfleet.classifier.jobs import Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.pipeline import Pipeline, PipelineStage
 from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
 from visionfleet.classifier.spot import Interruptions
 from visionfleet.classifier.store import ResultWriter
+from visionfleet.classifier.suspects import SuspectClassifier
 from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.classifier.visibility import VisibilityHeartbeat
 from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
+from visionfleet.contract.messages import ModelDescription, ModelInput
 from visionfleet.host import cpu_quota
 from visionfleet.host.daemon_threads import crash
 from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
@@ -43,13 +47,15 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("classifier")
 
-# They wait for S3 most of the time, and four decode at once at most: more would only wait longer.
+# They wait for S3 most of the time; as many images are decoded at once as there are cores.
 FETCH_THREADS = 8
+MOST_DECODERS = 4
+SLOW_DECODERS = 3
 # Each ends up to ten jobs at a time.
 ANSWER_THREADS = 2
 MOST_STORE_THREADS = 32
-# A job's last try, in a process of its own: torch alone takes some ten seconds on a slow machine.
-ISOLATED_SECONDS = 60.0
+# For one image in the model of the child process.
+ALONE_SECONDS = 60.0
 
 
 def store_threads(prefetch: int) -> int:
@@ -60,6 +66,7 @@ def store_threads(prefetch: int) -> int:
 class WorkerClients:
     def __init__(self, config: Config) -> None:
         factory = client_factory(config.aws)
+        self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
         self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
@@ -79,21 +86,36 @@ class WorkerClients:
         return self._requests
 
 
-def intake(
-    config: Config, path: Path | None, worker: str, clients: WorkerClients, model: "Inference"
-) -> Intake:
-    """Make what fetches and decodes; `path` is the file of the configuration."""
-    named = ("--config", str(path)) if path else ()
-    command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
+def intake(config: Config, worker: str, clients: WorkerClients, model: "Inference") -> Intake:
+    decoder = (sys.executable, "-m", "visionfleetd.classifier.decoder")
+    places = min(MOST_DECODERS, cpu_quota.granted())
+    decoders = Isolation(
+        decoder,
+        "decoded",
+        decoding.LIMIT_SECONDS,
+        places,
+        decoding.SLOW_SECONDS,
+        SLOW_DECODERS,
+        another_try=True,
+        keep=places,
+    )
+    decoders.start()
     return Intake(
         uploads=UploadedImages(clients.uploads),
         results=clients.results,
         images=config.images,
-        preprocessing=model.preprocessing,
+        decoders=Decoders(decoders, model.preprocessing),
         builder=ResultBuilder(worker, model.info, model.unknown_below),
-        isolation=Isolation(command, ISOLATED_SECONDS),
         max_receives=config.queue.max_receives,
+        now=clients.clock,
     )
+
+
+def model_child(path: Path | None) -> Isolation:
+    """Have a model in a child process; `path` is the file of the configuration."""
+    named = ("--config", str(path)) if path else ()
+    command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
+    return Isolation(command, "classified", ALONE_SECONDS, keep=1)
 
 
 def pipeline(
@@ -103,41 +125,67 @@ def pipeline(
     rank: Rank,
     metrics: ClassifierMetrics,
     loops: Watchdog,
+    in_flight: InFlight,
+    takeover: Takeover,
+    child: Isolation,
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
-    in_flight, hurry = InFlight(prefetch), threading.Event()
+    hurry = threading.Event()
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch)
-    patience = Patience(completion, hurry, random)
+    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch, loops)
+    patience = Patience(completion, hurry, random, loops)
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
-    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch)
+    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch, loops)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
     batch = config.classifier.batch_size
-    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch)
-    fetcher = Fetcher(intake, completion, classify.put, store.put, patience)
-    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch)
-    receiver = Receiver(requests, config.queue, completion, fetch.put, hurry, loops, random)
-    heartbeat = VisibilityHeartbeat(
-        requests,
-        in_flight,
+    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops)
+    last_try = config.queue.max_receives - 1
+    suspects = SuspectClassifier(
+        child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
+    )
+    alone = PipelineStage("alone", suspects.classify, 1, prefetch, prefetch, loops)
+
+    def decoded(job: Job) -> None:
+        (alone if suspects.is_suspect(job) else classify).put(job)
+
+    fetcher = Fetcher(intake, completion, decoded, store.put, patience)
+    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch, loops)
+    receiver = Receiver(
+        requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
+    )
+    stages = (fetch, alone, classify, store, answer)
+    return Pipeline(receiver, stages, completion, _heartbeat(config, completion), hurry, crash(log))
+
+
+def _heartbeat(config: Config, completion: Completion) -> VisibilityHeartbeat:
+    return VisibilityHeartbeat(
+        completion.requests,
+        completion.in_flight,
         config.queue.visibility_timeout_seconds,
         config.classifier.max_processing_seconds,
         time.monotonic,
-        metrics,
+        completion.metrics,
     )
-    stages = (fetch, classify, store, answer)
-    return Pipeline(receiver, stages, completion, heartbeat, hurry, crash(log))
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """How long a step of each watched loop may take; a batch that is given up is of no use."""
+    """How long a step of each watched loop may take; what is given up by then is of no use."""
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
     receive = client_factory(config.aws).longest_call_seconds(poll)
-    allowed = {RECEIVE_LOOP: receive, MODEL_LOOP: config.classifier.max_processing_seconds}
+    allowed = dict.fromkeys(_threads(config), config.classifier.max_processing_seconds)
+    allowed[RECEIVE_LOOP] = receive
     return {loop: max(seconds, watchdog_seconds) for loop, seconds in allowed.items()}
+
+
+def _threads(config: Config) -> list[str]:
+    """Name the threads of all stages; that of the model tells by itself of each pass."""
+    storing = store_threads(config.classifier.prefetch)
+    counts = {"fetch": FETCH_THREADS, "alone": 1, "store": storing, "finish": ANSWER_THREADS}
+    threads = [f"{stage}-{number}" for stage, count in counts.items() for number in range(count)]
+    return [MODEL_LOOP, *threads]
 
 
 def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[[], str]:
@@ -161,6 +209,23 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
     return [drain_triggers.interruption(notices, reporter), asked, idle_shutdown.trigger()]
 
 
+def described(model: "Inference", worker: str, now: float) -> ModelDescription:
+    how = model.preprocessing
+    return ModelDescription(
+        name=model.info.name,
+        fingerprint=model.info.fingerprint,
+        labels=model.labels,
+        input=ModelInput(side=how.crop, shorter_side=how.resize, interpolation=how.interpolation),
+        temperature=model.temperature,
+        unknown_below=model.unknown_below,
+        runtime=model.precision.runtime,
+        precision=model.precision.precision,
+        device=model.precision.device,
+        worker=worker,
+        told_at=now,
+    )
+
+
 def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None:
     identity, metrics = reporter.identity, reporter.metrics
     worker = {"worker": identity.worker, "host": identity.host, "version": identity.version}
@@ -168,6 +233,7 @@ def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None
     threads = config.model.threads or cpu_quota.granted()
     metrics.model.info(
         {"name": model.info.name, "fingerprint": model.info.fingerprint}
-        | {"precision": model.precision.name, "threads": str(threads)}
+        | {"runtime": model.precision.runtime, "precision": model.precision.precision}
+        | {"threads": str(threads)}
     )
     metrics.boot_seconds.set(reporter.boot_seconds or 0.0)

@@ -1,7 +1,6 @@
 """Makes the fleet and the autoscaler that the configuration describes."""
 
 import os
-import time
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -45,7 +44,7 @@ def fleet(config: Config, aws: ClientFactory, store: Store, maximum: int, name: 
         settings=config.ec2,
         maximum=maximum,
         asker=name,
-        clock=time.time,
+        clock=aws.clock,
         random=Random(),
     )
 
@@ -63,13 +62,13 @@ def autoscaler(
     queues = ReplyQueues(sqs, names.replies_prefix(config.name))
     return Autoscaler(
         observer=observer,
-        leader_lease=LeaderLease(store, name, config.scaler, time.time),
+        leader_lease=LeaderLease(store, name, config.scaler, aws.clock),
         status_store=StatusStore(store),
-        executor=Executor(observer.fleet, store, metrics, time.time, _decision_id),
+        executor=Executor(observer.fleet, store, metrics, aws.clock, _decision_id),
         garbage_collector=GarbageCollector(queues, store, config.scaler.housekeeping_seconds),
         metrics=metrics,
         policy=policy,
-        now=time.time,
+        now=aws.clock,
         alarm_publisher=_alarm_publisher(config, aws) if config.scaler.fleet == "ec2" else None,
     )
 

@@ -1,6 +1,7 @@
 """The web daemon: takes images over HTTP, hands them to the fleet and answers with the results."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -22,13 +23,15 @@ from tornado.netutil import bind_sockets
 
 from visionfleet.config import Config
 from visionfleet.config.web import WebSection
-from visionfleet.errors import VisionfleetError
+from visionfleet.errors import BadConfig, VisionfleetError
 from visionfleet.host import process, systemd
 from visionfleet.host.daemon_threads import crash
 from visionfleet.host.metrics_server import serve
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.watchdog import Watchdog, period_seconds
 from visionfleet.web.http.auth import Access
+from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.request_log import MalformedFilter
 from visionfleet.web.http.server import WebServer
 from visionfleet.web.jobs.reply_queue import ReplyPoller, ReplyQueue
 from visionfleet.web.routes.application import application
@@ -85,7 +88,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = startup.configuration(arguments)
     # It would write a line for each malformed body, which the client is told of anyway.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
+    logging.getLogger("tornado.general").addFilter(MalformedFilter(time.monotonic))
     access, tls = secured(config.web)
+    if (files := process.allow_open_files()) <= OTHER_FILES:
+        fault = f"the hard limit of open files is {files}, more than {OTHER_FILES} are needed"
+        startup.end_faulty(BadConfig((fault,)), "web")
     _leave(uvloop.run(_run(config, arguments.config, access, tls)))
 
 
@@ -152,9 +159,13 @@ async def _serve(
     watchdog_seconds = systemd.watchdog_seconds(os.environ)
     watchdog = Watchdog(time.monotonic, allowed_seconds(context.config, watchdog_seconds or 0.0))
     poller = _poller(context, replies, watchdog)
+    public_path = context.config.web.public_path
     max_connections = process.allow_open_files() - OTHER_FILES
-    http = WebServer(application(context), max_connections, tls)
+    gate = Gate(None if context.access is None else context.access.knows, time.monotonic)
+    http = WebServer(application(context), max_connections, gate, tls, public_path)
     metrics_fields = _served_metrics(context)
+    # What is there now stays: a look through all of it would hold the loop for a tenth of a second.
+    gc.freeze()
     poller.start()
     http.add_sockets(sockets)
     context.readiness.started = True

@@ -21,7 +21,8 @@ REACH = Reach(
             for name in (
                 *("key_per_second", "trusted_proxies", "plain_reply", "max_wait_seconds"),
                 *("max_waiting", "max_queue_seconds", "max_held_bytes", "expire_seconds"),
-                *("unready_seconds", "stop_seconds", "cors_origins", "cache"),
+                *("plain_unsure", "unready_seconds", "stop_seconds", "cors_origins", "cache"),
+                "hosts",
             )
         }
     ),

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
+from itertools import islice
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,6 +19,7 @@ ID_BYTES = 5
 SECRET_BYTES = 32
 SALT_BYTES = 16
 _FORM = re.compile(r"vf_([0-9a-f]{10})_([0-9a-f]{64})")
+_ANYWHERE = re.compile(_FORM.pattern.encode())
 _NAME = r"^[\w.@+-]{1,64}$"
 
 
@@ -78,6 +80,11 @@ def check(key: str, keys: dict[str, ApiKey]) -> ApiKey | None:
     if form is None or kept is None:
         return None
     return kept if hmac.compare_digest(_digest(kept.salt, form[2]), kept.sha256) else None
+
+
+def within(head: bytes) -> list[str]:
+    """Find what may be keys in the head of a request, wherever they stand; a few are enough."""
+    return [found[0].decode() for found in islice(_ANYWHERE.finditer(head), 3)]
 
 
 def from_headers(authorization: str, x_api_key: str) -> str:

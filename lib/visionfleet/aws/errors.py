@@ -152,11 +152,16 @@ def wrapped_errors(doing: str) -> Iterator[None]:
         raise TryLater(f"{doing}: no whole answer: {type(error).__name__}: {error}") from error
 
 
-def entry_error(code: str, sender_fault: bool, doing: str) -> TryLater | GiveUp:
-    """Judge one entry of a batch; its code may have a suffix, as some implementations give."""
+def entry_error(
+    code: str, sender_fault: bool, doing: str, invalid: type[GiveUp] = LeaseLost
+) -> TryLater | GiveUp:
+    """Judge one entry of a batch; its code may have a suffix, as some implementations give.
+
+    An `invalid` one is a receipt that is no longer ours, or a message that is too long.
+    """
     plain = _plain(code)
     if plain in _LOST:
-        return LeaseLost(f"{doing}: {code}")
+        return invalid(f"{doing}: {code}")
     return _judged(plain, 400 if sender_fault else 500, f"{doing}: {code}")
 
 

@@ -4,6 +4,8 @@ import json
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from visionfleet.aws.errors import wrapped_errors
@@ -33,8 +35,11 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
+    """What S3 says of an object; its age is by S3's clock alone."""
+
     size: int
     etag: str
+    age_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,16 +146,20 @@ class Store:
         return value
 
     def exists(self, key: str) -> bool:
+        return self.find_stat(key) is not None
+
+    def find_stat(self, key: str) -> Stat | None:
         try:
-            self.stat(key)
+            return self.stat(key)
         except NotFound:
-            return False
-        return True
+            return None
 
     def stat(self, key: str) -> Stat:
         with wrapped_errors(f"head {key}"):
             found = self._client.head_object(Bucket=self._bucket, Key=key)
-            return Stat(found["ContentLength"], found["ETag"])
+            date = found["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+            age_seconds = _age_seconds(found["LastModified"], date)
+            return Stat(found["ContentLength"], found["ETag"], age_seconds)
 
     def get_start(self, key: str, size: int) -> bytes:
         """Read the first bytes of an object that is not empty; raises NotFound."""
@@ -211,6 +220,15 @@ class Store:
     def delete(self, key: str) -> None:
         with wrapped_errors(f"delete {key}"):
             self._client.delete_object(Bucket=self._bucket, Key=key)
+
+
+def _age_seconds(modified: datetime, date: str) -> float:
+    """Compare with the time of the answer; 0 when that is not told."""
+    try:
+        # A proxy may have added a date of its own behind: "Sat, 28 Nov 2026 18:59:35 GMT" is one.
+        return (parsedate_to_datetime(date[:29]) - modified).total_seconds()
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def file_name_metadata(file_name: str) -> dict[str, str]:

@@ -11,6 +11,8 @@ import urllib3
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 
+from visionfleet.aws.whole_answers import has_length
+
 log = logging.getLogger(__name__)
 
 # Keys that look the same in a URL, whoever tidies it up: no dots, slashes or spaces to mind.
@@ -50,7 +52,8 @@ class DirectS3:
         except Exception as error:  # urllib3 lets some of the socket's and http.client's through
             log.debug("not direct", extra={"key": key, "reason": str(error)})
             return None
-        if answer.status != 200 or "ETag" not in answer.headers:  # without, it is not of S3
+        whole = "ETag" in answer.headers and has_length(answer.headers)  # else it is not S3's
+        if answer.status != 200 or not whole:
             log.debug("not direct", extra={"key": key, "status": answer.status})
             return None
         return answer

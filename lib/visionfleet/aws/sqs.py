@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from visionfleet.aws.errors import entry_error, wrapped_errors
-from visionfleet.errors import NotFound, TryLater, VisionfleetError
+from visionfleet.errors import GiveUp, LeaseLost, NotFound, TryLater, Unfit, VisionfleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 BATCH = 10  # entries that SQS takes in one call
+# Bytes of one call of several messages: all that SQS took until 2025, and some queues still do.
+# More calls cost no more, for SQS bills each 64 KiB as a request.
+BATCH_BYTES = 256 << 10
+
+SendAll = Callable[[Sequence[str]], Mapping[str, VisionfleetError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +133,8 @@ class Queue:
             ten = receipts[start : start + BATCH]
             entries = [{"Id": str(i), "ReceiptHandle": one, **more} for i, one in enumerate(ten)]
             with wrapped_errors(doing):
-                failed |= _failures(call(QueueUrl=self.url, Entries=entries), ten, doing)
+                answer = call(QueueUrl=self.url, Entries=entries)
+                failed |= _failures(answer, ten, doing, LeaseLost)
         return failed
 
     def _attributes(self, *names: Any) -> Mapping[Any, str]:
@@ -149,12 +155,15 @@ class Outbox:
             send_to(self._client, url, body, attributes)
 
     def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send up to ten messages in one call; returns those that failed, with the reason."""
+        """Send messages in as few calls as can be; returns those that failed, with the reason."""
+        return send_apart(lambda some: self._send_batch(queue, some), bodies)
+
+    def _send_batch(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
         entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
         doing = f"send to {queue}"
         with self._url(queue) as url, wrapped_errors(doing):
             answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
-            return _failures(answer, bodies, doing)
+            return _failures(answer, bodies, doing, Unfit)
 
     @contextmanager
     def _url(self, queue: str) -> Iterator[str]:
@@ -181,6 +190,41 @@ def send_to(
         _ = answer["MessageId"]  # without, it is no answer of SQS
 
 
+def send_apart(send_all: SendAll, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
+    """Send in batches that SQS takes; of one that is refused as a whole, each message by itself.
+
+    Returns the messages that failed, with the reason; raises NotFound and TryLater.
+    """
+    failed: dict[str, VisionfleetError] = {}
+    for batch in batches(bodies):
+        try:
+            failed |= send_all(batch)
+        except NotFound:
+            raise
+        except GiveUp as error:
+            if len(batch) == 1:
+                failed[batch[0]] = error
+                continue
+            for body in batch:
+                failed |= send_apart(send_all, [body])
+    return failed
+
+
+def batches(bodies: Sequence[str]) -> Iterator[list[str]]:
+    """Split messages into calls of ten at most, and of `BATCH_BYTES` unless one alone has more."""
+    batch: list[str] = []
+    size = 0
+    for body in bodies:
+        length = len(body.encode())
+        if batch and (len(batch) == BATCH or size + length > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(body)
+        size += length
+    if batch:
+        yield batch
+
+
 def _dead_letter(message: Mapping[str, Any]) -> DeadLetterMessage:
     system = message["Attributes"]
     return DeadLetterMessage(
@@ -204,11 +248,11 @@ def _received(message: Mapping[str, Any]) -> Received:
 
 
 def _failures(
-    answer: Mapping[str, Any], sent: Sequence[str], doing: str
+    answer: Mapping[str, Any], sent: Sequence[str], doing: str, invalid: type[GiveUp]
 ) -> dict[str, VisionfleetError]:
     """What an answer says nothing of was not taken: it is no answer of SQS."""
     failed: dict[str, VisionfleetError] = {
-        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing)
+        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing, invalid)
         for entry in answer.get("Failed", ())
     }
     taken = {sent[int(entry["Id"])] for entry in answer.get("Successful", ())}

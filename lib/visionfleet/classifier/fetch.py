@@ -3,14 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from threading import BoundedSemaphore
 
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.in_flight import Delivery
-from visionfleet.classifier.isolation import ChildFailed, Isolation
 from visionfleet.classifier.jobs import (
     EXPIRED,
     GAVE_UP,
@@ -27,33 +26,26 @@ from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
 from visionfleet.contract.messages import Request, Timings
 from visionfleet.errors import BadImage, BadMessage, NotFound, Unfit
-from visionfleet.imaging import decode
-from visionfleet.imaging.preprocess import Preprocessing, prepare
 
 log = logging.getLogger("classifier")
-
-# Images that are decoded at one time. More threads wait for S3, which takes no memory; an image of
-# 50 megapixels takes 150 MB.
-DECODERS = 4
 
 
 @dataclass(slots=True)
 class Intake:
-    """Fetches and decodes. `images` may be replaced at any time."""
+    """Fetches and decodes; `now` is AWS's time. `images` may be replaced at any time."""
 
     uploads: UploadedImages
     results: Store
     images: ImagesSection
-    preprocessing: Preprocessing
+    decoders: Decoders
     builder: ResultBuilder
-    isolation: Isolation
     max_receives: int
-    decoding: BoundedSemaphore = field(default_factory=lambda: BoundedSemaphore(DECODERS))
+    now: Callable[[], float]
 
     def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
         request = Request.decode(delivery.message.body)
-        queued = max(0.0, time.time() - request.sent_at)
+        queued = max(0.0, self.now() - request.sent_at)
         if not delivery.job:
             fields = {"job": request.job, "attempts": delivery.message.receive_count}
             log.info("job received", extra=fields | {"queue_seconds": queued})
@@ -66,7 +58,7 @@ class Intake:
 
     def _answered_before(self, job: Job) -> Done | None:
         """A message seen before may have its result, when a worker died before deleting it."""
-        if job.attempt == 1:
+        if job.attempt == 1 and job.delivery.lives == 1:
             return None
         result = self.results.read(documents.result(job.request.job))
         if result is None:
@@ -76,7 +68,7 @@ class Intake:
 
     def _without_a_look(self, job: Job) -> Done | None:
         request = job.request
-        if request.expires_at is not None and time.time() > request.expires_at:
+        if request.expires_at is not None and self.now() > request.expires_at:
             return self._failed(job, EXPIRED, "nobody waits for this image any more")
         if job.attempt >= self.max_receives:
             # The last delivery is not for another try: a job whose worker dies every time
@@ -96,29 +88,18 @@ class Intake:
             return self._failed(job, IMAGE_REFUSED, "S3 does not give the uploaded image out")
         fetch = time.monotonic() - started
         try:
-            if job.attempt == self.max_receives - 1:
-                return self._classify_alone(job, data)
             return self._decode(job, data, fetch)
         except BadImage as error:
             return self._failed(job, error.code, str(error))
 
-    def _classify_alone(self, job: Job, data: bytes) -> Done:
-        """Spend the last try in a child process: whatever happens there, it happens to no other."""
-        log.warning("last try, alone", extra={"job": job.request.job, "attempts": job.attempt})
-        started = time.monotonic()
-        ranking = self.isolation.classify(data)
-        return self.builder.succeeded(job, ranking, time.monotonic() - started, time.time())
-
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
-        with self.decoding:
-            started = time.monotonic()
-            image = decode.decode(data, self.images, self.preprocessing.resize)
-            pixels = prepare(image, self.preprocessing)
+        started = time.monotonic()
+        pixels = self.decoders.pixels(data, self.images)
         spent = {"fetch": fetch, "decode": time.monotonic() - started}
         return replace(job, pixels=pixels, timings=job.timings.model_copy(update=spent))
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
-        return self.builder.failed(job, code, reason, time.time())
+        return self.builder.failed(job, code, reason, self.now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +126,8 @@ class Fetcher:
             self.completion.bury(delivery, str(error))
             return
         if self.completion.in_flight.still_ours(delivery):
-            self._take(job)
-
-    def _take(self, job: Job) -> None:
-        try:
             taken = self.intake.take(job)
-        except ChildFailed as error:
-            self.completion.retry(job.delivery, str(error))
-            return
-        if isinstance(taken, Job):
-            self.decoded(taken)
-        else:
-            self.done(taken)
+            if isinstance(taken, Job):
+                self.decoded(taken)
+            else:
+                self.done(taken)

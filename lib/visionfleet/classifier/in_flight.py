@@ -18,6 +18,8 @@ class Delivery:
     expires_at: float  # its visibility timeout, unless it is extended
     job: str = ""  # once the message is decoded
     lost: bool = False  # it may be another worker's by now
+    lives: int = 1  # of workers on this machine that have held it
+    suspect: bool = False  # it was in the model when one of them ended
     ending: bool = False
 
     def about(self) -> dict[str, str]:
@@ -38,11 +40,27 @@ class WorkCounts:
     service_seconds: float | None = None
 
 
+class Notes:
+    """Where it is noted what is held: here, nowhere."""
+
+    def held(self, deliveries: Iterable[Delivery]) -> None:
+        """They are ours from here on."""
+
+    def extended(self, delivery: Delivery) -> None:
+        """It is ours for longer."""
+
+    def in_model(self, deliveries: Iterable[Delivery]) -> None:
+        """They are in the model, and no others."""
+
+    def ended(self, deliveries: Iterable[Delivery]) -> None:
+        """They are ours no more."""
+
+
 class InFlight:
     """At most `most` deliveries; a lost one keeps its place until its stage drops it."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, notes: Notes | None = None) -> None:
+        self._most, self._notes = most, notes or Notes()
         self._deliveries: set[Delivery] = set()
         self._extending: frozenset[Delivery] = frozenset()
         self._changed = threading.Condition()
@@ -64,11 +82,31 @@ class InFlight:
 
     def begin(self, messages: Iterable[Received], now: float, expires_at: float) -> list[Delivery]:
         begun = [Delivery(message, now, expires_at) for message in messages]
-        with self._changed:
-            if begun and not self._deliveries:
-                self._busy_since = time.monotonic()
-            self._deliveries.update(begun)
+        self.hold(begun)
         return begun
+
+    def hold(self, deliveries: Collection[Delivery]) -> None:
+        with self._changed:
+            if deliveries and not self._deliveries:
+                self._busy_since = time.monotonic()
+            self._deliveries.update(deliveries)
+            self._notes.held(deliveries)
+
+    def extended(self, delivery: Delivery, expires_at: float) -> None:
+        with self._changed:
+            delivery.expires_at = expires_at
+            self._notes.extended(delivery)
+
+    @contextmanager
+    def in_model(self, deliveries: Collection[Delivery]) -> Iterator[None]:
+        """Note who is in the model: if it ends the process, it is one of them."""
+        with self._changed:
+            self._notes.in_model(deliveries)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._notes.in_model(())
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:
@@ -106,6 +144,10 @@ class InFlight:
         with self._changed:
             return [held for held in self._deliveries if not (held.lost or held.ending)]
 
+    def unfinished(self) -> int:
+        with self._changed:
+            return sum(not delivery.lost for delivery in self._deliveries)
+
     def counts(self) -> WorkCounts:
         with self._changed:
             now = time.monotonic()
@@ -117,6 +159,7 @@ class InFlight:
         with self._changed:
             ended = self._deliveries.intersection(deliveries)
             self._deliveries -= ended
+            self._notes.ended(ended)
             self._handled += len(ended) if answered else 0
             if ended and not self._deliveries:
                 self._busy_seconds += time.monotonic() - self._busy_since

@@ -10,7 +10,9 @@ from random import Random
 from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery
+from visionfleet.classifier.isolation import ChildFailed
 from visionfleet.errors import GiveUp, TryLater
+from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
 
@@ -24,11 +26,14 @@ class Patience:
     completion: Completion
     hurry: threading.Event
     random: Random
+    loops: Watchdog
 
     def hold(self, delivery: Delivery, step: Callable[[], None]) -> None:
         """Take a step until it succeeds. A refusal is waited out too: of all, it is an outage."""
+        thread = threading.current_thread().name
         for wait in growing_waits(self.random, cap=WAIT_SECONDS):
             began = time.monotonic()
+            self.loops.step(thread)
             try:
                 step()
                 return
@@ -36,7 +41,11 @@ class Patience:
                 self.completion.metrics.retries.inc()
                 fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
                 level = logging.ERROR if isinstance(error, GiveUp) else logging.WARNING
-                log.log(level, "waiting for S3", extra=fields)
+                if isinstance(error, ChildFailed):
+                    log.warning("waiting for a child process", extra=fields)
+                else:
+                    log.log(level, "waiting for S3", extra=fields)
+            self.loops.rest(thread)  # to wait is well
             if self.hurry.wait(wait):
                 self.completion.hand_back([delivery])
                 return

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from visionfleet.classifier.completion import Completion
@@ -13,6 +14,7 @@ from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.receive import Receiver
 from visionfleet.classifier.visibility import VisibilityHeartbeat
 from visionfleet.host.daemon_threads import Crashed, run_bounded, run_in_thread
+from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
 
@@ -25,9 +27,16 @@ class PipelineStage(Generic[T]):
     """`room` items, and threads that call `work` with up to `batch` of them: what waits already."""
 
     def __init__(
-        self, name: str, work: Callable[[list[T]], None], threads: int, batch: int, room: int
+        self,
+        name: str,
+        work: Callable[[list[T]], None],
+        threads: int,
+        batch: int,
+        room: int,
+        loops: Watchdog,
     ) -> None:
-        self._name, self._work, self._count, self._batch = name, work, threads, batch
+        self._work, self._batch, self._loops = work, batch, loops
+        self.thread_names = tuple(f"{name}-{number}" for number in range(threads))
         # None ends the stage: each thread that takes it leaves it to the next.
         self._items: queue.Queue[T | None] = queue.Queue(room + 1)
         self._threads: list[threading.Thread] = []
@@ -36,8 +45,9 @@ class PipelineStage(Generic[T]):
         self._items.put(item)
 
     def start(self, crashed: Crashed) -> None:
-        names = [f"{self._name}-{number}" for number in range(self._count)]
-        self._threads = [run_in_thread(name, self._run, crashed) for name in names]
+        self._threads = [
+            run_in_thread(name, partial(self._run, name), crashed) for name in self.thread_names
+        ]
 
     def finish(self, deadline: float) -> None:
         """Work off what waits, and end the threads, until the monotonic `deadline`."""
@@ -45,9 +55,11 @@ class PipelineStage(Generic[T]):
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
-    def _run(self) -> None:
+    def _run(self, thread: str) -> None:
         while batch := self._take():
+            self._loops.step(thread)
             self._work(batch)
+            self._loops.rest(thread)
         self._items.put(None)
 
     def _take(self) -> list[T]:
@@ -103,7 +115,8 @@ class Pipeline:
         return self.completion.in_flight.counts()
 
     def working(self) -> bool:
-        return self.receiver.alive() or self.counts().in_flight > 0
+        """Tell whether there is work to wait for; what is lost may hang in a stage for ever."""
+        return self.receiver.alive() or bool(self.completion.in_flight.unfinished())
 
     def _hand_back_rest(self) -> bool:
         rest = self.completion.in_flight.held()

@@ -10,6 +10,7 @@ from random import Random
 from visionfleet.aws.sqs import BATCH, Queue, Received
 from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
+from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.config.schema import QueueSection
 from visionfleet.errors import VisionfleetError
@@ -18,6 +19,7 @@ from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
 
+_MOST_WAIT_SECONDS = 10.0  # between two tries while SQS has trouble
 RECEIVE_LOOP = "receive loop"  # what the watchdog knows it by
 
 
@@ -32,6 +34,7 @@ class Receiver:
     hurry: threading.Event
     loops: Watchdog
     random: Random
+    takeover: Takeover
     _closed: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -50,7 +53,8 @@ class Receiver:
             self._thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self) -> None:
-        waits = growing_waits(self.random)
+        self._take_over()
+        waits = growing_waits(self.random, cap=_MOST_WAIT_SECONDS)
         while room := self._wait_for_room():
             try:
                 messages = self.requests.receive(self.settings.wait_seconds, min(room, BATCH))
@@ -60,8 +64,19 @@ class Receiver:
                 self.loops.rest(RECEIVE_LOOP)
                 self._closed.wait(next(waits))
             else:
-                waits = growing_waits(self.random)
+                waits = growing_waits(self.random, cap=_MOST_WAIT_SECONDS)
                 self._admit(messages)
+
+    def _take_over(self) -> None:
+        """Begin with what dead workers held."""
+        room = self.completion.in_flight.wait_for_room()
+        deliveries = self.takeover.taken(time.monotonic())
+        self.completion.in_flight.hold(deliveries)
+        self.takeover.settle()
+        if deliveries[room:]:  # of several workers
+            self.completion.hand_back(deliveries[room:])
+        for delivery in deliveries[:room]:
+            self.received(delivery)
 
     def _wait_for_room(self) -> int:
         """A worker that holds what it may is well: S3 may be away, or the model slow."""

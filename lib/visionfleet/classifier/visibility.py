@@ -59,7 +59,7 @@ class VisibilityHeartbeat:
 
     def _judge(self, delivery: Delivery, error: VisionfleetError | None, asked_at: float) -> None:
         if error is None:
-            delivery.expires_at = asked_at + self.visibility_seconds
+            self.in_flight.extended(delivery, asked_at + self.visibility_seconds)
         elif isinstance(error, LeaseLost):
             self._lose(delivery, str(error))
         result = "ok" if error is None else "lost" if delivery.lost else "error"

@@ -8,9 +8,15 @@ from visionfleet.aws.s3 import Store
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.config.classifier import ClassifierSection
-from visionfleet.contract.messages import ModelInfo, WorkerReport, WorkerState, encode
-from visionfleet.contract.names import worker_key
-from visionfleet.errors import VisionfleetError
+from visionfleet.contract.messages import (
+    ModelDescription,
+    ModelInfo,
+    WorkerReport,
+    WorkerState,
+    encode,
+)
+from visionfleet.contract.names import MODEL_KEY, worker_key
+from visionfleet.errors import GiveUp, TryLater, VisionfleetError
 
 log = logging.getLogger("classifier")
 
@@ -32,24 +38,29 @@ class Identity:
 
 @dataclass(slots=True)
 class Reporter:
-    """Reports on change and regularly. `now` is wall time; `settings` may be replaced."""
+    """Reports on change and regularly. `now` is AWS's time, and `clock` monotonic; `settings` may
+    be replaced.
+    """
 
     store: Store
     identity: Identity
     settings: ClassifierSection
     metrics: ClassifierMetrics
     now: Callable[[], float]
+    clock: Callable[[], float]
     model: ModelInfo | None = None
+    untold: ModelDescription | None = None
     boot_seconds: float | None = None
     boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
+    stuck: Callable[[], list[str]] = list
     state: WorkerState = "booting"
-    _since: float = 0.0
-    _written_at: float = 0.0
+    _since: float | None = None
+    _written_at: float = float("-inf")
     _written_state: WorkerState | None = None
 
     def observe(self, state: WorkerState, counts: WorkCounts) -> None:
-        now = self.now()
+        now = self.clock()
         if state != self.state:
             self.state, self._since = state, now
         if now - self._written_at >= self._due_after(state):
@@ -68,11 +79,11 @@ class Reporter:
 
     def write(self, state: WorkerState, counts: WorkCounts) -> None:
         """Write a report now; a failure is logged, and the next one is soon."""
-        now = self.now()
+        now, clock = self.now(), self.clock()
         report = WorkerReport(
             worker=self.identity.worker,
             state=state,
-            since=self._since or now,
+            since=now if self._since is None else now - (clock - self._since),
             reported_at=now,
             started_at=self.identity.started_at,
             boot_seconds=self.boot_seconds,
@@ -82,6 +93,7 @@ class Reporter:
             service_seconds=counts.service_seconds,
             stage_seconds=self.metrics.stage_means(),
             notice=self.notice,
+            stuck="; ".join(self.stuck()) or None,
             model=self.model,
             version=self.identity.version,
             host=self.identity.host,
@@ -91,4 +103,19 @@ class Reporter:
         except VisionfleetError as error:
             log.warning("report failed", extra={"reason": str(error)})
         else:
-            self._written_at, self._written_state = now, state
+            self._written_at, self._written_state = clock, state
+        self._tell_model()
+
+    def _tell_model(self) -> None:
+        """Describe the model once; with each report, until S3 has taken it."""
+        if self.untold is None:
+            return
+        try:
+            self.store.put_json(MODEL_KEY, encode(self.untold))
+        except TryLater as error:
+            log.info("model not told", extra={"reason": str(error)})
+        except GiveUp as error:  # a role of an earlier release may write its report alone
+            log.warning("model not told", extra={"reason": str(error)})
+            self.untold = None
+        else:
+            self.untold = None

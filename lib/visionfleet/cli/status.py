@@ -120,7 +120,7 @@ def _workers_table(reports: list[WorkerReport], now: float) -> Table:
         service = "" if report.service_seconds is None else f"{report.service_seconds:.3f}"
         made.add_row(
             Text(report.worker),
-            report.state,
+            "stuck" if report.stuck else report.state,
             span(now - report.since),
             str(report.in_flight),
             str(report.handled),

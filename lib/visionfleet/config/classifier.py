@@ -1,21 +1,30 @@
 """The settings of the workers: which model they load, and how they work."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three
 
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Runtime = Literal["auto", "torch", "openvino"]
+# One name everywhere: in results, in paths of the API, on the page. `default` means this one too.
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+def _own_name(name: str) -> str:
+    return DEFAULT_MODEL if name == "default" else name
 
 
 class ModelSection(Section):
     """The model that every worker loads. Files are never unpickled."""
 
-    name: str = Field("default", pattern=r"^[a-z0-9][a-z0-9_.-]*$")
-    """`default`, a torchvision architecture such as resnet18, or a name of yours for model.path.
+    name: Annotated[str, AfterValidator(_own_name), Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")] = (
+        DEFAULT_MODEL
+    )
+    """The default model, a torchvision architecture such as resnet18, or a name of yours for
+    model.path.
     Everybody who wants other classes than the thousand of ImageNet."""
     directory: FilePath = Path("/usr/share/visionfleet/models")
     """Folder where weights of torchvision are looked for first, placed there by hand.

@@ -5,7 +5,16 @@ from typing import Literal
 from pydantic import Field
 
 from visionfleet.auth.api_keys import ApiKey
-from visionfleet.config.fields import FilePath, ListOf, Network, Port, Section, Text, WebOrigin
+from visionfleet.config.fields import (
+    FilePath,
+    HostName,
+    ListOf,
+    Network,
+    Port,
+    Section,
+    Text,
+    WebOrigin,
+)
 
 
 class WebSection(Section):
@@ -44,9 +53,20 @@ class WebSection(Section):
     trusted_proxies: ListOf[Network] = ()
     """Networks of the proxies whose X-Forwarded-For is believed, as [10.0.0.0/8, "::1/128"].
     Everybody with a load balancer or proxy in front."""
+    hosts: ListOf[HostName] = ()
+    """Names by which clients call this service, as [vision.example]; checked on loopback, where
+    the names of this machine are known, and everywhere once there are any; ["*"]: not checked.
+    Whoever has a proxy on the same host that passes on the name it was called by."""
+    public_path: str = Field("", pattern=r"^(/[A-Za-z0-9._~-]+)*$")
+    """Path under which a proxy publishes this service, as /vision; whether the proxy cuts it off
+    does not matter.
+    Whoever has other services behind the same name."""
     plain_reply: str = Field("{label}", pattern=r"\{label\}")
     """Answer to a plain POST /: {label}, and {stem} for the file's name without its extension.
     Whoever has old clients that expect another text."""
+    plain_unsure: Text | None = None
+    """The same where the model is not sure, as "perhaps {label}"; null: as where it is.
+    Whoever has people read it; old clients take any text for the label."""
     max_wait_seconds: float = Field(300.0, ge=0, le=3600)
     """Longest wait that a request may ask for; a plain POST / waits that long for its label.
     Whoever has a load balancer or proxy that gives up sooner."""

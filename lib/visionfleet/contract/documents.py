@@ -16,6 +16,7 @@ from visionfleet.contract.messages import (
     FleetStatus,
     LaunchLedger,
     Lease,
+    ModelDescription,
     Succeeded,
     WorkerReport,
     decode_result,
@@ -37,6 +38,7 @@ class Document(Generic[T_co]):
 
 
 STATUS = Document(names.STATUS_KEY, FleetStatus.decode)
+MODEL = Document(names.MODEL_KEY, ModelDescription.decode)
 LEADER_LEASE = Document(names.LEASE_KEY, Lease.decode)
 LAUNCH_LEDGER = Document(names.LAUNCHES_KEY, LaunchLedger.decode)
 

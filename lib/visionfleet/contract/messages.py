@@ -58,6 +58,33 @@ class ModelInfo(_Value):
     fingerprint: str
 
 
+class ModelInput(_Value):
+    """What a model sees of an image: a square of `side` pixels from the middle, after a resize."""
+
+    side: int
+    shorter_side: int
+    interpolation: str
+
+
+class ModelDescription(_Message):
+    """What the worker that started last says of its model, for people and clients.
+
+    Scores are divided by `temperature`; a best one below `unknown_below` has no label.
+    """
+
+    name: str
+    fingerprint: str
+    labels: tuple[str, ...]
+    input: ModelInput
+    temperature: float
+    unknown_below: float
+    runtime: str
+    precision: str
+    device: str
+    worker: str
+    told_at: float
+
+
 class Timings(_Value):
     """Seconds an image spent in each stage; `queue` runs from sending to receiving."""
 
@@ -116,11 +143,15 @@ class CachedResult(_Message):
 
 
 class Claim(_Message):
-    """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes."""
+    """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes.
+
+    Without `sent_at` it is not known whether the job's request was ever sent.
+    """
 
     job: str
     digest: str
     at: float
+    sent_at: float | None = None
 
 
 Result = Annotated[Succeeded | Failed, Field(discriminator="status")]
@@ -137,7 +168,10 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 
 
 class WorkerReport(_Message):
-    """What a worker says of itself. `service_seconds` is its mean per image, None before one."""
+    """What a worker says of itself. `service_seconds` is its mean per image, None before one.
+
+    `stuck` says what makes no progress, and for how long; None while all does.
+    """
 
     worker: str
     state: WorkerState
@@ -151,6 +185,7 @@ class WorkerReport(_Message):
     stage_seconds: dict[str, float] = {}
     boot_phases: dict[str, float] = {}
     notice: str | None = None
+    stuck: str | None = None
     model: ModelInfo | None = None
     version: str
     host: str
@@ -229,7 +264,8 @@ _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)
 
 
 def encode(message: _Message) -> str:
-    return message.model_dump_json()
+    """Write a message in ASCII: SQS takes the characters of XML 1.0 only, and not U+FFFE."""
+    return message.model_dump_json(ensure_ascii=True)
 
 
 def decode_result(raw: str | bytes) -> Succeeded | Failed:

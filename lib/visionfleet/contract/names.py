@@ -49,9 +49,10 @@ def upload_key(upload: str) -> str:
 
 
 def file_stem(file_name: str) -> str:
-    """Cut the folders and the extension off a file's name: a/b.jpg -> b."""
+    """Cut the folders and the extension off a file's name: a/b.jpg -> b, but .. -> .."""
     base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base.rsplit(".", 1)[0] if "." in base[1:] else base
+    stem = base.rpartition(".")[0]
+    return stem if stem.strip(".") else base
 
 
 def artefact_key(key: str) -> str:
@@ -83,6 +84,7 @@ def draining_worker(key: str) -> str | None:
 FLEET_PREFIX = "fleet/"
 WORKERS_PREFIX = "fleet/workers/"
 DRAIN_PREFIX = "fleet/drain/"
+MODEL_KEY = "fleet/model.json"
 STATUS_KEY = "fleet/status.json"
 LEASE_KEY = "fleet/lease.json"
 LAUNCHES_KEY = "fleet/launches.json"

@@ -4,70 +4,43 @@ For memory and time, `resampled_mode` is before the resize and `to_srgb` on the 
 """
 
 import io
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from PIL import Image, ImageCms, ImagePalette
+from PIL import Image, ImageChops, ImageCms
 
-from visionfleet.errors import BadImage
+from visionfleet.imaging import icc
+from visionfleet.imaging.colour_space import Primaries
+from visionfleet.imaging.tones import DEEP_GREY, Tones
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _COLOR_MAP = 258, 262, 320  # tags of TIFF 6.0
-_WHITE_IS_ZERO = 0
-_DEEP_GREY = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
 _ALPHA = {"RGBA", "LA", "PA", "La", "RGBa"}
 _STRIP_ROWS = 256
 # Colour spaces of ICC profiles, by the modes that they describe.
 _PROFILE_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 _LARGEST_PROFILE_BYTES = 4 << 20
-
-
-def mend_palette(image: Image.Image) -> None:
-    """Read a TIFF's colour map as libtiff does: 0 to 255 where no entry is greater."""
-    if image.format == "TIFF" and image.mode == "P":
-        table = image.tag_v2.get(_COLOR_MAP, ())  # type: ignore[attr-defined]
-        if table and max(table) < 256:
-            image.palette = ImagePalette.raw("RGB;L", bytes(table))
-
-
-@dataclass(frozen=True, slots=True)
-class Tones:
-    """How the numbers of a file are meant, where its mode does not say it."""
-
-    white: float = 0.0  # in greys of more than eight bits
-    inverted: bool = False  # white is black, and black white
-    alpha_may_be_unset: bool = False
-
-
-def tones_of(image: Image.Image) -> Tones:
-    """Read them off a loaded image; raises BadImage for a range whose white is not known."""
-    return Tones(
-        _white(image) if image.mode in _DEEP_GREY else 0.0,
-        image.mode in _DEEP_GREY and _tag(image, _PHOTOMETRIC) == _WHITE_IS_ZERO,
-        image.format in {"BMP", "TIFF"},
-    )
+_UNSEEN_DIFFERENCE = 2  # of 255: a profile that changes no colour by more is sRGB
 
 
 def resampled_mode(image: Image.Image, tones: Tones) -> Image.Image:
-    if image.mode in _DEEP_GREY:
+    if image.mode in DEEP_GREY:
         return _eight_bits(image, tones)
-    if image.mode == "1":
-        return image.convert("L")
     if image.mode == "PA" or "transparency" in image.info:
-        return image.convert("RGBA")
-    if image.mode == "P":
-        return image.convert("RGB")
-    if image.mode == "RGBA" and tones.alpha_may_be_unset and _all_clear(image):
-        return image.convert("RGB")  # bytes that nobody has set, and viewers do not look at
+        image = image.convert("RGBA")
+    if image.mode in {"1", "P"}:
+        return image.convert("L" if image.mode == "1" else "RGB")
+    if tones.inverted:
+        return _inverted(image)
+    if image.mode in {"RGBA", "LA"} and tones.alpha_may_be_unset and _all_clear(image):
+        return image.convert(image.mode[:-1])  # nobody has set these bytes, or looks at them
     return image
 
 
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def to_srgb(image: Image.Image, space: bytes | Primaries | None) -> Image.Image:
     """Apply the colour profile, and lay what is transparent on white."""
     if image.mode not in _ALPHA:
-        return _profiled(image, profile)
+        return _profiled(image, space)
     straight = image.convert("LA" if image.mode in {"LA", "La"} else "RGBA")
-    opaque = _profiled(straight.convert(straight.mode[:-1]), profile)
+    opaque = _profiled(straight.convert(straight.mode[:-1]), space)
     white = Image.new("RGB", image.size, "white")
     return Image.composite(opaque, white, straight.getchannel("A"))
 
@@ -76,56 +49,64 @@ def _all_clear(image: Image.Image) -> bool:
     return image.getchannel("A").getextrema() == (0, 0)
 
 
+def _inverted(image: Image.Image) -> Image.Image:
+    if image.mode == "L":
+        return ImageChops.invert(image)
+    grey, alpha = image.convert("LA").split()
+    if alpha.getextrema() == (0, 0):
+        return ImageChops.invert(grey)
+    return Image.merge("LA", (ImageChops.invert(grey), alpha))
+
+
 def _eight_bits(image: Image.Image, tones: Tones) -> Image.Image:
     scale = 255 / tones.white
-    made = Image.new("L", image.size)
+    made = Image.new("L" if tones.clear is None else "LA", image.size)
     for top in range(0, image.height, _STRIP_ROWS):  # numbers of four bytes are many at once
         rows = (0, top, image.width, min(image.height, top + _STRIP_ROWS))
-        values = np.clip(np.asarray(image.crop(rows), np.float32) * np.float32(scale) + 0.5, 0, 255)
-        grey = values.astype(np.uint8)
-        made.paste(Image.fromarray(255 - grey if tones.inverted else grey), (0, top))
+        values = np.asarray(image.crop(rows))
+        values = values.view(np.uint32) if tones.unsigned else values
+        grey = np.clip(values.astype(np.float32) * np.float32(scale) + 0.5, 0, 255).astype(np.uint8)
+        strip = Image.fromarray(255 - grey if tones.inverted else grey)
+        if tones.clear is not None:
+            strip = Image.merge("LA", (strip, Image.fromarray(_opaque(values, tones.clear))))
+        made.paste(strip, (0, top))
     return made
 
 
-def _white(image: Image.Image) -> float:
-    """Tell which value is white: by the bits of whole numbers, by the largest of others."""
-    if image.mode.startswith("I;16"):
-        bits = _tag(image, _BITS_PER_SAMPLE) or 16
-        return float((1 << bits) - 1)
-    darkest, brightest = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
-    steps = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0, 4294967295.0)
-    # Comparisons with a value that is no number are false.
-    white = next((step for step in steps if darkest >= 0 and brightest <= step), None)
-    if white is None:
-        reason = f"its values from {darkest:g} to {brightest:g} have no known white"
-        raise BadImage("cannot_be_decoded", f"the image cannot be decoded: {reason}")
-    return white
+def _opaque(
+    values: np.ndarray[tuple[int, ...], np.dtype[np.generic]], clear: int
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    return np.where(values == clear, 0, 255).astype(np.uint8)
 
 
-def _tag(image: Image.Image, tag: int) -> int | None:
-    found = getattr(image, "tag_v2", {}).get(tag)
-    value = found[0] if isinstance(found, tuple) and found else found
-    return value if isinstance(value, int) else None
-
-
-def _profiled(image: Image.Image, profile: bytes | None) -> Image.Image:
-    space = _PROFILE_SPACES.get(image.mode)
-    if profile and space and len(profile) <= _LARGEST_PROFILE_BYTES:
-        transform = _transform(profile, image.mode, space)
+def _profiled(image: Image.Image, space: bytes | Primaries | None) -> Image.Image:
+    kind = _PROFILE_SPACES.get(image.mode)
+    if isinstance(space, Primaries) and kind == "GRAY":
+        image, kind = image.convert("RGB"), "RGB"
+    if space and kind and not (isinstance(space, bytes) and len(space) > _LARGEST_PROFILE_BYTES):
+        transform = _transform(space, image.mode, kind)
         if transform is not None:
             return transform.apply(image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 @lru_cache(maxsize=32)
-def _transform(profile: bytes, mode: str, space: str) -> ImageCms.ImageCmsTransform | None:
+def _transform(space: bytes | Primaries, mode: str, kind: str) -> ImageCms.ImageCmsTransform | None:
     """Make the way to sRGB, 5 ms; None for a profile that is sRGB, or cannot be used."""
     try:
+        profile = icc.profile(space) if isinstance(space, Primaries) else space
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        known = (given.profile.profile_description or "").startswith("sRGB")
-        if known or given.profile.xcolor_space.strip() != space:
+        if given.profile.xcolor_space.strip() != kind:
             return None
         srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-        return ImageCms.ImageCmsTransform(given, srgb, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
-    except (OSError, ValueError, TypeError, ImageCms.PyCMSError):
+        made = ImageCms.ImageCmsTransform(given, srgb, mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+        return None if kind == "RGB" and _changes_nothing(made) else made
+    except (OSError, ValueError, TypeError, ArithmeticError, ImageCms.PyCMSError):
         return None
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    steps = np.linspace(0, 255, 9).astype(np.uint8)
+    colours = np.stack(np.meshgrid(steps, steps, steps), -1).reshape(1, -1, 3)
+    changed = np.asarray(transform.apply(Image.fromarray(colours)))
+    return int(np.abs(changed.astype(int) - colours).max()) <= _UNSEEN_DIFFERENCE

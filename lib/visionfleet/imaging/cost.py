@@ -3,7 +3,7 @@
 from PIL import Image
 
 from visionfleet.errors import BadImage
-from visionfleet.imaging import jpeg
+from visionfleet.imaging import gif, jpeg
 
 MAX_DECODE_BYTES = 370 << 20
 # Pixels that a progressive JPEG may ask for over all its passes, some 10 ns each.
@@ -33,13 +33,13 @@ _FORMAT_BYTES = {"WEBP": 13, "AVIF": 7, "HEIF": 7, "TIFF": 4, "GIF": 1}
 
 def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
     """Judge an image whose header tells `size`; raises BadImage with code `too_many_pixels`."""
-    transparent = "transparency" in image.info
+    transparent = "transparency" in image.info or not gif.covers_canvas(image)
     pixel = _TRANSPARENT_COLOUR_BYTES if transparent else _MODE_BYTES.get(image.mode, _ALPHA_BYTES)
     pixel += _FORMAT_BYTES.get(image.format or "", 0)
     needed = image.width * image.height * pixel
     if image.format in {"JPEG", "MPO"}:
         needed += jpeg.coefficient_bytes(image, size)
-        scanned = data.count(jpeg.START_OF_SCAN) * size[0] * size[1]
+        scanned = jpeg.scans(image, data) * size[0] * size[1]
         _bound("decodes", scanned, MAX_SCANNED_PIXELS, "pixels in all its scans")
     _bound("takes", needed, MAX_DECODE_BYTES, "bytes to be decoded")
 

@@ -5,19 +5,20 @@ Pure, and in the order of Pillow's security chapter: size, formats, dimensions, 
 
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import pi_heif
-from PIL import Image, PngImagePlugin
+from PIL import Image
 
 from visionfleet.errors import BadImage
-from visionfleet.imaging import colour, jpeg
-from visionfleet.imaging.colour import Tones
+from visionfleet.imaging import gif, jpeg, png, tiff, webp
+from visionfleet.imaging.colour_space import Primaries, colour_space
 from visionfleet.imaging.cost import check_cost
 from visionfleet.imaging.formats import CONTENT_TYPES, is_accepted, name_of
 from visionfleet.imaging.orientation import orientation_of
+from visionfleet.imaging.tones import Tones, tones_of
 
 # How many times the side that the model wants a JPEG keeps at the least when it is decoded at a
 # reduced size. Twice as many changed 6 % of the answers (`make bench-draft`).
@@ -27,8 +28,6 @@ _USUAL_SIDE = 256
 
 # Dimensions and cost are bounded here, by what decoding takes; Pillow's bound knows pixels alone.
 Image.MAX_IMAGE_PIXELS = None
-# Photoshop and Blender write megabytes of text and profiles into a PNG.
-PngImagePlugin.MAX_TEXT_CHUNK = 16 << 20
 pi_heif.register_heif_opener(thumbnails=False)
 
 
@@ -62,7 +61,7 @@ class Photo:
 
     image: Image.Image
     orientation: int = 1
-    profile: bytes | None = None
+    space: bytes | Primaries | None = None
     tones: Tones = field(default_factory=Tones)
 
 
@@ -89,10 +88,16 @@ def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) ->
         if shorter_side is not None:
             _reduce(image, shorter_side)
         check_cost(image, data, size)
-        colour.mend_palette(image)
-        loaded = jpeg.load(image, data)
-        profile, tones = loaded.info.get("icc_profile"), colour.tones_of(loaded)
-        return Photo(loaded, orientation_of(loaded), profile, tones)
+        png.mend_transparency(image, data)
+        loaded = _load(image, data)
+        space, tones = colour_space(image, data), tones_of(image)
+        return Photo(loaded, orientation_of(image), space, tones)
+
+
+def _load(image: Image.Image, data: bytes) -> Image.Image:
+    if image.format == "TIFF":
+        return tiff.load(image)
+    return gif.load(image) if image.format == "GIF" else jpeg.load(image, data)
 
 
 @contextmanager
@@ -124,17 +129,37 @@ def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
 
 
 def _identify(data: bytes, limits: ImageLimits) -> Image.Image:
+    needed = webp.with_alpha(png.picture_only(data))
     try:
-        return Image.open(io.BytesIO(data), formats=limits.formats)
+        return Image.open(io.BytesIO(needed), formats=limits.formats)
     except Exception as error:
-        known, name = ", ".join(limits.formats), name_of(data)
-        if not name:
-            reason = f"the file is not an image of type {known}"
-        elif is_accepted(name, limits.formats):
-            reason = f"this begins like {name}, and cannot be read as one"
-        else:
-            reason = f"this is {name}; accepted are {known}"
+        name = name_of(data)
+        if name == "a JPEG file" and is_accepted(name, limits.formats):
+            with suppress(Exception):
+                return Image.open(io.BytesIO(jpeg.picture_only(data)), formats=limits.formats)
+        reason = _refusal(name, limits.formats) + _fault(needed, limits.formats)
         raise BadImage("not_an_image", reason) from error
+
+
+def _refusal(name: str, formats: tuple[str, ...]) -> str:
+    known = ", ".join(formats)
+    if not name:
+        return f"the file is not an image of type {known}"
+    if is_accepted(name, formats):
+        return f"this begins like {name}, and cannot be read as one"
+    return f"this is {name}; accepted are {known}"
+
+
+def _fault(data: bytes, formats: tuple[str, ...]) -> str:
+    """Say what the reader says for whose format the first bytes are; Pillow keeps it to itself."""
+    for format_ in formats:
+        read, accepts = Image.OPEN.get(format_, (None, None))
+        if read and accepts and accepts(data[:16]) is True:
+            try:
+                read(io.BytesIO(data), "")
+            except Exception as error:
+                return f": {error} is unknown" if isinstance(error, KeyError) else f": {error}"
+    return ""
 
 
 def _reduce(image: Image.Image, shorter_side: int) -> None:

@@ -6,9 +6,27 @@ from PIL import Image, ImageChops
 
 _END = b"\xff\xd9"
 START_OF_SCAN = b"\xff\xda"  # in compressed data a marker never stands by chance
+_OF_APPLICATIONS, _ADOBE, _ADOBE_BYTES = range(0xE0, 0xF0), 0xEE, 12
+_KEPT = (b"Exif\0", b"ICC_PROFILE\0")
 _COEFFICIENT_BYTES = 2
 # So much less of the data still reaches the last blocks of a picture that is whole.
 _CUT_BYTES = 16
+
+
+def picture_only(data: bytes) -> bytes:
+    """Leave out the segments of applications but for EXIF, profile and Adobe's of its full size.
+
+    For a file that Pillow refuses because of what one of them says, as no viewer does.
+    """
+    kept, at = [data[:2]], 2
+    while data[at : at + 1] == b"\xff" and data[at : at + 2] != START_OF_SCAN:
+        size = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        kind, body = data[at + 1], data[at + 4 : at + size]
+        known = body.startswith(_KEPT) or (kind == _ADOBE and len(body) >= _ADOBE_BYTES)
+        if kind not in _OF_APPLICATIONS or known:
+            kept.append(data[at : at + size])
+        at += size
+    return b"".join([*kept, data[at:]])
 
 
 def load(image: Image.Image, data: bytes) -> Image.Image:
@@ -28,6 +46,17 @@ def coefficient_bytes(image: Image.Image, size: tuple[int, int]) -> int:
     most = max((across * down for _, across, down, _ in layers), default=1)
     samples = sum(across * down for _, across, down, _ in layers) / most
     return int(size[0] * size[1] * samples * _COEFFICIENT_BYTES)
+
+
+def scans(image: Image.Image, data: bytes) -> int:
+    """Count the scans of an opened picture that will be decoded: one, if the first has them all."""
+    parts, opened = len(getattr(image, "layer", [])), image.fp  # type: ignore[attr-defined]
+    size = 6 + 2 * parts
+    start = opened.tell() - 2 - size  # Pillow has read up to the end of the first scan's header
+    head = opened.getbuffer()[max(0, start) :][:5]
+    if head == START_OF_SCAN + bytes([0, size, parts]) and not image.info.get("progressive"):
+        return 1
+    return data.count(START_OF_SCAN)
 
 
 def _is_whole(data: bytes, size: tuple[int, int]) -> bool:

@@ -5,6 +5,8 @@ Odd entries beside it are nobody's business here; XMP is not asked, as nobody el
 
 from PIL import Image
 
+from visionfleet.imaging.tones import tags
+
 _ORIENTATION = 0x0112
 # Types of EXIF 3.0, table 4, whose values are whole numbers: bytes each, and whether signed.
 _INTEGERS = {1: (1, False), 3: (2, False), 4: (4, False), 6: (1, True), 8: (2, True), 9: (4, True)}
@@ -26,8 +28,8 @@ TRANSPOSE = {
 def orientation_of(image: Image.Image) -> int:
     """Tell the orientation of an opened image, 1 to 8; 1, upright, where none can be read."""
     if image.format == "TIFF":
-        found = image.tag_v2.get(_ORIENTATION)  # type: ignore[attr-defined]
-        return found if isinstance(found, int) and 1 <= found <= 8 else 1
+        found = tags(image, _ORIENTATION)
+        return found[0] if found and found[0] in TRANSPOSE else 1
     return read_orientation(image.info.get("exif") or b"")
 
 

@@ -47,7 +47,7 @@ def prepare(photo: Photo, how: Preprocessing) -> Pixels:
     with undecodable():
         box = stored_box(photo.image.size, photo.orientation, how)
         square = _resample(photo, box, how)
-        seen = colour.to_srgb(square, photo.profile)
+        seen = colour.to_srgb(square, photo.space)
         turn = TRANSPOSE.get(photo.orientation)
         upright = seen if turn is None else seen.transpose(turn)
         return np.asarray(upright, dtype=np.uint8)

@@ -4,15 +4,23 @@ It has no access control: for one machine, on loopback only.
 """
 
 import logging
+import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from visionfleet.local.moto_patches import CONNECTION, WsgiApplication, one_at_a_time, patched_moto
+from visionfleet.local.moto_patches import (
+    CONNECTION,
+    WsgiApplication,
+    one_at_a_time,
+    patched_moto,
+    whole_body,
+)
+from visionfleet.web.http.targets import is_called, names_of
 
 logger = logging.getLogger("visionfleet.local.embedded_aws")
 
@@ -57,7 +65,7 @@ def serve(
     """Serve until stop is set, first for `prepare` alone, at a URL of its own; raises OSError."""
     with patched_moto(stop) as lock:
         # It finds out by itself which service is asked for.
-        shared = one_at_a_time(DomainDispatcherApplication(create_backend_app), lock)
+        shared = no_web_pages(one_at_a_time(DomainDispatcherApplication(create_backend_app), lock))
         if prepare is not None:
             with _serving("127.0.0.1", 0, shared, threading.Event()) as url:
                 prepare(url)
@@ -69,6 +77,22 @@ def serve(
             )
             stop.wait()
         logger.info("embedded AWS stopped, everything in it is forgotten")
+
+
+def no_web_pages(application: WsgiApplication) -> WsgiApplication:
+    """Refuse what a page in a browser of this machine asks: there is no access control here."""
+    names = names_of(True, (), socket.gethostname())
+
+    def refusing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        site = environ.get("HTTP_SEC_FETCH_SITE", "none")
+        of_page = "HTTP_ORIGIN" in environ or site not in {"none", "same-origin"}
+        if not of_page and is_called(environ.get("HTTP_HOST", ""), names):
+            return application(environ, start_response)
+        whole_body(environ)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"the embedded AWS answers no web pages, and only under a name of this machine\n"]
+
+    return refusing
 
 
 @contextmanager

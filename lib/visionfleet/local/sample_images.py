@@ -10,11 +10,12 @@ from random import Random
 from PIL import Image, ImageEnhance, ImageOps
 
 # What the wheel of scikit-image has inside, without a download. The licences as its documentation
-# says: astronaut.png (NASA) and rocket.jpg (SpaceX) are in the public domain, chelsea.png (Stefan
-# van der Walt) and coffee.png (Rachel Michetti, Pikolo Espresso Bar) are CC0.
-PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg")
+# says: rocket.jpg (SpaceX) is in the public domain, camera.png (Lav Varshney), chelsea.png (Stefan
+# van der Walt) and coffee.png (Rachel Michetti, Pikolo Espresso Bar) are CC0. The default model
+# knows what they show: a tripod, a cat, an espresso, a missile.
+PHOTOS = ("camera.png", "chelsea.png", "coffee.png", "rocket.jpg")
 SIDE = 256
-_SHARES = (0.4, 1.0)  # of the shorter side of the photo
+_SHARES = (0.7, 1.0)  # of the shorter side of the photo
 _BRIGHTNESS = (0.6, 1.4)
 
 

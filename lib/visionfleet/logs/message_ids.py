@@ -14,6 +14,10 @@ MESSAGE_IDS = {
     # jobs that meet trouble
     "will be tried again": "64105c77ce164e5b86da5573ecdb7726",
     "waiting for S3": "df58e04e65014e0795627b3d6cdb17f0",
+    "waiting for a child process": "e6c6df0c2566441ba190ad7cc76bb779",
+    "image is tried once more": "a09ff62807774fc4a5fd65997011dd4b",
+    "suspect, alone": "bb4a1bb706984bdc92cfd0cd278eea6a",
+    "taken over": "1106494f24d04f8199b9aa3c5f117840",
     "last try, alone": "d018e26e29ae46eb97f10c1a06304459",
     "model failed": "9288214a3ea746808b711fa104935315",
     "lease lost": "1a8cc991953d43219a99e40cbc059a94",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visionfleet.aws.s3 import Store
-from visionfleet.config.classifier import ModelSection
+from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.contract.names import artefact_key
 from visionfleet.errors import BadModel, GiveUp, TryLater
 from visionfleet.model import artefact, default_model, openvino_library
@@ -44,7 +44,7 @@ def key_of(choice: ModelSection, source: Source, here: Processor) -> str:
     told |= {"format": artefact.MAGIC.decode(), "openvino": openvino_library.version()}
     if choice.labels is not None:
         told["labels"] = read_labels(source, choice.labels)
-    if choice.path is None and choice.name == "default":
+    if choice.path is None and choice.name == DEFAULT_MODEL:
         told["default"] = default_model.SHA256
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:32]
 

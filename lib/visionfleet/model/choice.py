@@ -74,10 +74,6 @@ class Chosen:
     images: int = 0
     device: str = "cpu"
 
-    @property
-    def name(self) -> str:
-        return self.precision
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:

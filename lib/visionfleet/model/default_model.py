@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model.source import Source
@@ -13,7 +14,6 @@ from visionfleet.model.source import Source
 if TYPE_CHECKING:
     from visionfleet.model.loaded import Loaded
 
-NAME = "efficientnet_lite0"
 # What the network was trained on, of values from 0 to 1.
 PREPROCESSING = Preprocessing(256, 224, (127 / 255,) * 3, (128 / 255,) * 3, "bicubic")
 # Both as `python -m bench.default_model` found them: see models/README.md.
@@ -41,16 +41,16 @@ def load_default() -> "Loaded":
         )
     names = labels()
     tensors = renamed(state_dict_of(load_tensors(data, path), path))
-    module = fit(EfficientNetLite0(len(names)), tensors, path, NAME).eval()
+    module = fit(EfficientNetLite0(len(names)), tensors, path, DEFAULT_MODEL).eval()
     return Loaded(
         module,
         names,
         PREPROCESSING,
-        info(NAME, data),
+        info(DEFAULT_MODEL, data),
         temperature=TEMPERATURE,
         unknown_below=UNKNOWN_BELOW,
         source=data,
-        architecture=NAME,
+        architecture=DEFAULT_MODEL,
     )
 
 

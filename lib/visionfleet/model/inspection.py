@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.model import default_model
 from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
@@ -86,7 +87,7 @@ def _own_network(weights: Mapping[str, Tensor], scores: int | None) -> str | Non
     fits = {n: v.shape for n, v in renamed(weights).items()} == {
         n: v.shape for n, v in ours.items()
     }
-    return default_model.NAME if fits else None
+    return DEFAULT_MODEL if fits else None
 
 
 def _of_program(program: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from visionfleet.config.classifier import ModelSection
+from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model import default_model
@@ -45,7 +45,7 @@ def load(choice: ModelSection, source: Source = _HERE) -> Loaded:
 def _load(choice: ModelSection, source: Source) -> Loaded:
     if choice.path is not None:
         return _load_file(choice, choice.path, source)
-    if choice.name == "default":
+    if choice.name == DEFAULT_MODEL:
         return default_model.load_default()
     from visionfleet.model.torchvision_weights import load_published
 
@@ -83,7 +83,7 @@ def load_module(
             )
         tensors = state_dict_of(saved, path)
         what = f"{architecture} with {classes} labels"
-        if architecture == default_model.NAME:
+        if architecture == DEFAULT_MODEL:
             return fit(EfficientNetLite0(classes), renamed(tensors), path, what).eval(), "module"
         return fit(_published(architecture, classes), tensors, path, what).eval(), "module"
     if architecture is not None:

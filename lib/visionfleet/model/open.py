@@ -38,7 +38,7 @@ def open_model(
     Artefacts are shared with others in `bucket`. `lanes` threads may ask the model at a time, each
     of which computes with as many as are configured.
     """
-    phases = phases or StartupTimer(time.time(), time.time)
+    phases = phases or StartupTimer(time.monotonic(), time.monotonic)
     cpu_quota.yield_while_waiting(environment)
     found = find_or_make(config, environment, bucket)
     phases.end("artefact")

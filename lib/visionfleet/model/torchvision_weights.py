@@ -14,6 +14,7 @@ from urllib.error import URLError
 import torch
 from torch import nn
 
+from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model.loaded import Loaded, info
@@ -86,8 +87,9 @@ def _check_known(models: Any, name: str, setting: str) -> None:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        ours = "`default`" if setting == "model.name" else "`efficientnet_lite0`"
-        raise BadModel(f"{setting}: {name!r} is neither {ours} nor known to torchvision{hint}")
+        raise BadModel(
+            f"{setting}: {name!r} is neither `{DEFAULT_MODEL}` nor known to torchvision{hint}"
+        )
 
 
 def _find_weights(url: str, directory: Path, downloads: Path | None) -> Path:

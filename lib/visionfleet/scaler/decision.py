@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
     from visionfleet.config.scaler import FleetTimes, ScalerSection
 
-State = Literal["booting", "idle", "busy", "draining", "drained", "stopping", "failed"]
+State = Literal["booting", "idle", "busy", "stuck", "draining", "drained", "stopping", "failed"]
 _N = TypeVar("_N", int, float)
 _F = TypeVar("_F", bound=float | None)
 
@@ -228,6 +228,8 @@ def _to_drain(
 def _dead(worker: Worker, policy: Policy, now: float) -> bool:
     if worker.state in {"stopping", "failed"}:
         return False  # on its way out already, or on its way back
+    if worker.state == "stuck":
+        return True
     if worker.reported_at is None or worker.state == "booting":
         return now - worker.launched_at > policy.times.boot_limit_seconds
     return now - worker.reported_at > policy.silent_seconds

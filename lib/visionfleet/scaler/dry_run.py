@@ -1,7 +1,6 @@
 """Looks and decides, prints what would be done, and touches neither lease nor fleet."""
 
 import sys
-import time
 from collections.abc import Callable
 
 from visionfleet.errors import VisionfleetError
@@ -15,13 +14,14 @@ def run(
     observer: FleetObserver,
     status_store: StatusStore,
     policy: Policy,
+    clock: Callable[[], float],
     wait: Callable[[float], bool],
 ) -> int:
     """Print each new decision until `wait` says that it is the end; 1 when the last look failed."""
     decide = POLICIES[policy.settings.policy]
     history, told, over = _history(status_store), "", False
     while not over:
-        failed, now = False, time.time()
+        failed, now = False, clock()
         try:
             seen = observer.observe(now)
         except VisionfleetError as error:

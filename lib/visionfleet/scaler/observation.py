@@ -61,6 +61,8 @@ def worker(
     state: State = "stopping" if report.state == "stopped" else report.state
     if asked_at is not None and asked_at >= launched_at and state in {"idle", "busy"}:
         state = "draining"  # it has not read the request yet
+    if report.stuck and state != "stopping":
+        state = "stuck"
     if state == "booting":
         launched_at = max(launched_at, clear_since)
     return Worker(name, state, report.since, launched_at, max(report.reported_at, clear_since))

@@ -12,16 +12,19 @@ from visionfleet.web.load.admission import Refusal
 _CODES: Mapping[int, tuple[str, ...]] = {
     400: ("bad_body", "bad_parameter", "empty", "no_file", "too_many_files"),
     401: ("no_key", "wrong_key"),
-    404: ("no_status", "not_found", "unknown_job", "unknown_model", "unknown_upload"),
+    404: ("no_model", "no_status", "not_found", "unknown_job", "unknown_model", "unknown_upload"),
     405: ("method_not_allowed",),
     408: ("too_slow",),
+    410: ("gone",),
     413: ("too_large",),
     415: ("not_an_image", "unknown_encoding"),
+    421: ("wrong_host",),
     422: (
         *("cannot_be_decoded", "expired", "gave_up", "image_missing", "too_many_pixels"),
         "key_reused",
     ),
     429: ("rate_limited",),
+    431: ("head_too_large",),
     500: ("internal",),
     503: ("overloaded", "try_later"),
     504: ("timed_out",),
@@ -71,3 +74,8 @@ def problem_of(answer: Problem | Refusal | Failed) -> Problem:
     if answer.retry_seconds is not None:
         headers["Retry-After"] = str(math.ceil(answer.retry_seconds))
     return Problem(answer.code, str(answer), headers=headers)
+
+
+def protocol_error(problem: Problem) -> tuple[str, dict[str, object]]:
+    """Write a problem as the Open Inference Protocol has it: media type and members."""
+    return "application/json", {"error": problem.detail}

@@ -1,13 +1,15 @@
 """The S3 edge against the embedded AWS."""
 
 import time
+from datetime import UTC, datetime
+from unittest.mock import Mock
 
 import pytest
 
 from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.processes.ports import free_port
 from visionfleet.aws.clients import ClientFactory
-from visionfleet.aws.s3 import Store, file_name_metadata
+from visionfleet.aws.s3 import Stat, Store, file_name_metadata
 from visionfleet.contract import documents
 from visionfleet.errors import GiveUp, NotFound, TryLater
 
@@ -26,9 +28,31 @@ def test_put_object_is_read_back(store: Store, aws: Cloud) -> None:
     store.put("a/b", b"bytes", "image/png", file_name_metadata("Löwe 1.png"))
     assert store.get("a/b") == b"bytes"
     assert store.exists("a/b")
+    assert 0 <= store.stat("a/b").age_seconds < 60
     head = aws.s3.head_object(Bucket=BUCKETS[0], Key="a/b")
     assert head["ContentType"] == "image/png"
     assert head["Metadata"] == {"file-name": "L\\u00f6we 1.png"}
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("Sat, 28 Nov 2026 18:59:35 GMT", 95.0),
+        ("Sat, 28 Nov 2026 18:59:35 GMT, Sat, 28 Nov 2026 18:00:00 GMT", 95.0),
+        ("Sat, 28 Nov 2026 18:59:35 -0000", 0.0),
+        ("now", 0.0),
+        ("", 0.0),
+    ],
+)
+def test_age_of_an_object_is_by_the_clock_of_s3(date: str, seconds: float) -> None:
+    modified = datetime(2026, 11, 28, 18, 58, 0, tzinfo=UTC)
+    found = {"ContentLength": 1, "ETag": "e", "LastModified": modified}
+    client = Mock()
+    client.head_object.return_value = {
+        **found,
+        "ResponseMetadata": {"HTTPHeaders": {"date": date} if date else {}},
+    }
+    assert Store(client, "b").stat("k") == Stat(1, "e", seconds)
 
 
 def test_missing_object_is_not_found(store: Store) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from testkit.aws.embedded import Cloud, emptied
 from visionfleet.aws.sqs import Counts, Outbox, Queue
-from visionfleet.errors import LeaseLost, NotFound
+from visionfleet.errors import LeaseLost, NotFound, Unfit
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,25 @@ def test_outbox_finds_queues_by_name_and_forgets_deleted_ones(aws: Cloud) -> Non
     aws.sqs.delete_queue(QueueUrl=url)
     with pytest.raises(NotFound):
         outbox.send(name, "2")
+
+
+def test_outbox_sends_more_than_one_call_holds(aws: Cloud) -> None:
+    """Ten replies with a ranking of a thousand long labels are over 1 MiB."""
+    outbox, name = Outbox(aws.sqs), f"q-{uuid4().hex}"
+    aws.sqs.create_queue(QueueName=name)
+    bodies = [f"{number}{'x' * 105_249}" for number in range(10)]
+    assert outbox.send_all(name, bodies) == {}
+    queue = Queue(aws.sqs, name)
+    received = [message.body for _ in bodies for message in queue.receive(0, 1)]
+    assert sorted(received) == bodies
+
+
+def test_too_long_message_is_unsendable_and_harms_no_other(aws: Cloud) -> None:
+    outbox, name = Outbox(aws.sqs), f"q-{uuid4().hex}"
+    aws.sqs.create_queue(QueueName=name)
+    failed = outbox.send_all(name, ["a", "x" * 1_100_000, "b"])
+    assert [type(error) for error in failed.values()] == [Unfit]
+    assert Queue(aws.sqs, name).counts().visible == 2
 
 
 def test_missing_queue_is_reported(aws: Cloud) -> None:

@@ -21,6 +21,7 @@ from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.store import ResultWriter
 from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
 from visionfleet.errors import TryLater
+from visionfleet.host.watchdog import Watchdog
 
 KEY = "results/j1.json"
 BUILDER = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"))
@@ -70,7 +71,7 @@ def finish(aws: Cloud, completion: Completion) -> Finish:
         store = results or Store(aws.s3, BUCKETS[1])
         hurry = threading.Event()
         hurry.set()  # one try each
-        patience = Patience(completion, hurry, Random(0))
+        patience = Patience(completion, hurry, Random(0), Watchdog(time.monotonic))
         ResultWriter(store, True, completion, stored.append, patience).store([end(job)])
         completion.answer(stored)
         assert completion.in_flight.counts().in_flight == 0

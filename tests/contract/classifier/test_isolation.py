@@ -1,38 +1,138 @@
-"""The isolated process of a job's last try: what its end says of the image."""
+"""Child processes that images are met in: what their end says of the image, and who waits."""
 
 import signal
 import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from visionfleet.classifier.isolation import Isolation
-from visionfleet.errors import BadImage, TryLater
+from visionfleet.classifier.isolation import ChildFailed, Isolation
+from visionfleet.errors import BadImage
+
+CHILD = """
+import os, signal, sys, time
+from visionfleet.host.child import bound, serve
+
+def answer(header, image):
+    bound(64 << 20, 1)
+    exec(image.decode())
+    return {"pid": os.getpid()}, image[::-1]
+
+serve(answer)
+"""
 
 
-def child(code: str, seconds: float = 20.0) -> Isolation:
-    return Isolation((sys.executable, "-c", f"import os, sys, time; {code}"), seconds)
+Children = Callable[..., Isolation]
+
+
+@pytest.fixture
+def children() -> Iterator[Children]:
+    made: list[Isolation] = []
+
+    def make(
+        *command: str, limit: float = 20.0, slow_places: int = 0, another_try: bool = False
+    ) -> Isolation:
+        argv = command or (sys.executable, "-c", CHILD)
+        made.append(Isolation(argv, "decoded", limit, 1, 0.1, slow_places, another_try, keep=1))
+        return made[-1]
+
+    yield make
+    for isolation in made:
+        isolation.close()
+
+
+def test_child_answers_with_a_payload_and_is_kept(children: Children) -> None:
+    isolation = children()
+    image = b"pass  #" + bytes(range(32, 127)) * 20_000  # more than any socket takes at once
+    said, payload = isolation.ask({}, image)
+    assert payload == image[::-1]
+    assert isolation.ask({}, b"pass")[0] == said
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
-def test_image_that_kills_the_isolated_process_is_reported(number: signal.Signals) -> None:
-    with pytest.raises(BadImage, match=f"with signal {number.value}") as caught:
-        child(f"os.kill(os.getpid(), {number.value})").classify(b"")
+def test_image_that_kills_the_child_is_reported(children: Children, number: signal.Signals) -> None:
+    isolation = children()
+    with pytest.raises(BadImage, match=f"signal {number.value}") as caught:
+        isolation.ask({}, f"os.kill(os.getpid(), {number.value})".encode())
     assert caught.value.code == "crashed"
+    assert isolation.ask({}, b"pass")[1] == b"ssap", "the next one has a child of its own"
+
+
+def test_image_that_ends_the_child_is_reported(children: Children) -> None:
+    with pytest.raises(BadImage, match="status 3"):
+        children().ask({}, b"os._exit(3)")
+
+
+def test_image_is_tried_once_more(children: Children, tmp_path: Path) -> None:
+    """The kernel may have ended the child for the memory of somebody else."""
+    mark = tmp_path / "seen"
+    once = f"""
+import pathlib
+if not pathlib.Path({str(mark)!r}).exists():
+    pathlib.Path({str(mark)!r}).touch()
+    os.kill(os.getpid(), 9)
+""".encode()
+    assert children(another_try=True).ask({}, once)
+    with pytest.raises(BadImage):
+        children(another_try=True).ask({}, b"os.kill(os.getpid(), 9)")
+
+
+def test_child_that_died_at_rest_blames_no_image(children: Children) -> None:
+    isolation = children(another_try=True)
+    pid = isolation.ask({}, b"pass")[0]["pid"]
+    with pytest.raises(BadImage):
+        isolation.ask({}, b"os._exit(3)")
+    assert isolation.ask({}, b"pass")[0]["pid"] != pid
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_stop_during_isolation_does_not_blame_the_image(number: signal.Signals) -> None:
-    """systemd sends TERM to every process of a unit, and Ctrl-C reaches them all."""
-    code = f"import signal; signal.signal({number.value}, signal.SIG_DFL)"
-    with pytest.raises(TryLater, match="was stopped"):
-        child(f"{code}; os.kill(os.getpid(), {number.value})").classify(b"")
+def test_stop_of_a_child_does_not_blame_the_image(
+    children: Children, number: signal.Signals
+) -> None:
+    code = f"signal.signal({number.value}, signal.SIG_DFL); os.kill(os.getpid(), {number.value})"
+    with pytest.raises(ChildFailed, match="was stopped"):
+        children().ask({}, code.encode())
 
 
-def test_isolated_process_that_hangs_is_killed() -> None:
-    with pytest.raises(BadImage, match=r"not classified within 0\.5 s"):
-        child("time.sleep(60)", seconds=0.5).classify(b"")
+@pytest.mark.parametrize("hang", ["time.sleep(60)", "os.kill(os.getpid(), signal.SIGSTOP)"])
+def test_child_that_hangs_is_killed(children: Children, hang: str) -> None:
+    with pytest.raises(BadImage, match=r"not decoded within 0\.5 s"):
+        children(limit=0.5).ask({}, hang.encode())
 
 
-def test_failed_isolated_process_does_not_blame_the_image() -> None:
-    with pytest.raises(TryLater, match="status 3"):
-        child("sys.exit(3)").classify(b"")
+def test_child_is_bounded_in_memory_and_processor_time(children: Children) -> None:
+    isolation = children(another_try=True)
+    grow = b"try: bytearray(200 << 20)\nexcept MemoryError: pass\nelse: os._exit(9)"
+    isolation.ask({}, grow)
+    with pytest.raises(BadImage, match="signal 24"):
+        isolation.ask({}, b"while True: pass")
+
+
+def test_failed_start_does_not_blame_the_image(children: Children) -> None:
+    with pytest.raises(ChildFailed, match="status 3"):
+        children(sys.executable, "-c", "import sys; sys.exit(3)").ask({}, b"")
+    with pytest.raises(ChildFailed, match="No such file"):
+        children("/nowhere").ask({}, b"")
+
+
+def test_slow_image_makes_way_for_others(children: Children) -> None:
+    isolation = children(limit=30.0, slow_places=1)
+    with ThreadPoolExecutor(2) as threads:
+        slow = threads.submit(isolation.ask, {}, b"time.sleep(1.5)")
+        began = time.monotonic()
+        isolation.ask({}, b"pass")
+        assert time.monotonic() - began < 1.2
+        assert not slow.done()
+        assert slow.result()
+
+
+def test_waiting_images_share_a_child_that_is_not_kept(children: Children) -> None:
+    isolation = children()
+    isolation.keep = 0
+    with ThreadPoolExecutor(4) as threads:
+        answers = list(threads.map(lambda _: isolation.ask({}, b"time.sleep(.1)"), range(4)))
+    assert len({said["pid"] for said, _ in answers}) == 1
+    assert isolation.ask({}, b"pass")[0]["pid"] not in {said["pid"] for said, _ in answers}

@@ -52,6 +52,38 @@ def test_hung_forward_pass_is_detected_and_a_failed_one_is_over(world: World) ->
     assert world.loops.stuck() == []
 
 
+def test_hung_store_is_detected_and_ends_with_it(world: World) -> None:
+    world.results.open.clear()
+    world.sqs.add("odd")
+    wait_until(lambda: "the store-" in str(world.loops.stuck()), 10)
+    world.results.open.set()
+    wait_until(lambda: world.in_flight() == 0, 10)
+    assert world.loops.stuck() == []
+
+
+def test_hung_fetch_is_detected(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    take = world.intake.take
+    monkeypatch.setattr(world.intake, "take", lambda job: go.wait() and take(job))
+    world.model.go.set()
+    world.sqs.add("one")
+    wait_until(lambda: "the fetch-" in str(world.loops.stuck()), 10)
+    go.set()
+    wait_until(lambda: world.loops.stuck() == [], 10)
+
+
+def test_drain_does_not_wait_for_what_is_lost(world: World) -> None:
+    world.results.open.clear()
+    world.sqs.add("odd")
+    wait_until(lambda: world.results.entered == 1, 10)
+    world.pipeline.receiver.close()
+    wait_until(lambda: not world.pipeline.receiver.alive(), 10)
+    assert world.pipeline.working()
+    (held,) = world.pipeline.completion.in_flight.held()
+    held.lost = True  # held for too long: another worker has it
+    assert not world.pipeline.working()
+
+
 def test_in_flight_is_bounded_by_prefetch_in_every_stage(wide: World) -> None:
     wide.sqs.add(*(f"job{i}" for i in range(20)))
     wait_until(lambda: wide.in_flight() == 8, 10)

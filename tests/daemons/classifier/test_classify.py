@@ -1,18 +1,15 @@
 """The classifier as a real process against the embedded AWS."""
 
-import os
-import signal
-import time
+import json
 from pathlib import Path
 
 import pytest
 
-from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.classifier.daemon import PICTURES, REPLIES, Start, results, send
 from testkit.images.hostile_files import hostile_files
 from testkit.images.pictures import encoded, numbered
-from testkit.processes.daemons import PYTHONPATH, started_module
+from testkit.processes.daemons import started_module
 from testkit.processes.waiting import wait_until
 
 pytestmark = pytest.mark.needs_torch
@@ -82,29 +79,6 @@ def test_hostile_files_do_not_harm_the_rest_of_the_batch(aws: Cloud, start: Star
             assert (sample.name, odd["status"]) == (sample.name, "succeeded")
 
 
-def test_image_that_kills_its_worker_fails_in_isolation(aws: Cloud, start: Start) -> None:
-    """Its neighbours are answered, its client is told, and no fourth process dies of it."""
-    jobs = send(aws, range(6))
-    aws.send_request("job-poison", encoded(numbered(1, side=66)), sent_at=time.time())
-    poison = str(ROOT / "testkit/images/poison")
-    settings = {
-        "PYTHONPATH": os.pathsep.join((poison, PYTHONPATH)),
-        "VISIONFLEET_QUEUE__WAIT_SECONDS": "0",
-        "VISIONFLEET_QUEUE__MAX_RECEIVES": "4",
-    }
-    for life in range(2):
-        with start(f"life{life}", **settings) as process:
-            assert process.wait(60) == -signal.SIGSEGV, process.tail()
-    with start("last", **settings) as process:
-        found = results(aws, [*jobs, "job-poison"], seconds=90)
-        wait_until(lambda: aws.counts() == (0, 0), 20, "the queue is empty")
-        assert process.running
-    assert [found[job]["label"] for job in jobs] == [f"label-{i}" for i in range(6)]
-    assert (found["job-poison"]["code"], found["job-poison"]["attempts"]) == ("crashed", 3)
-    assert "signal 11" in found["job-poison"]["reason"]
-    assert aws.counts("visionfleet-requests-dead") == (0, 0)
-
-
 def test_low_confidence_gives_a_ranking_without_a_label(aws: Cloud, start: Start) -> None:
     (job,) = send(aws, range(3, 4), file_name="a.png", top=3)
     more = {"VISIONFLEET_MODEL__UNKNOWN_BELOW": "1", "VISIONFLEET_MODEL__TEMPERATURE": "20"}
@@ -118,6 +92,17 @@ def test_low_confidence_gives_a_ranking_without_a_label(aws: Cloud, start: Start
     assert found["top"][0]["label"] == "label-3"
     assert found["score"] == found["top"][0]["score"] < 1
     assert aws.object("results/by-name/a") == b"label-3", "plain clients get the best guess"
+
+
+def test_worker_tells_which_model_it_has(aws: Cloud, start: Start) -> None:
+    with start("w0", VISIONFLEET_MODEL__UNKNOWN_BELOW="0.25"):
+        body = wait_until(lambda: aws.object("fleet/model.json"), 40, "the model is told")
+    told = json.loads(body)
+    assert told["labels"] == [f"label-{i}" for i in range(PICTURES)]
+    assert told["input"] == {"side": 32, "shorter_side": 32, "interpolation": "bilinear"}
+    assert (told["name"], told["unknown_below"], told["temperature"]) == ("table", 0.25, 1.0)
+    assert (told["runtime"], told["precision"], told["worker"]) == ("torch", "float32", "w0")
+    assert len(told["fingerprint"]) == 16
 
 
 def test_results_by_name_are_written_when_enabled(aws: Cloud, start: Start) -> None:

@@ -111,7 +111,7 @@ def test_refused_api_keys_do_not_flood_the_log(aws: Cloud, file: Path, tmp_path:
         for _ in range(100):
             assert web.get("/v1/fleet").status_code == 401
         seconds = time.monotonic() - started
-        wait_until(lambda: looked(web) and told(web) > 100, 10, "the rest", interval_seconds=0.5)
+        wait_until(lambda: looked(web) and told(web) > 100, 20, "the rest", interval_seconds=0.5)
         lines = [line for line in web.process.output().splitlines() if "/v1/fleet" in line]
     assert 1 <= len(lines) <= seconds + 1
 

@@ -169,10 +169,10 @@ def test_unknown_path_is_404(web: Web, path: str) -> None:
         ("PUT", "/", "GET, HEAD, OPTIONS, POST"),
         ("GET", "/v1/classify", "OPTIONS, POST"),
         ("GET", "/v1/jobs", "OPTIONS, POST"),
-        ("POST", f"/v1/jobs/{UNKNOWN}", "GET, OPTIONS"),
-        ("DELETE", f"/v1/jobs/{UNKNOWN}", "GET, OPTIONS"),
+        ("POST", f"/v1/jobs/{UNKNOWN}", "GET, HEAD, OPTIONS"),
+        ("DELETE", f"/v1/jobs/{UNKNOWN}", "GET, HEAD, OPTIONS"),
         ("POST", "/healthz", "GET, HEAD, OPTIONS"),
-        ("BREW", "/v1/fleet", "GET, OPTIONS"),
+        ("BREW", "/v1/fleet", "GET, HEAD, OPTIONS"),
     ],
 )
 def test_wrong_method_is_405(web: Web, method: str, path: str, allowed: str) -> None:

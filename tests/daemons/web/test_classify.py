@@ -34,6 +34,8 @@ def test_plain_post_gets_the_bare_label(web: Web, fleet: StandIn, field: str) ->
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert answer.text == label_of(IMAGE)
+    assert answer.headers["Visionfleet-Score"] == "0.9000"
+    assert "Visionfleet-Reason" not in answer.headers, "it is sure"
 
 
 def test_oldest_client_works_unchanged(web: Web, fleet: StandIn, tmp_path: Path) -> None:

@@ -42,6 +42,14 @@ def test_low_confidence_json_has_no_label_and_a_reason(web: Web) -> None:
 def test_low_confidence_plain_reply_is_the_best_label(web: Web) -> None:
     answer = web.post("/", files={"file": IMAGE})
     assert (answer.status_code, answer.text) == (200, LABEL)
+    assert answer.headers["Visionfleet-Score"] == "0.9000"
+    assert answer.headers["Visionfleet-Reason"] == "low confidence"
+
+
+def test_plain_reply_to_the_unsure_is_a_setting(aws: Cloud, tmp_path: Path) -> None:
+    with web_daemon(aws, tmp_path, WEB__PLAIN_UNSURE="'{stem}: perhaps {label}'") as web:
+        answer = web.post("/", files={"file": ("a.png", IMAGE)})
+    assert (answer.status_code, answer.text) == (200, f"a: perhaps {LABEL}")
 
 
 def test_low_confidence_open_inference_gives_the_best_class(web: Web) -> None:

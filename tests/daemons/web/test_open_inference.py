@@ -83,6 +83,36 @@ def test_triton_client_classifies(
     )
 
 
+@pytest.mark.parametrize("request_encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("response_encoding", [None, "gzip"])
+def test_triton_client_may_compress(
+    client: Any, fleet: StandIn, request_encoding: str, response_encoding: str | None
+) -> None:
+    answer = client.infer(
+        "default",
+        [tensor(IMAGES)],
+        request_compression_algorithm=request_encoding,
+        response_compression_algorithm=response_encoding,
+    )
+    assert answer.as_numpy("classification").shape == (3, 1)
+
+
+def test_triton_client_is_told_of_what_there_is_not(client: Any, fleet: StandIn) -> None:
+    """All of it is a 404 with a message, and the connection serves the next request."""
+    for ask in (
+        client.get_model_repository_index,
+        lambda: client.get_model_config("default"),
+        lambda: client.get_inference_statistics("default"),
+        lambda: client.load_model("default"),
+        client.get_trace_settings,
+        lambda: client.update_log_settings({}),
+        client.get_system_shared_memory_status,
+    ):
+        with pytest.raises(InferenceServerException, match="there is nothing at /v2/"):
+            ask()
+        assert client.infer("default", [tensor(IMAGES[:1])]).as_numpy("classification").size == 1
+
+
 def test_triton_client_gets_the_best_class_by_default(client: Any, fleet: StandIn) -> None:
     found = client.infer("default", [tensor(IMAGES[:1])]).as_numpy("classification")
     assert found.tolist() == [[f"0.900000:0:{label_of(IMAGES[0])}".encode()]]
@@ -95,6 +125,12 @@ def test_model_version_is_the_reported_fingerprint(web: Web, client: Any, fleet:
     assert client.is_model_ready("default", "0000")
     client.infer("default", [tensor(IMAGES[:1])], model_version="0000")
     assert web.get("/v2/models/default/versions/1").status_code == 404
+
+
+def test_model_goes_by_its_own_name_too(client: Any, fleet: StandIn) -> None:
+    name = "efficientnet_lite0"
+    assert client.get_model_metadata(name)["name"] == name
+    assert client.infer(name, [tensor(IMAGES[:1])]).get_response()["model_name"] == name
 
 
 def test_triton_client_sees_error_messages(client: Any) -> None:

@@ -23,7 +23,8 @@ def files(web: Web) -> set[str]:
     while new:
         found |= new
         texts = [web.get(path).text for path in new if path.endswith(("/", ".js", ".css"))]
-        new = {path for text in texts for path in re.findall(r'"(/page[\w.-]*)"', text)} - found
+        named = {name for text in texts for name in re.findall(r'"(?:\./)?(page[\w.-]*)"', text)}
+        new = {f"/{name}" for name in named if "." in name} - found
     return found
 
 

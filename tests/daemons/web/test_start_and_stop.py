@@ -199,6 +199,15 @@ def test_faulty_configuration_exits_with_78(tmp_path: Path) -> None:
     assert any("web.max_waiting" in line for line in lines)
 
 
+def test_too_few_open_files_for_any_client_exit_with_78(tmp_path: Path) -> None:
+    (config := tmp_path / "empty.yaml").touch()
+    daemon = f"{sys.executable} -m visionfleetd.web.main --config {config}"
+    command = f"ulimit -n 400; exec {daemon}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 78
+    assert "the hard limit of open files is 400, more than 400 are needed" in done.stderr
+
+
 def test_check_config_and_version_options(tmp_path: Path) -> None:
     config = tmp_path / "good.yaml"
     config.write_text("web: {port: 8081}\n")

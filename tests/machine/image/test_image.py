@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from testkit import ROOT
 from testkit.aws.embedded import Cloud, ec2_client
 from testkit.aws.imds import USER_DATA, imds_server
 from testkit.machine.container import Machine
@@ -15,8 +16,7 @@ from testkit.processes.waiting import wait_until
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
 
-FILES = TEMPLATE.parent / "files"
-ESPRESSO = (FILES / "espresso.jpg").read_bytes()
+ESPRESSO = (ROOT / "models" / "espresso.jpg").read_bytes()
 
 HOME = Path("~root").expanduser()
 # One command each, and the fault that the verification must find then.

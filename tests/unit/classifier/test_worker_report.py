@@ -11,8 +11,8 @@ from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config.classifier import ClassifierSection
-from visionfleet.contract.messages import WorkerState
-from visionfleet.errors import TryLater
+from visionfleet.contract.messages import ModelDescription, ModelInput, WorkerState
+from visionfleet.errors import GiveUp, TryLater
 
 NOTHING = WorkCounts()
 START = 1_000_000.0
@@ -24,12 +24,19 @@ class Shelf:
 
     now: float = START
     broken: bool = False
+    refused: set[str] = field(default_factory=set)
     written: list[tuple[float, str]] = field(default_factory=list)
+    models: list[str] = field(default_factory=list)
 
     def put_json(self, key: str, text: str) -> None:
-        assert key == "fleet/workers/w0.json"
         if self.broken:
             raise TryLater("out of order")
+        if key in self.refused:
+            raise GiveUp("not allowed")
+        if key == "fleet/model.json":
+            self.models.append(json.loads(text)["labels"])
+            return
+        assert key == "fleet/workers/w0.json"
         self.written.append((round(self.now - START, 3), json.loads(text)["state"]))
 
 
@@ -38,7 +45,7 @@ def reporter(shelf: Shelf, report_seconds: float = 30.0) -> Reporter:
     identity = Identity("w0", "host", "1.0", START)
     settings = ClassifierSection(report_seconds=report_seconds)
     store, metrics = cast(Store, shelf), ClassifierMetrics()
-    made = Reporter(store, identity, settings, metrics, lambda: shelf.now)
+    made = Reporter(store, identity, settings, metrics, lambda: shelf.now, lambda: shelf.now)
     made.write("booting", NOTHING)
     return made
 
@@ -104,3 +111,37 @@ def test_failed_report_is_retried_soon() -> None:
     shelf.broken = False
     observe(shelf, made, (31.3, "idle"))
     assert shelf.written[1:] == [(31.3, "idle")]
+
+
+MODEL = ModelDescription(
+    name="birds",
+    fingerprint="0123",
+    labels=("hen", "tit"),
+    input=ModelInput(side=224, shorter_side=256, interpolation="bicubic"),
+    temperature=1.0,
+    unknown_below=0.5,
+    runtime="torch",
+    precision="float32",
+    device="cpu",
+    worker="w0",
+    told_at=START,
+)
+
+
+def test_model_is_told_once_and_again_where_s3_failed() -> None:
+    shelf = Shelf()
+    made = reporter(shelf)
+    made.untold, shelf.broken = MODEL, True
+    observe(shelf, made, (1.0, "idle"))
+    shelf.broken = False
+    observe(shelf, made, (2.0, "idle"), (40.0, "idle"), (80.0, "idle"))
+    assert shelf.models == [["hen", "tit"]]
+
+
+def test_role_that_may_not_tell_the_model_still_reports() -> None:
+    shelf = Shelf(refused={"fleet/model.json"})
+    made = reporter(shelf)
+    made.untold = MODEL
+    observe(shelf, made, (1.0, "idle"))
+    assert made.untold is None
+    assert shelf.written[-1] == (1.0, "idle")

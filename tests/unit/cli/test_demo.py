@@ -54,7 +54,7 @@ def test_demo_crops_a_photo_of_one_pixel() -> None:
 
 def test_demo_photos_come_with_scikit_image() -> None:
     pytest.importorskip("skimage")
-    assert set(shipped_photos()) == {"astronaut", "chelsea", "coffee", "rocket"}
+    assert set(shipped_photos()) == {"camera", "chelsea", "coffee", "rocket"}
 
 
 @pytest.mark.parametrize(

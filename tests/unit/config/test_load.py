@@ -117,3 +117,8 @@ def test_file_that_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
     (tmp_path / "vf.yaml").write_bytes(b"name: \xff\n")
     with pytest.raises(BadConfig, match=r"vf.yaml: cannot be read: it is not UTF-8"):
         load(tmp_path / "vf.yaml", {})
+
+
+def test_default_is_another_name_of_the_default_model(tmp_path: Path) -> None:
+    named = loaded(tmp_path, "model: {name: default}\n").config
+    assert named.model.name == Config().model.name == "efficientnet_lite0"

@@ -39,6 +39,15 @@ def test_results_and_replies_round_trip(
     assert messages.Reply.decode(messages.encode(reply)) == reply
 
 
+def test_messages_are_ascii_whatever_they_hold() -> None:
+    """SQS takes the characters of XML 1.0 only, and refuses U+FFFE for good."""
+    odd = REQUEST.model_copy(update={"file_name": "L\u00f6we\ufffe\uffff\x00\x1f\U0001f600"})
+    text = messages.encode(odd)
+    assert text.isascii()
+    assert text.isprintable()
+    assert messages.Request.decode(text) == odd
+
+
 def test_unknown_fields_are_ignored() -> None:
     newer = json.loads(messages.encode(REQUEST)) | {"colour": "blue"}
     assert messages.Request.decode(json.dumps(newer)) == REQUEST
@@ -68,6 +77,8 @@ def test_bad_message_gives_its_reason_and_body(raw: str, reason: str) -> None:
         ("a.b.jpg", "results/by-name/a.b"),
         ("plain", "results/by-name/plain"),
         (".hidden", "results/by-name/.hidden"),
+        ("..png", "results/by-name/..png"),
+        (".a.png", "results/by-name/.a"),
         ("../../secret/x.png", "results/by-name/x"),
         ("C:\\photos\\x.png", "results/by-name/x"),
     ],

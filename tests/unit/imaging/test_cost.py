@@ -82,3 +82,14 @@ def test_large_jpeg_with_many_scans_is_refused() -> None:
 def test_decoding_cost_refusal_names_need_and_limit() -> None:
     with pytest.raises(BadImage, match=rf"takes \d+ bytes.* the limit is {cost.MAX_DECODE_BYTES}"):
         check_header(png(12_000, 9000, 2), LIMITS)
+
+
+def test_scans_of_single_parts_are_counted() -> None:
+    """A picture in three baseline scans, one for each part, may go on with any number of them."""
+    picture = Image.new("RGB", (64, 64), "red")
+    whole = with_size(encoded(picture, "JPEG"), 8000, 6000)
+    at = whole.rindex(b"\xff\xda")
+    assert accepted(whole + b"\xff\xda" * 100), "what follows a whole scan is never decoded"
+    single = whole[:at] + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + whole[at + 14 :]
+    assert accepted(single)
+    assert not accepted(single + b"\xff\xda" * 100)

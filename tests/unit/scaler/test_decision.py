@@ -63,6 +63,7 @@ def test_launch_count_by_queue_and_fleet(seen: Observation, launch: int, shows: 
         (Worker("w", "idle", 0, 0, NOW), False, "alive"),
         (Worker("w", "busy", 0, 0, NOW - 119), False, "silent, but not for long enough"),
         (Worker("w", "busy", 0, 0, NOW - 121), True, "silent for too long: dead"),
+        (Worker("w", "stuck", 0, 0, NOW), True, "it reports, and makes no progress"),
         (Worker("w", "booting", NOW, NOW - 299), False, "still within its boot limit"),
         (Worker("w", "booting", NOW, NOW - 301), True, "never came up"),
         (Worker("w", "stopping", 0, 0, 0), False, "on its way out already"),

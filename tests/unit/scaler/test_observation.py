@@ -49,6 +49,15 @@ def test_worker_state_by_report_and_instance(
     assert worker(Member("w", 100.0, member), told, asked_at, 0.0).state == state, shows
 
 
+def test_worker_without_progress_is_no_capacity() -> None:
+    member = Member("w", 100.0, "running")
+    for state in ("busy", "draining"):
+        stuck = report(state).model_copy(update={"stuck": "the store-3 has been at one step"})
+        assert worker(member, stuck, None, 0.0).state == "stuck"
+    ended = report("stopped").model_copy(update={"stuck": "the store-3 has been at one step"})
+    assert worker(member, ended, None, 0.0).state == "stopping"
+
+
 def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
     member = Member("w", 100.0)
     assert worker(member, report("busy"), None, 50.0).reported_at == 120.0

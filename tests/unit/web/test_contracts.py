@@ -5,7 +5,7 @@ import pytest
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.web.http.cors import allowed, preflight
 from visionfleet.web.jobs.active_model import ActiveModel
-from visionfleet.web.jobs.idempotency import once
+from visionfleet.web.jobs.idempotency import caller, once
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes.parameters import idempotency_key
 
@@ -48,6 +48,15 @@ def test_idempotency_digest_covers_key_client_place_and_bytes() -> None:
     elsewhere = [once("k", "client", (0, 1), b"", 5), once("key", "c", (0, 1), b"", 5)]
     assert same.name not in {one.name for one in elsewhere}
     assert once("key", "client", (1, 2), b"bytes", 5).name != same.name
+
+
+def test_clients_without_a_key_are_told_apart_by_address() -> None:
+    callers = [caller("", "", address) for address in ("192.0.2.1", "192.0.2.2", "2001:db8::1")]
+    callers += [caller("Bearer k", "", "192.0.2.1"), caller("", "k", "192.0.2.1")]
+    callers += [caller("", "", "127.0.0.1")]
+    assert len(set(callers)) == len(callers)
+    assert caller("", "k", "192.0.2.1") == caller("", "k", "192.0.2.2"), "a key is one client"
+    assert caller("", "", "127.0.0.1") == caller("", "", "::1") == "\0", "as older releases"
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "\n", "é", "x" * 256])

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 
-from visionfleet.auth.api_keys import from_headers
+from visionfleet.auth.api_keys import from_headers, within
 from visionfleet.auth.key_file import KeyFile
 from visionfleet.web.http.rate_limit import Bucket, take
 from visionfleet.web.problems import Problem
@@ -33,6 +33,10 @@ class Access:
         if rate is not None:
             self._count(kept.id, rate)
         return kept.name
+
+    def knows(self, head: bytes) -> bool:
+        """Tell whether a request's head shows a good key, before it costs its parsing."""
+        return any(self._keys.check(key) for key in within(head))
 
     def _count(self, id_: str, per_second: float) -> None:
         bucket, wait = take(self._buckets.get(id_), per_second, self._clock())

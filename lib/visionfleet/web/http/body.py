@@ -3,6 +3,7 @@
 from visionfleet.imaging.formats import is_file
 from visionfleet.web.http.encodings import CONTENT_ENCODINGS, Inflate, content_encoding
 from visionfleet.web.http.form import HINT, MAX_FILES, Form, FormFile
+from visionfleet.web.http.json_body import JsonBody
 from visionfleet.web.jobs.answers import Upload
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import MemoryBudget, Share
@@ -63,7 +64,7 @@ class RawFile(Whole):
 class Inflated:
     """What is in a body that came in a Content-Encoding."""
 
-    def __init__(self, reader: Whole | Form, encoding: str) -> None:
+    def __init__(self, reader: "Plain", encoding: str) -> None:
         self._reader = reader
         self._encoding = encoding
         self._inflate = Inflate(encoding)
@@ -105,7 +106,8 @@ class Unreadable(Whole):
         raise self._problem
 
 
-Reader = Whole | Form | Inflated
+Plain = Whole | Form | JsonBody
+Reader = Plain | Inflated
 
 
 def file_reader(content_type: str, max_files: int = MAX_FILES) -> Whole | Form:
@@ -115,7 +117,7 @@ def file_reader(content_type: str, max_files: int = MAX_FILES) -> Whole | Form:
     return RawFile(media_type)
 
 
-def decoded(reader: Whole | Form, header: str) -> Reader:
+def decoded(reader: Plain, header: str) -> Reader:
     """Let a reader have what is in its body, whose Content-Encoding is given."""
     encoding = content_encoding(header)
     if encoding is None:
@@ -174,9 +176,9 @@ class Body:
         self._refused = refused
         self.close()
 
-    def take(self) -> bytes:
-        """Give the whole body, which stays counted until it is closed; raises Problem, Refusal."""
-        return self._end()[0].data
+    def take(self) -> list[bytes]:
+        """Give what was read, which stays counted until it is closed; raises Problem, Refusal."""
+        return [file.data for file in self._end()]
 
     def files(self) -> list[Upload]:
         """Hand the files out, each with its share of the memory; raises Problem, Refusal."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 _HEADERS = "Accept, Authorization, Content-Type, Idempotency-Key, X-API-Key, X-Request-ID"
+_EXPOSED = "Location, Retry-After, Visionfleet-Reason, Visionfleet-Score, X-Request-ID"
 _MAX_AGE_SECONDS = 600
 
 
@@ -14,6 +15,16 @@ def allowed(origin: str | None, origins: Iterable[str]) -> str | None:
     if "*" in known:
         return "*"
     return origin if origin in known else None
+
+
+def exposing(origin: str | None, origins: Iterable[str]) -> dict[str, str]:
+    """Write the headers of every answer: who may read it, and what of it beside the body."""
+    if not origins:
+        return {}
+    headers = {"Vary": "Origin"}
+    if found := allowed(origin, origins):
+        headers |= {"Access-Control-Allow-Origin": found, "Access-Control-Expose-Headers": _EXPOSED}
+    return headers
 
 
 def preflight(

@@ -47,13 +47,19 @@ class Base64:
 
 def from_base64(text: str) -> bytes:
     """Decode base64, or a data: URL that holds it; raises ValueError."""
-    if text[:5].lower() == "data:":
-        kind, comma, text = text.partition(",")
-        if not (comma and kind.lower().endswith(";base64")):
-            raise ValueError("a data: URL without ;base64")
-    encoded, decoder = text.encode("ascii"), Base64()
+    encoded, decoder = without_data_url(text).encode("ascii"), Base64()
     pieces = [decoder.add(encoded[i : i + _SLICE]) for i in range(0, len(encoded), _SLICE)]
     return b"".join([*pieces, decoder.end()])
+
+
+def without_data_url(text: str) -> str:
+    """Cut off what a data: URL has before its base64; raises ValueError."""
+    if text[:5].lower() != "data:":
+        return text
+    kind, comma, rest = text.partition(",")
+    if not (comma and kind.lower().endswith(";base64")):
+        raise ValueError("a data: URL without ;base64")
+    return rest
 
 
 class Inflate:

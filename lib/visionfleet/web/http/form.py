@@ -1,5 +1,6 @@
 """Forms (multipart/form-data), read as they stream in. No I/O here."""
 
+import re
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.message import Message
@@ -26,10 +27,12 @@ PREAMBLE_BYTES = 4096
 NAME_BYTES = 255
 
 HINT = (
-    "send multipart/form-data with a file in any field, "
-    "or the image itself with its own Content-Type"
+    "send multipart/form-data with a file in any field, the image itself with its own "
+    'Content-Type, or application/json as {"image": "<base64>"}'
 )
 _NO_FILE = "its parts have neither a filename nor a Content-Type of image/..."
+# Control characters, halves of a surrogate pair, and the two that are no characters.
+_NO_LETTER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _AS_IT_IS = {b"", b"7bit", b"8bit", b"binary"}
 
 
@@ -163,8 +166,15 @@ def file_name(disposition: bytes) -> str:
     found = _parameters(disposition.decode("latin-1"), "filename")
     for value in found:
         if isinstance(value, tuple):  # filename*=utf-8''caf%C3%A9.png; RFC 6266: it goes first
-            return collapse_rfc2231_value(value)
+            return _extended_name(value)
     return _plain_name(found[0]) if found and isinstance(found[0], str) else ""
+
+
+def _extended_name(value: tuple[str | None, str | None, str]) -> str:
+    try:
+        return collapse_rfc2231_value(value)
+    except ValueError:  # of a charset that is none, or that the name is not in
+        return value[2]
 
 
 def _plain_name(value: str) -> str:
@@ -177,9 +187,13 @@ def _plain_name(value: str) -> str:
 
 
 def base_name(file_name: str) -> str:
-    """Cut folders off, as old browsers send them, and what is longer than a file name can be."""
-    base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore")
+    """Cut folders off, as old browsers send them, and what is longer than a file name can be.
+
+    So are control characters, and what XML 1.0 lacks: names go far.
+    """
+    base = _NO_LETTER.sub("", file_name.replace("\\", "/").rsplit("/", 1)[-1])
+    cut = base.encode()[:NAME_BYTES].decode("utf-8", "ignore")
+    return cut if cut.strip(".") else ""
 
 
 def _boundary(content_type: str) -> bytes:

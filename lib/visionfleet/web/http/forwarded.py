@@ -3,13 +3,15 @@
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
+# Proxies in a row; anybody may write a longer list.
+PROXIES = 16
 Network = IPv4Network | IPv6Network
 
 
 def client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
     """Read X-Forwarded-For from its end, as long as who added an entry is trusted."""
     found = peer
-    for entry in reversed(forwarded_for.split(",")):
+    for entry in reversed(forwarded_for.rsplit(",", PROXIES)):
         if not _within(found, trusted) or not _is_address(entry.strip()):
             break
         found = entry.strip()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 # A bucket holds what its rate fills in this time, so that a burst of a page or a script passes.
 BURST_SECONDS = 10.0
 # Facts of one kind are told once in this time.
-TELL_SECONDS = 1.0
+TELL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)

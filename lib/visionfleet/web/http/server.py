@@ -2,13 +2,11 @@
 
 import asyncio
 import ctypes
-import json
 import socket
 import ssl
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any
 
 from tornado.http1connection import HTTP1ServerConnection
@@ -20,24 +18,26 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import IOStream
 from tornado.web import Application
 
+from visionfleet.web.http.arrival import HEADER_BYTES, HEADER_SECONDS, Arrival
+from visionfleet.web.http.connection import (
+    PACE_BYTES_PER_SECOND,
+    PACE_SECONDS,
+    Connection,
+    TlsConnection,
+)
+from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.targets import without_prefix
 from visionfleet.web.problems import Problem
 
 # An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
 # closed at the moment of its next use.
 IDLE_SECONDS = 120.0
-# From the accept to the end of the first headers, the TLS handshake included; one is enough.
-HEADER_SECONDS = 15.0
-# As long as it sends a body, a client sends so much in each PACE_SECONDS: a slow line is fine, a
-# standstill holds a connection for nothing.
-PACE_SECONDS = 10.0
-BODY_BYTES_PER_SECOND = 1024
-# Browsers send cookies of some KiB; nothing here needs as much.
-HEADER_BYTES = 32 << 10
 # The handlers bound bodies themselves and answer with 413; beyond this Tornado's bare 400 comes.
 _NO_LIMIT = 1 << 60
+# Connections that are accepted in one turn of the loop.
+ACCEPTS_A_TURN = 16
 # Handshakes that are under way end within this, at round trips of up to half a second.
 HANDSHAKE_SECONDS = 0.5
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -77,35 +77,83 @@ class WebServer(HTTPServer):
     """Serves an application. `max_connections` guards the limit of open files."""
 
     def initialize(  # type: ignore[override]
-        self, routes: Application, max_connections: int, tls: ssl.SSLContext | None = None
+        self,
+        routes: Application,
+        max_connections: int,
+        gate: Gate,
+        tls: ssl.SSLContext | None = None,
+        public_path: str = "",
     ) -> None:
         super().initialize(
             routes,
-            ssl_options=tls,
+            protocol="http" if tls is None else "https",
             idle_connection_timeout=IDLE_SECONDS,
             max_header_size=HEADER_BYTES,
             max_body_size=_NO_LIMIT,
         )
         self._max_connections = max_connections
+        self._gate = gate
+        self._tls = tls
         self._listeners: list[socket.socket] = []
+        self._public_path = public_path
         self._known: set[object] = set()
         self.connections = OpenSet()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
+        """Listen. Tornado would accept 128 in one turn, and so hold up those it has."""
         self._listeners = list(sockets)
-        super().add_sockets(self._listeners)
+        for listener in self._listeners:
+            asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
-    def handle_stream(self, stream: IOStream, address: Any) -> None:
-        if len(self.connections.open) >= self._max_connections:
-            stream.close()
-            return
+    def stop(self) -> None:
+        while self._listeners:
+            listener = self._listeners.pop()
+            asyncio.get_running_loop().remove_reader(listener)
+            listener.close()
+
+    def _accept(self, listener: socket.socket) -> None:
+        for _ in range(ACCEPTS_A_TURN):
+            try:
+                client, address = listener.accept()
+            except OSError:  # none is left, it is gone again, or there are no more open files
+                return
+            client.setblocking(False)
+            if len(self.connections.open) < self._max_connections:
+                self._receive(client, address)
+            else:
+                client.close()
+
+    def _receive(self, client: socket.socket, address: Any) -> None:
+        def serve() -> None:
+            self._gate.leave(arrival)
+            self.connections.leave(arrival)
+            if client.fileno() != -1:
+                try:
+                    self._serve(client, address)
+                except OSError:  # it went away meanwhile
+                    client.close()
+
+        arrival = Arrival(client, self._gate, serve)
+        self.connections.open.add(arrival)
+        self._gate.arrive(arrival)
+
+    def _serve(self, client: socket.socket, address: Any) -> None:
+        stream: Connection
+        if self._tls is None:
+            stream = Connection(client, self._gate)
+        else:
+            secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+            stream = TlsConnection(secured, self._gate)
         self.connections.open.add(stream)
-        super().handle_stream(stream, address)
+        self._gate.arrive(stream)
+        self.handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
         self._known.discard(server_conn)
+        assert isinstance(server_conn.stream, Connection)
+        self._gate.leave(server_conn.stream)
         self.connections.leave(server_conn.stream)
 
     def start_request(
@@ -113,9 +161,10 @@ class WebServer(HTTPServer):
     ) -> HTTPMessageDelegate:
         inner = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
+        assert isinstance(server_conn.stream, Connection)
         late = None if server_conn in self._known else HEADER_SECONDS
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, late)
+        return _InTime(inner, server_conn.stream, late, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
@@ -130,27 +179,43 @@ class WebServer(HTTPServer):
         await asyncio.sleep(HANDSHAKE_SECONDS)
         self.stop()
 
+    async def close_all_connections(self) -> None:
+        for one in tuple(self.connections.open):
+            assert isinstance(one, Arrival | Connection)
+            one.abort()
+        await super().close_all_connections()
+
 
 class _InTime(HTTPMessageDelegate):
     """Passes a request on, and closes its connection when it does not come in time."""
 
     def __init__(
-        self, inner: HTTPMessageDelegate, stream: IOStream, header_seconds: float | None
+        self,
+        inner: HTTPMessageDelegate,
+        stream: Connection,
+        header_seconds: float | None,
+        public_path: str,
     ) -> None:
         self._inner = inner
+        self._public_path = public_path
         self._stream = stream
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
         if header_seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(header_seconds, stream.close)
+            self._timer = asyncio.get_running_loop().call_later(header_seconds, stream.abort)
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:
         self._cancel()
+        assert isinstance(start_line, RequestStartLine)
+        self._stream.begin(start_line.version)
+        _mend_expectation(start_line.version, headers)
         if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
+            self._stream.body_open = True
             self._look_later()
-        return self._inner.headers_received(start_line, headers)
+        path = without_prefix(start_line.path, self._public_path)
+        return self._inner.headers_received(start_line._replace(path=path), headers)
 
     def data_received(self, chunk: bytes) -> Any:
         self._came += len(chunk)
@@ -158,6 +223,7 @@ class _InTime(HTTPMessageDelegate):
 
     def finish(self) -> None:
         self._cancel()
+        self._stream.body_open = False
         self._inner.finish()
 
     def on_connection_close(self) -> None:
@@ -168,28 +234,23 @@ class _InTime(HTTPMessageDelegate):
         self._timer = asyncio.get_running_loop().call_later(PACE_SECONDS, self._look)
 
     def _look(self) -> None:
-        if self._came >= BODY_BYTES_PER_SECOND * PACE_SECONDS:
+        if self._came >= PACE_BYTES_PER_SECOND * PACE_SECONDS:
             self._came = 0
             self._look_later()
-        elif not self._stream.closed():
-            written = self._stream.write(_TOO_SLOW)
-            written.add_done_callback(lambda _: self._stream.close())
+        else:
+            self._stream.refuse(Problem("too_slow", "the body comes too slowly"))
 
     def _cancel(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
 
-def _answer(problem: Problem) -> bytes:
-    body = json.dumps(problem.document()).encode()
-    head = (
-        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
-_TOO_SLOW = _answer(Problem("too_slow", "the body comes too slowly"))
+def _mend_expectation(version: str, headers: HTTPHeaders) -> None:
+    """RFC 9110, 10.1.1: in any case of letters, and not from HTTP/1.0."""
+    if headers.get("Expect", "").lower() == "100-continue":
+        del headers["Expect"]
+        if version != "HTTP/1.0":
+            headers["Expect"] = "100-continue"
 
 
 def drop_openings(listener: socket.socket) -> None:

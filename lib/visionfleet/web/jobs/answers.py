@@ -21,5 +21,13 @@ class Queued:
     job: str
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A job whose image is there, and of which nothing else is left to wait for."""
+
+    job: str
+
+
 Result = Succeeded | Failed
+State = Result | Queued | Gone | None
 Answer = Result | Queued | Refusal

@@ -2,12 +2,10 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from visionfleet.errors import VisionfleetError
-
-BATCH = 10  # messages that SQS takes in one call
+from visionfleet.aws.sqs import BATCH, SendAll, send_apart
 
 
 @dataclass(slots=True, eq=False)
@@ -20,7 +18,7 @@ class _Outgoing:
 class BatchSender:
     """Nobody waits for company: a message that comes while no call is under way goes at once."""
 
-    def __init__(self, send_all: Callable[[Sequence[str]], Mapping[str, VisionfleetError]]) -> None:
+    def __init__(self, send_all: SendAll) -> None:
         self._send_all = send_all
         self._waiting: deque[_Outgoing] = deque()
         self._turn = threading.Lock()
@@ -39,7 +37,7 @@ class BatchSender:
         some = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
         errors: Mapping[str, Exception]
         try:
-            errors = self._send_all([one.body for one in some])
+            errors = send_apart(self._send_all, [one.body for one in some])
         except Exception as error:
             # Whoever waits already would learn the same, one slow failure later.
             some += [self._waiting.popleft() for _ in range(len(self._waiting))]

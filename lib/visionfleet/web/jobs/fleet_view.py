@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from visionfleet.aws.s3 import Store
 from visionfleet.config.constraints import MODEL_TRUST_SECONDS
 from visionfleet.contract import documents, names
-from visionfleet.contract.messages import ModelInfo, WorkerReport
-from visionfleet.errors import VisionfleetError
+from visionfleet.contract.messages import ModelDescription, ModelInfo, WorkerReport
+from visionfleet.errors import BadMessage, VisionfleetError
 from visionfleet.web.jobs.active_model import ActiveModel
 from visionfleet.web.jobs.submission import Threads
 
@@ -28,19 +29,32 @@ class FleetView:
     clock: Callable[[], float]
     now: Callable[[], float]
     active_model: ActiveModel = field(default_factory=lambda: ActiveModel(MODEL_TRUST_SECONDS))
-    _status: tuple[float, bytes | None] | None = None
-    _status_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _documents: dict[str, tuple[float, bytes | None]] = field(default_factory=dict)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
     _reports: list[WorkerReport] = field(default_factory=list)
     _reports_read_at: float | None = None
 
     async def status(self) -> bytes | None:
         """Read what the scaler said last, None before it said anything; raises Refusal."""
-        async with self._status_lock:
-            if self._status is None or self.clock() - self._status[0] >= STATUS_SECONDS:
-                reason, find = "the status cannot be read now", self.results.find
-                found = await self.threads.call("fleet", reason, "", find, names.STATUS_KEY)
-                self._status = (self.clock(), found)
-            return self._status[1]
+        return await self._document(names.STATUS_KEY, STATUS_SECONDS)
+
+    async def model_description(self) -> ModelDescription | None:
+        """Read what a worker said last of its model, None before one has; raises Refusal."""
+        found = await self._document(names.MODEL_KEY, REPORTS_SECONDS)
+        try:
+            return documents.MODEL.decode(found or b"")
+        except BadMessage:
+            return None
+
+    async def _document(self, key: str, fresh_seconds: float) -> bytes | None:
+        async with self._reading:
+            read_at, found = self._documents.get(key, (-math.inf, None))
+            # What is not there yet may come at any moment.
+            if self.clock() - read_at >= (STATUS_SECONDS if found is None else fresh_seconds):
+                reason, find = f"{key} cannot be read now", self.results.find
+                found = await self.threads.call("fleet", reason, "", find, key)
+                self._documents[key] = (self.clock(), found)
+            return found
 
     async def reports(self) -> list[WorkerReport]:
         """Give what the workers say; while AWS does not answer, what was read before."""

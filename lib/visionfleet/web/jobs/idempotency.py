@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -10,6 +11,13 @@ class Once:
 
     name: str
     digest: str
+
+
+def caller(authorization: str, x_api_key: str, address: str) -> str:
+    """Tell clients apart: by what they say of themselves, else by their address."""
+    said = f"{authorization}\0{x_api_key}"
+    stranger = said == "\0" and not ip_address(address).is_loopback
+    return f"{said}\0{address}" if stranger else said
 
 
 def once(key: str, client: str, place: tuple[int, int], data: bytes, top: int) -> Once:

@@ -10,8 +10,8 @@ from visionfleet.web.jobs.answers import Result
 
 Reply = asyncio.Future[Result]
 
-# Jobs whose replies come to this process, at most; those beyond it, the oldest, are looked for
-# in S3 as if another process had accepted them. About 100 bytes each.
+# Jobs that this process has accepted, at most; those beyond it, the oldest, are looked for in S3
+# as if another process had accepted them. About 100 bytes each.
 REMEMBERED = 100_000
 
 
@@ -29,7 +29,7 @@ class PendingJobs:
     def __init__(self, clock: Callable[[], float], remembered: int = REMEMBERED) -> None:
         self.clock = clock
         self.replies: dict[str, set[Reply]] = {}
-        self._ours: dict[str, None] = {}
+        self._ours: dict[str, bool] = {}  # whether their reply has come
         self._remembered = remembered
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -49,7 +49,8 @@ class PendingJobs:
                 del self.replies[job]
 
     def remember(self, job: str) -> None:
-        self._ours[job] = None
+        self._ours.pop(job, None)
+        self._ours[job] = False
         if len(self._ours) > self._remembered:
             del self._ours[next(iter(self._ours))]
 
@@ -57,12 +58,18 @@ class PendingJobs:
         self._ours.pop(job, None)
 
     def is_ours(self, job: str) -> bool:
-        return job in self._ours
+        """Tell whether the job's reply is still to come to this process."""
+        return self._ours.get(job) is False
+
+    def is_answered(self, job: str) -> bool:
+        """Tell whether its reply has come here; what other processes know is not known here."""
+        return self._ours.get(job) is True
 
     def resolve(self, job: str, result: Result) -> bool:
         """Wake all who wait for a job; False for a reply that is not, or no longer, expected."""
-        expected = job in self._ours
-        self._ours.pop(job, None)
+        expected = self.is_ours(job)
+        if expected:
+            self._ours[job] = True
         waiting = self.replies.get(job, set())
         for reply in waiting:
             if not reply.done():

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 
 from visionfleet.contract.job_ids import RANDOM_BYTES, new_job_id
-from visionfleet.contract.messages import Reply, Succeeded
-from visionfleet.errors import BadImage, TryLater, VisionfleetError
-from visionfleet.web.jobs.answers import Answer, Queued, Result, Upload
+from visionfleet.contract.messages import Failed, Reply, Succeeded
+from visionfleet.errors import BadImage, TryLater, Unfit, VisionfleetError
+from visionfleet.web.jobs.answers import Answer, Queued, Result, State, Upload
 from visionfleet.web.jobs.fleet_view import FleetView
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.pending import Patience, PendingJobs
@@ -17,6 +17,7 @@ from visionfleet.web.jobs.submission import (
     RETRY_SECONDS,
     UNACCEPTED,
     UPLOAD_EXPIRE_SECONDS,
+    Claimed,
     Submissions,
     Threads,
     refused,
@@ -70,24 +71,36 @@ class Service:
         self, upload: Upload, top: int, once: Once | None, waits: ExitStack
     ) -> tuple[str, "asyncio.Future[Result]", Result | Queued | None]:
         with closing(upload.memory):
-            job, answer = await self._claimed(once)
+            job, claimed, answer = await self._claimed(once)
             reply = waits.enter_context(self.pending.expecting(job, ours=answer is None))
             if answer is None and self.submissions.config.web.cache:
                 answer = await self._cached(job, upload, top)
             if answer is None:
-                await self._store(job, upload, top)
+                await self._store(job, upload, top, claimed)
         return job, reply, answer
 
-    async def _claimed(self, once: Once | None) -> tuple[str, Result | Queued | None]:
-        """Find the job of an upload; a claim whose upload was never accepted is as good as new."""
-        job, reason = self._new_job(), "the Idempotency-Key cannot be looked up now"
+    async def _claimed(
+        self, once: Once | None
+    ) -> tuple[str, Claimed | None, Result | Queued | None]:
+        """Find the job of an upload, and its answer if it needs no other request.
+
+        A claim whose request may never have been sent, or may be gone, is as good as new.
+        """
+        new, reason = self._new_job(), "the Idempotency-Key cannot be looked up now"
         if once is None:
-            return job, None
-        job, new = await self._threads.call("claim", reason, "", self.submissions.claim, once, job)
-        if new:
-            return job, None
+            return new, None, None
+        call = self._threads.call
+        claimed = await call("claim", reason, "", self.submissions.claim, once, new)
+        job = claimed.claim.job
+        if job == new:
+            return job, claimed, None
         self._metrics.idempotent_replays.inc()
-        return job, await self._threads.call("state", reason, "", self.submissions.state, job)
+        answered = self.pending.is_answered(job)
+        found = await call("state", reason, "", self.submissions.state, job, answered)
+        sent = claimed.claim.sent_at is not None
+        if isinstance(found, Succeeded | Failed) or (isinstance(found, Queued) and sent):
+            return job, claimed, found
+        return job, claimed, None
 
     async def _cached(self, job: str, upload: Upload, top: int) -> Succeeded | None:
         model = await self.fleet.model()
@@ -100,15 +113,15 @@ class Service:
             self._note_accepted(job, cached=True)
         return found
 
-    async def _store(self, job: str, upload: Upload, top: int) -> None:
-        work = self._threads.run("accept", self.submissions.accept, job, upload, top)
+    async def _store(self, job: str, upload: Upload, top: int, claimed: Claimed | None) -> None:
+        work = self._threads.run("accept", self.submissions.accept, job, upload, top, claimed)
         await asyncio.wait({work, self.pending.closed}, return_when=asyncio.FIRST_COMPLETED)
         if not work.done():
             raise Refusal("try_later", "the server is stopping", RETRY_SECONDS)
         try:
             work.result()
         except VisionfleetError as error:
-            if not isinstance(error, BadImage):
+            if not isinstance(error, BadImage | Unfit):
                 self._readiness.failures.append(self._readiness.clock())
             raise refused(error, UNACCEPTED, job) from error
         self._readiness.failures.clear()
@@ -131,16 +144,21 @@ class Service:
         """Accept a file that the client has put into S3 itself; raises Refusal."""
         self.pending.remember(upload)
         reason, start = "the upload cannot be accepted now", self.submissions.start
-        await self._threads.call("start", reason, upload, start, upload, file_name, top)
+        try:
+            await self._threads.call("start", reason, upload, start, upload, file_name, top)
+        except Refusal:
+            self.pending.forget(upload)
+            raise
         self._note_accepted(upload, file_name=file_name, direct=True)
         return Queued(upload)
 
-    async def state(self, job: str, patience: Patience) -> Result | Queued | None:
+    async def state(self, job: str, patience: Patience) -> State:
         """Wait for a job's result; None for a job that was never accepted. Raises Refusal."""
         deadline = self.pending.clock() + patience.seconds
         with self.pending.expecting(job) as reply:
             reason = f"job {job} cannot be looked up now"
-            found = await self._threads.call("state", reason, job, self.submissions.state, job)
+            state, answered = self.submissions.state, self.pending.is_answered(job)
+            found = await self._threads.call("state", reason, job, state, job, answered)
             if not isinstance(found, Queued):
                 return found
             result = await self.pending.wait(job, reply, deadline, patience.gone, self._look)

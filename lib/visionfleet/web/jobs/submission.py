@@ -11,9 +11,9 @@ from typing import TypeVar
 from visionfleet.aws.s3 import PresignedPost, Stat, Store, file_name_metadata
 from visionfleet.config import Config
 from visionfleet.contract import documents, messages, names
-from visionfleet.errors import BadImage, BadMessage, NotFound, TryLater, VisionfleetError
+from visionfleet.errors import BadImage, BadMessage, TryLater, Unfit, VisionfleetError
 from visionfleet.imaging import decode
-from visionfleet.web.jobs.answers import Queued, Result, Upload
+from visionfleet.web.jobs.answers import Gone, Queued, Result, State, Upload
 from visionfleet.web.jobs.batch_sender import BatchSender
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.load.admission import Refusal
@@ -72,7 +72,18 @@ def refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
         return Refusal("internal", reason)
     level = logging.WARNING if isinstance(error, TryLater) else logging.ERROR
     log.log(level, "AWS failed", extra=fields)
+    if isinstance(error, Unfit):
+        return Refusal("bad_parameter", "AWS does not take this image or its name")
     return Refusal("try_later", reason, RETRY_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An upload's claim as it stands in S3, with its ETag."""
+
+    key: str
+    claim: messages.Claim
+    etag: str | None
 
 
 @dataclass(slots=True, eq=False)
@@ -86,13 +97,23 @@ class Submissions:
     reply_to: str
     now: Callable[[], float]
 
-    def accept(self, job: str, upload: Upload, top: int) -> None:
+    def accept(self, job: str, upload: Upload, top: int, claimed: Claimed | None) -> None:
         """Check an upload, store it and ask for its answer; raises BadImage, TryLater, GiveUp."""
         # The image is stored first: a request without its image would be a failed job.
         content_type = decode.check_header(upload.data, self.config.images).content_type
         key, metadata = names.image_key(job), file_name_metadata(upload.file_name)
         self.uploads.put(key, upload.data, content_type, metadata)
         self._ask(job, key, upload.file_name, top)
+        if claimed is not None:
+            self._note_sent(claimed)
+
+    def _note_sent(self, claimed: Claimed) -> None:
+        """Spare the fleet a second request when the upload comes again; it would do no harm."""
+        claim = claimed.claim.model_copy(update={"sent_at": self.now()})
+        try:
+            self.results.put_json_if(claimed.key, messages.encode(claim), claimed.etag)
+        except VisionfleetError as error:
+            log.debug("claim not marked", extra={"job": claim.job, "reason": str(error)})
 
     def _ask(self, job: str, key: str, file_name: str, top: int) -> None:
         now, expire_seconds = self.now(), self.config.web.expire_seconds
@@ -107,21 +128,23 @@ class Submissions:
         )
         self.requests.send(messages.encode(request))
 
-    def claim(self, once: Once, job: str) -> tuple[str, bool]:
-        """Find an upload's job, and whether it is new; raises TryLater, Refusal for other bytes."""
+    def claim(self, once: Once, job: str) -> Claimed:
+        """Claim a job for an upload, or find the one it has; raises TryLater, and Refusal for
+        other bytes."""
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
-        if self.results.put_json_if(document.key, messages.encode(claim), None):
-            return job, True
+        if new := self.results.put_json_if(document.key, messages.encode(claim), None):
+            return Claimed(document.key, claim, new)
         known, etag = self.results.read_tagged(document)
         if known is None:
             # One that cannot be read says nothing: it is written over, not waited for.
-            if etag and self.results.put_json_if(document.key, messages.encode(claim), etag):
-                return job, True
+            new = etag and self.results.put_json_if(document.key, messages.encode(claim), etag)
+            if new:
+                return Claimed(document.key, claim, new)
             raise TryLater(f"{document.key}: another write is under way")
         if known.digest != once.digest:
             raise Refusal("key_reused", "another upload came under this Idempotency-Key")
-        return known.job, False
+        return Claimed(document.key, known, etag)
 
     def presign(self, upload: str, content_type: str) -> PresignedPost:
         key, max_bytes = names.upload_key(upload), self.config.images.max_bytes
@@ -136,17 +159,17 @@ class Submissions:
         """
         if self.result(upload) is not None:
             return
-        key = names.image_key(upload)
-        if not self.uploads.exists(key):
-            self._take_over(names.upload_key(upload), key, file_name)
+        source, key = names.upload_key(upload), names.image_key(upload)
+        stat = self.uploads.find_stat(source)
+        if stat is None:  # that there is an image says nothing: it may be another client's job
+            raise Refusal("unknown_upload", "there is no such upload, or not yet")
+        image = self.uploads.find_stat(key)
+        if image is None or self._outlived(image):
+            self._take_over(source, stat, key, file_name)
         self._ask(upload, key, file_name, top)
 
-    def _take_over(self, source: str, key: str, file_name: str) -> None:
-        try:
-            stat = self.uploads.stat(source)
-            header = self._header(source, stat)
-        except NotFound as error:
-            raise Refusal("unknown_upload", "there is no such upload, or not yet") from error
+    def _take_over(self, source: str, stat: Stat, key: str, file_name: str) -> None:
+        header = self._header(source, stat)
         metadata = file_name_metadata(file_name)
         if not self.uploads.copy((source, stat.etag), key, header.content_type, metadata):
             raise TryLater(f"{source} was written over meanwhile")
@@ -170,9 +193,18 @@ class Submissions:
         found = self.results.find(document.key)
         return None if found is None else document.decode(found)
 
-    def state(self, job: str) -> Result | Queued | None:
+    def state(self, job: str, answered: bool) -> State:
         """Read a job's result or its state, None for a job that was never accepted."""
         result = self.result(job)
         if result is not None:
             return result
-        return Queued(job) if self.uploads.exists(names.image_key(job)) else None
+        image = self.uploads.find_stat(names.image_key(job))
+        if image is None:
+            return None
+        if answered or self._outlived(image):
+            return self.result(job) or Gone(job)  # it may have come meanwhile
+        return Queued(job)
+
+    def _outlived(self, image: Stat) -> bool:
+        """Tell whether the request of an image, sent when it was stored, has left the queue."""
+        return image.age_seconds > self.config.queue.retention_seconds

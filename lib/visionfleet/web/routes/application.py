@@ -1,6 +1,8 @@
 """The routes."""
 
+import json
 import re
+from functools import lru_cache
 
 from tornado.web import Application
 
@@ -8,7 +10,8 @@ from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, FrontHandler
 from visionfleet.web.routes.context import Context
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
-from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadsHandler
+from visionfleet.web.routes.health import ModelHandler as DescribedModelHandler
+from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadedHandler, UploadsHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
     LiveHandler,
@@ -27,8 +30,9 @@ class DescriptionHandler(Handler):
 
     @Operation("This description", {200: "any"})
     def get(self) -> None:
-        described = [(path, operations(kind)) for path, kind in ROUTES]
-        self.answer(200, describe(described, self.config.web.max_wait_seconds))
+        self.set_header("Content-Type", "application/json")
+        web = self.config.web
+        self.finish(description(web.max_wait_seconds, web.public_path))
 
 
 # The paths as they stand in the description of the API and in the metrics.
@@ -38,7 +42,9 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/v1/jobs", JobsHandler),
     ("/v1/jobs/{job}", JobHandler),
     ("/v1/uploads", UploadsHandler),
+    ("/v1/uploads/{upload}", UploadedHandler),
     ("/v1/fleet", FleetHandler),
+    ("/v1/model", DescribedModelHandler),
     ("/v2", ServerHandler),
     ("/v2/health/live", LiveHandler),
     ("/v2/health/ready", ReadyHandler),
@@ -52,6 +58,13 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/readyz", ReadinessHandler),
     ("/openapi.json", DescriptionHandler),
 )
+
+
+@lru_cache(maxsize=1)
+def description(max_wait_seconds: float, public_path: str) -> bytes:
+    """Write the description, once for each setting: anybody may ask for it, and it costs much."""
+    described = [(path, operations(kind)) for path, kind in ROUTES]
+    return json.dumps(describe(described, max_wait_seconds, public_path)).encode()
 
 
 def application(context: Context) -> Application:

@@ -13,13 +13,13 @@ from types import TracebackType
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from visionfleet.contract.messages import Failed
-from visionfleet.web.http.body import Body, Whole, decoded, file_reader, media_type_of
-from visionfleet.web.http.cors import allowed, preflight
-from visionfleet.web.http.forwarded import client
+from visionfleet.web.http.body import Body, Plain, Whole, decoded, media_type_of
+from visionfleet.web.http.cors import allowed, exposing, preflight
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
 from visionfleet.web.problems import PROBLEM_TYPE, Problem, problem_of
 from visionfleet.web.routes.context import Context
+from visionfleet.web.routes.documents import document, location, of_status
 
 log = logging.getLogger("web")
 
@@ -41,8 +41,6 @@ HEADERS = {
 }
 # The methods that are open for routes which anybody may read.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
-# What a page of another origin may read beside the body.
-EXPOSED = "Location, Retry-After, X-Request-ID"
 _LENGTH = re.compile(r"[0-9]{1,18}")
 # A request id of the client is taken over when it fits into a log line and a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
@@ -57,8 +55,8 @@ class Handler(RequestHandler):
     # How much body is kept: so many of the largest images, and so many bytes more.
     body_images: float = 0
     body_bytes = 0
-    # Whether files are looked for in a body, and whether JSON is kept as it is then.
-    finds_files = keeps_json = False
+    # Whether images may come in JSON.
+    keeps_json = False
     # Probes come every few seconds; their lines are for debugging only.
     quiet = False
 
@@ -66,10 +64,17 @@ class Handler(RequestHandler):
     def leave_unlogged(_handler: RequestHandler) -> None:
         """Tornado's access log: `on_finish` writes our own."""
 
+    def __init_subclass__(cls, **more: object) -> None:
+        """Answer HEAD wherever GET is answered."""
+        super().__init_subclass__(**more)
+        if "get" in vars(cls):
+            cls.head = vars(cls)["get"]
+
     def initialize(self, context: Context, route: str = "other") -> None:
         """Begin a request, which keeps the configuration of its beginning to its end."""
         self.context = context
         self.config = context.config
+        self.public_path = self.config.web.public_path
         self.service = context.service
         self.route = route
         self.jobs: list[str] = []
@@ -79,6 +84,7 @@ class Handler(RequestHandler):
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         length = headers.get("Content-Length", "")
         self.declared = int(length) if _LENGTH.fullmatch(length) else 0
+        self.has_body = self.declared > 0 or "Transfer-Encoding" in headers
         self.asks_first = headers.get("Expect", "").lower() == "100-continue"
         self.content_type = headers.get("Content-Type", "")
         self.has_json = self.keeps_json and media_type_of(self.content_type) == "application/json"
@@ -86,40 +92,60 @@ class Handler(RequestHandler):
         images = self.body_images * (IN_BASE64 if self.has_json else 1)
         self.limit = int(images * largest) + self.body_bytes
         self.encoding = headers.get("Content-Encoding", "")
-        reader = (
-            file_reader(self.content_type) if self.finds_files and not self.has_json else Whole()
-        )
         self.body = Body(
-            decoded(reader, self.encoding),
+            decoded(self.reader(), self.encoding),
             context.budget,
             self.limit,
             PATIENCE_FILES * largest,
             self.declared,
             self.asks_first,
         )
-        context.requests.open.add(self)
+        # Until a key is shown; a stranger holds no place among the requests.
+        self.stranger = context.access is not None
+
+    def reader(self) -> Plain:
+        """What reads the body; raises nothing, whatever the request is."""
+        return Whole()
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse who has no key, and what is too large or too much, before it is sent."""
+        """Refuse strangers before their body is read, and what is too much before it is sent."""
         if self.body.excess is not None:
             raise self.body.excess
         try:
-            access, headers = self.context.access, self.request.headers
-            if access is not None and self.request.method not in self.open_methods:
-                access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
+            self._let_in()
+            self.check_target()
             if self.request.method == "POST" and self.limit:
                 self.context.budget.expect(min(self.declared, self.limit))
                 load, waiting = self.context.fleet_load.load(), len(self.context.requests.open) - 1
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
         except (Problem, Refusal) as refused:
-            if self.asks_first:
+            if self.asks_first or (self.stranger and self.has_body):
                 raise
             self._refuse_at_its_end(refused)
+
+    def check_target(self) -> None:
+        """Refuse what was sent to another host; raises Problem."""
+        self.context.check_host(self.request.headers.get("Host", ""))
+
+    def _let_in(self) -> None:
+        """Give a request its place, unless it is a stranger's; raises Problem."""
+        access, headers = self.context.access, self.request.headers
+        if access is not None and self.request.method not in self.open_methods:
+            try:
+                access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
+            except Problem as refused:
+                self.stranger = refused.status == HTTPStatus.UNAUTHORIZED
+                raise
+            self.stranger = False
+        elif self.stranger and self.has_body:
+            raise Problem("too_large", "without a key no body is read")
+        if not self.stranger:
+            self.context.requests.open.add(self)
 
     def _refuse_at_its_end(self, refused: Problem | Refusal) -> None:
         """Read the body, keep nothing of it, and then answer: see Body for why."""
@@ -163,8 +189,8 @@ class Handler(RequestHandler):
             raise problem_of(answer)
         self.note(answer)
         if isinstance(answer, Queued):
-            self.set_header("Location", location(answer.job))
-        self.answer(202 if isinstance(answer, Queued) else 200, document(answer))
+            self.set_header("Location", location(answer.job, self.public_path))
+        self.answer(202 if isinstance(answer, Queued) else 200, document(answer, self.public_path))
 
     def answer(self, status_code: int, body: dict[str, object]) -> None:
         self.set_status(status_code)
@@ -177,46 +203,28 @@ class Handler(RequestHandler):
             answer = problem_of(answer)
             status = answer.status
             if answer.job is None:
-                self._note_refusal(answer)
+                trusted = self.config.web.trusted_proxies
+                self.context.log.refused(
+                    self.request, answer, self.request_id, trusted, self.stranger
+                )
                 return
         self.jobs.append(str(answer.job))
         fields = {"job": answer.job, "status": str(status)}
         log.info("job answered", extra={**fields, "seconds": self.request.request_time()})
         self.context.jobs_answered += 1
 
-    def _note_refusal(self, problem: Problem) -> None:
-        """Log it; who has no key cannot fill the disk with lines."""
-        forwarded = ",".join(self.request.headers.get_list("X-Forwarded-For"))
-        trusted = self.config.web.trusted_proxies
-        fields: dict[str, object] = {
-            "path": self.request.path,
-            "code": problem.code,
-            "detail": problem.detail,
-            "client": client(str(self.request.remote_ip), forwarded, trusted),
-            "request_id": self.request_id,
-        }
-        if problem.status == HTTPStatus.UNAUTHORIZED:
-            count = self.context.unauthorized.add()
-            if not count:
-                return
-            fields["count"] = count
-        log.info("refused", extra=fields)
-
     def finish(
         self, chunk: str | bytes | dict[str, object] | None = None
     ) -> "asyncio.Future[None]":
         """Send the answer; the request is over when all of it is handed to the kernel."""
-        if self.context.readiness.stopping:
+        if self.context.readiness.stopping or not self.request._body_future.done():
             self.set_header("Connection", "close")
         if self.body.memory is not None:
             self.body.close()
         self.set_header("X-Request-ID", self.request_id)
-        if origins := self.config.web.cors_origins:
-            self.add_header("Vary", "Origin")
-            origin = allowed(self.request.headers.get("Origin"), origins)
-            if origin is not None:
-                self.set_header("Access-Control-Allow-Origin", origin)
-                self.set_header("Access-Control-Expose-Headers", EXPOSED)
+        origin, origins = self.request.headers.get("Origin"), self.config.web.cors_origins
+        for name, value in exposing(origin, origins).items():
+            self.set_header(name, value)
         sent = super().finish(chunk)
         sent.add_done_callback(partial(self.context.requests.leave, self))
         return sent
@@ -229,7 +237,7 @@ class Handler(RequestHandler):
         metrics.requests.labels(self.route, method, str(status_code)).inc()
         metrics.request_seconds.labels(self.route).observe(seconds)
         metrics.received_bytes.inc(self.body.seen)
-        fields: dict[str, object] = {
+        fields = {
             "method": method,
             "path": self.request.path,
             "status": status_code,
@@ -240,7 +248,8 @@ class Handler(RequestHandler):
         if self.jobs:
             fields["jobs"] = ",".join(self.jobs)
         quiet = self.quiet or status_code == HTTPStatus.UNAUTHORIZED
-        log.log(logging.DEBUG if quiet else logging.INFO, "request", extra=fields)
+        level = logging.DEBUG if quiet else logging.INFO
+        self.context.log.write("request", lambda: fields, self.stranger, level)
 
     def on_connection_close(self) -> None:
         """The client went away: nobody waits any more, but an accepted job goes on."""
@@ -258,6 +267,8 @@ class Handler(RequestHandler):
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
         self.set_header("Content-Type", content_type)
+        if self.stranger and self.has_body:
+            self.set_header("Connection", "close")
         for name, value in problem.headers.items():
             self.set_header(name, value)
         self.finish(json.dumps(body))
@@ -281,29 +292,9 @@ class Handler(RequestHandler):
             log.error("request failed", extra={"request": request}, exc_info=value)
 
     def _problem(self, status_code: int) -> Problem:
-        if status_code == 405:
-            methods = ", ".join(self._methods())
-            detail = f"{self.request.method} is not allowed here, {methods} is"
-            return Problem("method_not_allowed", detail, headers={"Allow": methods})
-        if status_code == 404:
-            return Problem("not_found", f"there is nothing at {self.request.path}")
-        if 400 <= status_code < 500:
-            return Problem("bad_parameter", "the request cannot be read")
-        return Problem("internal", "an unexpected error; the server's log tells more")
+        return of_status(status_code, str(self.request.method), self.request.path, self._methods())
 
     def _methods(self) -> list[str]:
         missing = RequestHandler._unimplemented_method
         names = sorted(self.SUPPORTED_METHODS)
         return [name for name in names if getattr(type(self), name.lower()) is not missing]
-
-
-def location(job: str) -> str:
-    return f"/v1/jobs/{job}"
-
-
-def document(answer: Answer) -> dict[str, object]:
-    if isinstance(answer, Queued):
-        return {"job": answer.job, "status": "queued", "location": location(answer.job)}
-    if isinstance(answer, Failed | Refusal):
-        return problem_of(answer).document()
-    return answer.model_dump(mode="json")

@@ -4,17 +4,21 @@ import asyncio
 import re
 from collections.abc import Coroutine, Sequence
 
-from tornado.web import HTTPError
-
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
+from visionfleet.web.http.body import Plain, file_reader, media_type_of
 from visionfleet.web.http.form import MAX_FILES, base_name
+from visionfleet.web.http.json_body import JsonBody
+from visionfleet.web.http.request_log import client_of
+from visionfleet.web.http.targets import fault_of_target, oddity
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
-from visionfleet.web.jobs.idempotency import Once, once
+from visionfleet.web.jobs.idempotency import Once, caller, once
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
+from visionfleet.web.problems import Problem, protocol_error
 from visionfleet.web.routes import parameters
-from visionfleet.web.routes.base import FORM_BYTES, Handler, document
+from visionfleet.web.routes.base import FORM_BYTES, Handler
+from visionfleet.web.routes.documents import document, of_status
 from visionfleet.web.routes.operation import IMAGES, Operation
 from visionfleet.web.routes.page.handler import AssetHandler
 
@@ -28,15 +32,19 @@ _PLACE = re.compile(r"\{(label|stem)\}")
 class ImagesHandler(Handler):
     """What takes images: as they are, in a form, or in JSON."""
 
-    finds_files = keeps_json = True
+    keeps_json = True
 
-    async def uploads(self) -> list[Upload]:
+    def reader(self) -> Plain:
+        return JsonBody(MAX_FILES) if self.has_json else file_reader(self.content_type)
+
+    def uploads(self) -> list[Upload]:
         """Hand the files out; raises Problem, Refusal."""
         if not self.has_json:
             return self.body.files()
-        sent = parameters.read_start(self.body.take())
-        images = await asyncio.to_thread(parameters.decoded_images, sent, MAX_FILES)
+        text, *cut, _ = self.body.take()
+        sent = parameters.read_start(text)
         name = base_name(sent.file_name or "")
+        images = parameters.decoded_images(sent, cut, MAX_FILES)
         uploads = [self.body.part(image, name) for image in images]
         self.body.close()
         return uploads
@@ -49,12 +57,13 @@ class PlainHandler(ImagesHandler):
         "Classify one image; the answer is the bare label",
         {200: "text/plain", 202: "Queued"},
         IMAGES,
-        body="images",
+        ("request-id",),
+        "images",
     )
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
         patience = Patience(self.config.web.max_wait_seconds, self.gone)
-        files = await self.uploads()
+        files = self.uploads()
         while len(files) > 1:
             files.pop().memory.close()
         name = files[0].file_name
@@ -64,10 +73,14 @@ class PlainHandler(ImagesHandler):
         if not isinstance(answer, Succeeded) or wants_json(accept):
             self.answer_job(answer)
             return
-        line = plain(self.config.web.plain_reply, answer, name)
         self.note(answer)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        self.finish(line)
+        self.set_header("Visionfleet-Score", f"{answer.score:.4f}")
+        if answer.reason is not None:
+            self.set_header("Visionfleet-Reason", answer.reason)
+        web = self.config.web
+        pattern = web.plain_unsure if answer.label is None else None
+        self.finish(plain(pattern or web.plain_reply, answer, name))
 
 
 class FrontHandler(AssetHandler, PlainHandler):
@@ -77,12 +90,39 @@ class FrontHandler(AssetHandler, PlainHandler):
 class AnyPathHandler(PlainHandler):
     """The oldest clients post a form to any path; a mistyped path of the API stays one."""
 
-    def prepare(self) -> None:
-        super().prepare()
-        media_type = self.content_type.partition(";")[0].strip().lower()
-        of_api = self.request.path.split("/")[1] in {"v1", "v2"}
-        if self.request.method != "POST" or media_type != "multipart/form-data" or of_api:
-            raise HTTPError(404)
+    def check_target(self) -> None:
+        super().check_target()
+        path, method = self.request.path, self.request.method
+        if path == "*" and method == "OPTIONS":
+            return
+        if fault := fault_of_target(path):
+            raise Problem("bad_parameter", fault)
+        if path == self.public_path and method in {"GET", "HEAD"}:
+            return
+        fault, of_api = oddity(path), path.split("/")[1] in {"v1", "v2"}
+        if not (fault or of_api) and method == "PUT":
+            raise of_status(405, method, path, ("OPTIONS", "POST"))
+        is_form = media_type_of(self.content_type) == "multipart/form-data"
+        if method != "POST" or not is_form or of_api or fault:
+            images = method == "POST" and not of_api
+            raise Problem("not_found", _nothing_at(path, fault, images))
+
+    def get(self) -> None:
+        """Lead to the page: only at `web.public_path` without its slash do we come here."""
+        self.redirect(f"{self.public_path}/", status=308)
+
+    def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
+        if self.request.path.startswith("/v2/"):
+            return protocol_error(problem)
+        return super().problem_body(problem)
+
+
+def _nothing_at(path: str, fault: str, images: bool) -> str:
+    said = f"there is nothing at {path[:200]}"
+    if fault:
+        return f"{said}: {fault}"
+    way = "; images go by POST to / or /v1/classify" if images else ""
+    return f"{said}, see /openapi.json{way}"
 
 
 class UploadHandler(ImagesHandler):
@@ -93,17 +133,18 @@ class UploadHandler(ImagesHandler):
     def top(self) -> int:
         return parameters.top(self.get_query_argument("top", None))
 
-    async def files(self, top: int) -> list[tuple[Upload, Once | None]]:
+    def files(self, top: int) -> list[tuple[Upload, Once | None]]:
         """Hand the files out, each with what tells it again by the header `Idempotency-Key`."""
         headers = self.request.headers
         key = parameters.idempotency_key(headers.get("Idempotency-Key"))
-        files = await self.uploads()
+        files = self.uploads()
         if key is None:
             return [(file, None) for file in files]
-        client = f"{headers.get('Authorization', '')}\0{headers.get('X-API-Key', '')}"
-        count = len(files)
+        said = (headers.get("Authorization", ""), headers.get("X-API-Key", ""))
+        address = client_of(self.request, self.config.web.trusted_proxies)
+        who, count = caller(*said, address), len(files)
         return [
-            (file, once(key, client, (number, count), file.data, top))
+            (file, once(key, who, (number, count), file.data, top))
             for number, file in enumerate(files)
         ]
 
@@ -121,7 +162,9 @@ class UploadHandler(ImagesHandler):
         for one in answers:
             self.note(one)
         waits = waits or any(isinstance(one, Queued) for one in answers)
-        self.answer(202 if waits else 200, {member: [document(one) for one in answers]})
+        self.answer(
+            202 if waits else 200, {member: [document(one, self.public_path) for one in answers]}
+        )
 
 
 class ClassifyHandler(UploadHandler):
@@ -129,7 +172,7 @@ class ClassifyHandler(UploadHandler):
         "Classify images and wait for the results",
         {200: "results", 202: "results"},
         (*IMAGES, "key_reused"),
-        ("wait", "top", "idempotency-key"),
+        ("wait", "top", "idempotency-key", "request-id"),
         "images",
     )
     async def post(self) -> None:
@@ -137,7 +180,7 @@ class ClassifyHandler(UploadHandler):
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
         patience, classify = Patience(seconds, self.gone), self.service.classify
-        works = [classify(file, top, patience, once) for file, once in await self.files(top)]
+        works = [classify(file, top, patience, once) for file, once in self.files(top)]
         await self.answer_all(works, "results")
 
 

@@ -3,14 +3,17 @@
 from dataclasses import dataclass, field
 
 from visionfleet.config import Config
+from visionfleet.host.loopback import is_loopback
 from visionfleet.web.http.auth import Access
-from visionfleet.web.http.rate_limit import LogThrottle
+from visionfleet.web.http.request_log import RequestLog
 from visionfleet.web.http.server import OpenSet
+from visionfleet.web.http.targets import is_called, names_of
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.load.fleet_load import FleetLoad
 from visionfleet.web.load.memory_budget import MemoryBudget
 from visionfleet.web.load.readiness import Readiness
 from visionfleet.web.metrics import WebMetrics
+from visionfleet.web.problems import Problem
 
 
 @dataclass(slots=True)
@@ -24,9 +27,17 @@ class Context:
     fleet_load: FleetLoad
     readiness: Readiness
     metrics: WebMetrics
-    unauthorized: LogThrottle
+    log: RequestLog
     requests: OpenSet = field(default_factory=OpenSet)
     jobs_answered: int = 0
+    machine: str = "localhost"  # its name
+
+    def check_host(self, host: str) -> None:
+        """Refuse a request that was sent to another name; raises Problem."""
+        web = self.config.web
+        names = names_of(is_loopback(web.address), web.hosts, self.machine)
+        if not is_called(host, names):
+            raise Problem("wrong_host", f"{host[:100]} is none of this service's names (web.hosts)")
 
     def reasons(self) -> list[str]:
         """List why no work should come here, and look again at S3 and SQS for the next time."""

@@ -8,13 +8,10 @@ from visionfleet.web.routes.operation import ANY, Operation
 
 
 class ProbeHandler(Handler):
-    """Anybody may ask, often, and with HEAD."""
+    """Anybody may ask, and often."""
 
     open_methods = READING
     quiet = True
-
-    def head(self) -> None:
-        self.get()
 
 
 class LivenessHandler(ProbeHandler):
@@ -28,6 +25,19 @@ class ReadinessHandler(ProbeHandler):
     def get(self) -> None:
         reasons = self.context.reasons()
         self.answer(503 if reasons else 200, {"ready": not reasons, "reasons": reasons})
+
+
+class ModelHandler(Handler):
+    @Operation(
+        "The model: its labels, what it sees, when it is unsure",
+        {200: "ModelDescription"},
+        ("no_model", *ANY),
+    )
+    async def get(self) -> None:
+        described = await self.service.fleet.model_description()
+        if described is None:
+            raise Problem("no_model", "no worker has told yet which model it has")
+        self.answer(200, described.model_dump(mode="json"))
 
 
 class FleetHandler(Handler):

@@ -2,13 +2,17 @@
 
 from visionfleet.contract.job_ids import is_job_id
 from visionfleet.web.http.form import base_name
-from visionfleet.web.jobs.answers import Queued
+from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.service import Service
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
-from visionfleet.web.routes.base import Handler, document, location
+from visionfleet.web.routes.base import Handler
 from visionfleet.web.routes.classify import UploadHandler
-from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
+from visionfleet.web.routes.documents import document, location
+from visionfleet.web.routes.operation import ANY, BODY, FOUND, IMAGES, Operation
+
+GONE = "neither a result nor a request is left of this job: send the image again"
 
 
 class JobsHandler(UploadHandler):
@@ -16,29 +20,30 @@ class JobsHandler(UploadHandler):
         "Accept images, or an upload that is in S3, and do not wait",
         {202: "jobs"},
         (*IMAGES, "key_reused", "unknown_upload"),
-        ("top", "idempotency-key"),
-        "images or upload",
+        ("top", "idempotency-key", "request-id"),
+        "images",
     )
     async def post(self) -> None:
         top, submit = self.top(), self.service.submit
-        start = parameters.read_start(self.body.take()) if self.has_json else None
+        start = parameters.read_start(self.body.take()[0]) if self.has_json else None
         if start is not None and start.upload is not None:
-            self.answer_job(await self._start(start.upload, start.file_name or "", top))
+            self.answer_job(await started(self.service, start.upload, start, top))
             return
-        works = [submit(file, top, once) for file, once in await self.files(top)]
+        works = [submit(file, top, once) for file, once in self.files(top)]
         await self.answer_all(works, "jobs", waits=True)
 
-    async def _start(self, upload: str, file_name: str, top: int) -> Queued:
-        if not is_job_id(upload):
-            raise Problem("unknown_upload", "that is not the id of an upload")
-        return await self.service.start(upload, base_name(file_name), top)
+
+async def started(service: Service, upload: str, named: parameters.Named, top: int) -> Queued:
+    if not is_job_id(upload):
+        raise Problem("unknown_upload", "that is not the id of an upload")
+    return await service.start(upload, base_name(named.file_name or ""), top)
 
 
 class JobHandler(Handler):
     @Operation(
         "The result of a job, or its state",
         {200: "result", 202: "Queued"},
-        ("unknown_job", *ANY),
+        ("unknown_job", "gone", *ANY),
         ("wait",),
     )
     async def get(self, job: str) -> None:
@@ -49,9 +54,11 @@ class JobHandler(Handler):
         found = await self.service.state(job, Patience(seconds, self.gone))
         if found is None:
             raise Problem("unknown_job", f"there is no job {job}")
+        if isinstance(found, Gone):
+            raise Problem("gone", GONE, job)
         if isinstance(found, Queued):
-            self.set_header("Location", location(job))
-            self.answer(202, document(found))
+            self.set_header("Location", location(job, self.public_path))
+            self.answer(202, document(found, self.public_path))
         else:
             self.answer(200, found.model_dump(mode="json"))
 
@@ -66,5 +73,21 @@ class UploadsHandler(Handler):
         body="target",
     )
     async def post(self) -> None:
-        target = parameters.read_target(self.body.take())
+        target = parameters.read_target(self.body.take()[0])
         self.answer(201, await self.service.presign(target.content_type))
+
+
+class UploadedHandler(Handler):
+    body_bytes = UploadsHandler.body_bytes
+
+    @Operation(
+        "Start the job of an upload that is in S3",
+        {202: "Queued"},
+        (*BODY, *FOUND, *ANY, "unknown_upload"),
+        ("top",),
+        "name",
+    )
+    async def post(self, upload: str) -> None:
+        top = parameters.top(self.get_query_argument("top", None))
+        named = parameters.read_name(self.body.take()[0])
+        self.answer_job(await started(self.service, upload, named, top))

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 from visionfleet import __version__
-from visionfleet.contract.messages import Failed, Succeeded
+from visionfleet.contract.messages import Failed, ModelDescription, Succeeded
 from visionfleet.web.http.form import MAX_FILES
+from visionfleet.web.http.json_body import JsonBody
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.jobs.pending import Patience
 from visionfleet.web.load.admission import Refusal
-from visionfleet.web.problems import Problem, problem_of
+from visionfleet.web.problems import Problem, problem_of, protocol_error
 from visionfleet.web.routes import open_inference_codec
-from visionfleet.web.routes.base import FORM_BYTES, IN_BASE64, Handler, location
+from visionfleet.web.routes.base import FORM_BYTES, IN_BASE64, Handler
 from visionfleet.web.routes.classify import ALL_FILES
+from visionfleet.web.routes.documents import location
 from visionfleet.web.routes.health import ProbeHandler
 from visionfleet.web.routes.operation import ACCESS, ANY, IMAGES, OPEN, Operation
 
@@ -21,17 +24,17 @@ class ProtocolHandler(Handler):
     """What the routes below `/v2` share: errors in the protocol's own form."""
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
-        return "application/json", {"error": problem.detail}
+        return protocol_error(problem)
 
     async def known(self, model: str, version: str | None) -> tuple[str, str | None]:
         """Find name and version of the model that is asked for; raises Problem."""
         seen = await self.service.fleet.model()
         name, current = self.config.model.name, None if seen is None else seen.fingerprint
-        if model != name:
+        if model not in {name, "default"}:
             raise Problem("unknown_model", f"unknown model '{model[:80]}', it is '{name}'")
         if version not in {None, "", current}:
             raise Problem("unknown_model", f"model '{name}' has no version '{str(version)[:80]}'")
-        return name, current
+        return model, current
 
     def check_ready(self) -> None:
         if reasons := self.context.reasons():
@@ -65,7 +68,14 @@ class ModelHandler(ProtocolHandler):
         "Inputs and outputs of a model", {200: "any"}, ("unknown_model", *ANY), protocol=True
     )
     async def get(self, model: str, version: str | None = None) -> None:
-        self.answer(200, open_inference_codec.metadata(await self.known(model, version)))
+        named, described = await self.known(model, version), await self.described()
+        self.answer(200, open_inference_codec.metadata(named, described))
+
+    async def described(self) -> ModelDescription | None:
+        """What a worker has told, unless S3 does not answer now."""
+        with suppress(Refusal):
+            return await self.service.fleet.model_description()
+        return None
 
 
 class ModelReadyHandler(ProtocolHandler):
@@ -85,6 +95,16 @@ class InferHandler(ProtocolHandler):
     # Several files in base64.
     body_images, body_bytes = ALL_FILES * IN_BASE64, FORM_BYTES * 4 // 3
 
+    def reader(self) -> JsonBody:
+        length = None
+        with suppress(Problem):  # which is told when the body is there
+            length = self.json_length()
+        return JsonBody(MAX_FILES, length)
+
+    def json_length(self) -> int | None:
+        header = self.request.headers.get(open_inference_codec.HEADER_LENGTH)
+        return open_inference_codec.header_length(header)
+
     @Operation(
         "Classify encoded images, one BYTES tensor",
         {200: "inference"},
@@ -96,9 +116,8 @@ class InferHandler(ProtocolHandler):
     async def post(self, model: str, version: str | None = None) -> None:
         """Hold the request until all images are classified; one that fails fails them all."""
         named = await self.known(model, version)
-        header = self.request.headers.get(open_inference_codec.HEADER_LENGTH)
-        read = open_inference_codec.read
-        request, images = await asyncio.to_thread(read, self.body.take(), header, MAX_FILES)
+        self.json_length()
+        request, images = open_inference_codec.read(self.body.take(), MAX_FILES)
         top, longest = request.classes, self.config.web.max_wait_seconds
         seconds = request.timeout_seconds or longest
         patience = Patience(min(seconds, longest), self.gone)
@@ -116,7 +135,7 @@ class InferHandler(ProtocolHandler):
             raise problem_of(answer)
         self.note(answer)
         if isinstance(answer, Queued):
-            place = location(answer.job)
+            place = location(answer.job, self.public_path)
             detail = f"no result in time; it will be at {place}"
             raise Problem("timed_out", detail, answer.job, {"Location": place})
         return answer

@@ -10,14 +10,16 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from visionfleet.contract.messages import Succeeded
-from visionfleet.web.http.encodings import from_base64
+from visionfleet.contract.messages import ModelDescription, Succeeded
+from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes.parameters import TOP_MAXIMUM
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("classification", "binary_tensor_data")
 INPUT, OUTPUT = "image", "classification"
+# Of one dimension: the product of all stays a number that can be written.
+MAX_SIZE = 1 << 31
 _LENGTH = struct.Struct("<I")
 
 
@@ -35,7 +37,7 @@ class InputTensor(_Part):
     """Encoded images, one an element; `data` holds them in base64, unless they follow as bytes."""
 
     name: str
-    shape: tuple[Annotated[int, Field(ge=0)], ...]
+    shape: Annotated[tuple[Annotated[int, Field(ge=0, le=MAX_SIZE)], ...], Field(max_length=8)]
     datatype: str
     parameters: _InputParameters | None = None
     data: list[Any] | None = None
@@ -89,11 +91,11 @@ class InferRequest(_Part):
         return (self.outputs[0].parameters if self.outputs else None) or _OutputParameters()
 
 
-def read(body: bytes, header_length: str | None, maximum: int) -> tuple[InferRequest, list[bytes]]:
-    """Read a request and its images, at most `maximum`; raises Problem."""
-    size = len(body) if header_length is None else _header_length(header_length, len(body))
+def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]]:
+    """Read a request and its images, at most `maximum`; `body` is JsonBody's. Raises Problem."""
+    text, *cut, tail = body
     try:
-        request = InferRequest.model_validate_json(body[:size])
+        request = InferRequest.model_validate_json(text)
     except ValidationError as error:
         raise _bad(_first_fault(error)) from error
     tensor = request.inputs[0]
@@ -106,7 +108,7 @@ def read(body: bytes, header_length: str | None, maximum: int) -> tuple[InferReq
         raise _bad(
             f"input '{tensor.name}': expected 1 to {maximum} images, its shape says {expected}"
         )
-    images = _images(tensor, body[size:])
+    images = _images(tensor, cut, tail, maximum)
     if len(images) != expected:
         raise _bad(f"input '{tensor.name}': {len(images)} images, its shape says {expected}")
     return request, images
@@ -133,39 +135,44 @@ def answer(
     return {"model_name": model[0], "model_version": model[1], **named, "outputs": [tensor]}, tail
 
 
-def metadata(model: tuple[str, str | None]) -> dict[str, object]:
+def metadata(
+    model: tuple[str, str | None], described: ModelDescription | None
+) -> dict[str, object]:
     """Describe the model; its version is its fingerprint, once a worker has told it."""
     name, version = model
+    told = {} if described is None else {"parameters": described.model_dump(exclude={"v"})}
     return {
         "name": name,
         "versions": [] if version is None else [version],
         "platform": "visionfleet",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
         "outputs": [{"name": OUTPUT, "datatype": "BYTES", "shape": [-1, -1]}],
+        **told,
     }
 
 
-def _header_length(text: str, maximum: int) -> int:
-    size = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else -1
-    if not 0 <= size <= maximum:
-        raise _bad(f"{HEADER_LENGTH}: expected 0 to {maximum}, got {text[:40]!r}")
-    return size
+def header_length(text: str | None) -> int | None:
+    """Read the header; raises Problem."""
+    if text is None or (text.isascii() and text.isdigit() and len(text) < 19):
+        return None if text is None else int(text)
+    raise _bad(f"{HEADER_LENGTH}: expected a number of bytes, got {text[:40]!r}")
 
 
-def _images(tensor: InputTensor, tail: bytes) -> list[bytes]:
+def _images(tensor: InputTensor, cut: Sequence[bytes], tail: bytes, maximum: int) -> list[bytes]:
     size = tensor.parameters.binary_data_size if tensor.parameters else None
     if size is not None:
         if size != len(tail):
             raise _bad(f"binary_data_size is {size}, {len(tail)} bytes follow the JSON")
-        return _elements(tail)
+        return _elements(tail, maximum)
     if tensor.data is None or tail:
         raise _bad(f"input '{tensor.name}': expected either data or binary_data_size")
-    return [_from_base64(entry) for entry in _flat(tensor.data)]
+    return [_from_base64(entry, cut) for entry in _flat(tensor.data)]
 
 
-def _elements(tail: bytes) -> list[bytes]:
-    found, at = [], 0
-    while at < len(tail):
+def _elements(tail: bytes, maximum: int) -> list[bytes]:
+    found: list[bytes] = []
+    at = 0
+    while at < len(tail) and len(found) <= maximum:
         start = at + _LENGTH.size
         if start > len(tail):
             raise _bad("the binary tensor ends within an element")
@@ -181,18 +188,18 @@ def _flat(data: list[Any]) -> list[Any]:
     return [inner for entry in data for inner in (entry if isinstance(entry, list) else [entry])]
 
 
-def _from_base64(entry: Any) -> bytes:
+def _from_base64(entry: Any, cut: Sequence[bytes]) -> bytes:
     text = entry.get("b64") if isinstance(entry, dict) else entry
     if not isinstance(text, str):
         raise _bad("data: expected strings in base64")
     try:
-        return from_base64(text)
+        return image(text, cut)
     except ValueError as error:
         raise _bad(f"data: expected strings in base64: {error}") from error
 
 
 def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False)[0]
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
     return f"{'.'.join(map(str, fault['loc'])) or 'request'}: {fault['msg']}"
 
 

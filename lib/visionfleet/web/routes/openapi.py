@@ -9,7 +9,13 @@ from pydantic.json_schema import models_json_schema
 
 from visionfleet import __version__
 from visionfleet.contract.job_ids import PATTERN
-from visionfleet.contract.messages import Failed, FleetStatus, Succeeded, WorkerReport
+from visionfleet.contract.messages import (
+    Failed,
+    FleetStatus,
+    ModelDescription,
+    Succeeded,
+    WorkerReport,
+)
 from visionfleet.web.problems import PROBLEM_TYPE, STATUSES
 from visionfleet.web.routes.open_inference_codec import HEADER_LENGTH, InferRequest
 from visionfleet.web.routes.operation import Operation
@@ -17,8 +23,7 @@ from visionfleet.web.routes.parameters import (
     KEY_PATTERN,
     TOP_DEFAULT,
     TOP_MAXIMUM,
-    Images,
-    Start,
+    Named,
     Target,
 )
 
@@ -65,15 +70,24 @@ _FLEET = create_model(
     __doc__="What the scaler saw, decided and did, and what the workers say of themselves.",
     workers=(tuple[WorkerReport, ...], ...),
 )
-_MODELS = (Succeeded, Failed, _QUEUED, _PROBLEM, _PROTOCOL_ERROR, _UPLOAD_TARGET, _FLEET)
-_BODIES = (InferRequest, Images, Start, Target)
+_MODELS = (
+    Succeeded,
+    Failed,
+    ModelDescription,
+    _QUEUED,
+    _PROBLEM,
+    _PROTOCOL_ERROR,
+    _UPLOAD_TARGET,
+    _FLEET,
+)
+_BODIES = (InferRequest, Named, Target)
 _KEYS: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
 }
 
 
-def describe(routes: Sequence[Described], max_wait_seconds: float) -> Schema:
+def describe(routes: Sequence[Described], max_wait_seconds: float, public_path: str = "") -> Schema:
     return {
         "openapi": "3.1.0",
         "info": {
@@ -81,6 +95,7 @@ def describe(routes: Sequence[Described], max_wait_seconds: float) -> Schema:
             "version": __version__,
             "description": "Image recognition over HTTP, by workers that follow the queue.",
         },
+        "servers": [{"url": public_path or "/"}],
         "paths": {
             path: {"parameters": _path_parameters(path)}
             | {method: _operation(f"{method} {path}", one) for method, one in operations.items()}
@@ -160,37 +175,40 @@ _READINESS = {
         "reasons": {"type": "array", "items": {"type": "string"}},
     },
 }
+# What 3.1 has for bytes, and what generators of clients know from 3.0.
+_BYTES: Schema = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": "application/octet-stream",
+}
+_FORM = {"type": "object", "properties": {"file": _BYTES}, "required": ["file"]}
+_RAW = {"application/octet-stream": {"schema": _BYTES}}
+_FILES: Schema = {
+    "multipart/form-data": {"schema": _FORM},
+    **_RAW,
+}
 _CONTENTS: Mapping[str, Schema] = {
     "any": _json({"type": "object"}),
     "readiness": _json(_READINESS),
     "text/html": {"text/html": {"schema": {"type": "string"}}},
-    "text/plain": {"text/plain": {"schema": {"type": "string"}}, **_json(_ref("Succeeded"))},
+    # JSON as well, for who asks for it alone; clients that are generated ask for all they are told.
+    "text/plain": {"text/plain": {"schema": {"type": "string"}}},
     "result": _json(_one_of(("Succeeded", "Failed"))),
     "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
     "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),
     "inference": {
         **_json({"type": "object", "required": ["model_name", "model_version", "outputs"]}),
-        "application/octet-stream": {},
+        **_RAW,
     },
 }
-_FORM = {
-    "type": "object",
-    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
-    "required": ["file"],
-}
-_FILES: Schema = {
-    "multipart/form-data": {"schema": _FORM},
-    "image/png": {},
-    "image/jpeg": {},
-    "application/octet-stream": {},
-}
 _BODY: Mapping[str, Schema] = {
-    "images": {"required": True, "content": {**_FILES, **_json(_ref("Images"))}},
-    "images or upload": {"required": True, "content": {**_FILES, **_json(_ref("Start"))}},
+    # JSON as well, but generators of clients take only one, or the wrong one, where there are both.
+    "images": {"required": True, "content": _FILES},
+    "name": {"required": False, "content": _json(_ref("Named"))},
     "target": {"required": False, "content": _json(_ref("Target"))},
     "inference": {
         "required": True,
-        "content": {**_json(_ref("InferRequest")), "application/octet-stream": {}},
+        "content": {**_json(_ref("InferRequest")), **_RAW},
     },
 }
 
@@ -201,9 +219,11 @@ def _schemas() -> Schema:
     )
     _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
     found: Schema = {**answers["$defs"], **bodies["$defs"]}
-    # Later versions may add members.
+    # Later versions may add members, and have another `v`.
     for schema in found.values():
         schema.pop("additionalProperties", None)
+        if "v" in schema["properties"]:
+            schema["properties"]["v"] = {"type": "integer", "default": 1}
     return found
 
 
@@ -218,6 +238,9 @@ def _parameters(max_wait_seconds: float) -> Schema:
         "idempotency-key": _parameter(
             "Idempotency-Key", "header", key, "the same key and bytes are the same job"
         ),
+        "request-id": _parameter(
+            "X-Request-ID", "header", {"type": "string"}, "an id for the answer and the log"
+        ),
         "header-length": _parameter(
             HEADER_LENGTH, "header", length, "bytes of the JSON when tensors follow it"
         ),
@@ -230,7 +253,8 @@ def _parameter(name: str, place: str, schema: Schema, about: str) -> Schema:
 
 def _path_parameters(path: str) -> list[Schema]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    kinds: Mapping[str, Schema] = {"job": {"type": "string", "pattern": f"^{PATTERN}$"}}
+    id_ = {"type": "string", "pattern": f"^{PATTERN}$"}
+    kinds: Mapping[str, Schema] = {"job": id_, "upload": id_}
     anything = {"type": "string", "minLength": 1}
     return [
         {"name": name, "in": "path", "required": True, "schema": kinds.get(name, anything)}

@@ -1,12 +1,13 @@
 """What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.imaging.formats import CONTENT_TYPES
-from visionfleet.web.http.encodings import from_base64
+from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
 
 TOP_MAXIMUM = 1000
@@ -31,14 +32,19 @@ class EncodedImage(BaseModel):
     b64: str
 
 
-class Images(BaseModel):
-    """Images in JSON: each in base64, or as a data: URL."""
+class Named(BaseModel):
+    """The name of the file, for the result."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
+    file_name: Annotated[str, Field(max_length=1000)] | None = None
+
+
+class Images(Named):
+    """Images in JSON: each in base64, or as a data: URL."""
+
     image: str | EncodedImage | None = None
     images: tuple[str | EncodedImage, ...] | None = None
-    file_name: Annotated[str, Field(max_length=1000)] | None = None
 
 
 class Start(Images):
@@ -68,21 +74,29 @@ def read_start(body: bytes) -> Start:
         raise Problem("bad_body", f"expected JSON as {_IMAGE_JSON}") from error
 
 
-def decoded_images(body: Images, maximum: int) -> list[bytes]:
-    """Decode the images of a JSON body, one to `maximum`; raises Problem."""
+def read_name(body: bytes) -> Named:
+    """Read a JSON body that may be empty; raises Problem."""
+    try:
+        return Named.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise Problem("bad_body", 'expected {"file_name": "<name>"} or no body') from error
+
+
+def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:
+    """Decode the images of a JSON body, one to `maximum`; `cut` were decoded; raises Problem."""
     found = [*([] if body.image is None else [body.image]), *(body.images or ())]
     if not found:
         raise Problem("no_file", f"the JSON has no image; send it as {_IMAGE_JSON}")
     if len(found) > maximum:
         raise Problem("too_many_files", f"more files than {maximum}")
-    return [_decoded(one if isinstance(one, str) else one.b64) for one in found]
+    return [_decoded(one if isinstance(one, str) else one.b64, cut) for one in found]
 
 
-def _decoded(text: str) -> bytes:
+def _decoded(text: str, cut: Sequence[bytes]) -> bytes:
     if text[:8].lower().startswith(("http://", "https://")):
         raise Problem("bad_body", "image: addresses are not fetched, send the image in base64")
     try:
-        return from_base64(text)
+        return image(text, cut)
     except ValueError as error:
         raise Problem("bad_body", f"image: {error}") from error
 

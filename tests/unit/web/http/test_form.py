@@ -65,6 +65,9 @@ def test_multipart_parses_any_chunking(step: int) -> None:
     [
         ('filename="café.png"', "café.png"),
         ("filename*=utf-8''caf%C3%A9.png", "café.png"),
+        ("filename*=idna''a.png", "a.png"),
+        ("filename*=a%00b''a.png", "a.png"),
+        ("filename*=nonsense''a.png", "a.png"),
         ("filename=a.png", "a.png"),
         ('filename="a;b\\"c.png"', 'a;b"c.png'),
         ('FileName="a.png"', "a.png"),
@@ -159,6 +162,9 @@ def test_multipart_with_too_many_parts_is_refused() -> None:
         ("../../etc/passwd", "passwd"),
         ("é" * 200, "é" * 127),
         ("a\udc80b", "ab"),
+        ("a\r\nX-Evil: 1\x00\x85\ufffe\uffff.png", "aX-Evil: 1.png"),
+        ("..", ""),
+        ("..png", "..png"),
         ("", ""),
     ],
 )

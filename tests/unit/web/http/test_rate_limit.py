@@ -33,7 +33,7 @@ def test_retry_after_of_a_rate_limit_is_exact(per_second: float) -> None:
     assert take(bucket, per_second, 10 + wait * 1.01)[1] == 0
 
 
-def test_repeated_log_lines_are_summed_once_a_second() -> None:
-    moments = iter([5.0, 5.1, 5.9, 6.0, 6.5, 60.0, 60.5])
+def test_repeated_log_lines_are_summed_every_ten_seconds() -> None:
+    moments = iter([5.0, 5.1, 14.9, 15.0, 16.5, 60.0, 60.5])
     throttle = LogThrottle(lambda: next(moments))
     assert [throttle.add() for _ in range(7)] == [1, 0, 0, 3, 0, 2, 0]

@@ -77,3 +77,25 @@ def test_failed_batch_fails_its_senders_and_no_later_ones() -> None:
     slow.broken = None
     sender.send("later")
     assert slow.calls[-1] == ["later"]
+
+
+def test_refused_message_does_not_fail_its_neighbours() -> None:
+    """SQS may refuse the whole call for one message in it."""
+    calls: list[list[str]] = []
+    gate = threading.Event()
+
+    def send_all(bodies: Sequence[str]) -> Mapping[str, VisionfleetError]:
+        assert gate.wait(10)
+        calls.append(list(bodies))
+        if "bad" in bodies:
+            raise GiveUp("send: InvalidMessageContents")
+        return {}
+
+    sender, bodies = BatchSender(send_all), ["first", *"abcd", "bad", *"efgh"]
+    with ThreadPoolExecutor(len(bodies)) as threads:
+        sent = {body: threads.submit(sender.send, body) for body in bodies}
+        wait_until(lambda: len(sender._waiting) == 9, 10, "all but the first wait")
+        gate.set()
+        refused = [body for body, one in sent.items() if one.exception(10) is not None]
+    assert refused == ["bad"]
+    assert sorted(one for (one,) in calls[2:]) == sorted(bodies[1:]), "each by itself, once"

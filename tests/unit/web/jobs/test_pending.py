@@ -58,6 +58,18 @@ async def test_own_job_without_a_waiter_is_expected_once() -> None:
 
 
 @in_loop
+async def test_answered_job_is_known_until_its_request_is_sent_again() -> None:
+    waiting = PendingJobs(lambda: 0.0)
+    waiting.remember("a")
+    assert not waiting.is_answered("a")
+    waiting.resolve("a", result("a"))
+    waiting.resolve("foreign", result("foreign"))
+    assert [waiting.is_answered(job) for job in ("a", "foreign")] == [True, False]
+    waiting.remember("a")
+    assert (waiting.is_ours("a"), waiting.is_answered("a")) == (True, False)
+
+
+@in_loop
 async def test_finished_wait_leaves_nothing_behind() -> None:
     waiting = PendingJobs(lambda: 0.0)
     with pytest.raises(KeyError), waiting.expecting("a"):

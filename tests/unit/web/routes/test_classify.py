@@ -5,8 +5,8 @@ import pytest
 from visionfleet.contract.messages import Failed, ModelInfo, Ranked, Succeeded, Timings
 from visionfleet.web.jobs.answers import Queued
 from visionfleet.web.load.admission import Refusal
-from visionfleet.web.routes.base import document
 from visionfleet.web.routes.classify import plain, wants_json
+from visionfleet.web.routes.documents import document
 
 SUCCEEDED = Succeeded(
     job="j",
@@ -63,11 +63,15 @@ def test_accept_header_decides_on_json(accept: str, json: bool) -> None:
 
 
 def test_json_document_of_each_outcome() -> None:
-    assert document(SUCCEEDED)["label"] == "cat"
-    assert document(SUCCEEDED)["reason"] is None
-    assert (document(UNSURE)["label"], document(UNSURE)["reason"]) == (None, "low confidence")
+    assert document(SUCCEEDED, "")["label"] == "cat"
+    assert document(SUCCEEDED, "")["reason"] is None
+    assert (document(UNSURE, "")["label"], document(UNSURE, "")["reason"]) == (
+        None,
+        "low confidence",
+    )
     assert UNSURE.best == "cat", "for those who know of labels alone"
-    assert document(FAILED)["code"] == "expired"
-    assert document(QUEUED) == {"job": "j", "status": "queued", "location": "/v1/jobs/j"}
-    assert (document(FAILED)["status"], document(FAILED)["job"]) == (422, "j")
-    assert document(REFUSED)["status"] == 400
+    assert document(FAILED, "")["code"] == "expired"
+    assert document(QUEUED, "") == {"job": "j", "status": "queued", "location": "/v1/jobs/j"}
+    assert (document(FAILED, "")["status"], document(FAILED, "")["job"]) == (422, "j")
+    assert document(REFUSED, "")["status"] == 400
+    assert document(QUEUED, "/vision")["location"] == "/vision/v1/jobs/j"

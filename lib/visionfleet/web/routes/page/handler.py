@@ -48,8 +48,6 @@ class AssetHandler(Handler):
         self.set_header("Content-Security-Policy", POLICY)
         self.finish(asset.content)
 
-    head = get
-
 
 def load_assets() -> dict[str, Asset]:
     found = {}

@@ -1,6 +1,6 @@
 // One card per image: its thumbnail, and what becomes of it.
 
-import { bytes, detail, duration, failure, percent } from "/page-words.js";
+import { bytes, detail, duration, failure, percent } from "./page-words.js";
 
 const STAGES = [
   ["queue", "in the queue"],

@@ -1,8 +1,8 @@
 // The live picture of the fleet: asks for the scaler's status while the page is seen.
 
-import { element } from "/page-cards.js";
-import { draw } from "/page-chart.js";
-import { ago, counted, duration, sentence } from "/page-words.js";
+import { element } from "./page-cards.js";
+import { draw } from "./page-chart.js";
+import { ago, counted, duration, sentence } from "./page-words.js";
 
 const LIVELY_MS = 1000;
 const CALM_MS = 4000;
@@ -54,7 +54,7 @@ export class Fleet {
   }
 
   async look() {
-    const answer = await this.door.ask("/v1/fleet");
+    const answer = await this.door.ask("v1/fleet");
     if (answer.status === 404) return; // the scaler has said nothing yet
     if (!answer.ok) throw new Error(String(answer.status));
     this.status = await answer.json();

@@ -1,7 +1,7 @@
 // Sends images and waits for their answers: a few at a time, so that browsers, which open six
 // connections to one host, have some left for the fleet.
 
-import { read } from "/page-key.js";
+import { read } from "./page-key.js";
 
 const SENDERS = 3;
 const WAITERS = 2;
@@ -51,7 +51,7 @@ export class Uploads {
     card.sending();
     const body = new FormData();
     body.append("file", card.file, card.file.name || "pasted");
-    const [answer, said] = await this.asked("/v1/jobs", { method: "POST", body });
+    const [answer, said] = await this.asked("v1/jobs", { method: "POST", body });
     if (!answer.ok) return this.refused(card, said, answer, this.unsent);
     card.job = said.job;
     card.tries = 0;
@@ -61,7 +61,7 @@ export class Uploads {
 
   async wait(card) {
     if (card.gone) return;
-    const path = `/v1/jobs/${card.job}?wait=${WAIT_SECONDS}`;
+    const path = `v1/jobs/${card.job}?wait=${WAIT_SECONDS}`;
     const [answer, said] = await this.asked(path);
     if (answer.status === 202) {
       this.unanswered.push(card);

@@ -6,6 +6,7 @@ const FAILURES = {
   empty: "This file is empty.",
   expired: "No worker took it in time.",
   gave_up: "Workers failed over this image too often, so it was given up.",
+  gone: "The service has no result of this image any more; send it again.",
   image_missing: "The image was deleted before a worker could read it.",
   internal: "The server made a mistake; its log tells more.",
   not_an_image: "This is not an image that the service reads.",

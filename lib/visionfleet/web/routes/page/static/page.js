@@ -1,10 +1,11 @@
 // Puts the page together: where images come from, and who is told what.
 
-import { Card } from "/page-cards.js";
-import { Fleet, total } from "/page-fleet.js";
-import { Door } from "/page-key.js";
-import { Uploads } from "/page-upload.js";
-import { counted, duration } from "/page-words.js";
+import { Card } from "./page-cards.js";
+import { Fleet, total } from "./page-fleet.js";
+import { Door } from "./page-key.js";
+import { Model } from "./page-model.js";
+import { Uploads } from "./page-upload.js";
+import { counted, duration } from "./page-words.js";
 
 const part = (id) => document.getElementById(id);
 
@@ -57,7 +58,7 @@ function clear() {
 
 function curl() {
   const key = door.needed ? '-H "Authorization: Bearer $KEY" ' : "";
-  part("curl").textContent = `curl ${key}-F file=@cat.jpg ${location.origin}/v1/classify`;
+  part("curl").textContent = `curl ${key}-F file=@cat.jpg ${new URL("v1/classify", document.baseURI)}`;
 }
 
 async function copy() {
@@ -105,6 +106,10 @@ function listen() {
   });
 }
 
-const fleet = new Fleet(door, () => uploads.open > 0, starting);
+const model = new Model(door);
+const fleet = new Fleet(door, () => uploads.open > 0, (status) => {
+  starting(status);
+  model.look(status);
+});
 listen();
 curl();

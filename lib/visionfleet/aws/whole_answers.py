@@ -1,0 +1,44 @@
+"""Tells an answer of AWS from one that is cut off, or that something between has sent."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.parsers import ResponseParserError
+
+if TYPE_CHECKING:
+    from botocore.model import OperationModel
+
+_WITHOUT_BODY = {204, 304}
+
+
+def has_length(headers: Mapping[str, str]) -> bool:
+    """Tell whether an answer says where it ends. Without, its headers were cut off, or it ends with
+    the connection, as AWS's never do."""
+    return "Content-Length" in headers or "Transfer-Encoding" in headers
+
+
+def require_whole(
+    operation_model: "OperationModel", response_dict: Mapping[str, Any], **_: Any
+) -> None:
+    """Refuse, before botocore reads it, an answer that it would take for whole, or for empty."""
+    status, headers, body = (response_dict[name] for name in ("status_code", "headers", "body"))
+    if operation_model.http["method"] == "HEAD":
+        return
+    if status not in _WITHOUT_BODY and not (has_length(headers) and _as_long(headers, body)):
+        raise ResponseParserError("cut off")
+    if operation_model.service_model.service_name == "sqs" and status < 300:
+        _require_json(body, needed=operation_model.output_shape is not None)
+
+
+def _as_long(headers: Mapping[str, str], body: object) -> bool:
+    """Tell whether a body is as long as it was said to be; a stream is looked after by its own."""
+    if not isinstance(body, bytes) or "Content-Encoding" in headers:
+        return True
+    return len(body) == int(headers.get("Content-Length", len(body)))
+
+
+def _require_json(body: bytes, needed: bool) -> None:
+    """In a page in place of JSON botocore would find no message, and no fault."""
+    start = body.strip()[:9]
+    if (needed and start[:1] != b"{") or start == b'{"__type"':
+        raise ResponseParserError(f"not of SQS: {body[:100]!r}")

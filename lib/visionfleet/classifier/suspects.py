@@ -1,0 +1,70 @@
+"""Classifies alone, in a child process, what may have ended a worker by being in its model."""
+
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from visionfleet.classifier.isolation import Isolation
+from visionfleet.classifier.jobs import Done, Job, ResultBuilder
+from visionfleet.classifier.patience import Patience
+from visionfleet.contract.messages import Ranked
+from visionfleet.errors import BadImage
+
+log = logging.getLogger("classifier")
+
+
+@dataclass(frozen=True, slots=True)
+class SuspectClassifier:
+    """The stage of suspects, on one thread. `suspects` are ids of messages; the first whose image
+    ends its process there clears the others, which go to `cleared`.
+    """
+
+    child: Isolation
+    suspects: set[str]
+    last_try: int
+    builder: ResultBuilder
+    cleared: Callable[[Job], None]
+    done: Callable[[Done], None]
+    patience: Patience
+
+    def is_suspect(self, job: Job) -> bool:
+        return self._is_last_try(job) or job.delivery.message.message_id in self.suspects
+
+    def classify(self, batch: Sequence[Job]) -> None:
+        for job in batch:
+            if self.patience.hurry.is_set():
+                self.patience.completion.hand_back([job.delivery])
+            elif self.is_suspect(job):
+                self.patience.hold(job.delivery, partial(self._classify, job))
+            else:
+                self.cleared(job)
+        self.child.close()  # a second model takes much memory
+
+    def _is_last_try(self, job: Job) -> bool:
+        return job.attempt == self.last_try
+
+    def _classify(self, job: Job) -> None:
+        if not self.patience.completion.in_flight.still_ours(job.delivery):
+            return
+        fields = {"job": job.request.job, "attempts": job.attempt}
+        if self._is_last_try(job):
+            log.warning("last try, alone", extra=fields)
+        else:
+            log.warning("suspect, alone", extra=fields)
+        assert job.pixels is not None
+        started = time.monotonic()
+        try:
+            said, printed = self.child.ask({}, job.pixels.tobytes())
+        except BadImage as error:
+            self.suspects.clear()
+            self.done(self.builder.failed(job, error.code, str(error), time.time()))
+            return
+        if "failed" in said:
+            self.patience.completion.retry(job.delivery, said["failed"])
+            return
+        ranking = tuple(Ranked(**ranked) for ranked in json.loads(printed))
+        seconds = time.monotonic() - started
+        self.done(self.builder.succeeded(job, ranking, seconds, time.time()))

@@ -1,0 +1,154 @@
+"""A child process that answers questions: what one of them does to it happens to nobody else.
+
+A question and its answer are a header and a payload each. The header is one message of JSON on a
+socket, the payload lies in a memory file that both have: whatever the child does, no send blocks.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from visionfleet.errors import VisionfleetError
+
+Header = Mapping[str, Any]
+Answer = tuple[Header, bytearray]
+
+_HEADER_BYTES = 64 << 10
+_END_SECONDS = 2.0  # from the end of the conversation to that of the process
+_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
+_FIRST_TO_GO = "1000"  # of oom_score_adj
+
+
+class ChildEnded(VisionfleetError):
+    """The child is no more; `status` is negative where a signal ended it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"signal {-status}" if status < 0 else f"status {status}")
+        self.status = status
+
+
+class Child:
+    """The parent's side, of one thread at a time."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with ExitStack() as failed:
+            failed.enter_context(self._socket)
+            with theirs:
+                # In a session of its own: Ctrl-C is the parent's to hear. It prints into our log.
+                self._process = subprocess.Popen(
+                    command, stdin=theirs.fileno(), stdout=2, start_new_session=True
+                )
+            failed.pop_all()
+        self._file: FileIO | None = None
+        self._ready = False
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Wait for the end of its start; raises TimeoutError and ChildEnded."""
+        if not self._ready:
+            self._hear(seconds)
+            self._ready = True
+
+    def ask(self, header: Header, payload: bytes) -> None:
+        """Put a question, whose answer must be taken before the next; raises ChildEnded."""
+        self._file = _memory_file(payload)
+        try:
+            socket.send_fds(self._socket, [json.dumps(header).encode()], [self._file.fileno()])
+        except ConnectionError as error:
+            raise ChildEnded(self.end(_END_SECONDS)) from error
+
+    def answer(self, seconds: float) -> Answer:
+        """Wait for the answer; raises ChildEnded, and TimeoutError, after which it may yet come."""
+        header = self._hear(seconds)
+        assert self._file is not None
+        with self._file as file:
+            payload = bytearray(os.fstat(file.fileno()).st_size)
+            file.seek(0)
+            file.readinto(payload)
+        return header, payload
+
+    def make_way(self) -> None:
+        """Let everybody else's work go first from now on."""
+        with contextlib.suppress(OSError):  # it has ended, or systemd forbids it
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)
+
+    def end(self, grace_seconds: float = 0.0) -> int:
+        """Kill it unless it ends by itself within that time; returns its exit status."""
+        self._socket.close()
+        if self._file is not None:
+            self._file.close()
+        try:
+            return self._process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait()
+
+    def _hear(self, seconds: float) -> Header:
+        self._socket.settimeout(seconds)
+        try:
+            message = self._socket.recv(_HEADER_BYTES)
+            if message:
+                said: Header = json.loads(message)
+                return said
+        except (ConnectionError, ValueError) as error:
+            raise ChildEnded(self.end(_END_SECONDS)) from error
+        raise ChildEnded(self.end(_END_SECONDS))
+
+
+def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:
+    """Be the child: answer what is asked on standard input until the parent is gone."""
+    _end_with_parent()
+    with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(0)) as parent:
+        parent.send(b"{}")
+        while True:
+            question, files, _flags, _address = socket.recv_fds(parent, _HEADER_BYTES, 1)
+            if not question:
+                return
+            with FileIO(files[0], "r+b") as file:
+                header, payload = answer(json.loads(question), file.readall())
+                file.seek(0)
+                file.truncate()
+                file.write(payload)
+            parent.send(json.dumps(header).encode())
+
+
+def bound(memory_bytes: int, cpu_seconds: int) -> None:
+    """Let this process take no more than that from now on: MemoryError, or its end by SIGXCPU."""
+    pages = int(Path("/proc/self/statm").read_text().split()[5])
+    _limit(resource.RLIMIT_DATA, pages * resource.getpagesize() + memory_bytes)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + cpu_seconds)
+
+
+def _limit(what: int, soft: int) -> None:
+    hard = resource.getrlimit(what)[1]
+    resource.setrlimit(what, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def _end_with_parent() -> None:
+    """Also where it hangs; and be what the kernel ends first when memory is short."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)
+
+
+def _memory_file(payload: bytes) -> FileIO:
+    file = FileIO(os.memfd_create("payload"), "r+b")
+    file.write(payload)
+    file.seek(0)
+    return file

@@ -1,0 +1,80 @@
+"""Of a PNG what its picture needs: text, times and further frames are left out before Pillow.
+
+Then no compressed text can be a bomb, a fault in what nobody looks at refuses no picture, and of an
+animation the default image is seen, as every viewer of pictures shows it.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+from PIL import Image
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
+_LARGEST_PROFILE_BYTES = 4 << 20
+_DEPTH = 24  # where the header tells the bits of a sample
+_RESERVED = 8
+
+
+def picture_only(data: bytes) -> bytes:
+    """Leave out every chunk that is not about the pixels; what is no PNG is returned as it is."""
+    if not data.startswith(SIGNATURE):
+        return data
+    kept, left_out = [slice(0, len(SIGNATURE))], False
+    for kind, start, end in _chunks(data):
+        if kind in _CRITICAL or (kind in {b"tRNS", b"eXIf"} and _is_sound(data, start, end)):
+            kept.append(slice(start, end))
+        else:
+            left_out = True
+    return b"".join(data[part] for part in kept) if left_out else data
+
+
+def colour_chunks(data: bytes) -> dict[bytes, bytes]:
+    """Find the chunks that say what the numbers mean, each by its kind."""
+    if not data.startswith(SIGNATURE):
+        return {}
+    wanted = {b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"}
+    found: dict[bytes, bytes] = {}
+    for kind, start, end in _chunks(data):
+        if kind == b"IDAT":
+            break
+        if kind in wanted and _is_sound(data, start, end):
+            found.setdefault(kind, data[start + _RESERVED : end - 4])
+    return found
+
+
+def profile_in(chunk: bytes) -> bytes | None:
+    """Unpack the profile of an `iCCP` chunk, within a bound; None where there is none."""
+    packed = chunk.partition(b"\0")[2][1:]
+    unpacking = zlib.decompressobj()
+    try:
+        profile = unpacking.decompress(packed, _LARGEST_PROFILE_BYTES)
+    except zlib.error:
+        return None
+    return profile or None
+
+
+def mend_transparency(image: Image.Image, data: bytes) -> None:
+    """Say the transparent colour in the bits of the mode: a file says it in its own."""
+    clear = image.info.get("transparency")
+    if image.format != "PNG" or clear is None or isinstance(clear, bytes):
+        return
+    depth = data[_DEPTH]
+    if image.mode == "RGB" and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    elif image.mode == "L" and depth in (2, 4):
+        image.info["transparency"] = clear * 255 // ((1 << depth) - 1)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Go over all chunks: the kind, and where it starts and ends with its length and check sum."""
+    at = len(SIGNATURE)
+    while at + _RESERVED <= len(data):
+        (size,), kind = struct.unpack_from(">L", data, at), data[at + 4 : at + 8]
+        yield kind, at, at + size + 12
+        at += size + 12
+
+
+def _is_sound(data: bytes, start: int, end: int) -> bool:
+    return zlib.crc32(data[start + 4 : end - 4]) == int.from_bytes(data[end - 4 : end], "big")

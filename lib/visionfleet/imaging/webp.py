@@ -1,0 +1,11 @@
+"""Animated WebP: what its first picture does not cover is transparent, as in every browser."""
+
+_FLAGS, _ANIMATED, _ALPHA = 20, 0x02, 0x10
+
+
+def with_alpha(data: bytes) -> bytes:
+    """Say of an animation that it has alpha: without it Pillow makes what is uncovered black."""
+    extended = data[8:16] == b"WEBPVP8X" and len(data) > _FLAGS
+    if not extended or data[_FLAGS] & (_ANIMATED | _ALPHA) != _ANIMATED:
+        return data
+    return data[:_FLAGS] + bytes([data[_FLAGS] | _ALPHA]) + data[_FLAGS + 1 :]

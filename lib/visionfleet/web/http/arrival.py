@@ -1,0 +1,79 @@
+"""Connections before their first bytes, and after their last answer."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+
+from visionfleet.web.http.gate import DRAIN_BYTES, Gate
+
+# From the accept to the first bytes, and from there to the end of the first headers, the TLS
+# handshake included; one is enough.
+HEADER_SECONDS = 15.0
+# Browsers send cookies of some KiB; nothing here needs as much.
+HEADER_BYTES = 32 << 10
+# So long is read on after an answer to a body that is still coming.
+LINGER_SECONDS = 5.0
+
+
+class Arrival:
+    """A connection of which nothing is known; `serve` is called when it is to be served."""
+
+    def __init__(self, client: socket.socket, gate: Gate, serve: Callable[[], object]) -> None:
+        self._client, self._gate, self._serve = client, gate, serve
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(HEADER_SECONDS, self.abort)
+        self._loop.add_reader(client, self._look)
+
+    def abort(self) -> None:
+        """Close it, and have `serve` see that."""
+        if self._client.fileno() != -1:
+            self._cease()
+            self._client.close()
+            self._serve()
+
+    def _look(self) -> None:
+        try:
+            first = self._client.recv(HEADER_BYTES, socket.MSG_PEEK)
+        except BlockingIOError:
+            return
+        except OSError:
+            first = b""
+        if first:
+            self._cease()
+            self._gate.start(first, self._serve)
+        else:
+            self.abort()
+
+    def _cease(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._client)
+
+
+class Drain:
+    """Reads on for a while, and throws away: a client that reads only when it has written would
+    else see a reset in place of its answer.
+    """
+
+    def __init__(self, client: socket.socket, gate: Gate) -> None:
+        self._client, self._gate = client, gate
+        self._loop = asyncio.get_running_loop()
+        with suppress(OSError):  # it is gone
+            client.shutdown(socket.SHUT_WR)
+        self._timer = self._loop.call_later(LINGER_SECONDS, self._end)
+        self._loop.add_reader(client, self._read)
+
+    def _read(self) -> None:
+        try:
+            more = bool(self._client.recv(DRAIN_BYTES))
+        except BlockingIOError:
+            return
+        except OSError:
+            more = False
+        if not more or not self._gate.may_drain():
+            self._end()
+
+    def _end(self) -> None:
+        self._timer.cancel()
+        self._loop.remove_reader(self._client)
+        self._client.close()

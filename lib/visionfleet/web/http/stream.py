@@ -1,0 +1,143 @@
+"""Connections as clients use them: half closed, and with chunk extensions.
+
+Tornado takes the end of what a client sends for the end of the connection, and answers what is no
+HTTP with a bare 400.
+"""
+
+import asyncio
+import json
+import socket
+import sys
+from collections.abc import Awaitable
+from http import HTTPStatus
+from typing import Any
+
+from tornado.concurrent import Future, future_add_done_callback
+from tornado.httputil import HTTPInputError
+from tornado.iostream import IOStream, UnsatisfiableReadError
+
+from visionfleet.web.problems import PROBLEM_TYPE, Problem
+
+# Who has sent an end of stream and waits is asked so often whether it is still there.
+LOOK_SECONDS = 1.0
+# And is sent an interim answer after this long, which only who has left answers, with a reset.
+PROBE_SECONDS = 10.0
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+# The length of a chunk and its extensions.
+CHUNK_LINE_BYTES = 1024
+_BARE_CONTINUE = b"HTTP/1.1 100 (Continue)\r\n\r\n"
+_BARE_REFUSAL = b"HTTP/1.1 400 Bad Request\r\n\r\n"
+_CLOSED = 7  # TCP_CLOSE, tcp_states.h
+
+
+class ClientStream(IOStream):
+    """One connection of a client; the server says when a request begins, and that its body is
+    `body_open`, still to come.
+    """
+
+    def __init__(self, client: socket.socket) -> None:
+        self.body_open = False
+        self._is_silent = True  # nothing of the answer to the present request is written
+        self._version = ""
+        self._looks = False
+        super().__init__(client)
+
+    def begin(self, version: str) -> None:
+        self._is_silent = True
+        self._version = version
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        """Read; an end of stream between reads closes nothing: who half-closed gets its answer."""
+        count = super().read_from_fd(buf)
+        if count != 0:
+            return count
+        if not self.reading():
+            self.io_loop.add_callback(self._stop_reading)
+            return None
+        if self.body_open and self._is_silent:
+            self._answer_last("bad_body", "the body is shorter than its headers say")
+        return count
+
+    def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
+        """Read the first line of a chunk, without its extensions (RFC 9112, 7.1.1)."""
+        whole = super().read_until(delimiter, max(max_bytes or 0, CHUNK_LINE_BYTES))
+        assert isinstance(whole, Future)
+        bare: Future[bytes] = Future()
+
+        def cut(line: Future[bytes]) -> None:
+            if error := line.exception():
+                bare.set_exception(error)
+                bare.exception()
+            else:
+                bare.set_result(without_extensions(line.result()))
+
+        future_add_done_callback(whole, cut)
+        return bare
+
+    def write(self, data: bytes | memoryview) -> "Future[None]":
+        """Write; in place of Tornado's bare refusal one that says why, and that it is the last."""
+        if data == _BARE_CONTINUE:
+            return super().write(CONTINUE)
+        self._is_silent = False
+        if data == _BARE_REFUSAL:
+            fault = sys.exception()
+            reason = str(fault)[:200] if isinstance(fault, HTTPInputError) else ""
+            detail = f"this is not a request as in HTTP/1.1: {reason}"
+            data = last_answer(Problem("bad_parameter", detail))
+        return super().write(data)
+
+    def close(self, exc_info: Any = False) -> None:
+        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            if not self.body_open:
+                detail = "the request line and the headers are too long"
+                self._answer_last("head_too_large", detail)
+            elif self._is_silent:
+                self._answer_last("bad_body", "the first line of a chunk is too long")
+        super().close(exc_info)
+
+    def _answer_last(self, code: str, detail: str) -> None:
+        self.write(last_answer(Problem(code, detail)))
+
+    def _stop_reading(self) -> None:
+        """Read no more, else the loop would be told of the end again and again."""
+        if self.closed() or self.reading():
+            return
+        if self._state is not None:
+            self.io_loop.remove_handler(self.socket)
+            self._state = None
+        if self.writing():
+            self._add_io_state(self.io_loop.WRITE)
+        if not self._looks:
+            self._looks = True
+            # Finds who has left and gets nothing written, when its kernel has forgotten it.
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(PROBE_SECONDS))
+            self._look(0.0)
+
+    def _look(self, seconds: float) -> None:
+        """Close when the client has not only ended its part but left."""
+        if self.closed():
+            return
+        if self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED:
+            self.close()
+            return
+        if seconds == PROBE_SECONDS and self._is_silent and self._version != "HTTP/1.0":
+            self.write(_BARE_CONTINUE)
+        later = asyncio.get_running_loop().call_later
+        later(LOOK_SECONDS, self._look, seconds + LOOK_SECONDS)
+
+
+def without_extensions(line: bytes) -> bytes:
+    """Cut them off the first line of a chunk; what may end the line for others stays a fault."""
+    length, semicolon, more = line[:-2].partition(b";")
+    is_odd = b"\n" in more or b"\r" in more
+    return length.rstrip(b" \t") + b"\r\n" if semicolon and not is_odd else line
+
+
+def last_answer(problem: Problem) -> bytes:
+    body = json.dumps(problem.document()).encode()
+    head = (
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}\r\nConnection: close\r\n"
+        f"Content-Type: {PROBLEM_TYPE}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body

@@ -1,0 +1,36 @@
+"""Answers as JSON, and where they are found. No I/O here."""
+
+from collections.abc import Sequence
+
+from visionfleet.contract.messages import Failed
+from visionfleet.web.jobs.answers import Answer, Queued
+from visionfleet.web.load.admission import Refusal
+from visionfleet.web.problems import Problem, problem_of
+
+
+def location(job: str, public_path: str) -> str:
+    return f"{public_path}/v1/jobs/{job}"
+
+
+def document(answer: Answer, public_path: str) -> dict[str, object]:
+    if isinstance(answer, Queued):
+        where = location(answer.job, public_path)
+        return {"job": answer.job, "status": "queued", "location": where}
+    if isinstance(answer, Failed | Refusal):
+        return problem_of(answer).document()
+    return answer.model_dump(mode="json")
+
+
+def of_status(status: int, method: str, path: str, methods: Sequence[str]) -> Problem:
+    """Say what Tornado refuses by its status alone; `methods` are those that are allowed."""
+    if status == 405:
+        allowed = ", ".join(methods)
+        detail = f"{method[:20]} is not allowed here, {allowed} is"
+        if method == "PUT" and "POST" in methods:  # curl -T
+            detail += "; send a file as with curl -F file=@photo.jpg, or --data-binary @photo.jpg"
+        return Problem("method_not_allowed", detail, headers={"Allow": allowed})
+    if status == 404:
+        return Problem("not_found", f"there is nothing at {path[:200]}, see /openapi.json")
+    if 400 <= status < 500:
+        return Problem("bad_parameter", "the request cannot be read")
+    return Problem("internal", "an unexpected error; the server's log tells more")

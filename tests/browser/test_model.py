@@ -1,0 +1,54 @@
+"""What the page says of the model."""
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from testkit.aws.embedded import BUCKETS, Cloud
+from testkit.web.fleet_status import fleet_status
+
+LABELS = ["tench", "goldfish", *(f"thing {number}" for number in range(250))]
+
+
+@pytest.fixture
+def told(aws: Cloud) -> Iterator[None]:
+    """A worker has told its model, and the scaler its status."""
+    model = {
+        "v": 1,
+        "name": "efficientnet_lite0",
+        "fingerprint": "0123456789abcdef",
+        "labels": LABELS,
+        "input": {"side": 224, "shorter_side": 256, "interpolation": "bicubic"},
+        "temperature": 0.645,
+        "unknown_below": 0.75,
+        "runtime": "torch",
+        "precision": "bfloat16",
+        "device": "cpu",
+        "worker": "w0",
+        "told_at": time.time(),
+    }
+    written = {"fleet/model.json": model, "fleet/status.json": fleet_status(time.time())}
+    for key, body in written.items():
+        aws.s3.put_object(Bucket=BUCKETS[1], Key=key, Body=json.dumps(body).encode())
+    yield
+    for key in written:
+        aws.s3.delete_object(Bucket=BUCKETS[1], Key=key)
+
+
+def test_page_tells_what_the_model_knows(told: None, page: Page) -> None:
+    expect(page.locator("#model-name")).to_have_text("The model knows 252 classes", timeout=15_000)
+    page.locator("#model-name").click()
+    expect(page.locator("#model-detail")).to_contain_text("as 224 x 224 pixels")
+    expect(page.locator("#model-detail")).to_contain_text("below 75.0 %, it is not sure")
+    expect(page.locator("#model-labels li")).to_have_count(200)
+    page.get_by_label("Find a label").fill("GOLD")
+    expect(page.locator("#model-labels li")).to_have_text(["goldfish"])
+    expect(page.locator("#model-found")).to_have_text("1 label")
+
+
+def test_page_is_silent_while_no_model_is_known(page: Page) -> None:
+    expect(page.locator("#fleet-empty")).to_be_visible()
+    expect(page.locator("#model")).to_be_hidden()

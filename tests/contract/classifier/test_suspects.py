@@ -1,0 +1,48 @@
+"""Images that were in the model when a worker ended: alone in a child, beside all others."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from testkit.classifier.pipeline_world import World, started
+from testkit.processes.waiting import wait_until
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    for world in started(prefetch=8, batch_size=4):
+        world.model.go.set()
+        yield world
+
+
+def test_suspects_are_classified_in_the_child_alone(world: World) -> None:
+    world.suspects.update({"id-a", "id-b", "id-bad"})
+    world.sqs.add("a", "b", "bad", "c")
+    wait_until(lambda: len(world.child.asked) == 3, 10)
+    wait_until(lambda: world.in_flight() == 0, 10)
+    assert sorted(world.child.asked) == ["a", "b", "bad"]
+    assert world.model.batches == [["c"]]
+    assert sorted(world.sqs.deleted) == ["a", "b", "c"]
+    assert [receipt for receipt, _ in world.sqs.given_back] == ["bad"], "as from the model here"
+    assert world.child.closed > 0, "nobody needs it any more"
+
+
+def test_the_first_that_ends_the_child_clears_the_others(world: World) -> None:
+    world.suspects.update({"id-killer", "id-a", "id-b"})
+    world.intake.away.set()
+    world.sqs.add("killer", "a", "b")
+    wait_until(lambda: world.intake.tries >= 3, 10)
+    world.intake.away.clear()
+    wait_until(lambda: world.in_flight() == 0, 20)
+    assert "killer" in world.child.asked
+    assert sorted(world.sqs.deleted) == ["a", "b", "killer"]
+    assert world.suspects == set()
+    assert "results/killer.json" in world.results.keys
+
+
+def test_stop_hands_back_suspects_that_wait(world: World) -> None:
+    world.suspects.add("id-a")
+    world.pipeline.hurry.set()
+    world.sqs.add("a")
+    wait_until(lambda: world.sqs.given_back == [("a", 0)], 10)
+    assert world.child.asked == []

@@ -1,0 +1,76 @@
+import asyncio
+from itertools import pairwise
+
+from visionfleet.web.http.gate import DRAINS_PER_SECOND, STRANGERS, Gate, Turns
+from visionfleet.web.http.rate_limit import BURST_SECONDS
+
+
+class Client:
+    def __init__(self) -> None:
+        self.closed = False
+
+    def abort(self) -> None:
+        self.closed = True
+
+
+def gate() -> Gate:
+    return Gate(lambda head: b"good" in head, lambda: 0.0)
+
+
+def test_one_waiter_goes_on_in_each_turn_of_the_loop() -> None:
+    async def run() -> list[int]:
+        turns, seen = Turns(lambda: 0.0), []
+        on: list[int] = []
+
+        async def waiter(number: int) -> None:
+            await turns.mine()
+            on.append(number)
+
+        waiters = [asyncio.ensure_future(waiter(number)) for number in range(5)]
+        for _ in range(9):
+            await asyncio.sleep(0)
+            seen.append(len(on))
+        await asyncio.gather(*waiters)
+        assert on == list(range(5))
+        return [later - earlier for earlier, later in pairwise(seen)]
+
+    assert max(asyncio.run(run())) == 1
+
+
+def test_oldest_stranger_gives_way_and_clients_with_a_key_stay() -> None:
+    async def run() -> None:
+        strict, known = gate(), Client()
+        strict.arrive(known)
+        await strict.admit(known, b"good key")
+        strangers = [Client() for _ in range(STRANGERS + 1)]
+        for stranger in strangers:
+            strict.arrive(stranger)
+        assert [one.closed for one in strangers] == [True] + [False] * STRANGERS
+        assert not known.closed
+
+    asyncio.run(run())
+
+
+def test_good_key_does_not_wait_for_its_turn() -> None:
+    async def run() -> None:
+        strict = gate()
+        waiting = [asyncio.ensure_future(strict.admit(Client(), b"bad")) for _ in range(50)]
+        await asyncio.sleep(0)
+        await strict.admit(Client(), b"good")
+        assert sum(one.done() for one in waiting) <= 1
+        await asyncio.gather(*waiting)
+
+    asyncio.run(run())
+
+
+def test_connections_are_not_counted_where_no_keys_are_asked_for() -> None:
+    open_gate, clients = Gate(None, lambda: 0.0), [Client() for _ in range(STRANGERS + 10)]
+    for client in clients:
+        open_gate.arrive(client)
+    assert not any(client.closed for client in clients)
+
+
+def test_bytes_after_a_refusal_are_few_for_all_together() -> None:
+    strict = gate()
+    allowed = sum(strict.may_drain() for _ in range(10_000))
+    assert allowed == DRAINS_PER_SECOND * BURST_SECONDS
