@@ -15,7 +15,7 @@ from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import PYTHONPATH
 from testkit.processes.waiting import wait_until
 
-pytestmark = pytest.mark.needs_torch
+pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(400)]
 
 COLOUR = (9, 99, 199)  # in the model it ends the process
 VISIBILITY = "40"  # longer than a worker takes to boot on a busy machine
@@ -65,7 +65,7 @@ def test_poison_for_the_model_costs_no_neighbour_a_delivery(
     while not all(aws.result(job) for job in [*jobs, *poison]):
         lives += 1
         with start(f"life{lives}", **POISONED) as process:
-            wait_until(lambda: not process.running or aws.counts() == (0, 0), 90, process.tail)
+            wait_until(lambda: not process.running or aws.counts() == (0, 0), 120, process.tail)
             assert process.running or process.wait(1) == -signal.SIGSEGV, process.tail()
     assert lives in {2, 3}, "each poison ends one life at the most"
     assert "taken over" in process.output()
