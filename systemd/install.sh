@@ -39,7 +39,7 @@ install_files() {
 	install -D -m 644 systemd/visionfleet.sysusers "$lib/sysusers.d/visionfleet.conf"
 	install -D -m 644 systemd/visionfleet.preset "$lib/systemd/system-preset/50-visionfleet.preset"
 	install -D -m 644 models/README.md "$share/doc/visionfleet/model-card.md"
-	install -D -m 644 -t "$share/visionfleet" models/espresso.jpg
+	install -D -m 644 models/espresso.jpg "$share/visionfleet/photos/967_espresso.jpg"
 	install -D -m 644 -t "$share/doc/visionfleet" docs/*.md
 	install -d -m 755 "$etc/conf.d"
 	install -d -m 700 "$root/etc/credstore"

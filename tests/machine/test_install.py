@@ -61,7 +61,7 @@ def test_installed_files_are_where_units_look(root: Path) -> None:
         "usr/lib/systemd/system-preset/50-visionfleet.preset",
         "usr/lib/systemd/system-generators/visionfleet-generator",
         "usr/share/doc/visionfleet/model-card.md",
-        "usr/share/visionfleet/espresso.jpg",
+        "usr/share/visionfleet/photos/967_espresso.jpg",
         "etc/visionfleet/visionfleet.yaml",
     } <= files
     assert (root / "etc/visionfleet/conf.d").is_dir()

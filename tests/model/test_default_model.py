@@ -1,5 +1,6 @@
 """The default model: whose network and weights it has, what it answers, and what is missing."""
 
+import json
 from itertools import islice
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 import torch
 
 from testkit import ROOT
+from testkit.images.leaves import pictures
+from testkit.images.model_files import at_work
 from testkit.images.reading import Limits
 from testkit.processes.stack import data
 from visionfleet.config.classifier import ModelSection
@@ -17,10 +20,10 @@ from visionfleet.evaluation import datasets
 from visionfleet.imaging.decode import decode
 from visionfleet.imaging.preprocess import prepare
 from visionfleet.model import default_model
+from visionfleet.model.batchnorm_folding import fold
 from visionfleet.model.evaluate import measure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
-from visionfleet.model.probe_images import pictures
 from visionfleet.model.state_dict import load_tensors
 
 pytestmark = pytest.mark.needs_torch
@@ -31,7 +34,7 @@ ESPRESSO = ROOT / "models" / "espresso.jpg"
 
 @pytest.fixture(scope="module")
 def model() -> Inference:
-    return Inference(load(ModelSection()), 8, 2, "float32")
+    return at_work(load(ModelSection()), 8, 2, "float32")
 
 
 @pytest.mark.parametrize("side", [224, 160])
@@ -75,8 +78,9 @@ def test_default_model_has_its_stated_accuracy(model: Inference) -> None:
     assert right_of_known >= 0.94
 
 
-def test_norms_of_the_default_model_are_all_folded(model: Inference) -> None:
-    assert model.folded == 49
+def test_norms_of_the_default_model_are_all_folded() -> None:
+    module = load(ModelSection()).module
+    assert fold(module, torch.rand(2, 3, 224, 224))[1] == 49
 
 
 def test_configuration_overrides_the_calibration() -> None:
@@ -103,3 +107,19 @@ def test_damaged_weights_name_the_package(
     monkeypatch.setattr(default_model, "weights", lambda: tmp_path / "x.pth")
     with pytest.raises(BadModel, match=r"damaged: .* --force-reinstall .*efficientnet-lite0"):
         load(ModelSection())
+
+
+def test_card_has_the_figures_of_the_benchmark() -> None:
+    """`python -m bench.default_model` measures them; what it found is what ships."""
+    found = json.loads((ROOT / "bench" / "results" / "default_model.json").read_text())
+    text = (ROOT / "models" / "README.md").read_text()
+    fitted = found["found_with_all"]
+    assert pytest.approx(fitted["temperature"], abs=0.001) == default_model.TEMPERATURE
+    assert pytest.approx(fitted["unknown_below"], abs=0.005) == default_model.UNKNOWN_BELOW
+    assert found["model"] == f"efficientnet_lite0 {default_model.SHA256[:16]}"
+    photos = found["photos"]
+    for share in (photos["top1"], photos["top5"], found["both_halves"]["calibration_error"]):
+        assert f"{100 * share:.1f} %" in text
+    for name, one in found["changed"].items():
+        row = f"| {name.replace('%', ' %')} | {100 * one['top1']:.1f} | {100 * one['top5']:.1f} |"
+        assert row in text

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from visionfleet import __version__
 from visionfleet.aws.imds import Metadata, endpoint, instance_id
+from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Queue
 from visionfleet.classifier.drain import DrainController
 from visionfleet.classifier.drain_triggers import IdleShutdown
@@ -98,7 +99,7 @@ class RunningWorker:
             config.classifier,
             self._pipeline.counts,
             metrics.receives_with_messages,
-            time.time,
+            clients.clock,
             time.monotonic,
         )
         status = wiring.status(self._pipeline, reporter, model.info.name)
@@ -143,8 +144,7 @@ class RunningWorker:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    started_at = process.started_at(time.time())
-    phases = StartupTimer(started_at, time.time)
+    phases = StartupTimer(process.started_at(), process.boot_clock)
     parser = startup.parser("classifier", __doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--worker", help="name; default: host and number, or instance")
     parser.add_argument(
@@ -160,9 +160,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     host = socket.gethostname()
     worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
-    identity = Identity(worker, host, __version__, started_at)
     phases.end("start")
-    sys.exit(_run(config, identity, signals, phases, arguments))
+    sys.exit(_run(config, worker, host, signals, phases, arguments))
 
 
 def _own_name(config: Config, default: str, stop: threading.Event) -> str:
@@ -178,7 +177,8 @@ def _own_name(config: Config, default: str, stop: threading.Event) -> str:
 
 def _run(
     config: Config,
-    identity: Identity,
+    worker_name: str,
+    host: str,
     signals: SignalEvents,
     phases: StartupTimer,
     arguments: argparse.Namespace,
@@ -190,12 +190,16 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    reporter = Reporter(clients.results, identity, config.classifier, metrics, time.time)
+    started_at = clients.clock() - process.age_seconds()
+    identity = Identity(worker_name, host, __version__, started_at)
+    reporter = Reporter(
+        clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
+    )
     reporter.write("booting", WorkCounts())
     takeover = _take_over(config, clients.requests())
     phases.end("aws")
     try:
-        model = _model(config, signals.stop, phases)
+        model = _model(config, clients.results, signals.stop, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         return process.EXIT_CONFIG
@@ -219,9 +223,11 @@ def _take_over(config: Config, requests: Queue) -> Takeover:
     return takeover
 
 
-def _model(config: Config, stop: threading.Event, phases: StartupTimer) -> "Inference | None":
+def _model(
+    config: Config, bucket: Store, stop: threading.Event, phases: StartupTimer
+) -> "Inference | None":
     """Load the model, None when a stop came first; raises BadModel."""
-    load = partial(open_model, config, os.environ, phases)
+    load = partial(open_model, config, os.environ, phases, bucket)
     systemd.notify("STATUS=loading the model")
     # The scaler gives a start no more time than this, so systemd need not either.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
@@ -236,7 +242,7 @@ def _tell_ready(
     worker, info = reporter.identity.worker, model.info
     setup.set_up(config.log.level, "classifier", worker=worker, model=info.name)
     reporter.model = info
-    reporter.untold = wiring.described(model, worker, time.time())
+    reporter.untold = wiring.described(model, worker, reporter.now())
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     log.info(
         "ready",

@@ -40,6 +40,7 @@ from visionfleet.contract import names
 from visionfleet.contract.messages import ModelDescription, ModelInput
 from visionfleet.host import cpu_quota
 from visionfleet.host.daemon_threads import crash
+from visionfleet.host.process import age_seconds
 from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ def store_threads(prefetch: int) -> int:
 class WorkerClients:
     def __init__(self, config: Config) -> None:
         factory = client_factory(config.aws)
+        self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
         self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
@@ -106,6 +108,7 @@ def intake(config: Config, worker: str, clients: WorkerClients, model: "Inferenc
         decoders=Decoders(decoders, model.preprocessing),
         builder=ResultBuilder(worker, model.info, model.unknown_below),
         max_receives=config.queue.max_receives,
+        now=clients.clock,
     )
 
 
@@ -199,7 +202,8 @@ def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[
 
 def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) -> list[DrainTrigger]:
     every_seconds = config.classifier.drain_check_seconds
-    asked = drain_triggers.scaler_request(reporter.store, reporter.identity, every_seconds)
+    worker, started_at = reporter.identity.worker, lambda: reporter.now() - age_seconds()
+    asked = drain_triggers.scaler_request(reporter.store, worker, started_at, every_seconds)
     if not config.classifier.ec2_instance:
         return [asked]
     notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
@@ -216,9 +220,9 @@ def described(model: "Inference", worker: str, now: float) -> ModelDescription:
         input=ModelInput(side=how.crop, shorter_side=how.resize, interpolation=how.interpolation),
         temperature=model.temperature,
         unknown_below=model.unknown_below,
-        runtime="torch",
-        precision=model.precision.name,
-        device=str(model.device),
+        runtime=model.precision.runtime,
+        precision=model.precision.precision,
+        device=model.precision.device,
         worker=worker,
         told_at=now,
     )
@@ -231,6 +235,7 @@ def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None
     threads = config.model.threads or cpu_quota.granted()
     metrics.model.info(
         {"name": model.info.name, "fingerprint": model.info.fingerprint}
-        | {"precision": model.precision.name, "threads": str(threads)}
+        | {"runtime": model.precision.runtime, "precision": model.precision.precision}
+        | {"threads": str(threads)}
     )
     metrics.boot_seconds.set(reporter.boot_seconds or 0.0)

@@ -61,7 +61,7 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     observer = FleetObserver(requests(), fleet, WorkerReports(store))
     if arguments.dry_run:
         wait = signals.wait if not arguments.once else lambda _: True
-        return dry_run.run(observer, StatusStore(store), policy, wait)
+        return dry_run.run(observer, StatusStore(store), policy, aws.clock, wait)
     autoscaler = wiring.autoscaler(config, aws, sqs, store, observer, policy, name)
     if arguments.once:
         return _once(autoscaler)

@@ -17,6 +17,7 @@ from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.fleet.supervisor import SupervisorFleet
+from visionfleet.host.process import boot_clock
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.decision import Policy
 from visionfleet.scaler.executor import Executor
@@ -45,7 +46,7 @@ def fleet(config: Config, aws: ClientFactory, store: Store, maximum: int, name: 
         settings=config.ec2,
         maximum=maximum,
         asker=name,
-        clock=time.time,
+        clock=aws.clock,
         random=Random(),
     )
 
@@ -63,13 +64,14 @@ def autoscaler(
     queues = ReplyQueues(sqs, names.replies_prefix(config.name))
     return Autoscaler(
         observer=observer,
-        leader_lease=LeaderLease(store, name, config.scaler, time.time),
+        leader_lease=LeaderLease(store, name, config.scaler, aws.clock, boot_clock),
         status_store=StatusStore(store),
-        executor=Executor(observer.fleet, store, metrics, time.time, _decision_id),
+        executor=Executor(observer.fleet, store, metrics, aws.clock, _decision_id),
         garbage_collector=GarbageCollector(queues, store, config.scaler.housekeeping_seconds),
         metrics=metrics,
         policy=policy,
-        now=time.time,
+        now=aws.clock,
+        clock=time.monotonic,
         alarm_publisher=_alarm_publisher(config, aws) if config.scaler.fleet == "ec2" else None,
     )
 

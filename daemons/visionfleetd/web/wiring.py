@@ -48,7 +48,8 @@ class WebClients:
         # SQS refuses the name of a deleted queue for 60 s, so each life has a name of its own.
         life = f"{os.getpid()}-{os.urandom(4).hex()}"
         replies = names.replies_queue(config.name, socket.gethostname(), life)
-        self.replies = ReplyQueue(self._sqs, parked, replies, time.time)
+        self.clock = clients.clock
+        self.replies = ReplyQueue(self._sqs, parked, replies, self.clock, time.monotonic)
 
     def find_requests(self) -> None:
         self.requests = Queue(self._sqs, self._name)
@@ -56,7 +57,7 @@ class WebClients:
     def submissions(self, config: Config) -> Submissions:
         sender = BatchSender(partial(Outbox(self._sqs).send_all, self._name))
         reply_to = self.replies.name
-        return Submissions(config, self.uploads, self.results, sender, reply_to, time.time)
+        return Submissions(config, self.uploads, self.results, sender, reply_to, self.clock)
 
 
 def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access | None) -> Context:
@@ -68,7 +69,7 @@ def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access 
 
     def look() -> Load | None:
         counts, status = clients.requests.counts(), clients.results.read(documents.STATUS)
-        return load(counts, status, context.config.scaler.service_seconds, time.time())
+        return load(counts, status, context.config.scaler.service_seconds, clients.clock())
 
     context = Context(
         config=config,

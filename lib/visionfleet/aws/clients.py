@@ -8,17 +8,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.session
 import urllib3
 from botocore.auth import S3SigV4Auth
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 from botocore.httpsession import get_cert_path
+from botocore.session import get_session
 from botocore.utils import get_environ_proxies
 
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.s3_direct import DirectS3
+from visionfleet.aws.server_clock import ServerClock
 from visionfleet.aws.whole_answers import require_whole
 from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
@@ -84,6 +85,7 @@ class ClientFactory:
                 config=config,
             )
         client.meta.events.register("before-parse", require_whole)
+        client.meta.events.register("before-parse", self.clock.heard)
         # To ask before each body whether it may come is a round trip more for every image.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         return client
@@ -104,13 +106,14 @@ class ClientFactory:
             maxsize=connections,
             retries=False,
             timeout=urllib3.Timeout(_CONNECT_TIMEOUT_SECONDS, self.read_timeout_seconds),
-            ca_certs=self._botocore.get_config_variable("ca_bundle") or get_cert_path(True),
+            ca_certs=get_session().get_config_variable("ca_bundle") or get_cert_path(True),
         )
         return DirectS3(pool, S3SigV4Auth(credentials, "s3", self.region), base_url)
 
     @cached_property
-    def _botocore(self) -> botocore.session.Session:
-        return botocore.session.get_session()
+    def clock(self) -> ServerClock:
+        """AWS's time, as the answers to these clients tell it."""
+        return ServerClock()
 
     @cached_property
     def _session(self) -> boto3.session.Session:
@@ -118,9 +121,7 @@ class ClientFactory:
         # botocore signs nothing without credentials, and looks for an instance role for seconds.
         key = "placeholder" if self.placeholder_credentials else None
         with wrapped_errors("credentials"):
-            session = boto3.session.Session(
-                key, key, region_name=self.region, botocore_session=self._botocore
-            )
+            session = boto3.session.Session(key, key, region_name=self.region)
             if session.get_credentials() is None:
                 raise NoCredentialsError
         return session

@@ -32,7 +32,7 @@ log = logging.getLogger("classifier")
 
 @dataclass(slots=True)
 class Intake:
-    """Fetches and decodes. `images` may be replaced at any time."""
+    """Fetches and decodes; `now` is AWS's time. `images` may be replaced at any time."""
 
     uploads: UploadedImages
     results: Store
@@ -40,11 +40,12 @@ class Intake:
     decoders: Decoders
     builder: ResultBuilder
     max_receives: int
+    now: Callable[[], float]
 
     def open(self, delivery: Delivery) -> Job:
         """Decode the message; raises BadMessage."""
         request = Request.decode(delivery.message.body)
-        queued = max(0.0, time.time() - request.sent_at)
+        queued = max(0.0, self.now() - request.sent_at)
         if not delivery.job:
             fields = {"job": request.job, "attempts": delivery.message.receive_count}
             log.info("job received", extra=fields | {"queue_seconds": queued})
@@ -67,7 +68,7 @@ class Intake:
 
     def _without_a_look(self, job: Job) -> Done | None:
         request = job.request
-        if request.expires_at is not None and time.time() > request.expires_at:
+        if request.expires_at is not None and self.now() > request.expires_at:
             return self._failed(job, EXPIRED, "nobody waits for this image any more")
         if job.attempt >= self.max_receives:
             # The last delivery is not for another try: a job whose worker dies every time
@@ -98,7 +99,7 @@ class Intake:
         return replace(job, pixels=pixels, timings=job.timings.model_copy(update=spent))
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
-        return self.builder.failed(job, code, reason, time.time())
+        return self.builder.failed(job, code, reason, self.now())
 
 
 @dataclass(frozen=True, slots=True)

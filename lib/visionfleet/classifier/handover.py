@@ -121,8 +121,8 @@ class HandoverFile(Notes):
 
 @dataclass(slots=True)
 class Takeover:
-    """What dead workers held. `suspects` are ids of messages, also of those that came back to the
-    queue, with a name of the end that makes each of them one.
+    """What dead workers held. `suspects` are ids of messages, also of what is theirs no more, with
+    a name of the end that makes each of them one.
     """
 
     deliveries: list[Delivery] = field(default_factory=list)

@@ -38,13 +38,16 @@ class Identity:
 
 @dataclass(slots=True)
 class Reporter:
-    """Reports on change and regularly. `now` is wall time; `settings` may be replaced."""
+    """Reports on change and regularly. `now` is AWS's time, and `clock` monotonic; `settings` may
+    be replaced.
+    """
 
     store: Store
     identity: Identity
     settings: ClassifierSection
     metrics: ClassifierMetrics
     now: Callable[[], float]
+    clock: Callable[[], float]
     model: ModelInfo | None = None
     untold: ModelDescription | None = None
     boot_seconds: float | None = None
@@ -52,12 +55,12 @@ class Reporter:
     notice: str | None = None
     stuck: Callable[[], list[str]] = list
     state: WorkerState = "booting"
-    _since: float = 0.0
-    _written_at: float = 0.0
+    _since: float | None = None
+    _written_at: float = float("-inf")
     _written_state: WorkerState | None = None
 
     def observe(self, state: WorkerState, counts: WorkCounts) -> None:
-        now = self.now()
+        now = self.clock()
         if state != self.state:
             self.state, self._since = state, now
         if now - self._written_at >= self._due_after(state):
@@ -76,11 +79,11 @@ class Reporter:
 
     def write(self, state: WorkerState, counts: WorkCounts) -> None:
         """Write a report now; a failure is logged, and the next one is soon."""
-        now = self.now()
+        now, clock = self.now(), self.clock()
         report = WorkerReport(
             worker=self.identity.worker,
             state=state,
-            since=self._since or now,
+            since=now if self._since is None else now - (clock - self._since),
             reported_at=now,
             started_at=self.identity.started_at,
             boot_seconds=self.boot_seconds,
@@ -100,7 +103,7 @@ class Reporter:
         except VisionfleetError as error:
             log.warning("report failed", extra={"reason": str(error)})
         else:
-            self._written_at, self._written_state = now, state
+            self._written_at, self._written_state = clock, state
         self._tell_model()
 
     def _tell_model(self) -> None:

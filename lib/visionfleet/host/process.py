@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +99,15 @@ def signal_events(log: logging.Logger) -> SignalEvents:
     return events
 
 
-def started_at(now: float) -> float:
-    """Tell when this process started, in wall time; proc(5): field 22 is in ticks since boot."""
+def boot_clock() -> float:
+    """Seconds since this machine booted, those included in which it was suspended."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def started_at() -> float:
+    """Tell when this process started, by the boot clock; proc(5): field 22 is in ticks of it."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    uptime = float(Path("/proc/uptime").read_text().split()[0])
-    return now - (uptime - int(fields[19]) / os.sysconf("SC_CLK_TCK"))
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def allow_open_files(most: int = 65536) -> int:
@@ -112,6 +117,10 @@ def allow_open_files(most: int = 65536) -> int:
     if soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return max(soft, wanted)
+
+
+def age_seconds() -> float:
+    return boot_clock() - started_at()
 
 
 class StartupTimer:

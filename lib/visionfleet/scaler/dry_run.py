@@ -15,15 +15,16 @@ def run(
     observer: FleetObserver,
     status_store: StatusStore,
     policy: Policy,
+    wall: Callable[[], float],
     wait: Callable[[float], bool],
 ) -> int:
     """Print each new decision until `wait` says that it is the end; 1 when the last look failed."""
     decide = POLICIES[policy.settings.policy]
     history, told, over = _history(status_store), "", False
     while not over:
-        failed, now = False, time.time()
+        failed, now = False, time.monotonic()
         try:
-            seen = observer.observe(now)
+            seen = observer.observe(now, wall())
         except VisionfleetError as error:
             failed, text = True, f"cannot look: {error}"
         else:

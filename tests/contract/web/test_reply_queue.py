@@ -46,7 +46,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def queue(aws: Cloud, clock: Clock) -> Iterator[ReplyQueue]:
-    made = ReplyQueue(aws.sqs, aws.sqs, NAME, clock)
+    made = ReplyQueue(aws.sqs, aws.sqs, NAME, clock, clock)
     made.make()
     yield made
     made.remove()

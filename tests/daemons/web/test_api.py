@@ -235,7 +235,10 @@ def test_presigned_upload_may_have_a_long_header(web: Web) -> None:
     assert 1_000_000 < len(big) < 2_000_000
     target = web.post("/v1/uploads").json()
     put(target, big)
+    answer = web.post(f"/v1/uploads/{target['upload']}")
+    assert (answer.status_code, answer.json()["job"]) == (202, target["upload"])
     assert web.post("/v1/jobs", json={"upload": target["upload"]}).status_code == 202
+    assert web.post("/v1/uploads/nothing", json={"file_name": "a"}).status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,36 @@ def test_triton_client_classifies(
     )
 
 
+@pytest.mark.parametrize("request_encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("response_encoding", [None, "gzip"])
+def test_triton_client_may_compress(
+    client: Any, fleet: StandIn, request_encoding: str, response_encoding: str | None
+) -> None:
+    answer = client.infer(
+        "default",
+        [tensor(IMAGES)],
+        request_compression_algorithm=request_encoding,
+        response_compression_algorithm=response_encoding,
+    )
+    assert answer.as_numpy("classification").shape == (3, 1)
+
+
+def test_triton_client_is_told_of_what_there_is_not(client: Any, fleet: StandIn) -> None:
+    """All of it is a 404 with a message, and the connection serves the next request."""
+    for ask in (
+        client.get_model_repository_index,
+        lambda: client.get_model_config("default"),
+        lambda: client.get_inference_statistics("default"),
+        lambda: client.load_model("default"),
+        client.get_trace_settings,
+        lambda: client.update_log_settings({}),
+        client.get_system_shared_memory_status,
+    ):
+        with pytest.raises(InferenceServerException, match="there is nothing at /v2/"):
+            ask()
+        assert client.infer("default", [tensor(IMAGES[:1])]).as_numpy("classification").size == 1
+
+
 def test_triton_client_gets_the_best_class_by_default(client: Any, fleet: StandIn) -> None:
     found = client.infer("default", [tensor(IMAGES[:1])]).as_numpy("classification")
     assert found.tolist() == [[f"0.900000:0:{label_of(IMAGES[0])}".encode()]]

@@ -45,7 +45,7 @@ def reporter(shelf: Shelf, report_seconds: float = 30.0) -> Reporter:
     identity = Identity("w0", "host", "1.0", START)
     settings = ClassifierSection(report_seconds=report_seconds)
     store, metrics = cast(Store, shelf), ClassifierMetrics()
-    made = Reporter(store, identity, settings, metrics, lambda: shelf.now)
+    made = Reporter(store, identity, settings, metrics, lambda: shelf.now, lambda: shelf.now)
     made.write("booting", NOTHING)
     return made
 

@@ -1,31 +1,21 @@
 """The same picture in over 150 ways of writing it is the same picture for a model."""
 
-from random import Random
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from testkit.images.pictures import crops_of_photos
 from testkit.images.reading import Limits, read_pixels
 from testkit.images.ways import Way, save, ways
 from visionfleet.config import Config
 from visionfleet.imaging.preprocess import Preprocessing
-from visionfleet.local.sample_images import random_crop, shipped_photos
 
 LIMITS = Limits(20_000_000, 50_000_000, Config().images.formats)
 HOW = Preprocessing(160, 144, (0, 0, 0), (1, 1, 1))
 WAYS = ways()
 PICTURES = 10
 Seen = npt.NDArray[np.int_]
-
-
-def pictures() -> list[Image.Image]:
-    random, photos = Random(7), list(shipped_photos().values())
-    opened = [Image.open(path).convert("RGB") for path in photos]
-    crops = [random_crop(opened[number % len(opened)], random) for number in range(PICTURES)]
-    # None is square, and no side of one is like another.
-    return [crop.resize((240, 180)) for crop in crops]
 
 
 def seen(data: bytes) -> Seen:
@@ -35,7 +25,7 @@ def seen(data: bytes) -> Seen:
 @pytest.fixture(scope="module")
 def originals() -> dict[bool, list[tuple[Image.Image, Seen]]]:
     """The pictures, each with how it is seen in colours, or in grey."""
-    made = pictures()
+    made = crops_of_photos(PICTURES)
     return {
         grey: [(one, seen(save(one.convert("L") if grey else one, "PNG"))) for one in made]
         for grey in (False, True)

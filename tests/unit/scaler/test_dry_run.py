@@ -26,6 +26,7 @@ def test_dry_run_follows_the_schedule(capsys: pytest.CaptureFixture[str]) -> Non
     world = ScalerWorld()
     always = ScheduleWindow(start="00:00", end="00:00", minimum=2)
     policy = changed(POLICY, schedule=(always,))
-    assert dry_run.run(scaler(world).observer, StatusStore(FakeStore(world)), policy, bool) == 0
+    ours, store = scaler(world), StatusStore(FakeStore(world))
+    assert dry_run.run(ours.observer, store, policy, ours.now, bool) == 0
     assert capsys.readouterr().out.startswith("would launch 2\n")
     assert world.lives == {}

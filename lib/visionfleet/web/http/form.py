@@ -27,8 +27,8 @@ PREAMBLE_BYTES = 4096
 NAME_BYTES = 255
 
 HINT = (
-    "send multipart/form-data with a file in any field, "
-    "or the image itself with its own Content-Type"
+    "send multipart/form-data with a file in any field, the image itself with its own "
+    'Content-Type, or application/json as {"image": "<base64>"}'
 )
 _NO_FILE = "its parts have neither a filename nor a Content-Type of image/..."
 # Control characters, halves of a surrogate pair, and the two that are no characters.

@@ -36,7 +36,8 @@ REPLIES_LOOP = "receiver of replies"
 
 @dataclass(slots=True, eq=False)
 class ReplyQueue:
-    """One reply queue, made and removed by the process that listens to it.
+    """One reply queue, made and removed by the process that listens to it. `now` is AWS's time,
+    `clock` monotonic.
 
     Its tag `heartbeat` tells others until when somebody listened. Permissions: sqs:CreateQueue,
     sqs:TagQueue, sqs:DeleteQueue, sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage on
@@ -47,6 +48,7 @@ class ReplyQueue:
     parked: "SQSClient"
     name: str
     now: Callable[[], float]
+    clock: Callable[[], float]
     _beat_at: float = 0.0
     _queue: Queue = field(init=False)  # once it is made
 
@@ -57,7 +59,7 @@ class ReplyQueue:
             self._queue = Queue(self.client, self.name, self.parked)
         except NotFound as error:  # SQS says that a new queue may be unknown for a second
             raise TryLater(str(error)) from error
-        self._beat_at = self.now()
+        self._beat_at = self.clock()
 
     def receive(self, wait_seconds: int) -> list[Received]:
         """Receive up to ten replies; raises NotFound when the queue is gone."""
@@ -68,9 +70,9 @@ class ReplyQueue:
         self._queue.delete([message.receipt for message in received])
 
     def beat(self) -> None:
-        if self.now() - self._beat_at >= HEARTBEAT_SECONDS:
+        if self.clock() - self._beat_at >= HEARTBEAT_SECONDS:
             renew_reply_queue(self.client, self._queue.url, self._tags())
-            self._beat_at = self.now()
+            self._beat_at = self.clock()
 
     def remove(self) -> None:
         """Remove the queue; raises NotFound, TryLater."""

@@ -11,7 +11,7 @@ from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, Fro
 from visionfleet.web.routes.context import Context
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
 from visionfleet.web.routes.health import ModelHandler as DescribedModelHandler
-from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadsHandler
+from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadedHandler, UploadsHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
     LiveHandler,
@@ -42,6 +42,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/v1/jobs", JobsHandler),
     ("/v1/jobs/{job}", JobHandler),
     ("/v1/uploads", UploadsHandler),
+    ("/v1/uploads/{upload}", UploadedHandler),
     ("/v1/fleet", FleetHandler),
     ("/v1/model", DescribedModelHandler),
     ("/v2", ServerHandler),

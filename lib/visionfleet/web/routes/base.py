@@ -124,7 +124,7 @@ class Handler(RequestHandler):
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
         except (Problem, Refusal) as refused:
-            if self.asks_first or self.stranger:
+            if self.asks_first or (self.stranger and self.has_body):
                 raise
             self._refuse_at_its_end(refused)
 

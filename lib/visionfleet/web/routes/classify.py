@@ -18,7 +18,7 @@ from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, protocol_error
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import FORM_BYTES, Handler
-from visionfleet.web.routes.documents import document
+from visionfleet.web.routes.documents import document, of_status
 from visionfleet.web.routes.operation import IMAGES, Operation
 from visionfleet.web.routes.page.handler import AssetHandler
 
@@ -26,9 +26,6 @@ from visionfleet.web.routes.page.handler import AssetHandler
 ALL_FILES = 4
 # A request that names no wait: proxies and clients commonly give up after 60 s.
 WAIT_SECONDS = 30.0
-_NO_PUT = (
-    "PUT is not allowed here, POST is: curl -F file=@photo.jpg URL, or --data-binary @photo.jpg"
-)
 _PLACE = re.compile(r"\{(label|stem)\}")
 
 
@@ -60,7 +57,8 @@ class PlainHandler(ImagesHandler):
         "Classify one image; the answer is the bare label",
         {200: "text/plain", 202: "Queued"},
         IMAGES,
-        body="images",
+        ("request-id",),
+        "images",
     )
     async def post(self) -> None:
         """Hold the request until there is a label; the first file counts."""
@@ -103,10 +101,11 @@ class AnyPathHandler(PlainHandler):
             return
         fault, of_api = oddity(path), path.split("/")[1] in {"v1", "v2"}
         if not (fault or of_api) and method == "PUT":
-            raise Problem("method_not_allowed", _NO_PUT, headers={"Allow": "OPTIONS, POST"})
+            raise of_status(405, method, path, ("OPTIONS", "POST"))
         is_form = media_type_of(self.content_type) == "multipart/form-data"
         if method != "POST" or not is_form or of_api or fault:
-            raise Problem("not_found", _nothing_at(path, fault, method))
+            images = method == "POST" and not of_api
+            raise Problem("not_found", _nothing_at(path, fault, images))
 
     def get(self) -> None:
         """Lead to the page: only at `web.public_path` without its slash do we come here."""
@@ -118,12 +117,12 @@ class AnyPathHandler(PlainHandler):
         return super().problem_body(problem)
 
 
-def _nothing_at(path: str, fault: str, method: str | None) -> str:
+def _nothing_at(path: str, fault: str, images: bool) -> str:
     said = f"there is nothing at {path[:200]}"
     if fault:
         return f"{said}: {fault}"
-    images = "; images go by POST to / or /v1/classify" if method == "POST" else ""
-    return f"{said}, see /openapi.json{images}"
+    way = "; images go by POST to / or /v1/classify" if images else ""
+    return f"{said}, see /openapi.json{way}"
 
 
 class UploadHandler(ImagesHandler):
@@ -173,7 +172,7 @@ class ClassifyHandler(UploadHandler):
         "Classify images and wait for the results",
         {200: "results", 202: "results"},
         (*IMAGES, "key_reused"),
-        ("wait", "top", "idempotency-key"),
+        ("wait", "top", "idempotency-key", "request-id"),
         "images",
     )
     async def post(self) -> None:

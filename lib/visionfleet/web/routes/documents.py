@@ -26,6 +26,8 @@ def of_status(status: int, method: str, path: str, methods: Sequence[str]) -> Pr
     if status == 405:
         allowed = ", ".join(methods)
         detail = f"{method[:20]} is not allowed here, {allowed} is"
+        if method == "PUT" and "POST" in methods:  # curl -T
+            detail += "; send a file as with curl -F file=@photo.jpg, or --data-binary @photo.jpg"
         return Problem("method_not_allowed", detail, headers={"Allow": allowed})
     if status == 404:
         return Problem("not_found", f"there is nothing at {path[:200]}, see /openapi.json")

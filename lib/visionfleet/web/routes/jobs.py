@@ -4,12 +4,13 @@ from visionfleet.contract.job_ids import is_job_id
 from visionfleet.web.http.form import base_name
 from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.service import Service
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import Handler
 from visionfleet.web.routes.classify import UploadHandler
 from visionfleet.web.routes.documents import document, location
-from visionfleet.web.routes.operation import ANY, BODY, IMAGES, Operation
+from visionfleet.web.routes.operation import ANY, BODY, FOUND, IMAGES, Operation
 
 GONE = "neither a result nor a request is left of this job: send the image again"
 
@@ -19,22 +20,23 @@ class JobsHandler(UploadHandler):
         "Accept images, or an upload that is in S3, and do not wait",
         {202: "jobs"},
         (*IMAGES, "key_reused", "unknown_upload"),
-        ("top", "idempotency-key"),
-        "images or upload",
+        ("top", "idempotency-key", "request-id"),
+        "images",
     )
     async def post(self) -> None:
         top, submit = self.top(), self.service.submit
         start = parameters.read_start(self.body.take()[0]) if self.has_json else None
         if start is not None and start.upload is not None:
-            self.answer_job(await self._start(start.upload, start.file_name or "", top))
+            self.answer_job(await started(self.service, start.upload, start, top))
             return
         works = [submit(file, top, once) for file, once in self.files(top)]
         await self.answer_all(works, "jobs", waits=True)
 
-    async def _start(self, upload: str, file_name: str, top: int) -> Queued:
-        if not is_job_id(upload):
-            raise Problem("unknown_upload", "that is not the id of an upload")
-        return await self.service.start(upload, base_name(file_name), top)
+
+async def started(service: Service, upload: str, named: parameters.Named, top: int) -> Queued:
+    if not is_job_id(upload):
+        raise Problem("unknown_upload", "that is not the id of an upload")
+    return await service.start(upload, base_name(named.file_name or ""), top)
 
 
 class JobHandler(Handler):
@@ -73,3 +75,19 @@ class UploadsHandler(Handler):
     async def post(self) -> None:
         target = parameters.read_target(self.body.take()[0])
         self.answer(201, await self.service.presign(target.content_type))
+
+
+class UploadedHandler(Handler):
+    body_bytes = UploadsHandler.body_bytes
+
+    @Operation(
+        "Start the job of an upload that is in S3",
+        {202: "Queued"},
+        (*BODY, *FOUND, *ANY, "unknown_upload"),
+        ("top",),
+        "name",
+    )
+    async def post(self, upload: str) -> None:
+        top = parameters.top(self.get_query_argument("top", None))
+        named = parameters.read_name(self.body.take()[0])
+        self.answer_job(await started(self.service, upload, named, top))

@@ -23,8 +23,7 @@ from visionfleet.web.routes.parameters import (
     KEY_PATTERN,
     TOP_DEFAULT,
     TOP_MAXIMUM,
-    Images,
-    Start,
+    Named,
     Target,
 )
 
@@ -81,7 +80,7 @@ _MODELS = (
     _UPLOAD_TARGET,
     _FLEET,
 )
-_BODIES = (InferRequest, Images, Start, Target)
+_BODIES = (InferRequest, Named, Target)
 _KEYS: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -176,37 +175,40 @@ _READINESS = {
         "reasons": {"type": "array", "items": {"type": "string"}},
     },
 }
+# What 3.1 has for bytes, and what generators of clients know from 3.0.
+_BYTES: Schema = {
+    "type": "string",
+    "format": "binary",
+    "contentMediaType": "application/octet-stream",
+}
+_FORM = {"type": "object", "properties": {"file": _BYTES}, "required": ["file"]}
+_RAW = {"application/octet-stream": {"schema": _BYTES}}
+_FILES: Schema = {
+    "multipart/form-data": {"schema": _FORM},
+    **_RAW,
+}
 _CONTENTS: Mapping[str, Schema] = {
     "any": _json({"type": "object"}),
     "readiness": _json(_READINESS),
     "text/html": {"text/html": {"schema": {"type": "string"}}},
-    "text/plain": {"text/plain": {"schema": {"type": "string"}}, **_json(_ref("Succeeded"))},
+    # JSON as well, for who asks for it alone; clients that are generated ask for all they are told.
+    "text/plain": {"text/plain": {"schema": {"type": "string"}}},
     "result": _json(_one_of(("Succeeded", "Failed"))),
     "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
     "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),
     "inference": {
         **_json({"type": "object", "required": ["model_name", "model_version", "outputs"]}),
-        "application/octet-stream": {},
+        **_RAW,
     },
 }
-_FORM = {
-    "type": "object",
-    "properties": {"file": {"type": "string", "contentMediaType": "application/octet-stream"}},
-    "required": ["file"],
-}
-_FILES: Schema = {
-    "multipart/form-data": {"schema": _FORM},
-    "image/png": {},
-    "image/jpeg": {},
-    "application/octet-stream": {},
-}
 _BODY: Mapping[str, Schema] = {
-    "images": {"required": True, "content": {**_FILES, **_json(_ref("Images"))}},
-    "images or upload": {"required": True, "content": {**_FILES, **_json(_ref("Start"))}},
+    # JSON as well, but generators of clients take only one, or the wrong one, where there are both.
+    "images": {"required": True, "content": _FILES},
+    "name": {"required": False, "content": _json(_ref("Named"))},
     "target": {"required": False, "content": _json(_ref("Target"))},
     "inference": {
         "required": True,
-        "content": {**_json(_ref("InferRequest")), "application/octet-stream": {}},
+        "content": {**_json(_ref("InferRequest")), **_RAW},
     },
 }
 
@@ -217,9 +219,11 @@ def _schemas() -> Schema:
     )
     _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
     found: Schema = {**answers["$defs"], **bodies["$defs"]}
-    # Later versions may add members.
+    # Later versions may add members, and have another `v`.
     for schema in found.values():
         schema.pop("additionalProperties", None)
+        if "v" in schema["properties"]:
+            schema["properties"]["v"] = {"type": "integer", "default": 1}
     return found
 
 
@@ -234,6 +238,9 @@ def _parameters(max_wait_seconds: float) -> Schema:
         "idempotency-key": _parameter(
             "Idempotency-Key", "header", key, "the same key and bytes are the same job"
         ),
+        "request-id": _parameter(
+            "X-Request-ID", "header", {"type": "string"}, "an id for the answer and the log"
+        ),
         "header-length": _parameter(
             HEADER_LENGTH, "header", length, "bytes of the JSON when tensors follow it"
         ),
@@ -246,7 +253,8 @@ def _parameter(name: str, place: str, schema: Schema, about: str) -> Schema:
 
 def _path_parameters(path: str) -> list[Schema]:
     names = [part[1:-1] for part in path.split("/") if part.startswith("{")]
-    kinds: Mapping[str, Schema] = {"job": {"type": "string", "pattern": f"^{PATTERN}$"}}
+    id_ = {"type": "string", "pattern": f"^{PATTERN}$"}
+    kinds: Mapping[str, Schema] = {"job": id_, "upload": id_}
     anything = {"type": "string", "minLength": 1}
     return [
         {"name": name, "in": "path", "required": True, "schema": kinds.get(name, anything)}

@@ -8,6 +8,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 # Codes of problems, in groups: of any body, of one with images, and what a worker may say of them.
 BODY = ("bad_body", "too_large", "too_slow", "unknown_encoding", "overloaded")
+# What a file is refused for that is looked at before it is accepted.
+FOUND = ("empty", "not_an_image", "too_many_pixels", "cannot_be_decoded")
 _UPLOAD = (*BODY, "no_file", "empty", "too_many_files", "not_an_image")
 _CONTENT = ("too_many_pixels", "cannot_be_decoded", "expired", "gave_up", "image_missing")
 ACCESS = ("no_key", "wrong_key", "rate_limited")

@@ -32,14 +32,19 @@ class EncodedImage(BaseModel):
     b64: str
 
 
-class Images(BaseModel):
-    """Images in JSON: each in base64, or as a data: URL."""
+class Named(BaseModel):
+    """The name of the file, for the result."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
+    file_name: Annotated[str, Field(max_length=1000)] | None = None
+
+
+class Images(Named):
+    """Images in JSON: each in base64, or as a data: URL."""
+
     image: str | EncodedImage | None = None
     images: tuple[str | EncodedImage, ...] | None = None
-    file_name: Annotated[str, Field(max_length=1000)] | None = None
 
 
 class Start(Images):
@@ -67,6 +72,14 @@ def read_start(body: bytes) -> Start:
         return Start.model_validate_json(body)
     except ValidationError as error:
         raise Problem("bad_body", f"expected JSON as {_IMAGE_JSON}") from error
+
+
+def read_name(body: bytes) -> Named:
+    """Read a JSON body that may be empty; raises Problem."""
+    try:
+        return Named.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise Problem("bad_body", 'expected {"file_name": "<name>"} or no body') from error
 
 
 def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:

@@ -22,13 +22,13 @@ def test_body_is_assembled() -> None:
     made = body(10, 80)
     for chunk in (b"ab", b"", b"cd"):
         made.add(chunk)
-    assert made.take() == b"abcd"
+    assert made.take() == [b"abcd"]
 
 
 def test_body_of_exactly_the_limit_is_accepted() -> None:
     made = body(4, 8)
     made.add(b"abcd")
-    assert made.take() == b"abcd"
+    assert made.take() == [b"abcd"]
 
 
 def test_body_over_the_limit_is_read_and_refused() -> None:
@@ -136,7 +136,7 @@ def test_what_is_found_in_a_body_is_counted_beyond_its_end() -> None:
     budget = MemoryBudget(1000)
     made = body(100, 800, budget)
     made.add(b"0123456789")
-    part = made.part(made.take()[:4])
+    part = made.part(made.take()[0][:4])
     made.close()
     assert budget.used == 4
     part.memory.close()

@@ -19,7 +19,7 @@ export class Model {
     const there = status.workers.map((one) => one.worker + (one.model?.fingerprint ?? "")).sort().join();
     if (there === this.there) return;
     this.there = there;
-    const answer = await this.door.ask("/v1/model").catch(() => null);
+    const answer = await this.door.ask("v1/model").catch(() => null);
     if (answer?.ok) this.show(await answer.json());
   }
 
