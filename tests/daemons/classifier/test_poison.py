@@ -53,6 +53,15 @@ def test_poison_for_a_decoder_harms_no_neighbour(aws: Cloud, start: Start) -> No
     assert {result["attempts"] for result in found.values()} == {1}
 
 
+def test_stop_does_not_wait_for_an_image_that_hangs(aws: Cloud, start: Start) -> None:
+    aws.send_request("job-hangs", encoded(numbered(1, side=68)), sent_at=time.time())
+    with start("w0", **POISONED, VISIONFLEET_CLASSIFIER__STOP_SECONDS="2") as process:
+        process.wait_for_output("job received", 60)
+        status, seconds = process.stop(20)
+    assert (status, seconds < 10) == (0, True), process.tail()
+    assert aws.counts() == (1, 0), "another worker has it at once"
+
+
 def test_poison_for_the_model_costs_no_neighbour_a_delivery(
     aws: Cloud, start: Start, tmp_path: Path
 ) -> None:
