@@ -113,6 +113,10 @@ bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handle
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
 	$(BIN)/python -m bench.bench_chaos
 
+.PHONY: bench-strangers
+bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds take? 12 minutes
+	$(BIN)/python -m bench.bench_strangers
+
 .PHONY: bench-scaling
 bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against others [TRACES=folder]
 	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.bench_scaling
