@@ -53,7 +53,7 @@ def test_half_closed_client_keeps_its_place(running_aws: Cloud, tmp_path: Path) 
 
 
 def test_half_closed_client_is_answered_over_tls(running_aws: Cloud, tmp_path: Path) -> None:
-    """Its end is a close_notify; a bare end of the connection would be an attack (RFC 8446, 6.1)."""
+    """Its end is a close_notify; a bare end of the connection is an attack (RFC 8446, 6.1)."""
     aws, files = emptied(running_aws), [tmp_path / "certificate", tmp_path / "key"]
     self_signed(*files)
     tls = {"WEB__TLS_CERTIFICATE": str(files[0]), "WEB__TLS_KEY": str(files[1])}
