@@ -136,7 +136,7 @@ $(RUNTIME): setup.py | $(BIN)/python
 	@touch $@
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
-	$(PIP) --no-compile -e '.[classifier,local,dev]'
+	$(PIP) --no-compile -e '.[classifier,build,local,dev]'
 	@touch $@ $(RUNTIME)
 
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
