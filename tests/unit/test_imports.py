@@ -40,6 +40,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.election": set(),
     "visionfleet.scaler.status": set(),
     "visionfleet.scaler.handled_images": set(),
+    "visionfleet.scaler.lives": set(),
     "visionfleet.web.http.body": set(),
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.encodings": set(),

@@ -190,7 +190,7 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    started_at = clients.clock() - (process.boot_clock() - process.started_at())
+    started_at = clients.clock() - process.age_seconds()
     identity = Identity(worker_name, host, __version__, started_at)
     reporter = Reporter(
         clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
