@@ -74,6 +74,10 @@ test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get insta
 test-image: $(DEVELOPMENT) ## the image for EC2; needs, beside the above: apt-get install packer openssh-client
 	$(BIN)/python -m pytest tests/machine/image
 
+.PHONY: test-clients
+test-clients: $(DEVELOPMENT) ## KServe's client and two generated ones; not in `make test`; needs Java
+	$(BIN)/python -m testkit.web.generated_clients
+
 .PHONY: machine-roots
 machine-roots: $(DEVELOPMENT)
 	@$(BIN)/python -m testkit.machine.root
@@ -109,6 +113,10 @@ bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handle
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
 	$(BIN)/python -m bench.bench_chaos
 
+.PHONY: bench-strangers
+bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds take? 12 minutes
+	$(BIN)/python -m bench.bench_strangers
+
 .PHONY: bench-scaling
 bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against others [TRACES=folder]
 	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.bench_scaling
@@ -132,7 +140,7 @@ $(RUNTIME): setup.py | $(BIN)/python
 	@touch $@
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
-	$(PIP) --no-compile -e '.[classifier,local,dev]'
+	$(PIP) --no-compile -e '.[classifier,build,local,dev]'
 	@touch $@ $(RUNTIME)
 
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)

@@ -152,7 +152,7 @@ class World:
 
     def __init__(self, prefetch: int, batch_size: int) -> None:
         self.sqs, self.intake, self.model, self.results = Sqs(), FakeIntake(), Model(), Results()
-        self.child, self.suspects = ModelChild(), set[str]()
+        self.child, self.suspects = ModelChild(), dict[str, str]()
         self.metrics = ClassifierMetrics()
         config = Config.model_validate(
             {

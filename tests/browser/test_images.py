@@ -1,6 +1,7 @@
 """Images on the page: chosen, dropped, pasted; results, failures, and the API key."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, Route, expect
@@ -9,7 +10,7 @@ from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered, photo
 from testkit.web.browser import picture, transfer
-from testkit.web.daemon import Web
+from testkit.web.daemon import Web, web_daemon
 
 STAGES = ["10 ms in the queue", "10 ms fetched", "10 ms decoded", "10 ms recognised"]
 CAT, DOG = encoded(numbered(1)), encoded(numbered(2))
@@ -129,6 +130,16 @@ def test_api_key_is_asked_for_once_per_tab(page: Page, aws: Cloud, web: Web) -> 
         page.reload()
     assert answer.value.status != 401, "the tab remembers the key"
     expect(page.locator("#key-form")).to_be_hidden()
+
+
+def test_page_works_below_a_public_path(page: Page, aws: Cloud, tmp_path: Path) -> None:
+    with stand_in(aws), web_daemon(aws, tmp_path, WEB__PUBLIC_PATH="/vision") as below:
+        page.goto(f"{below.url}/vision")
+        expect(page).to_have_url(f"{below.url}/vision/")
+        page.set_input_files("#files", [picture("cat.png", CAT)])
+        expect(page.locator(".card .state")).to_have_text(label_of(CAT))
+        command = f"curl -F file=@cat.jpg {below.url}/vision/v1/classify"
+        expect(page.locator("#curl")).to_have_text(command)
 
 
 def test_copied_shell_command_works(page: Page, aws: Cloud, web: Web) -> None:

@@ -220,9 +220,9 @@ def described(model: "Inference", worker: str, now: float) -> ModelDescription:
         input=ModelInput(side=how.crop, shorter_side=how.resize, interpolation=how.interpolation),
         temperature=model.temperature,
         unknown_below=model.unknown_below,
-        runtime="torch",
-        precision=model.precision.name,
-        device=str(model.device),
+        runtime=model.precision.runtime,
+        precision=model.precision.precision,
+        device=model.precision.device,
         worker=worker,
         told_at=now,
     )
@@ -235,6 +235,7 @@ def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None
     threads = config.model.threads or cpu_quota.granted()
     metrics.model.info(
         {"name": model.info.name, "fingerprint": model.info.fingerprint}
-        | {"precision": model.precision.name, "threads": str(threads)}
+        | {"runtime": model.precision.runtime, "precision": model.precision.precision}
+        | {"threads": str(threads)}
     )
     metrics.boot_seconds.set(reporter.boot_seconds or 0.0)

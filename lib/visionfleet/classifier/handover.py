@@ -121,10 +121,12 @@ class HandoverFile(Notes):
 
 @dataclass(slots=True)
 class Takeover:
-    """What dead workers held. `suspects` are ids of messages, also of what is theirs no more."""
+    """What dead workers held. `suspects` are ids of messages, also of what is theirs no more, with
+    a name of the end that makes each of them one.
+    """
 
     deliveries: list[Delivery] = field(default_factory=list)
-    suspects: set[str] = field(default_factory=set)
+    suspects: dict[str, str] = field(default_factory=dict)
     _settle: list[Callable[[], None]] = field(default_factory=list)
 
     def claim(self, requests: Queue, visibility_seconds: int, now: float) -> None:
@@ -183,7 +185,7 @@ def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:
         return
     deliveries = held_at_the_end(notes) if said == about else []
     found.deliveries += deliveries
-    found.suspects |= {each.message.message_id for each in deliveries if each.suspect}
+    found.suspects |= {d.message.message_id: d.suspect for d in deliveries if d.suspect}
 
     def settle() -> None:
         path.unlink(missing_ok=True)
@@ -214,9 +216,9 @@ def held_at_the_end(notes: Iterable[Mapping[str, Any]]) -> list[Delivery]:
         except (AttributeError, KeyError, TypeError) as error:  # nothing of ours
             log.warning("nothing is taken over", extra={"reason": repr(error)})
             break
-    for number in in_model:
-        if number in held:
-            held[number].suspect = True
+    suspects = [held[number] for number in in_model if number in held]
+    for delivery in suspects:
+        delivery.suspect = suspects[0].message.message_id
     return list(held.values())
 
 

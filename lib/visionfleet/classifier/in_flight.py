@@ -19,7 +19,7 @@ class Delivery:
     job: str = ""  # once the message is decoded
     lost: bool = False  # it may be another worker's by now
     lives: int = 1  # of workers on this machine that have held it
-    suspect: bool = False  # it was in the model when one of them ended
+    suspect: str = ""  # it was in the model when one of them ended: a name for that end
     ending: bool = False
 
     def about(self) -> dict[str, str]:
@@ -97,16 +97,13 @@ class InFlight:
             delivery.expires_at = expires_at
             self._notes.extended(delivery)
 
-    @contextmanager
-    def in_model(self, deliveries: Collection[Delivery]) -> Iterator[None]:
-        """Note who is in the model: if it ends the process, it is one of them."""
+    def enter_model(self, deliveries: Collection[Delivery]) -> None:
+        """Note who is in the model, until others are: if it ends the process, it is one of them.
+
+        Also a moment later, for a process does not end at once.
+        """
         with self._changed:
             self._notes.in_model(deliveries)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._notes.in_model(())
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:

@@ -18,12 +18,12 @@ log = logging.getLogger("classifier")
 
 @dataclass(frozen=True, slots=True)
 class SuspectClassifier:
-    """The stage of suspects, on one thread. `suspects` are ids of messages; the first whose image
-    ends its process there clears the others, which go to `cleared`.
+    """The stage of suspects, on one thread. `suspects` are ids of messages, with a name of the end
+    that makes each of them one: the first that ends a process here too clears those of its end.
     """
 
     child: Isolation
-    suspects: set[str]
+    suspects: dict[str, str]
     last_try: int
     builder: ResultBuilder
     cleared: Callable[[Job], None]
@@ -43,6 +43,11 @@ class SuspectClassifier:
                 self.cleared(job)
         self.child.close()  # a second model takes much memory
 
+    def _clear(self, culprit: str) -> None:
+        end = self.suspects.get(culprit)
+        for suspect in [each for each, its_end in self.suspects.items() if its_end == end]:
+            del self.suspects[suspect]
+
     def _is_last_try(self, job: Job) -> bool:
         return job.attempt == self.last_try
 
@@ -59,7 +64,7 @@ class SuspectClassifier:
         try:
             said, printed = self.child.ask({}, job.pixels.tobytes())
         except BadImage as error:
-            self.suspects.clear()
+            self._clear(job.delivery.message.message_id)
             self.done(self.builder.failed(job, error.code, str(error), time.time()))
             return
         if "failed" in said:

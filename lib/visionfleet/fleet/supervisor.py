@@ -7,7 +7,7 @@ from typing import Any
 
 from visionfleet.errors import GiveUp, TryLater
 from visionfleet.fleet.base import Member, MemberState
-from visionfleet.host.supervisor_rpc import GROUP, connect
+from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused
 
 # Faults of supervisor's XML-RPC interface that mean: it is as wished already.
 _ALREADY_STARTED, _NOT_RUNNING = 60, 70
@@ -37,15 +37,15 @@ class SupervisorFleet:
 
     def members(self) -> list[Member]:
         return [
-            Member(process["name"], float(process["start"]), _STATES[process["statename"]])
+            Member(process["name"], float(process["start"]), state)
             for process in self._processes()
-            if process["statename"] in _STATES
+            if (state := _state(process))
         ]
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
         """Start the first `count` processes that stand still; names make it idempotent here."""
         processes = self._processes()
-        still = [p["name"] for p in processes if p["statename"] in _STARTABLE]
+        still = [p["name"] for p in processes if not _state(p) and p["statename"] in _STARTABLE]
         room = self.maximum - (len(processes) - len(still))
         started = []
         for name in still[: max(0, min(count, room))]:
@@ -64,6 +64,11 @@ class SupervisorFleet:
         with _wrapped("list processes", set()):
             found: Any = self._rpc.supervisor.getAllProcessInfo()
             return [process for process in found if process["group"] == GROUP]
+
+
+def _state(process: dict[str, Any]) -> MemberState | None:
+    """One that has refused to start is started again later, as one that supervisor gave up."""
+    return "failed" if has_refused(process) else _STATES.get(process["statename"])
 
 
 @contextmanager

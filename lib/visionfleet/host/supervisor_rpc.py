@@ -3,10 +3,18 @@
 import http.client
 import socket
 import xmlrpc.client
+from collections.abc import Mapping
 from typing import Any
+
+from visionfleet.host.process import EXIT_CONFIG
 
 SCHEME = "unix://"
 GROUP = "classifier"  # the program of the workers, in etc/supervisor
+
+
+def has_refused(process: Mapping[str, Any]) -> bool:
+    """Tell of one from getAllProcessInfo whether it ended for what a person has to mend."""
+    return (process["statename"], process["exitstatus"]) == ("EXITED", EXIT_CONFIG)
 
 
 class UnixConnection(http.client.HTTPConnection):

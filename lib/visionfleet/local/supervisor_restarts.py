@@ -1,7 +1,8 @@
-"""A supervisor event listener that starts again what supervisor has given up (state FATAL).
+"""A supervisor event listener that starts again what supervisor has given up (state FATAL), and
+what has refused to start (status 78).
 
-A process that reaches FATAL while it runs is started again, after a wait that grows from 5 s to
-60 s while it goes on failing. It never starts what somebody else took out of FATAL.
+Such a process is started again after a wait that grows from 5 s to 60 s while it goes on failing,
+unless somebody else has started it.
 """
 
 import sys
@@ -9,10 +10,12 @@ import time
 import xmlrpc.client
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from visionfleet.errors import GiveUp
 from visionfleet.host import supervisor_rpc
-from visionfleet.local.supervisor_events import FATAL, SupervisorEvent, events
+from visionfleet.host.process import EXIT_CONFIG
+from visionfleet.local.supervisor_events import EXITED, FATAL, SupervisorEvent, events
 
 FIRST_WAIT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 60.0
@@ -80,8 +83,19 @@ class Restarter:
 
     def _note(self, event: SupervisorEvent) -> None:
         group = event.payload["groupname"]
-        if event.name == FATAL and (not self._groups or group in self._groups):
-            self._failed(f"{group}:{event.payload['processname']}", "state=FATAL")
+        if self._groups and group not in self._groups:
+            return
+        name = f"{group}:{event.payload['processname']}"
+        if event.name == FATAL:
+            self._failed(name, "state=FATAL")
+        elif event.name == EXITED and self._has_refused(name):
+            self._failed(name, f"status={EXIT_CONFIG}")
+
+    def _has_refused(self, name: str) -> bool:
+        try:
+            return supervisor_rpc.has_refused(self._supervisor.getProcessInfo(name))  # type: ignore[arg-type]
+        except (xmlrpc.client.Fault, OSError):
+            return False  # it is gone, or supervisor is
 
     def _restart(self, name: str) -> None:
         try:
@@ -95,9 +109,9 @@ class Restarter:
             self._failed(name, f"result=failed reason={str(error)!r}")
 
     def _start(self, name: str) -> str:
-        state = self._supervisor.getProcessInfo(name)["statename"]  # type: ignore[index,call-overload]
-        if state != "FATAL":
-            return f"left-alone state={state}"
+        process: Any = self._supervisor.getProcessInfo(name)
+        if process["statename"] != "FATAL" and not supervisor_rpc.has_refused(process):
+            return f"left-alone state={process['statename']}"
         # Without waiting: supervisor tells by another event when it comes to FATAL again.
         self._supervisor.startProcess(name, False)
         return "started"

@@ -60,27 +60,26 @@ def test_what_was_held_at_the_end_is_taken_over(worker: Worker, tmp_path: Path) 
     worker.in_flight.extended(two, 190.0)
     with worker.in_flight.ending([one]):
         pass
-    with worker.in_flight.in_model([two, three]):
-        pass
-    with worker.in_flight.in_model([three]):
-        worker.dies()
+    worker.in_flight.enter_model([one, two])
+    worker.in_flight.enter_model([one, three])
+    worker.dies()
     found = take_over(tmp_path, ABOUT)
     assert receipts(found) == ["b", "c"]
     assert [d.message for d in found.deliveries] == [two.message, three.message]
     assert [(d.received_at, d.expires_at) for d in found.deliveries] == [(100, 190), (100, 160)]
-    assert [(d.lives, d.suspect) for d in found.deliveries] == [(2, False), (2, True)]
-    assert found.suspects == {"id-c"}
+    assert [(d.lives, d.suspect) for d in found.deliveries] == [(2, ""), (2, "id-c")]
+    assert found.suspects == {"id-c": "id-c"}
 
 
 def test_suspects_stay_suspects_in_the_life_after_the_next(worker: Worker, tmp_path: Path) -> None:
-    with worker.in_flight.in_model(worker.receives("a")):
-        worker.dies()
+    worker.in_flight.enter_model(worker.receives("a"))
+    worker.dies()
     second, taken = Worker(tmp_path), take_over(tmp_path, ABOUT)
     second.in_flight.hold(taken.deliveries)
     taken.settle()
     second.dies()
     found = take_over(tmp_path, ABOUT)
-    assert [(d.lives, d.suspect) for d in found.deliveries] == [(3, True)]
+    assert [(d.lives, d.suspect) for d in found.deliveries] == [(3, "id-a")]
 
 
 def test_living_workers_and_clean_ends_leave_nothing_to_take(tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_notes_of_another_queue_stay_and_of_a_boot_go(
     worker.receives("a")
     worker.dies()
     found = take_over(tmp_path, ABOUT | other)
-    assert (receipts(found), found.suspects) == ([], set())
+    assert (receipts(found), found.suspects) == ([], {})
     found.settle()
     assert len(list(tmp_path.iterdir())) == stay
 
@@ -167,11 +166,11 @@ def test_claim_extends_what_is_ours_still(worker: Worker, tmp_path: Path) -> Non
 
 
 def test_claim_touches_nothing_that_may_be_anothers(worker: Worker, tmp_path: Path) -> None:
-    with worker.in_flight.in_model(worker.receives("a")):
-        sqs = Sqs()
-        found = claimed(worker, tmp_path, sqs, now=161.0)
+    worker.in_flight.enter_model(worker.receives("a"))
+    sqs = Sqs()
+    found = claimed(worker, tmp_path, sqs, now=161.0)
     assert (sqs.extended, found.deliveries) == ([], [])
-    assert found.suspects == {"id-a"}, "it may come back to us"
+    assert found.suspects == {"id-a": "id-a"}, "it may come back to us"
 
 
 def test_claim_while_sqs_is_away_holds_what_time_is_left(worker: Worker, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def world() -> Iterator[World]:
 
 
 def test_suspects_are_classified_in_the_child_alone(world: World) -> None:
-    world.suspects.update({"id-a", "id-b", "id-bad"})
+    world.suspects.update(dict.fromkeys(["id-a", "id-b", "id-bad"], "end"))
     world.sqs.add("a", "b", "bad", "c")
     wait_until(lambda: len(world.child.asked) == 3, 10)
     wait_until(lambda: world.in_flight() == 0, 10)
@@ -28,7 +28,7 @@ def test_suspects_are_classified_in_the_child_alone(world: World) -> None:
 
 
 def test_the_first_that_ends_the_child_clears_the_others(world: World) -> None:
-    world.suspects.update({"id-killer", "id-a", "id-b"})
+    world.suspects.update({"id-killer": "end", "id-a": "end", "id-b": "end", "id-c": "another"})
     world.intake.away.set()
     world.sqs.add("killer", "a", "b")
     wait_until(lambda: world.intake.tries >= 3, 10)
@@ -36,12 +36,12 @@ def test_the_first_that_ends_the_child_clears_the_others(world: World) -> None:
     wait_until(lambda: world.in_flight() == 0, 20)
     assert "killer" in world.child.asked
     assert sorted(world.sqs.deleted) == ["a", "b", "killer"]
-    assert world.suspects == set()
+    assert world.suspects == {"id-c": "another"}
     assert "results/killer.json" in world.results.keys
 
 
 def test_stop_hands_back_suspects_that_wait(world: World) -> None:
-    world.suspects.add("id-a")
+    world.suspects["id-a"] = "end"
     world.pipeline.hurry.set()
     world.sqs.add("a")
     wait_until(lambda: world.sqs.given_back == [("a", 0)], 10)

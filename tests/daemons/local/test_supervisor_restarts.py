@@ -33,7 +33,7 @@ file = {directory}/s.sock
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 [eventlistener:revive]
 command = {visionfleet} revive
-events = PROCESS_STATE_FATAL
+events = PROCESS_STATE_FATAL,PROCESS_STATE_EXITED
 stderr_logfile = {directory}/revive.log
 stopwaitsecs = 3
 [program:flaky]
@@ -43,6 +43,11 @@ process_name = %(program_name)s_%(process_num)02d
 autorestart = true
 startsecs = 1
 startretries = 1
+[program:refusing]
+command = /bin/sh -c 'test -e {directory}/mended && exec sleep 600; exit 78'
+autorestart = unexpected
+exitcodes = 0,78
+startsecs = 0
 [program:removed]
 command = /bin/false
 startsecs = 1
@@ -84,11 +89,15 @@ def test_fatal_programs_are_restarted_until_they_run(directory: Path) -> None:
                 20,
                 process.tail,
             )
+        wait_until(
+            lambda: told("process=refusing:refusing status=78 wait_seconds=5"), 20, process.tail
+        )
         supervisor.removeProcessGroup("removed")
         (directory / "mended").touch()
         wait_until(
             lambda: (
-                [states(supervisor).get(f"flaky_0{n}") for n in (0, 1)] == ["RUNNING", "RUNNING"]
+                [states(supervisor).get(n) for n in ("flaky_00", "flaky_01", "refusing")]
+                == ["RUNNING"] * 3
             ),
             20,
             lambda: f"{states(supervisor)} {log.read_text()} {process.tail()}",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
-from tornado.iostream import SSLIOStream, StreamClosedError
+from tornado.iostream import SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
 from visionfleet.web.http.arrival import Drain
 from visionfleet.web.http.gate import Gate
@@ -60,8 +60,8 @@ class Connection(ClientStream):
         return reading if num_bytes < PIECE_BYTES else self._in_turn(reading)
 
     def write(self, data: bytes | memoryview) -> "asyncio.Future[None]":
-        self._answered |= self.body_open and bytes(data[: len(_CONTINUE)]) != _CONTINUE
         written = super().write(data)
+        self._answered |= self.body_open and bytes(data[: len(_CONTINUE)]) != _CONTINUE
         if not written.done():
             seconds = PACE_SECONDS + len(data) / PACE_BYTES_PER_SECOND
             timer = asyncio.get_running_loop().call_later(seconds, self.abort)
@@ -70,6 +70,8 @@ class Connection(ClientStream):
 
     def close(self, exc_info: Any = False) -> None:
         """Close; an answer that has come before the end of its body is to be seen first."""
+        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
+            self.refuse_what_is_too_long()
         if self._answered and self.body_open and not self.closed():
             self.body_open = False
             with suppress(OSError):  # it is gone, or there are no more open files
@@ -83,6 +85,7 @@ class Connection(ClientStream):
     def refuse(self, problem: Problem) -> None:
         """Answer in place of a handler, and close."""
         if not self.closed():
+            self.body_open = True  # more may come
             self.write(last_answer(problem)).add_done_callback(lambda _: self.close())
 
     async def _head(self, reading: Awaitable[bytes]) -> bytes:

@@ -10,11 +10,10 @@ import socket
 import sys
 from collections.abc import Awaitable
 from http import HTTPStatus
-from typing import Any
 
 from tornado.concurrent import Future, future_add_done_callback
 from tornado.httputil import HTTPInputError
-from tornado.iostream import IOStream, UnsatisfiableReadError
+from tornado.iostream import IOStream
 
 from visionfleet.web.problems import PROBLEM_TYPE, Problem
 
@@ -83,19 +82,18 @@ class ClientStream(IOStream):
             fault = sys.exception()
             reason = str(fault)[:200] if isinstance(fault, HTTPInputError) else ""
             detail = f"this is not a request as in HTTP/1.1: {reason}"
+            self.body_open = True  # more may come
             data = last_answer(Problem("bad_parameter", detail))
         return super().write(data)
 
-    def close(self, exc_info: Any = False) -> None:
-        if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
-            if not self.body_open:
-                detail = "the request line and the headers are too long"
-                self._answer_last("head_too_large", detail)
-            elif self._is_silent:
-                self._answer_last("bad_body", "the first line of a chunk is too long")
-        super().close(exc_info)
+    def refuse_what_is_too_long(self) -> None:
+        if not self.body_open:
+            self._answer_last("head_too_large", "the request line and the headers are too long")
+        elif self._is_silent:
+            self._answer_last("bad_body", "the first line of a chunk is too long")
 
     def _answer_last(self, code: str, detail: str) -> None:
+        self.body_open = True  # more may come
         self.write(last_answer(Problem(code, detail)))
 
     def _stop_reading(self) -> None:

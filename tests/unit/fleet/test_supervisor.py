@@ -1,0 +1,54 @@
+"""The fleet under supervisor: what its processes count as."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from visionfleet.fleet import supervisor
+from visionfleet.fleet.base import Member
+
+
+class Rpc:
+    def __init__(self) -> None:
+        self.started: list[str] = []
+        self.processes = [
+            process("runs", "RUNNING"),
+            process("given_up", "FATAL", 1),
+            process("refused", "EXITED", 78),
+            process("ended", "EXITED"),
+            process("still", "STOPPED", 78),
+        ]
+
+    def getAllProcessInfo(self) -> list[dict[str, Any]]:  # noqa: N802 - as supervisor has it
+        return self.processes
+
+    def startProcess(self, name: str, _wait: bool) -> None:  # noqa: N802
+        self.started.append(name)
+
+
+def process(name: str, state: str, status: int = 0) -> dict[str, Any]:
+    about = {"name": name, "group": "classifier", "statename": state}
+    return about | {"exitstatus": status, "start": 100}
+
+
+@pytest.fixture
+def rpc(monkeypatch: pytest.MonkeyPatch) -> Rpc:
+    made = Rpc()
+    monkeypatch.setattr(supervisor, "connect", lambda _url: SimpleNamespace(supervisor=made))
+    return made
+
+
+def test_a_worker_that_refused_to_start_is_failed(rpc: Rpc) -> None:
+    members = supervisor.SupervisorFleet("s.sock", 9).members()
+    assert members == [
+        Member("runs", 100.0, "running"),
+        Member("given_up", 100.0, "failed"),
+        Member("refused", 100.0, "failed"),
+    ]
+
+
+def test_only_what_stands_still_is_launched(rpc: Rpc) -> None:
+    fleet = supervisor.SupervisorFleet("s.sock", 9)
+    assert fleet.launch(5, "d") == ["ended", "still"]
+    assert rpc.started == ["classifier:ended", "classifier:still"]
