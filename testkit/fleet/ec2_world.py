@@ -23,6 +23,7 @@ from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.scaler import observation
 from visionfleet.scaler.decision import History, decide
 from visionfleet.scaler.handled_images import Throughput
+from visionfleet.scaler.lives import Life, Told, worker
 
 MAXIMUM = 4
 SERVICE_SECONDS = 20.0
@@ -161,22 +162,27 @@ class Scaler:
         except TryLater:
             return
 
+    def _told(self, name: str, now: float) -> Told:
+        report = self.world.report(name)
+        asked_at = now if name in self.world.drain_requests else None
+        return Told(report, 0.0 if report is None else report.reported_at, asked_at)
+
     def _tick(self, now: float) -> None:
         visible, in_flight = self.world.counts()
         members = self.fleet.members()
-        reports = {m.name: r for m in members if (r := self.world.report(m.name)) is not None}
-        drain_requests = self.world.drain_requests
-        asked = dict.fromkeys(drain_requests, now)
+        told = {m.name: self._told(m.name, now) for m in members}
         workers = [
-            observation.worker(m, reports.get(m.name), asked.get(m.name), 0.0) for m in members
+            worker(m, Life(m.launched_at, m.launched_at, m.launched_at), told[m.name], 0.0, now)
+            for m in members
         ]
-        handled = self.handled.count(reports.values(), now)
-        seen = observation.combined(visible, in_flight, workers, reports.values(), handled)
+        reports = [one.report for one in told.values() if one.report is not None]
+        handled = self.handled.count(told.values(), now)
+        seen = observation.combined(visible, in_flight, workers, reports, handled)
         decision, self.history = decide(seen, POLICY, self.history, now)
         self._hook("decided")
-        for worker in decision.terminate:
-            self.fleet.terminate([worker])
-            self.world.hidden.add(worker)
+        for name in decision.terminate:
+            self.fleet.terminate([name])
+            self.world.hidden.add(name)
         self.world.drain_requests.update(decision.drain)
         if decision.launch:
             self.ticks += 1
