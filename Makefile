@@ -13,6 +13,7 @@
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEVELOPMENT := .venv/.installed-development
+ARTEFACT := .venv/.made-artefact
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(RUNTIME) ## run the whole service in the foreground; Ctrl-C stops it
+run: $(ARTEFACT) ## run the whole service in the foreground; Ctrl-C stops it
 	@$(BIN)/visionfleet up --config etc/local.yaml
 
 .PHONY: demo
@@ -137,6 +138,11 @@ clean: ## remove logs, caches and builds, but not .venv
 # The stamps make the second time quick: pip runs again only when setup.py has changed.
 $(RUNTIME): setup.py | $(BIN)/python
 	$(PIP) -e '.[classifier,local]'
+	@touch $@
+
+# Else the first worker does it, while the first image waits.
+$(ARTEFACT): $(RUNTIME)
+	@$(BIN)/visionfleet model build --config etc/local.yaml
 	@touch $@
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
