@@ -13,6 +13,7 @@
 BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEVELOPMENT := .venv/.installed-development
+ARTEFACT := .venv/.made-artefact
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ help: ## print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(RUNTIME) ## run the whole service in the foreground; Ctrl-C stops it
+run: $(ARTEFACT) ## run the whole service in the foreground; Ctrl-C stops it
 	@$(BIN)/visionfleet up --config etc/local.yaml
 
 .PHONY: demo
@@ -113,6 +114,10 @@ bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handle
 bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
 	$(BIN)/python -m bench.bench_chaos
 
+.PHONY: bench-strangers
+bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds take? 12 minutes
+	$(BIN)/python -m bench.bench_strangers
+
 .PHONY: bench-scaling
 bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against others [TRACES=folder]
 	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.bench_scaling
@@ -133,6 +138,11 @@ clean: ## remove logs, caches and builds, but not .venv
 # The stamps make the second time quick: pip runs again only when setup.py has changed.
 $(RUNTIME): setup.py | $(BIN)/python
 	$(PIP) -e '.[classifier,local]'
+	@touch $@
+
+# Else the first worker does it, while the first image waits.
+$(ARTEFACT): $(RUNTIME)
+	@$(BIN)/visionfleet model build --config etc/local.yaml
 	@touch $@
 
 $(DEVELOPMENT): setup.py | $(BIN)/python

@@ -109,6 +109,9 @@ def made(loaded: Loaded) -> bytes:
 
 
 def tried(loaded: Loaded, batch_size: int, threads: int, precision: str, runtime: str) -> Contest:
-    samples = Samples(list(islice(pictures(loaded.preprocessing.crop), 64)))
+    drawn = list(islice(pictures(loaded.preprocessing.crop), 64))
+    samples = Samples(drawn, drawn)
     asked = Asked(runtime, precision)
-    return compete(loaded, asked, samples, batch_size, threads, bfloat16=True)
+    return compete(
+        loaded, asked, samples, batch_size, threads, bfloat16=True, int8=precision == "int8"
+    )

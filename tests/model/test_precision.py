@@ -227,7 +227,7 @@ def test_model_that_bfloat16_breaks_stays_in_float32() -> None:
 def test_sound_model_runs_alike_in_bfloat16() -> None:
     plain = at_work(loaded(Scores()), 4, 1, "float32")
     quick = at_work(loaded(Scores()), 4, 1, "bfloat16")
-    assert (plain.precision.precision, quick.precision.name) == ("float32", "bfloat16")
+    assert (plain.precision.precision, quick.precision.precision) == ("float32", "bfloat16")
     assert quick.precision.measured["torch-bfloat16"].agreement >= 0.99
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     for one, other in zip(plain.rank(list(pixels), 10), quick.rank(list(pixels), 10), strict=True):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from testkit.images.leaves import pictures
 from testkit.images.model_files import at_work
-from visionfleet.config.classifier import ModelSection, Precision
+from visionfleet.config.classifier import ModelSection, Precision, Runtime
 from visionfleet.contract.messages import Ranked
 from visionfleet.imaging.preprocess import Pixels, Preprocessing
 from visionfleet.model.inference import Inference
@@ -76,12 +76,23 @@ def test_answer_does_not_depend_on_the_batch(coarse: Inference) -> None:
         assert [of(ranking) for ranking in rankings] == [of(alone[index]) for index in chosen]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [
+        ("torch", "float32"),
+        ("torch", "bfloat16"),
+        ("openvino", "float32"),
+        ("openvino", "bfloat16"),
+        ("openvino", "int8"),
+    ],
+)
 def test_default_model_answers_alike_in_any_batch(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("visionfleet.model.choice.AGREEMENT_FLOOR", 0.5)
-    model = at_work(load(ModelSection()), 8, 1, precision)
+    monkeypatch.setattr("visionfleet.model.choice.AGREEMENT_FLOORS", {"int8": 0.0})
+    model = at_work(load(ModelSection()), 8, 1, precision, runtime)
+    assert (model.precision.runtime, model.precision.precision) == (runtime, precision)
     random, shown = Random(4), list(islice(pictures(model.preprocessing.crop), 12))
     alone = [model.rank([pixels], 3)[0] for pixels in shown]
     for _ in range(5):
