@@ -71,9 +71,9 @@ def hosts(aws: Cloud, tmp_path: Path) -> Iterator[Hosts]:
         scaler = scaler_daemon(aws, workers, tmp_path, **own)
         started = [stack.enter_context(one) for one in (worker, scaler)]
         made = Hosts(tmp_path, web, *started)
-        web.process.wait_for_output("web: ready", 30)
-        made.classifier.wait_for_output("ready", 60)
-        made.scaler.wait_for_output("acting", 30)
+        web.process.wait_for_output("web: ready", 90)
+        made.classifier.wait_for_output("ready", 180)
+        made.scaler.wait_for_output("acting", 90)
         yield made
 
 

@@ -171,6 +171,19 @@ def test_artefact_is_shared_in_s3(
     assert find_or_make(settings, os.environ, bucket).manifest.info.name == "mine"
 
 
+def test_what_a_bake_has_made_is_found_by_workers(
+    tmp_path: Path, environment: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    baked = tmp_path / "baked"
+    settings = config(tmp_path, runtime="torch", precision="float32", directory=baked)
+    found, path = making.build(settings, baked, share=False)
+    assert path.parent == baked
+    assert path.stat().st_mode & 0o777 == 0o644
+    monkeypatch.setattr(making, "make", lambda _: pytest.fail("made again"))
+    assert find_or_make(settings, environment).manifest == found.manifest
+    assert not (tmp_path / "cache").exists()
+
+
 IMPORTED = """
 import os, sys
 from visionfleet.config import Config

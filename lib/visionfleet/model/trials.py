@@ -94,10 +94,14 @@ class _Trials:
         native = device.gpu_multiplies_bfloat16() if self._cuda else bfloat16
         there = openvino_library.version() is not None
         names = candidates(asked, self._cuda, native, convertible, there, int8)
+        kind = self._exact.device.type
+        if len(names) == 1:  # nothing to choose from; that it works is all there is to know
+            self._at_work(self._exact).probabilities(self._samples.compared[:1])
+            alone: dict[Candidate, Network] = {TORCH_FLOAT32: self._exact}
+            chosen = Chosen("torch", "float32", device=kind)
+            return Contest(alone, chosen, self._singly, self._folded, self._graphs)
         networks, trials = self._all(names)
-        chosen = choose(
-            asked, trials, self._samples.targets, self._exact.device.type, self._samples.tie
-        )
+        chosen = choose(asked, trials, self._samples.targets, kind, self._samples.tie)
         return Contest(networks, chosen, self._singly, self._folded, self._graphs)
 
     def _first_passes(self) -> None:
