@@ -64,6 +64,7 @@ def main() -> None:
 def photo(data: bytes) -> Image.Image:
     """Open one, with sides that can be divided by eight, as packed pixels want them."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
+    image.info.clear()  # its profile, which some ways write and others cannot
     return image.crop((0, 0, image.width & ~7, image.height & ~7))
 
 
@@ -113,10 +114,10 @@ def grouped(found: dict[str, Agreement]) -> dict[str, Agreement]:
 
 def group(way: Way) -> str:
     format_ = way.name.split()[0]
-    kind = "orientation" if "orientation" in way.name else ""
-    kind = "odd EXIF" if "odd EXIF" in way.name else kind
-    kind = "in a wide colour space" if " in " in way.name and way.tolerance == 5 else kind
-    return f"{format_} {kind}".strip() + f", at most {way.tolerance:g}"
+    for kind in ("orientation", "odd EXIF", "in Display P3", "in Adobe RGB", "in ProPhoto"):
+        if kind in way.name:
+            return f"any format, {kind}"
+    return f"{format_}, at most {way.tolerance:g}"
 
 
 def report(found: dict[str, Agreement]) -> None:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from testkit import ROOT
 from testkit.images.pictures import crops_of_photos
 from testkit.images.reading import Limits, read_pixels
 from testkit.images.ways import Way, save, ways
@@ -45,3 +46,11 @@ def test_a_picture_is_seen_as_its_original(
     for original, expected in originals[way.grey]:
         difference = float(np.abs(seen(way.write(original)) - expected).mean())
         assert difference <= way.tolerance
+
+
+def test_docs_count_the_ways() -> None:
+    page = (ROOT / "docs" / "images.md").read_text().partition("## Ways of writing")[2]
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")][2:]
+    assert sum(int(row[2]) for row in rows) == len(WAYS)
+    assert f"in {len(WAYS)} ways" in page
+    assert max(float(row[3]) for row in rows) == max(way.tolerance for way in WAYS)
