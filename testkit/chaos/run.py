@@ -1,229 +1,214 @@
-"""Chaos for real classifiers: kills, stops, faults and outages."""
+"""One run of chaos: the service behind a proxy of faults, its clients, the blows, the judgement."""
 
-import json
-import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 
-from testkit.aws.embedded import BUCKETS, Cloud, cloud
-from testkit.aws.fault_proxy import Call, FaultProxy, Faults, fault_proxy
-from testkit.classifier.chaos_plan import PICTURES, REPLIES, REQUESTS, Outcome, Plan, job, judge
+from testkit.aws.embedded import NAME, Cloud, cloud
+from testkit.aws.fault_proxy import FaultProxy, fault_proxy
+from testkit.chaos.clients import Clients, Promises, outcome_of, running
+from testkit.chaos.daemons import Daemons, Slot, daemons
+from testkit.chaos.plan import (
+    CLOCK,
+    DEAD,
+    FREEZE,
+    KILL,
+    OUTAGE,
+    PICTURES,
+    REQUESTS,
+    STOP,
+    Outcome,
+    Plan,
+)
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
-from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 
-BUSY_ROUNDS = 6  # some 20 ms of work per image
-SETTINGS = """
-queue: {visibility_timeout_seconds: 8, wait_seconds: 1}
-classifier: {report_seconds: 2, stop_seconds: 5}
-model: {threads: 1}
-aws: {read_timeout_seconds: 3}
-"""
+Say = Callable[[str], None]
 
 
-class Fleet:
-    """Workers in slots; each life of a slot has its own name and log."""
+@lru_cache(PICTURES)
+def picture(number: int) -> bytes:
+    return encoded(numbered(number % PICTURES))
 
-    def __init__(self, folder: Path, environment: dict[str, str], slots: int) -> None:
-        self._folder, self._environment = folder, environment
-        self._config = folder / "chaos.yaml"
-        self._config.write_text(SETTINGS)
-        self._lives: Counter[int] = Counter()
-        self._stopping: list[Process] = []
-        self.unexpected: list[str] = []
-        self.unclean = 0
-        self.workers = [self._start(slot) for slot in range(slots)]
 
-    def ready(self) -> list[int]:
-        """Slots whose worker is at work."""
-        return [slot for slot, worker in enumerate(self.workers) if "ready" in worker.output()]
-
-    def kill(self, slot: int) -> None:
-        """End a worker at this very instant, and start the next one."""
-        self.workers[slot].kill()
-        self.workers[slot] = self._start(slot)
-
-    def term(self, slot: int) -> None:
-        """Ask a worker to stop, and start the next one meanwhile."""
-        self.workers[slot].signal(signal.SIGTERM)
-        self._stopping.append(self.workers[slot])
-        self.workers[slot] = self._start(slot)
-
-    def revive(self) -> None:
-        """Restart what ended without being asked to: that is a finding."""
-        for slot, worker in enumerate(self.workers):
-            if not worker.running:
-                self.unexpected.append(worker.tail(12))
-                self.workers[slot] = self._start(slot)
-
-    def stop(self) -> None:
-        """End all in an orderly way, and see how they did."""
-        for slot, worker in enumerate(self.workers):
-            if worker.running:
-                worker.signal(signal.SIGTERM)
-                self._stopping.append(self.workers[slot])
-        for worker in self._stopping:
-            status = worker.wait(20)
-            self.unclean += status == 1  # it could not hand all back, for want of SQS
-            booting = status == -signal.SIGTERM and "ready" not in worker.output()
-            if status not in (0, 1) and not booting:
-                self.unexpected.append(worker.tail(12))
-
-    def abandon(self) -> None:
-        """Leave no process behind, whatever happened."""
-        for worker in [*self.workers, *self._stopping]:
-            worker.kill()
-
-    def lines(self, text: str) -> int:
-        """Count lines in all logs."""
-        logs = self._folder.glob("worker-*.log")
-        return sum(log.read_text(errors="replace").count(text) for log in logs)
-
-    def _start(self, slot: int) -> Process:
-        self._lives[slot] += 1
-        name = f"w{slot}-{self._lives[slot]}"
-        argv = [sys.executable, "-m", "visionfleetd.classifier.main"]
-        argv += ["--config", str(self._config), "--worker", name]
-        return Process(argv, self._folder / f"worker-{name}.log", self._environment)
+def label(number: int) -> str:
+    return f"label-{number % PICTURES}"
 
 
 @dataclass
 class Chaos:
-    """One run; `say` is told how it goes."""
+    """Blows between which the clients may go on; `say` is told how it goes."""
 
     plan: Plan
     aws: Cloud
     proxy: FaultProxy
-    fleet: Fleet
+    daemons: Daemons
+    clients: Clients
     random: Random
-    say: Callable[[str], None]
-    sent: int = 0
+    say: Say
+    blows: Counter[str] = field(default_factory=Counter)
 
-    def out(self, service: str, jobs: int, seconds: float) -> None:
-        """Send jobs while one service has no answer but errors for a while."""
-        self.proxy.faults = {service: Faults(error=1)}
-        self._send(jobs)
-        wait_until(self.fleet.ready, 90, self.fleet.workers[0].tail)
-        time.sleep(seconds)
-
-    def cause_chaos(self) -> None:
-        """Send jobs in portions; kill, stop and cut off while they are worked on."""
+    def cause(self) -> None:
         plan = self.plan
-        blows = ["kill"] * plan.kills + ["term"] * plan.terms + ["outage"] * plan.outages
+        blows = [kind for kind, count in plan.blows.items() for _ in range(count)]
         self.random.shuffle(blows)
-        wait_until(self.fleet.ready, 90, self.fleet.workers[0].tail)
         self.proxy.faults = {"S3": plan.faults, "SQS": plan.faults}
         for number, blow in enumerate(blows, 1):
-            self._send(plan.jobs * number // len(blows))
-            wait_until(self._at_work, 120, "a worker with jobs in hand", 0.1)
-            time.sleep(self.random.uniform(0, plan.pause_seconds))
+            self.clients.allow(plan.jobs * number // len(blows))
+            before = plan.jobs * (number - 1) // len(blows)
+            wait_until(partial(self._at_work, before), 300, self._state, 0.1)
+            self._wait(self.random.uniform(0, plan.pause_seconds))
             self._strike(blow)
-            self.fleet.revive()
-            self.say(f"{number}/{len(blows)} {blow}, {self.sent} jobs sent")
+            self.say(f"{number}/{len(blows)} {blow}, {len(self.clients.promises.jobs)} accepted")
+        self.clients.allow(plan.jobs)
 
-    def settle(self, seconds: float) -> None:
-        """Inject no more faults and wait until every job has ended."""
+    def settle(self) -> None:
+        """Inject no more faults and wait until every upload is accepted and every job has ended."""
+        self.daemons.thaw()
         self.proxy.faults = {}
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline and not self._over():
-            self.fleet.revive()
-            time.sleep(0.5)
+        end = time.monotonic() + self.plan.calm_seconds
+        while time.monotonic() < end and not (self.clients.done() and self._empty()):
+            self._wait(0.5)
 
-    def _send(self, until: int) -> None:
-        for number in range(self.sent, until):
-            image = encoded(numbered(number % PICTURES))
-            self.aws.s3.put_object(Bucket=BUCKETS[0], Key=f"images/{job(number)}", Body=image)
-        url = self.aws.queue_url(REQUESTS)
-        for start in range(self.sent, until, 10):
-            bodies = [request(number) for number in range(start, min(until, start + 10))]
-            entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
-            assert not self.aws.sqs.send_message_batch(QueueUrl=url, Entries=entries).get("Failed")
-        self.sent = until
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            self.daemons.tend()
+            if time.monotonic() >= end:
+                return
+            time.sleep(min(0.1, seconds))
 
-    def _at_work(self) -> bool:
-        """Work is in hand; or there is none left, and a blow at the idle is one too."""
-        self.fleet.revive()
+    def _at_work(self, accepted: int) -> bool:
+        """So many are accepted; there is more in hand, or none, and the idle may be struck too."""
+        self.daemons.tend()
         visible, in_flight = self.aws.counts()
-        return bool(self.fleet.ready()) and (in_flight > 0 or visible == 0)
+        at_work = bool(self.daemons.ready()) and (in_flight > 0 or visible == 0)
+        return at_work and len(self.clients.promises.jobs) >= accepted
+
+    def _state(self) -> str:
+        accepted, ready = (
+            len(self.clients.promises.jobs),
+            [slot.name for slot in self.daemons.ready()],
+        )
+        return f"{accepted} accepted, ready: {ready}, queue: {self.aws.counts()}"
 
     def _strike(self, blow: str) -> None:
-        if blow == "outage":
+        slot = self.random.choice(self.daemons.ready() or self.daemons.slots)
+        about = f"{blow} {slot.name.rstrip('0123456789')}"
+        if blow == OUTAGE:
+            about = blow
             self.proxy.outage.set()
-            time.sleep(self.plan.outage_seconds)
+            self._wait(self.plan.outage_seconds)
             self.proxy.outage.clear()
-            return
-        slot = self.random.choice(self.fleet.ready() or [0])
-        (self.fleet.kill if blow == "kill" else self.fleet.term)(slot)
+        elif blow == FREEZE:
+            self.daemons.freeze(slot, self.random.uniform(1.0, self.plan.freeze_seconds))
+        elif blow == CLOCK:
+            step = self.plan.step_seconds
+            slot.clock.set(self.random.uniform(-step, step))
+        else:
+            strikes: dict[str, Callable[[Slot], None]]
+            strikes = {KILL: self.daemons.kill, STOP: self.daemons.stop}
+            strikes[blow](slot)
+        self.blows[about] += 1
 
-    def _over(self) -> bool:
-        return self.aws.counts() == (0, 0) and len(self.aws.keys("results/")) == self.plan.jobs
+    def _empty(self) -> bool:
+        return self.aws.counts() == (0, 0)
 
 
-def request(number: int) -> str:
-    """Write a request; every tenth one asks for a reply."""
-    reply_to = REPLIES if number % 10 == 0 else None
-    document = {"v": 1, "job": job(number), "key": f"images/{job(number)}", "reply_to": reply_to}
-    return json.dumps(document | {"sent_at": time.time()})
-
-
-def run(plan: Plan, folder: Path, say: Callable[[str], None], calm_seconds: float = 180) -> Outcome:
-    """Cause chaos, let it settle, and check every result."""
+def run(plan: Plan, folder: Path, say: Say) -> Outcome:
+    """Cause chaos, let it settle, and judge every promise that was made."""
     begun = time.monotonic()
-    counted: Counter[str] = Counter()
-
-    def watch(call: Call) -> None:
-        if not call.retry:
-            counted[
-                f"{call.operation} {call.path.split('/')[2] if '/' in call.path[1:] else ''}"
-            ] += 1
-
     with (
         cloud(folder, {"VisibilityTimeout": "8"}) as aws,
-        fault_proxy(aws.endpoint_url, plan.seed, watch) as proxy,
-        chaos(plan, folder, aws, proxy, say) as running,
+        fault_proxy(aws.endpoint_url, plan.seed) as proxy,
+        service(plan, folder, aws, proxy) as behind,
+        running(Clients(behind.ports, picture, label, plan.jobs, plan.seed), plan.clients) as all_,
     ):
-        running.cause_chaos()
-        running.settle(calm_seconds)
-        running.fleet.stop()
-        outcome = judge(plan, aws)
-        outcome.begun, outcome.offered = counted["S3 GET images"], counted["S3 PUT results"]
-        outcome.ended = running.fleet.lines("classifier: job done ")
-        outcome.unexpected_ends = running.fleet.unexpected
-        outcome.unclean_stops = running.fleet.unclean
-        outcome.faults, outcome.calls = dict(proxy.done), proxy.calls.total()
+        wait_until(behind.all_ready, 180, behind.slots[0].process.tail)
+        chaos = Chaos(plan, aws, proxy, behind, all_, Random(plan.seed), say)
+        chaos.cause()
+        chaos.settle()
+        outcome = judge(plan, aws, behind.ports, all_.promises)
+        behind.end()
+    outcome.unexpected_ends, outcome.unclean_stops = behind.unexpected, behind.unclean
+    outcome.blows, outcome.faults = dict(chaos.blows), dict(proxy.done)
+    outcome.calls = proxy.calls.total()
     outcome.seconds = time.monotonic() - begun
     return outcome
 
 
 @contextmanager
-def chaos(
-    plan: Plan, folder: Path, aws: Cloud, proxy: FaultProxy, say: Callable[[str], None]
-) -> Iterator[Chaos]:
-    """Prepare queues for many attempts, the model, and workers behind the proxy."""
-    allow_receives(aws, plan.max_receives)
-    pictures = [numbered(i) for i in range(PICTURES)]
-    labels = [f"label-{i}" for i in range(PICTURES)]
-    model = table_model(folder, pictures, labels, BUSY_ROUNDS)
-    environment = {**aws.environment, **model, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
-    environment["AWS_MAX_ATTEMPTS"] = "3"
-    environment["VISIONFLEET_QUEUE__MAX_RECEIVES"] = str(plan.max_receives)
-    fleet = Fleet(folder, environment, plan.workers)
-    try:
-        yield Chaos(plan, aws, proxy, fleet, Random(plan.seed), say)
-    finally:
-        fleet.abandon()
-
-
-def allow_receives(aws: Cloud, most: int) -> None:
-    aws.sqs.create_queue(QueueName=REPLIES)
+def service(
+    plan: Plan, folder: Path, aws: Cloud, proxy: FaultProxy, **settings: str
+) -> Iterator[Daemons]:
+    """Run web daemons and workers behind the proxy, with many deliveries for each job."""
+    policy = f'{{"deadLetterTargetArn": "{_arn(aws)}", "maxReceiveCount": {plan.max_receives}}}'
     url = aws.queue_url(REQUESTS)
-    found = aws.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    policy = json.loads(found["Attributes"]["RedrivePolicy"]) | {"maxReceiveCount": most}
-    aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": json.dumps(policy)})
+    aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
+    pictures = [numbered(i) for i in range(PICTURES)]
+    model = table_model(folder, pictures, [label(i) for i in range(PICTURES)])
+    environment = {
+        **aws.environment,
+        **model,
+        **settings,
+        "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url,
+    }
+    environment["VISIONFLEET_QUEUE__MAX_RECEIVES"] = str(plan.max_receives)
+    steps = bool(plan.blows.get(CLOCK))
+    with daemons(folder, environment, plan.workers, plan.webs, steps) as made:
+        yield made
+
+
+def _arn(aws: Cloud) -> str:
+    found = aws.sqs.get_queue_attributes(QueueUrl=aws.queue_url(DEAD), AttributeNames=["QueueArn"])
+    return str(found["Attributes"]["QueueArn"])
+
+
+def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outcome:
+    """Ask for every accepted job over HTTP, and look what is left over."""
+    promised = {job: number for number, jobs in promises.jobs.items() for job in jobs}
+    outcome = Outcome(jobs=plan.jobs, accepted=len(promised), surprises=promises.surprises)
+    with ThreadPoolExecutor(8) as pool:
+        found = dict(zip(promised, pool.map(partial(outcome_of, ports), promised), strict=True))
+    right = set()
+    for job, answer in found.items():
+        if answer is None or answer.status == 202:
+            outcome.stuck += 1
+        elif answer.status != 200:
+            outcome.lost += 1
+        elif answer.document.get("label") != label(promised[job]):
+            outcome.wrong += 1
+        else:
+            right.add(job)
+            attempts = answer.document["attempts"]
+            assert isinstance(attempts, int)
+            outcome.most_attempts = max(outcome.most_attempts, attempts)
+    twice = {number for number, jobs in promises.jobs.items() if number % 3 == 0 and len(jobs) > 1}
+    outcome.wrong += len(twice)
+    good = {number for number, jobs in promises.jobs.items() if jobs <= right} - twice
+    outcome.right = len(good)
+    outcome.stuck += plan.jobs - len(promises.jobs)  # never accepted
+    outcome.wrong += _wrong_among_the_unclaimed(aws, set(promised))
+    outcome.requests_left, outcome.dead_letters = sum(aws.counts()), sum(aws.counts(DEAD))
+    outcome.client_retries = promises.counts["retries"]
+    outcome.repeated_keys = promises.counts["repeated keys"]
+    return outcome
+
+
+def _wrong_among_the_unclaimed(aws: Cloud, promised: set[str]) -> int:
+    """Look at the jobs of uploads whose answer was lost: they are right, too."""
+    numbers = {picture(number): number for number in range(PICTURES)}
+    wrong = 0
+    for key in aws.keys("results/"):
+        job = key.removeprefix("results/").removesuffix(".json")
+        if job not in promised:
+            image = aws.object(f"images/{job}", f"{NAME}-input") or b""
+            wrong += (aws.result(job) or {}).get("label") != label(numbers[image])
+    return wrong
