@@ -18,7 +18,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -34,19 +36,24 @@ RESULTS = Path(__file__).parent / "results" / "chaos.json"
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the chaos once per seed, print each outcome, and keep the figures."""
     arguments = parse(argv)
-    console = Console(stderr=True)
     outcomes: dict[int, Outcome] = {}
-    for seed in arguments.seeds:
-        folder = Path(tempfile.mkdtemp(prefix=f"visionfleet-chaos-{seed}-"))
-        console.print(f"seed {seed}, logs: {folder}")
-        plan = planned(arguments, seed)
-        outcomes[seed] = run(plan, folder, lambda text: console.print(text, highlight=False))
-        Console().print(table(seed, outcomes[seed]))
-        for found in (*outcomes[seed].unexpected_ends, *outcomes[seed].surprises):
-            console.print(found, highlight=False, markup=False)
-        if arguments.save:
+    with ProcessPoolExecutor(arguments.at_once) as pool:
+        found = pool.map(partial(one_seed, arguments), arguments.seeds)
+        for seed, outcome in zip(arguments.seeds, found, strict=True):
+            outcomes[seed] = outcome
+            Console().print(table(seed, outcome))
+            for text in (*outcome.unexpected_ends, *outcome.surprises):
+                Console().print(text, highlight=False, markup=False)
             arguments.save.write_text(json.dumps(document(outcomes), indent=2) + "\n")
     return 0 if all(outcome.kept() for outcome in outcomes.values()) else 1
+
+
+def one_seed(arguments: argparse.Namespace, seed: int) -> Outcome:
+    """Run the chaos of one seed, and say how it goes."""
+    folder = Path(tempfile.mkdtemp(prefix=f"visionfleet-chaos-{seed}-"))
+    say = lambda text: print(f"seed {seed}: {text}", file=sys.stderr, flush=True)  # noqa: E731
+    say(f"logs in {folder}")
+    return run(planned(arguments, seed), folder, say)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -57,6 +64,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=30, help="kill -9s; default: %(default)s")
     parser.add_argument("--workers", type=int, default=3, help="default: %(default)s")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
+    parser.add_argument("--at-once", type=int, default=1, help="seeds; default: %(default)s")
     parser.add_argument("--save", type=Path, default=RESULTS, help="default: %(default)s")
     return parser.parse_args(argv)
 

@@ -44,6 +44,7 @@ class ForkServer:
 
     def start(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str]) -> Process:
         """Start one; not to be called by two threads at once."""
+        log.touch()  # it may be read before the process writes
         before, asked = len(self._started), (list(arguments), str(log), dict(environment))
         assert self._popen.stdin is not None
         self._popen.stdin.write(json.dumps(asked) + "\n")
@@ -57,10 +58,11 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server; what it has started goes on."""
-        assert self._popen.stdin is not None
+        assert self._popen.stdin is not None and self._popen.stdout is not None
         self._popen.stdin.close()
         self._popen.wait(30)
         self._reader.join()
+        self._popen.stdout.close()
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
