@@ -26,9 +26,9 @@ from visionfleet.model.open import open_model
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOAT32 = {"VISIONFLEET_MODEL__PRECISION": "float32", "VISIONFLEET_MODEL__THREADS": "1"}
-LIMITS = Limits(50_000_000, 50_000_000, ("JPEG",))
+LIMITS = Limits(100_000_000, 250_000_000, ("JPEG",))
 BATCH = 32
-ENLARGED = 4  # photos of 500 pixels become as large as those of a camera
+ENLARGED = 6  # photos of 500 pixels become as large as those of a phone
 
 
 @dataclass

@@ -7,6 +7,7 @@ come to a service that asks for no key: there only memory and stalls of the loop
 
 import argparse
 import http.client
+import os
 import statistics
 import sys
 import tempfile
@@ -219,6 +220,7 @@ def report(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
         "seconds": arguments.seconds,
         "count": arguments.count,
         "max_waiting": MAX_WAITING,
+        "load_average": os.getloadavg(),
         "rows": [asdict(row) for row in rows],
     }
     print(f"written: {save('strangers', figures)}")

@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter
 
 from bench.figures import save
 from bench.none_of_them import images
+from testkit.images.model_files import at_work
 from testkit.images.pictures import encoded
 from testkit.images.reading import Limits
 from visionfleet.config.classifier import ModelSection
@@ -97,7 +98,7 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folders", type=Path, nargs="+")
     photos = [photo for folder in parser.parse_args().folders for photo in read(folder)]
-    model = Inference(load(ModelSection()), BATCH, THREADS, "float32")
+    model = at_work(load(ModelSection()), BATCH, THREADS, "float32")
     found = answers(model, photos)
     figures = {
         "model": f"{model.info.name} {model.info.fingerprint}",

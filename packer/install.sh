@@ -11,6 +11,8 @@ apt-get -qq -y install --no-install-recommends ca-certificates make python3-venv
 mkdir "$IMAGE_UPLOADS/source"
 tar -xzf "$IMAGE_UPLOADS/visionfleet.tar.gz" -C "$IMAGE_UPLOADS/source"
 make -C "$IMAGE_UPLOADS/source" install EXTRAS=classifier
+# So that no worker has to; for processors like that of this machine, others make it for themselves.
+visionfleet model build --into /usr/share/visionfleet/models
 
 install -m 644 "$IMAGE_UPLOADS/files/50-ec2.yaml" /etc/visionfleet/conf.d/
 systemctl --quiet enable visionfleet-instance.service

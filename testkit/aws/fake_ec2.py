@@ -43,13 +43,16 @@ class FakeInstance:
 
 @dataclass
 class Region:
-    """What the clients of one EC2 share. `room` is what an offering still has; else unlimited."""
+    """What the clients of one EC2 share. `room` is what an offering still has; else unlimited.
+    `refused` has the codes of offerings that are never launched from.
+    """
 
     clock: Clock
     boot_seconds: float = 20.0
     list_seconds: float = 0.0
     shut_down_seconds: float = 10.0
     room: dict[tuple[str, str], int] = field(default_factory=dict)
+    refused: dict[tuple[str, str], str] = field(default_factory=dict)
     templates: set[str] = field(default_factory=lambda: {"workers"})
     machines: dict[str, FakeInstance] = field(default_factory=dict)
     tokens: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
@@ -85,6 +88,9 @@ class FakeEc2:
 
     def run_instances(self, **request: Any) -> dict[str, Any]:
         self._begin("run_instances")
+        offering = request.get("InstanceType", ""), request.get("SubnetId", "")
+        if offering in self._region.refused:
+            raise refusal(self._region.refused[offering], "RunInstances")
         if request.pop("DryRun", False):
             raise refusal("DryRunOperation", "RunInstances", 412)
         self._region.requests.append(request)

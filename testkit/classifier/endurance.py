@@ -11,7 +11,7 @@ from random import Random
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
 from testkit.classifier.daemon import classifier_daemon
 from testkit.images.upload_mix import BAD_SHARES, SHARES, bad_uploads, good_uploads
-from testkit.processes.daemons import Process
+from testkit.processes.daemons import Process, family
 from testkit.processes.waiting import wait_until
 
 REQUESTS, REPLIES = f"{NAME}-requests", f"{NAME}-replies-endurance-0"
@@ -157,8 +157,11 @@ def worker(folder: Path, aws: Cloud) -> Iterator[Process]:
 
 
 def reading(process: Process, images: int) -> MemoryReading:
-    """Ask the kernel: VmRSS, RssAnon and VmHWM of proc(5), in KiB there."""
-    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    found = dict(line.split(":", 1) for line in lines)
-    names = ("VmRSS", "RssAnon", "VmHWM")
-    return MemoryReading(images, *(round(int(found[name].split()[0]) / 1024, 1) for name in names))
+    """Ask the kernel for VmRSS, RssAnon and VmHWM of proc(5), of the worker and its children."""
+    sums = dict.fromkeys(("VmRSS", "RssAnon", "VmHWM"), 0)
+    for pid in family(process.pid):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            name, value = line.split(":", 1)
+            if name in sums:
+                sums[name] += int(value.split()[0])
+    return MemoryReading(images, *(round(kib / 1024, 1) for kib in sums.values()))

@@ -4,6 +4,7 @@ It checks all the time what must never happen, and drives the real decision and 
 """
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
@@ -14,15 +15,16 @@ from testkit.aws.fakes import Clock
 from testkit.fleet.policies import policy
 from testkit.processes.stepping import SteppedWork
 from visionfleet.aws.s3 import Store
+from visionfleet.aws.sqs import Counts
 from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.errors import TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_client import LAUNCH_TAG, Instances
 from visionfleet.fleet.ledger_store import LedgerStore
-from visionfleet.scaler import observation
 from visionfleet.scaler.decision import History, decide
-from visionfleet.scaler.handled_images import Throughput
+from visionfleet.scaler.lives import Told
+from visionfleet.scaler.observation import FleetObserver
 
 MAXIMUM = 4
 SERVICE_SECONDS = 20.0
@@ -74,11 +76,11 @@ class Ec2World:
             self.seen.append((self.clock.now, self.waiting, self._busy()))
             self.check()
 
-    def counts(self) -> tuple[int, int]:
+    def counts(self) -> Counts:
         """Count what waits and what is in hand, as it was a while ago."""
         old = [entry for entry in self.seen if entry[0] <= self.clock.now - self.lag_seconds]
         _, visible, in_flight = old[-1] if old else self.seen[0]
-        return visible, in_flight
+        return Counts(visible, in_flight)
 
     def report(self, name: str) -> WorkerReport | None:
         """Tell what a worker says of itself."""
@@ -135,13 +137,25 @@ class Ec2World:
             worker.state, worker.since = state, self.clock.now
 
 
+@dataclass(frozen=True)
+class _Reports:
+    """What workers say and what they are asked, read whenever a scaler looks."""
+
+    world: Ec2World
+
+    def read(self, workers: Sequence[str], now: float) -> list[Told]:
+        return [
+            Told(self.world.report(name), now, now if name in self.world.drain_requests else None)
+            for name in workers
+        ]
+
+
 class Scaler:
     """One scaler process: the loop of the daemon around the real decision and the real fleet."""
 
     def __init__(self, world: Ec2World, number: int) -> None:
         self.world, self.number = world, number
         self.history = History()
-        self.handled = Throughput()
         self.running: SteppedWork | None = None
         self.ticks = 0
         self.fleet = Ec2Fleet(
@@ -153,6 +167,7 @@ class Scaler:
             clock=world.clock,
             random=Random(number),
         )
+        self.observer = FleetObserver(cast(Any, world), self.fleet, cast(Any, _Reports(world)))
 
     def tick(self) -> None:
         """Look, decide and act once; a look that failed changes nothing."""
@@ -162,16 +177,7 @@ class Scaler:
             return
 
     def _tick(self, now: float) -> None:
-        visible, in_flight = self.world.counts()
-        members = self.fleet.members()
-        reports = {m.name: r for m in members if (r := self.world.report(m.name)) is not None}
-        drain_requests = self.world.drain_requests
-        asked = dict.fromkeys(drain_requests, now)
-        workers = [
-            observation.worker(m, reports.get(m.name), asked.get(m.name), 0.0) for m in members
-        ]
-        handled = self.handled.count(reports.values(), now)
-        seen = observation.combined(visible, in_flight, workers, reports.values(), handled)
+        seen = self.observer.observe(now, now)
         decision, self.history = decide(seen, POLICY, self.history, now)
         self._hook("decided")
         for worker in decision.terminate:

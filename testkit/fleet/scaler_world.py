@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from testkit.fleet.policies import policy
-from visionfleet.aws.s3 import Listed, Store
+from visionfleet.aws.s3 import Listed, Stat, Store
 from visionfleet.aws.sqs import Counts, Queue, ReplyQueues
 from visionfleet.config.scaler import ScalerSection
 from visionfleet.contract.messages import WorkerReport, WorkerState, encode
@@ -46,7 +46,9 @@ class WorkerLife:
 
 @dataclass
 class ScalerWorld:
-    """What all scalers of a test share. `out` names the services that do not answer."""
+    """What all scalers of a test share. `out` names the services that do not answer; the clocks of
+    the workers and of S3 may be off by so many seconds.
+    """
 
     now: float = 1_000_000.0
     out: set[str] = field(default_factory=set)
@@ -60,6 +62,8 @@ class ScalerWorld:
     images_per_second: float = 1.0
     peak: int = 0
     launched: int = 0
+    workers_off: float = 0.0
+    s3_off: float = 0.0
     writes: int = 0
 
     def call(self, service: str, operation: str) -> None:
@@ -90,7 +94,7 @@ class ScalerWorld:
 
     def _asked(self, name: str, life: WorkerLife) -> bool:
         asked = None if "S3" in self.out else self.objects.get(drain_key(name))
-        return asked is not None and float(asked[0]) >= life.launched_at
+        return asked is not None and asked[2] - self.s3_off >= life.launched_at
 
     def _report(self, name: str, life: WorkerLife) -> None:
         due = life.reported is None or life.reported[0] != life.state
@@ -101,9 +105,9 @@ class ScalerWorld:
         report = WorkerReport(
             worker=name,
             state=life.state,
-            since=life.since,
-            reported_at=self.now,
-            started_at=life.launched_at + 1,
+            since=life.since + self.workers_off,
+            reported_at=self.now + self.workers_off,
+            started_at=life.launched_at + 1 + self.workers_off,
             boot_seconds=self.boot_seconds,
             version="1",
             host="h",
@@ -113,7 +117,7 @@ class ScalerWorld:
     def put(self, key: str, body: bytes, at: float | None = None) -> str:
         """Write an object without a call being counted; returns its ETag."""
         self.writes += 1
-        self.objects[key] = (body, f'"{self.writes}"', self.now if at is None else at)
+        self.objects[key] = (body, f'"{self.writes}"', self.now + self.s3_off if at is None else at)
         return self.objects[key][1]
 
 
@@ -146,6 +150,15 @@ class FakeStore(Store):
         self._world.call("S3", "S3 GET")
         found = self._world.objects.get(key)
         return None if found is None else found[:2]
+
+    def find_stat(self, key: str) -> Stat | None:
+        self._world.call("S3", "S3 HEAD")
+        found = self._world.objects.get(key)
+        return (
+            None
+            if found is None
+            else Stat(0, found[1], self._world.now + self._world.s3_off - found[2])
+        )
 
     def listed(self, prefix: str) -> list[Listed]:
         self._world.call("S3", "S3 LIST")
@@ -232,7 +245,7 @@ class FakeFleet:
 
 @dataclass
 class Clock:
-    """A host's clock: that of the world, and how far it is off."""
+    """A host's wall clock: that of the world, and how far it is off."""
 
     world: ScalerWorld
     off_seconds: float = 0.0
@@ -247,13 +260,14 @@ def scaler(world: ScalerWorld, name: str = "a", off_seconds: float = 0.0) -> Aut
     metrics = ScalerMetrics()
     return Autoscaler(
         observer=FleetObserver(FakeQueue(world), fleet, WorkerReports(store)),
-        leader_lease=LeaderLease(store, name, ScalerSection(), clock),
+        leader_lease=LeaderLease(store, name, ScalerSection(), clock, Clock(world)),
         status_store=StatusStore(store),
         executor=Executor(fleet, store, metrics, clock, lambda now: f"{name}-{now}"),
         garbage_collector=GarbageCollector(FakeReplyQueues(world), store, 600.0),
         metrics=metrics,
         policy=POLICY,
         now=clock,
+        clock=Clock(world),
     )
 
 

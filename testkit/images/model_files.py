@@ -3,6 +3,7 @@
 import hashlib
 import io
 import warnings
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from testkit.images.leaves import pictures
 from visionfleet.config.classifier import ModelSection
+from visionfleet.model import artefact
+from visionfleet.model.building import encoded
+from visionfleet.model.choice import Asked
 from visionfleet.model.inference import Inference
+from visionfleet.model.loaded import Loaded
+from visionfleet.model.open import opened
+from visionfleet.model.samples import Samples
+from visionfleet.model.trials import Contest, compete
 
 LABELS = ["red", "green", "blue"]
 
@@ -81,3 +90,28 @@ def colours(model: Inference) -> list[str]:
     for channel in range(3):
         pixels[channel, ..., channel] = 255
     return [ranking[0].label for ranking in model.rank(list(pixels), 1)]
+
+
+def at_work(
+    loaded: Loaded, batch_size: int, threads: int, precision: str = "auto", runtime: str = "torch"
+) -> Inference:
+    """Try a model as the making of its artefact does; open the artefact if there is a file."""
+    contest = tried(loaded, batch_size, threads, precision, runtime)
+    if not loaded.source:
+        return Inference(contest.network, loaded, contest.chosen, contest.singly)
+    found = artefact.open_bytes(encoded(loaded, contest, "this one"), "its artefact")
+    return opened(found, ModelSection(), threads)
+
+
+def made(loaded: Loaded) -> bytes:
+    """An artefact, on torch in float32."""
+    return encoded(loaded, tried(loaded, 1, 1, "float32", "torch"), "this one")
+
+
+def tried(loaded: Loaded, batch_size: int, threads: int, precision: str, runtime: str) -> Contest:
+    drawn = list(islice(pictures(loaded.preprocessing.crop), 64))
+    samples = Samples(drawn, drawn)
+    asked = Asked(runtime, precision)
+    return compete(
+        loaded, asked, samples, batch_size, threads, bfloat16=True, int8=precision == "int8"
+    )

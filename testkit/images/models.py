@@ -58,6 +58,7 @@ def table_model(
         "VISIONFLEET_MODEL__CROP": str(side),
         "VISIONFLEET_MODEL__MEAN": "[0, 0, 0]",
         "VISIONFLEET_MODEL__STD": "[1, 1, 1]",
-        # A trial of precisions would be of no use here, and the slow ones would be long at it.
+        # A trial would be of no use here, and the slow ones would be long at it.
+        "VISIONFLEET_MODEL__RUNTIME": "torch",
         "VISIONFLEET_MODEL__PRECISION": "float32",
     }

@@ -106,9 +106,18 @@ class Process:
         self.wait(10.0)
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time (user and system) that the running process has used so far."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Return the CPU time that the running process and its children have used so far."""
+        ticks = 0
+        for pid in family(self.pid):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += sum(map(int, fields[11:15]))  # its own, and that of children that have ended
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """Ids of a running process and its children."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [pid, *(int(child) for task in tasks for child in task.read_text().split())]
 
 
 @contextmanager

@@ -81,9 +81,9 @@ def test_no_daemon_ends_and_no_job_is_lost_whatever_breaks(service: Service) -> 
         service.phase_through(phase)
         service.assert_alive(phase)
     service.proxy.phase = None
-    service.web.process.wait_for_output("web: ready", 30)
-    service.daemons["classifier"].wait_for_output("ready", 60)
-    service.daemons["scaler"].wait_for_output("acting", 30)
+    service.web.process.wait_for_output("web: ready", 90)
+    service.daemons["classifier"].wait_for_output("ready", 180)
+    service.daemons["scaler"].wait_for_output("acting", 90)
     jobs = {}
     for number, phase in enumerate(PHASES):
         answer = service.web.post("/v1/jobs", data=encoded(numbered(number)))

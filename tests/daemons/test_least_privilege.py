@@ -209,6 +209,7 @@ def ask_in_every_way(deployment: Deployment) -> None:
     upload(deployment)
     assert deployment.get("/v1/jobs/00000000000000000000000000").status_code == 404
     assert deployment.get("/readyz").status_code == 200
+    assert deployment.get("/v1/model").json()["labels"][0] == "label-0"
 
 
 def upload(deployment: Deployment) -> None:

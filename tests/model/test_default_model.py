@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from testkit import ROOT
+from testkit.images.leaves import pictures
+from testkit.images.model_files import at_work
 from testkit.images.reading import Limits
 from testkit.processes.stack import data
 from visionfleet.config.classifier import ModelSection
@@ -18,10 +20,10 @@ from visionfleet.evaluation import datasets
 from visionfleet.imaging.decode import decode
 from visionfleet.imaging.preprocess import prepare
 from visionfleet.model import default_model
+from visionfleet.model.batchnorm_folding import fold
 from visionfleet.model.evaluate import measure
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
-from visionfleet.model.probe_images import pictures
 from visionfleet.model.state_dict import load_tensors
 
 pytestmark = pytest.mark.needs_torch
@@ -32,7 +34,7 @@ ESPRESSO = ROOT / "models" / "espresso.jpg"
 
 @pytest.fixture(scope="module")
 def model() -> Inference:
-    return Inference(load(ModelSection()), 8, 2, "float32")
+    return at_work(load(ModelSection()), 8, 2, "float32")
 
 
 @pytest.mark.parametrize("side", [224, 160])
@@ -76,8 +78,9 @@ def test_default_model_has_its_stated_accuracy(model: Inference) -> None:
     assert right_of_known >= 0.94
 
 
-def test_norms_of_the_default_model_are_all_folded(model: Inference) -> None:
-    assert model.folded == 49
+def test_norms_of_the_default_model_are_all_folded() -> None:
+    module = load(ModelSection()).module
+    assert fold(module, torch.rand(2, 3, 224, 224))[1] == 49
 
 
 def test_configuration_overrides_the_calibration() -> None:

@@ -14,9 +14,11 @@ import pytest
 import torch
 from torch import nn
 
+from testkit.images.leaves import pictures
 from testkit.images.model_files import (
     LABELS,
     any_batch,
+    at_work,
     choice,
     colours,
     digest,
@@ -27,9 +29,7 @@ from testkit.images.model_files import (
 from visionfleet.config.classifier import Precision
 from visionfleet.errors import BadModel
 from visionfleet.model import default_model
-from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
-from visionfleet.model.probe_images import pictures
 from visionfleet.model.state_dict import load_tensors
 
 pytestmark = pytest.mark.needs_torch
@@ -39,7 +39,7 @@ PLAIN: Precision = "float32"
 @pytest.mark.parametrize("make", [torchscript, any_batch])
 def test_self_contained_files_answer_in_batches(tmp_path: Path, make: Callable[[], bytes]) -> None:
     data = make()
-    model = Inference(load(choice(tmp_path, data)), 4, 1)
+    model = at_work(load(choice(tmp_path, data)), 4, 1)
     assert colours(model) == LABELS
     assert model.info.name == "mine"
     assert model.info.fingerprint == digest(data)[:16]
@@ -48,16 +48,16 @@ def test_self_contained_files_answer_in_batches(tmp_path: Path, make: Callable[[
 def test_fixed_batch_exported_program_is_reported(tmp_path: Path) -> None:
     found = load(choice(tmp_path, exported()))
     with pytest.raises(BadModel, match=r"first forward pass failed: .*size\(\)\[0\] == 2"):
-        Inference(found, 4, 1)
+        at_work(found, 4, 1)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_exported_program_runs_in_each_precision(
     tmp_path: Path, precision: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visionfleet.model.precision.AGREEMENT_FLOOR", 0.5)
-    model = Inference(load(choice(tmp_path, any_batch())), 4, 1, precision)
-    assert model.precision.name == precision
+    monkeypatch.setattr("visionfleet.model.choice.AGREEMENT_FLOOR", 0.5)
+    model = at_work(load(choice(tmp_path, any_batch())), 4, 1, precision)
+    assert model.precision.precision == precision
     assert colours(model) == LABELS
 
 
@@ -83,7 +83,7 @@ def test_state_dict_of_our_network_is_served(
     tmp_path: Path, wrap: Callable[[Any], Any], old: bool
 ) -> None:
     data = saved(wrap(cut(3)), old)
-    model = Inference(load(choice(tmp_path, data, architecture="efficientnet_lite0")), 2, 1, PLAIN)
+    model = at_work(load(choice(tmp_path, data, architecture="efficientnet_lite0")), 2, 1, PLAIN)
     pixels = next(pictures(32))
     mean = torch.tensor(model.preprocessing.mean).view(3, 1, 1)
     std = torch.tensor(model.preprocessing.std).view(3, 1, 1)
@@ -101,8 +101,7 @@ def test_torchvision_state_dict_takes_classes_from_labels(tmp_path: Path) -> Non
 
     weights = build_published("mobilenet_v3_small", 3, "").state_dict()
     found = load(choice(tmp_path, saved(weights), architecture="mobilenet_v3_small"))
-    model = Inference(found, 2, 1, PLAIN)
-    assert model.folded > 20
+    model = at_work(found, 2, 1, PLAIN)
     assert len(model.rank([np.zeros((32, 32, 3), np.uint8)], 5)[0]) == 3
 
 
@@ -187,7 +186,7 @@ def test_exported_program_with_code_is_refused(tmp_path: Path, old: str, new: st
 
     data = any_batch()
     bad = changed(data, change)
-    assert Inference(load(choice(tmp_path, changed(data, lambda _, c: c))), 2, 1, PLAIN)
+    assert at_work(load(choice(tmp_path, changed(data, lambda _, c: c))), 2, 1, PLAIN)
     with pytest.raises(BadModel, match="not known to be safe"):
         load(choice(tmp_path, bad))
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 import torchvision
 
+from testkit.images.model_files import at_work
 from testkit.images.models import table_model
 from testkit.images.pictures import numbered
 from visionfleet.config.classifier import ModelSection
 from visionfleet.errors import BadModel
-from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
 
@@ -56,7 +56,7 @@ def test_pickled_code_is_not_run(tmp_path: Path, table: dict[str, str]) -> None:
 
 
 def test_table_model_answers_alike_alone_and_in_batches(table: dict[str, str]) -> None:
-    model = Inference(load(choice(table)), batch_size=8, threads=1)
+    model = at_work(load(choice(table)), 8, 1)
     pixels = [np.asarray(numbered(i)) for i in range(8)]
     batched = [ranking[0].label for ranking in model.rank(pixels, 3)]
     assert batched == [f"l{i}" for i in range(8)]
@@ -82,7 +82,7 @@ def test_labels_that_do_not_fit_are_reported(tmp_path: Path, table: dict[str, st
     labels = tmp_path / "labels.txt"
     labels.write_text("only\ntwo\n")
     with pytest.raises(BadModel, match=r"gives \(1, 8\), not \(1, 2\)"):
-        Inference(load(choice(table, labels=str(labels))), batch_size=2, threads=1)
+        at_work(load(choice(table, labels=str(labels))), 2, 1)
 
 
 class OneByOne(torch.nn.Module):
@@ -109,7 +109,7 @@ def test_model_traced_for_one_image_gets_single_images(tmp_path: Path) -> None:
             crop=32,
         )
     )
-    model = Inference(loaded, batch_size=4, threads=1)
+    model = at_work(loaded, 4, 1)
     colours = np.zeros((3, 32, 32, 3), np.uint8)
     for i in range(3):
         colours[i, ..., i] = 255
@@ -147,7 +147,7 @@ def test_placed_weights_load_with_their_own_preset(
     loaded = load(ModelSection(name="resnet18", directory=tmp_path))
     assert (loaded.preprocessing.resize, loaded.preprocessing.crop) == (256, 224)
     assert (len(loaded.labels), loaded.labels[0]) == (1000, "tench")
-    model = Inference(loaded, batch_size=2, threads=1)
+    model = at_work(loaded, 2, 1)
     assert len(model.rank([np.zeros((224, 224, 3), np.uint8)], 5)[0]) == 5
 
 

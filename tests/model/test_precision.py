@@ -1,6 +1,5 @@
 """How the precision of a model is chosen, from given measurements and with real models."""
 
-import logging
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
@@ -10,24 +9,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from testkit.images.model_files import at_work
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Pixels, Preprocessing
 from visionfleet.model import device
-from visionfleet.model.inference import Inference
+from visionfleet.model.choice import Asked, Candidate, Trial, candidates, choose, tell, try_out
 from visionfleet.model.loaded import Loaded
-from visionfleet.model.precision import Trial, candidates, choose, tell, try_out
+from visionfleet.model.network import Floats
+from visionfleet.model.processor import described
 
 pytestmark = pytest.mark.needs_torch
 
-# asked for, on a GPU, bfloat16 in hardware, weights that can be converted: what is tried
+# asked for, on a GPU, bfloat16 in hardware, weights that can be converted: what is tried of torch
 CANDIDATES = {
     "auto on a processor with bfloat16": ("auto", False, True, True, ("float32", "bfloat16")),
     "auto on one without: nothing to try": ("auto", False, False, True, ("float32",)),
     "auto on a GPU": ("auto", True, True, True, ("float32", "bfloat16", "float16")),
     "auto on an old GPU": ("auto", True, False, True, ("float32", "float16")),
     "a quantised model keeps its own": ("auto", False, True, False, ("float32",)),
-    "so it does against an order": ("bfloat16", False, True, False, ("float32",)),
     "float32 needs no trial": ("float32", True, True, True, ("float32",)),
     "an order is tried though it is slow": (
         "bfloat16",
@@ -46,84 +46,125 @@ CANDIDATES = {
 def test_precision_candidates_depend_on_the_device(
     asked: str, cuda: bool, bfloat16: bool, convertible: bool, found: tuple[str, ...]
 ) -> None:
-    assert candidates(asked, cuda, bfloat16, convertible) == found
+    names = candidates(Asked("torch", asked), cuda, bfloat16, convertible, True, True)
+    assert names == tuple(Candidate("torch", name) for name in found)  # type: ignore[arg-type]
 
 
-def test_float16_is_refused_on_a_processor() -> None:
-    with pytest.raises(BadModel, match="float16 is for GPUs"):
-        candidates("float16", False, True, True)
-
-
-SURE = torch.tensor([[0.9, 0.1]] * 100)
-
-
-def trial(speed: float, wrong: int = 0, fault: str = "") -> Trial:
-    """Answers of a precision: the first `wrong` of a hundred pictures get the other class."""
-    rows = SURE.clone()
-    rows[:wrong] = torch.tensor([0.2, 0.8])
-    return Trial(rows, speed, fault)
-
-
-# asked for, floor, trials beside that of float32 at 10 images/s: what is taken
-CHOICES: dict[str, tuple[str, float, dict[str, Trial], str]] = {
-    "the quicker one": ("auto", 0.99, {"bfloat16": trial(20)}, "bfloat16"),
-    "the quickest of three": (
-        "auto",
-        0.99,
-        {"bfloat16": trial(20), "float16": trial(30)},
-        "float16",
-    ),
-    "float32 when it is the quicker one": ("auto", 0.99, {"bfloat16": trial(9)}, "float32"),
-    "float32 when nothing is won": ("auto", 0.99, {"bfloat16": trial(10.4)}, "float32"),
-    "at the floor": ("auto", 0.99, {"bfloat16": trial(20, wrong=1)}, "bfloat16"),
-    "float32 below the floor": ("auto", 0.99, {"bfloat16": trial(20, wrong=2)}, "float32"),
-    "the next one when the quickest is below the floor": (
-        "auto",
-        0.99,
-        {"bfloat16": trial(20), "float16": trial(30, wrong=2)},
-        "bfloat16",
-    ),
-    "a floor of nothing": ("auto", 0.0, {"bfloat16": trial(20, wrong=100)}, "bfloat16"),
-    "float32 when the model fails": ("auto", 0.0, {"bfloat16": trial(0, fault="no")}, "float32"),
-    "an order, though slower": ("bfloat16", 0.99, {"bfloat16": trial(5)}, "bfloat16"),
+# asked for: runtime, precision; OpenVINO is there, int8 may be tried: what is tried beside torch's
+BOTH = {
+    "all": ("auto", "auto", True, True, "ttooo"),
+    "all but int8": ("auto", "auto", True, False, "ttoo"),
+    "no OpenVINO": ("auto", "auto", False, True, "tt"),
+    "OpenVINO alone, and what it is compared with": ("openvino", "auto", True, True, "tooo"),
+    "one precision of both": ("auto", "bfloat16", True, True, "tto"),
+    "int8": ("auto", "int8", True, True, "to"),
 }
 
 
-@pytest.mark.parametrize(("asked", "floor", "others", "name"), CHOICES.values(), ids=CHOICES)
-def test_fastest_acceptable_precision_is_chosen(
-    asked: str, floor: float, others: dict[str, Trial], name: str
+@pytest.mark.parametrize(
+    ("runtime", "precision", "there", "int8", "found"), BOTH.values(), ids=BOTH
+)
+def test_runtimes_are_tried_as_asked(
+    runtime: str, precision: str, there: bool, int8: bool, found: str
 ) -> None:
-    chosen = choose(asked, floor, {"float32": trial(10)} | others)
-    assert chosen.name == name
-    assert chosen.measured["float32"].agreement == 1.0
+    names = candidates(Asked(runtime, precision), False, True, True, there, int8)
+    assert "".join(name.runtime[0] for name in names) == found
+
+
+def test_what_a_machine_cannot_do_is_refused() -> None:
+    with pytest.raises(BadModel, match="float16 is for GPUs"):
+        candidates(Asked("auto", "float16"), False, True, True, True, False)
+    with pytest.raises(BadModel, match="openvino is not installed"):
+        candidates(Asked("openvino", "auto"), False, True, True, False, False)
+
+
+FLOAT32 = Candidate("torch", "float32")
+BFLOAT16 = Candidate("torch", "bfloat16")
+FLOAT16 = Candidate("torch", "float16")
+INT8 = Candidate("openvino", "int8")
+OTHER = Candidate("openvino", "float32")
+SURE = np.array([[0.9, 0.1]] * 100, np.float32)
+
+
+def trial(speed: float, wrong: int = 0, fault: str = "") -> Trial:
+    """Answers of a candidate: the first `wrong` of a hundred pictures get the other class."""
+    rows = SURE.copy()
+    rows[:wrong] = (0.2, 0.8)
+    return Trial(rows, speed, fault)
+
+
+# asked for, trials beside that of float32 at 10 images/s: what is taken
+CHOICES: dict[str, tuple[str, dict[Candidate, Trial], Candidate]] = {
+    "the quicker one": ("auto", {BFLOAT16: trial(20)}, BFLOAT16),
+    "the quickest of three": ("auto", {BFLOAT16: trial(20), FLOAT16: trial(30)}, FLOAT16),
+    "float32 when it is the quicker one": ("auto", {BFLOAT16: trial(9)}, FLOAT32),
+    "float32 when nothing is won": ("auto", {BFLOAT16: trial(10.4)}, FLOAT32),
+    "at the floor": ("auto", {BFLOAT16: trial(20, wrong=1)}, BFLOAT16),
+    "float32 below the floor": ("auto", {BFLOAT16: trial(20, wrong=2)}, FLOAT32),
+    "the next one when the quickest is below the floor": (
+        "auto",
+        {BFLOAT16: trial(20), FLOAT16: trial(30, wrong=2)},
+        BFLOAT16,
+    ),
+    "float32 when the model fails": ("auto", {BFLOAT16: trial(0, fault="no")}, FLOAT32),
+    "an order, though slower": ("bfloat16", {BFLOAT16: trial(5)}, BFLOAT16),
+    "the other runtime in float32": ("auto", {OTHER: trial(11)}, OTHER),
+    "a runtime whose float32 is wrong is left": ("auto", {OTHER: trial(99, wrong=9)}, FLOAT32),
+    "bfloat16 where the other float32 is as quick": (
+        "auto",
+        {BFLOAT16: trial(20), OTHER: trial(19.5)},
+        OTHER,
+    ),
+    "int8 may differ more": ("auto", {BFLOAT16: trial(20), INT8: trial(30, wrong=3)}, INT8),
+    "but not so much": ("auto", {BFLOAT16: trial(20), INT8: trial(30, wrong=4)}, BFLOAT16),
+}
+
+
+@pytest.mark.parametrize(("asked", "others", "name"), CHOICES.values(), ids=CHOICES)
+def test_cheapest_that_agrees_is_chosen(
+    asked: str, others: dict[Candidate, Trial], name: Candidate
+) -> None:
+    chosen = choose(Asked("auto", asked), {FLOAT32: trial(10)} | others)
+    assert (chosen.runtime, chosen.precision) == name
+    assert chosen.measured[str(FLOAT32)].agreement == 1.0
     assert chosen.images == 100
+
+
+def test_labelled_samples_bound_what_is_lost() -> None:
+    targets = [0] * 100
+    for wrong, runtime in ((0, "openvino"), (1, "torch")):
+        trials = {FLOAT32: trial(10), INT8: trial(30, wrong)}
+        assert choose(Asked(), trials, targets).runtime == runtime
 
 
 def test_configured_precision_below_the_floor_is_refused() -> None:
     with pytest.raises(BadModel, match=r"bfloat16 agrees with float32 on 97.0% of 100 pictures"):
-        choose("bfloat16", 0.99, {"float32": trial(10), "bfloat16": trial(20, wrong=3)})
+        choose(Asked("torch", "bfloat16"), {FLOAT32: trial(10), BFLOAT16: trial(20, wrong=3)})
 
 
 def test_configured_precision_that_fails_is_refused() -> None:
+    trials = {FLOAT32: trial(10), BFLOAT16: trial(0, fault="no kernel")}
     with pytest.raises(BadModel, match="bfloat16: the model fails in it: no kernel"):
-        choose("bfloat16", 0.99, {"float32": trial(10), "bfloat16": trial(0, fault="no kernel")})
+        choose(Asked("auto", "bfloat16"), trials)
 
 
 def test_precision_may_break_near_ties_of_float32() -> None:
-    exact = Trial(torch.tensor([[0.4, 0.395, 0.205], [0.5, 0.48, 0.02]]), 10)
-    other = Trial(torch.tensor([[0.39, 0.40, 0.21], [0.49, 0.50, 0.01]]), 20)
-    measured = choose("auto", 0.5, {"float32": exact, "bfloat16": other}).measured["bfloat16"]
+    exact = Trial(np.array([[0.4, 0.395, 0.205], [0.5, 0.48, 0.02]], np.float32), 10)
+    other = Trial(np.array([[0.39, 0.40, 0.21], [0.49, 0.50, 0.01]], np.float32), 20)
+    trials = {FLOAT32: exact, BFLOAT16: other}
+    assert choose(Asked(), trials, tie=0.03).measured["torch-bfloat16"].agreement == 1
+    measured = choose(Asked(), trials).measured["torch-bfloat16"]
     assert measured.agreement == 0.5
     assert measured.difference == pytest.approx(0.02)
 
 
 def test_precision_log_has_each_speed_and_failure() -> None:
-    trials = {"float32": trial(10), "bfloat16": trial(25), "float16": trial(0, fault="no kernel")}
-    fields = tell(choose("auto", 0.99, trials))
-    assert fields["precision"] == "bfloat16"
-    assert fields["images_per_second"] == "float32:10.0,bfloat16:25.0"
-    assert fields["agreement"] == "float32:1.000,bfloat16:1.000"
-    assert fields["refused"] == "float16: no kernel"
+    trials = {FLOAT32: trial(10), BFLOAT16: trial(25), INT8: trial(0, fault="no kernel")}
+    fields = tell(choose(Asked(), trials))
+    assert (fields["runtime"], fields["precision"]) == ("torch", "bfloat16")
+    assert fields["images_per_second"] == "torch-float32:10.0,torch-bfloat16:25.0"
+    assert fields["agreement"] == "torch-float32:1.000,torch-bfloat16:1.000"
+    assert fields["refused"] == "openvino-int8: no kernel"
 
 
 def batches(sizes: Sequence[int]) -> list[list[Pixels]]:
@@ -134,9 +175,9 @@ def test_benchmark_takes_the_best_batch_after_warm_up() -> None:
     times = count(0.0, 1.0)  # each look at the clock is a second later
     ran: list[int] = []
 
-    def run(batch: Sequence[Pixels]) -> Tensor:
+    def run(batch: Sequence[Pixels]) -> Floats:
         ran.append(len(batch))
-        return torch.zeros(len(batch), 2)
+        return np.zeros((len(batch), 2), np.float32)
 
     found = try_out(run, batches([8, 8, 8, 8]), 3.0, lambda: next(times))
     assert ran == [8, 8, 8]  # one to warm up, two at the least, then the time was over
@@ -146,7 +187,10 @@ def test_benchmark_takes_the_best_batch_after_warm_up() -> None:
 def test_benchmark_tries_slow_models_on_enough_images() -> None:
     times = count(0.0, 1.0)
     found = try_out(
-        lambda batch: torch.zeros(len(batch), 2), batches([1] * 20), 0.0, lambda: next(times)
+        lambda batch: np.zeros((len(batch), 2), np.float32),
+        batches([1] * 20),
+        0.0,
+        lambda: next(times),
     )
     assert len(found.probabilities) == 8
 
@@ -170,42 +214,25 @@ def loaded(module: nn.Module) -> Loaded:
     return Loaded(module.eval(), tuple("abcdefghij"), how, info)
 
 
-def test_model_that_bfloat16_breaks_stays_in_float32(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_model_that_bfloat16_breaks_stays_in_float32() -> None:
     # At 1024 bfloat16 has steps of 8: the scores that remain are multiples of it.
     broken = Scores(offset=1024.0)
     with pytest.raises(BadModel, match=r"at least 99.0% is asked for"):
-        Inference(loaded(broken), 4, 1, "bfloat16")
-    monkeypatch.setattr(device, "multiplies_bfloat16", lambda _: True)
-    with caplog.at_level(logging.INFO, "classifier"):
-        model = Inference(loaded(broken), 4, 1)
-    assert model.precision.name == "float32"
-    assert model.precision.measured["bfloat16"].agreement < 0.99
-    (line,) = [r for r in caplog.records if r.message == "precision chosen"]
-    assert vars(line)["precision"] == "float32"
-    assert "bfloat16:" in vars(line)["images_per_second"]
+        at_work(loaded(broken), 4, 1, "bfloat16")
+    model = at_work(loaded(broken), 4, 1)
+    assert model.precision.precision == "float32"
+    assert model.precision.measured["torch-bfloat16"].agreement < 0.99
 
 
 def test_sound_model_runs_alike_in_bfloat16() -> None:
-    plain = Inference(loaded(Scores()), 4, 1, "float32")
-    quick = Inference(loaded(Scores()), 4, 1, "bfloat16")
-    assert (plain.precision.name, quick.precision.name) == ("float32", "bfloat16")
-    assert quick.precision.measured["bfloat16"].agreement >= 0.99
+    plain = at_work(loaded(Scores()), 4, 1, "float32")
+    quick = at_work(loaded(Scores()), 4, 1, "bfloat16")
+    assert (plain.precision.precision, quick.precision.precision) == ("float32", "bfloat16")
+    assert quick.precision.measured["torch-bfloat16"].agreement >= 0.99
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
     for one, other in zip(plain.rank(list(pixels), 10), quick.rank(list(pixels), 10), strict=True):
         scores = {ranked.label: ranked.score for ranked in other}
         assert all(abs(scores[ranked.label] - ranked.score) < 0.02 for ranked in one)
-
-
-def test_inference_seconds_are_measured_by_stage() -> None:
-    model = Inference(loaded(Scores()), 4, 1)
-    assert (model.seconds.prepare, model.seconds.forward, model.seconds.rank) == (0, 0, 0)
-    model.rank([np.zeros((32, 32, 3), np.uint8)], 1)
-    first = model.seconds
-    assert min(first.prepare, first.forward, first.rank) > 0
-    model.rank([np.zeros((32, 32, 3), np.uint8)], 1)
-    assert model.seconds.forward > first.forward
 
 
 @pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
@@ -228,15 +255,15 @@ def test_gpu_that_torch_sees_is_used(
     ],
 )
 def test_bfloat16_support_is_read_from_cpu_flags(text: str, has: bool) -> None:
-    assert device.has_bfloat16(text) is has
+    assert described("x86_64", text, gpu=False).bfloat16 is has
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_gpu_and_cpu_answers_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels: Any = list(np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8))
-    theirs = Inference(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
+    theirs = at_work(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    ours = Inference(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
+    ours = at_work(loaded(Scores()), 4, 1, "float32").rank(pixels, 10)
     for one, other in zip(ours, theirs, strict=True):
         scores = {ranked.label: ranked.score for ranked in other}
         assert all(abs(scores[ranked.label] - ranked.score) < 0.01 for ranked in one)

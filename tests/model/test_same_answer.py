@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from visionfleet.config.classifier import ModelSection, Precision
+from testkit.images.leaves import pictures
+from testkit.images.model_files import at_work
+from visionfleet.config.classifier import ModelSection, Precision, Runtime
 from visionfleet.contract.messages import Ranked
 from visionfleet.imaging.preprocess import Pixels, Preprocessing
 from visionfleet.model.inference import Inference
 from visionfleet.model.loaded import Loaded, info
 from visionfleet.model.loading import load
-from visionfleet.model.probe_images import pictures
 
 pytestmark = pytest.mark.needs_torch
 
@@ -43,7 +44,7 @@ def images(count: int, side: int) -> list[Pixels]:
 def coarse() -> Inference:
     torch.manual_seed(3)
     labels = tuple(f"label-{index}" for index in range(CLASSES))
-    return Inference(Loaded(Coarse().eval(), labels, HOW, info("m", b"")), 8, 1, "float32")
+    return at_work(Loaded(Coarse().eval(), labels, HOW, info("m", b"")), 8, 1, "float32")
 
 
 def of(ranking: tuple[Ranked, ...]) -> list[tuple[int, str]]:
@@ -75,12 +76,23 @@ def test_answer_does_not_depend_on_the_batch(coarse: Inference) -> None:
         assert [of(ranking) for ranking in rankings] == [of(alone[index]) for index in chosen]
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("runtime", "precision"),
+    [
+        ("torch", "float32"),
+        ("torch", "bfloat16"),
+        ("openvino", "float32"),
+        ("openvino", "bfloat16"),
+        ("openvino", "int8"),
+    ],
+)
 def test_default_model_answers_alike_in_any_batch(
-    precision: Precision, monkeypatch: pytest.MonkeyPatch
+    runtime: Runtime, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("visionfleet.model.precision.AGREEMENT_FLOOR", 0.5)
-    model = Inference(load(ModelSection()), 8, 1, precision)
+    monkeypatch.setattr("visionfleet.model.choice.AGREEMENT_FLOOR", 0.5)
+    monkeypatch.setattr("visionfleet.model.choice.AGREEMENT_FLOORS", {"int8": 0.0})
+    model = at_work(load(ModelSection()), 8, 1, precision, runtime)
+    assert (model.precision.runtime, model.precision.precision) == (runtime, precision)
     random, shown = Random(4), list(islice(pictures(model.preprocessing.crop), 12))
     alone = [model.rank([pixels], 3)[0] for pixels in shown]
     for _ in range(5):

@@ -1,8 +1,9 @@
 """The label of a picture does not depend on the way in which it was written."""
 
+from dataclasses import replace
+
 import pytest
 
-from testkit import ROOT
 from testkit.images.pictures import crops_of_photos
 from testkit.images.reading import Limits, read_pixels
 from testkit.images.ways import Way, save, ways
@@ -16,14 +17,19 @@ pytestmark = pytest.mark.needs_torch
 
 LIMITS = Limits(20_000_000, 50_000_000, Config().images.formats)
 PICTURES = 10
+FEW_COLOURS = 20  # with so many steps of difference a picture may be another for the model
+WAYS = [way for way in ways() if way.tolerance < FEW_COLOURS]
 Ranking = tuple[Ranked, ...]
 
 
 class Eye:
-    """The shipped model, and what it says of the pictures in colours and in grey."""
+    """The default model at half its size, and what it says of the pictures in colours and grey."""
 
     def __init__(self) -> None:
-        self.model = Inference(load(ModelSection(directory=ROOT / "models")), 10, 1, "float32")
+        whole = load(ModelSection())
+        small = replace(whole.preprocessing, resize=128, crop=112)
+        self.model = Inference(replace(whole, preprocessing=small), PICTURES, 1, "float32")
+        self.known: dict[bytes, Ranking] = {}
         self.pictures = crops_of_photos(PICTURES)
         grey = [save(picture.convert("L"), "PNG") for picture in self.pictures]
         colour = [save(picture, "PNG") for picture in self.pictures]
@@ -31,8 +37,12 @@ class Eye:
 
     def rank(self, files: list[bytes]) -> list[Ranking]:
         how = self.model.preprocessing
-        pixels = [read_pixels(data, LIMITS, how) for data in files]
-        return self.model.rank(pixels, len(self.model.labels))
+        pixels = {(p := read_pixels(data, LIMITS, how)).tobytes(): p for data in files}
+        new = [key for key in pixels if key not in self.known]
+        if new:
+            rankings = self.model.rank([pixels[key] for key in new], len(self.model.labels))
+            self.known |= dict(zip(new, rankings, strict=True))
+        return [self.known[key] for key in pixels]
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +55,27 @@ def shift(way: Way) -> float:
     return 0.02 + 0.05 * way.tolerance
 
 
-def lead(ranking: Ranking) -> float:
-    return ranking[0].score - ranking[1].score
+def is_clear(ranking: Ranking) -> bool:
+    """Tell a picture of which the model is sure; of others any new JPEG changes the label."""
+    return ranking[0].score - ranking[1].score > 0.9
 
 
 def score(ranking: Ranking, index: int) -> float:
     return next(entry.score for entry in ranking if entry.index == index)
 
 
-def test_most_pictures_have_a_label_that_is_clear(eye: Eye) -> None:
+def test_most_pictures_have_a_clear_label(eye: Eye) -> None:
     for rankings in eye.expected.values():
-        assert sum(lead(ranking) > 0.1 for ranking in rankings) >= 0.6 * PICTURES
+        assert sum(map(is_clear, rankings)) >= 0.6 * PICTURES
     assert len({ranking[0].label for ranking in eye.expected[False]}) >= 3
 
 
-@pytest.mark.parametrize("way", ways(), ids=lambda way: way.name)
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 @pytest.mark.filterwarnings("ignore")
 def test_label_is_that_of_the_original(way: Way, eye: Eye) -> None:
     found = eye.rank([way.write(picture) for picture in eye.pictures])
     for ranking, expected in zip(found, eye.expected[way.grey], strict=True):
         first = expected[0]
-        assert abs(score(ranking, first.index) - first.score) <= shift(way)
-        if lead(expected) > shift(way):
+        if is_clear(expected):
             assert ranking[0].label == first.label
+            assert abs(score(ranking, first.index) - first.score) <= shift(way)

@@ -40,6 +40,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.election": set(),
     "visionfleet.scaler.status": set(),
     "visionfleet.scaler.handled_images": set(),
+    "visionfleet.scaler.lives": set(),
     "visionfleet.web.http.body": set(),
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.encodings": set(),
@@ -170,6 +171,8 @@ def test_edges_do_not_import_each_other(path: Path) -> None:
     [
         ("torch", {"visionfleet.model"}),
         ("torchvision", {"visionfleet.model"}),
+        ("openvino", {"visionfleet.model"}),
+        ("nncf", {"visionfleet.model"}),
         ("python_multipart", {"visionfleet.web.http.form"}),
         ("tornado", {"visionfleet.web.http", "visionfleet.web.routes", "visionfleetd.web.main"}),
         ("uvloop", {"visionfleetd.web.main"}),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from visionfleet import __version__
 from visionfleet.aws.imds import Metadata, endpoint, instance_id
+from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Queue
 from visionfleet.classifier.drain import DrainController
 from visionfleet.classifier.drain_triggers import IdleShutdown
@@ -189,7 +190,7 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    started_at = clients.clock() - (process.boot_clock() - process.started_at())
+    started_at = clients.clock() - process.age_seconds()
     identity = Identity(worker_name, host, __version__, started_at)
     reporter = Reporter(
         clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
@@ -198,7 +199,7 @@ def _run(
     takeover = _take_over(config, clients.requests())
     phases.end("aws")
     try:
-        model = _model(config, signals.stop, phases)
+        model = _model(config, clients.results, signals.stop, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         return process.EXIT_CONFIG
@@ -222,9 +223,11 @@ def _take_over(config: Config, requests: Queue) -> Takeover:
     return takeover
 
 
-def _model(config: Config, stop: threading.Event, phases: StartupTimer) -> "Inference | None":
+def _model(
+    config: Config, bucket: Store, stop: threading.Event, phases: StartupTimer
+) -> "Inference | None":
     """Load the model, None when a stop came first; raises BadModel."""
-    load = partial(open_model, config, os.environ, phases)
+    load = partial(open_model, config, os.environ, phases, bucket)
     systemd.notify("STATUS=loading the model")
     # The scaler gives a start no more time than this, so systemd need not either.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet

@@ -40,6 +40,7 @@ from visionfleet.contract import names
 from visionfleet.contract.messages import ModelDescription, ModelInput
 from visionfleet.host import cpu_quota
 from visionfleet.host.daemon_threads import crash
+from visionfleet.host.process import age_seconds
 from visionfleet.host.watchdog import Pace, Watchdog, classifier_status
 
 if TYPE_CHECKING:
@@ -201,7 +202,8 @@ def status(pipeline: Pipeline, reporter: Reporter, model_name: str) -> Callable[
 
 def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) -> list[DrainTrigger]:
     every_seconds = config.classifier.drain_check_seconds
-    asked = drain_triggers.scaler_request(reporter.store, reporter.identity, every_seconds)
+    worker, started_at = reporter.identity.worker, lambda: reporter.now() - age_seconds()
+    asked = drain_triggers.scaler_request(reporter.store, worker, started_at, every_seconds)
     if not config.classifier.ec2_instance:
         return [asked]
     notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
@@ -218,9 +220,9 @@ def described(model: "Inference", worker: str, now: float) -> ModelDescription:
         input=ModelInput(side=how.crop, shorter_side=how.resize, interpolation=how.interpolation),
         temperature=model.temperature,
         unknown_below=model.unknown_below,
-        runtime="torch",
-        precision=model.precision.name,
-        device=str(model.device),
+        runtime=model.precision.runtime,
+        precision=model.precision.precision,
+        device=model.precision.device,
         worker=worker,
         told_at=now,
     )
@@ -233,6 +235,7 @@ def tell_metrics(config: Config, model: "Inference", reporter: Reporter) -> None
     threads = config.model.threads or cpu_quota.granted()
     metrics.model.info(
         {"name": model.info.name, "fingerprint": model.info.fingerprint}
-        | {"precision": model.precision.name, "threads": str(threads)}
+        | {"runtime": model.precision.runtime, "precision": model.precision.precision}
+        | {"threads": str(threads)}
     )
     metrics.boot_seconds.set(reporter.boot_seconds or 0.0)

@@ -1,6 +1,7 @@
 """Makes the fleet and the autoscaler that the configuration describes."""
 
 import os
+import time
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.fleet.supervisor import SupervisorFleet
+from visionfleet.host.process import boot_clock
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.decision import Policy
 from visionfleet.scaler.executor import Executor
@@ -62,13 +64,14 @@ def autoscaler(
     queues = ReplyQueues(sqs, names.replies_prefix(config.name))
     return Autoscaler(
         observer=observer,
-        leader_lease=LeaderLease(store, name, config.scaler, aws.clock),
+        leader_lease=LeaderLease(store, name, config.scaler, aws.clock, boot_clock),
         status_store=StatusStore(store),
         executor=Executor(observer.fleet, store, metrics, aws.clock, _decision_id),
         garbage_collector=GarbageCollector(queues, store, config.scaler.housekeeping_seconds),
         metrics=metrics,
         policy=policy,
         now=aws.clock,
+        clock=time.monotonic,
         alarm_publisher=_alarm_publisher(config, aws) if config.scaler.fleet == "ec2" else None,
     )
 

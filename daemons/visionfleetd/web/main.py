@@ -161,7 +161,8 @@ async def _serve(
     poller = _poller(context, replies, watchdog)
     public_path = context.config.web.public_path
     max_connections = process.allow_open_files() - OTHER_FILES
-    gate = Gate(None if context.access is None else context.access.knows, time.monotonic)
+    knows = None if context.access is None else context.access.knows
+    gate = Gate(knows, time.monotonic, hides=tls is not None)
     http = WebServer(application(context), max_connections, gate, tls, public_path)
     metrics_fields = _served_metrics(context)
     # What is there now stays: a look through all of it would hold the loop for a tenth of a second.

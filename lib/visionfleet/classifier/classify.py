@@ -53,9 +53,9 @@ class BatchClassifier:
         started = time.monotonic()
         pixels = [job.pixels for job in jobs if job.pixels is not None]
         self.loops.step(MODEL_LOOP)
+        self.completion.in_flight.enter_model([job.delivery for job in jobs])
         try:
-            with self.completion.in_flight.in_model([job.delivery for job in jobs]):
-                rankings = self.rank(pixels, max(job.request.top for job in jobs))
+            rankings = self.rank(pixels, max(job.request.top for job in jobs))
         finally:
             self.loops.rest(MODEL_LOOP)
         seconds = time.monotonic() - started

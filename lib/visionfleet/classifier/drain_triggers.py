@@ -9,7 +9,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.classifier.idle_shutdown import Idleness, alive_until, shut_down_reason
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.spot import POLL_SECONDS, Interruptions
-from visionfleet.classifier.worker_report import Identity, Reporter
+from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract import documents
 from visionfleet.errors import VisionfleetError
@@ -51,8 +51,11 @@ def watch(
     return None
 
 
-def scaler_request(store: Store, identity: Identity, every_seconds: float) -> DrainTrigger:
-    document = documents.drain_request(identity.worker)
+def scaler_request(
+    store: Store, worker: str, started_at: Callable[[], float], every_seconds: float
+) -> DrainTrigger:
+    """`started_at` tells since when this worker lives, in AWS's time as it is known now."""
+    document = documents.drain_request(worker)
 
     def look() -> DrainRequest | None:
         try:
@@ -61,7 +64,7 @@ def scaler_request(store: Store, identity: Identity, every_seconds: float) -> Dr
             log.warning("drain check failed", extra={"reason": str(error)})
             return None
         # A request from before this life was meant for the worker that had the name then.
-        old = asked_at is None or asked_at < identity.started_at
+        old = asked_at is None or asked_at < started_at()
         return None if old else DrainRequest("asked to")
 
     return DrainTrigger(every_seconds, look)

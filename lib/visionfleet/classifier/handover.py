@@ -121,8 +121,8 @@ class HandoverFile(Notes):
 
 @dataclass(slots=True)
 class Takeover:
-    """What dead workers held. `suspects` are ids of messages, also of what is theirs no more, and for
-    each a name of the end that makes it one.
+    """What dead workers held. `suspects` are ids of messages, also of what is theirs no more, with
+    a name of the end that makes each of them one.
     """
 
     deliveries: list[Delivery] = field(default_factory=list)

@@ -106,16 +106,13 @@ class InFlight:
                 delivery.received_at += max(0.0, ended - max(began, delivery.received_at))
             self._excused_until = max(ended, self._excused_until)
 
-    @contextmanager
-    def in_model(self, deliveries: Collection[Delivery]) -> Iterator[None]:
-        """Note who is in the model: if it ends the process, it is one of them."""
+    def enter_model(self, deliveries: Collection[Delivery]) -> None:
+        """Note who is in the model, until others are: if it ends the process, it is one of them.
+
+        Also a moment later, for a process does not end at once.
+        """
         with self._changed:
             self._notes.in_model(deliveries)
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._notes.in_model(())
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:

@@ -18,8 +18,8 @@ log = logging.getLogger("classifier")
 
 @dataclass(frozen=True, slots=True)
 class SuspectClassifier:
-    """The stage of suspects, on one thread. `suspects` are ids of messages, with a name of the end of
-    a worker for each: the first that ends its process here too clears the others of that end.
+    """The stage of suspects, on one thread. `suspects` are ids of messages, with a name of the end
+    that makes each of them one: the first that ends a process here too clears those of its end.
     """
 
     child: Isolation

@@ -13,10 +13,10 @@ from visionfleet.cli import terminal
 from visionfleet.cli.options import add_config, loaded, whole
 from visionfleet.evaluation import datasets
 from visionfleet.host import cpu_quota
+from visionfleet.model.evaluate import Benchmark, measure
 from visionfleet.model.open import open_model
 
 if TYPE_CHECKING:
-    from visionfleet.model.evaluate import Benchmark
     from visionfleet.model.inference import Inference
 
 
@@ -45,8 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     alone = config.model.model_copy(update={"threads": 1})
     config = config.model_copy(update={"model": alone})
     total = min(datasets.count(arguments.data), arguments.limit or sys.maxsize)
-    model = open_model(config, os.environ)
-    from visionfleet.model.evaluate import measure  # imports torch, which the model has set up
+    model = open_model(config, os.environ, lanes=threads)
 
     with terminal.progress_bar("evaluating", total) as advance:
         images, size = datasets.read(arguments.data, total), config.classifier.batch_size
@@ -61,12 +60,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def summary(model: "Inference", measured: "Benchmark") -> dict[str, object]:
+def summary(model: "Inference", measured: Benchmark) -> dict[str, object]:
     found = measured.evaluation
     images, total = len(found.folders), len(found.folders) + measured.unreadable
     unknown, known_top1 = found.unknown(model.unknown_below)
     figures: dict[str, object] = {
-        "model": f"{model.info.name} {model.info.fingerprint} {model.precision.name}",
+        "model": f"{model.info.name} {model.info.fingerprint} {model.precision.runtime} "
+        f"{model.precision.precision}",
         "images": images,
         "unreadable": measured.unreadable,
         "top1": found.top(1),
@@ -84,7 +84,7 @@ def summary(model: "Inference", measured: "Benchmark") -> dict[str, object]:
     return figures | ({"confusion": found.confusion()} if few else {})
 
 
-def _calibration(model: "Inference", measured: "Benchmark") -> dict[str, float]:
+def _calibration(model: "Inference", measured: Benchmark) -> dict[str, float]:
     """Propose both settings; the scores at hand have been divided by the present temperature."""
     further = measured.evaluation.temperature()
     return {

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field
 
 from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three
 
-Precision = Literal["auto", "float32", "bfloat16", "float16"]
+Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
+Runtime = Literal["auto", "torch", "openvino"]
 # One name everywhere: in results, in paths of the API, on the page. `default` means this one too.
 DEFAULT_MODEL = "efficientnet_lite0"
 
@@ -59,9 +60,18 @@ class ModelSection(Section):
     unknown_below: float | None = Field(None, ge=0, le=1)
     """Lowest score of a label, else `low confidence`; null: what the model's file says, else 0.
     Whoever would rather have no label than a wrong one; proposed by the same command."""
+    runtime: Runtime = "auto"
+    """The program that computes: torch, openvino (processors only), or auto: the cheapest whose
+    answers are those of torch.
+    Whoever wants the same program on all machines, or has a model that one of them cannot run."""
     precision: Precision = "auto"
-    """float32, bfloat16, float16 (GPUs only), or auto: the quickest that answers as float32 does.
+    """float32, bfloat16, float16 (GPUs only), int8 (openvino only), or auto: the cheapest that
+    answers as float32 does.
     Whoever wants the same scores on every processor: float32."""
+    samples: FilePath | None = None
+    """Folder with images like those to come, for comparing precisions and for int8; null: crops of
+    free photos. In folders named by their label they also tell what a precision loses.
+    Whoever wants int8, or has images unlike photos."""
     threads: int | None = Field(None, ge=1, le=256)
     """Threads of one worker; null: as many as the machine grants it cores.
     Whoever runs several workers on one machine without systemd."""

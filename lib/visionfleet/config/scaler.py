@@ -104,7 +104,7 @@ class ScalerSection(Section):
     Whoever pays by the second, or for nothing, as on one machine: 0."""
     lease_seconds: float = Field(60.0, ge=1, le=600)
     """Leader lease: how long one scaler holds it; one that died is replaced after that.
-    Whoever wants another scaler to take over sooner, and has clocks that agree."""
+    Whoever wants another scaler to take over sooner."""
     housekeeping_seconds: float = Field(600.0, ge=1, le=86400)
     """Time between two searches for queues and objects that the dead left behind.
     Whoever has very many objects to list, or tries it out."""
@@ -118,7 +118,7 @@ class ScalerSection(Section):
 
     @property
     def lease_margin_seconds(self) -> float:
-        """A scaler stops so long before its lease ends: more than two clocks may differ."""
+        """A scaler stops so long before its lease ends: more than the last call of a step takes."""
         return max(0.5, self.lease_seconds / 12)
 
 

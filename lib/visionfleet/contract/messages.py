@@ -192,11 +192,14 @@ class WorkerReport(_Message):
 
 
 class Lease(_Message):
-    """Which scaler acts, until `expires_at`; `term` grows by one with every new holder."""
+    """Which scaler acts, until `expires_at`; `term` grows by one with every new holder. For others
+    it lasts for so many `seconds` from when they see it; 0: it was released.
+    """
 
     holder: str
     expires_at: float
     term: Annotated[int, Field(ge=0)]
+    seconds: float | None = None
 
 
 class Launch(_Value):

@@ -55,6 +55,11 @@ def file_stem(file_name: str) -> str:
     return stem if stem.strip(".") else base
 
 
+def artefact_key(key: str) -> str:
+    """Key of a model's artefact, which the first worker that needs it makes for the others."""
+    return f"models/artefacts/{key}.artefact"
+
+
 def worker_key(worker: str) -> str:
     return f"{WORKERS_PREFIX}{worker}.json"
 

@@ -34,6 +34,14 @@ def count(path: Path) -> int:
     return found
 
 
+def read_any(folder: Path, maximum: int) -> Iterator[Labelled]:
+    """Read images of a folder, those that lie in no folder of a class as well."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+    for path in spread(files, maximum):
+        name = path.relative_to(folder)
+        yield Labelled(name.as_posix(), name.parent.name, path.read_bytes())
+
+
 def read(path: Path, maximum: int | None = None) -> Iterator[Labelled]:
     """Read the images in order of their names, or `maximum` of them, spread over all classes."""
     names = spread(_names(path), maximum)

@@ -119,6 +119,10 @@ def allow_open_files(most: int = 65536) -> int:
     return max(soft, wanted)
 
 
+def age_seconds() -> float:
+    return boot_clock() - started_at()
+
+
 class StartupTimer:
     """Seconds by the name of the phase, in the order in which they ended."""
 

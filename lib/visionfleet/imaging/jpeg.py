@@ -52,8 +52,10 @@ def scans(image: Image.Image, data: bytes) -> int:
     """Count the scans of an opened picture that will be decoded: one, if the first has them all."""
     parts, opened = len(getattr(image, "layer", [])), image.fp  # type: ignore[attr-defined]
     size = 6 + 2 * parts
-    start = opened.tell() - 2 - size  # Pillow has read up to the end of the first scan's header
-    head = opened.getbuffer()[max(0, start) :][:5]
+    end = opened.tell()  # Pillow has read up to the end of the first scan's header
+    opened.seek(max(0, end - size - len(START_OF_SCAN)))
+    head = opened.read(5)
+    opened.seek(end)
     if head == START_OF_SCAN + bytes([0, size, parts]) and not image.info.get("progressive"):
         return 1
     return data.count(START_OF_SCAN)

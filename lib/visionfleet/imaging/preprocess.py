@@ -45,8 +45,10 @@ class Preprocessing:
 def prepare(photo: Photo, how: Preprocessing) -> Pixels:
     """Make crop x crop x 3 bytes, which the whole batch normalises later; raises BadImage."""
     with undecodable():
-        box = stored_box(photo.image.size, photo.orientation, how)
-        square = _resample(photo, box, how)
+        # Of the whole size: a reduced picture goes on behind its edges, by less than a pixel.
+        box = stored_box(photo.size, photo.orientation, how)
+        left, top, right, bottom = (side / photo.reduced for side in box)
+        square = _resample(photo, (left, top, right, bottom), how)
         seen = colour.to_srgb(square, photo.space)
         turn = TRANSPOSE.get(photo.orientation)
         upright = seen if turn is None else seen.transpose(turn)

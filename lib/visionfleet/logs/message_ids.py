@@ -13,6 +13,7 @@ MESSAGE_IDS = {
     "refused": "922b4ee6445942eaa3bdb771d97d3723",
     # jobs that meet trouble
     "will be tried again": "64105c77ce164e5b86da5573ecdb7726",
+    "image refused": "c536f9f931324c379167a3b79c27dba2",
     "waiting for S3": "df58e04e65014e0795627b3d6cdb17f0",
     "waiting for a child process": "e6c6df0c2566441ba190ad7cc76bb779",
     "image is tried once more": "a09ff62807774fc4a5fd65997011dd4b",

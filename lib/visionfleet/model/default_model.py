@@ -4,14 +4,15 @@ import hashlib
 from importlib import resources
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
-from visionfleet.model.artifacts import Source
-from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
-from visionfleet.model.loaded import Loaded, info
-from visionfleet.model.state_dict import fit, load_tensors, state_dict_of
+from visionfleet.model.source import Source
+
+if TYPE_CHECKING:
+    from visionfleet.model.loaded import Loaded
 
 # What the network was trained on, of values from 0 to 1.
 PREPROCESSING = Preprocessing(256, 224, (127 / 255,) * 3, (128 / 255,) * 3, "bicubic")
@@ -24,7 +25,12 @@ _FILE = "models/efficientnet-lite0-57934424.pth"
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
-def load_default() -> Loaded:
+def load_default() -> "Loaded":
+    # They import torch, and what is known of the model is asked for without it.
+    from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
+    from visionfleet.model.loaded import Loaded, info
+    from visionfleet.model.state_dict import fit, load_tensors, state_dict_of
+
     path = weights()
     data = Source().read(str(path), "the default model's weights")
     digest = hashlib.sha256(data).hexdigest()
@@ -43,6 +49,8 @@ def load_default() -> Loaded:
         info(DEFAULT_MODEL, data),
         temperature=TEMPERATURE,
         unknown_below=UNKNOWN_BELOW,
+        source=data,
+        architecture=DEFAULT_MODEL,
     )
 
 

@@ -86,7 +86,7 @@ def _answer(model: Inference, batch: Sequence[Labelled], limits: ImageLimits) ->
     good = [(folder, pixels) for folder, pixels in looked if pixels is not None]
     if not good:
         return _Answered(len(batch), [], np.empty((0, len(model.labels)), np.float32))
-    rows = model.probabilities([pixels for _, pixels in good]).numpy()
+    rows = model.probabilities([pixels for _, pixels in good])
     return _Answered(len(batch), [folder for folder, _ in good], rows)
 
 

@@ -13,10 +13,10 @@ from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.model import default_model
 from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
-from visionfleet.model.forward import MODEL_ERRORS
 from visionfleet.model.loaded import info
 from visionfleet.model.loading import kind_of, load_torchscript
 from visionfleet.model.state_dict import load_tensors, state_dict_of
+from visionfleet.model.torch_network import MODEL_ERRORS
 
 _SIDES = (224, 32, 299, 64, 28)  # that a TorchScript file is tried with
 

@@ -14,10 +14,11 @@ Kind = Literal["module", "torchscript", "exported"]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model ready for inference: float32 on the CPU, in evaluation mode.
+    """A model in torch: float32 on the CPU, in evaluation mode.
 
     Scores are divided by `temperature` before softmax; `unknown_below` is of the highest
-    probability.
+    probability. `source` is the file it was loaded from, and `architecture` the network it was
+    put into.
     """
 
     module: nn.Module
@@ -27,6 +28,12 @@ class Loaded:
     kind: Kind = "module"
     temperature: float = 1.0
     unknown_below: float = 0.0
+    source: bytes = b""
+    architecture: str | None = None
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.source).hexdigest()
 
 
 def info(name: str, data: bytes) -> ModelInfo:

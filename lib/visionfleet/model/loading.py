@@ -17,10 +17,10 @@ from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
 from visionfleet.model import default_model
-from visionfleet.model.artifacts import Source, read_labels
 from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
 from visionfleet.model.loaded import Kind, Loaded, info
+from visionfleet.model.source import Source, read_labels
 from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
 
 _HERE = Source()
@@ -57,22 +57,31 @@ def _load_file(choice: ModelSection, path: str, source: Source) -> Loaded:
         raise BadModel("model.labels and model.sha256 are required with model.path")
     data = source.read_checked(path, "model.path", choice.sha256)
     labels = read_labels(source, choice.labels)
-    module, kind = _load_module(data, path, choice.architecture, len(labels))
+    module, kind = load_module(data, path, choice.architecture, len(labels))
     preprocessing = Preprocessing(choice.resize, choice.crop, choice.mean, choice.std)
-    return Loaded(module, labels, preprocessing, info(choice.name, data), kind)
+    return Loaded(
+        module,
+        labels,
+        preprocessing,
+        info(choice.name, data),
+        kind,
+        source=data,
+        architecture=choice.architecture,
+    )
 
 
-def _load_module(
+def load_module(
     data: bytes, path: str, architecture: str | None, classes: int
 ) -> tuple[nn.Module, Kind]:
+    """Make the network of a model's file; raises BadModel."""
     kind = kind_of(data, path)
     if kind == "tensors":
+        saved = load_tensors(data, path)  # a pickled model is told first that code is never run
         if architecture is None:
-            load_tensors(data, path)  # a pickled model is told first that code is never run
             raise BadModel(
                 f"{path}: holds weights only; name their network in model.architecture, as resnet18"
             )
-        tensors = state_dict_of(load_tensors(data, path), path)
+        tensors = state_dict_of(saved, path)
         what = f"{architecture} with {classes} labels"
         if architecture == DEFAULT_MODEL:
             return fit(EfficientNetLite0(classes), renamed(tensors), path, what).eval(), "module"

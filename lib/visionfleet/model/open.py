@@ -1,48 +1,102 @@
-"""From the configuration to a model at work. torch is imported when that is asked for, not before:
-it takes seconds, and most of what a process does at its start has no use for it."""
+"""From the configuration to a model at work: by its artefact, which is made when there is none."""
 
 import gc
+import logging
 import time
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING
 
-from visionfleet.aws.clients import client_factory
+import numpy as np
+
 from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
-from visionfleet.config.schema import AwsSection
+from visionfleet.config.classifier import ModelSection
+from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota
 from visionfleet.host.process import StartupTimer
+from visionfleet.model import making, processor
+from visionfleet.model.artefact import Artefact, Manifest
+from visionfleet.model.artefact_store import ArtefactStore, key_of
+from visionfleet.model.choice import tell
+from visionfleet.model.inference import Inference
+from visionfleet.model.network import Network
+from visionfleet.model.openvino_network import Graph, OpenVinoNetwork
+from visionfleet.model.source import cache_folder
 
-if TYPE_CHECKING:
-    from visionfleet.model.inference import Inference
+log = logging.getLogger("classifier")
 
 
 def open_model(
-    config: Config, environment: MutableMapping[str, str], phases: StartupTimer | None = None
-) -> "Inference":
-    """Load, warm up and try the configured model; raises BadModel, and TryLater when S3 fails."""
+    config: Config,
+    environment: MutableMapping[str, str],
+    phases: StartupTimer | None = None,
+    bucket: Store | None = None,
+    lanes: int = 1,
+) -> Inference:
+    """Open the configured model and warm it up; raises BadModel, and TryLater when S3 fails.
+
+    Artefacts are shared with others in `bucket`. `lanes` threads may ask the model at a time, each
+    of which computes with as many as are configured.
+    """
     phases = phases or StartupTimer(time.monotonic(), time.monotonic)
     cpu_quota.yield_while_waiting(environment)
+    found = find_or_make(config, environment, bucket)
+    phases.end("artefact")
+    threads = config.model.threads or cpu_quota.granted()
     with _uncollected():
-        from visionfleet.model.artifacts import Source, cache_folder
-        from visionfleet.model.inference import Inference
-        from visionfleet.model.loading import load
-
-        phases.end("framework")
-        choice = config.model
-        source = Source(partial(_fetch, config.aws), cache_folder(environment))
-        loaded = load(choice, source)
+        model = opened(found, config.model, threads, lanes)
     phases.end("model")
-    threads = choice.threads or cpu_quota.granted()
-    model = Inference(loaded, config.classifier.batch_size, threads, choice.precision)
+    _warm_up(model, config.classifier.batch_size)
     phases.end("warm_up")
+    how = {"threads": threads, "made_by": found.manifest.made_by}
+    log.info("precision chosen", extra=tell(found.manifest.chosen) | how)
     return model
 
 
-def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
-    return Store(client_factory(settings).client("s3"), bucket).get(key)
+def find_or_make(
+    config: Config, environment: Mapping[str, str], bucket: Store | None = None
+) -> Artefact:
+    """Look for the artefact, on this machine and in S3; make it where there is none."""
+    key = key_of(config.model, making.source_of(config), processor.here(environment))
+    store = ArtefactStore((cache_folder(environment), config.model.directory), bucket)
+    if found := store.find(key):
+        return found
+    with store.alone(key):
+        # A worker that will run on torch may as well import it now.
+        make = making.make if config.model.runtime == "torch" else making.make_apart
+        return store.find(key) or store.keep(key, make(config))
+
+
+def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) -> Inference:
+    """Bring an artefact's network to work; raises BadModel."""
+    manifest, chosen = found.manifest, found.manifest.chosen
+    if chosen.runtime == "openvino":
+        name = "int8" if chosen.precision == "int8" else "model"
+        graph = Graph(found.file(f"{name}.xml"), found.file(f"{name}.bin"))
+        network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes)
+    else:
+        # Takes seconds and half a GiB, so only where it is what was chosen.
+        from visionfleet.model.torch_opening import torch_network
+
+        network = torch_network(found, threads)
+    return Inference(network, _as_configured(manifest, choice), chosen, manifest.singly)
+
+
+def _as_configured(manifest: Manifest, choice: ModelSection) -> Manifest:
+    given = {"temperature": choice.temperature, "unknown_below": choice.unknown_below}
+    return manifest.model_copy(update={n: v for n, v in given.items() if v is not None})
+
+
+def _warm_up(model: Inference, batch_size: int) -> None:
+    """Have kernels compiled for the sizes to come; raises BadModel for a model that fails."""
+    side = model.preprocessing.crop
+    picture = np.zeros((side, side, 3), np.uint8)
+    try:
+        for size in {1, batch_size}:
+            model.probabilities([picture] * size)
+    except RuntimeError as error:
+        name = model.info.name
+        raise BadModel(f"model {name}: the first forward pass failed: {error}") from error
 
 
 @contextmanager

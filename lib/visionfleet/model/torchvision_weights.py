@@ -17,8 +17,8 @@ from torch import nn
 from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
 from visionfleet.imaging.preprocess import Preprocessing
-from visionfleet.model.artifacts import Source
 from visionfleet.model.loaded import Loaded, info
+from visionfleet.model.source import Source
 from visionfleet.model.state_dict import fit, load_tensors
 
 
@@ -47,7 +47,9 @@ def load_published(name: str, directory: Path, downloads: Path | None) -> Loaded
         std=tuple(preset.std),
         interpolation=preset.interpolation.value,
     )
-    return Loaded(module.eval(), labels, preprocessing, info(name, data))
+    return Loaded(
+        module.eval(), labels, preprocessing, info(name, data), source=data, architecture=name
+    )
 
 
 def _models() -> Any:

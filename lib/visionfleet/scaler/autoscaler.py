@@ -24,7 +24,9 @@ STALE_SECONDS = 30.0
 
 @dataclass(slots=True)
 class Autoscaler:
-    """A standby decides too, to know the past when its turn comes. `now` is wall time."""
+    """A standby decides too, to know the past when its turn comes. `now` is AWS's time, and `clock`
+    monotonic.
+    """
 
     observer: FleetObserver
     leader_lease: LeaderLease
@@ -34,6 +36,7 @@ class Autoscaler:
     metrics: ScalerMetrics
     policy: Policy
     now: Callable[[], float]
+    clock: Callable[[], float]
     alarm_publisher: AlarmPublisher | None = None
     history: History = field(default_factory=History)
     acting: bool | None = None
@@ -48,11 +51,11 @@ class Autoscaler:
 
     def _tick(self) -> Decision:
         self._elect()
-        begun, now = time.monotonic(), self.now()
-        seen = self.observer.observe(now)
+        begun, now, wall = time.monotonic(), self.clock(), self.now()
+        seen = self.observer.observe(now, wall)
         decide = POLICIES[self.policy.settings.policy]
         decision, self.history = decide(seen, self.policy, self.history, now)
-        self.metrics.observed(seen, decision, self.policy, now, time.monotonic() - begun)
+        self.metrics.observed(seen, decision, self.policy, wall, time.monotonic() - begun)
         log_decision(decision, logging.INFO if self.acting else logging.DEBUG)
         if self.acting:
             self._act(seen, decision, now)
@@ -77,7 +80,7 @@ class Autoscaler:
 
     def _act(self, seen: Observation, decision: Decision, observed_at: float) -> None:
         def may_act() -> bool:
-            return self.leader_lease.holds() and self.now() - observed_at <= STALE_SECONDS
+            return self.leader_lease.holds() and self.clock() - observed_at <= STALE_SECONDS
 
         if not (self.executor.carry_out(decision, may_act) and may_act()):
             log.warning("step left out", extra={"reason": "the lease or the look is too old"})
@@ -90,7 +93,7 @@ class Autoscaler:
             self.leader_lease.seen,
             self.executor.fleet.alarms(),
             self.status_store.status,
-            observed_at,
+            self.now(),
         )
         if not self.status_store.keep(status):
             term = self.leader_lease.seen.term
@@ -99,9 +102,9 @@ class Autoscaler:
             self.acting = False
             return
         if self.alarm_publisher is not None:
-            self.alarm_publisher.publish_if_due(self.history.at_maximum, self.now())
+            self.alarm_publisher.publish_if_due(self.history.at_maximum, self.clock())
         workers = {worker.name for worker in seen.workers}
-        self.garbage_collector.step(workers, self.now(), may_act)
+        self.garbage_collector.step(workers, self.clock(), self.now(), may_act)
 
 
 def log_decision(decision: Decision, level: int) -> None:

@@ -34,7 +34,10 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Counts are approximate, learned times None when unknown; of `handled`, growth counts."""
+    """Counts are approximate, learned times None when unknown; of `handled`, growth counts.
+
+    `wall` is the Unix time of the look, None where that is the time of its clock too.
+    """
 
     visible: int
     in_flight: int
@@ -42,6 +45,7 @@ class Observation:
     boot_seconds: float | None = None
     service_seconds: float | None = None
     handled: float = 0.0
+    wall: float | None = None
 
     @property
     def images(self) -> int:
@@ -164,7 +168,8 @@ def _sized(seen: Observation, policy: Policy, size: int, now: float) -> int:
         size = 0
     elif seen.images:
         size = max(1, size)
-    return max(size + policy.settings.spare if size else 0, policy.minimum_at(now))
+    minimum = policy.minimum_at(now if seen.wall is None else seen.wall)
+    return max(size + policy.settings.spare if size else 0, minimum)
 
 
 def _act(

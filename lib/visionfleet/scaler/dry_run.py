@@ -1,6 +1,7 @@
 """Looks and decides, prints what would be done, and touches neither lease nor fleet."""
 
 import sys
+import time
 from collections.abc import Callable
 
 from visionfleet.errors import VisionfleetError
@@ -14,16 +15,16 @@ def run(
     observer: FleetObserver,
     status_store: StatusStore,
     policy: Policy,
-    clock: Callable[[], float],
+    wall: Callable[[], float],
     wait: Callable[[float], bool],
 ) -> int:
     """Print each new decision until `wait` says that it is the end; 1 when the last look failed."""
     decide = POLICIES[policy.settings.policy]
     history, told, over = _history(status_store), "", False
     while not over:
-        failed, now = False, clock()
+        failed, now = False, time.monotonic()
         try:
-            seen = observer.observe(now)
+            seen = observer.observe(now, wall())
         except VisionfleetError as error:
             failed, text = True, f"cannot look: {error}"
         else:

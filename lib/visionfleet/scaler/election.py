@@ -1,7 +1,8 @@
 """Who acts: what to write for the lease that was seen, and whether it lets us act. No I/O here.
 
-The holder stops some seconds, the margin, before its lease expires, and nobody takes the lease
-before it has. So two scalers never act at once while their clocks differ by less than the margin.
+Each scaler counts by its own monotonic clock how much of a lease is left: its holder from before it
+wrote it, all others from when they saw it. So it has ended for the holder first, by a margin more,
+whatever time any host takes it to be.
 """
 
 from visionfleet.contract.messages import Lease
@@ -11,21 +12,25 @@ NOBODY = Lease(holder="", expires_at=0.0, term=0)
 RENEW_SHARE = 1 / 3
 
 
-def claim(seen: Lease, name: str, now: float, lease_seconds: float) -> Lease | None:
-    """Make the lease to write now; None while ours is fresh, or another's is alive."""
-    left = seen.expires_at - now
+def claim(seen: Lease, name: str, left: float, now: float, lease_seconds: float) -> Lease | None:
+    """Make the lease to write now; None while ours is fresh, or another's is alive.
+
+    `left` is in seconds; `now` is AWS's time, which workers compare with.
+    """
     if seen.holder == name:
-        # More than a whole lease is left: the clock was set back.
-        fresh = lease_seconds * RENEW_SHARE < left <= lease_seconds
-        return None if fresh else seen.model_copy(update={"expires_at": now + lease_seconds})
-    if left > 0:
+        term = seen.term
+        if left > lease_seconds * RENEW_SHARE:
+            return None
+    elif left > 0:
         return None
-    return Lease(holder=name, expires_at=now + lease_seconds, term=seen.term + 1)
+    else:
+        term = seen.term + 1
+    return Lease(holder=name, expires_at=now + lease_seconds, term=term, seconds=lease_seconds)
 
 
-def holds(seen: Lease, name: str, now: float, margin_seconds: float) -> bool:
-    return seen.holder == name and now < seen.expires_at - margin_seconds
+def holds(seen: Lease, name: str, left: float, margin_seconds: float) -> bool:
+    return seen.holder == name and left > margin_seconds
 
 
 def released(seen: Lease, now: float) -> Lease:
-    return seen.model_copy(update={"expires_at": min(now, seen.expires_at)})
+    return seen.model_copy(update={"expires_at": min(now, seen.expires_at), "seconds": 0.0})

@@ -39,13 +39,18 @@ class GarbageCollector:
     _suspects: dict[str, str | None] = field(default_factory=dict)
     _outage: Episode = field(default_factory=lambda: Episode(log, "house-keeping failed"))
 
-    def step(self, members: Collection[str], now: float, may_act: Callable[[], bool]) -> None:
-        """Make at most one call; what AWS refuses is told once and never stops the scaler."""
+    def step(
+        self, members: Collection[str], now: float, wall: float, may_act: Callable[[], bool]
+    ) -> None:
+        """Make at most one call; what AWS refuses is told once and never stops the scaler.
+
+        `now` is monotonic, `wall` AWS's time.
+        """
         if self._due_at is None:
             self._due_at = now + self.every_seconds
         if self._sweep is None and now >= self._due_at:
             self._due_at = now + self.every_seconds
-            self._sweep = self._whole(members, now)
+            self._sweep = self._whole(members, wall)
         if self._sweep is None or not may_act():
             return
         try:

@@ -6,14 +6,18 @@ from dataclasses import dataclass, field
 from visionfleet.aws.sqs import Queue
 from visionfleet.contract.messages import WorkerReport
 from visionfleet.fleet.base import Fleet, Member
-from visionfleet.scaler.decision import Observation, State, Worker
+from visionfleet.scaler.decision import Observation, Worker
 from visionfleet.scaler.handled_images import Throughput
+from visionfleet.scaler.lives import Life, worker
 from visionfleet.scaler.worker_reports import WorkerReports
 
 
 @dataclass(slots=True)
 class FleetObserver:
-    """After a time in which it could not see, it owes every worker a new chance to report: in an
+    """All times in what it observes are of one monotonic clock: a report is as old as the look that
+    first saw it, whatever time the worker's host takes it to be.
+
+    After a time in which it could not see, it owes every worker a new chance to report: in an
     outage of S3 none can, and the first look after it would take all for dead.
     """
 
@@ -21,51 +25,42 @@ class FleetObserver:
     fleet: Fleet
     reports: WorkerReports
     throughput: Throughput = field(default_factory=Throughput)
+    _lives: dict[str, Life] = field(default_factory=dict)
+    _looked_at: float | None = None
     _clear_since: float | None = None
 
-    def observe(self, now: float) -> Observation:
-        """Look once, and see all or nothing; raises TryLater when anything does not answer."""
+    def observe(self, now: float, wall: float) -> Observation:
+        """Look once, and see all or nothing; raises TryLater when anything does not answer.
+
+        `now` is monotonic, `wall` AWS's time.
+        """
         since = self._clear_since
         self.lose_sight()
         counts = self.requests.counts()
         members = self.fleet.members()
-        told = self.reports.read([member.name for member in members])
+        told = self.reports.read([member.name for member in members], now)
         self._clear_since = since = now if since is None else since
-        workers = [worker(m, *said, since) for m, said in zip(members, told, strict=True)]
-        known = [report for report, _ in told if report is not None]
-        handled = self.throughput.count(known, now)
-        return combined(counts.visible, counts.in_flight, workers, known, handled)
+        self._lives = {member.name: self._life(member, now, wall) for member in members}
+        self._looked_at = now
+        lives = self._lives.values()
+        three = zip(members, lives, told, strict=True)
+        workers = [worker(m, life, said, since, now) for m, life, said in three]
+        known = [said.report for said in told if said.report is not None]
+        handled = self.throughput.count(told, now)
+        return combined(counts.visible, counts.in_flight, workers, known, handled, wall)
 
     def lose_sight(self) -> None:
         """Note that S3 does not answer, whoever asked it: workers cannot report either."""
         self._clear_since = None
 
-
-# A worker notes its own start a moment after its fleet did; whole seconds on one side.
-_CLOCK_SLACK_SECONDS = 2.0
-
-
-def worker(
-    member: Member, report: WorkerReport | None, asked_at: float | None, clear_since: float
-) -> Worker:
-    """Join what the fleet and the worker itself say; `asked_at` is when we asked it to drain.
-
-    A report or request of an earlier life of its name counts for nothing. Silence counts from
-    `clear_since` on, when the reports could be read again.
-    """
-    name, launched_at = member.name, member.launched_at
-    if member.state != "running":
-        return Worker(name, member.state, launched_at, launched_at)
-    if report is None or report.started_at < launched_at - _CLOCK_SLACK_SECONDS:
-        return Worker(name, "booting", launched_at, max(launched_at, clear_since))
-    state: State = "stopping" if report.state == "stopped" else report.state
-    if asked_at is not None and asked_at >= launched_at and state in {"idle", "busy"}:
-        state = "draining"  # it has not read the request yet
-    if report.stuck and state != "stopping":
-        state = "stuck"
-    if state == "booting":
-        launched_at = max(launched_at, clear_since)
-    return Worker(name, state, report.since, launched_at, max(report.reported_at, clear_since))
+    def _life(self, member: Member, now: float, wall: float) -> Life:
+        known = self._lives.get(member.name)
+        if known is not None and known.launched_at == member.launched_at:
+            return known
+        began_at = now - max(0.0, wall - member.launched_at)
+        if self._looked_at is not None:  # it was not there then
+            began_at = max(began_at, self._looked_at)
+        return Life(member.launched_at, began_at, now)
 
 
 def combined(
@@ -74,6 +69,7 @@ def combined(
     workers: Sequence[Worker],
     reports: Collection[WorkerReport],
     handled: float = 0.0,
+    wall: float | None = None,
 ) -> Observation:
     """Put one look together, with the mean boot and service times that workers told."""
     return Observation(
@@ -83,6 +79,7 @@ def combined(
         boot_seconds=_mean((r.boot_seconds, 1) for r in reports),
         service_seconds=_mean((r.service_seconds, r.handled) for r in reports),
         handled=handled,
+        wall=wall,
     )
 
 

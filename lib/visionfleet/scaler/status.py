@@ -71,7 +71,7 @@ def learned(history: History, status: FleetStatus | None) -> History:
 
 def worth_writing(status: FleetStatus, written: FleetStatus | None, every_seconds: float) -> bool:
     """Tell whether a status says something new, or the last one is old."""
-    if written is None or status.at - written.at >= every_seconds:
+    if written is None or abs(status.at - written.at) >= every_seconds:
         return True
     return _gist(status) != _gist(written)
 

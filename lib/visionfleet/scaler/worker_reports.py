@@ -7,30 +7,39 @@ from typing import Generic, TypeVar
 from visionfleet.aws.s3 import Store
 from visionfleet.contract import documents
 from visionfleet.contract.documents import Document
-from visionfleet.contract.messages import WorkerReport
 from visionfleet.contract.names import FLEET_PREFIX
+from visionfleet.scaler.lives import Told
 
 _T = TypeVar("_T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[_T]):
+    """A document as it was read, with its ETag; a value of None is one that cannot be read."""
+
+    value: _T | None = None
+    etag: str | None = None
+    seen_at: float = 0.0
+
+
 @dataclass(slots=True)
 class _WorkerDocuments(Generic[_T]):
-    """One document of each worker, with its ETag; None is one that cannot be read."""
+    """One document of each worker."""
 
     store: Store
     document: Callable[[str], Document[_T]]
-    kept: dict[str, tuple[_T | None, str | None]] = field(default_factory=dict)
+    kept: dict[str, _Kept[_T]] = field(default_factory=dict)
 
-    def read(self, workers: Sequence[str], etags: Mapping[str, str]) -> list[_T | None]:
-        kept: dict[str, tuple[_T | None, str | None]] = {}
+    def read(self, workers: Sequence[str], etags: Mapping[str, str], now: float) -> list[_Kept[_T]]:
+        kept: dict[str, _Kept[_T]] = {}
         for worker in workers:
             document = self.document(worker)
             etag = etags.get(document.key)
-            kept[worker] = self.kept.get(worker, (None, None)) if etag else (None, None)
-            if kept[worker][1] != etag:
-                kept[worker] = self.store.read_tagged(document)
+            kept[worker] = self.kept.get(worker, _Kept()) if etag else _Kept()
+            if kept[worker].etag != etag:
+                kept[worker] = _Kept(*self.store.read_tagged(document), now)
         self.kept = kept
-        return [kept[worker][0] for worker in workers]
+        return [kept[worker] for worker in workers]
 
 
 class WorkerReports:
@@ -41,9 +50,13 @@ class WorkerReports:
         self._reports = _WorkerDocuments(store, documents.worker_report)
         self._drain_requests = _WorkerDocuments(store, documents.drain_request)
 
-    def read(self, workers: Sequence[str]) -> list[tuple[WorkerReport | None, float | None]]:
-        """Of each its report, and when it was asked to drain, in Unix seconds. Raises TryLater."""
+    def read(self, workers: Sequence[str], now: float) -> list[Told]:
+        """Say of each what it told, and when it was asked to drain. Raises TryLater."""
         listed = self._store.listed(FLEET_PREFIX) if workers else []
         etags = {entry.key: entry.etag for entry in listed}
-        reports = self._reports.read(workers, etags)
-        return list(zip(reports, self._drain_requests.read(workers, etags), strict=True))
+        reports = self._reports.read(workers, etags, now)
+        asked = self._drain_requests.read(workers, etags, now)
+        return [
+            Told(report.value, report.seen_at, None if ask.value is None else ask.seen_at)
+            for report, ask in zip(reports, asked, strict=True)
+        ]

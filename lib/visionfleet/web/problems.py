@@ -20,8 +20,8 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     415: ("not_an_image", "unknown_encoding"),
     421: ("wrong_host",),
     422: (
-        *("cannot_be_decoded", "expired", "gave_up", "image_missing", "too_many_pixels"),
-        "key_reused",
+        *("cannot_be_decoded", "expired", "gave_up", "image_missing", "image_refused"),
+        *("too_many_pixels", "key_reused"),
     ),
     429: ("rate_limited",),
     431: ("head_too_large",),

@@ -71,7 +71,7 @@ def test_forms_and_direct_calls_are_for_the_buckets_own_region() -> None:
     assert form.url == "https://photos.s3.eu-south-2.amazonaws.com/"
 
 
-def test_own_certificate_authority_of_the_aws_configuration_is_used(
+def test_direct_calls_use_the_configured_certificates(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "config").write_text("[default]\nca_bundle = /etc/own-ca.pem\n")

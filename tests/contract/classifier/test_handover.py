@@ -60,10 +60,9 @@ def test_what_was_held_at_the_end_is_taken_over(worker: Worker, tmp_path: Path) 
     worker.in_flight.extended(two, 190.0)
     with worker.in_flight.ending([one]):
         pass
-    with worker.in_flight.in_model([two, three]):
-        pass
-    with worker.in_flight.in_model([three]):
-        worker.dies()
+    worker.in_flight.enter_model([one, two])
+    worker.in_flight.enter_model([one, three])
+    worker.dies()
     found = take_over(tmp_path, ABOUT)
     assert receipts(found) == ["b", "c"]
     assert [d.message for d in found.deliveries] == [two.message, three.message]
@@ -73,8 +72,8 @@ def test_what_was_held_at_the_end_is_taken_over(worker: Worker, tmp_path: Path) 
 
 
 def test_suspects_stay_suspects_in_the_life_after_the_next(worker: Worker, tmp_path: Path) -> None:
-    with worker.in_flight.in_model(worker.receives("a")):
-        worker.dies()
+    worker.in_flight.enter_model(worker.receives("a"))
+    worker.dies()
     second, taken = Worker(tmp_path), take_over(tmp_path, ABOUT)
     second.in_flight.hold(taken.deliveries)
     taken.settle()
@@ -167,9 +166,9 @@ def test_claim_extends_what_is_ours_still(worker: Worker, tmp_path: Path) -> Non
 
 
 def test_claim_touches_nothing_that_may_be_anothers(worker: Worker, tmp_path: Path) -> None:
-    with worker.in_flight.in_model(worker.receives("a")):
-        sqs = Sqs()
-        found = claimed(worker, tmp_path, sqs, now=161.0)
+    worker.in_flight.enter_model(worker.receives("a"))
+    sqs = Sqs()
+    found = claimed(worker, tmp_path, sqs, now=161.0)
     assert (sqs.extended, found.deliveries) == ([], [])
     assert found.suspects == {"id-a": "id-a"}, "it may come back to us"
 

@@ -132,7 +132,13 @@ def test_once_option_answers_the_queue_and_exits(
     ("model", "sentence"),
     [
         ({"VISIONFLEET_MODEL__SHA256": f"'{'0' * 64}'"}, "its SHA-256 is"),
-        ({"VISIONFLEET_MODEL__PATH": "/nowhere/model.pt"}, "/nowhere/model.pt: cannot be read"),
+        (
+            {
+                "VISIONFLEET_MODEL__PATH": "/nowhere/model.pt",
+                "VISIONFLEET_MODEL__SHA256": f"'{'1' * 64}'",
+            },
+            "/nowhere/model.pt: cannot be read",
+        ),
     ],
 )
 def test_unusable_model_is_one_clear_error(

@@ -15,7 +15,7 @@ from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import PYTHONPATH
 from testkit.processes.waiting import wait_until
 
-pytestmark = pytest.mark.needs_torch
+pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(400)]
 
 COLOUR = (9, 99, 199)  # in the model it ends the process
 VISIBILITY = "40"  # longer than a worker takes to boot on a busy machine
@@ -53,6 +53,15 @@ def test_poison_for_a_decoder_harms_no_neighbour(aws: Cloud, start: Start) -> No
     assert {result["attempts"] for result in found.values()} == {1}
 
 
+def test_stop_does_not_wait_for_an_image_that_hangs(aws: Cloud, start: Start) -> None:
+    aws.send_request("job-hangs", encoded(numbered(1, side=68)), sent_at=time.time())
+    with start("w0", **POISONED, VISIONFLEET_CLASSIFIER__STOP_SECONDS="2") as process:
+        process.wait_for_output("job received", 60)
+        status, seconds = process.stop(20)
+    assert (status, seconds < 10) == (0, True), process.tail()
+    assert aws.counts() == (1, 0), "another worker has it at once"
+
+
 def test_poison_for_the_model_costs_no_neighbour_a_delivery(
     aws: Cloud, start: Start, tmp_path: Path
 ) -> None:
@@ -65,7 +74,7 @@ def test_poison_for_the_model_costs_no_neighbour_a_delivery(
     while not all(aws.result(job) for job in [*jobs, *poison]):
         lives += 1
         with start(f"life{lives}", **POISONED) as process:
-            wait_until(lambda: not process.running or aws.counts() == (0, 0), 90, process.tail)
+            wait_until(lambda: not process.running or aws.counts() == (0, 0), 120, process.tail)
             assert process.running or process.wait(1) == -signal.SIGSEGV, process.tail()
     assert lives in {2, 3}, "each poison ends one life at the most"
     assert "taken over" in process.output()

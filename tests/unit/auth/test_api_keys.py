@@ -57,3 +57,11 @@ def test_api_key_is_read_from_the_request_headers(
     authorization: str, x_api_key: str, key: str
 ) -> None:
     assert api_keys.from_headers(authorization, x_api_key) == key
+
+
+def test_keys_are_found_anywhere_in_a_head_and_few_are_enough() -> None:
+    key, _ = api_keys.make("ann", bytes(range(53)), 0, None)
+    for header in (f"Authorization: Bearer {key}", f"x-api-key:{key}"):
+        assert api_keys.within(f"GET / HTTP/1.1\r\n{header}\r\n\r\n".encode()) == [key]
+    assert api_keys.within(b"GET / HTTP/1.1\r\nX-API-Key: vf_1\r\n\r\n") == []
+    assert len(api_keys.within(key.encode() * 100)) == 3

@@ -15,7 +15,6 @@ from visionfleet.classifier.drain_triggers import (
     watch,
 )
 from visionfleet.classifier.in_flight import WorkCounts
-from visionfleet.classifier.worker_report import Identity
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract.messages import Lease, encode
 from visionfleet.contract.names import LEASE_KEY, STATUS_KEY
@@ -178,14 +177,14 @@ DRAIN_KEY = "fleet/drain/w0"
     ],
 )
 def test_scaler_asks_for_a_drain(shelf: Shelf, body: bytes | None, drains: bool) -> None:
-    trigger = scaler_request(shelf, Identity("w0", "host", "1.0", 1000.0), 5)
+    trigger = scaler_request(shelf, "w0", lambda: 1000.0, 5)
     if body is not None:
         shelf.objects[DRAIN_KEY] = body
     assert trigger.look() == (DrainRequest("asked to") if drains else None)
 
 
 def test_failed_drain_check_is_retried(shelf: Shelf) -> None:
-    trigger = scaler_request(shelf, Identity("w0", "host", "1.0", 1000.0), 5)
+    trigger = scaler_request(shelf, "w0", lambda: 1000.0, 5)
     shelf.objects[DRAIN_KEY], shelf.failing = b"1000.5", True
     assert trigger.look() is None
     shelf.failing = False

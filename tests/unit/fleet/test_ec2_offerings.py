@@ -8,7 +8,7 @@ from testkit.aws.fake_ec2 import Region
 from testkit.aws.fake_s3 import Bucket
 from testkit.aws.fakes import Clock
 from testkit.fleet.ec2_fleet import A, B, Make, launches
-from visionfleet.errors import TryLater
+from visionfleet.errors import Denied, TryLater
 from visionfleet.fleet.launch_ledger import SEEN_SECONDS
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering, offerings
 
@@ -166,3 +166,37 @@ def test_offerings_are_in_order_of_preference() -> None:
         Offering("b.x", "s2"),
     )
     assert offerings([], []) == (Offering(),)
+
+
+def test_start_needs_one_offering_that_works(make: Make, region: Region) -> None:
+    """A zone without the type is told, and asked no more for a while."""
+    region.refused["c7i.large", str(A.subnet)] = "Unsupported"
+    fleet = make(A, B)
+    fleet.verify()
+    assert len(fleet.alarms()) == 1
+    assert "Unsupported" in fleet.alarms()[0]
+    fleet.members()
+    fleet.launch(1, "d1")
+    assert [(m.instance_type, m.subnet) for m in region.alive()] == [("c7i.large", B.subnet)]
+
+
+def test_start_fails_when_no_offering_works(make: Make, region: Region) -> None:
+    for one in (A, B):
+        region.refused["c7i.large", str(one.subnet)] = "UnauthorizedOperation"
+    fleet = make(A, B)
+    with pytest.raises(Denied):
+        fleet.verify()
+    region.refused.clear()
+    fleet.verify()
+
+
+def test_throttled_start_is_content_with_what_passed(make: Make, region: Region) -> None:
+    offered = [Offering(f"c{i}.large", f"subnet-0000000{j}") for i in range(8) for j in range(6)]
+    region.fail("run_instances", "RequestLimitExceeded", status=503)
+    fleet = make(*offered)
+    with pytest.raises(TryLater):
+        fleet.verify()
+    region.fail("run_instances", "DryRunOperation", "DryRunOperation", status=412)
+    region.fail("run_instances", "RequestLimitExceeded", status=503)
+    fleet.verify()
+    assert region.calls.count("run_instances") == 4

@@ -9,16 +9,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from testkit.images.pictures import crops_of_photos
 from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
 from visionfleet.imaging.decode import check_header, decode
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.preprocess import Pixels, Preprocessing, prepare
 
 LIMITS = Limits(
     max_bytes=1_000_000,
     max_pixels=1_000_000,
     formats=("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"),
 )
+
+LIMITS_OF_LARGE = Limits(50_000_000, 50_000_000, ("JPEG",))
 
 
 def encoded(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:
@@ -148,9 +151,28 @@ def test_animation_gives_its_first_frame() -> None:
 
 def test_large_jpeg_is_decoded_at_a_reduced_size() -> None:
     large = NOISE.resize((900, 600))
-    assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=32).image.size == (450, 300)
-    assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=64).image.size == (900, 600)
+    assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=37).image.size == (225, 150)
+    assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=75).image.size == (450, 300)
+    assert decode(encoded(large, "JPEG"), LIMITS, shorter_side=76).image.size == (900, 600)
 
 
 def test_decoding_needs_no_file_name(tmp_path: Path) -> None:
     assert check_header(encoded(RED, "WEBP"), LIMITS).content_type == "image/webp"
+
+
+@pytest.mark.parametrize("size", [(1001, 763), (763, 1001), (2047, 1531), (1030, 515)])
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_reduced_size_keeps_the_square_that_is_seen(
+    size: tuple[int, int], orientation: int
+) -> None:
+    """Sides of odd lengths are rounded up when they are halved; the square must not move by it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = crops_of_photos(1)[0].resize(size, Image.Resampling.BICUBIC)
+    data = encoded(image, "JPEG", quality=95, subsampling=0, exif=exif)
+    how = Preprocessing(37, 32, (0, 0, 0), (1, 1, 1))
+    reduced, whole = decode(data, LIMITS_OF_LARGE, how.resize), decode(data, LIMITS_OF_LARGE)
+    assert reduced.image.width < whole.image.width
+    difference = np.abs(prepare(reduced, how).astype(int) - prepare(whole, how))
+    assert difference.max() <= 2
+    assert difference.mean() <= 0.25

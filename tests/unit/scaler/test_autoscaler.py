@@ -113,7 +113,7 @@ def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
     status = FleetStatus.decode(world.objects["fleet/status.json"][0].decode())
     assert len(status.history) >= points
     assert status.boot_seconds == world.boot_seconds
-    states = {w.name: w.state for w in second.observer.observe(world.now).workers}
+    states = {w.name: w.state for w in second.observer.observe(world.now, world.now).workers}
     assert states[name] in {"draining", "busy"}
     world.lives.clear()
     third = scaler(world, "c")

@@ -2,12 +2,13 @@
 
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.scaler.handled_images import Throughput
+from visionfleet.scaler.lives import Told
 
 
 def report(
     handled: int, at: float, worker: str = "w", state: WorkerState = "busy", started: float = 0.0
-) -> WorkerReport:
-    return WorkerReport(
+) -> Told:
+    made = WorkerReport(
         worker=worker,
         state=state,
         since=0.0,
@@ -17,6 +18,7 @@ def report(
         version="1",
         host="h",
     )
+    return Told(made, at)
 
 
 def test_throughput_extrapolates_busy_workers_between_reports() -> None:
@@ -40,3 +42,12 @@ def test_throughput_survives_removed_and_restarted_workers() -> None:
     assert handled.count([report(50, 10, state="idle"), report(30, 10, "v", "idle")], 10) == 80
     assert handled.count([report(30, 10, "v", "idle")], 20) == 80
     assert handled.count([report(5, 30, "w", "idle", started=25)], 30) == 85
+
+
+def test_rate_is_right_when_a_workers_clock_is_set() -> None:
+    for off in (-3600.0, 3600.0):
+        handled = Throughput()
+        handled.count([report(0, 0)], 0)
+        said = report(60, 30 + off).report
+        assert handled.count([Told(said, 30)], 30) == 60
+        assert handled.count([Told(said, 30)], 40) == 80, "2 a second, for 10 s"

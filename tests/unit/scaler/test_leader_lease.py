@@ -55,7 +55,7 @@ def test_leader_paused_before_acting_does_not_act() -> None:
     world = ScalerWorld(queue=10)
     first, second = scaler(world, "a"), scaler(world, "b")
     first.leader_lease.renew()
-    seen = first.observer.observe(world.now)
+    seen = first.observer.observe(world.now, world.now)
     decision, _ = decide(seen, POLICY, first.history, world.now)
     assert decision.launch
 
@@ -83,7 +83,7 @@ def test_status_of_another_leader_is_not_overwritten() -> None:
     assert world.objects["fleet/status.json"] == theirs
 
 
-@pytest.mark.parametrize("off_seconds", [-4.0, 4.0])
+@pytest.mark.parametrize("off_seconds", [-3600.0, -4.0, 4.0, 3600.0])
 def test_leader_election_tolerates_clock_skew(off_seconds: float) -> None:
     world = ScalerWorld(queue=100_000)
     pair = [scaler(world, "a"), scaler(world, "b", off_seconds)]

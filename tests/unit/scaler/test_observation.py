@@ -6,7 +6,8 @@ from testkit.fleet.policies import policy
 from visionfleet.contract.messages import FleetStatus, Lease, WorkerReport, WorkerState
 from visionfleet.fleet.base import Member, MemberState
 from visionfleet.scaler.decision import Decision, History, Observation, State, Worker, wanted
-from visionfleet.scaler.observation import combined, worker
+from visionfleet.scaler.lives import UNREAD_SECONDS, Life, Told, worker
+from visionfleet.scaler.observation import combined
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(19, boot_seconds=30)
@@ -28,43 +29,67 @@ def report(state: WorkerState, started_at: float = 100.0, handled: int = 0) -> W
     )
 
 
+# Launched at 100 by its fleet's clock and first seen at 1000 by ours, which says 1020 now.
+LIFE = Life(launched_at=100.0, began_at=990.0, seen_at=1000.0)
+NOW = 1020.0
+
+
 @pytest.mark.parametrize(
-    ("member", "told", "asked_at", "state", "shows"),
+    ("member", "told", "state", "shows"),
     [
-        ("running", None, None, "booting", "no report yet"),
-        ("running", report("idle", started_at=50.0), None, "booting", "of an earlier life"),
-        ("running", report("idle"), None, "idle", "as it says"),
-        ("running", report("busy"), None, "busy", "as it says"),
-        ("running", report("idle"), 115.0, "draining", "asked, and has not read it yet"),
-        ("running", report("idle"), 99.0, "idle", "an earlier life was asked"),
-        ("running", report("drained"), 115.0, "drained", "as it says"),
-        ("running", report("stopped"), None, "stopping", "ends by itself"),
-        ("stopping", report("drained"), 115.0, "stopping", "its fleet is ending it"),
-        ("failed", report("idle"), None, "failed", "its fleet gave up on it for now"),
+        ("running", Told(), "booting", "no report yet"),
+        ("running", Told(report("idle", 50.0), 1000.0), "booting", "of an earlier life"),
+        ("running", Told(report("idle", 50.0), 1010.0), "idle", "its clock is wrong: it changed"),
+        ("running", Told(report("idle"), 1000.0), "idle", "as it says"),
+        ("running", Told(report("busy"), 1010.0), "busy", "as it says"),
+        ("running", Told(report("idle"), 1010.0, 1015.0), "draining", "has not read it yet"),
+        ("running", Told(report("idle"), 1010.0, 999.0), "idle", "an earlier life was asked"),
+        ("running", Told(report("drained"), 1010.0, 1005.0), "drained", "as it says"),
+        ("running", Told(report("stopped"), 1010.0), "stopping", "ends by itself"),
+        ("stopping", Told(report("drained"), 1010.0), "stopping", "its fleet is ending it"),
+        ("failed", Told(report("idle"), 1010.0), "failed", "its fleet gave up on it for now"),
     ],
 )
 def test_worker_state_by_report_and_instance(
-    member: MemberState, told: WorkerReport | None, asked_at: float | None, state: State, shows: str
+    member: MemberState, told: Told, state: State, shows: str
 ) -> None:
-    assert worker(Member("w", 100.0, member), told, asked_at, 0.0).state == state, shows
+    assert worker(Member("w", 100.0, member), LIFE, told, 0.0, NOW).state == state, shows
+
+
+def test_request_that_is_never_read_counts_no_longer() -> None:
+    told = Told(report("idle"), 1010.0, 1005.0)
+    member = Member("w", 100.0)
+    assert worker(member, LIFE, told, 0.0, 1005.0 + UNREAD_SECONDS).state == "draining"
+    assert worker(member, LIFE, told, 0.0, 1006.0 + UNREAD_SECONDS).state == "idle"
+
+
+def test_times_are_of_the_scalers_clock() -> None:
+    found = worker(Member("w", 100.0), LIFE, Told(report("idle"), 1010.0), 0.0, NOW)
+    assert (found.reported_at, found.launched_at) == (1010.0, 990.0)
+    assert found.since == 1000.0, "10 s before it reported"
 
 
 def test_worker_without_progress_is_no_capacity() -> None:
     member = Member("w", 100.0, "running")
     for state in ("busy", "draining"):
         stuck = report(state).model_copy(update={"stuck": "the store-3 has been at one step"})
-        assert worker(member, stuck, None, 0.0).state == "stuck"
+        assert worker(member, LIFE, Told(stuck, 1010.0), 0.0, NOW).state == "stuck"
     ended = report("stopped").model_copy(update={"stuck": "the store-3 has been at one step"})
-    assert worker(member, ended, None, 0.0).state == "stopping"
+    assert worker(member, LIFE, Told(ended, 1010.0), 0.0, NOW).state == "stopping"
 
 
 def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
     member = Member("w", 100.0)
-    assert worker(member, report("busy"), None, 50.0).reported_at == 120.0
-    assert worker(member, report("busy"), None, 700.0).reported_at == 700.0
-    assert worker(member, report("busy"), None, 700.0).launched_at == 100.0, "what is paid is paid"
-    assert worker(member, None, None, 700.0).launched_at == 700.0, "it may have booted meanwhile"
-    assert worker(member, report("booting"), None, 700.0).launched_at == 700.0
+
+    def seen(told: Told, clear_since: float) -> Worker:
+        return worker(member, LIFE, told, clear_since, 2000.0)
+
+    assert seen(Told(report("busy"), 1010.0), 50.0).reported_at == 1010.0
+    assert seen(Told(report("busy"), 1010.0), 1700.0).reported_at == 1700.0
+    paid = seen(Told(report("busy"), 1010.0), 1700.0).launched_at
+    assert paid == 990.0, "what is paid is paid"
+    assert seen(Told(), 1700.0).launched_at == 1700.0, "it may have booted meanwhile"
+    assert seen(Told(report("booting"), 1010.0), 1700.0).launched_at == 1700.0
 
 
 def test_mean_service_time_is_weighted_by_work() -> None:

@@ -2,7 +2,7 @@
 
 from visionfleet.imaging.formats import is_file
 from visionfleet.web.http.encodings import CONTENT_ENCODINGS, Inflate, content_encoding
-from visionfleet.web.http.form import HINT, MAX_FILES, Form, FormFile
+from visionfleet.web.http.form import HINT, MAX_FILES, Form, FormFile, keep
 from visionfleet.web.http.json_body import JsonBody
 from visionfleet.web.jobs.answers import Upload
 from visionfleet.web.load.admission import Refusal
@@ -23,7 +23,7 @@ class Whole:
         """Take the next piece in, and tell how many bytes are kept; raises Problem when the rest
         need not come.
         """
-        self._pieces.append(chunk)
+        keep(self._pieces, chunk)
         return len(chunk)
 
     def end(self) -> list[FormFile]:

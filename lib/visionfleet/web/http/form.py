@@ -35,10 +35,22 @@ _NO_FILE = "its parts have neither a filename nor a Content-Type of image/..."
 _NO_LETTER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _AS_IT_IS = {b"", b"7bit", b"8bit", b"binary"}
 
+# Below this a piece of a body is put together with the next.
+SMALL_BYTES = 4096
+MAX_PARAMETERS = 64
+
 
 class FormFile(NamedTuple):
     file_name: str
     data: bytes
+
+
+def keep(pieces: list[bytes], piece: bytes) -> None:
+    """Put a piece behind the others; small ones become one, for each takes 40 bytes more."""
+    if pieces and len(pieces[-1]) < SMALL_BYTES:
+        pieces[-1] += piece
+    else:
+        pieces.append(piece)
 
 
 class Form:
@@ -138,7 +150,7 @@ class Form:
 
     def _add_data(self, data: bytes, start: int, end: int) -> None:
         piece = data[start:end]
-        self._pieces.append(piece if self._base64 is None else self._base64.add(piece))
+        keep(self._pieces, piece if self._base64 is None else self._base64.add(piece))
 
     def _end_part(self) -> None:
         if self._base64 is not None:
@@ -204,6 +216,8 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _parameters(header: str, name: str) -> list[str | tuple[str | None, str | None, str]]:
+    if header.count(";") > MAX_PARAMETERS:  # the time goes by the square of their number
+        raise ValueError("a header has too many semicolons")
     message = Message()
     message["content-disposition"] = header
     found = message.get_params([], "content-disposition")

@@ -67,13 +67,19 @@ class Turns:
 
 
 class Gate:
-    """`knows` tells whether a request's head shows a good key; None: no keys are asked for."""
+    """`knows` tells whether a request's head shows a good key; None: no keys are asked for.
 
-    def __init__(self, knows: Knows | None, clock: Callable[[], float]) -> None:
+    TLS `hides` the first bytes, so clients with a key wait there among strangers: none rests then.
+    """
+
+    def __init__(
+        self, knows: Knows | None, clock: Callable[[], float], hides: bool = False
+    ) -> None:
         self._knows = knows
         self._clock = clock
         self._strangers: dict[Closable, None] = {}  # the oldest first
         self._turns = Turns(clock, 0.0 if knows is None else REST)
+        self._starts = Turns(clock) if hides else self._turns
         self._pieces = Turns(clock)
         self._drained: Bucket | None = None
 
@@ -95,7 +101,7 @@ class Gate:
         if self._knows is not None and self._knows(first):
             serve()
         else:
-            self._turns.call(serve)
+            self._starts.call(serve)
 
     async def admit(self, connection: Closable, head: bytes) -> None:
         """Let a request go on: at once with a good key, else in turn."""

@@ -13,8 +13,8 @@ log = logging.getLogger("web")
 
 Fields = Callable[[], Mapping[str, object]]
 
-# A path or a name of the client may have tens of KiB.
-TEXT_LENGTH = 300
+# A path may have several KiB; the jobs of one request fit.
+TEXT_LENGTH = 1000
 
 
 class RequestLog:

@@ -26,6 +26,8 @@ from visionfleet.web.routes.page.handler import AssetHandler
 ALL_FILES = 4
 # A request that names no wait: proxies and clients commonly give up after 60 s.
 WAIT_SECONDS = 30.0
+# Media types that are read of an Accept.
+ACCEPTED = 32
 _PLACE = re.compile(r"\{(label|stem)\}")
 
 
@@ -192,7 +194,7 @@ def plain(pattern: str, result: Succeeded, file_name: str) -> str:
 
 def wants_json(accept: str) -> bool:
     """Tell whether JSON is named, and no text liked better; `*/*` does not. Nothing is refused."""
-    liked = dict(_liking(entry) for entry in accept.split(","))
+    liked = dict(_liking(entry) for entry in accept.split(",", ACCEPTED)[:ACCEPTED])
     json = liked.get("application/json", 0.0)
     return json > 0 and json >= liked.get("text/plain", 0.0)
 

@@ -11,7 +11,10 @@ BODY = ("bad_body", "too_large", "too_slow", "unknown_encoding", "overloaded")
 # What a file is refused for that is looked at before it is accepted.
 FOUND = ("empty", "not_an_image", "too_many_pixels", "cannot_be_decoded")
 _UPLOAD = (*BODY, "no_file", "empty", "too_many_files", "not_an_image")
-_CONTENT = ("too_many_pixels", "cannot_be_decoded", "expired", "gave_up", "image_missing")
+_CONTENT = (
+    *("too_many_pixels", "cannot_be_decoded", "expired", "gave_up", "image_missing"),
+    "image_refused",
+)
 ACCESS = ("no_key", "wrong_key", "rate_limited")
 OPEN = ("bad_parameter", "internal", "try_later")
 ANY = (*OPEN, *ACCESS)

@@ -3,6 +3,7 @@
 import pytest
 
 from visionfleet.web.http.body import Body, Whole, file_reader
+from visionfleet.web.http.form import keep
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import MemoryBudget
 from visionfleet.web.problems import Problem
@@ -141,3 +142,11 @@ def test_what_is_found_in_a_body_is_counted_beyond_its_end() -> None:
     assert budget.used == 4
     part.memory.close()
     assert budget.used == 0
+
+
+def test_small_pieces_become_one() -> None:
+    pieces: list[bytes] = []
+    for number in range(10_000):
+        keep(pieces, bytes([number % 256]))
+    assert b"".join(pieces) == bytes(number % 256 for number in range(10_000))
+    assert len(pieces) == 3

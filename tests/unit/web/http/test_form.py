@@ -1,6 +1,7 @@
 """Files in request bodies, multipart and raw."""
 
 import base64
+import time
 
 import pytest
 import requests
@@ -229,3 +230,13 @@ def test_raw_image_is_known_by_its_bytes(media_type: str, step: int) -> None:
         with pytest.raises(Problem) as caught:
             read(media_type, body, 1, step)
         assert caught.value.code == "no_file"
+
+
+def test_headers_of_many_parameters_are_refused_at_once() -> None:
+    started = time.process_time()
+    for head in ('"; filename="' + ";" * 3900, '"' + ';a="";' * 600):
+        with pytest.raises(Problem, match="semicolons"):
+            read("multipart/form-data; boundary=X", part(head, b"x"), 1, 65536)
+    with pytest.raises(Problem, match="semicolons"):
+        read("multipart/form-data" + ";" * 30_000 + "boundary=X", part("", b"x"), 1)
+    assert time.process_time() - started < 0.1

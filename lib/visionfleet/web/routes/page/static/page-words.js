@@ -8,6 +8,7 @@ const FAILURES = {
   gave_up: "Workers failed over this image too often, so it was given up.",
   gone: "The service has no result of this image any more; send it again.",
   image_missing: "The image was deleted before a worker could read it.",
+  image_refused: "The storage behind the service does not give this image out.",
   internal: "The server made a mistake; its log tells more.",
   not_an_image: "This is not an image that the service reads.",
   overloaded: "There is more work than the service takes at the moment.",

@@ -1,4 +1,4 @@
-"""Pictures that a model is tried on at its start. Drawn, not shipped: no I/O here.
+"""Pictures that a model is tried on. Drawn, not shipped: no I/O here.
 
 Overlapping discs of every size (`dead leaves`) have the edges and contrasts of photos; on noise
 most models give one answer.

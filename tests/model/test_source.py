@@ -4,12 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from testkit.images.model_files import LABELS, choice, colours, torchscript
+from testkit.images.model_files import LABELS, at_work, choice, colours, torchscript
 from visionfleet.config.classifier import ModelSection
 from visionfleet.errors import BadModel, NotFound, TryLater
-from visionfleet.model.artifacts import Source, cache_folder
-from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
+from visionfleet.model.source import Source, cache_folder
 
 pytestmark = pytest.mark.needs_torch
 
@@ -41,9 +40,9 @@ def test_model_from_s3_is_cached(tmp_path: Path) -> None:
     chosen, bucket = remote(tmp_path, torchscript())
     cache = tmp_path / "cache" / "models"
     source = Source(bucket.fetch, cache)
-    assert colours(Inference(load(chosen, source), 3, 1, "float32")) == LABELS
+    assert colours(at_work(load(chosen, source), 3, 1, "float32")) == LABELS
     assert [file.name for file in cache.iterdir()] == [chosen.sha256]
-    assert colours(Inference(load(chosen, source), 3, 1, "float32")) == LABELS
+    assert colours(at_work(load(chosen, source), 3, 1, "float32")) == LABELS
     assert bucket.reads.count(("b", "m/x.pt")) == 1
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,8 +20,12 @@ Fetch = Callable[[str, str], bytes]
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
+    """Find where models are kept: systemd's place, the machine's, or that of whoever runs this."""
     given = environment.get("CACHE_DIRECTORY", "").split(":")[0]
-    return Path(given or DEFAULT_CACHE) / "models"
+    if given or os.access(DEFAULT_CACHE, os.W_OK) or os.geteuid() == 0:
+        return Path(given or DEFAULT_CACHE) / "models"
+    home = environment.get("XDG_CACHE_HOME") or Path(environment.get("HOME", "/")) / ".cache"
+    return Path(home) / "visionfleet/models"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +78,23 @@ def _recall(cache: Path, sha256: str) -> bytes | None:
 
 
 def _keep(cache: Path, data: bytes, sha256: str) -> None:
-    """Write to the cache, whole or not at all: other workers read it at the same time."""
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=cache, delete=False) as file:
-            file.write(data)
-        Path(file.name).replace(cache / sha256)
+        write_whole(cache / sha256, data)
     except OSError as error:
         log.info("model not cached", extra={"folder": cache, "reason": str(error)})
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write whole or not at all: other workers read it at the same time. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            Path(file.name).replace(path)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def read_labels(source: Source, location: str) -> tuple[str, ...]:

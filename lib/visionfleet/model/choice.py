@@ -1,0 +1,235 @@
+"""Chooses runtime and precision: the cheapest that answers as float32 does. No I/O here."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from visionfleet.errors import BadModel
+from visionfleet.imaging.preprocess import Pixels
+from visionfleet.model.network import Floats
+
+RuntimeName = Literal["torch", "openvino"]
+PrecisionName = Literal["float32", "bfloat16", "float16", "int8"]
+
+
+class Candidate(NamedTuple):
+    runtime: RuntimeName
+    precision: PrecisionName
+
+    def __str__(self) -> str:
+        return f"{self.runtime}-{self.precision}"
+
+
+TORCH_FLOAT32 = Candidate("torch", "float32")
+
+# Fewer pictures than this would say nothing of the agreement, however slow the model is.
+_LEAST_PICTURES = 8
+# Share of answers that a precision must have in common with float32: what is lost must not be seen.
+AGREEMENT_FLOORS: dict[str, float] = {"int8": 0.97}
+AGREEMENT_FLOOR = 0.99
+# Share of labelled samples that a precision may get wrong beyond those that float32 gets wrong.
+_LOST_SHARE = 0.005
+# A lower precision must be quicker by this to be worth its rounding.
+_WORTH = 1.05
+
+Run = Callable[[Sequence[Pixels]], Floats]
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one candidate did: rows of probabilities, and its speed; or why it cannot be used."""
+
+    probabilities: Floats
+    images_per_second: float
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A candidate against float32: share of the same answers, largest probability difference.
+
+    `top1` is the share of labelled samples it gets right, None without any.
+    """
+
+    images_per_second: float
+    agreement: float
+    difference: float
+    fault: str = ""
+    top1: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What is used, and what was measured of each candidate; `images` is on how many.
+
+    `images_per_second` are of the cores that a worker has, or of a GPU.
+    """
+
+    runtime: RuntimeName
+    precision: PrecisionName
+    measured: Mapping[str, Measured] = field(default_factory=dict)
+    images: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the configuration asks for."""
+
+    runtime: str = "auto"
+    precision: str = "auto"
+
+    def allows(self, candidate: Candidate) -> bool:
+        return self.runtime in {"auto", candidate.runtime} and self.precision in {
+            "auto",
+            candidate.precision,
+        }
+
+
+def candidates(
+    asked: Asked, cuda: bool, bfloat16: bool, convertible: bool, openvino: bool, int8: bool
+) -> tuple[Candidate, ...]:
+    """List what is worth a trial, torch in float32 first: the others are compared with it.
+
+    `bfloat16`: the device multiplies it; `convertible`: the model has weights of floating point;
+    `int8`: it takes half a minute, and may.
+    Raises BadModel.
+    """
+    if asked.precision == "float16" and not cuda:
+        raise BadModel("model.precision: float16 is for GPUs; a processor takes bfloat16")
+    if asked.runtime == "openvino" and not openvino:
+        raise BadModel(
+            "model.runtime: openvino is not installed on this machine; use auto or torch"
+        )
+    worth: list[PrecisionName] = ["float32"]
+    if convertible:
+        worth += ["bfloat16"] * (bfloat16 or asked.precision == "bfloat16")
+        worth += ["float16"] * cuda
+    found = [Candidate("torch", precision) for precision in worth]
+    if openvino and not cuda:
+        found += [Candidate("openvino", precision) for precision in worth]
+        found += [Candidate("openvino", "int8")] * (convertible and int8)
+    return (TORCH_FLOAT32, *(c for c in found if c != TORCH_FLOAT32 and asked.allows(c)))
+
+
+def choose(
+    asked: Asked,
+    trials: Mapping[Candidate, Trial],
+    targets: Sequence[int] | None = None,
+    device: str = "cpu",
+    tie: float = 0.01,
+) -> Chosen:
+    """Compare each trial with the first; raises BadModel when nothing that was asked for will do.
+
+    `targets` are the right classes of the pictures, where they are known. Two classes whose
+    probabilities in float32 differ by less than `tie` are a tie: either may win.
+    """
+    exact = next(iter(trials.values()))
+    measured = {name: _compare(exact, trial, targets, tie) for name, trial in trials.items()}
+    images = min(len(t.probabilities) for t in trials.values() if not t.fault)
+    reference = next(iter(measured.values()))
+    wanted = {name: m for name, m in measured.items() if asked.allows(name)}
+    fit = {n: m for n, m in wanted.items() if not _fault(n, m, reference, images)}
+    if not fit:
+        raise BadModel(_refusal(asked, wanted, reference, images))
+    best = _cheapest(fit)
+    told = {str(name): m for name, m in measured.items()}
+    return Chosen(best.runtime, best.precision, told, images, device)
+
+
+def _cheapest(fit: Mapping[Candidate, Measured]) -> Candidate:
+    best = max(fit, key=lambda name: fit[name].images_per_second)
+    plain = [name for name in fit if name.precision == "float32"]
+    if not plain:
+        return best
+    quickest = max(plain, key=lambda name: fit[name].images_per_second)
+    worth = fit[best].images_per_second >= _WORTH * fit[quickest].images_per_second
+    return best if worth else quickest
+
+
+def try_out(run: Run, batches: Iterable[Sequence[Pixels]], limit: float, clock: Clock) -> Trial:
+    """Run the first batch to warm up and then all, at least two, while `limit` seconds last.
+
+    The quickest counts. Raises RuntimeError when the model fails.
+    """
+    rows: list[Floats] = []
+    best, end = 0.0, 0.0
+    for batch in batches:
+        if not rows:
+            run(batch)
+            end = clock() + limit
+        started = clock()
+        if len(rows) >= max(2, _LEAST_PICTURES / len(batch)) and started >= end:
+            break
+        rows.append(run(batch))
+        best = max(best, len(batch) / max(clock() - started, 1e-9))
+    return Trial(np.concatenate(rows), best)
+
+
+def tell(chosen: Chosen) -> dict[str, object]:
+    faults = [f"{name}: {m.fault}" for name, m in chosen.measured.items() if m.fault]
+    return {
+        "runtime": chosen.runtime,
+        "precision": chosen.precision,
+        "images_per_second": _each(chosen, lambda m: f"{m.images_per_second:.1f}"),
+        "agreement": _each(chosen, lambda m: f"{m.agreement:.3f}"),
+        "difference": _each(chosen, lambda m: f"{m.difference:.4f}"),
+        "images": chosen.images,
+        "device": chosen.device,
+    } | ({"refused": "; ".join(faults)} if faults else {})
+
+
+def _each(chosen: Chosen, show: Callable[[Measured], str]) -> str:
+    return ",".join(f"{name}:{show(m)}" for name, m in chosen.measured.items() if not m.fault)
+
+
+def _compare(exact: Trial, trial: Trial, targets: Sequence[int] | None, tie: float) -> Measured:
+    if trial.fault:
+        return Measured(0.0, 0.0, 1.0, trial.fault)
+    both = min(len(exact.probabilities), len(trial.probabilities))
+    theirs, ours = trial.probabilities[:both], exact.probabilities[:both]
+    answers = theirs.argmax(axis=1)
+    named = ours[np.arange(both), answers]
+    agreement = float((ours.max(axis=1) - named <= tie).mean())
+    difference = float(np.abs(ours - theirs).max())
+    top1 = None if targets is None else float((answers == np.array(targets[:both])).mean())
+    return Measured(trial.images_per_second, agreement, difference, top1=top1)
+
+
+def floor_of(precision: str) -> float:
+    return AGREEMENT_FLOORS.get(precision, AGREEMENT_FLOOR)
+
+
+def _fault(name: Candidate, found: Measured, reference: Measured, images: int) -> str:
+    """Say why a candidate cannot be used; nothing when it can."""
+    floor = floor_of(name.precision)
+    if found.fault:
+        return f"{name.precision}: the model fails in it: {found.fault}"
+    if found.agreement < floor:
+        return (
+            f"{name.precision} agrees with float32 on {found.agreement:.1%} of "
+            f"{images} pictures, at least {floor:.1%} is asked for"
+        )
+    if found.top1 is not None and reference.top1 is not None:
+        lost = reference.top1 - found.top1
+        if lost > _LOST_SHARE:
+            return f"{name.precision} loses {lost:.1%} of the right answers of float32"
+    return ""
+
+
+def _refusal(
+    asked: Asked, wanted: Mapping[Candidate, Measured], reference: Measured, images: int
+) -> str:
+    setting = "model.precision" if asked.precision != "auto" else "model.runtime"
+    if not wanted:
+        return f"{setting}: {asked.runtime} cannot do {asked.precision} on this machine"
+    faults = "; ".join(
+        f"{name.runtime}: {_fault(name, m, reference, images)}"
+        if asked.runtime == "auto"
+        else _fault(name, m, reference, images)
+        for name, m in wanted.items()
+    )
+    return f"{setting}: {faults}; use float32 or auto"

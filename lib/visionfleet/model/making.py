@@ -1,0 +1,92 @@
+"""From the configuration to an artefact; also as a process of its own, which a worker starts.
+
+Such a process ends with what it imports: torch alone would stay 500 MiB in a worker that has no
+use for it. It reads the configuration from stdin and writes the artefact to the file named; a
+reason why it cannot goes to stdout.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+
+from visionfleet.aws.clients import client_factory
+from visionfleet.aws.s3 import Store
+from visionfleet.config import Config
+from visionfleet.config.schema import AwsSection
+from visionfleet.errors import BadModel, TryLater
+from visionfleet.host import cpu_quota
+from visionfleet.model import artefact, processor
+from visionfleet.model.artefact import Artefact
+from visionfleet.model.artefact_store import ArtefactStore, key_of
+from visionfleet.model.source import Source, cache_folder, write_whole
+
+BAD_MODEL, TRY_LATER = 78, 75  # EX_CONFIG and EX_TEMPFAIL of sysexits.h
+_LIMIT_SECONDS = 280.0  # of a start on EC2, which is given up after 300
+
+
+def source_of(config: Config) -> Source:
+    return Source(partial(_fetch, config.aws), cache_folder(os.environ))
+
+
+def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
+    return Store(client_factory(settings).client("s3"), bucket).get(key)
+
+
+def make(config: Config) -> bytes:
+    """Make the configured model's artefact; raises BadModel, and TryLater when S3 fails."""
+    # It brings torch.
+    from visionfleet.model.building import made
+
+    cpu_quota.yield_while_waiting(os.environ)
+    return made(config, source_of(config), os.environ)
+
+
+def build(config: Config, folder: Path | None, share: bool) -> tuple[Artefact, Path]:
+    """Make it anew, and keep it; raises as `make` does, and OSError."""
+    key = key_of(config.model, source_of(config), processor.here(os.environ))
+    s3 = client_factory(config.aws).client("s3") if share else None
+    bucket = Store(s3, config.storage.output_bucket) if s3 else None
+    store = ArtefactStore((folder or cache_folder(os.environ),), bucket)
+    data = make(config)
+    path = store.path(key)
+    write_whole(path, data)
+    path.chmod(0o644)  # made by root, and read by the daemons
+    if share:
+        store.share(key, data)
+    return artefact.open_file(path), path
+
+
+def make_apart(config: Config) -> bytes:
+    """Make it in a process of its own; raises as `make` does."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder, "artefact")
+        command = (sys.executable, "-m", "visionfleet.model.making", str(made))
+        text = config.model_dump_json().encode()
+        try:
+            done = subprocess.run(command, input=text, capture_output=True, timeout=_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired as error:
+            limit = f"{_LIMIT_SECONDS:.0f} s"
+            raise BadModel(f"its artefact was not made within {limit}: bake it") from error
+        if done.returncode == 0:
+            return made.read_bytes()
+        reason = done.stdout.decode(errors="replace").strip()
+        if done.returncode == BAD_MODEL:
+            raise BadModel(reason)
+        last = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
+        raise TryLater(reason or f"the artefact's maker ended with {done.returncode}: {last}")
+
+
+def main() -> None:
+    config = Config.model_validate_json(sys.stdin.buffer.read())
+    try:
+        Path(sys.argv[1]).write_bytes(make(config))
+    except (BadModel, TryLater) as error:
+        print(error)
+        sys.exit(BAD_MODEL if isinstance(error, BadModel) else TRY_LATER)
+
+
+if __name__ == "__main__":
+    main()

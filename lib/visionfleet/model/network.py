@@ -1,0 +1,17 @@
+"""What every runtime gives: a network in one precision, images in, scores out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from visionfleet.imaging.preprocess import Pixels
+
+Floats = npt.NDArray[np.float32]
+
+
+class Network(Protocol):
+    def scores(self, batch: Sequence[Pixels]) -> Floats:
+        """Compute a row of scores for each image; RuntimeError if it fails. Threads may call it."""
+        ...

@@ -1,0 +1,52 @@
+"""The only door to OpenVINO: without what it would tell its makers, and without its converter."""
+
+import importlib
+import importlib.metadata
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+_CONVERTER = "openvino.tools.ovc"
+_TELEMETRY = "openvino_telemetry"
+
+
+def version() -> str | None:
+    """Which OpenVINO there is; importing none of it."""
+    try:
+        return importlib.metadata.version("openvino")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def library() -> Any:
+    """Import OpenVINO; its converter would take as long again, and is for building only."""
+    with _absent(_CONVERTER, _TELEMETRY):
+        return importlib.import_module("openvino")
+
+
+def converter() -> Any:
+    library()
+    with _absent(_TELEMETRY):
+        return importlib.import_module(_CONVERTER)
+
+
+def quantiser() -> Any:
+    """Import NNCF; raises ImportError where it is not installed."""
+    library()
+    with _absent(_TELEMETRY):
+        return importlib.import_module("nncf")
+
+
+@contextmanager
+def _absent(*names: str) -> Iterator[None]:
+    """Have these imports fail, which OpenVINO and NNCF are prepared for."""
+    missing: Any = None
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden, missing))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            if sys.modules.get(name, missing) is missing:
+                sys.modules.pop(name, None)

@@ -1,0 +1,96 @@
+"""The pictures that runtimes and precisions are compared on, and int8 is fitted to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+from PIL import Image, ImageOps
+
+from visionfleet.config.schema import ImagesSection
+from visionfleet.errors import BadImage, BadModel
+from visionfleet.evaluation import datasets
+from visionfleet.imaging.decode import Photo, decode
+from visionfleet.imaging.preprocess import Pixels, Preprocessing, prepare
+
+# What float32 takes for so many is the most of a trial's time.
+_MOST_COMPARED = 256
+_MOST_FITTED = 300
+# Random crops of the built-in photos, of each kind, and their shares of the shorter side: nearly
+# whole, for small pieces of a photo show nothing, and of nothing every precision is unsure.
+_CROPS = 128
+_SHARES = (0.8, 1.0)
+# Four photos are few, and three show what ImageNet has two names for: a tabby is a tiger cat, too.
+_TIE = 0.1
+_PHOTOS = Path(__file__).parent / "photos"
+# int8 would be fitted to what fewer of them show.
+LEAST_FITTED = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """`targets` are the classes of `compared`, where known; `fitted` is for int8, and may lack.
+
+    Two classes whose probabilities in float32 differ by less than `tie` may change places.
+    """
+
+    compared: Sequence[Pixels]
+    fitted: Sequence[Pixels] = ()
+    targets: Sequence[int] | None = None
+    tie: float = 0.01
+
+
+def built_in(how: Preprocessing) -> Samples:
+    """Crops of four free photos."""
+    photos = [Image.open(path).convert("RGB") for path in sorted(_PHOTOS.glob("*.jpg"))]
+    random = Random(1)
+    crops = [
+        prepare(Photo(_crop(photos[number % len(photos)], random)), how)
+        for number in range(2 * _CROPS)
+    ]
+    return Samples(crops[:_CROPS], crops[_CROPS:], tie=_TIE)
+
+
+def _crop(photo: Image.Image, random: Random) -> Image.Image:
+    side = min(photo.size) * random.uniform(*_SHARES)
+    left, top = (random.uniform(0, whole - side) for whole in photo.size)
+    piece = photo.crop((round(left), round(top), round(left + side), round(top + side)))
+    return ImageOps.mirror(piece) if random.random() < 0.5 else piece
+
+
+def from_folder(
+    folder: Path, labels: tuple[str, ...], how: Preprocessing, limits: ImagesSection
+) -> Samples:
+    """Read images; folders in it whose names are all labels say what is on them.
+
+    Every second is for fitting, the others are for comparing. Raises BadModel.
+    """
+    try:
+        whole = list(datasets.read_any(folder, 2 * _MOST_FITTED))
+        indices = _indices({item.folder for item in whole}, labels)
+    except (datasets.BadDataset, OSError) as error:
+        raise BadModel(f"model.samples: {error}") from error
+    read = [
+        (item, pixels) for item in whole if (pixels := _pixels(item.data, how, limits)) is not None
+    ]
+    if not read:
+        raise BadModel(f"model.samples: {folder}: no images in it")
+    compared = read[::2][:_MOST_COMPARED]
+    targets = [indices[item.folder] for item, _ in compared] if indices else None
+    return Samples(
+        [pixels for _, pixels in compared], [pixels for _, pixels in read[1::2]], targets
+    )
+
+
+def _indices(folders: set[str], labels: tuple[str, ...]) -> dict[str, int] | None:
+    try:
+        return datasets.class_indices(folders, labels)
+    except datasets.BadDataset:
+        return None
+
+
+def _pixels(data: bytes, how: Preprocessing, limits: ImagesSection) -> Pixels | None:
+    try:
+        return prepare(decode(data, limits, how.resize), how)
+    except BadImage:
+        return None

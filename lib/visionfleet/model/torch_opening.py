@@ -1,0 +1,24 @@
+"""An artefact's network on torch, in the precision that was chosen."""
+
+import numpy as np
+import torch
+
+from visionfleet.model import device
+from visionfleet.model.artefact import Artefact
+from visionfleet.model.batchnorm_folding import fold
+from visionfleet.model.loading import load_module
+from visionfleet.model.torch_network import TorchNetwork
+
+
+def torch_network(found: Artefact, threads: int) -> TorchNetwork:
+    """Raises BadModel, as when the machine has lost its GPU."""
+    torch.set_num_threads(threads)
+    manifest = found.manifest
+    data = bytes(found.file("source"))
+    module, kind = load_module(data, found.where, manifest.architecture, len(manifest.labels))
+    how = manifest.preprocessing
+    network = TorchNetwork(module, how, device.choose())
+    if kind == "module":
+        two = [np.zeros((how.crop, how.crop, 3), np.uint8)] * 2
+        network = network.replaced(fold(network.module, network.prepared(two))[0])
+    return network.converted(manifest.chosen.precision)

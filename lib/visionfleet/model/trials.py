@@ -1,0 +1,196 @@
+"""Tries a model in every runtime and precision that fits this machine."""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from visionfleet.errors import BadModel
+from visionfleet.imaging.preprocess import Pixels
+from visionfleet.model import device, openvino_library
+from visionfleet.model.batchnorm_folding import fold
+from visionfleet.model.choice import (
+    TORCH_FLOAT32,
+    Asked,
+    Candidate,
+    Chosen,
+    Clock,
+    Run,
+    Trial,
+    candidates,
+    choose,
+    try_out,
+)
+from visionfleet.model.inference import Inference
+from visionfleet.model.loaded import Loaded
+from visionfleet.model.network import Floats, Network
+from visionfleet.model.openvino_network import Graph, OpenVinoNetwork
+from visionfleet.model.samples import LEAST_FITTED, Samples
+from visionfleet.model.torch_network import MODEL_ERRORS, TorchNetwork, last_line
+
+_SAME = 1e-2  # largest difference of a probability between a batch and single images
+_BATCH_SECONDS = 0.4  # a batch that takes longer is tried in parts
+_TRIAL_SECONDS = 5.0  # for each candidate, after its warm-up
+_NO_ROWS: Floats = np.empty((0, 0), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The networks that were tried, which of them was chosen, and what they are made of."""
+
+    networks: Mapping[Candidate, Network]
+    chosen: Chosen
+    singly: bool
+    folded: int
+    graphs: Mapping[str, Graph]
+
+    @property
+    def network(self) -> Network:
+        return self.networks[Candidate(self.chosen.runtime, self.chosen.precision)]
+
+
+def compete(
+    loaded: Loaded,
+    asked: Asked,
+    samples: Samples,
+    batch_size: int,
+    threads: int,
+    bfloat16: bool,
+    int8: bool = False,
+) -> Contest:
+    """Try what is worth it; raises BadModel for a model that fails, or answers too differently.
+
+    `bfloat16` says that the processor multiplies it, `int8` that there is time to try that.
+    """
+    torch.set_num_threads(threads)
+    where = torch.device("cpu") if asked.runtime == "openvino" else device.choose()
+    try:
+        return _Trials(loaded, samples, batch_size, threads, where).contest(asked, bfloat16, int8)
+    except MODEL_ERRORS as error:
+        name, reason = loaded.info.name, last_line(error)
+        raise BadModel(f"model {name}: the first forward pass failed: {reason}") from error
+
+
+class _Trials:
+    def __init__(
+        self, loaded: Loaded, samples: Samples, batch_size: int, threads: int, where: torch.device
+    ) -> None:
+        self._loaded, self._samples = loaded, samples
+        self._batch_size, self._threads = batch_size, threads
+        self._cuda = where.type == "cuda"
+        self._clock = time.perf_counter if self._cuda else _own_cores(threads)
+        self._exact = self._plain = TorchNetwork(loaded.module, loaded.preprocessing, where)
+        self._singly, self._folded = False, 0
+        self._graphs: dict[str, Graph] = {}
+        self._no_graphs = ""
+
+    def contest(self, asked: Asked, bfloat16: bool, int8: bool) -> Contest:
+        self._first_passes()
+        convertible = any(p.is_floating_point() for p in self._exact.module.parameters())
+        if not convertible:  # a quantised model keeps its own precision
+            asked = replace(asked, precision="auto")
+        native = device.gpu_multiplies_bfloat16() if self._cuda else bfloat16
+        there = openvino_library.version() is not None
+        names = candidates(asked, self._cuda, native, convertible, there, int8)
+        kind = self._exact.device.type
+        if len(names) == 1:  # nothing to choose from; that it works is all there is to know
+            self._at_work(self._exact).probabilities(self._samples.compared[:1])
+            alone: dict[Candidate, Network] = {TORCH_FLOAT32: self._exact}
+            chosen = Chosen("torch", "float32", device=kind)
+            return Contest(alone, chosen, self._singly, self._folded, self._graphs)
+        networks, trials = self._all(names)
+        chosen = choose(asked, trials, self._samples.targets, kind, self._samples.tie)
+        return Contest(networks, chosen, self._singly, self._folded, self._graphs)
+
+    def _first_passes(self) -> None:
+        two = list(self._samples.compared[:2]) * (3 - len(self._samples.compared[:2]))
+        if self._loaded.kind == "module":
+            folded, self._folded = fold(self._exact.module, self._exact.prepared(two))
+            self._exact = self._exact.replaced(folded)
+        else:
+            self._singly = not self._batches_like_singles(two)
+
+    def _batches_like_singles(self, two: list[Pixels]) -> bool:
+        model = self._at_work(self._exact)
+        expected = np.concatenate([model.probabilities([pixels]) for pixels in two])
+        try:
+            return np.allclose(model.probabilities(two), expected, atol=_SAME)
+        except RuntimeError:
+            return False
+
+    def _all(
+        self, names: Sequence[Candidate]
+    ) -> tuple[dict[Candidate, Network], dict[Candidate, Trial]]:
+        networks: dict[Candidate, Network] = {}
+        trials: dict[Candidate, Trial] = {}
+        for name in names:
+            try:
+                networks[name] = self._network(name)
+                trials[name] = self._tried(networks[name])
+            except MODEL_ERRORS as error:
+                if name == TORCH_FLOAT32:
+                    raise
+                trials[name] = Trial(_NO_ROWS, 0.0, last_line(error))
+        return networks, trials
+
+    def _network(self, name: Candidate) -> Network:
+        if name.runtime == "torch":
+            return self._exact.converted(name.precision)
+        graph = self._graph("int8" if name.precision == "int8" else "model")
+        return OpenVinoNetwork(graph, name.precision, self._threads)
+
+    def _graph(self, name: str) -> Graph:
+        if self._no_graphs:
+            raise RuntimeError(self._no_graphs)
+        if name not in self._graphs:
+            self._graphs[name] = self._quantised() if name == "int8" else self._converted()
+        return self._graphs[name]
+
+    def _converted(self) -> Graph:
+        # Its import takes seconds, and torch alone may have been asked for.
+        from visionfleet.model.openvino_conversion import convert
+
+        try:
+            # OpenVINO folds batch norms itself. Of folded ones behind a max pool it makes a pool
+            # with GELU in it, whose kernel for float32 and AVX-512 is wrong (2026.4).
+            return convert(self._plain.module, self._loaded.preprocessing, self._singly)
+        except Exception as error:  # the converter raises many kinds
+            self._no_graphs = f"OpenVINO cannot convert it: {last_line(error)}"
+            raise RuntimeError(self._no_graphs) from error
+
+    def _quantised(self) -> Graph:
+        from visionfleet.model.openvino_conversion import quantise
+
+        if len(self._samples.fitted) < LEAST_FITTED:
+            raise RuntimeError(f"it needs {LEAST_FITTED} photos: set model.samples")
+        try:
+            return quantise(self._graph("model"), self._samples.fitted)
+        except ImportError as error:
+            raise RuntimeError("NNCF is not installed: it comes with the extra `build`") from error
+
+    def _tried(self, network: Network) -> Trial:
+        run = self._at_work(network).probabilities
+        return try_out(run, self._batches(run), _TRIAL_SECONDS, self._clock)
+
+    def _at_work(self, network: Network) -> Inference:
+        plain = replace(self._loaded, temperature=1.0)
+        return Inference(network, plain, Chosen("torch", "float32"), self._singly)
+
+    def _batches(self, run: Run) -> Iterator[Sequence[Pixels]]:
+        """Give batches of the real size, unless that takes too long."""
+        compared = self._samples.compared
+        run(compared[:1])
+        started = self._clock()
+        run(compared[:1])
+        seconds = max(self._clock() - started, 1e-6)
+        size = max(1, min(self._batch_size, int(_BATCH_SECONDS / seconds)))
+        whole = len(compared) // size * size or len(compared)
+        for start in range(0, whole, size):
+            yield compared[start : start + size]
+
+
+def _own_cores(threads: int) -> Clock:
+    """Make a clock of the processor time used: what else runs on the cores must not decide."""
+    return lambda: time.process_time() / threads

@@ -1,0 +1,52 @@
+import logging
+
+import pytest
+
+from visionfleet.web.http.request_log import TEXT_LENGTH, MalformedFilter, RequestLog
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object, object]]:
+    return [
+        (one.getMessage(), one.__dict__["path"], one.__dict__.get("count"))
+        for one in caplog.records
+    ]
+
+
+def test_strangers_share_a_line_and_others_have_their_own(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "web")
+    now = [0.0]
+    log = RequestLog(lambda: now[0])
+    for path in "abc":
+        log.write("request", lambda path=path: {"path": path}, stranger=True)
+    log.write("refused", lambda: {"path": "x"}, stranger=True)
+    for path in "de":
+        log.write("request", lambda path=path: {"path": path}, stranger=False)
+    now[0] = 60.0
+    log.write("request", lambda: {"path": "f"}, stranger=True)
+    assert told(caplog) == [
+        ("request", "a", 1),
+        ("refused", "x", 1),
+        ("request", "d", None),
+        ("request", "e", None),
+        ("request", "f", 3),
+    ]
+
+
+def test_texts_of_clients_are_cut(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "web")
+    RequestLog(lambda: 0.0).write("request", lambda: {"path": "a" * 30_000}, stranger=False)
+    assert told(caplog) == [("request", "a" * TEXT_LENGTH + "...", None)]
+
+
+def test_malformed_requests_share_a_short_line() -> None:
+    sieve = MalformedFilter(lambda: 0.0)
+
+    def record() -> logging.LogRecord:
+        text = ("%s", ("x" * 30_000,))
+        return logging.LogRecord("tornado.general", logging.INFO, "", 1, *text, None)
+
+    first, second = record(), record()
+    assert (sieve.filter(first), sieve.filter(second)) == (True, False)
+    assert len(first.getMessage()) < 2 * TEXT_LENGTH
