@@ -17,7 +17,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the chaos once per seed, print each outcome, and keep the figures."""
     arguments = parse(argv)
     outcomes: dict[int, Outcome] = {}
+    where = tested()
     with ProcessPoolExecutor(arguments.at_once) as pool:
         found = pool.map(partial(one_seed, arguments), arguments.seeds)
         for seed, outcome in zip(arguments.seeds, found, strict=True):
@@ -44,14 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             Console().print(table(seed, outcome))
             for text in (*outcome.unexpected_ends, *outcome.surprises):
                 Console().print(text, highlight=False, markup=False)
-            arguments.save.write_text(json.dumps(document(outcomes), indent=2) + "\n")
+            arguments.save.write_text(json.dumps(where | document(outcomes), indent=2) + "\n")
     return 0 if all(outcome.kept() for outcome in outcomes.values()) else 1
 
 
 def one_seed(arguments: argparse.Namespace, seed: int) -> Outcome:
     """Run the chaos of one seed, and say how it goes."""
     folder = Path(tempfile.mkdtemp(prefix=f"visionfleet-chaos-{seed}-"))
-    say = lambda text: print(f"seed {seed}: {text}", file=sys.stderr, flush=True)  # noqa: E731
+
+    def say(text: str) -> None:
+        print(f"seed {seed}: {text}", file=sys.stderr, flush=True)
+
     say(f"logs in {folder}")
     return run(planned(arguments, seed), folder, say)
 
@@ -96,8 +100,13 @@ def figures(outcome: Outcome) -> dict[str, object]:
     return {**told, **counts, **sorts, "seconds": round(outcome.seconds, 1)}
 
 
-def document(outcomes: dict[int, Outcome]) -> dict[str, object]:
-    """Write down what was run where, and what came of it."""
+def document(outcomes: Mapping[int, Outcome]) -> dict[str, object]:
+    """Write down what came of each seed."""
+    return {"seeds": [{"seed": seed, **figures(each)} for seed, each in outcomes.items()]}
+
+
+def tested() -> dict[str, object]:
+    """Tell what is run where; asked at the start, for a run takes its time."""
     git = ["git", "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=True, cwd=RESULTS.parent)
     return {
@@ -105,7 +114,6 @@ def document(outcomes: dict[int, Outcome]) -> dict[str, object]:
         "flags": flags(),
         "commit": commit.stdout.strip(),
         "command": shlex.join(["python", "-m", "bench.bench_chaos", *sys.argv[1:]]),
-        "seeds": [{"seed": seed, **figures(each)} for seed, each in outcomes.items()],
     }
 
 

@@ -58,7 +58,8 @@ class ForkServer:
 
     def close(self) -> None:
         """End the server; what it has started goes on."""
-        assert self._popen.stdin is not None and self._popen.stdout is not None
+        assert self._popen.stdin is not None
+        assert self._popen.stdout is not None
         self._popen.stdin.close()
         self._popen.wait(30)
         self._reader.join()
