@@ -56,7 +56,7 @@ def send(aws: Cloud, jobs: int) -> None:
 
 def test_s3_outage_does_not_use_up_deliveries(tmp_path: Path) -> None:
     """Who waits for a thread is held as well; of its own, an image may take 8 s."""
-    with one_worker(tmp_path, max_receives=2) as (aws, proxy, daemons):
+    with one_worker(tmp_path, max_receives=3) as (aws, proxy, daemons):
         wait_until(daemons.all_ready, 90, daemons.slots[0].process.tail)
         proxy.faults = {"S3": Faults(error=1)}
         send(aws, 20)
