@@ -111,7 +111,7 @@ bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handle
 	$(BIN)/python -m bench.bench_web
 
 .PHONY: bench-chaos
-bench-chaos: $(DEVELOPMENT) ## kill -9 workers under AWS faults; is any of 2,000 jobs lost? 4 minutes
+bench-chaos: $(DEVELOPMENT) ## kills, frozen processes, clock steps, faults of AWS: is any job lost?
 	$(BIN)/python -m bench.bench_chaos
 
 .PHONY: bench-strangers

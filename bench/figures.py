@@ -27,6 +27,13 @@ def machine() -> str:
     )
 
 
+def flags() -> list[str]:
+    """The instruction sets of the processor on which vector code depends."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    known = next((line.split() for line in lines if line.startswith("flags")), [])
+    return [flag for flag in known if flag.startswith(("avx", "amx", "fma", "sse4"))]
+
+
 def median(values: Sequence[float]) -> float:
     """The middle of several runs."""
     return statistics.median(values)

@@ -1,9 +1,10 @@
-"""A proxy in front of the embedded AWS that injects faults: resets, errors, latency, outages.
+"""A proxy in front of the embedded AWS that injects faults: in answers, messages and batches.
 
 The draws come from one seeded generator, but threads decide who draws when: a seed gives the same
 mix of faults, not the same faults.
 """
 
+import http.client
 import json
 import socket
 import struct
@@ -16,43 +17,34 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from testkit.aws import queue_faults
 from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
+from testkit.aws.faults import (
+    CUT_ANSWER,
+    CUT_ERROR,
+    ERROR,
+    HALF_FAILED,
+    LATENCY,
+    LOST_ANSWER,
+    NOT_DELETED,
+    OUTAGE,
+    RECEIVED_LATE,
+    RECEIVED_TWICE,
+    RESET_BEFORE,
+    SKEWED,
+    SLOW_DOWN,
+    Faults,
+    cut_at_random,
+)
 
-RESET_BEFORE = "reset before it was forwarded"
-LOST_ANSWER = "answer lost"
-ERROR = "500"
-SLOW_DOWN = "503 SlowDown"
-LATENCY = "latency"
-OUTAGE = "outage"
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST in place of FIN
-
-
-@dataclass(frozen=True)
-class Faults:
-    """Probabilities per call, and the longest delay that latency adds."""
-
-    reset_before: float = 0.0
-    lost_answer: float = 0.0
-    error: float = 0.0
-    slow_down: float = 0.0
-    latency: float = 0.0
-    latency_seconds: float = 0.5
-
-    def draw(self, random: Random) -> str | None:
-        """Draw the fault of one call, None for none."""
-        table = {
-            RESET_BEFORE: self.reset_before,
-            LOST_ANSWER: self.lost_answer,
-            ERROR: self.error,
-            SLOW_DOWN: self.slow_down,
-            LATENCY: self.latency,
-        }
-        point = random.random()
-        for kind, share in table.items():
-            if point < share:
-                return kind
-            point -= share
-        return None
+_REFUSALS = {
+    ERROR: (500, "InternalError"),
+    SLOW_DOWN: (503, "SlowDown"),
+    SKEWED: (403, "RequestTimeTooSkewed"),
+    CUT_ERROR: (500, "InternalError"),
+}
+_OWN = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 @dataclass(frozen=True)
@@ -77,27 +69,21 @@ class FaultProxy(CountingProxy):
         self.outage = threading.Event()
         self.done: Counter[str] = Counter()
         self.watch = watch
-        self._random = Random(seed)
         self._lock = threading.Lock()
+        self.random = Random(seed)  # each call of it is atomic
+        self.remembered = queue_faults.Remembered()
 
-    def draw(self, service: str) -> tuple[str | None, float]:
+    def draw(self, operation: str) -> tuple[str | None, float]:
         """Draw the fault of a call, and the seconds of latency where it is that."""
-        with self._lock:
-            if self.outage.is_set():
-                return self._count(OUTAGE), 0.0
-            faults = self.faults.get(service, Faults())
-            kind = faults.draw(self._random)
-            return self._count(kind), self._random.uniform(0, faults.latency_seconds)
+        if self.outage.is_set():
+            return OUTAGE, 0.0
+        faults = self.faults.get(operation.split()[0], Faults())
+        kind = faults.draw(self.random, operation)
+        return kind, self.random.uniform(0, faults.latency_seconds)
 
-    def cut(self) -> bool:
-        """Tell whether an outage has begun while a call was under way, and count it."""
+    def count(self, kind: str) -> None:
         with self._lock:
-            return self.outage.is_set() and self._count(OUTAGE) is not None
-
-    def _count(self, kind: str | None) -> str | None:
-        if kind is not None:
             self.done[kind] += 1
-        return kind
 
     def shutdown_request(self, request: Any) -> None:
         """Close without a FIN first, so that a reset is a reset."""
@@ -115,42 +101,99 @@ class FaultHandler(ForwardingHandler):
         self.server.calls[operation] += 1
         retry = "attempt=1" not in self.headers.get("amz-sdk-request", "attempt=1")
         self.server.watch(Call(operation, self.path, retry))
-        kind, seconds = self.server.draw(operation.split()[0])
+        kind, seconds = self.server.draw(operation)
         if kind in (RESET_BEFORE, OUTAGE):
-            self._reset()
-        elif kind in (ERROR, SLOW_DOWN):
+            self._reset(kind)
+        elif kind in _REFUSALS:
             self._refuse(kind)
+        elif kind in (NOT_DELETED, HALF_FAILED):
+            self._answer_falsely(kind, body)
         else:
             self._pass(body, kind, seconds)
 
     def _pass(self, body: bytes, kind: str | None, seconds: float) -> None:
         if kind == LATENCY:
+            self.server.count(kind)
             time.sleep(seconds)
         answer, content = self.ask(body)
-        if kind == LOST_ANSWER or self.server.cut():
-            self._reset()
+        if self.operation == "SQS ReceiveMessage" and answer.status == http.client.OK:
+            self._deliver_again(kind, json.loads(body), content)
+        if self.server.outage.is_set():  # it has begun meanwhile
+            self._reset(OUTAGE)
+        elif kind == LOST_ANSWER:
+            self._reset(kind)
+        elif kind == CUT_ANSWER:
+            self._cut(kind, _raw(answer.status, dict(answer.getheaders()), content))
         else:
             self.relay(answer, content)
 
-    def _reset(self) -> None:
+    def _deliver_again(self, kind: str | None, asked: dict[str, Any], content: bytes) -> None:
+        random, remembered = self.server.random, self.server.remembered
+        if kind == RECEIVED_TWICE:
+            done = queue_faults.received_twice(self._send, asked, content, random)
+        else:
+            done = kind == RECEIVED_LATE and remembered.send_again(self._send, asked, random)
+        remembered.note(asked, content)
+        if kind and done:
+            self.server.count(kind)
+
+    def _answer_falsely(self, kind: str, body: bytes) -> None:
+        self.server.count(kind)
+        asked, operation = json.loads(body), self.operation.removeprefix("SQS ")
+        if kind == NOT_DELETED:
+            content = queue_faults.not_deleted(asked)
+        else:
+            content = queue_faults.half_failed(self._send, operation, asked, self.server.random)
+        self.wfile.write(_raw(200, {"Content-Type": "application/x-amz-json-1.0"}, content))
+
+    def _send(self, operation: str, asked: Mapping[str, Any]) -> queue_faults.Answer:
+        """Make a call of our own to SQS."""
+        headers = {
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"AmazonSQS.{operation}",
+            "Authorization": self.headers.get("Authorization", ""),
+        }
+        self.upstream.request("POST", self.path, json.dumps(asked), headers)
+        answer = self.upstream.getresponse()
+        return answer.status, answer.read()
+
+    def _reset(self, kind: str) -> None:
+        self.server.count(kind)
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
         self.close_connection = True
 
+    def _cut(self, kind: str, raw: bytes) -> None:
+        """Send a part of an answer, then close or reset the connection."""
+        part, sent = cut_at_random(raw, self.server.random)
+        self.server.count(f"{kind} in its {part}")
+        self.wfile.write(sent)
+        if self.server.random.random() < 0.5:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)
+        self.close_connection = True
+
     def _refuse(self, kind: str) -> None:
-        """Answer with an error as S3 (XML) or SQS (JSON) does."""
-        status = 500 if kind == ERROR else 503
-        code = "InternalError" if kind == ERROR else "SlowDown"
+        """Answer with an error as S3 (XML) or SQS (JSON) does, whole or not."""
+        status, code = _REFUSALS[kind]
         if self.operation.startswith("S3"):
             text = f"<Error><Code>{code}</Code><Message>injected</Message></Error>"
         else:
             text = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": "injected"})
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(text.encode())
+        raw = _raw(status, {}, text.encode())
+        if self.command == "HEAD":
+            raw = raw[: raw.index(b"\r\n\r\n") + 4]
+        if kind == CUT_ERROR:
+            self._cut(kind, raw)
+        else:
+            self.server.count(kind)
+            self.wfile.write(raw)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
+
+
+def _raw(status: int, headers: Mapping[str, str], content: bytes) -> bytes:
+    kept = [f"{name}: {headers[name]}" for name in headers if name.lower() not in _OWN]
+    lines = [f"HTTP/1.1 {status} Said So", *kept, f"Content-Length: {len(content)}"]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from testkit.processes.waiting import wait_until
 PYTHONPATH = os.pathsep.join(str(ROOT / part) for part in ("lib", "daemons", "."))
 
 
-def _hear_interrupts() -> None:
+def hear_interrupts() -> None:
     """Let Ctrl-C work: a shell that starts the tests in the background has switched it off."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -41,7 +41,7 @@ class Process:
                 stderr=subprocess.STDOUT,
                 env=whole,
                 cwd=cwd,
-                preexec_fn=_hear_interrupts,
+                preexec_fn=hear_interrupts,
             )
 
     @property
@@ -50,7 +50,11 @@ class Process:
 
     @property
     def running(self) -> bool:
-        return self.popen.poll() is None
+        return self.status() is None
+
+    def status(self) -> int | None:
+        """Tell how the process has ended, None while it has not."""
+        return self.popen.poll()
 
     def output(self) -> str:
         """Return all that the process has printed."""
@@ -59,7 +63,7 @@ class Process:
     def tail(self, lines: int = 40) -> str:
         """Return the end of the log, for the message of a failure."""
         last = "\n".join(self.output().splitlines()[-lines:])
-        return f"{' '.join(self.argv)}: exit status {self.popen.poll()}, log:\n{last}"
+        return f"{' '.join(self.argv)}: exit status {self.status()}, log:\n{last}"
 
     def wait_for_output(self, text: str, seconds: float = 10.0) -> str:
         """Wait until the log holds the text; fail at once when the process ends without it."""
@@ -98,8 +102,8 @@ class Process:
     def kill(self) -> None:
         """End the process with KILL, as a crash would; no harm when it has ended already."""
         if self.running:
-            self.popen.kill()
-        self.popen.wait(10.0)
+            self.signal(signal.SIGKILL)
+        self.wait(10.0)
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the running process and its children have used so far."""

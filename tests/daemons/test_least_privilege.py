@@ -224,7 +224,7 @@ def upload(deployment: Deployment) -> None:
 
 
 def fail_once(deployment: Deployment) -> None:
-    """Let S3 not take one result, once: the request is given back and tried again."""
+    """Let S3 not take one result, once: the worker holds it until S3 does."""
     spoilt: list[SignedRequest] = []
 
     def spoil(seen: SignedRequest) -> bool:
@@ -237,14 +237,40 @@ def fail_once(deployment: Deployment) -> None:
         return True
 
     deployment.recorder.spoil = spoil
-    assert deployment.answered(deployment.post("/v1/jobs", 5))["attempts"] == 2
+    result = deployment.answered(deployment.post("/v1/jobs", 5))
+    assert result["attempts"] == 1
     assert spoilt
+    receive_again(deployment, result["job"])
+
+
+def receive_again(deployment: Deployment, job: str) -> None:
+    """Send the request of a job that is done: its worker reads the result that was first."""
+    aws, before = deployment.stack.aws, len(deployment.recorder.seen)
+    request = {"v": 1, "job": job, "key": f"images/{job}", "sent_at": time.time()}
+    aws.send("visionfleet-requests", json.dumps(request))
+
+    def read() -> bool:
+        seen = deployment.recorder.seen[before:]
+        return any(one.method == "GET" and f"results/{job}" in one.path for one in seen)
+
+    wait_until(read, 30, deployment.logs["WORKER"].tail)
 
 
 def dead_letter_a_message(deployment: Deployment) -> None:
-    """Send what no worker can decode: it goes to the dead letters."""
+    """Send what no worker can decode: it goes to the dead letters, on the second try."""
+    spoilt: list[SignedRequest] = []
+
+    def spoil(seen: SignedRequest) -> bool:
+        wanted = not spoilt and seen.headers.get("x-amz-target") == "AmazonSQS.SendMessage"
+        if not wanted or DEAD.encode() not in seen.body:
+            return False
+        spoilt.append(seen)
+        return True
+
+    deployment.recorder.spoil = spoil
     deployment.stack.aws.send("visionfleet-requests", "no message")
-    wait_until(lambda: deployment.stack.aws.counts(DEAD) == (1, 0), 20, "the dead letter")
+    wait_until(lambda: deployment.stack.aws.counts(DEAD) == (1, 0), 40, "the dead letter")
+    assert spoilt
 
 
 def do_operator_tasks(deployment: Deployment) -> None:

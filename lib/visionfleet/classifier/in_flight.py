@@ -14,7 +14,7 @@ class Delivery:
     """One delivery of a message to this worker. Times are monotonic seconds."""
 
     message: Received
-    received_at: float
+    received_at: float  # later by what AWS took
     expires_at: float  # its visibility timeout, unless it is extended
     job: str = ""  # once the message is decoded
     lost: bool = False  # it may be another worker's by now
@@ -68,6 +68,7 @@ class InFlight:
         self._handled = 0
         self._busy_seconds = 0.0
         self._busy_since = 0.0
+        self._excused_until = 0.0
 
     def wait_for_room(self) -> int:
         """Wait until there is room; returns for how many, 0 once it is closed."""
@@ -96,6 +97,14 @@ class InFlight:
         with self._changed:
             delivery.expires_at = expires_at
             self._notes.extended(delivery)
+
+    def excuse(self, began: float, ended: float) -> None:
+        """AWS was away, or will be: that is not the time of any image, also of those that wait."""
+        with self._changed:
+            began = max(began, self._excused_until)  # others may have met the same outage
+            for delivery in self._deliveries:
+                delivery.received_at += max(0.0, ended - max(began, delivery.received_at))
+            self._excused_until = max(ended, self._excused_until)
 
     def enter_model(self, deliveries: Collection[Delivery]) -> None:
         """Note who is in the model, until others are: if it ends the process, it is one of them.

@@ -46,8 +46,7 @@ class Patience:
                 else:
                     log.log(level, "waiting for S3", extra=fields)
             self.loops.rest(thread)  # to wait is well
+            self.completion.in_flight.excuse(began, time.monotonic() + wait)
             if self.hurry.wait(wait):
                 self.completion.hand_back([delivery])
                 return
-            # It did not hang: what AWS took is not the image's time.
-            delivery.received_at += time.monotonic() - began

@@ -1,25 +1,32 @@
 """The fault proxy itself: each fault does what its name says, and is counted."""
 
 from collections.abc import Iterator
+from contextlib import suppress
+from random import Random
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
+from urllib3.exceptions import HTTPError
 
 from testkit.aws.embedded import BUCKETS, NAME, Cloud
-from testkit.aws.fault_proxy import (
+from testkit.aws.fault_proxy import Call, FaultProxy, fault_proxy
+from testkit.aws.faults import (
     ERROR,
+    HALF_FAILED,
     LATENCY,
     LOST_ANSWER,
+    NOT_DELETED,
     OUTAGE,
+    RECEIVED_LATE,
+    RECEIVED_TWICE,
     RESET_BEFORE,
+    SKEWED,
     SLOW_DOWN,
-    Call,
-    FaultProxy,
     Faults,
-    fault_proxy,
+    cut_at_random,
 )
 
 RESETS = (HTTPClientError, ConnectionError)
@@ -110,3 +117,95 @@ def test_outage_answers_nothing_until_it_ends(aws: Cloud, proxy: FaultProxy) -> 
     proxy.outage.clear()
     put(s3)
     assert proxy.done == {OUTAGE: 1}
+
+
+@pytest.mark.parametrize("faults", [Faults(cut_answer=1), Faults(cut_error=1)])
+def test_cut_answers_are_cut_in_every_part(aws: Cloud, proxy: FaultProxy, faults: Faults) -> None:
+    aws.s3.put_object(Bucket=BUCKETS[1], Key="key", Body=b"body")
+    proxy.faults = {"S3": faults}
+    s3 = client(proxy, "s3")
+    for _ in range(100):
+        with suppress(HTTPClientError, ClientError, HTTPError, OSError):
+            s3.get_object(Bucket=BUCKETS[1], Key="key")
+        if len(proxy.done) == 3:
+            break
+    parts = {kind.rpartition("in its ")[2] for kind in proxy.done}
+    assert parts == {"status line", "headers", "body"}
+
+
+def test_cut_loses_at_least_a_byte_and_at_most_all() -> None:
+    raw, random = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody", Random(1)
+    lengths = {len(cut_at_random(raw, random)[1]) for _ in range(2000)}
+    assert lengths == set(range(len(raw)))
+    head = raw.removesuffix(b"body")
+    assert {cut_at_random(head, random)[0] for _ in range(99)} == {"status line", "headers"}
+
+
+def test_skewed_clock_is_refused_as_s3_does(proxy: FaultProxy) -> None:
+    proxy.faults = {"S3": Faults(skewed=1)}
+    with pytest.raises(ClientError, match="RequestTimeTooSkewed"):
+        put(client(proxy, "s3"))
+    assert set(proxy.done) == {SKEWED}
+
+
+class Requests:
+    """The queue of requests, through the proxy."""
+
+    def __init__(self, aws: Cloud, proxy: FaultProxy) -> None:
+        self.aws, self.proxy, self.sqs = aws, proxy, client(proxy, "sqs")
+        self.url = {"QueueUrl": aws.queue_url(f"{NAME}-requests")}
+
+    def send(self, count: int) -> Any:
+        entries = [{"Id": str(i), "MessageBody": f"m{i}"} for i in range(count)]
+        return self.sqs.send_message_batch(**self.url, Entries=entries)
+
+    def receive(self) -> list[dict[str, Any]]:
+        found = self.sqs.receive_message(**self.url, MaxNumberOfMessages=10)
+        return list(found.get("Messages", ()))
+
+
+@pytest.fixture
+def requests(aws: Cloud, proxy: FaultProxy) -> Requests:
+    return Requests(aws, proxy)
+
+
+def test_message_that_is_received_twice_is_visible_at_once(requests: Requests) -> None:
+    requests.send(1)
+    requests.proxy.faults = {"SQS": Faults(received_twice=1)}
+    first, second = requests.receive(), requests.receive()
+    assert [message["Body"] for message in first + second] == ["m0", "m0"]
+    assert requests.proxy.done == {RECEIVED_TWICE: 2}
+
+
+def test_message_may_be_received_again_after_its_end(requests: Requests) -> None:
+    requests.send(1)
+    (message,) = requests.receive()
+    requests.sqs.delete_message(**requests.url, ReceiptHandle=message["ReceiptHandle"])
+    requests.proxy.faults = {"SQS": Faults(received_late=1)}
+    found = requests.receive() + requests.receive()
+    assert "m0" in {message["Body"] for message in found}
+    assert set(requests.proxy.done) == {RECEIVED_LATE}
+
+
+def test_deleted_in_the_answer_only_is_still_there(requests: Requests) -> None:
+    requests.send(2)
+    requests.proxy.faults = {"SQS": Faults(not_deleted=1)}
+    one, two = requests.receive()
+    requests.sqs.delete_message(**requests.url, ReceiptHandle=one["ReceiptHandle"])
+    entries = [{"Id": "x", "ReceiptHandle": two["ReceiptHandle"]}]
+    told = requests.sqs.delete_message_batch(**requests.url, Entries=entries)
+    assert [each["Id"] for each in told["Successful"]] == ["x"]
+    assert sum(requests.aws.counts()) == 2
+    assert requests.proxy.done == {NOT_DELETED: 2}
+
+
+def test_batch_fails_in_part_and_some_of_it_is_done(requests: Requests) -> None:
+    requests.proxy.faults = {"SQS": Faults(half_failed=1)}
+    succeeded = failed = 0
+    for _ in range(20):
+        told = requests.send(10)
+        succeeded += len(told.get("Successful", ()))
+        failed += len(told["Failed"])
+    assert succeeded + failed == 200
+    assert succeeded < sum(requests.aws.counts()) < 200
+    assert requests.proxy.done == {HALF_FAILED: 20}

@@ -106,6 +106,24 @@ def test_visibility_of_a_hung_job_is_not_extended(
     assert len(queue.extended) == 4, "none after the 100 s that a message may be held"
 
 
+def test_outage_is_nobodys_time_also_of_those_that_wait(
+    heartbeat: VisibilityHeartbeat, clock: Clock
+) -> None:
+    """Two threads may meet one outage; it is counted once."""
+    (early,) = take(heartbeat, "a")
+    for began in (0.0, 1.0, 50.0, 50.0):
+        heartbeat.in_flight.excuse(began, began + 50.0)
+    beat(heartbeat, clock, 150)
+    (late,) = take(heartbeat, "b")
+    heartbeat.in_flight.excuse(140.0, 170.0)
+    assert early.received_at == pytest.approx(130.0)
+    assert late.received_at == 170.0
+    beat(heartbeat, clock, 229)
+    assert not early.lost
+    beat(heartbeat, clock, 260)
+    assert (early.lost, late.lost) == (True, False)
+
+
 def test_lost_delivery_is_logged_and_others_are_extended(
     heartbeat: VisibilityHeartbeat, queue: StubbornQueue, clock: Clock
 ) -> None:

@@ -1,0 +1,1 @@
+"""Daemons under kills, stops, frozen and false clocks, faults and outages of AWS."""

@@ -1,0 +1,179 @@
+"""The daemons of a chaos run: what ends is started again, as systemd would."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from testkit.processes.daemons import Process
+from testkit.processes.fork_server import fork_server
+from testkit.processes.ports import free_port
+
+FAKE_TIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+SETTINGS = """
+queue: {visibility_timeout_seconds: 8, wait_seconds: 1}
+classifier: {report_seconds: 2, stop_seconds: 5}
+web: {stop_seconds: 3}
+model: {threads: 1}
+aws: {read_timeout_seconds: 3}
+"""
+
+
+class Clock:
+    """What libfaketime tells some daemons; without steps they have the machine's own."""
+
+    def __init__(self, file: Path, steps: bool) -> None:
+        self._file, self._steps = file, steps
+        self.set(0.0)
+
+    def set(self, seconds: float) -> None:
+        """Step the clock to so many seconds from the right time."""
+        new = self._file.with_suffix(".new")
+        new.write_text(f"{seconds:+.0f}s\n")
+        new.rename(self._file)
+
+    def environment(self) -> dict[str, str]:
+        if not self._steps:
+            return {}
+        assert FAKE_TIME.exists(), "clock steps need libfaketime: apt-get install libfaketime"
+        return {
+            "LD_PRELOAD": str(FAKE_TIME),
+            "FAKETIME_TIMESTAMP_FILE": str(self._file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+
+
+@dataclass
+class Slot:
+    """One daemon after another; each life has a name and a log of its own."""
+
+    name: str
+    begin: Callable[[str], Process]
+    ready: str
+    clock: Clock
+    lives: int = 0
+    frozen_until: float = 0.0
+    process: Process = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        self.lives += 1
+        self.frozen_until = 0.0
+        self.process = self.begin(f"{self.name}-{self.lives}")
+
+    def is_ready(self) -> bool:
+        return self.process.running and self.ready in self.process.output()
+
+
+class Daemons:
+    """All slots, and those that are about to stop."""
+
+    def __init__(self, workers: list[Slot], webs: list[Slot], ports: list[int]) -> None:
+        self.workers, self.webs, self.ports = workers, webs, ports
+        self.slots = [*workers, *webs]
+        self._stopping: list[Process] = []
+        self.unexpected: list[str] = []
+        self.unclean = 0
+
+    def ready(self) -> list[Slot]:
+        return [slot for slot in self.slots if slot.is_ready()]
+
+    def all_ready(self) -> bool:
+        return len(self.ready()) == len(self.slots)
+
+    def kill(self, slot: Slot) -> None:
+        """End a daemon at this very instant, and start the next one."""
+        slot.process.kill()
+        slot.start()
+
+    def stop(self, slot: Slot) -> None:
+        """Ask a daemon to stop; the next worker starts meanwhile, the next web has to wait."""
+        slot.process.signal(signal.SIGTERM)
+        self._stopping.append(slot.process)
+        if slot in self.webs:
+            self._thaw(slot)
+            self._end(slot.process)
+        slot.start()
+
+    def freeze(self, slot: Slot, seconds: float) -> None:
+        slot.process.signal(signal.SIGSTOP)
+        slot.frozen_until = time.monotonic() + seconds
+
+    def tend(self) -> None:
+        """Let go on what was frozen for long enough, and restart what ended by itself."""
+        for slot in self.slots:
+            if slot.frozen_until and time.monotonic() > slot.frozen_until:
+                self._thaw(slot)
+            if not slot.process.running:
+                self.unexpected.append(slot.process.tail(12))
+                slot.start()
+
+    def thaw(self) -> None:
+        for slot in self.slots:
+            self._thaw(slot)
+
+    def end(self) -> None:
+        """End all in an orderly way, and see how they did."""
+        self.thaw()
+        for slot in self.slots:
+            slot.process.signal(signal.SIGTERM)
+            self._stopping.append(slot.process)
+        for process in self._stopping:
+            self._end(process)
+
+    def abandon(self) -> None:
+        """Leave no process behind, whatever happened."""
+        for process in (*(slot.process for slot in self.slots), *self._stopping):
+            process.kill()
+
+    def _thaw(self, slot: Slot) -> None:
+        slot.process.signal(signal.SIGCONT)
+        slot.frozen_until = 0.0
+
+    def _end(self, process: Process) -> None:
+        status = process.wait(60)
+        self.unclean += status == 1  # it could not hand all back, for want of SQS
+        booting = status == -signal.SIGTERM and "ready" not in process.output()
+        if status not in (0, 1) and not booting:
+            self.unexpected.append(process.tail(12))
+
+
+@contextmanager
+def daemons(
+    folder: Path, environment: Mapping[str, str], workers: int, webs: int, steps: bool
+) -> Iterator[Daemons]:
+    """Start them for the length of a with block; all workers are one host, with one clock."""
+    config = folder / "chaos.yaml"
+    config.write_text(SETTINGS)
+    common = {**environment, "RUNTIME_DIRECTORY": str(folder), "AWS_MAX_ATTEMPTS": "3"}
+    clock, ports = Clock(folder / "clock-workers", steps), [free_port() for _ in range(webs)]
+    module, log = "visionfleetd.classifier.main", folder / "fork-server.log"
+    with fork_server(module, log, {**common, **clock.environment()}) as server:
+
+        def worker(name: str) -> Process:
+            arguments = ["--config", str(config), "--worker", name]
+            return server.start(arguments, folder / f"{name}.log", {})
+
+        slots = [Slot(f"w{i}", worker, "classifier: ready", clock) for i in range(workers)]
+        pages = [_web(folder, config, i, ports[i], common, steps) for i in range(webs)]
+        made = Daemons(slots, pages, ports)
+        try:
+            yield made
+        finally:
+            made.abandon()
+
+
+def _web(
+    folder: Path, config: Path, number: int, port: int, common: Mapping[str, str], steps: bool
+) -> Slot:
+    clock = Clock(folder / f"clock-web-{number}", steps)
+    argv = [sys.executable, "-m", "visionfleetd.web.main", "--config", str(config)]
+    over = {**common, **clock.environment(), "VISIONFLEET_WEB__PORT": str(port)}
+    begin = lambda name: Process(argv, folder / f"{name}.log", over)  # noqa: E731
+    return Slot(f"web{number}", begin, "web: ready", clock)

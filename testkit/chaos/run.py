@@ -1,0 +1,214 @@
+"""One run of chaos: the service behind a proxy of faults, its clients, the blows, the judgement."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from pathlib import Path
+from random import Random
+
+from testkit.aws.embedded import NAME, Cloud, cloud
+from testkit.aws.fault_proxy import FaultProxy, fault_proxy
+from testkit.chaos.clients import Clients, Promises, outcome_of, running
+from testkit.chaos.daemons import Daemons, Slot, daemons
+from testkit.chaos.plan import (
+    CLOCK,
+    DEAD,
+    FREEZE,
+    KILL,
+    OUTAGE,
+    PICTURES,
+    REQUESTS,
+    STOP,
+    Outcome,
+    Plan,
+)
+from testkit.images.models import table_model
+from testkit.images.pictures import encoded, numbered
+from testkit.processes.waiting import wait_until
+
+Say = Callable[[str], None]
+
+
+@lru_cache(PICTURES)
+def picture(number: int) -> bytes:
+    return encoded(numbered(number % PICTURES))
+
+
+def label(number: int) -> str:
+    return f"label-{number % PICTURES}"
+
+
+@dataclass
+class Chaos:
+    """Blows between which the clients may go on; `say` is told how it goes."""
+
+    plan: Plan
+    aws: Cloud
+    proxy: FaultProxy
+    daemons: Daemons
+    clients: Clients
+    random: Random
+    say: Say
+    blows: Counter[str] = field(default_factory=Counter)
+
+    def cause(self) -> None:
+        plan = self.plan
+        blows = [kind for kind, count in plan.blows.items() for _ in range(count)]
+        self.random.shuffle(blows)
+        self.proxy.faults = {"S3": plan.faults, "SQS": plan.faults}
+        for number, blow in enumerate(blows, 1):
+            self.clients.allow(plan.jobs * number // len(blows))
+            before = plan.jobs * (number - 1) // len(blows)
+            wait_until(partial(self._at_work, before), 300, self._state, 0.1)
+            self._wait(self.random.uniform(0, plan.pause_seconds))
+            self._strike(blow)
+            self.say(f"{number}/{len(blows)} {blow}, {len(self.clients.promises.jobs)} accepted")
+        self.clients.allow(plan.jobs)
+
+    def settle(self) -> None:
+        """Inject no more faults and wait until every upload is accepted and every job has ended."""
+        self.daemons.thaw()
+        self.proxy.faults = {}
+        end = time.monotonic() + self.plan.calm_seconds
+        while time.monotonic() < end and not (self.clients.done() and self._empty()):
+            self._wait(0.5)
+
+    def _wait(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while True:
+            self.daemons.tend()
+            if time.monotonic() >= end:
+                return
+            time.sleep(min(0.1, seconds))
+
+    def _at_work(self, accepted: int) -> bool:
+        """So many are accepted; there is more in hand, or none, and the idle may be struck too."""
+        self.daemons.tend()
+        visible, in_flight = self.aws.counts()
+        at_work = bool(self.daemons.ready()) and (in_flight > 0 or visible == 0)
+        return at_work and len(self.clients.promises.jobs) >= accepted
+
+    def _state(self) -> str:
+        accepted, ready = (
+            len(self.clients.promises.jobs),
+            [slot.name for slot in self.daemons.ready()],
+        )
+        return f"{accepted} accepted, ready: {ready}, queue: {self.aws.counts()}"
+
+    def _strike(self, blow: str) -> None:
+        slot = self.random.choice(self.daemons.ready() or self.daemons.slots)
+        about = f"{blow} {slot.name.rstrip('0123456789')}"
+        if blow == OUTAGE:
+            about = blow
+            self.proxy.outage.set()
+            self._wait(self.plan.outage_seconds)
+            self.proxy.outage.clear()
+        elif blow == FREEZE:
+            self.daemons.freeze(slot, self.random.uniform(1.0, self.plan.freeze_seconds))
+        elif blow == CLOCK:
+            step = self.plan.step_seconds
+            slot.clock.set(self.random.uniform(-step, step))
+        else:
+            strikes: dict[str, Callable[[Slot], None]]
+            strikes = {KILL: self.daemons.kill, STOP: self.daemons.stop}
+            strikes[blow](slot)
+        self.blows[about] += 1
+
+    def _empty(self) -> bool:
+        return self.aws.counts() == (0, 0)
+
+
+def run(plan: Plan, folder: Path, say: Say) -> Outcome:
+    """Cause chaos, let it settle, and judge every promise that was made."""
+    begun = time.monotonic()
+    with (
+        cloud(folder, {"VisibilityTimeout": "8"}) as aws,
+        fault_proxy(aws.endpoint_url, plan.seed) as proxy,
+        service(plan, folder, aws, proxy) as behind,
+        running(Clients(behind.ports, picture, label, plan.jobs, plan.seed), plan.clients) as all_,
+    ):
+        wait_until(behind.all_ready, 180, behind.slots[0].process.tail)
+        chaos = Chaos(plan, aws, proxy, behind, all_, Random(plan.seed), say)
+        chaos.cause()
+        chaos.settle()
+        outcome = judge(plan, aws, behind.ports, all_.promises)
+        behind.end()
+    outcome.unexpected_ends, outcome.unclean_stops = behind.unexpected, behind.unclean
+    outcome.blows, outcome.faults = dict(chaos.blows), dict(proxy.done)
+    outcome.calls = proxy.calls.total()
+    outcome.seconds = time.monotonic() - begun
+    return outcome
+
+
+@contextmanager
+def service(
+    plan: Plan, folder: Path, aws: Cloud, proxy: FaultProxy, **settings: str
+) -> Iterator[Daemons]:
+    """Run web daemons and workers behind the proxy, with many deliveries for each job."""
+    policy = f'{{"deadLetterTargetArn": "{_arn(aws)}", "maxReceiveCount": {plan.max_receives}}}'
+    url = aws.queue_url(REQUESTS)
+    aws.sqs.set_queue_attributes(QueueUrl=url, Attributes={"RedrivePolicy": policy})
+    pictures = [numbered(i) for i in range(PICTURES)]
+    model = table_model(folder, pictures, [label(i) for i in range(PICTURES)])
+    environment = {
+        **aws.environment,
+        **model,
+        **settings,
+        "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url,
+    }
+    environment["VISIONFLEET_QUEUE__MAX_RECEIVES"] = str(plan.max_receives)
+    steps = bool(plan.blows.get(CLOCK))
+    with daemons(folder, environment, plan.workers, plan.webs, steps) as made:
+        yield made
+
+
+def _arn(aws: Cloud) -> str:
+    found = aws.sqs.get_queue_attributes(QueueUrl=aws.queue_url(DEAD), AttributeNames=["QueueArn"])
+    return str(found["Attributes"]["QueueArn"])
+
+
+def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outcome:
+    """Ask for every accepted job over HTTP, and look what is left over."""
+    promised = {job: number for number, jobs in promises.jobs.items() for job in jobs}
+    outcome = Outcome(jobs=plan.jobs, accepted=len(promised), surprises=promises.surprises)
+    with ThreadPoolExecutor(8) as pool:
+        found = dict(zip(promised, pool.map(partial(outcome_of, ports), promised), strict=True))
+    right = set()
+    for job, answer in found.items():
+        if answer is None or answer.status == 202:
+            outcome.stuck += 1
+        elif answer.status != 200:
+            outcome.lost += 1
+        elif answer.document.get("label") != label(promised[job]):
+            outcome.wrong += 1
+        else:
+            right.add(job)
+            attempts = answer.document["attempts"]
+            assert isinstance(attempts, int)
+            outcome.most_attempts = max(outcome.most_attempts, attempts)
+    twice = {number for number, jobs in promises.jobs.items() if number % 3 == 0 and len(jobs) > 1}
+    outcome.wrong += len(twice)
+    good = {number for number, jobs in promises.jobs.items() if jobs <= right} - twice
+    outcome.right = len(good)
+    outcome.stuck += plan.jobs - len(promises.jobs)  # never accepted
+    outcome.wrong += _wrong_among_the_unclaimed(aws, set(promised))
+    outcome.requests_left, outcome.dead_letters = sum(aws.counts()), sum(aws.counts(DEAD))
+    outcome.client_retries = promises.counts["retries"]
+    outcome.repeated_keys = promises.counts["repeated keys"]
+    return outcome
+
+
+def _wrong_among_the_unclaimed(aws: Cloud, promised: set[str]) -> int:
+    """Look at the jobs of uploads whose answer was lost: they are right, too."""
+    numbers = {picture(number): number for number in range(PICTURES)}
+    wrong = 0
+    for key in aws.keys("results/"):
+        job = key.removeprefix("results/").removesuffix(".json")
+        if job not in promised:
+            image = aws.object(f"images/{job}", f"{NAME}-input") or b""
+            wrong += (aws.result(job) or {}).get("label") != label(numbers[image])
+    return wrong
