@@ -27,7 +27,10 @@ from testkit.web.daemon import web_daemon
 REQUESTS, DEAD = f"{NAME}-requests", f"{NAME}-requests-dead"
 IMAGE = encoded(numbered(0))
 CLASSIFIER = "queue: {wait_seconds: 1}\nclassifier: {report_seconds: 1}\n"
-SCALER = "scaler: {fleet: ec2, interval_seconds: 0.2}\nec2: {launch_template: workers}\n"
+SCALER = """
+scaler: {fleet: ec2, interval_seconds: 0.2, lease_seconds: 10}
+ec2: {launch_template: workers}
+"""
 
 
 def bodies(kind: str) -> list[dict[str, Any]]:

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from testkit.images.model_files import at_work
 from testkit.images.pictures import crops_of_photos
 from testkit.images.reading import Limits, read_pixels
 from testkit.images.ways import Way, save, ways
 from visionfleet.config import Config
 from visionfleet.config.classifier import ModelSection
 from visionfleet.contract.messages import Ranked
-from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load
 
 pytestmark = pytest.mark.needs_torch
@@ -28,7 +28,7 @@ class Eye:
     def __init__(self) -> None:
         whole = load(ModelSection())
         small = replace(whole.preprocessing, resize=128, crop=112)
-        self.model = Inference(replace(whole, preprocessing=small), PICTURES, 1, "float32")
+        self.model = at_work(replace(whole, preprocessing=small), PICTURES, 2, "float32", "torch")
         self.known: dict[bytes, Ranking] = {}
         self.pictures = crops_of_photos(PICTURES)
         grey = [save(picture.convert("L"), "PNG") for picture in self.pictures]
