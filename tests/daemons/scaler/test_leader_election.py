@@ -107,4 +107,4 @@ def test_once_option_releases_the_lease(aws: Cloud, workers: Supervised, tmp_pat
         with scaler_daemon(aws, workers, tmp_path, "--once", name=name) as process:
             process.assert_exit(0, 60)
     assert lease(aws)["term"] == 2
-    assert lease(aws)["expires_at"] <= time.time()
+    assert lease(aws)["expires_at"] <= time.time() + 1  # AWS tells the time in whole seconds
