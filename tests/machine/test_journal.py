@@ -34,7 +34,7 @@ def test_journal_follows_an_image_from_upload_to_label(service: Host) -> None:
     assert entry["SYSLOG_IDENTIFIER"] == "visionfleet-classifier"
     assert (entry["PRIORITY"], entry["_TRANSPORT"]) == ("6", "journal")
     assert entry["MESSAGE"].startswith(f"job done job={job} attempts=1 label=")
-    assert entry["VISIONFLEET_LABEL"] == result["label"]
+    assert entry["VISIONFLEET_LABEL"] == str(result["label"])
     assert entry["CODE_FILE"].endswith("completion.py")
     kinds = [each.get("MESSAGE_ID") for each in entries(service, f"JOB_ID={job}")]
     through = ("job accepted", "job received", "job done", "job answered")
