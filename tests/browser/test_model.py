@@ -5,9 +5,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import requests
 from playwright.sync_api import Page, expect
 
 from testkit.aws.embedded import BUCKETS, Cloud
+from testkit.processes.waiting import wait_until
+from testkit.web.daemon import Web
 from testkit.web.fleet_status import fleet_status
 
 LABELS = ["tench", "goldfish", *(f"thing {number}" for number in range(250))]
@@ -49,6 +52,12 @@ def test_page_tells_what_the_model_knows(told: None, page: Page) -> None:
     expect(page.locator("#model-found")).to_have_text("1 label")
 
 
-def test_page_is_silent_while_no_model_is_known(page: Page) -> None:
+def test_page_is_silent_while_no_model_is_known(page: Page, web: Web) -> None:
+    def nothing_is_told() -> bool:
+        answers = [requests.get(f"{web.url}{path}") for path in ("/v1/model", "/v1/fleet")]
+        return all(answer.status_code == 404 for answer in answers)
+
+    wait_until(nothing_is_told, 30, "the web daemon forgets what it has read before")
+    page.reload()
     expect(page.locator("#fleet-empty")).to_be_visible()
     expect(page.locator("#model")).to_be_hidden()
