@@ -177,13 +177,13 @@ def test_stop_during_boot_is_reported(aws: Cloud, start: Start) -> None:
 
 
 def test_worker_serves_its_metrics(aws: Cloud, start: Start) -> None:
-    base = free_port()
-    settings = {"VISIONFLEET_CLASSIFIER__METRICS_PORT": str(base)}
+    port = free_port()  # the setting and the number of the worker
+    settings = {"VISIONFLEET_CLASSIFIER__METRICS_PORT": str(port - 3)}
     with start("w_3", **settings) as process:
         jobs = send(aws, 10)
         wait_until(lambda: answered(aws) == len(jobs), BOOT_SECONDS, process.tail)
         wait_until(lambda: aws.counts() == (0, 0), 10, "the queue is empty")
-        url = f"http://127.0.0.1:{base + 3}/metrics"
+        url = f"http://127.0.0.1:{port}/metrics"
         with urllib3.PoolManager() as http:
             scraped = lambda: http.request("GET", url).data.decode()  # noqa: E731
             done = 'visionfleet_jobs_total{outcome="succeeded"} 10.0'

@@ -76,7 +76,8 @@ def test_poison_for_the_model_costs_no_neighbour_a_delivery(
         with start(f"life{lives}", **POISONED) as process:
             wait_until(lambda: not process.running or aws.counts() == (0, 0), 120, process.tail)
             assert process.running or process.wait(1) == -signal.SIGSEGV, process.tail()
-    assert lives in {2, 3}, "each poison ends one life at the most"
+    # One that is alone in the child clears the others of its end, which then are met here again.
+    assert 2 <= lives <= 2 * len(poison), "each poison ends two lives at the most"
     assert "taken over" in process.output()
     found = results(aws, [*jobs, *poison], seconds=1)
     assert [found[job]["label"] for job in jobs] == [f"label-{i}" for i in range(20)]
