@@ -4,7 +4,6 @@ A file and no parent process: it costs a line per message, and outlives a KILL o
 stay good, so what is taken over has no delivery more. A file whose worker lives is locked.
 """
 
-import contextlib
 import fcntl
 import itertools
 import json
@@ -29,14 +28,9 @@ _PREFIX = "held-"
 
 
 def folder_of(environment: Mapping[str, str]) -> Path:
-    """Find the folder that the workers of this machine share, systemd's or one made here."""
+    """Find the folder that the workers of this machine share, systemd's or one of our own."""
     given = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
-    if given:
-        return Path(given)
-    folder = Path(tempfile.gettempdir()) / f"visionfleet-{os.getuid()}"
-    with contextlib.suppress(OSError):  # told where it is used
-        folder.mkdir(mode=0o700, exist_ok=True)
-    return folder
+    return Path(given or Path(tempfile.gettempdir()) / f"visionfleet-{os.getuid()}")
 
 
 def notes_about(queue_url: str) -> dict[str, str]:
@@ -55,6 +49,7 @@ class HandoverFile(Notes):
         self._size = 0
         self._fd: int | None = None
         try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid != os.getuid():
                 raise PermissionError(f"{folder} is somebody else's")
             self._fd, self._path = tempfile.mkstemp(prefix=_PREFIX, dir=folder)

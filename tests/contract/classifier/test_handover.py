@@ -190,3 +190,17 @@ def test_what_has_seen_many_workers_end_goes_back(worker: Worker, tmp_path: Path
     found = claimed(worker, tmp_path, sqs, now=110.0)
     assert sqs.extended == [(["old"], 0), (["young"], 60)]
     assert receipts(found) == ["young"]
+
+
+def test_folder_that_is_missing_is_made(tmp_path: Path) -> None:
+    worker = Worker(tmp_path / "run")
+    worker.receives("a")
+    worker.dies()
+    assert receipts(take_over(tmp_path / "run", ABOUT)) == ["a"]
+
+
+def test_folder_that_cannot_be_made_ends_the_notes_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    worker = Worker(tmp_path / "file" / "run")
+    assert len(worker.receives("a")) == 1
+    worker.dies()

@@ -143,11 +143,11 @@ def test_worker_resumes_when_the_shutdown_does_not_happen(aws: Cloud, start: Sta
     settings = {
         "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
         "VISIONFLEET_CLASSIFIER__IDLE_SHUTDOWN_SECONDS": "5",
-        "RUNTIME_DIRECTORY": "/nowhere",
+        "RUNTIME_DIRECTORY": "/dev/null/nowhere",  # cannot be made either
     }
     with start("w_0", **settings) as process:
         process.assert_exit(1, BOOT_SECONDS)
-        assert "No such file or directory: '/nowhere/poweroff'" in process.output()
+        assert "Not a directory: '/dev/null/nowhere/poweroff'" in process.output()
     assert report(aws)["state"] == "stopped"
 
 
