@@ -1,0 +1,34 @@
+"""The limits of connections that operators read are those that hold."""
+
+import pytest
+
+from testkit import ROOT
+from visionfleet.web.http import arrival, connection, gate, server
+
+PAGE = " ".join((ROOT / "docs" / "security.md").read_text().split())
+WORDS = {4.0: "four", 5.0: "five"}
+DRAINED_MIB = gate.DRAIN_BYTES * gate.DRAINS_PER_SECOND / (1 << 20)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"Strangers have {gate.STRANGERS} connections of each process.",
+        f"has {WORDS[gate.REST]} times as long for all others",
+        f"{DRAINED_MIB:g} MiB a second",
+        f"read for {WORDS[arrival.LINGER_SECONDS]} seconds at most",
+        f"| {arrival.HEADER_BYTES >> 10} KiB, {connection.HEAD_LINES} lines; "
+        f"{connection.TARGET_BYTES >> 10} KiB and {connection.QUERY_MEMBERS} members of the query",
+        f"| first headers of a connection | {arrival.HEADER_SECONDS:g} seconds",
+        f"| an answer that is not read | {connection.PACE_SECONDS:g} seconds, and one more for each KiB",
+        f"| {connection.CHUNK_BYTES} bytes each on average, beyond the first "
+        f"{connection.FREE_CHUNKS:,} |",
+        f"| idle connection | {server.IDLE_SECONDS:g} seconds |",
+    ],
+)
+def test_documented_limit_holds(sentence: str) -> None:
+    assert sentence in PAGE
+
+
+def test_documented_pace_is_a_kib_in_a_second() -> None:
+    assert connection.PACE_BYTES_PER_SECOND == 1 << 10
