@@ -12,6 +12,7 @@ from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web
 from testkit.web.fleet_status import fleet_status
+from testkit.web.model_description import model_description
 
 LABELS = ["tench", "goldfish", *(f"thing {number}" for number in range(250))]
 
@@ -19,20 +20,7 @@ LABELS = ["tench", "goldfish", *(f"thing {number}" for number in range(250))]
 @pytest.fixture
 def told(aws: Cloud) -> Iterator[None]:
     """A worker has told its model, and the scaler its status."""
-    model = {
-        "v": 1,
-        "name": "efficientnet_lite0",
-        "fingerprint": "0123456789abcdef",
-        "labels": LABELS,
-        "input": {"side": 224, "shorter_side": 256, "interpolation": "bicubic"},
-        "temperature": 0.645,
-        "unknown_below": 0.75,
-        "runtime": "torch",
-        "precision": "bfloat16",
-        "device": "cpu",
-        "worker": "w0",
-        "told_at": time.time(),
-    }
+    model = model_description(LABELS, time.time())
     written = {"fleet/model.json": model, "fleet/status.json": fleet_status(time.time())}
     for key, body in written.items():
         aws.s3.put_object(Bucket=BUCKETS[1], Key=key, Body=json.dumps(body).encode())

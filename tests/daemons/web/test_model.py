@@ -7,21 +7,9 @@ import pytest
 
 from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.web.daemon import Web, web_daemon
+from testkit.web.model_description import model_description
 
-TOLD = {
-    "v": 1,
-    "name": "efficientnet_lite0",
-    "fingerprint": "0123456789abcdef",
-    "labels": ["tench", "goldfish"],
-    "input": {"side": 224, "shorter_side": 256, "interpolation": "bicubic"},
-    "temperature": 0.645,
-    "unknown_below": 0.75,
-    "runtime": "torch",
-    "precision": "bfloat16",
-    "device": "cpu",
-    "worker": "w0",
-    "told_at": 1_700_000_000.5,
-}
+TOLD = model_description(["tench", "goldfish"], told_at=1_700_000_000.5)
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ DRAINED_MIB = gate.DRAIN_BYTES * gate.DRAINS_PER_SECOND / (1 << 20)
         f"| {arrival.HEADER_BYTES >> 10} KiB, {connection.HEAD_LINES} lines; "
         f"{connection.TARGET_BYTES >> 10} KiB and {connection.QUERY_MEMBERS} members of the query",
         f"| first headers of a connection | {arrival.HEADER_SECONDS:g} seconds",
-        f"| an answer that is not read | {connection.PACE_SECONDS:g} seconds, and one more for each KiB",
+        f"| an answer that is not read | {connection.PACE_SECONDS:g} seconds, and one more for each"
+        " KiB |",
         f"| {connection.CHUNK_BYTES} bytes each on average, beyond the first "
         f"{connection.FREE_CHUNKS:,} |",
         f"| idle connection | {server.IDLE_SECONDS:g} seconds |",
