@@ -70,9 +70,9 @@ class WorkerClients:
         self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
-        self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
+        self._sqs = factory.sqs(FETCH_THREADS + ANSWER_THREADS + 4)
         poll_seconds = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
-        self._parked = factory.client("sqs", connections=2, read_timeout_seconds=poll_seconds)
+        self._parked = factory.sqs(2, poll_seconds)
         uploads, results = config.storage.input_bucket, config.storage.output_bucket
         self.uploads = Store(s3, uploads, factory.direct_s3(s3, uploads, FETCH_THREADS))
         self.results = Store(s3, results, factory.direct_s3(s3, results, storing))
