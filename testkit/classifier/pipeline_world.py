@@ -138,10 +138,14 @@ class Results:
         self.open = threading.Event()
         self.open.set()
         self.entered = 0
+        self.slowly = 0.0  # seconds between two
         self.keys: list[str] = []
+        self._turn = threading.Lock()
 
     def put_json_if(self, key: str, _text: str, _etag: str | None) -> str:
         self.entered += 1
+        with self._turn:
+            time.sleep(self.slowly)
         self.open.wait()
         self.keys.append(key)
         return "etag"
