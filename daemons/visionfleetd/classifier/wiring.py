@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
@@ -55,9 +56,10 @@ SLOW_DECODERS = 3
 # Each ends up to ten jobs at a time.
 ANSWER_THREADS = 2
 MOST_STORE_THREADS = 32
-# While more jobs than these are in flight, those that are done gather for a moment: a call for ten
-# costs the money of a call for one, and hardly more CPU.
+# While more jobs than these are in flight, they gather for a moment before the model and when they
+# are done: a pass or a call for ten costs hardly more CPU than for one, and a call no more money.
 CROWD = 8
+MODEL_GATHER_SECONDS = 0.015
 GATHER_SECONDS = 0.025
 # For one image in the model of the child process.
 ALONE_SECONDS = 60.0
@@ -139,19 +141,16 @@ def pipeline(
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-
-    def gather() -> None:
-        if in_flight.unfinished() > CROWD:
-            hurry.wait(GATHER_SECONDS)
-
-    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, loops, gather)
+    done = partial(_gather, in_flight, hurry, GATHER_SECONDS)
+    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, loops, done)
     patience = Patience(completion, hurry, random, loops)
-    by_name = config.results.by_name
-    writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
+    writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put, patience)
     store = PipelineStage("store", writer.store, store_threads(prefetch), 1, loops)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
-    batch = config.classifier.batch_size
-    classify = PipelineStage("model", classifier.classify, 1, batch, loops)
+    company = partial(_gather, in_flight, hurry, MODEL_GATHER_SECONDS)
+    classify = PipelineStage(
+        "model", classifier.classify, 1, config.classifier.batch_size, loops, company
+    )
     last_try = config.queue.max_receives - 1
     suspects = SuspectClassifier(
         child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
@@ -168,6 +167,11 @@ def pipeline(
     )
     stages = (fetch, alone, classify, store, answer)
     return Pipeline(receiver, stages, completion, _heartbeat(config, completion), hurry, crash(log))
+
+
+def _gather(in_flight: InFlight, hurry: threading.Event, seconds: float) -> None:
+    if in_flight.unfinished() > CROWD:
+        hurry.wait(seconds)
 
 
 def _heartbeat(config: Config, completion: Completion) -> VisibilityHeartbeat:

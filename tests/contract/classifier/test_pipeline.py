@@ -239,3 +239,14 @@ def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
     made.model.go.set()
     assert made.stop()
     assert "odd" in made.sqs.deleted
+
+
+def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
+    made = World(prefetch=32, batch_size=8)
+    made.model.go.set()
+    made.intake.slowly = 0.002
+    made.sqs.add(*(f"job{i}" for i in range(32)))
+    made.pipeline.start()
+    wait_until(lambda: len(made.sqs.deleted) == 32, 10)
+    assert len(made.model.batches) <= 16, "not a pass for each job"
+    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
