@@ -138,8 +138,8 @@ def pipeline(
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
     hurry = threading.Event()
-    metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
+    metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     done = partial(_gather, in_flight, hurry, GATHER_SECONDS)
     answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, loops, done)
@@ -148,9 +148,8 @@ def pipeline(
     store = PipelineStage("store", writer.store, store_threads(prefetch), 1, loops)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
     company = partial(_gather, in_flight, hurry, MODEL_GATHER_SECONDS)
-    classify = PipelineStage(
-        "model", classifier.classify, 1, config.classifier.batch_size, loops, company
-    )
+    batch = config.classifier.batch_size
+    classify = PipelineStage("model", classifier.classify, 1, batch, loops, company)
     last_try = config.queue.max_receives - 1
     suspects = SuspectClassifier(
         child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
@@ -162,9 +161,8 @@ def pipeline(
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
     fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, loops)
-    receiver = Receiver(
-        requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
-    )
+    queue, put = config.queue, fetch.put
+    receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover)
     stages = (fetch, alone, classify, store, answer)
     return Pipeline(receiver, stages, completion, _heartbeat(config, completion), hurry, crash(log))
 
