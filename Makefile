@@ -103,12 +103,16 @@ ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLE
 	CHECKPOINT_DISABLE=1 packer build $(AMI_VARIABLES) packer/visionfleet.pkr.hcl
 
 .PHONY: bench-classifier
-bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
+bench-classifier: $(DEVELOPMENT) ## CPU and images/s by runtime, against the bare loop, before, LitServe [PHOTOS=folder]
 	$(BIN)/python -m bench.bench_classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 .PHONY: bench-web
 bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handler, boto3 alone; latency
 	$(BIN)/python -m bench.bench_web
+
+.PHONY: bench-calls
+bench-calls: $(DEVELOPMENT) ## CPU of one call of S3 by boto3, by our direct way, and by others
+	$(BIN)/python -m bench.bench_calls
 
 .PHONY: bench-chaos
 bench-chaos: $(DEVELOPMENT) ## kills, frozen processes, clock steps, faults of AWS: is any job lost?
