@@ -58,7 +58,7 @@ class Manifest(BaseModel):
     files: dict[str, FilePlace] = {}
 
     def fingerprint(self) -> str:
-        """Give 16 digits for all that decides an answer but the runtime; kept answers hang on it."""
+        """Give 16 digits for what decides an answer, but the runtime; kept answers hang on it."""
         deciding = {"source", "labels", "preprocessing", "temperature", "unknown_below"}
         text = json.dumps(self.model_dump(mode="json", include=deciding), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
