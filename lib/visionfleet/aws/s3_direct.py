@@ -22,10 +22,17 @@ _PLAIN_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z
 class DirectS3:
     """Objects of one bucket, whose URL is `base_url` with the key behind it. For many threads."""
 
-    def __init__(self, pool: urllib3.PoolManager, signer: S3SigV4Auth, base_url: str) -> None:
+    def __init__(
+        self,
+        pool: urllib3.PoolManager,
+        signer: S3SigV4Auth,
+        base_url: str,
+        headers: Mapping[str, str] = {},
+    ) -> None:
         self._pool = pool
         self._signer = signer
         self._base_url = base_url
+        self._headers = headers  # of every call
 
     def get(self, key: str) -> bytes | None:
         answer = self._call("GET", key, b"", {})
@@ -42,7 +49,7 @@ class DirectS3:
         if not _PLAIN_KEY.fullmatch(key):
             return None
         url = self._base_url + key
-        request = AWSRequest(method, url, dict(headers), body)
+        request = AWSRequest(method, url, {**headers, **self._headers}, body)
         try:
             self._signer.add_auth(request)
             signed = dict(request.headers.items())

@@ -102,6 +102,27 @@ def test_provisioning_adopts_a_queue_made_by_hand(aws: Cloud) -> None:
     assert "RedrivePolicy" in attributes(aws, REQUESTS)
 
 
+def test_bucket_that_was_left_half_made_is_finished(aws: Cloud) -> None:
+    aws.s3.create_bucket(Bucket="vf-a")
+    lines = [list(provision_buckets(aws.s3, "us-east-1", {"vf-a"})) for _ in range(2)]
+    assert lines == [
+        ["bucket vf-a: was there, now closed to the public"],
+        ["bucket vf-a: was there"],
+    ]
+    block = aws.s3.get_public_access_block(Bucket="vf-a")["PublicAccessBlockConfiguration"]
+    assert set(block.values()) == {True}
+
+
+def test_bucket_that_was_opened_on_purpose_is_left_open(aws: Cloud) -> None:
+    aws.s3.create_bucket(Bucket="vf-a")
+    opened = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False}
+    opened["RestrictPublicBuckets"] = False
+    aws.s3.put_public_access_block(Bucket="vf-a", PublicAccessBlockConfiguration=opened)
+    assert list(provision_buckets(aws.s3, "us-east-1", {"vf-a"})) == ["bucket vf-a: was there"]
+    block = aws.s3.get_public_access_block(Bucket="vf-a")["PublicAccessBlockConfiguration"]
+    assert block == opened
+
+
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])
 def test_buckets_are_created_once_and_closed_to_the_public(aws: Cloud, region: str) -> None:
     first = list(provision_buckets(aws.s3, region, {"vf-b", "vf-a"}))
