@@ -2,7 +2,7 @@
 # Tells every fault of the image that was made, and fails when there is one. Changes nothing.
 set -u
 faults=$(mktemp)
-units="visionfleet-instance.service visionfleet.target visionfleet-web.service visionfleet-scaler.service
+units="visionfleet-instance.service visionfleet-signal.service visionfleet.target visionfleet-web.service visionfleet-scaler.service
 	visionfleet-classifiers.target visionfleet-classifier@.service"
 homes="$(echo ~root) /home"
 
@@ -18,6 +18,7 @@ units_are_as_they_should() {
 		case $unit/$state in
 		visionfleet-instance.service/enabled) ;;
 		visionfleet-instance.service/*) fault "unit is $state, not enabled: $unit" ;;
+		visionfleet-signal.service/static) ;;
 		*/disabled | */enabled-runtime) ;; # the role of an instance starts them; a generator may link
 		*) fault "unit is $state, not disabled: $unit" ;;
 		esac
@@ -63,7 +64,8 @@ nothing_is_secret() {
 	}
 	awk -F: '$2 !~ /^[!*]/ { print $1 }' /etc/shadow | none "password of a user"
 	if [ -e /etc/visionfleet/environment ]; then fault "environment of the daemons is set"; fi
-	find /etc/visionfleet/conf.d -type f -not -name 50-ec2.yaml | none "settings of one machine"
+	# What a boot writes from user data; other files are the operator's, for all machines.
+	find /etc/visionfleet/conf.d -name 80-operator.yaml -o -name 90-instance.yaml | none "settings of one machine"
 }
 
 nothing_is_left_over() {

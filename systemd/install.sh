@@ -16,7 +16,7 @@ share=$root/usr/share
 commands="visionfleet visionfleet-web visionfleet-scaler visionfleet-classifier"
 units="visionfleet.target visionfleet-classifiers.target visionfleet-web.service visionfleet-scaler.service
 	visionfleet-classifier@.service visionfleet-poweroff.path visionfleet-poweroff.service
-	visionfleet-instance.service"
+	visionfleet-instance.service visionfleet-signal.service"
 generator=$lib/systemd/system-generators/visionfleet-generator
 
 install_packages() {
