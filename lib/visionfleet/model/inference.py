@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 
 from visionfleet.contract.messages import ModelInfo, Ranked
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.choice import Chosen
 from visionfleet.model.network import Floats, Network
 
