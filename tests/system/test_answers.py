@@ -88,18 +88,19 @@ def test_bad_input_gets_its_documented_response(
     assert (after.status_code, after.headers["Content-Type"][:10]) == (200, "text/plain")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(360)
 def test_unusable_model_is_reported_and_the_service_goes_on() -> None:
     """No worker can start; uploads are still accepted, and nothing spins."""
     with stack({"VISIONFLEET_MODEL__NAME": "resnet81"}) as running:
         files = {"file": ("x.png", encoded(numbered(3, 64)))}
         answer = requests.post(running.url + "/v1/jobs", files=files, timeout=30)
         assert answer.status_code == 202
-        wait_until(lambda: "state=FATAL" in running.log("revive"), 400, "supervisor gave it up")
+        wait_until(lambda: "wait_seconds=" in running.log("revive"), 150, "the next try waits")
+        wait_until(lambda: running.get("/v1/fleet")["states"] == {"failed": 1}, 150, "it is told")
         log = running.log("classifier_00")
         assert "did you mean resnet18" in log
-        assert log.count("model cannot be used") == 4, "a start and three tries"
-        wait_until(lambda: running.get("/v1/fleet")["states"] == {"failed": 1}, 150, "it is told")
+        # Supervisor's own three tries are made only when it ends within startsecs.
+        assert 1 <= log.count("model cannot be used") <= 5, log
         assert requests.get(running.url + "/readyz", timeout=30).status_code == 200
         job = requests.get(running.url + answer.json()["location"], timeout=30)
         assert (job.status_code, job.json()["status"]) == (202, "queued")

@@ -22,7 +22,7 @@ from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.choice import Chosen
 
-MAGIC = b"VFLEET01"
+MAGIC = b"VFLEET02"
 _HEAD = struct.Struct("<8sQ32s")
 _ALIGNMENT = 64
 _LARGEST_MANIFEST = 1 << 26
