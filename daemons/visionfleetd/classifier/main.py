@@ -87,7 +87,7 @@ class RunningWorker:
             config,
             clients,
             self._intake,
-            model.rank,
+            model,
             metrics,
             loops,
             in_flight,
