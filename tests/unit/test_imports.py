@@ -188,7 +188,7 @@ def test_edges_do_not_import_each_other(path: Path) -> None:
                 "visionfleet.web.metrics",
             },
         ),
-        ("boto3", {"visionfleet.aws"}),
+        ("boto3", set()),
         ("botocore", {"visionfleet.aws"}),
         ("moto", {"visionfleet.local"}),
         ("pi_heif", {"visionfleet.imaging"}),

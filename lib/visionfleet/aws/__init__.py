@@ -1,1 +1,1 @@
-"""AWS: makes boto3 clients, calls S3, SQS and the rest, and turns botocore's errors into ours."""
+"""AWS: makes botocore clients, calls S3, SQS and the rest, turns botocore's errors into ours."""

@@ -74,6 +74,12 @@ def test_stack_makes_the_queues_that_provisioning_makes(stack: CloudStack) -> No
     assert made[0]["RedrivePolicy"]["maxReceiveCount"] == Config().queue.max_receives
 
 
+def test_no_update_deletes_accepted_requests_or_results() -> None:
+    kept = {"AWS::S3::Bucket", "AWS::SQS::Queue"}
+    found = [each for each in resources().values() if each["Type"] in kept]
+    assert [each["UpdateReplacePolicy"] for each in found] == ["Retain"] * 4
+
+
 @pytest.mark.parametrize("bucket", ["InputBucket", "OutputBucket"])
 def test_buckets_are_private_encrypted_and_retained(bucket: str, stack: CloudStack) -> None:
     name = stack.outputs[bucket]
@@ -184,7 +190,7 @@ def test_load_balancer_speaks_tls_and_checks_readiness(balanced: CloudStack) -> 
     assert properties("WebTargets")["Matcher"] == {"HttpCode": "200"}
     groups = balanced.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     (web,) = (group for group in groups if group["TargetGroupARNs"])
-    assert web["HealthCheckType"] == "ELB"
+    assert web["HealthCheckType"] == "EC2", "an outage of S3 replaces no host"
 
 
 def test_without_a_certificate_there_is_no_load_balancer(stack: CloudStack) -> None:
