@@ -1,15 +1,12 @@
 """Provisioning against the embedded AWS: complete, idempotent, and able to change settings."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
-from testkit.aws.embedded import Cloud, connect
-from testkit.processes.daemons import started_module
-from testkit.processes.ports import accepts, free_port
-from testkit.processes.waiting import wait_until
+from testkit.aws.embedded import Cloud
 from visionfleet.aws.provisioning import (
     delete_reply_queue,
     make_reply_queue,
@@ -23,26 +20,12 @@ SETTINGS = QueueSection(visibility_timeout_seconds=45, max_receives=3, retention
 REQUESTS, DEAD = "vf-requests", "vf-requests-dead"
 
 
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    log = tmp_path_factory.mktemp("aws") / "aws.log"
-    module = "testkit.aws.embedded_server"
-    with started_module(module, "--port", str(port), log=log) as process:
-        process.wait_for_output("embedded AWS at", seconds=60)
-        wait_until(lambda: accepts(port), 10, process.tail)
-        yield f"http://127.0.0.1:{port}"
-
-
 @pytest.fixture
-def aws(endpoint: str) -> Cloud:
-    """Clients for an AWS without a bucket or queue."""
-    made = connect(endpoint)
-    for url in made.sqs.list_queues().get("QueueUrls", ()):
-        made.sqs.delete_queue(QueueUrl=url)
-    for bucket in made.s3.list_buckets()["Buckets"]:
-        made.s3.delete_bucket(Bucket=bucket["Name"])
-    return made
+def aws(running_aws: Cloud) -> Cloud:
+    """An AWS without a bucket or queue."""
+    url = running_aws.endpoint_url + running_aws.reset_path
+    requests.post(url, timeout=30).raise_for_status()
+    return running_aws
 
 
 def attributes(aws: Cloud, queue: str) -> dict[str, Any]:

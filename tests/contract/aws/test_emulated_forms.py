@@ -1,0 +1,60 @@
+"""Which posts of a form S3 takes; docs/emulators.md has what emulators do otherwise."""
+
+import re
+from typing import Any
+
+import pytest
+import requests
+
+from testkit.aws.embedded import BUCKETS, Cloud, emptied
+from visionfleet.aws.s3 import PresignedPost, Store
+
+
+@pytest.fixture(scope="module")
+def aws(running_aws: Cloud) -> Cloud:
+    return emptied(running_aws)
+
+
+@pytest.fixture
+def form(aws: Cloud) -> PresignedPost:
+    return Store(aws.s3, BUCKETS[0]).presigned_post("uploads/u1", "image/png", 1000, 60)
+
+
+def posted(form: PresignedPost, body: bytes = b"x" * 100, **changed: str) -> str:
+    """Post a form as a browser does; returns the status, and the code of a refusal."""
+    fields = {**form.fields, **{name.replace("_", "-"): text for name, text in changed.items()}}
+    files = {"file": ("a.png", body)}
+    answer = requests.post(form.url, data=fields, files=files, timeout=30)
+    code = re.search("<Code>(.*?)</Code>", answer.text)
+    return f"{answer.status_code} {code[1]}" if code else str(answer.status_code)
+
+
+def test_form_stores_the_upload_with_its_type(aws: Cloud, form: PresignedPost) -> None:
+    assert posted(form) in {"200", "201", "204"}
+    head = aws.s3.head_object(Bucket=BUCKETS[0], Key="uploads/u1")
+    assert (head["ContentType"], head["ContentLength"]) == ("image/png", 100)
+
+
+FALSE: dict[str, tuple[dict[str, Any], str]] = {
+    "form with more bytes than allowed": ({"body": b"x" * 1001}, "400 EntityTooLarge"),
+    "form with no bytes": ({"body": b""}, "400 EntityTooSmall"),
+    "form with another key": ({"key": "images/evil"}, "403 AccessDenied"),
+    "form with another type": ({"Content_Type": "text/html"}, "403 AccessDenied"),
+    "form with a false signature": (
+        {"x_amz_signature": "0" * 64},
+        "403 SignatureDoesNotMatch",
+    ),
+    "form with a false policy": ({"policy": "e30="}, "403 SignatureDoesNotMatch"),
+    "form with a field that its policy has not": (
+        {"acl": "public-read"},
+        "403 AccessDenied",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FALSE)
+def test_form_is_refused(aws: Cloud, form: PresignedPost, case: str) -> None:
+    changed, refusal = FALSE[case]
+    aws.s3.delete_object(Bucket=BUCKETS[0], Key="uploads/u1")
+    assert posted(form, **changed) == refusal
+    assert aws.keys("", BUCKETS[0]) == []
