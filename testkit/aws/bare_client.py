@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 from testkit.aws.embedded import Cloud
 
 
-def bare_client(made: Cloud, service: str, account: str = "test") -> Any:
+def bare_client(made: Cloud, service: Any, account: str = "test") -> Any:
     """Make a client; twelve digits as the key are an account, where the emulator has several."""
     return boto3.client(
         service,

@@ -4,7 +4,7 @@
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +22,16 @@ RESET = "/_ministack/reset"
 
 
 @contextmanager
-def ministack(folder: Path, attributes: Mapping[str, str] | None = None) -> Iterator[Cloud]:
-    """Run one for the length of a with block; `attributes` go to the queue of requests."""
+def ministack(folder: Path, checks_signatures: bool = False) -> Iterator[Cloud]:
+    """Run one for the length of a with block, with buckets and queues."""
+    with bare_ministack(folder, checks_signatures) as made:
+        provision(made, {})
+        yield made
+
+
+@contextmanager
+def bare_ministack(folder: Path, checks_signatures: bool) -> Iterator[Cloud]:
+    """Run one with nothing in it; one that checks signatures knows the key `test` alone."""
     if not PROGRAM.exists():
         missing = "MiniStack is not installed: make .venv-ministack/.installed"
         if os.environ.get("CI") == "true":
@@ -31,9 +39,11 @@ def ministack(folder: Path, attributes: Mapping[str, str] | None = None) -> Iter
         pytest.skip(missing)
     port = free_port()
     # Without an address it listens on all of them.
-    environment = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "LOG_LEVEL": "WARNING"}
+    environment = {
+        "BIND_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+        "AUTH": str(checks_signatures),
+    }
     with started([str(PROGRAM)], folder / "ministack.log", environment, folder) as process:
         wait_until(lambda: accepts(port), 30, process.tail)
-        made = replace(connect(f"http://127.0.0.1:{port}"), reset_path=RESET)
-        provision(made, attributes or {})
-        yield made
+        yield replace(connect(f"http://127.0.0.1:{port}"), reset_path=RESET)

@@ -140,7 +140,7 @@ class ClientFactory:
             return new_session(self.placeholder_credentials)
 
 
-def _s3_options(endpoint_url: str | None) -> dict[str, str]:
+def _s3_options(endpoint_url: str | None) -> Any:
     # "auto" would sign for the global endpoint, which newer regions do not answer at.
     style = "path" if endpoint_url else "virtual"
     return {"addressing_style": style, "us_east_1_regional_endpoint": "regional"}

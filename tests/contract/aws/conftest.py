@@ -15,12 +15,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Expect the failures that docs/emulators.md lists, and nothing else."""
     known = differences(PAGE.read_text())
     for item in items:
-        given = (
-            item.callspec.params
-            if isinstance(item, pytest.Function) and hasattr(item, "callspec")
-            else {}
-        )
-        case = given.get("case", getattr(item, "originalname", ""))
+        spec = getattr(item, "callspec", None)
+        given = spec.params if spec else {}
+        case = given.get("case") or getattr(item, "originalname", "")
         if does := known.get((str(given.get("running_aws")), case)):
             item.add_marker(pytest.mark.xfail(strict=True, reason=does))
 

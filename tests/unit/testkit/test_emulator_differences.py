@@ -12,11 +12,11 @@ def test_each_row_of_the_table_is_read() -> None:
 def test_each_known_difference_is_a_test_or_a_case_of_one() -> None:
     tests = "".join(at.read_text() for at in (ROOT / "tests/contract/aws").glob("test_*.py"))
     cases = {case for _, case in differences(PAGE.read_text())}
-    assert {
-        each for each in cases if f'"{each}": (' not in tests and f"def {each}(" not in tests
-    } == set()
+    known = {each for each in cases if f'"{each}": (' in tests or f"def {each}(" in tests}
+    assert cases - known == set()
 
 
 def test_cell_tells_which_emulator_differs() -> None:
-    table = "| test | AWS | moto | MiniStack |\n| --- | --- | --- | --- |\n| `a b` | no | yes | |\n| `c` | 1 | | 2 |"
-    assert differences(table) == {("moto", "a b"): "yes", ("ministack", "c"): "2"}
+    head = "| test | AWS | moto | MiniStack |\n| --- | --- | --- | --- |\n"
+    found = differences(f"{head}| `a b` | no | yes | |\n| `c` | 1 | | 2 |")
+    assert found == {("moto", "a b"): "yes", ("ministack", "c"): "2"}
