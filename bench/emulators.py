@@ -6,7 +6,7 @@ CPU is the server's alone, from /proc, for calls of one client, one after the ot
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +17,10 @@ from testkit.processes.daemons import family
 
 CALLS, DEPTH = 300, 2500
 IMAGE = os.urandom(100_000)
-EMULATORS = {"moto": cloud, "MiniStack": ministack}
+EMULATORS: dict[str, Callable[[Path], AbstractContextManager[Cloud]]] = {
+    "moto": cloud,
+    "MiniStack": ministack,
+}
 
 
 def cpu_seconds(pid: int) -> float:
@@ -35,6 +38,10 @@ def filled(made: Cloud) -> str:
         entries = [{"Id": str(number), "MessageBody": "x" * 300} for number in range(10)]
         made.sqs.send_message_batch(QueueUrl=url, Entries=entries)
     return url
+
+
+def send(made: Cloud, url: str) -> None:
+    made.sqs.send_message(QueueUrl=url, MessageBody="x" * 300)
 
 
 def receive_and_delete(made: Cloud, url: str) -> None:
@@ -59,7 +66,7 @@ def calls(made: Cloud) -> Iterator[tuple[str, int, Callable[[int], Any]]]:
     )
     small: dict[str, Any] = {"Bucket": bucket, "Body": b"x" * 700, "IfNoneMatch": "*"}
     yield "conditional put", CALLS, lambda n: s3.put_object(Key=f"{run}/c{n}", **small)
-    yield "send", CALLS, lambda _: made.sqs.send_message(QueueUrl=url, MessageBody="x" * 300)
+    yield "send", CALLS, lambda _: send(made, url)
     deep = filled(made)
     yield "receive and delete 10", CALLS // 6, lambda _: receive_and_delete(made, deep)
 

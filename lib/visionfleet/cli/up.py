@@ -7,19 +7,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
 from visionfleet.aws.clients import client_factory
-from visionfleet.aws.endpoints import by_service, for_all
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.cli.provision import provision
 from visionfleet.cli.terminal import say
 from visionfleet.config import LoadedConfig
-from visionfleet.errors import GiveUp
 from visionfleet.host import process
-from visionfleet.host.loopback import loopback_address
+from visionfleet.local.aws_there import embeds_aws
 from visionfleet.local.sample_images import shipped_photos
 from visionfleet.local.stack import STOP_SECONDS, Stack, StackFiles, running
 
@@ -71,22 +68,11 @@ def stack_files(arguments: argparse.Namespace, whole: LoadedConfig) -> StackFile
     config = whole.files[0].resolve()
     etc = config.parent
     return StackFiles(
-        embedded=_embeds_aws(whole.config.aws.endpoint_url, os.environ),
+        embedded=embeds_aws(whole.config.aws.endpoint_url, os.environ),
         config=config,
         supervisor=(arguments.supervisor or etc / "supervisor/local.conf").resolve(),
         var=(arguments.var or etc.parent / "var").resolve(),
     )
-
-
-def _embeds_aws(setting: str | None, environment: Mapping[str, str]) -> bool:
-    """Tell whether AWS is to be made here: not where the environment, or a setting, has one."""
-    used = {for_all(setting, environment), *map(by_service(environment).get, ("s3", "sqs"))}
-    if used == {None}:
-        raise GiveUp(
-            "aws.endpoint_url must be on this machine, as http://127.0.0.1:5500, to run the whole "
-            "service here, or be that of an AWS that is there, as AWS_ENDPOINT_URL may; it is null"
-        )
-    return used <= {setting, None} and loopback_address(setting) is not None
 
 
 def _stop_on_signals() -> threading.Event:

@@ -164,11 +164,7 @@ def check(config: Config, files: StackFiles) -> None:
     _check_port(config.web.address, config.web.port, "web.port, or VISIONFLEET_WEB__PORT")
     endpoint = loopback_address(config.aws.endpoint_url) if files.embedded else None
     if endpoint is not None:
-        _check_port(
-            *endpoint,
-            "aws.endpoint_url, or VISIONFLEET_AWS__ENDPOINT_URL; or give it as AWS_ENDPOINT_URL "
-            "if an AWS to be used answers there",
-        )
+        _check_port(*endpoint, "aws.endpoint_url, or VISIONFLEET_AWS__ENDPOINT_URL")
 
 
 def tail(path: Path) -> str:
