@@ -103,6 +103,21 @@ def test_key_is_that_of_what_decides(tmp_path: Path) -> None:
     assert len(set(keys)) == len(CHANGES) + 3
 
 
+def test_fingerprint_changes_with_whatever_decides_an_answer() -> None:
+    deciding = [
+        {"source": "1" * 64},
+        {"labels": ("blue", "red")},
+        {"preprocessing": replace(MANIFEST.preprocessing, interpolation="bilinear")},
+        {"preprocessing": replace(MANIFEST.preprocessing, std=(0.2, 0.2, 0.3))},
+        {"temperature": 1.6},
+        {"unknown_below": 0.26},
+    ]
+    found = [MANIFEST.model_copy(update=change).fingerprint() for change in deciding]
+    assert len({MANIFEST.fingerprint(), *found}) == 1 + len(deciding)
+    same = {"chosen": Chosen("torch", "float32"), "processor": "another", "made_by": "2"}
+    assert MANIFEST.model_copy(update=same).fingerprint() == MANIFEST.fingerprint()
+
+
 def test_unreadable_artefact_counts_as_none(tmp_path: Path) -> None:
     store = ArtefactStore((tmp_path, tmp_path / "baked"))
     assert store.find("k") is None
