@@ -2,20 +2,22 @@
 
 Against the embedded AWS, by the message that systemd would get. Seconds and resident memory are
 medians of several starts in a warm page cache, in turn; bytecode is made by a first start, as by
-an installation, and so is the model's artefact. Then the files of Python, of the packages and of
-the artefact are put out of the page cache, and the pages that a start brings back are counted
-(`bench/page_cache.py`).
+an installation, and so is the model's artefact. Then each starts once more from copies of the
+packages that have libraries, which are out of the page cache with bytecode and artefact, and the
+pages that come back are counted (`bench/page_cache.py`). How much a disk reads ahead decides how
+much that is: the folder of these copies may be given, and its disk's read-ahead is named.
 """
 
 import argparse
+import math
 import os
-import sys
+import shutil
 import sysconfig
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench import page_cache, workload
@@ -23,12 +25,11 @@ from bench.figures import median, save, show
 from testkit.aws.embedded import Cloud, cloud
 from testkit.classifier.daemon import report
 from testkit.fleet.supervised import supervised
-from testkit.processes.daemons import Process, started_module
+from testkit.processes.daemons import PYTHONPATH, Process, started_module
 from testkit.processes.notify_socket import notify_socket
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 
-COLD_RUNS = 3  # the least counts: what others read meanwhile only adds
 _TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 
@@ -45,15 +46,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/bench_start.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--runs", type=int, default=5)
-    runs = parser.parse_args().runs
+    parser.add_argument("--folder", type=Path, help="where the copies go; default: a temporary one")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, cloud(Path(name)) as aws, supervised({}) as fleet:
         folder = Path(name)
+        place = arguments.folder or folder
         contenders = _contenders(folder, str(fleet.socket))
-        figures = measured(aws, folder, contenders, runs)
+        figures = measured(aws, folder, place, contenders, arguments.runs)
+        ahead = page_cache.read_ahead_kib(place)
     columns = ["ready_seconds", "processor_seconds", "resident_mib", "disk_read_mib"]
-    rows = [[name, *(f"{f[c]:.2f}" for c in columns)] for name, f in figures.items()]
+    rows = [[name, *(f"{f.get(c, math.nan):.2f}" for c in columns)] for name, f in figures.items()]
     show("start", ["daemon", "ready s", "CPU s", "resident MiB", "of the disk MiB"], rows)
-    print(f"written: {save('start', figures)}")
+    print(f"written: {save('start', {'read_ahead_kib': ahead, **figures})}")
 
 
 def _contenders(folder: Path, supervisor: str) -> dict[str, Daemon]:
@@ -78,7 +82,7 @@ def _contenders(folder: Path, supervisor: str) -> dict[str, Daemon]:
 
 
 def measured(
-    aws: Cloud, folder: Path, contenders: Mapping[str, Daemon], runs: int
+    aws: Cloud, folder: Path, place: Path, contenders: Mapping[str, Daemon], runs: int
 ) -> dict[str, dict[str, float]]:
     for daemon in contenders.values():
         with _started(aws, folder, daemon):
@@ -93,8 +97,8 @@ def measured(
         for name, all_ in seen.items()
     }
     for name, daemon in contenders.items():
-        cold = [_from_disk(aws, folder, daemon) for _ in range(COLD_RUNS)]
-        found[name] |= {key: min(one[key] for one in cold) for key in cold[0]}
+        if not name.endswith("torch"):  # to copy gigabytes would tell what is known
+            found[name] |= _from_disk(aws, folder, place, daemon)
     return found
 
 
@@ -136,19 +140,35 @@ def _figures(aws: Cloud, daemon: Daemon, process: Process, seconds: float) -> di
     }
 
 
-def _from_disk(aws: Cloud, folder: Path, daemon: Daemon) -> dict[str, float]:
-    """Start with the files out of the page cache: MiB that were read of them, and the seconds."""
-    places = (Path(sys.prefix), Path(sysconfig.get_path("stdlib")), folder)
-    files = page_cache.files_below(places)
+def _from_disk(aws: Cloud, folder: Path, place: Path, daemon: Daemon) -> dict[str, float]:
+    """Start from files of its own, out of the page cache: MiB that were read, and the seconds."""
+    own = place / "own"
+    shutil.rmtree(own, ignore_errors=True)
     with _started(aws, folder, daemon) as (process, _):
-        libraries = page_cache.mapped_by(process.pid) - set(files)
-    page_cache.evict([*files, *libraries])
+        _copy(page_cache.mapped_by(process.pid), own)
+    path = os.pathsep.join((str(own), PYTHONPATH))
+    moved = {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(own / "bytecode")}
+    alone = replace(daemon, variables={**daemon.variables, **moved})
+    with _started(aws, folder, alone) as (process, _):
+        files = [*page_cache.files_below((own, folder)), *page_cache.mapped_by(process.pid)]
+    os.sync()  # what is not written yet cannot be put out
+    page_cache.evict(files)
     before = page_cache.held(files)
-    with _started(aws, folder, daemon) as (process, seconds):
+    with _started(aws, folder, alone) as (process, seconds):
+        after = page_cache.held(files)
         mapped = page_cache.mapped_by(process.pid)
-        after = page_cache.held([*files, *libraries])
     read = page_cache.read_bytes(before, after, mapped)
     return {"disk_read_mib": read / 2**20, "cold_ready_seconds": seconds}
+
+
+def _copy(mapped: Iterable[Path], own: Path) -> None:
+    """Copy packages with libraries, and botocore with its data: nobody else has these mapped."""
+    site = Path(sysconfig.get_path("purelib"))
+    names = {path.relative_to(site).parts[0] for path in mapped if path.is_relative_to(site)}
+    for name in {*names, "botocore"}:
+        copy = shutil.copytree if (site / name).is_dir() else shutil.copyfile
+        own.mkdir(parents=True, exist_ok=True)
+        copy(site / name, own / name)
 
 
 if __name__ == "__main__":
