@@ -24,6 +24,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.imaging": {"PIL", "numpy", "pi_heif"},
     "visionfleet.evaluation.accuracy": {"numpy"},
     "visionfleet.evaluation.calibration": {"numpy"},
+    "visionfleet.measurement": set(),
     "visionfleet.simulation": set(),
     "visionfleet.auth.api_keys": set(),
     "visionfleet.host.cpu_placement": set(),
