@@ -11,7 +11,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.jobs import Done, Job, ResultBuilder
 from visionfleet.contract.messages import Ranked
 from visionfleet.host.watchdog import Watchdog
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 
 log = logging.getLogger("classifier")
 

@@ -13,7 +13,7 @@ from visionfleet.contract.messages import (
     Succeeded,
     Timings,
 )
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 
 GAVE_UP = "gave_up"
 EXPIRED = "expired"

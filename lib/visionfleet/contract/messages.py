@@ -180,7 +180,8 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 class WorkerReport(_Message):
     """What a worker says of itself. `service_seconds` is its mean per image, None before one.
 
-    `stuck` says what makes no progress, and for how long; None while all does.
+    `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
+    does not start, and that it will not without a person.
     """
 
     worker: str
@@ -196,6 +197,7 @@ class WorkerReport(_Message):
     boot_phases: dict[str, float] = {}
     notice: str | None = None
     stuck: str | None = None
+    fault: str | None = None
     model: ModelInfo | None = None
     version: str
     host: str
@@ -254,6 +256,8 @@ class FleetStatus(_Message):
     """What the scaler saw, decided and did, for people and pages. `history` is oldest first.
 
     `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
+    `decision` is the last that changed anything, `reason` that of this look; `fault` says why no
+    worker starts, while none is at work.
     """
 
     at: float
@@ -264,6 +268,8 @@ class FleetStatus(_Message):
     states: dict[str, int]
     decision: str
     decided_at: float
+    reason: str = ""
+    fault: str = ""
     policy: str = ""
     holder: str = ""
     term: int = 0

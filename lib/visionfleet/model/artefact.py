@@ -7,6 +7,7 @@ Nothing in it is ever unpickled. A later version may add fields, which are ignor
 """
 
 import hashlib
+import json
 import mmap
 import os
 import struct
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.choice import Chosen
 
 MAGIC = b"VFLEET02"
@@ -55,6 +56,12 @@ class Manifest(BaseModel):
     singly: bool = False
     chosen: Chosen
     files: dict[str, FilePlace] = {}
+
+    def fingerprint(self) -> str:
+        """Give 16 digits for what decides an answer, but the runtime; kept answers hang on it."""
+        deciding = {"source", "labels", "preprocessing", "temperature", "unknown_below"}
+        text = json.dumps(self.model_dump(mode="json", include=deciding), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

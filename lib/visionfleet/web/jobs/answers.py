@@ -22,7 +22,10 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
+    """A job without a result yet; `reason` says why it may be long in coming."""
+
     job: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ def location(job: str, public_path: str) -> str:
 def document(answer: Answer, public_path: str) -> dict[str, object]:
     if isinstance(answer, Queued):
         where = location(answer.job, public_path)
-        return {"job": answer.job, "status": "queued", "location": where}
+        queued: dict[str, object] = {"job": answer.job, "status": "queued", "location": where}
+        return queued | ({"reason": answer.reason} if answer.reason else {})
     if isinstance(answer, Failed | Refusal):
         return problem_of(answer).document()
     return of_result(answer)

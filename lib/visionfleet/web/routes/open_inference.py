@@ -140,7 +140,8 @@ class InferHandler(ProtocolHandler):
         self.note(answer)
         if isinstance(answer, Queued):
             place = location(answer.job, self.public_path)
-            detail = f"no result in time; it will be at {place}"
+            why = f" ({answer.reason})" if answer.reason else ""
+            detail = f"no result in time{why}; it will be at {place}"
             raise Problem("timed_out", detail, answer.job, {"Location": place})
         return answer
 

@@ -36,10 +36,11 @@ _REF = "#/components/schemas/{model}"
 _STATUS: Any = Literal["queued"]
 _QUEUED = create_model(
     "Queued",
-    __doc__="A job that is accepted and has no result yet.",
+    __doc__="A job that is accepted and has no result yet; `reason` says why no worker works.",
     job=(str, ...),
     status=(_STATUS, ...),
     location=(str, ...),
+    reason=(str, ""),
 )
 _PROBLEM = create_model(
     "Problem",
