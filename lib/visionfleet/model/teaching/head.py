@@ -35,10 +35,10 @@ _STEPS = 100
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Rows of features of photos and of their mirror images, in as few dimensions as they span."""
+    """Rows of features of photos, and of other views of them, in as few dimensions as they span."""
 
     rows: Tensor
-    mirrored: Tensor
+    views: Sequence[Tensor]
     targets: Whole
     classes: int
     centre: Doubles
@@ -63,16 +63,16 @@ class Judged:
     unknown_below: float
 
 
-def material(features: Floats, mirrored: Floats, targets: Whole, classes: int) -> Material:
-    both = np.concatenate([features, mirrored]).astype(np.float64)
-    centre = both.mean(axis=0)
-    spread = float(np.sqrt(both.var(axis=0).sum())) or 1.0
-    left, sizes, axes = np.linalg.svd((both - centre) * (_LENGTH / spread), full_matrices=False)
+def material(features: Floats, views: Sequence[Floats], targets: Whole, classes: int) -> Material:
+    every = np.concatenate([features, *views]).astype(np.float64)
+    centre = every.mean(axis=0)
+    spread = float(np.sqrt(every.var(axis=0).sum())) or 1.0
+    left, sizes, axes = np.linalg.svd((every - centre) * (_LENGTH / spread), full_matrices=False)
     kept = sizes > 1e-6 * sizes[0]
     rows = torch.from_numpy(left[:, kept] * sizes[kept])
     scaled = axes[kept] * (_LENGTH / spread)
-    count = len(features)
-    return Material(rows[:count], rows[count:], targets, classes, centre, scaled)
+    first, *others = torch.split(rows, len(features))
+    return Material(first, others, targets, classes, centre, scaled)
 
 
 def judge(given: Material, groups: Whole) -> Judged:
@@ -112,12 +112,16 @@ def fit(given: Material, penalty: float) -> Head:
 
 
 def folds_of(targets: Whole, groups: Whole) -> Iterator[Whole]:
-    """Part the photos into folds, each with a share of every class; a group stays together."""
+    """Part the photos into folds, each with a share of every class; a group stays together.
+
+    Where a class has fewer groups than there are folds, each of its photos is for itself.
+    """
     places = np.zeros(len(targets), int)
     for label in np.unique(targets):
         own = np.flatnonzero(targets == label)
-        for number, group in enumerate(dict.fromkeys(groups[own])):
-            places[own[groups[own] == group]] = number % FOLDS
+        few = len(np.unique(groups[own])) < FOLDS
+        numbers = np.arange(len(own)) if few else np.unique(groups[own], return_inverse=True)[1]
+        places[own] = numbers % FOLDS
     return (np.flatnonzero(places == fold) for fold in range(FOLDS) if (places == fold).any())
 
 
@@ -132,6 +136,8 @@ def groups_of(features: Floats, targets: Whole) -> Whole:
 
 
 def cosines(features: Floats) -> Floats:
+    """Compare each with each, by how they differ from the mean of all."""
+    features = features - features.mean(axis=0)
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     found: Floats = units @ units.T
     return found
@@ -149,8 +155,8 @@ def probabilities(scores: Doubles) -> Doubles:
 
 
 def _fitted(given: Material, photos: Whole, penalty: float) -> tuple[Tensor, Tensor]:
-    rows = torch.cat([given.rows[photos], given.mirrored[photos]])
-    targets = torch.from_numpy(np.tile(given.targets[photos], 2))
+    rows = torch.cat([view[photos] for view in (given.rows, *given.views)])
+    targets = torch.from_numpy(np.tile(given.targets[photos], 1 + len(given.views)))
     weights = torch.zeros(rows.shape[1], given.classes, dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(given.classes, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([weights, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")

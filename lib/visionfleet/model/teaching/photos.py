@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from visionfleet.errors import BadImage, BadModel
 from visionfleet.imaging.decode import ImageLimits, decode
-from visionfleet.imaging.model_input import Pixels
+from visionfleet.imaging.decode import Photo as Decoded
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.imaging.preprocess import prepare
 from visionfleet.model.inference import Inference
 from visionfleet.model.network import Floats
@@ -29,13 +30,13 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Photos, and a row of features for each: of the photo, and of its mirror image."""
+    """Photos, and a row of features for each: as it is classified, and in each of other views."""
 
     labels: tuple[str, ...]
     names: Sequence[str]
     targets: npt.NDArray[np.int64]
     features: Floats
-    mirrored: Floats
+    views: Sequence[Floats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,35 +95,41 @@ def seen_by(
     if len(labels) < LEAST_CLASSES:
         raise BadModel(f"{LEAST_CLASSES} classes at least: there is {', '.join(labels) or 'none'}")
     for label in labels:
-        count = sum(photo.label == label for photo, _, _ in good)
+        count = sum(photo.label == label for photo, _ in good)
         if count < LEAST_PHOTOS:
             raise BadModel(f"{label}: {count} photos that can be used; it takes {LEAST_PHOTOS}")
-    targets = np.array([labels.index(photo.label) for photo, _, _ in good])
-    names = [photo.name for photo, _, _ in good]
-    rows, mirrored = [row for _, row, _ in good], [row for _, _, row in good]
-    return Seen(labels, names, targets, np.stack(rows), np.stack(mirrored)), unreadable
+    targets = np.array([labels.index(photo.label) for photo, _ in good])
+    names = [photo.name for photo, _ in good]
+    rows, *views = np.stack([rows for _, rows in good], axis=1)
+    return Seen(labels, names, targets, rows, views), unreadable
 
 
-_Row = tuple[Photo, Floats, Floats]
+_Row = tuple[Photo, Floats]  # of all views
 
 
 def _look(
     model: Inference, photos: Sequence[Photo], limits: ImageLimits
 ) -> tuple[list[_Row], list[tuple[str, str]]]:
-    good: list[tuple[Photo, Pixels]] = []
+    good: list[Photo] = []
+    pictures: list[Pixels] = []
     unreadable = []
     for photo in photos:
         try:
             shown = decode(photo.data, limits, model.preprocessing.resize)
-            good.append((photo, prepare(shown, model.preprocessing)))
+            pictures += _views(shown, model.preprocessing)
+            good.append(photo)
         except BadImage as error:
             unreadable.append((photo.name, str(error)))
     if not good:
         return [], unreadable
-    pictures = [pixels for _, pixels in good]
-    mirrors = [np.ascontiguousarray(pixels[:, ::-1]) for pixels in pictures]
-    _, rows = model.scores_and_features(pictures + mirrors)
+    _, rows = model.scores_and_features(pictures)
     if rows is None:
         raise BadModel(f"{model.info.name}: cannot be taught: its last layer is not known")
-    count = len(good)
-    return [(photo, rows[i], rows[count + i]) for i, (photo, _) in enumerate(good)], unreadable
+    by_photo = rows.reshape(len(good), -1, rows.shape[1])
+    return list(zip(good, by_photo, strict=True)), unreadable
+
+
+def _views(photo: Decoded, how: Preprocessing) -> list[Pixels]:
+    """See a photo as it is classified, and whole, and the mirror image of both."""
+    seen = prepare(photo, how), prepare(photo, replace(how, resize=how.crop))
+    return [view for one in seen for view in (one, np.ascontiguousarray(one[:, ::-1]))]

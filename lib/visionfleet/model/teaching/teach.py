@@ -8,7 +8,6 @@ import torch
 
 from visionfleet import __version__
 from visionfleet.config import Config
-from visionfleet.config.classifier import ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota
 from visionfleet.model import making
@@ -46,7 +45,7 @@ def teach(config: Config, photos: Sequence[Photo], environment: MutableMapping[s
     kept, left = once_each(photos)
     seen, unreadable = seen_by(model, kept, config.images, threads)
     torch.set_num_threads(1)  # its sums are too small for more
-    given = material(seen.features, seen.mirrored, seen.targets, len(seen.labels))
+    given = material(seen.features, seen.views, seen.targets, len(seen.labels))
     groups = groups_of(seen.features, seen.targets)
     judged = judge(given, groups)
     left = replace(left, unreadable=unreadable)
@@ -64,10 +63,3 @@ def teach(config: Config, photos: Sequence[Photo], environment: MutableMapping[s
     data = written(base, fit(given, judged.penalty), card)
     runtime = Asked(model.precision.runtime, model.precision.precision)
     return Taught(data, seen.labels, found, runtime)
-
-
-def settings(name: str, path: str, labels: str, sha256: str) -> dict[str, str]:
-    """Say what the section `model` has to be; the rest of it is on the file's card."""
-    section = {"name": name, "path": path, "sha256": sha256, "labels": labels}
-    ModelSection.model_validate(section)
-    return section
