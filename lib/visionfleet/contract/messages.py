@@ -34,10 +34,7 @@ class _Message(_Value):
 
 
 class Request(_Message):
-    """One image to classify. Times are Unix seconds; `expires_at` None never expires.
-
-    `embed` asks for the vector, too, of which the model makes its scores.
-    """
+    """One image to classify; `embed` asks for its vector. Times are Unix seconds or, for ever, None."""
 
     job: str
     key: str
@@ -75,8 +72,7 @@ class ModelInput(_Value):
 class ModelDescription(_Message):
     """What the worker that started last says of its model, for people and clients.
 
-    Scores are divided by `temperature`; a best one below `unknown_below` has no label. `embedding`
-    is how long the vectors of `/v1/embed` are; None: there are none.
+    A best score below `unknown_below` has no label; `embedding` is the length of vectors, if any.
     """
 
     name: str
