@@ -3,14 +3,18 @@
 import argparse
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from visionfleet.cli.options import Subparsers, add_config, command, loaded
 from visionfleet.config.load import path_of
+from visionfleet.errors import BadModel
 
 if TYPE_CHECKING:
+    from visionfleet.config import Config
+    from visionfleet.model.teaching.photos import Photo
     from visionfleet.model.teaching.teach import Taught
 
 
@@ -18,7 +22,14 @@ def add_teach(below: Subparsers) -> None:
     about = "teach the configured model other classes, from photos in folders named by class"
     taught = command(below, "teach", about, teach)
     add_config(taught)
-    taught.add_argument("folder", type=Path, help="one folder in it a class, of 5 photos or more")
+    taught.add_argument(
+        "folder", type=Path, nargs="?", help="one folder in it a class, of 5 photos or more"
+    )
+    taught.add_argument(
+        "--from-corrections",
+        action="store_true",
+        help="learn, too, from the images whose labels were corrected over HTTP",
+    )
     taught.add_argument("--name", default="taught", help="of the model; default: %(default)s")
     taught.add_argument(
         "--into",
@@ -38,11 +49,10 @@ def add_teach(below: Subparsers) -> None:
 def teach(arguments: argparse.Namespace) -> int:
     # They import torch.
     from visionfleet.model.teaching import serving
-    from visionfleet.model.teaching.photos import of_folder
     from visionfleet.model.teaching.teach import teach as taught_by
 
     config = loaded(arguments).config
-    made = taught_by(config, list(of_folder(arguments.folder)), os.environ)
+    made = taught_by(config, _photos(arguments, config), os.environ)
     files = serving.written(made, arguments.name, arguments.into)
     if arguments.serve:
         settings = serving.shared(config, made, arguments.name)
@@ -52,6 +62,20 @@ def teach(arguments: argparse.Namespace) -> int:
         settings, told = serving.settings_of(made, arguments.name, *map(str, files)), []
     _tell(arguments, made, settings, [f"in {files[0]}", *told])
     return 0
+
+
+def _photos(arguments: argparse.Namespace, config: "Config") -> list["Photo"]:
+    from visionfleet.model.teaching.corrected import of_corrections, told
+    from visionfleet.model.teaching.photos import of_folder
+
+    photos = [] if arguments.folder is None else list(of_folder(arguments.folder))
+    if arguments.from_corrections:
+        found = list(of_corrections(config))
+        print(told(found), file=sys.stderr)
+        photos += [one.photo for one in found if one.photo is not None]
+    elif arguments.folder is None:
+        raise BadModel("name a folder of photos, or --from-corrections, or both")
+    return photos
 
 
 def _tell(

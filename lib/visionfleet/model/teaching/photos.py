@@ -1,6 +1,7 @@
 """The photos of a folder, one folder in it for each class, as a network sees them."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -82,6 +83,16 @@ def once_each(photos: Sequence[Photo]) -> tuple[list[Photo], LeftOut]:
     return kept, LeftOut(repeated=tuple(repeated), contradictory=tuple(contradictory))
 
 
+def check_enough(photos: Sequence[Photo]) -> None:
+    """Raise BadModel when there are too few classes, or too few photos of one."""
+    counts = Counter(photo.label for photo in photos)
+    if len(counts) < LEAST_CLASSES:
+        raise BadModel(f"{LEAST_CLASSES} classes at least: there is {', '.join(counts) or 'none'}")
+    for label, count in sorted(counts.items()):
+        if count < LEAST_PHOTOS:
+            raise BadModel(f"{label}: {count} photos that can be used; it takes {LEAST_PHOTOS}")
+
+
 def seen_by(
     model: Inference, photos: Sequence[Photo], limits: ImageLimits, threads: int
 ) -> tuple[Seen, tuple[tuple[str, str], ...]]:
@@ -91,13 +102,8 @@ def seen_by(
         looked = list(pool.map(lambda some: _look(model, some, limits), batches))
     good = [one for batch in looked for one in batch[0]]
     unreadable = tuple(one for batch in looked for one in batch[1])
-    labels = tuple(sorted({photo.label for photo in photos}))
-    if len(labels) < LEAST_CLASSES:
-        raise BadModel(f"{LEAST_CLASSES} classes at least: there is {', '.join(labels) or 'none'}")
-    for label in labels:
-        count = sum(photo.label == label for photo, _ in good)
-        if count < LEAST_PHOTOS:
-            raise BadModel(f"{label}: {count} photos that can be used; it takes {LEAST_PHOTOS}")
+    check_enough([photo for photo, _ in good])
+    labels = tuple(sorted({photo.label for photo, _ in good}))
     targets = np.array([labels.index(photo.label) for photo, _ in good])
     names = [photo.name for photo, _ in good]
     rows, *views = np.stack([rows for _, rows in good], axis=1)

@@ -16,7 +16,7 @@ from visionfleet.model.loading import load
 from visionfleet.model.open import open_model
 from visionfleet.model.teaching.card import Card
 from visionfleet.model.teaching.head import fit, groups_of, judge, material
-from visionfleet.model.teaching.photos import Photo, once_each, seen_by
+from visionfleet.model.teaching.photos import Photo, check_enough, once_each, seen_by
 from visionfleet.model.teaching.report import Report, report
 from visionfleet.model.teaching.taught_file import written
 
@@ -37,12 +37,13 @@ class Taught:
 
 def teach(config: Config, photos: Sequence[Photo], environment: MutableMapping[str, str]) -> Taught:
     """Teach the configured model; raises BadModel, and TryLater when S3 fails."""
+    kept, left = once_each(photos)
+    check_enough(kept)
     threads = config.model.threads or cpu_quota.granted()
     alone = config.model.model_copy(update={"threads": 1})
     model = open_model(config.model_copy(update={"model": alone}), environment, lanes=threads)
     if model.features is None:
         raise BadModel(f"{model.info.name}: cannot be taught: its last layer is not known")
-    kept, left = once_each(photos)
     seen, unreadable = seen_by(model, kept, config.images, threads)
     torch.set_num_threads(1)  # its sums are too small for more
     given = material(seen.features, seen.views, seen.targets, len(seen.labels))
