@@ -68,8 +68,15 @@ def urls(factory: ClientFactory, bucket: str = "photos") -> dict[str, str]:
     store.put("k", b"")
     form = store.presigned_post("k", "image/png", 9, 60).url
     direct: Any = factory.direct_s3(client, bucket, 1)
-    found = {"form": form, "direct": direct._base_url, "boto3": called[0].removesuffix("k")}
+    url = address(direct._calls) + direct._base_path
+    found = {"form": form, "direct": url, "boto3": called[0].removesuffix("k")}
     return {name: url.rstrip("/") for name, url in found.items()}
+
+
+def address(calls: Any) -> str:
+    """Where direct calls go."""
+    scheme = calls._connections._url.scheme
+    return f"{scheme}://{calls._host}"
 
 
 def factory(region: str) -> ClientFactory:
@@ -112,6 +119,8 @@ def where(setting: str | None, environment: dict[str, str]) -> tuple[str, str]:
     called = sent_to(sqs)
     sqs.list_queues()
     (bucket,) = set(urls(made).values())
+    direct: Any = made.sqs(1)
+    assert address(direct._calls) == called[0].rstrip("/")
     return bucket.removesuffix("/photos"), called[0].rstrip("/")
 
 
