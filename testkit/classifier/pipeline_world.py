@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 from visionfleet.aws.sqs import Received
+from visionfleet.classifier.classify import Rank
 from visionfleet.classifier.fetch import Intake
 from visionfleet.classifier.handover import Takeover
 from visionfleet.classifier.in_flight import Delivery, InFlight
@@ -150,7 +151,7 @@ class Results:
 class World:
     """A pipeline and what it is given."""
 
-    def __init__(self, prefetch: int, batch_size: int) -> None:
+    def __init__(self, prefetch: int, batch_size: int, rank: Rank | None = None) -> None:
         self.sqs, self.intake, self.model, self.results = Sqs(), FakeIntake(), Model(), Results()
         self.child, self.suspects = ModelChild(), dict[str, str]()
         self.metrics = ClassifierMetrics()
@@ -169,7 +170,7 @@ class World:
             config,
             clients,
             intake,
-            self.model.rank,
+            rank or self.model.rank,
             self.metrics,
             self.loops,
             InFlight(prefetch),

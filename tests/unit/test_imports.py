@@ -31,6 +31,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.host.watchdog": set(),
     "visionfleet.logs.journal_fields": set(),
     "visionfleet.logs.message_ids": set(),
+    "visionfleet.classifier.capacity": set(),
     "visionfleet.classifier.idle_shutdown": set(),
     "visionfleet.fleet.base": set(),
     "visionfleet.fleet.circuit_breaker": set(),

@@ -15,6 +15,7 @@ from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, Outbox, Queue
 from visionfleet.classifier import decoding, drain_triggers
+from visionfleet.classifier.capacity import STORE
 from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Rank
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
@@ -134,15 +135,24 @@ def pipeline(
     hurry = threading.Event()
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
+    meter, metrics.capacity.prefetch = metrics.capacity.meter, prefetch
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch, loops)
+    ends = meter(
+        "finish", ANSWER_THREADS, BATCH, shared=True
+    )  # calls for ten are as long as for one
+    answer = PipelineStage(
+        "finish", completion.answer, ANSWER_THREADS, BATCH, prefetch, loops, ends
+    )
     patience = Patience(completion, hurry, random, loops)
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
-    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch, loops)
+    storing = store_threads(prefetch)
+    stores = meter(STORE, storing, 1)
+    store = PipelineStage("store", writer.store, storing, 1, prefetch, loops, stores)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
     batch = config.classifier.batch_size
-    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops)
+    passes = meter("model", 1, batch)
+    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops, passes)
     last_try = config.queue.max_receives - 1
     suspects = SuspectClassifier(
         child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
@@ -153,7 +163,8 @@ def pipeline(
         (alone if suspects.is_suspect(job) else classify).put(job)
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
-    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch, loops)
+    fetches = meter("fetch", FETCH_THREADS, 1)
+    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch, loops, fetches)
     receiver = Receiver(
         requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from visionfleet.classifier.capacity import StageMeter
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.receive import Receiver
@@ -34,8 +35,10 @@ class PipelineStage(Generic[T]):
         batch: int,
         room: int,
         loops: Watchdog,
+        meter: StageMeter | None = None,
     ) -> None:
         self._work, self._batch, self._loops = work, batch, loops
+        self._meter, self._metering = meter or StageMeter(threads, batch), threading.Lock()
         self.thread_names = tuple(f"{name}-{number}" for number in range(threads))
         # None ends the stage: each thread that takes it leaves it to the next.
         self._items: queue.Queue[T | None] = queue.Queue(room + 1)
@@ -58,7 +61,10 @@ class PipelineStage(Generic[T]):
     def _run(self, thread: str) -> None:
         while batch := self._take():
             self._loops.step(thread)
+            began = time.monotonic()
             self._work(batch)
+            with self._metering:
+                self._meter.note(len(batch), time.monotonic() - began)
             self._loops.rest(thread)
         self._items.put(None)
 

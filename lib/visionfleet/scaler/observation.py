@@ -82,10 +82,20 @@ def combined(
         in_flight=in_flight,
         workers=tuple(workers),
         boot_seconds=_mean((r.boot_seconds, 1) for r in reports),
-        service_seconds=_mean((r.service_seconds, r.handled) for r in reports),
+        service_seconds=_service_seconds(reports),
         handled=handled,
         wall=wall,
     )
+
+
+def _service_seconds(reports: Collection[WorkerReport]) -> float | None:
+    """Give the time of a worker for an image; their rates are what adds up. An older worker tells
+    its time alone, which is no capacity: it counts where no other is known.
+    """
+    able = [r.capacity_per_second for r in reports if r.capacity_per_second]
+    if able:
+        return len(able) / sum(able)
+    return _mean((r.service_seconds, r.handled) for r in reports)
 
 
 def _mean(values: Iterable[tuple[float | None, int]]) -> float | None:
