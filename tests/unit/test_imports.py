@@ -45,6 +45,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.handled_images": set(),
     "visionfleet.scaler.lives": set(),
     "visionfleet.scaler.reasons": set(),
+    "visionfleet.scaler.window": set(),
     "visionfleet.web.http.body": set(),
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.encodings": set(),

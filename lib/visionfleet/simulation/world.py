@@ -89,14 +89,14 @@ class World:
     def run(self, arrivals: Sequence[int], progress: Callable[[], None] = lambda: None) -> Outcome:
         """Play the arrivals of each second; `progress` is told every simulated hour."""
         interval, next_look, second = self.controller.interval_seconds, 0, 0
-        last = len(arrivals)
+        last, soon = len(arrivals), False
         while second < last or (self._backlog.left and second < last + _PATIENCE_SECONDS):
             self._backlog.arrive(second, arrivals[second] if second < last else 0)
             self._move(second)
             self._serve(second)
-            if second >= next_look:
-                next_look += interval
-                self._look(second)
+            if second >= next_look or soon:
+                next_look += interval if second >= next_look else 0
+                soon = self._look(second)
             second += 1
             if second % 3600 == 0:
                 progress()
@@ -142,7 +142,8 @@ class World:
         if second % self.conditions.report_seconds == 0:
             self._reported = (second, self._backlog.started, self._reported[1])
 
-    def _look(self, second: int) -> None:
+    def _look(self, second: int) -> bool:
+        """Look, and do what is decided; tells whether the next look is to come soon."""
         decision = self.controller(self._observe(second), float(second))
         for name in decision.terminate:
             self._terminate(name, second)
@@ -153,6 +154,7 @@ class World:
         self._peak = max(self._peak, size)
         if second % 60 == 0:
             self._timeline.append((second, self._backlog.visible, size))
+        return decision.look_soon
 
     def _machines(self) -> list[_Machine]:
         draining = [machine for machine, _ in self._draining.values()]
