@@ -6,6 +6,7 @@ narrowest counts, with what the prefetch and the processor allow. While a worker
 as it may, what it really does corrects the estimate.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ _OUTLIER = 5.0  # times the mean: an outage is no work
 _PRIOR_VARIANCE = 0.25  # of the sizes of batches that outweighs what is supposed of them
 _FULL_SHARE = 0.75  # of the prefetch in hand: the worker has what it can work on
 _FULL_SECONDS = 2.0  # for so long, before its throughput is believed
+_CPU_SPANS = 8
+_FEW_IMAGES = 8  # have no mean yet
 _MEMORY_SPANS = 4.0
 
 
@@ -93,8 +96,9 @@ class Capacity:
     _correction: float = 1.0
     _spans: float = 0.0
     _full_since: tuple[float, int] | None = None
-    _cpu_each: float = 0.0
-    _last: tuple[float, int, float] | None = None  # when, images, processor seconds
+    _cpu_each: deque[float] = field(default_factory=lambda: deque(maxlen=_CPU_SPANS))
+    _last: tuple[float, int] | None = None  # when, images
+    _spent: tuple[float, int] | None = None  # processor seconds, images
 
     def meter(self, stage: str, width: int, batch: int, shared: bool = False) -> StageMeter:
         """Add a stage."""
@@ -113,17 +117,26 @@ class Capacity:
 
     def told(self, now: float, handled: int) -> tuple[float | None, float | None]:
         """Give images a second, and the share of the time since the last call that it was busy."""
-        cpu = self.cpu_seconds() if self.cpu_seconds else 0.0
-        at, before, spent = self._last or (now, handled, cpu)
-        self._last = now, handled, cpu
-        images = handled - before
-        if images:
-            each, weight = (cpu - spent) / images, min(1.0, images / _MEMORY_CALLS)
-            self._cpu_each += (weight if self._cpu_each else 1.0) * (each - self._cpu_each)
+        at, before = self._last or (now, handled)
+        self._last, images = (now, handled), handled - before
+        self._note_cpu(handled)
         capacity = self.per_second()
         if capacity is None or now <= at:
             return capacity, None
         return capacity, min(1.0, images / (now - at) / capacity)
+
+    def _note_cpu(self, handled: int) -> None:
+        """Learn the processor time of an image, of several at a time: the start's is of none."""
+        if self.cpu_seconds is None:
+            return
+        spent = self.cpu_seconds()
+        before, images = self._spent or (spent, handled)
+        if not handled:  # it starts, or warms up
+            self._spent = spent, 0
+        elif handled - images >= _FEW_IMAGES or self._spent is None:
+            self._spent, new = (spent, handled), handled - images
+            if new:
+                self._cpu_each.append((spent - before) / new)
 
     def per_second(self) -> float | None:
         estimate = self._estimate()
@@ -134,8 +147,8 @@ class Capacity:
         if not known:
             return None
         shares = [1 / (meter.per_second() or 1.0) for meter in known]
-        if self._cpu_each > 0:
-            shares.append(self._cpu_each / self.cores)
+        if self._cpu_each:  # the least: what else it does, as to start children, is no image's
+            shares.append(min(self._cpu_each) / self.cores)
         delay = sum(meter.delay_seconds() for meter in known)
         store = self._meters.get(STORE)
         if store is not None:  # a place that is free waits for a receive, a call to AWS like this
