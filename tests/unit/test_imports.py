@@ -43,6 +43,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.failed_starts": set(),
     "visionfleet.scaler.status": set(),
     "visionfleet.scaler.handled_images": set(),
+    "visionfleet.scaler.learned_times": set(),
     "visionfleet.scaler.lives": set(),
     "visionfleet.scaler.reasons": set(),
     "visionfleet.scaler.window": set(),

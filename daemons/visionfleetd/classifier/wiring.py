@@ -8,14 +8,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import BATCH, Outbox, Queue
+from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier import decoding, drain_triggers
-from visionfleet.classifier.capacity import STORE
+from visionfleet.classifier.capacity import (
+    ANSWER_THREADS,
+    FETCH,
+    FETCH_THREADS,
+    FINISH,
+    MODEL,
+    STORE,
+    store_threads,
+)
 from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Rank
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
@@ -49,20 +57,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("classifier")
 
-# They wait for S3 most of the time; as many images are decoded at once as there are cores.
-FETCH_THREADS = 8
+# As many images are decoded at once as there are cores.
 MOST_DECODERS = 4
 SLOW_DECODERS = 3
-# Each ends up to ten jobs at a time.
-ANSWER_THREADS = 2
-MOST_STORE_THREADS = 32
 # For one image in the model of the child process.
 ALONE_SECONDS = 60.0
-
-
-def store_threads(prefetch: int) -> int:
-    """Half of what is in flight may be on its way to S3: 8 threads store 80 results a second."""
-    return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
 class WorkerClients:
@@ -135,24 +134,20 @@ def pipeline(
     hurry = threading.Event()
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
-    meter, metrics.capacity.prefetch = metrics.capacity.meter, prefetch
+    meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
+
+    def stage(name: str, work: Callable[[list[Any]], None]) -> PipelineStage[Any]:
+        meter = meters[name]
+        return PipelineStage(name, work, meter.width, meter.batch, prefetch, loops, meter)
+
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    ends = meter(
-        "finish", ANSWER_THREADS, BATCH, shared=True
-    )  # calls for ten are as long as for one
-    answer = PipelineStage(
-        "finish", completion.answer, ANSWER_THREADS, BATCH, prefetch, loops, ends
-    )
+    answer = stage(FINISH, completion.answer)
     patience = Patience(completion, hurry, random, loops)
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
-    storing = store_threads(prefetch)
-    stores = meter(STORE, storing, 1)
-    store = PipelineStage("store", writer.store, storing, 1, prefetch, loops, stores)
+    store = stage(STORE, writer.store)
     classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
-    batch = config.classifier.batch_size
-    passes = meter("model", 1, batch)
-    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops, passes)
+    classify = stage(MODEL, classifier.classify)
     last_try = config.queue.max_receives - 1
     suspects = SuspectClassifier(
         child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
@@ -163,8 +158,7 @@ def pipeline(
         (alone if suspects.is_suspect(job) else classify).put(job)
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
-    fetches = meter("fetch", FETCH_THREADS, 1)
-    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch, loops, fetches)
+    fetch = stage(FETCH, fetcher.fetch)
     receiver = Receiver(
         requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
     )

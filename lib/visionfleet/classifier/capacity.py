@@ -7,18 +7,27 @@ as it may, what it really does corrects the estimate.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import fmean, median_low
 
-STORE = "store"
+FETCH, MODEL, STORE, FINISH = "fetch", "model", "store", "finish"
+FETCH_THREADS = 8  # they wait for S3 most of the time
+ANSWER_THREADS, ANSWER_BATCH = 2, 10  # as many as a call to SQS takes
+MOST_STORE_THREADS = 32
 _MEMORY_CALLS = 100  # of a stage, that are remembered
-_OUTLIER = 5.0  # times the mean: an outage is no work
+_OUTLIER = 1.5  # times the median
 _PRIOR_VARIANCE = 0.25  # of the sizes of batches that outweighs what is supposed of them
 _FULL_SHARE = 0.75  # of the prefetch in hand: the worker has what it can work on
 _FULL_SECONDS = 2.0  # for so long, before its throughput is believed
 _CPU_SPANS = 8
 _FEW_IMAGES = 8  # have no mean yet
 _MEMORY_SPANS = 4.0
+
+
+def store_threads(prefetch: int) -> int:
+    """Half of what is in flight may be on its way to S3: 8 threads store 80 results a second."""
+    return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
 @dataclass(slots=True)
@@ -30,30 +39,21 @@ class StageMeter:
     width: int
     batch: int
     shared: bool = False
-    _calls: float = 0.0
-    _items: float = 0.0
-    _seconds: float = 0.0
-    _squares: float = 0.0
-    _products: float = 0.0
+    _calls: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_MEMORY_CALLS))
 
     def note(self, items: int, seconds: float) -> None:
-        """Remember a call, and earlier ones a little less."""
-        if self._calls:
-            seconds = min(seconds, _OUTLIER * items * self._seconds / self._calls)
-        kept = 1 - 1 / _MEMORY_CALLS
-        self._calls = kept * self._calls + 1
-        self._items = kept * self._items + items
-        self._seconds = kept * self._seconds + seconds
-        self._squares = kept * self._squares + items * items
-        self._products = kept * self._products + items * seconds
+        """Remember a call; on any thread."""
+        self._calls.append((items, seconds))
 
     def seconds(self, items: int) -> float | None:
-        """How long a call with so many items takes; None before any call."""
-        if not self._calls:
+        """How long a call with so many items takes, by a line through those seen; None before."""
+        calls = _usual(list(self._calls))
+        if not calls:
             return None
-        size, seconds = self._items / self._calls, self._seconds / self._calls
-        variance = self._squares / self._calls - size * size
-        product = self._products / self._calls - size * seconds
+        count, size = len(calls), fmean(size for size, _ in calls)
+        seconds = fmean(spent for _, spent in calls)
+        variance = sum((one - size) ** 2 for one, _ in calls) / count
+        product = sum((one - size) * (spent - seconds) for one, spent in calls) / count
         supposed = 0.0 if self.shared else seconds / size
         each = (product + _PRIOR_VARIANCE * supposed) / (variance + _PRIOR_VARIANCE)
         each = min(max(each, 0.0), seconds / size)
@@ -71,6 +71,17 @@ class StageMeter:
         """How many items all threads could do in full batches."""
         seconds = self.seconds(self.batch)
         return self.width * self.batch / seconds if seconds else None
+
+
+def _usual(calls: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Leave out the calls that took much longer than most of their size: an outage, or others on
+    the same processor, are no work.
+    """
+    by_size: dict[int, list[float]] = {}
+    for items, seconds in calls:
+        by_size.setdefault(items, []).append(seconds)
+    limits = {items: _OUTLIER * median_low(spent) for items, spent in by_size.items()}
+    return [call for call in calls if call[1] <= limits[call[0]]]
 
 
 def throughput(shares: Sequence[float], delay_seconds: float, in_flight: int) -> float:
@@ -92,7 +103,7 @@ class Capacity:
     prefetch: int = 1
     cores: int = 1
     cpu_seconds: Callable[[], float] | None = None
-    _meters: dict[str, StageMeter] = field(default_factory=dict)
+    _meters: Mapping[str, StageMeter] = field(default_factory=dict)
     _correction: float = 1.0
     _spans: float = 0.0
     _full_since: tuple[float, int] | None = None
@@ -100,9 +111,20 @@ class Capacity:
     _last: tuple[float, int] | None = None  # when, images
     _spent: tuple[float, int] | None = None  # processor seconds, images
 
-    def meter(self, stage: str, width: int, batch: int, shared: bool = False) -> StageMeter:
-        """Add a stage."""
-        return self._meters.setdefault(stage, StageMeter(width, batch, shared))
+    def measure(self, prefetch: int, batch: int) -> Mapping[str, StageMeter]:
+        """Give the meters of a worker's stages, which notes are to be taken of from here on."""
+        self.prefetch = prefetch
+        self._meters = {
+            FETCH: StageMeter(FETCH_THREADS, 1),
+            MODEL: StageMeter(1, batch),
+            STORE: StageMeter(store_threads(prefetch), 1),
+            FINISH: StageMeter(ANSWER_THREADS, ANSWER_BATCH, shared=True),
+        }
+        return self._meters
+
+    @property
+    def measured(self) -> Mapping[str, StageMeter]:
+        return self._meters
 
     def look(self, now: float, in_flight: int, handled: int) -> None:
         """See now and then whether it has all in hand that it may, and what it then does."""

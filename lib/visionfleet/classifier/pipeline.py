@@ -38,7 +38,7 @@ class PipelineStage(Generic[T]):
         meter: StageMeter | None = None,
     ) -> None:
         self._work, self._batch, self._loops = work, batch, loops
-        self._meter, self._metering = meter or StageMeter(threads, batch), threading.Lock()
+        self._meter = meter or StageMeter(threads, batch)
         self.thread_names = tuple(f"{name}-{number}" for number in range(threads))
         # None ends the stage: each thread that takes it leaves it to the next.
         self._items: queue.Queue[T | None] = queue.Queue(room + 1)
@@ -63,8 +63,7 @@ class PipelineStage(Generic[T]):
             self._loops.step(thread)
             began = time.monotonic()
             self._work(batch)
-            with self._metering:
-                self._meter.note(len(batch), time.monotonic() - began)
+            self._meter.note(len(batch), time.monotonic() - began)
             self._loops.rest(thread)
         self._items.put(None)
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
+from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Decision, Observation, State, Worker
 from visionfleet.simulation.backlog import Backlog
 from visionfleet.simulation.outcome import Outcome
+from visionfleet.simulation.worker_model import WorkerModel
 
 _SECONDS_PER_HOUR = 3600.0
 _PATIENCE_SECONDS = 86400  # for what is left when the trace has ended
@@ -31,10 +33,12 @@ class Controller(Protocol):
 class Conditions:
     """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
     wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
-    Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker.
+    Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker, and
+    a call of it to AWS takes `call_seconds`.
     """
 
     service_seconds: float = 0.5
+    call_seconds: float = 0.02
     boot_seconds: float = 45.0
     boot_spread: float = 0.25
     lag_seconds: int = 10
@@ -75,6 +79,8 @@ class World:
     _told: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
+    _workers: WorkerModel = field(init=False)
+    _service_told: float | None = None
     _billed: float = 0.0
     _launches: int = 0
     _busy_kills: int = 0
@@ -82,7 +88,9 @@ class World:
     _timeline: list[tuple[int, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.random = Random(self.conditions.seed)
+        conditions = self.conditions
+        self.random = Random(conditions.seed)
+        self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
 
@@ -141,6 +149,9 @@ class World:
         self._seen_counts.append((self._backlog.visible, round(self._in_service)))
         if second % self.conditions.report_seconds == 0:
             self._reported = (second, self._backlog.started, self._reported[1])
+            if self._ready:
+                told = self._workers.report(float(second), self._backlog.started, workers)
+                self._service_told = learned_times.service_seconds([told])
 
     def _look(self, second: int) -> bool:
         """Look, and do what is decided; tells whether the next look is to come soon."""
@@ -176,7 +187,7 @@ class World:
             in_flight=in_flight,
             workers=tuple(machine.view for machine in self._machines()),
             boot_seconds=conditions.boot_seconds if known else None,
-            service_seconds=conditions.service_seconds if known else None,
+            service_seconds=self._service_told,
             handled=self._handled(second),
         )
 

@@ -14,7 +14,7 @@ from testkit.classifier.pipeline_world import RANKING, World
 from testkit.processes.waiting import wait_until
 from visionfleet.contract.messages import Ranked
 
-IMAGES = 400
+IMAGES = 200
 
 
 class LateWorld(World):
@@ -88,11 +88,11 @@ def told_and_measured(call: float, whole: float, each: float) -> tuple[list[floa
 
 
 KINDS = {
-    "quick, 20 ms a call": (0.02, 0.0, 0.006),
-    "quick, 50 ms a call": (0.05, 0.0, 0.006),
+    "quick, 20 ms a call": (0.02, 0.0, 0.012),
+    "quick, 50 ms a call": (0.05, 0.0, 0.012),
     "slow, 20 ms a call": (0.02, 0.0, 0.1),
     "slow, 50 ms a call": (0.05, 0.0, 0.1),
-    "next to nothing, 50 ms": (0.05, 0.001, 0.0005),
+    "next to nothing, 100 ms": (0.1, 0.001, 0.0005),
 }
 
 
