@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
@@ -66,6 +67,18 @@ DEV = [
     "types-requests>=2.32",
 ]
 
+# What a host needs beside the modules; `visionfleet.shipped` finds it in a wheel as in a checkout.
+SHIPPED = ("systemd", "etc", "docs", "cloudformation", "models")
+
+
+class BuildWithShippedFiles(build_py):
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            for name in SHIPPED:
+                self.copy_tree(str(ROOT / name), f"{self.build_lib}/visionfleet/shipped/{name}")
+
+
 setup(
     name="visionfleet",
     version=VERSION,
@@ -75,6 +88,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
+    cmdclass={"build_py": BuildWithShippedFiles},
     packages=find_packages("lib") + find_packages("daemons"),
     package_data={
         "visionfleet": ["py.typed", "web/routes/page/static/*", "model/*.txt", "model/photos/*"]

@@ -88,7 +88,7 @@ class RunningWorker:
             config,
             clients,
             self._intake,
-            model.rank,
+            model,
             metrics,
             loops,
             in_flight,
@@ -215,9 +215,8 @@ def _run(
     if arguments.once:
         return worker.answer_once()
     wiring.tell_metrics(config, model, reporter)
-    registry, address = metrics.registry, config.metrics.address
-    port = port_of(config.classifier.metrics_port, identity.worker)
-    with startup.metrics_served(registry, address, port, log):
+    port = port_of(config.classifier.metrics_port, worker_name)
+    with startup.metrics_served(metrics.registry, config.metrics.address, port, log):
         return worker.serve()
 
 

@@ -4,11 +4,13 @@ Messages are small JSON objects with a version field. Unknown fields are ignored
 sender can talk to an older receiver; a missing or ill-typed field is a BadMessage.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from visionfleet.contract.vectors import Vector
 from visionfleet.errors import BadMessage
 
 _M = TypeVar("_M")
@@ -32,7 +34,10 @@ class _Message(_Value):
 
 
 class Request(_Message):
-    """One image to classify. Times are Unix seconds; `expires_at` None never expires."""
+    """One image to classify. Times are Unix seconds; `expires_at` None never expires.
+
+    `embed` asks for the vector, too, of which the model makes its scores.
+    """
 
     job: str
     key: str
@@ -41,6 +46,7 @@ class Request(_Message):
     top: Annotated[int, Field(ge=1, le=1000)] = 5
     sent_at: float
     expires_at: float | None = None
+    embed: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
 class Ranked(_Value):
@@ -69,7 +75,8 @@ class ModelInput(_Value):
 class ModelDescription(_Message):
     """What the worker that started last says of its model, for people and clients.
 
-    Scores are divided by `temperature`; a best one below `unknown_below` has no label.
+    Scores are divided by `temperature`; a best one below `unknown_below` has no label. `embedding`
+    is how long the vectors of `/v1/embed` are; None: there are none.
     """
 
     name: str
@@ -78,6 +85,7 @@ class ModelDescription(_Message):
     input: ModelInput
     temperature: float
     unknown_below: float
+    embedding: int | None = None
     runtime: str
     precision: str
     device: str
@@ -101,6 +109,7 @@ class Succeeded(_Message):
     """The answer to a job. `top` is sorted by score, best first; `label` is its first.
 
     A model that is not sure gives no label, and a `reason`; its guesses are in `top` all the same.
+    `vector` is there when it was asked for and the worker has one; `vectors` tells how to read it.
     """
 
     status: Literal["succeeded"] = "succeeded"
@@ -115,6 +124,7 @@ class Succeeded(_Message):
     attempts: int
     worker: str
     finished_at: float
+    vector: Vector = None
 
     @property
     def best(self) -> str:

@@ -11,6 +11,8 @@ from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused
 
 # Faults of supervisor's XML-RPC interface that mean: it is as wished already.
 _ALREADY_STARTED, _NOT_RUNNING = 60, 70
+# supervisord is ending, or just starts again.
+_SHUTDOWN_STATE = 6
 # Asked to start a process that still stops, supervisor answers with this one.
 _ABNORMAL_TERMINATION = 40
 _STATES: dict[str, MemberState] = {
@@ -83,6 +85,8 @@ def _wrapped(doing: str, fine: set[int]) -> Iterator[None]:
     try:
         yield
     except xmlrpc.client.Fault as fault:
+        if fault.faultCode == _SHUTDOWN_STATE:
+            raise TryLater(f"supervisor: {doing}: {fault.faultString}") from fault
         if fault.faultCode not in fine:
             raise GiveUp(f"supervisor: {doing}: {fault.faultString}") from fault
     except Exception as error:  # the socket's, HTTP's, the XML parser's: no whole answer

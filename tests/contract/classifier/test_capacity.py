@@ -23,7 +23,8 @@ class LateWorld(World):
     def __init__(self, call_seconds: float, pass_seconds: float, each_seconds: float) -> None:
         self.call_seconds = call_seconds
         self.pass_seconds, self.each_seconds = pass_seconds, each_seconds
-        super().__init__(prefetch=32, batch_size=8, rank=self.rank)
+        super().__init__(prefetch=32, batch_size=8)
+        vars(self.model)["rank"] = self.rank
         self.sent = 0
         self._delay(self.sqs, "receive", "delete")
         self._delay(self.intake, "take")

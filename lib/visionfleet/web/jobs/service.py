@@ -79,7 +79,8 @@ class Service:
         with closing(upload.memory):
             job, claimed, answer = await self._claimed(once)
             reply = waits.enter_context(self.pending.expecting(job, ours=answer is None))
-            if answer is None and self.submissions.config.web.cache:
+            # What is kept has no vector.
+            if answer is None and self.submissions.config.web.cache and not upload.embed:
                 answer = await self._cached(job, upload, top)
             if answer is None:
                 await self._store(job, upload, top, claimed)
