@@ -102,6 +102,10 @@ ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLE
 	git archive --format=tar.gz --output=build/visionfleet.tar.gz HEAD
 	CHECKPOINT_DISABLE=1 packer build $(AMI_VARIABLES) packer/visionfleet.pkr.hcl
 
+.PHONY: release
+release: $(DEVELOPMENT) ## build and check wheel and source archive of this version, in dist [SIGN_WITH=key]
+	@SIGN_WITH='$(SIGN_WITH)' $(BIN)/python -m testkit.release dist
+
 .PHONY: bench-classifier
 bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
 	$(BIN)/python -m bench.bench_classifier $(if $(PHOTOS),--photos '$(PHOTOS)')

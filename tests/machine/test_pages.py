@@ -15,8 +15,17 @@ from testkit.release import built_wheel
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
 
-# Where pip looks in the place of PyPI; the dependencies are those of the tests.
-PIP = "[global]\nno-index = true\nno-build-isolation = false\nfind-links = /usr/src/dist\n"
+# Where pip looks in the place of PyPI; the dependencies are those of the tests, beside which lies
+# a link to the tester's checkout, which is not to pass for an installation.
+PIP = """
+[global]
+no-index = true
+no-build-isolation = false
+find-links = /usr/src/dist
+[install]
+no-deps = true
+ignore-installed = true
+"""
 EDITOR = '#!/bin/sh\ncat /root/settings >"$1"\n'
 SETTINGS = "aws: {{endpoint_url: {aws}}}\nweb: {{port: {port}}}\nqueue: {{wait_seconds: 2}}\n"
 

@@ -2,14 +2,23 @@
 
 import argparse
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from visionfleet.config import LoadedConfig, load
+from visionfleet.config.load import CONFIG_VARIABLE, path_of
+from visionfleet.errors import BadConfig
+from visionfleet.shipped import checkout
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
+
+HOW = (
+    "name one by --config or VISIONFLEET_CONFIG; "
+    "`visionfleet config defaults` prints one to begin with"
+)
 
 
 def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
@@ -24,12 +33,24 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PATH",
         help="configuration file; default: VISIONFLEET_CONFIG in the environment, "
-        "then /etc/visionfleet/visionfleet.yaml",
+        "then /etc/visionfleet/visionfleet.yaml, then etc/local.yaml of a checkout",
     )
 
 
 def loaded(arguments: argparse.Namespace) -> LoadedConfig:
-    return load(arguments.config, os.environ)
+    return load(config_path(arguments.config, os.environ), os.environ)
+
+
+def config_path(given: Path | None, environment: Mapping[str, str]) -> Path:
+    """Find the configuration where nobody names one: that of the host, or that of `make run`."""
+    path = path_of(given, environment)
+    if path.exists() or given is not None or CONFIG_VARIABLE in environment:
+        return path
+    if (root := checkout()) is None:
+        raise BadConfig((f"{path}: there is none; {HOW}",))
+    local = root / "etc/local.yaml"
+    print(f"visionfleet: with {local}, as `make run`", file=sys.stderr)
+    return local
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:
