@@ -18,10 +18,34 @@ _INLINE = re.compile(rf"`({_WORDS}\s[^`]{{1,200}})`")
 MACHINE = "tests/machine/test_pages.py"
 STACK = "tests/system/test_pages.py"
 ACCOUNT = "tests/contract/cloudformation/test_page.py"
-IMAGE = "tests/machine/image/test_image.py"
+IMAGE = "tests/machine/image/conftest.py"
 
 # A test that types the line, or why none does. The longest beginning that fits counts.
 TYPED: Mapping[str, Mapping[str, str]] = {
+    "docs/ami.md": {"make ami  ": IMAGE},
+    "docs/aws.md": {
+        "export AWS_DEFAULT_REGION": ACCOUNT,
+        "VPC=": ACCOUNT,
+        "CIDR=": ACCOUNT,
+        "ZONES=": ACCOUNT,
+        "SUBNETS=": ACCOUNT,
+        "echo": ACCOUNT,
+        "aws iam": ACCOUNT,
+        "mkdir -p build && git archive": ACCOUNT,
+        "IMAGE=": ACCOUNT,
+        "KEY=": ACCOUNT,
+        "WEB_KEYS=": ACCOUNT,
+        "cat > stack.json": ACCOUNT,
+        "aws cloudformation": ACCOUNT,
+        "output": ACCOUNT,
+        ".venv/bin/visionfleet": ACCOUNT,
+        "visionfleet dead list": ACCOUNT,
+        "visionfleet keys revoke": ACCOUNT,
+        "HOST=": ACCOUNT,
+        "aws s3 cp": ACCOUNT,
+        "aws autoscaling": ACCOUNT,
+        "aws ec2 describe-instances": ACCOUNT,
+    },
     "README.md": {
         "sudo make install": MACHINE,
         "sudoedit": MACHINE,
@@ -47,6 +71,26 @@ TYPED: Mapping[str, Mapping[str, str]] = {
     },
 }
 LEFT_OUT: Mapping[str, Mapping[str, str]] = {
+    "docs/ami.md": {
+        "make ami AMI_VARIABLES": "the same bake; test_template.py has Packer check variables",
+        "packer build": "it stands there as what `make ami` runs",
+        "packer init": "newer versions of Packer alone know it, and fetch a plugin",
+        "make install": "it stands there as what the bake runs",
+        "visionfleet instance": "it runs at the boot of each image that is tested",
+        "aws ec2 get-console-output": "it stands there without an instance",
+    },
+    "docs/aws.md": {
+        "ME=": "it asks a host of the internet for one's own address",
+        "packer init": "newer versions of Packer alone know it, and fetch a plugin",
+        "packer build": "as `make ami` in the page on the image, where it is typed",
+        "curl": "the instances of an emulator are no machines",
+        "aws ec2 get-console-output": "it stands there without an instance",
+        "aws ec2 terminate-instances": "it stands there without an instance",
+        "aws cloudformation deploy --no-execute-changeset": "as above with one word more",
+        ".venv/bin/visionfleet provision --config FILE": "it stands there without a file",
+        "visionfleet status": "it stands there for the same with --config",
+        ".venv/bin/visionfleet status --watch": "as without --watch, which never ends",
+    },
     "README.md": {
         "make test": "these are the tests",
         "make demo": "half a minute more of what `make run` starts; tests/unit/cli/test_demo.py",
@@ -58,6 +102,8 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
     },
     "docs/systemd.md": {
         "sudo make install": "README's line, which is typed there; here a wheel takes its place",
+        "make install": "it stands there as what is typed above",
+        "visionfleet install": "it stands there as what is typed above",
         "systemctl edit": "it opens an editor, for which systemd wants a terminal",
     },
 }

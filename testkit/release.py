@@ -49,6 +49,15 @@ def sources(folder: Path) -> Path:
     return place
 
 
+def committed(folder: Path) -> Path:
+    """Copy the working copy into a repository of its own, as its one commit."""
+    place = sources(folder)
+    git = ["git", "-C", str(place), "-c", "user.name=tests", "-c", "user.email=tests@localhost"]
+    for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "Sources"]):
+        subprocess.run([*git, *words], check=True, timeout=60)
+    return place
+
+
 def built_archive(folder: Path) -> Path:
     """Build the source archive, with the setuptools of this environment."""
     into = folder / "archive"

@@ -61,7 +61,8 @@ def checkout(folder: Path) -> Path:
     for name in ("bin", "lib", "pyvenv.cfg"):
         (made / ".venv" / name).symlink_to(real / name)
     os.utime(made / "setup.py", (0, 0))  # what it asks for is installed
-    (made / ".venv/.installed-runtime").touch()
+    for stamp in (".installed-runtime", ".made-artefact"):
+        (made / ".venv" / stamp).touch()
     (made / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
         shutil.copy(ROOT / "models/espresso.jpg", made / name)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from testkit import pages
 from testkit.aws.embedded import Cloud, cloud
 from testkit.machine.image import BakedImage, amis, baked_image
 
@@ -17,5 +18,10 @@ def image_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture(scope="session")
 def baked(tmp_path_factory: pytest.TempPathFactory, image_aws: Cloud) -> Iterator[BakedImage]:
-    with baked_image(tmp_path_factory.mktemp("bake"), image_aws) as made:
+    # Both pages name the same command.
+    (command,) = pages.typed_by(pages.IMAGE, "docs/ami.md")
+    assert (
+        command.partition("#")[0] == pages.typed_by(pages.IMAGE, "README.md")[0].partition("#")[0]
+    )
+    with baked_image(tmp_path_factory.mktemp("bake"), command, image_aws) as made:
         yield made
