@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from testkit import ROOT, pages
-from testkit.processes.daemons import Process, started
+from testkit.processes.daemons import Process, family, started
 from testkit.release import sources
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(240)]
@@ -74,9 +74,10 @@ def running(folder: Path, command: str) -> Iterator[Person]:
     argv = [sys.executable, "-c", NETWORK, "bash", "-euc", f"exec {command}"]
     env = {"PYTHONPATH": "", "PATH": environment(folder)["PATH"]}
     with started(argv, folder / "run.log", env, folder, stop_seconds=60) as service:
-        service.wait_for_output("visionfleet is ready: http://127.0.0.1:8080/", 120)
+        service.wait_for_output("visionfleet is ready: http://127.0.0.1:8080/", 90)
         yield Person(folder, service)
-        service.signal(signal.SIGINT)
+        for pid in family(service.pid):  # as a terminal does: make, and what it runs
+            os.kill(pid, signal.SIGINT)
         service.wait(60)
 
 
