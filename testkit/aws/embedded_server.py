@@ -12,7 +12,7 @@ from visionfleet.local.embedded_aws import serve
 
 
 def give_outputs_after_change_sets() -> None:
-    """Have what `aws cloudformation deploy` makes tell its outputs: moto does so for create_stack."""
+    """Have what `aws cloudformation deploy` makes tell its outputs, which moto forgets."""
     execute = CloudFormationBackend.execute_change_set
 
     def executed(
