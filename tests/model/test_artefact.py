@@ -19,7 +19,7 @@ from visionfleet.config import Config
 from visionfleet.config.classifier import ModelSection
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import artefact, making
 from visionfleet.model.artefact import Manifest
 from visionfleet.model.artefact_store import ArtefactStore, key_of

@@ -3,6 +3,10 @@
 import base64
 import struct
 from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic.json_schema import SkipJsonSchema
 
 _BYTES = 4
 
@@ -17,3 +21,15 @@ def decode_vector(text: str) -> tuple[float, ...]:
     if not packed or len(packed) % _BYTES:
         raise ValueError(f"{len(packed)} bytes are no float32 values")
     return struct.unpack(f"<{len(packed) // _BYTES}f", packed)
+
+
+def _readable(text: str) -> str:
+    decode_vector(text)
+    return text
+
+
+# Of a message that may have one; clients get it in another form.
+Vector = Annotated[
+    SkipJsonSchema[Annotated[str, AfterValidator(_readable)] | None],
+    Field(exclude_if=lambda vector: vector is None),
+]

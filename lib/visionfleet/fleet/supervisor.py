@@ -45,12 +45,14 @@ class SupervisorFleet:
         ]
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
-        """Start the first `count` processes that stand still; names make it idempotent here."""
+        """Start the first `count` processes that stand still, and those that failed last of all;
+        names make it idempotent here.
+        """
         processes = self._processes()
-        still = [p["name"] for p in processes if not _state(p) and p["statename"] in _STARTABLE]
+        still = [p for p in processes if not _state(p) and p["statename"] in _STARTABLE]
         room = self.maximum - (len(processes) - len(still))
         started = []
-        for name in still[: max(0, min(count, room))]:
+        for name in [p["name"] for p in sorted(still, key=_failed_at)][: max(0, min(count, room))]:
             with _wrapped(f"start {name}", {_ALREADY_STARTED, _ABNORMAL_TERMINATION}):
                 self._rpc.supervisor.startProcess(f"{GROUP}:{name}", False)
                 started.append(name)
@@ -71,6 +73,11 @@ class SupervisorFleet:
 def _state(process: dict[str, Any]) -> MemberState | None:
     """One that has refused to start is started again later, as one that supervisor gave up."""
     return "failed" if has_refused(process) else _STATES.get(process["statename"])
+
+
+def _failed_at(process: dict[str, Any]) -> float:
+    """When one ended otherwise than well; 0 for one that did not, or has never run."""
+    return float(process["stop"]) if process["exitstatus"] else 0.0
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from visionfleet.errors import GiveUp
 UNITS = (
     *("visionfleet.target", "visionfleet-classifiers.target", "visionfleet-web.service"),
     *("visionfleet-scaler.service", "visionfleet-classifier@.service"),
-    *("visionfleet-poweroff.path", "visionfleet-poweroff.service", "visionfleet-instance.service"),
+    *("visionfleet-poweroff.path", "visionfleet-poweroff.service"),
+    *("visionfleet-instance.service", "visionfleet-signal.service"),
 )
 COMMANDS = ("visionfleet", "visionfleet-web", "visionfleet-scaler", "visionfleet-classifier")
 STOP_SECONDS = 120.0  # more than the longest TimeoutStopSec= of the units

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.choice import Chosen
 
 MAGIC = b"VFLEET02"

@@ -1,5 +1,7 @@
 """The last layer of a network in torch, and the features that it makes the scores of."""
 
+from functools import partial
+
 from torch import Tensor, nn, no_grad
 
 
@@ -29,10 +31,12 @@ def split(module: nn.Module, images: Tensor) -> nn.Module:
 def last_layer(module: nn.Module, images: Tensor) -> str | None:
     """Name the linear layer that gives the network's scores, as one forward pass shows it."""
     given: list[tuple[str, Tensor, int]] = []
+
+    def gave(name: str, _part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        given.append((name, output, inputs[0].ndim))
+
     hooks = [
-        part.register_forward_hook(
-            lambda part, inputs, output, name=name: given.append((name, output, inputs[0].ndim))
-        )
+        part.register_forward_hook(partial(gave, name))
         for name, part in module.named_modules()
         if name and isinstance(part, nn.Linear)
     ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from visionfleet.contract.messages import ModelInfo, Ranked
 from visionfleet.contract.vectors import encode_vector
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.choice import Chosen
 from visionfleet.model.network import Floats, Network
 

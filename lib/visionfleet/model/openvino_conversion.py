@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.openvino_library import converter, library, quantiser
 from visionfleet.model.openvino_network import Graph, read
 

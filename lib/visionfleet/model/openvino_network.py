@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 from visionfleet.model.network import Floats
 from visionfleet.model.openvino_library import library
 
