@@ -9,16 +9,10 @@ from typing import TypeAlias
 
 from visionfleet.config import LoadedConfig, load
 from visionfleet.config.load import CONFIG_VARIABLE, path_of
-from visionfleet.errors import BadConfig
 from visionfleet.shipped import checkout
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
-
-HOW = (
-    "name one by --config or VISIONFLEET_CONFIG; "
-    "`visionfleet config defaults` prints one to begin with"
-)
 
 
 def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
@@ -41,13 +35,12 @@ def loaded(arguments: argparse.Namespace) -> LoadedConfig:
     return load(config_path(arguments.config, os.environ), os.environ)
 
 
-def config_path(given: Path | None, environment: Mapping[str, str]) -> Path:
-    """Find the configuration where nobody names one: that of the host, or that of `make run`."""
-    path = path_of(given, environment)
-    if path.exists() or given is not None or CONFIG_VARIABLE in environment:
-        return path
-    if (root := checkout()) is None:
-        raise BadConfig((f"{path}: there is none; {HOW}",))
+def config_path(given: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Take that of `make run` in a checkout, where nobody names one and the host has none."""
+    root = checkout()
+    named = given is not None or CONFIG_VARIABLE in environment
+    if root is None or named or path_of(given, environment).exists():
+        return given
     local = root / "etc/local.yaml"
     print(f"visionfleet: with {local}, as `make run`", file=sys.stderr)
     return local

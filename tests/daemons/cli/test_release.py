@@ -96,9 +96,22 @@ def test_page_on_supervisor_works_from_the_wheel(
         assert f"{folder}/venv" in Path(f"/proc/{web.pid}/cmdline").read_text()
 
 
+@pytest.mark.skipif(Path("/etc/visionfleet/visionfleet.yaml").exists(), reason="this is a host")
+def test_command_without_a_configuration_says_how(
+    environment: dict[str, str], folder: Path
+) -> None:
+    typed("pip install --quiet visionfleet", environment, folder)
+    done = subprocess.run(
+        ["bash", "-c", "visionfleet status"], env=environment, cwd=folder, capture_output=True
+    )
+    assert done.returncode == 78
+    assert b"there is none; name one by --config or VISIONFLEET_CONFIG" in done.stderr
+
+
 def test_install_outside_an_environment_of_its_own_says_how(
     environment: dict[str, str], folder: Path
 ) -> None:
+    typed("pip install --quiet visionfleet", environment, folder)
     argv = ["bash", "-c", "visionfleet install --root root --prefix /home/ann/venv"]
     done = subprocess.run(argv, env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 1
