@@ -30,13 +30,15 @@ class ModelSection(Section):
     """Folder where weights of torchvision are looked for first, placed there by hand.
     Whoever wants a model by its name on hosts that cannot download."""
     path: FileOrS3 | None = None
-    """A file of your own or s3://bucket/key: TorchScript, exported program or state dict.
+    """A file of your own or s3://bucket/key: an artefact, as `visionfleet model import` writes it,
+    TorchScript, exported program, state dict or safetensors; or a folder of artefacts.
     Whoever brings a model of their own."""
     sha256: Sha256 | None = None
     """SHA-256 of that file in lower case, required with it; `sha256sum FILE` prints it.
     Whoever brings a model of their own."""
     labels: FileOrS3 | None = None
-    """File or s3://bucket/key with the labels of that model, one a line or JSON, required with it.
+    """File or s3://bucket/key with the labels of that model, one a line or JSON; required, unless
+    it is an artefact.
     Whoever brings a model of their own."""
     architecture: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_]*$")
     """The network of a state dict: an architecture of torchvision such as resnet18, or
