@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
@@ -12,7 +13,7 @@ VERSION = re.search(
 
 # One line each, with the reason it is here and not written by us.
 BASE = [
-    "boto3>=1.40",  # S3, SQS and EC2; 1.36 brought conditional writes
+    "botocore>=1.40",  # S3, SQS and EC2; 1.36 brought conditional writes
     "pillow>=12.2",  # decodes images; 12.2 fixes the last bomb outside our allow-list too
     "prometheus-client>=0.20",  # the text format that Prometheus reads, and the page with it
     "pi-heif>=1.1",  # decodes HEIC, what phones of Apple and Samsung write; cannot encode
@@ -21,7 +22,7 @@ BASE = [
     "pyyaml>=6.0.1",  # configuration files, with line numbers
     "rich>=13.7",  # progress bars and tables of the admin command
     "tornado>=6.5.5",  # the web daemon; 6.5.5 limits the parts of a multipart body
-    "urllib3>=2.2",  # HTTP of the admin command and to EC2's metadata; boto3 stands on it too
+    "urllib3>=2.2",  # HTTP of the admin command and to EC2's metadata; botocore stands on it too
     "uvloop>=0.21",  # the web daemon's event loop in C: an upload costs a tenth less CPU
 ]
 CLASSIFIER = [
@@ -48,6 +49,7 @@ LOCAL = [
 ]
 DEV = [
     "axe-core-python>=0.1",  # finds what keeps people from using the page
+    "boto3>=1.40",  # how others would do it: the baseline of benchmarks, and hands of tests
     "boto3-stubs[cloudwatch,ec2,s3,sqs]>=1.40",
     "cfn-lint>=1.50",  # checks the CloudFormation template
     "efficientnet-lite-pytorch>=0.1",  # another's network for the default weights, to compare with
@@ -72,6 +74,18 @@ DEV = [
     "types-requests>=2.32",
 ]
 
+# What a host needs beside the modules; `visionfleet.shipped` finds it in a wheel as in a checkout.
+SHIPPED = ("systemd", "etc", "docs", "cloudformation", "models")
+
+
+class BuildWithShippedFiles(build_py):
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            for name in SHIPPED:
+                self.copy_tree(str(ROOT / name), f"{self.build_lib}/visionfleet/shipped/{name}")
+
+
 setup(
     name="visionfleet",
     version=VERSION,
@@ -81,6 +95,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
+    cmdclass={"build_py": BuildWithShippedFiles},
     packages=find_packages("lib") + find_packages("daemons"),
     package_data={
         "visionfleet": ["py.typed", "web/routes/page/static/*", "model/*.txt", "model/photos/*"]

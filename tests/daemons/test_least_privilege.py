@@ -158,8 +158,8 @@ def fail_once(deployment: Deployment) -> None:
 
     def spoil(seen: SignedRequest) -> bool:
         result = seen.method == "PUT" and "/results/" in seen.path
-        # What fails on the short way is done again by boto3, which must fail too.
-        enough = spoilt and "Boto3" in spoilt[-1].headers["user-agent"]
+        # What fails on the short way is done again by botocore, which must fail too.
+        enough = spoilt and "Botocore" in spoilt[-1].headers["user-agent"]
         if enough or not result or iam_requests.signer(seen) != "WORKER":
             return False
         spoilt.append(seen)

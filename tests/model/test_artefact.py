@@ -19,7 +19,7 @@ from visionfleet.config import Config
 from visionfleet.config.classifier import ModelSection
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import artefact, making
 from visionfleet.model.artefact import Manifest
 from visionfleet.model.artefact_store import ArtefactStore, key_of
@@ -101,6 +101,21 @@ def test_key_is_that_of_what_decides(tmp_path: Path) -> None:
     keys += [key_of(chosen, Source(), HERE), plain]
     keys.append(key_of(chosen, Source(), replace(HERE, name="another kind")))
     assert len(set(keys)) == len(CHANGES) + 3
+
+
+def test_fingerprint_changes_with_whatever_decides_an_answer() -> None:
+    deciding = [
+        {"source": "1" * 64},
+        {"labels": ("blue", "red")},
+        {"preprocessing": replace(MANIFEST.preprocessing, interpolation="bilinear")},
+        {"preprocessing": replace(MANIFEST.preprocessing, std=(0.2, 0.2, 0.3))},
+        {"temperature": 1.6},
+        {"unknown_below": 0.26},
+    ]
+    found = [MANIFEST.model_copy(update=change).fingerprint() for change in deciding]
+    assert len({MANIFEST.fingerprint(), *found}) == 1 + len(deciding)
+    same = {"chosen": Chosen("torch", "float32"), "processor": "another", "made_by": "2"}
+    assert MANIFEST.model_copy(update=same).fingerprint() == MANIFEST.fingerprint()
 
 
 def test_unreadable_artefact_counts_as_none(tmp_path: Path) -> None:

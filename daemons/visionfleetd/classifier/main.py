@@ -87,7 +87,7 @@ class RunningWorker:
             config,
             clients,
             self._intake,
-            model.rank,
+            model,
             metrics,
             loops,
             in_flight,
@@ -202,6 +202,8 @@ def _run(
         model = _model(config, clients.results, signals.stop, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
+        reporter.fault = f"the model cannot be used: {error}"
+        reporter.write("booting", WorkCounts())
         return process.EXIT_CONFIG
     if model is None:
         reporter.write("stopped", WorkCounts())

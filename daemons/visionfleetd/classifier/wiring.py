@@ -15,7 +15,7 @@ from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import BATCH, Outbox, Queue
 from visionfleet.classifier import decoding, drain_triggers
-from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Rank
+from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Model
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
 from visionfleet.classifier.drain_triggers import DrainTrigger, IdleShutdown
@@ -123,7 +123,7 @@ def pipeline(
     config: Config,
     clients: WorkerClients,
     intake: Intake,
-    rank: Rank,
+    model: Model,
     metrics: ClassifierMetrics,
     loops: Watchdog,
     in_flight: InFlight,
@@ -140,7 +140,7 @@ def pipeline(
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
     store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch, loops)
-    classifier = BatchClassifier(rank, intake.builder, completion, store.put, hurry, loops)
+    classifier = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
     batch = config.classifier.batch_size
     classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops)
     last_try = config.queue.max_receives - 1
@@ -220,6 +220,7 @@ def described(model: "Inference", worker: str, now: float) -> ModelDescription:
         input=ModelInput(side=how.crop, shorter_side=how.resize, interpolation=how.interpolation),
         temperature=model.temperature,
         unknown_below=model.unknown_below,
+        embedding=model.features,
         runtime=model.precision.runtime,
         precision=model.precision.precision,
         device=model.precision.device,

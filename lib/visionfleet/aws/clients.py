@@ -1,4 +1,4 @@
-"""Makes boto3 clients, and the direct way to S3, as the configuration says."""
+"""Makes botocore's clients, and the direct way to S3, as the configuration says."""
 
 import os
 import re
@@ -7,19 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import urllib3
 from botocore.auth import S3SigV4Auth
 from botocore.config import Config as BotoConfig
-from botocore.exceptions import NoCredentialsError
 from botocore.handlers import add_expect_header
 from botocore.httpsession import get_cert_path
-from botocore.session import get_session
+from botocore.session import Session
 from botocore.utils import get_environ_proxies
 
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.s3_direct import DirectS3
 from visionfleet.aws.server_clock import ServerClock
+from visionfleet.aws.session import new_session
 from visionfleet.aws.whole_answers import require_whole
 from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
@@ -79,10 +78,8 @@ class ClientFactory:
             response_checksum_validation="when_required",
         )
         with wrapped_errors(f"client of {service}"):
-            client: Any = self._session.client(
-                service,  # type: ignore[call-overload]
-                endpoint_url=self.endpoint_url,
-                config=config,
+            client: Any = self._session.create_client(
+                service, self.region, endpoint_url=self.endpoint_url, config=config
             )
         client.meta.events.register("before-parse", require_whole)
         client.meta.events.register("before-parse", self.clock.heard)
@@ -106,7 +103,7 @@ class ClientFactory:
             maxsize=connections,
             retries=False,
             timeout=urllib3.Timeout(_CONNECT_TIMEOUT_SECONDS, self.read_timeout_seconds),
-            ca_certs=get_session().get_config_variable("ca_bundle") or get_cert_path(True),
+            ca_certs=self._session.get_config_variable("ca_bundle") or get_cert_path(True),
         )
         return DirectS3(pool, S3SigV4Auth(credentials, "s3", self.region), base_url)
 
@@ -116,15 +113,10 @@ class ClientFactory:
         return ServerClock()
 
     @cached_property
-    def _session(self) -> boto3.session.Session:
+    def _session(self) -> Session:
         """A session with credentials. One without is not kept: they may come yet."""
-        # botocore signs nothing without credentials, and looks for an instance role for seconds.
-        key = "placeholder" if self.placeholder_credentials else None
         with wrapped_errors("credentials"):
-            session = boto3.session.Session(key, key, region_name=self.region)
-            if session.get_credentials() is None:
-                raise NoCredentialsError
-        return session
+            return new_session(self.placeholder_credentials)
 
 
 def client_factory(

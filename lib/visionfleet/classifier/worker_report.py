@@ -53,6 +53,7 @@ class Reporter:
     boot_seconds: float | None = None
     boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
+    fault: str | None = None
     stuck: Callable[[], list[str]] = list
     state: WorkerState = "booting"
     _since: float | None = None
@@ -94,6 +95,7 @@ class Reporter:
             stage_seconds=self.metrics.stage_means(),
             notice=self.notice,
             stuck="; ".join(self.stuck()) or None,
+            fault=self.fault,
             model=self.model,
             version=self.identity.version,
             host=self.identity.host,

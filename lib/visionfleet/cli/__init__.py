@@ -25,6 +25,8 @@ _COMMANDS = {
     "model": "look at model files",
     "simulate": "replay a trace against policies, without AWS",
     "config": "check the configuration, show what is in effect, describe every setting",
+    "install": "put units, commands and configuration where systemd looks for them",
+    "shipped": "print where a file lies that comes with visionfleet",
     "provision": "make the buckets and queues; again is harmless",
     "placement": "show which classifiers systemd starts on this machine, and where they run",
     "embedded-aws": "run a stand-in for AWS on aws.endpoint_url, with its buckets and queues made",

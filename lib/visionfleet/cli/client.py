@@ -77,10 +77,12 @@ class Client:
         url, job = f"{self._url}v1/classify?top={top}&", None
         response = self._patiently("POST", url, deadline, None, {"file": part})
         while response.status == 202:
-            job = _document(response).get("job")
+            queued = _document(response)
+            job, why = queued.get("job"), queued.get("reason")
             location = urljoin(self._url, response.headers.get("Location", ""))
             if time.monotonic() >= deadline:
-                raise Refused(f"no answer in time; it will be at {location}", "late", job)
+                late = f"no answer in time{f' ({why})' if why else ''}; it will be at {location}"
+                raise Refused(late, "late", job)
             asked = time.monotonic()
             response = self._patiently("GET", f"{location}?", deadline, job, None)
             if response.status == 202:

@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     given: dict[str, Any] = {
         n: getattr(arguments, n) for n in ("architecture", "resize", "crop", "interpolation")
     }
-    for name in ("mean", "std"):
-        given[name] = tuple(getattr(arguments, name)) if getattr(arguments, name) else None
+    for values in ("mean", "std"):
+        given[values] = tuple(getattr(arguments, values)) if getattr(arguments, values) else None
     if arguments.labels:
         given["labels"] = read_labels(Source(), arguments.labels)
     name = making.plain_name(arguments.name) if arguments.name else None

@@ -101,6 +101,8 @@ def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
     if learned := list(_learned(status)):
         yield f"Learned: {', '.join(learned)}"
     yield f"Last decision, {ago(now - status.decided_at)}: {status.decision}"
+    if status.reason and status.reason != status.decision:
+        yield f"Now: {status.reason}"
     yield from (f"Alarm: {alarm}" for alarm in status.alarms)
     if now - status.at > SCALER_SILENT_SECONDS:
         yield f"The scaler reported last {ago(now - status.at)}: is it running?"
@@ -120,7 +122,7 @@ def _workers_table(reports: list[WorkerReport], now: float) -> Table:
         service = "" if report.service_seconds is None else f"{report.service_seconds:.3f}"
         made.add_row(
             Text(report.worker),
-            "stuck" if report.stuck else report.state,
+            _state(report),
             span(now - report.since),
             str(report.in_flight),
             str(report.handled),
@@ -129,6 +131,12 @@ def _workers_table(reports: list[WorkerReport], now: float) -> Table:
             ago(now - report.reported_at),
         )
     return made
+
+
+def _state(report: WorkerReport) -> str:
+    if report.fault:
+        return "broken"
+    return "stuck" if report.stuck else report.state
 
 
 def ago(seconds: float) -> str:

@@ -4,11 +4,13 @@ Messages are small JSON objects with a version field. Unknown fields are ignored
 sender can talk to an older receiver; a missing or ill-typed field is a BadMessage.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from visionfleet.contract.vectors import Vector
 from visionfleet.errors import BadMessage
 
 _M = TypeVar("_M")
@@ -32,7 +34,10 @@ class _Message(_Value):
 
 
 class Request(_Message):
-    """One image to classify. Times are Unix seconds; `expires_at` None never expires."""
+    """One image to classify. Times are Unix seconds; `expires_at` None never expires.
+
+    `embed` asks for the vector, too, of which the model makes its scores.
+    """
 
     job: str
     key: str
@@ -41,6 +46,7 @@ class Request(_Message):
     top: Annotated[int, Field(ge=1, le=1000)] = 5
     sent_at: float
     expires_at: float | None = None
+    embed: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
 class Ranked(_Value):
@@ -69,7 +75,8 @@ class ModelInput(_Value):
 class ModelDescription(_Message):
     """What the worker that started last says of its model, for people and clients.
 
-    Scores are divided by `temperature`; a best one below `unknown_below` has no label.
+    Scores are divided by `temperature`; a best one below `unknown_below` has no label. `embedding`
+    is how long the vectors of `/v1/embed` are; None: there are none.
     """
 
     name: str
@@ -78,6 +85,7 @@ class ModelDescription(_Message):
     input: ModelInput
     temperature: float
     unknown_below: float
+    embedding: int | None = None
     runtime: str
     precision: str
     device: str
@@ -101,6 +109,7 @@ class Succeeded(_Message):
     """The answer to a job. `top` is sorted by score, best first; `label` is its first.
 
     A model that is not sure gives no label, and a `reason`; its guesses are in `top` all the same.
+    `vector` is there when it was asked for and the worker has one; `vectors` tells how to read it.
     """
 
     status: Literal["succeeded"] = "succeeded"
@@ -115,6 +124,7 @@ class Succeeded(_Message):
     attempts: int
     worker: str
     finished_at: float
+    vector: Vector = None
 
     @property
     def best(self) -> str:
@@ -170,7 +180,8 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 class WorkerReport(_Message):
     """What a worker says of itself. `service_seconds` is its mean per image, None before one.
 
-    `stuck` says what makes no progress, and for how long; None while all does.
+    `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
+    does not start, and that it will not without a person.
     """
 
     worker: str
@@ -186,6 +197,7 @@ class WorkerReport(_Message):
     boot_phases: dict[str, float] = {}
     notice: str | None = None
     stuck: str | None = None
+    fault: str | None = None
     model: ModelInfo | None = None
     version: str
     host: str
@@ -244,6 +256,8 @@ class FleetStatus(_Message):
     """What the scaler saw, decided and did, for people and pages. `history` is oldest first.
 
     `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
+    `decision` is the last that changed anything, `reason` that of this look; `fault` says why no
+    worker starts, while none is at work.
     """
 
     at: float
@@ -254,6 +268,8 @@ class FleetStatus(_Message):
     states: dict[str, int]
     decision: str
     decided_at: float
+    reason: str = ""
+    fault: str = ""
     policy: str = ""
     holder: str = ""
     term: int = 0

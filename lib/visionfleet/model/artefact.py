@@ -7,6 +7,7 @@ Nothing in it is ever unpickled. A later version may add fields, which are ignor
 """
 
 import hashlib
+import json
 import mmap
 import os
 import struct
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.choice import Chosen
 from visionfleet.model.file_kinds import ARTEFACT_MAGIC
 
@@ -57,6 +58,12 @@ class Manifest(BaseModel):
     chosen: Chosen
     files: dict[str, FilePlace] = {}
 
+    def fingerprint(self) -> str:
+        """Give 16 digits for what decides an answer, but the runtime; kept answers hang on it."""
+        deciding = {"source", "labels", "preprocessing", "temperature", "unknown_below"}
+        text = json.dumps(self.model_dump(mode="json", include=deciding), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
@@ -92,7 +99,9 @@ def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
 def decode(data: memoryview, where: str) -> Artefact:
     """Read the manifest; raises BadModel for what is no artefact, cut short or damaged."""
     if not is_artefact(data) or len(data) < _HEAD.size:
-        raise BadModel(f"{where}: not an artefact of this version of visionfleet")
+        raise BadModel(
+            f"{where}: not an artefact of this version of visionfleet: build or import it again"
+        )
     _, length, digest = _HEAD.unpack(data[: _HEAD.size])
     start = _HEAD.size + length
     text = bytes(data[_HEAD.size : start]) if length <= _LARGEST_MANIFEST else b""

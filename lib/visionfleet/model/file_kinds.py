@@ -13,7 +13,8 @@ from visionfleet.errors import BadModel
 
 FileKind = Literal["torchscript", "exported", "tensors", "safetensors", "onnx", "artefact"]
 
-ARTEFACT_MAGIC = b"VFLEET01"
+ARTEFACT_MAGIC = b"VFLEET02"
+ANY_ARTEFACT = b"VFLEET"
 # The pickled magic number that files of `torch.save` begin with that are no ZIP archives.
 _OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -45,7 +46,7 @@ _MOST_FIELDS = 100_000
 def kind_of(data: bytes | memoryview, where: object) -> FileKind:
     """Tell which kind of model a file is; raises BadModel for what is none, with what to do."""
     head = bytes(data[:1024])
-    if head.startswith(ARTEFACT_MAGIC):
+    if head.startswith(ANY_ARTEFACT):
         return "artefact"
     if head.startswith(_OLD_MAGIC):
         return "tensors"

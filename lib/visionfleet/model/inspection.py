@@ -16,7 +16,6 @@ from visionfleet.model.artefact import Manifest
 from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
 from visionfleet.model.file_kinds import kind_of
-from visionfleet.model.loaded import info
 from visionfleet.model.loading import load_torchscript
 from visionfleet.model.state_dict import load_tensors, state_dict_of
 from visionfleet.model.torch_network import MODEL_ERRORS
@@ -31,7 +30,6 @@ class Inspection:
     kind: str
     bytes: int
     sha256: str
-    fingerprint: str
     parameters: int | None
     input: str | None = None
     scores: int | None = None
@@ -58,8 +56,7 @@ def inspect(data: bytes, where: object) -> Inspection:
     digest = hashlib.sha256(data).hexdigest()
     if digest == default_model.SHA256:
         found |= _of_the_default_model()
-    print_of = info("", data).fingerprint
-    return Inspection(bytes=len(data), sha256=digest, fingerprint=print_of, **found)
+    return Inspection(bytes=len(data), sha256=digest, **found)
 
 
 def _of_the_default_model() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import default_model
 from visionfleet.model.efficientnet_lite import FIRST_KEY, EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program

@@ -88,7 +88,9 @@ def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) 
 
 def _as_configured(manifest: Manifest, choice: ModelSection) -> Manifest:
     given = {"temperature": choice.temperature, "unknown_below": choice.unknown_below}
-    return manifest.model_copy(update={n: v for n, v in given.items() if v is not None})
+    mine = manifest.model_copy(update={n: v for n, v in given.items() if v is not None})
+    info = mine.info.model_copy(update={"fingerprint": mine.fingerprint()})
+    return mine.model_copy(update={"info": info})
 
 
 def _warm_up(model: Inference, batch_size: int) -> None:

@@ -8,6 +8,7 @@ from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.model import artefact
 from visionfleet.model.artefact import Artefact
+from visionfleet.model.file_kinds import ANY_ARTEFACT
 from visionfleet.model.processor import Processor
 from visionfleet.model.source import SCHEME, Source, read_labels
 
@@ -25,7 +26,7 @@ def own_artefact(choice: ModelSection, source: Source, here: Processor) -> Artef
 def _found(path: str, sha256: str, source: Source) -> Artefact | None:
     if path.startswith(SCHEME):
         data = source.read_checked(path, "model.path", sha256)
-        return artefact.open_bytes(data, path) if artefact.is_artefact(data) else None
+        return artefact.open_bytes(data, path) if data.startswith(ANY_ARTEFACT) else None
     place = Path(path)
     if place.is_dir():
         return _in_folder(place, sha256)
@@ -35,7 +36,7 @@ def _found(path: str, sha256: str, source: Source) -> Artefact | None:
 def is_artefact(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return artefact.is_artefact(file.read(8))
+            return file.read(6) == ANY_ARTEFACT
     except OSError:
         return False  # whoever reads it next tells why it cannot be
 

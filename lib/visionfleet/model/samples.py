@@ -11,7 +11,8 @@ from visionfleet.config.schema import ImagesSection
 from visionfleet.errors import BadImage, BadModel
 from visionfleet.evaluation import datasets
 from visionfleet.imaging.decode import Photo, decode
-from visionfleet.imaging.preprocess import Pixels, Preprocessing, prepare
+from visionfleet.imaging.model_input import Pixels, Preprocessing
+from visionfleet.imaging.preprocess import prepare
 
 # What float32 takes for so many is the most of a trial's time.
 _MOST_COMPARED = 256

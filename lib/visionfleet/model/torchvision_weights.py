@@ -16,7 +16,7 @@ from torch import nn
 
 from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.loaded import Loaded, info
 from visionfleet.model.source import Source
 from visionfleet.model.state_dict import fit, load_tensors

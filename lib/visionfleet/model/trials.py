@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 from visionfleet.model import device, openvino_library
 from visionfleet.model.batchnorm_folding import fold
 from visionfleet.model.choice import (

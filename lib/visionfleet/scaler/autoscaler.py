@@ -116,6 +116,8 @@ def log_decision(decision: Decision, level: int) -> None:
     }
     if decision.at_maximum and level >= logging.INFO:
         log.warning("at maximum", extra=fields | reason)
+    elif decision.dead and level >= logging.INFO:
+        log.warning("decision", extra=fields | reason)
     elif decision.changes:
         log.log(level, "decision", extra=fields | reason)
     else:

@@ -40,7 +40,10 @@ class FleetObserver:
         members = self.fleet.members()
         told = self.reports.read([member.name for member in members], now)
         self._clear_since = since = now if since is None else since
-        self._lives = {member.name: self._life(member, now, wall) for member in members}
+        self._lives = {
+            member.name: self._life(member, now, wall).noted(member, said, now)
+            for member, said in zip(members, told, strict=True)
+        }
         self._looked_at = now
         lives = self._lives.values()
         three = zip(members, lives, told, strict=True)
@@ -60,6 +63,8 @@ class FleetObserver:
         began_at = now - max(0.0, wall - member.launched_at)
         if self._looked_at is not None:  # it was not there then
             began_at = max(began_at, self._looked_at)
+        if known is not None:
+            return known.follow(member.launched_at, began_at, now)
         return Life(member.launched_at, began_at, now)
 
 

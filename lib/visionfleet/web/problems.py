@@ -26,6 +26,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     429: ("rate_limited",),
     431: ("head_too_large",),
     500: ("internal",),
+    501: ("no_embedding",),
     503: ("overloaded", "try_later"),
     504: ("timed_out",),
 }

@@ -31,7 +31,7 @@ class Watched:
     def agents(self) -> list[str]:
         """Tell who has sent each request so far, and forget them."""
         seen, self.recorder.seen = self.recorder.seen, []
-        return ["boto3" if "Boto3" in one.headers["user-agent"] else "direct" for one in seen]
+        return ["boto3" if "Botocore" in one.headers["user-agent"] else "direct" for one in seen]
 
 
 def store(url: str) -> Store:
@@ -87,7 +87,7 @@ def test_direct_get_of_a_missing_object_is_not_found(watched: Watched) -> None:
 
 def test_failed_direct_calls_go_through_boto3(watched: Watched) -> None:
     def direct(seen: Any) -> bool:
-        return "Boto3" not in seen.headers["user-agent"]
+        return "Botocore" not in seen.headers["user-agent"]
 
     watched.recorder.spoil = direct
     watched.store.put("images/j2", DATA)

@@ -27,7 +27,7 @@ def test_help_names_every_subcommand() -> None:
 
 
 def test_help_imports_nothing_heavy() -> None:
-    heavy = ("boto3", "pydantic", "torch", "rich", "urllib3", "yaml", "moto", "PIL")
+    heavy = ("botocore", "pydantic", "torch", "rich", "urllib3", "yaml", "moto", "PIL")
     code = (
         "import sys; from visionfleet.cli import main\n"
         "try: main(['--help'])\n"

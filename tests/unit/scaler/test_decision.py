@@ -47,7 +47,9 @@ def fleet(state: State, count: int, at: float = 0.0) -> tuple[Worker, ...]:
         (Observation(1, 0, fleet("draining", 1)), 1, "a draining worker is no capacity"),
         (Observation(1000, 0, fleet("draining", 19)), 0, "but it counts for the maximum"),
         (Observation(1000, 0, fleet("drained", 19)), 0, "so does one that is told to go"),
-        (Observation(5, 0, fleet("failed", 1)), 0, "a failed one is revived, not doubled"),
+        (Observation(5, 0, fleet("failed", 1)), 1, "a failed one is no capacity"),
+        (Observation(5, 0, fleet("crashing", 1)), 1, "nor one that crashes again and again"),
+        (Observation(5, 0, fleet("failed", 19)), 0, "but they count for the maximum"),
         (Observation(1, 0, fleet("stopping", 1)), 1, "a stopping worker is no capacity"),
     ],
 )

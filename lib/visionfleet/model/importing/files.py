@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import default_model, torchvision_weights
 from visionfleet.model.efficientnet_lite import FIRST_KEY, renamed
 from visionfleet.model.exported_program import load_program

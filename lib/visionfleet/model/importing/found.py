@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import default_model
 from visionfleet.model.loaded import Kind
 

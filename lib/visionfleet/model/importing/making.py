@@ -15,7 +15,8 @@ from visionfleet.config.schema import ImagesSection
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota
 from visionfleet.imaging.decode import decode
-from visionfleet.imaging.preprocess import Pixels, prepare
+from visionfleet.imaging.model_input import Pixels
+from visionfleet.imaging.preprocess import prepare
 from visionfleet.model import artefact, processor
 from visionfleet.model.artefact import Artefact
 from visionfleet.model.building import encoded

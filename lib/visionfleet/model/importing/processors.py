@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.importing.found import IMAGENET, usual
 
 _BY_NUMBER = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow counts them

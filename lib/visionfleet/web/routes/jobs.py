@@ -9,7 +9,7 @@ from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import Handler
 from visionfleet.web.routes.classify import UploadHandler
-from visionfleet.web.routes.documents import document, location
+from visionfleet.web.routes.documents import document, location, of_result
 from visionfleet.web.routes.operation import ANY, BODY, FOUND, IMAGES, Operation
 
 GONE = "neither a result nor a request is left of this job: send the image again"
@@ -60,7 +60,7 @@ class JobHandler(Handler):
             self.set_header("Location", location(job, self.public_path))
             self.answer(202, document(found, self.public_path))
         else:
-            self.answer(200, found.model_dump(mode="json"))
+            self.answer(200, of_result(found))
 
 
 class UploadsHandler(Handler):

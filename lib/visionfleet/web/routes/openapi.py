@@ -36,10 +36,11 @@ _REF = "#/components/schemas/{model}"
 _STATUS: Any = Literal["queued"]
 _QUEUED = create_model(
     "Queued",
-    __doc__="A job that is accepted and has no result yet.",
+    __doc__="A job that is accepted and has no result yet; `reason` says why no worker works.",
     job=(str, ...),
     status=(_STATUS, ...),
     location=(str, ...),
+    reason=(str, ""),
 )
 _PROBLEM = create_model(
     "Problem",
@@ -64,6 +65,14 @@ _UPLOAD_TARGET = create_model(
     max_bytes=(int, ...),
     expires_at=(float, ...),
 )
+_EMBEDDED = create_model(
+    "Embedded",
+    __base__=Succeeded,
+    __doc__="A result with the vector of which the model makes its scores, and its length.",
+    embedding=(tuple[float, ...], ...),
+    size=(int, ...),
+    norm=(float, ...),
+)
 _FLEET = create_model(
     "Fleet",
     __base__=FleetStatus,
@@ -72,6 +81,7 @@ _FLEET = create_model(
 )
 _MODELS = (
     Succeeded,
+    _EMBEDDED,
     Failed,
     ModelDescription,
     _QUEUED,
@@ -167,6 +177,7 @@ def _list_of(member: str, names: Iterable[str]) -> Schema:
 
 
 _ENTRIES = ("Succeeded", "Queued", "Problem")
+_VECTORS = ("Embedded", "Queued", "Problem")
 _READINESS = {
     "type": "object",
     "required": ["ready", "reasons"],
@@ -193,8 +204,11 @@ _CONTENTS: Mapping[str, Schema] = {
     "text/html": {"text/html": {"schema": {"type": "string"}}},
     # JSON as well, for who asks for it alone; clients that are generated ask for all they are told.
     "text/plain": {"text/plain": {"schema": {"type": "string"}}},
-    "result": _json(_one_of(("Succeeded", "Failed"))),
+    "result": _json(_one_of(("Embedded", "Succeeded", "Failed"))),
     "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
+    "embeddings": _json(
+        {"anyOf": [_ref("Embedded"), _ref("Queued"), _list_of("results", _VECTORS)]}
+    ),
     "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),
     "inference": {
         **_json({"type": "object", "required": ["model_name", "model_version", "outputs"]}),
