@@ -99,9 +99,7 @@ def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
 def decode(data: memoryview, where: str) -> Artefact:
     """Read the manifest; raises BadModel for what is no artefact, cut short or damaged."""
     if not is_artefact(data) or len(data) < _HEAD.size:
-        raise BadModel(
-            f"{where}: not an artefact of this version of visionfleet: build or import it again"
-        )
+        raise BadModel(f"{where}: no artefact of this version of visionfleet: make it again")
     _, length, digest = _HEAD.unpack(data[: _HEAD.size])
     start = _HEAD.size + length
     text = bytes(data[_HEAD.size : start]) if length <= _LARGEST_MANIFEST else b""

@@ -26,7 +26,7 @@ _COUNTERS = {"num_batches_tracked", "n_averaged", "total_ops", "total_params"}
 
 
 class _LeftOut:
-    """Stands where a file holds an object of another class, of which nothing is kept."""
+    """Stands where a file holds an object of NumPy, of which nothing is kept."""
 
     def __new__(cls, *_args: object, **_kwargs: object) -> "_LeftOut":
         return super().__new__(cls)
@@ -36,8 +36,11 @@ class _LeftOut:
     def __setstate__(self, _state: object) -> None: ...
 
 
-def _empty(*_args: object) -> OrderedDict[Any, Any]:
-    return OrderedDict()
+class _Emptied:
+    """Makes an empty dict where a file holds an object of another class, which may be a dict."""
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> OrderedDict[Any, Any]:  # type: ignore[misc]
+        return OrderedDict()
 
 
 def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
@@ -66,16 +69,11 @@ def _load_without_objects(data: bytes) -> object:
     """Read with something inert in the place of each object; None when that fails, too."""
     try:
         names = get_unsafe_globals_in_checkpoint(io.BytesIO(data))
-        with safe_globals([(_stand_in(name), name) for name in names]):
+        inert = [(_LeftOut if n.startswith("numpy.") else _Emptied, n) for n in names]
+        with safe_globals(inert):  # type: ignore[arg-type]
             return _load(data)
     except Exception:  # what is told is why it cannot be read as it is
         return None
-
-
-def _stand_in(name: str) -> Any:
-    if name == "collections.defaultdict":
-        return _empty
-    return OrderedDict if name.lower().endswith("dict") else _LeftOut
 
 
 def state_dict_of(saved: Mapping[str, Any], where: object) -> dict[str, Tensor]:

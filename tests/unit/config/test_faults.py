@@ -164,7 +164,6 @@ BROKEN = {
     "scaler.lease_seconds": "scaler: {lease_seconds: 15}",
     "model.crop": "model: {crop: 257}",
     "model.sha256": "model: {path: a.pt, labels: a.txt}",
-    "model.labels": f"model: {{path: a.pt, sha256: {'a' * 64}}}",
     "model.path": f"model: {{path: a.pt, labels: 's3://bucket', sha256: {'a' * 64}}}",
     "model.architecture": "model: {architecture: resnet18}",
 }
@@ -181,7 +180,6 @@ KEPT = {
     "scaler.lease_seconds": "scaler: {lease_seconds: 16}",
     "model.crop": "model: {crop: 256}",
     "model.sha256": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
-    "model.labels": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
     "model.path": f"model: {{path: 's3://b/k', labels: 's3://b/l', sha256: {'a' * 64}}}",
     "model.architecture": "model: {path: a, labels: b, architecture: x, sha256: " + "a" * 64 + "}",
 }
@@ -244,7 +242,6 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
         "vf.yaml:6:3: queue.visibility_timeout_seconds: must be more than queue.wait_seconds + 5, "
         "the read timeout of a receive",
         "vf.yaml:8:3: model.sha256: is required with model.path: sha256sum FILE prints it",
-        "vf.yaml:8:3: model.labels: is required with model.path: a file with one label a line",
     ]
 
 

@@ -117,11 +117,13 @@ def named_in(text: str) -> list[Architecture]:
 
 
 def fitting(tensors: Mapping[str, Tensor]) -> list[Architecture]:
-    """Those of torchvision whose body these weights fit; those of timm where there are none."""
+    """The one of torchvision whose body these weights fit, of no two alike; else those of timm."""
     ours = [Architecture(DEFAULT_MODEL, "", EfficientNetLite0)]
     known = [*ours, *map(_of_torchvision, torchvision_weights.known())]
-    found = [one for one in known if fits(one, tensors)]
-    return found or [one for one in _of_like_families(tensors) if fits(one, tensors)]
+    found = next((one for one in known if fits(one, tensors)), None)
+    if found is not None:
+        return [found]
+    return [one for one in _of_like_families(tensors) if fits(one, tensors)]
 
 
 def _of_like_families(tensors: Mapping[str, Tensor]) -> list[Architecture]:

@@ -138,7 +138,11 @@ def _network(library: Any, folder: Path, config: Mapping[str, Any]) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             network, told = library.AutoModelForImageClassification.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, output_loading_info=True
+                folder,
+                local_files_only=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # told below, by name
+                output_loading_info=True,
             )
     except Exception as error:  # it has many kinds for a folder that it cannot read
         kind = config.get("model_type") or config.get("architectures")
@@ -149,7 +153,8 @@ def _network(library: Any, folder: Path, config: Mapping[str, Any]) -> Any:
         if "Unrecognized" in str(error) or "not recognize" in str(error):
             raise BadModel(f"{folder}: a model of kind {kind} classifies no images") from error
         raise BadModel(f"{folder}: cannot be loaded: {first_line(error)}") from error
-    missing = sorted(map(str, [*told["missing_keys"], *told["mismatched_keys"]]))
+    misfits = [key if isinstance(key, str) else key[0] for key in told["mismatched_keys"]]
+    missing = sorted([*told["missing_keys"], *misfits])
     if missing:
         raise BadModel(
             f"{folder}: holds no weights of a classifier for images ({missing[0]} is missing); "

@@ -19,7 +19,7 @@ class Head(NamedTuple):
 def head_of(tensors: Mapping[str, Tensor], where: object) -> Head:
     """Chain linear layers and norms in the order of their weights; raises BadModel."""
     groups: dict[str, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
+    for name, value in sorted(tensors.items(), key=lambda item: _in_order(item[0])):
         path, _, leaf = name.rpartition(".")
         groups.setdefault(path, {})[leaf] = value
     layers: list[nn.Module] = []
@@ -43,6 +43,11 @@ def head_of(tensors: Mapping[str, Tensor], where: object) -> Head:
             layers.append(nn.ReLU())
     module = fit(nn.Sequential(*layers), named, where, "its own head")
     return Head(module, _ASSUMED if linear > 1 else "")
+
+
+def _in_order(name: str) -> list[tuple[int, str]]:
+    """Sort 2 before 10: safetensors keep no order of their own."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in name.split(".")]
 
 
 def _is_linear(group: Mapping[str, Tensor]) -> bool:
