@@ -4,7 +4,8 @@ import difflib
 import hashlib
 import importlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -113,6 +114,14 @@ def known() -> Sequence[str]:
     models = _models()
     names: list[str] = models.list_models(module=models)
     return names
+
+
+def families() -> Mapping[str, Sequence[str]]:
+    """Architectures by the module they are made in."""
+    models, found = _models(), defaultdict(list)
+    for name in known():
+        found[models.get_model_builder(name).__module__].append(name)
+    return found
 
 
 def _check_known(models: Any, name: str, setting: str) -> None:

@@ -103,13 +103,13 @@ def test_folders_say_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match=r"no weights: model.safetensors or pytorch_model.bin"):
         read(folder)
     (folder / "config.json").write_text('{"a": 1}')
-    with pytest.raises(BadModel, match="its config.json names no network"):
+    with pytest.raises(BadModel, match=r"its config.json names no network"):
         read(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(BadModel, match=r"config.json: cannot be read"):
         read(folder)
     (folder / "config.json").unlink()
-    with pytest.raises(BadModel, match="has no config.json and no file of a model"):
+    with pytest.raises(BadModel, match=r"has no config.json and no file of a model"):
         read(folder)
     (folder / "model.onnx").touch()
     with pytest.raises(

@@ -153,14 +153,14 @@ def test_model_path_may_be_a_folder_of_artefacts(tmp_path: Path, bring: Import) 
     for there in (path, tmp_path):
         with pytest.raises(BadModel, match="SHA-256"):
             worker(path=str(there), sha256="0" * 64)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(BadModel, match="is a folder without an artefact"):
-        (tmp_path / "empty").mkdir()
         worker(path=str(tmp_path / "empty"))
 
 
 def test_what_is_missing_is_told_in_a_sentence(tmp_path: Path, bring: Import) -> None:
     path = file(tmp_path / "a.pt", torchscript())
-    with pytest.raises(BadModel, match="tells 3 classes apart and holds no names of them: .*FILE"):
+    with pytest.raises(BadModel, match=r"tells 3 classes apart and holds no names of them: .*FILE"):
         bring(path, labels=None)
     with pytest.raises(BadModel, match="tells 3 classes apart, and --labels names 2"):
         bring(path, labels=("a", "b"))

@@ -21,7 +21,7 @@ from visionfleet.model.state_dict import aligned
 
 Shapes = Mapping[str, torch.Size]
 _FEW = 7  # as many classes as no network has by itself
-# Families of timm whose parts are called most alike are looked through.
+# So many families, whose parts are called most alike, are looked through.
 _FAMILIES = 3
 _LIKENESS = 0.5
 
@@ -118,31 +118,36 @@ def named_in(text: str) -> list[Architecture]:
 
 def fitting(tensors: Mapping[str, Tensor]) -> list[Architecture]:
     """The one of torchvision whose body these weights fit, of no two alike; else those of timm."""
-    ours = [Architecture(DEFAULT_MODEL, "", EfficientNetLite0)]
-    known = [*ours, *map(_of_torchvision, torchvision_weights.known())]
-    found = next((one for one in known if fits(one, tensors)), None)
+    ours = Architecture(DEFAULT_MODEL, "", EfficientNetLite0)
+    likely = (ours, *_likely(torchvision_weights.families(), _of_torchvision, tensors))
+    found = next((one for one in likely if fits(one, tensors)), None)
     if found is not None:
         return [found]
-    return [one for one in _of_like_families(tensors) if fits(one, tensors)]
+    return [one for one in _likely(_timm_families(), _of_timm, tensors) if fits(one, tensors)]
 
 
-def _of_like_families(tensors: Mapping[str, Tensor]) -> list[Architecture]:
-    timm = timm_library(required=False)
-    if timm is None:
-        return []
+def _timm_families() -> Mapping[str, Sequence[str]]:
+    if timm_library(required=False) is None:
+        return {}
     models = importlib.import_module("timm.models")
+    return {family: models.list_models(module=family) for family in models.list_modules()}
+
+
+def _likely(
+    families: Mapping[str, Sequence[str]],
+    make: Callable[[str], Architecture],
+    tensors: Mapping[str, Tensor],
+) -> Iterator[Architecture]:
+    """Give those of the families whose first one calls its parts most like these weights."""
     ours, likeness = _patterns(tensors), {}
-    for family in models.list_modules():
-        if names := models.list_models(module=family):
-            theirs = _patterns(_shapes_or_none(_of_timm(names[0])))
+    for family, names in families.items():
+        if names:
+            theirs = _patterns(_shapes_or_none(make(names[0])))
             likeness[family] = len(ours & theirs) / max(len(ours | theirs), 1)
     best = sorted(likeness, key=lambda family: -likeness[family])[:_FAMILIES]
-    return [
-        _of_timm(name)
-        for family in best
-        if likeness[family] >= _LIKENESS * likeness[best[0]] > 0
-        for name in models.list_models(module=family)
-    ]
+    for family in best:
+        if likeness[family] >= _LIKENESS * likeness[best[0]] > 0:
+            yield from map(make, families[family])
 
 
 def _patterns(names: Mapping[str, object]) -> set[str]:
