@@ -213,9 +213,8 @@ def _run(
     if arguments.once:
         return worker.answer_once()
     wiring.tell_metrics(config, model, reporter)
-    registry, address = metrics.registry, config.metrics.address
-    port = port_of(config.classifier.metrics_port, identity.worker)
-    with startup.metrics_served(registry, address, port, log):
+    port = port_of(config.classifier.metrics_port, worker_name)
+    with startup.metrics_served(metrics.registry, config.metrics.address, port, log):
         return worker.serve()
 
 

@@ -37,7 +37,8 @@ RELEASE_SECONDS = 3.0  # for the last write of a stop
 SUPERVISOR_SECONDS = 5.0  # in which a supervisor that boots beside us is there
 NO_SUPERVISOR = (
     "scaler.fleet: no supervisor answers at {socket}; set scaler.fleet to ec2, or "
-    "supervisor.socket to where one listens. Where a fixed number of classifiers runs, no scaler is needed"
+    "supervisor.socket to where one listens. Where a fixed number of classifiers runs, no scaler "
+    "is needed"
 )
 
 
