@@ -146,7 +146,7 @@ $(ARTEFACT): $(RUNTIME)
 	@touch $@
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
-	$(PIP) --no-compile -e '.[classifier,build,local,dev]'
+	$(PIP) --no-compile -e '.[classifier,build,import,local,dev]'
 	@touch $@ $(RUNTIME)
 
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
