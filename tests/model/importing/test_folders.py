@@ -14,6 +14,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from tests.model.importing.conftest import Import  # noqa: E402
 from visionfleet.errors import BadModel  # noqa: E402
+from visionfleet.model.file_kinds import kind_of  # noqa: E402
 from visionfleet.model.importing.folders import from_folder  # noqa: E402
 from visionfleet.model.importing.found import Found, Wanted  # noqa: E402
 from visionfleet.model.importing.processors import of_hugging_face  # noqa: E402
@@ -61,6 +62,16 @@ def test_folder_of_hugging_face_becomes_an_artefact(tmp_path: Path, bring: Impor
     assert manifest.info.name == "pets"
     assert (manifest.preprocessing.crop, manifest.preprocessing.interpolation) == (32, "bicubic")
     assert manifest.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert all(one.same and one.difference < 0.05 for one in made.compared)
+
+
+def test_workers_on_torch_need_no_transformers(
+    tmp_path: Path, bring: Import, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("visionfleet.model.openvino_library.version", lambda: None)
+    made = bring(hugging_face(tmp_path / "pets"), labels=None)
+    assert made.opened.manifest.chosen.runtime == "torch"
+    assert kind_of(made.opened.file("source"), "its file") == "exported"
     assert all(one.same and one.difference < 0.05 for one in made.compared)
 
 

@@ -121,6 +121,12 @@ def test_settings_tell_what_the_artefact_holds(tmp_path: Path, bring: Import) ->
     assert "# preprocessing: resize 32, crop 32, bilinear, mean [0.485, 0.456, 0.406]" in text
 
 
+def test_folder_that_cannot_be_written_is_told(tmp_path: Path, bring: Import) -> None:
+    made = bring(file(tmp_path / "a.pt", torchscript()), **SIDE)
+    with pytest.raises(BadModel, match=r"a.pt: cannot be written to: .* \(--into\)"):
+        written(made, tmp_path / "a.pt")
+
+
 def test_artefact_is_taken_as_it_is(tmp_path: Path, bring: Import) -> None:
     first = bring(file(tmp_path / "a.pt", torchscript()), **SIDE)
     (tmp_path / "made").mkdir()

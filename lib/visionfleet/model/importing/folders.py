@@ -153,11 +153,11 @@ def _network(library: Any, folder: Path, config: Mapping[str, Any]) -> Any:
         if "Unrecognized" in str(error) or "not recognize" in str(error):
             raise BadModel(f"{folder}: a model of kind {kind} classifies no images") from error
         raise BadModel(f"{folder}: cannot be loaded: {first_line(error)}") from error
-    misfits = [key if isinstance(key, str) else key[0] for key in told["mismatched_keys"]]
-    missing = sorted([*told["missing_keys"], *misfits])
+    misfits = told["mismatched_keys"] or ()
+    missing = [*(told["missing_keys"] or ()), *(k if isinstance(k, str) else k[0] for k in misfits)]
     if missing:
         raise BadModel(
-            f"{folder}: holds no weights of a classifier for images ({missing[0]} is missing); "
+            f"{folder}: holds no weights of a classifier for images ({min(missing)} is missing); "
             "import one that was fine-tuned to tell classes apart"
         )
     return network

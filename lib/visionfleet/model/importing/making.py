@@ -157,12 +157,15 @@ def plain_name(text: str) -> str:
 
 
 def written(made: Imported, folder: Path) -> tuple[Path, Path]:
-    """Write the artefact, and the settings that serve it; raises OSError."""
+    """Write the artefact, and the settings that serve it; raises BadModel."""
     name = made.opened.manifest.info.name
     path, settings = folder / f"{name}.artefact", folder / f"{name}.yaml"
-    write_whole(path, made.data)
-    path.chmod(0o644)
-    settings.write_text(settings_of(made, path.name), encoding="utf-8")
+    try:
+        write_whole(path, made.data)
+        path.chmod(0o644)  # made by whoever imports, and read by the daemons
+        settings.write_text(settings_of(made, path.name), encoding="utf-8")
+    except OSError as error:
+        raise BadModel(f"{folder}: cannot be written to: {error.strerror} (--into)") from error
     return path, settings
 
 
