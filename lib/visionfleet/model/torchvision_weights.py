@@ -126,7 +126,10 @@ def families() -> Mapping[str, Sequence[str]]:
 
 def _check_known(models: Any, name: str, setting: str) -> None:
     if name not in models.list_models(module=models):
-        raise BadModel(f"{setting}: {name!r} is {unknown(name)}")
+        raise BadModel(
+            f"{setting}: {name!r} is {unknown(name)}; those of timm are imported first: "
+            "visionfleet model import SOURCE"
+        )
 
 
 def unknown(name: str, others: Sequence[str] = ()) -> str:

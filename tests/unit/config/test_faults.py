@@ -245,6 +245,11 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
     ]
 
 
+def test_name_of_the_hub_is_told_to_be_imported(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, "model: {name: google/vit-base-patch16-224}")
+    assert fault.endswith("imported first: visionfleet model import google/vit-base-patch16-224")
+
+
 def test_constraint_with_a_faulty_key_is_skipped(tmp_path: Path) -> None:
     (fault,) = faults(tmp_path, "scaler: {minimum: 50, maximum: 2000}")
     assert "scaler.maximum: expected" in fault
