@@ -177,7 +177,7 @@ $(ARTEFACT): $(RUNTIME)
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
 	$(INSTALL_TORCH)
-	$(PIP) --no-compile -e '.[classifier,build,local,dev]'
+	$(PIP) --no-compile -e '.[classifier,build,import,local,dev]'
 	@touch $@ $(RUNTIME)
 
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
