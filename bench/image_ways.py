@@ -21,7 +21,7 @@ from testkit.images.reading import Limits, read_pixels
 from testkit.images.ways import Way, ways
 from testkit.images.ways import save as encoded
 from visionfleet.config import Config
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 from visionfleet.model.inference import Inference
 
 MODEL = "imagenet at 224 px"

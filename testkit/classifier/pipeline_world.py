@@ -19,6 +19,7 @@ from visionfleet.config import Config
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.config.schema import QueueSection
 from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
+from visionfleet.contract.vectors import encode_vector
 from visionfleet.errors import BadImage, BadMessage, TryLater
 from visionfleet.host.watchdog import Watchdog
 from visionfleetd.classifier import wiring
@@ -106,6 +107,11 @@ class Model:
             raise ZeroDivisionError
         return [RANKING for _ in batch]
 
+    def rank_and_embed(
+        self, batch: Sequence[Any], top: int
+    ) -> list[tuple[tuple[Ranked, ...], str | None]]:
+        return [(ranking, encode_vector([1.0, 2.0])) for ranking in self.rank(batch, top)]
+
 
 class ModelChild:
     """A child process with a model, that an image called `killer` ends."""
@@ -120,7 +126,8 @@ class ModelChild:
             raise BadImage("crashed", "signal 11")
         if self.asked[-1].startswith("bad"):
             return {"failed": "that was no image"}, b""
-        return {}, json.dumps([ranked.model_dump() for ranked in RANKING]).encode()
+        answer = {"ranking": [ranked.model_dump() for ranked in RANKING], "vector": None}
+        return {}, json.dumps(answer).encode()
 
     def close(self) -> None:
         self.closed += 1
@@ -177,7 +184,7 @@ class World:
             config,
             clients,
             intake,
-            self.model.rank,
+            self.model,
             self.metrics,
             self.loops,
             InFlight(prefetch),

@@ -10,11 +10,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from testkit.aws.embedded import BUCKETS, NAME, Cloud
+from visionfleet.contract.vectors import encode_vector
 
 
 def label_of(image: bytes) -> str:
     """Tell the label that the stand-in gives an image: one of its own for each content."""
     return f"label-{hashlib.sha256(image).hexdigest()[:12]}"
+
+
+def vector_of(image: bytes) -> str:
+    """Write the vector that it gives an image: four numbers, of which the last is zero."""
+    return encode_vector([*hashlib.sha256(image).digest()[:3], 0.0])
 
 
 @dataclass
@@ -25,6 +31,7 @@ class StandIn:
     replies: int = 1
     fails: bool = False
     unsure: bool = False
+    vectors: bool = False
     delay_seconds: float = 0.0
     gate: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -49,6 +56,8 @@ class StandIn:
             self.stopped.wait(self.delay_seconds)
         image = self.cloud.s3.get_object(Bucket=BUCKETS[0], Key=request["key"])["Body"].read()
         result = failed(request) if self.fails else succeeded(request, label_of(image))
+        if self.vectors and request.get("embed"):
+            result["vector"] = vector_of(image)
         if self.unsure:
             result |= {"label": None, "reason": "low confidence"}
         self.cloud.s3.put_object(

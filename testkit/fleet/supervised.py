@@ -13,6 +13,7 @@ from testkit.processes.daemons import Process, started
 from testkit.processes.waiting import wait_until
 from visionfleet.host.supervisor_rpc import connect
 
+WORKER = Path(__file__).with_name("stand_in_worker.py")
 CONF = """
 [unix_http_server]
 file={folder}/s.sock
@@ -62,8 +63,7 @@ def supervised(
     environment: dict[str, str], service_seconds: float = 0.0, command: str = ""
 ) -> Iterator[Supervised]:
     """Run supervisord with 19 stand-in workers, none of them started."""
-    worker = Path(__file__).with_name("stand_in_worker.py")
-    command = command or f"{sys.executable} {worker} %(program_name)s_%(process_num)02d"
+    command = command or f"{sys.executable} {WORKER} %(program_name)s_%(process_num)02d"
     with tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as name:
         folder = Path(name)
         conf = folder / "s.conf"

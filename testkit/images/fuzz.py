@@ -24,7 +24,7 @@ from testkit.processes.memory import peak_mib
 from visionfleet.config import Config
 from visionfleet.errors import BadImage
 from visionfleet.imaging.decode import check_header
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 
 LIMITS = Limits(20_000_000, 250_000_000, Config().images.formats)
 HOW = Preprocessing(64, 56, (0, 0, 0), (1, 1, 1))

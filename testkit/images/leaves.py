@@ -10,7 +10,7 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 
 _CANVAS_SIDES = 4  # the side of the canvas, in sides of a picture
 _LEAVES = 1500

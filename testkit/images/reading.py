@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from visionfleet.imaging.decode import decode
-from visionfleet.imaging.preprocess import Pixels, Preprocessing, prepare
+from visionfleet.imaging.model_input import Pixels, Preprocessing
+from visionfleet.imaging.preprocess import prepare
 
 
 @dataclass(frozen=True, slots=True)

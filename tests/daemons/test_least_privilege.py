@@ -137,6 +137,11 @@ def ask_in_every_way(deployment: Deployment) -> None:
     assert answers[0] == answers[1]
     upload(deployment)
     assert deployment.get("/v1/jobs/00000000000000000000000000").status_code == 404
+    label = requests.put(
+        f"{deployment.url}/v1/jobs/{answers[0]}/label", json={"label": "mine"}, timeout=30
+    )
+    assert label.json()["image_kept"], label.text
+    assert deployment.get(f"/v1/jobs/{answers[0]}").json()["corrected"] == "mine"
     assert deployment.get("/readyz").status_code == 200
     assert deployment.get("/v1/model").json()["labels"][0] == "label-0"
 
@@ -153,8 +158,8 @@ def upload(deployment: Deployment) -> None:
 
 
 def failed(spoilt: list[SignedRequest]) -> bool:
-    """Tell whether a call has failed: what fails directly is made again by boto3."""
-    return bool(spoilt) and "Boto3" in spoilt[-1].headers["user-agent"]
+    """Tell whether a call has failed: what fails directly is made again by botocore."""
+    return bool(spoilt) and "Botocore" in spoilt[-1].headers["user-agent"]
 
 
 def fail_once(deployment: Deployment) -> None:
@@ -222,6 +227,8 @@ def do_operator_tasks(deployment: Deployment) -> None:
     assert "no result" in command("dead", "list")
     assert "image_exists: false" in command("dead", "show", "j9")
     assert "1 moved" in command("dead", "redrive", "--only-decodable")
+    taught = ("model", "teach", "--from-corrections", "--config", str(config))
+    assert "2 classes at least: there is mine" in visionfleet(*taught, env=me).stderr
     source = "arn:aws:sqs:us-east-1:123456789012:" + DEAD
     # In front of the one that knows move tasks: the operator's calls are to be seen.
     with (

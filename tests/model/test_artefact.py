@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from visionfleet.config import Config
 from visionfleet.config.classifier import ModelSection
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import artefact, making
 from visionfleet.model.artefact import Manifest
 from visionfleet.model.artefact_store import ArtefactStore, key_of
@@ -75,6 +76,25 @@ def test_damage_anywhere_is_found() -> None:
             read(whole[:length])
 
 
+def test_released_pages_take_no_memory_and_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "one.artefact"
+    path.write_bytes(written())
+    found = artefact.open_file(path)
+    for _ in range(2):
+        assert {name: bytes(found.file(name)) for name in FILES} == FILES
+        assert _resident(path) > 0
+        found.release()
+        assert _resident(path) == 0
+
+
+def _resident(path: Path) -> int:
+    """Add up the KiB of a mapped file's pages in this process."""
+    _, _, rest = Path("/proc/self/smaps").read_text().partition(str(path))
+    found = re.search(r"^Rss: +(\d+) kB", rest, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
 def test_fields_of_a_later_version_are_ignored() -> None:
     text = json.loads(MANIFEST.model_dump_json())
     text |= {"invented": {"later": 1}}
@@ -101,6 +121,21 @@ def test_key_is_that_of_what_decides(tmp_path: Path) -> None:
     keys += [key_of(chosen, Source(), HERE), plain]
     keys.append(key_of(chosen, Source(), replace(HERE, name="another kind")))
     assert len(set(keys)) == len(CHANGES) + 3
+
+
+def test_fingerprint_changes_with_whatever_decides_an_answer() -> None:
+    deciding = [
+        {"source": "1" * 64},
+        {"labels": ("blue", "red")},
+        {"preprocessing": replace(MANIFEST.preprocessing, interpolation="bilinear")},
+        {"preprocessing": replace(MANIFEST.preprocessing, std=(0.2, 0.2, 0.3))},
+        {"temperature": 1.6},
+        {"unknown_below": 0.26},
+    ]
+    found = [MANIFEST.model_copy(update=change).fingerprint() for change in deciding]
+    assert len({MANIFEST.fingerprint(), *found}) == 1 + len(deciding)
+    same = {"chosen": Chosen("torch", "float32"), "processor": "another", "made_by": "2"}
+    assert MANIFEST.model_copy(update=same).fingerprint() == MANIFEST.fingerprint()
 
 
 def test_unreadable_artefact_counts_as_none(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from testkit.images.model_files import at_work
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model import device
 from visionfleet.model.choice import Asked, Candidate, Trial, candidates, choose, tell, try_out
 from visionfleet.model.loaded import Loaded

@@ -12,7 +12,7 @@ from testkit.images.leaves import pictures
 from testkit.images.model_files import at_work
 from visionfleet.config.classifier import ModelSection, Precision, Runtime
 from visionfleet.contract.messages import Ranked
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.inference import Inference
 from visionfleet.model.loaded import Loaded, info
 from visionfleet.model.loading import load

@@ -111,7 +111,7 @@ def test_docs_subcommands_exist() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_are_accepted(document: Path) -> None:
-    line = r"^(?:[$] |sudo |[A-Z_]+=\S+ |\.venv/bin/)*visionfleet ([^|\n]+)"
+    line = r"^(?:[$] |sudo |[A-Z_]+=\S+ |\.venv/bin/)*visionfleet ([^|>\n]+)"
     for command in re.findall(line, document.read_text(), re.MULTILINE):
         words = shlex.split(command, comments=True)
         cli.parser_for(words).parse_args(words)  # exits if it is refused
@@ -159,6 +159,8 @@ def test_names_of_the_wire_contract_are_documented() -> None:
     for name in (
         names.image_key("<job>"),
         names.result_key("<job>"),
+        names.correction_key("<job>"),
+        names.corrected_image_key("<job>"),
         names.by_name_key("<stem>.jpg"),
         names.by_content_key("<sha256>", "<fingerprint>"),
         names.idempotency_key("<name>"),

@@ -1,6 +1,6 @@
 """The classifier's light child process: from an image to the model's pixels, no torch, no AWS."""
 
-from visionfleet.classifier.decoding import decoded
+from visionfleet.classifier.decoding_child import decoded
 from visionfleet.host.child import serve
 
 if __name__ == "__main__":

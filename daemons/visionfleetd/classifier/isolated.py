@@ -25,10 +25,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     def ranked(_question: Header, data: bytes) -> tuple[Header, bytes]:
         pixels = np.frombuffer(bytearray(data), np.uint8).reshape(side, side, 3)
         try:
-            (ranking,) = model.rank([pixels], TOP)
+            ((ranking, vector),) = model.rank_and_embed([pixels], TOP)
         except RuntimeError as error:
             return {"failed": str(error).strip().splitlines()[-1][:REASON_LETTERS]}, b""
-        return {}, json.dumps([one.model_dump() for one in ranking]).encode()
+        answer = {"ranking": [one.model_dump() for one in ranking], "vector": vector}
+        return {}, json.dumps(answer).encode()
 
     serve(ranked)
 

@@ -33,7 +33,8 @@ from visionfleet.config import Config
 from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
-from visionfleet.host import process, systemd
+from visionfleet.host import cpu_quota, process, systemd
+from visionfleet.host.cpu_time import cpu_seconds
 from visionfleet.host.daemon_threads import crash, run_bounded, run_in_thread
 from visionfleet.host.process import SignalEvents, StartupTimer
 from visionfleet.host.systemd import Notifier
@@ -87,7 +88,7 @@ class RunningWorker:
             config,
             clients,
             self._intake,
-            model.rank,
+            model,
             metrics,
             loops,
             in_flight,
@@ -190,8 +191,7 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    started_at = clients.clock() - process.age_seconds()
-    identity = Identity(worker_name, host, __version__, started_at)
+    identity = Identity(worker_name, host, __version__, clients.clock() - process.age_seconds())
     reporter = Reporter(
         clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
     )
@@ -202,18 +202,20 @@ def _run(
         model = _model(config, clients.results, signals.stop, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
+        reporter.fault = f"the model cannot be used: {error}"
+        reporter.write("booting", WorkCounts())
         return process.EXIT_CONFIG
     if model is None:
         reporter.write("stopped", WorkCounts())
         return process.EXIT_OK
+    metrics.capacity.cores, metrics.capacity.cpu_seconds = cpu_quota.granted(), cpu_seconds
     _tell_ready(config, model, reporter, phases)
     worker = RunningWorker(config, arguments.config, clients, model, reporter, signals, takeover)
     if arguments.once:
         return worker.answer_once()
     wiring.tell_metrics(config, model, reporter)
-    registry, address = metrics.registry, config.metrics.address
-    port = port_of(config.classifier.metrics_port, identity.worker)
-    with startup.metrics_served(registry, address, port, log):
+    port = port_of(config.classifier.metrics_port, worker_name)
+    with startup.metrics_served(metrics.registry, config.metrics.address, port, log):
         return worker.serve()
 
 

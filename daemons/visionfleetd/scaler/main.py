@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from functools import partial
 from random import Random
@@ -14,10 +15,11 @@ from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Queue
 from visionfleet.config import Config
 from visionfleet.contract import names
-from visionfleet.errors import VisionfleetError
+from visionfleet.errors import BadConfig, VisionfleetError
 from visionfleet.host import cpu_quota, process, systemd
 from visionfleet.host.daemon_threads import crash, run_bounded
 from visionfleet.host.process import SignalEvents
+from visionfleet.host.supervisor_rpc import listens
 from visionfleet.scaler import dry_run
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.decision import Policy
@@ -32,6 +34,12 @@ from visionfleetd.scaler.loop import TickLoop
 log = logging.getLogger("scaler")
 
 RELEASE_SECONDS = 3.0  # for the last write of a stop
+SUPERVISOR_SECONDS = 5.0  # in which a supervisor that boots beside us is there
+NO_SUPERVISOR = (
+    "scaler.fleet: no supervisor answers at {socket}; set scaler.fleet to ec2, or "
+    "supervisor.socket to where one listens. Where a fixed number of classifiers runs, no scaler "
+    "is needed"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -46,6 +54,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -> int:
+    if config.scaler.fleet == "supervisor":
+        _find_supervisor(str(config.supervisor.socket), signals)
     aws = client_factory(config.aws)
     # No other process, nor a later life of this one, has the same name.
     name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -63,9 +73,19 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
         wait = signals.wait if not arguments.once else lambda _: True
         return dry_run.run(observer, StatusStore(store), policy, aws.clock, wait)
     autoscaler = wiring.autoscaler(config, aws, sqs, store, observer, policy, name)
+    autoscaler.pause = signals.wait
     if arguments.once:
         return _once(autoscaler)
     return _serve(autoscaler, TickLoop(autoscaler, config, arguments.config, signals))
+
+
+def _find_supervisor(socket: str, signals: SignalEvents) -> None:
+    """End with a faulty configuration when there is none: systemd's start would wait for it."""
+    until = time.monotonic() + SUPERVISOR_SECONDS
+    while not listens(socket) and not signals.stop.is_set():
+        if time.monotonic() >= until:
+            startup.end_faulty(BadConfig((NO_SUPERVISOR.format(socket=socket),)), "scaler")
+        signals.wait(0.2)
 
 
 def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:

@@ -78,5 +78,6 @@ def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access 
         log=RequestLog(time.monotonic),
         machine=socket.gethostname(),
     )
+    service.fault = context.fleet_load.fault
     metrics.requests_waiting.set_function(lambda: float(len(context.requests.open)))
     return context

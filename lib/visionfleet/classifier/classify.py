@@ -5,27 +5,38 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.jobs import Done, Job, ResultBuilder
 from visionfleet.contract.messages import Ranked
 from visionfleet.host.watchdog import Watchdog
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 
 log = logging.getLogger("classifier")
 
 MODEL_LOOP = "model"  # what the watchdog knows it by
 
-# Ranks the classes for each image, best first, as many as asked for.
-Rank: TypeAlias = Callable[[Sequence[Pixels], int], list[tuple[Ranked, ...]]]
+Ranking: TypeAlias = tuple[Ranked, ...]
+
+
+class Model(Protocol):
+    """Ranks the classes for each image, best first, as many as asked for; RuntimeError: it fails.
+
+    `rank_and_embed` adds each image's vector, None where the model has none.
+    """
+
+    def rank(self, batch: Sequence[Pixels], top: int) -> list[Ranking]: ...
+    def rank_and_embed(
+        self, batch: Sequence[Pixels], top: int
+    ) -> list[tuple[Ranking, str | None]]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class BatchClassifier:
     """The stage of the model, on one thread. In a `hurry` it hands back what it has not begun."""
 
-    rank: Rank  # RuntimeError when the model fails
+    model: Model
     builder: ResultBuilder
     completion: Completion
     done: Callable[[Done], None]
@@ -55,7 +66,7 @@ class BatchClassifier:
         self.loops.step(MODEL_LOOP)
         self.completion.in_flight.enter_model([job.delivery for job in jobs])
         try:
-            rankings = self.rank(pixels, max(job.request.top for job in jobs))
+            answers = self._answers(jobs, pixels)
         finally:
             self.loops.rest(MODEL_LOOP)
         seconds = time.monotonic() - started
@@ -64,5 +75,13 @@ class BatchClassifier:
         metrics.batches.inc()
         metrics.batch_size.observe(len(pixels))
         metrics.model_seconds.inc(seconds)
-        for job, ranking in zip(jobs, rankings, strict=True):
-            self.done(self.builder.succeeded(job, ranking, seconds, time.time()))
+        for job, (ranking, vector) in zip(jobs, answers, strict=True):
+            self.done(self.builder.succeeded(job, ranking, seconds, time.time(), vector))
+
+    def _answers(
+        self, jobs: Sequence[Job], pixels: Sequence[Pixels]
+    ) -> list[tuple[Ranking, str | None]]:
+        top = max(job.request.top for job in jobs)
+        if any(job.request.embed for job in jobs):
+            return self.model.rank_and_embed(pixels, top)
+        return [(ranking, None) for ranking in self.model.rank(pixels, top)]

@@ -13,7 +13,7 @@ from visionfleet.contract.messages import (
     Succeeded,
     Timings,
 )
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 
 GAVE_UP = "gave_up"
 EXPIRED = "expired"
@@ -76,7 +76,12 @@ class ResultBuilder:
     unknown_below: float = 0.0
 
     def succeeded(
-        self, job: Job, ranking: tuple[Ranked, ...], infer_seconds: float, now: float
+        self,
+        job: Job,
+        ranking: tuple[Ranked, ...],
+        infer_seconds: float,
+        now: float,
+        vector: str | None = None,
     ) -> Done:
         top = ranking[: job.request.top]
         unsure = top[0].score < self.unknown_below
@@ -87,6 +92,7 @@ class ResultBuilder:
             top=top,
             model=self.model,
             timings=job.timings.model_copy(update={"infer": infer_seconds}),
+            vector=vector if job.request.embed else None,
             **self._common(job, now),
         )
         return Done(job, result)

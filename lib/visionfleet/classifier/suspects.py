@@ -70,6 +70,7 @@ class SuspectClassifier:
         if "failed" in said:
             self.patience.completion.retry(job.delivery, said["failed"])
             return
-        ranking = tuple(Ranked(**ranked) for ranked in json.loads(printed))
-        seconds = time.monotonic() - started
-        self.done(self.builder.succeeded(job, ranking, seconds, time.time()))
+        answer = json.loads(printed)
+        ranking = tuple(Ranked(**ranked) for ranked in answer["ranking"])
+        seconds, vector = time.monotonic() - started, answer["vector"]
+        self.done(self.builder.succeeded(job, ranking, seconds, time.time(), vector))

@@ -50,13 +50,21 @@ class Refused(Exception):
 
 
 class Client:
-    """Asks one web daemon; may be shared by threads. `stop` ends all waiting between calls."""
+    """Asks one web daemon; may be shared by threads. `stop` ends all waiting between calls.
+
+    One that is not `patient` takes a busy server's first answer for an answer.
+    """
 
     def __init__(
-        self, url: str, connections: int, stop: threading.Event, key: str | None = None
+        self,
+        url: str,
+        connections: int,
+        stop: threading.Event,
+        key: str | None = None,
+        patient: bool = True,
     ) -> None:
         self._url = url.rstrip("/") + "/"
-        self._stop = stop
+        self._stop, self._patient = stop, patient
         self._headers = {"Accept": "application/json"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -77,10 +85,12 @@ class Client:
         url, job = f"{self._url}v1/classify?top={top}&", None
         response = self._patiently("POST", url, deadline, None, {"file": part})
         while response.status == 202:
-            job = _document(response).get("job")
+            queued = _document(response)
+            job, why = queued.get("job"), queued.get("reason")
             location = urljoin(self._url, response.headers.get("Location", ""))
             if time.monotonic() >= deadline:
-                raise Refused(f"no answer in time; it will be at {location}", "late", job)
+                late = f"no answer in time{f' ({why})' if why else ''}; it will be at {location}"
+                raise Refused(late, "late", job)
             asked = time.monotonic()
             response = self._patiently("GET", f"{location}?", deadline, job, None)
             if response.status == 202:
@@ -103,7 +113,7 @@ class Client:
                 if response.status not in _BUSY:
                     return response
                 pause = _retry_after(response)
-            late = time.monotonic() + pause > deadline
+            late = not self._patient or time.monotonic() + pause > deadline
             if broken is not None and (late or job is None):
                 raise broken
             if late:

@@ -4,50 +4,107 @@ import argparse
 import os
 import subprocess
 import time
-from subprocess import DEVNULL, PIPE
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, CompletedProcess
 
-from visionfleet.aws.imds import USER_DATA, Metadata, endpoint
+from visionfleet.aws.clients import client_factory
+from visionfleet.aws.cloudformation import signal_resource
+from visionfleet.aws.imds import USER_DATA, Metadata, endpoint, instance_id
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.config.load import path_of
-from visionfleet.errors import GiveUp
-from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, read
+from visionfleet.errors import Denied, GiveUp, TryLater
+from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, StackSignal, read
 
-DROP_IN = "90-instance.yaml"
+# In the order in which they are merged, over those of the image.
+OPERATORS, DEPLOYMENTS = "80-operator.yaml", "90-instance.yaml"
+_SIGNAL_UNIT = "visionfleet-signal.service"
 _HEADER = "# From the user data of this instance, written at each boot.\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
+    parser.add_argument(
+        "--signal",
+        action="store_true",
+        help="wait until the daemons are ready, and tell the CloudFormation stack",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Faulty settings stay where they are, so that each fault's line can be looked up."""
-    path = path_of(arguments.config, os.environ).parent / "conf.d" / DROP_IN
-    wanted = read(Metadata(endpoint(os.environ), time.monotonic).find(USER_DATA) or b"")
+    folder = path_of(arguments.config, os.environ).parent / "conf.d"
+    metadata = Metadata(endpoint(os.environ), time.monotonic)
+    wanted = read(metadata.find(USER_DATA) or b"")
+    if arguments.signal:
+        return _signal(arguments, wanted, metadata)
     if wanted is None:
-        path.unlink(missing_ok=True)
+        for name in (OPERATORS, DEPLOYMENTS):
+            (folder / name).unlink(missing_ok=True)
         print(f"user data without a first line {FIRST_LINE}: nothing is started")
         return 0
-    fresh = path.with_suffix(".new")
-    fresh.write_text(_HEADER + wanted.settings)
-    fresh.replace(path)
+    _write(folder / OPERATORS, wanted.operator_settings)
+    _write(folder / DEPLOYMENTS, wanted.settings)
     loaded(arguments)
     _start(wanted)
     print("started", *wanted.units)
     return 0
 
 
+def _write(path: Path, settings: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(_HEADER + settings)
+    fresh.replace(path)
+
+
 def _start(wanted: InstanceRoles) -> None:
     """Start the units by their target, with which they stop and restart; until the next boot."""
-    for command in (
-        ("systemctl", "enable", "--runtime", *wanted.units),
-        ("systemctl", "start", "--no-block", "visionfleet.target"),
-    ):
-        name = " ".join(command)
-        try:
-            done = subprocess.run(command, stdin=DEVNULL, stderr=PIPE, timeout=30)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise GiveUp(f"{name}: {error}") from error
-        if done.returncode != 0:
-            said = done.stderr.decode(errors="replace").strip()
-            raise GiveUp(f"{name}: status {done.returncode}: {said[-500:]}")
+    _systemctl("enable", "--runtime", *wanted.units)
+    _systemctl("start", "--no-block", "visionfleet.target")
+    if wanted.signal is not None:
+        _systemctl("start", "--no-block", _SIGNAL_UNIT)
+
+
+def _systemctl(*arguments: str) -> None:
+    done = _called(*arguments, timeout_seconds=30)
+    if done.returncode != 0:
+        said = done.stderr.decode(errors="replace").strip()
+        command = " ".join(("systemctl", *arguments))
+        raise GiveUp(f"{command}: status {done.returncode}: {said[-500:]}")
+
+
+def _called(*arguments: str, timeout_seconds: float | None) -> "CompletedProcess[bytes]":
+    command = ("systemctl", *arguments)
+    try:
+        return subprocess.run(command, stdin=DEVNULL, stderr=PIPE, timeout=timeout_seconds)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise GiveUp(f"{' '.join(command)}: {error}") from error
+
+
+def _signal(arguments: argparse.Namespace, wanted: InstanceRoles | None, metadata: Metadata) -> int:
+    if wanted is None or wanted.signal is None:
+        print("user data without `signal`: nobody waits for this instance")
+        return 0
+    ready = _are_ready(wanted.units)
+    client = client_factory(loaded(arguments).config.aws).client("cloudformation")
+    return _told(client, wanted.signal, instance_id(metadata), ready)
+
+
+def _are_ready(units: tuple[str, ...]) -> bool:
+    """Wait for the daemons to be ready; raises TryLater while systemd tries one again."""
+    if _called("start", *units, timeout_seconds=None).returncode == 0:
+        return True
+    if _called("--quiet", "is-failed", *units, timeout_seconds=30).returncode == 0:
+        return False  # as one whose configuration is refused: it is not tried again
+    raise TryLater(f"{' '.join(units)}: not ready yet")
+
+
+def _told(client: object, to: StackSignal, instance: str, ready: bool) -> int:
+    try:
+        signal_resource(client, to.stack, to.resource, instance, ready)
+    except Denied:  # the role may have been made a moment ago
+        raise
+    except GiveUp as error:  # a host that replaces another one outside an update
+        print(f"nobody waits for this instance: {error}")
+        return 0
+    print(f"told {to.stack}: {to.resource}", "is ready" if ready else "failed")
+    return 0

@@ -4,11 +4,13 @@ Messages are small JSON objects with a version field. Unknown fields are ignored
 sender can talk to an older receiver; a missing or ill-typed field is a BadMessage.
 """
 
+import operator
 from collections.abc import Callable
 from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from visionfleet.contract.vectors import Vector
 from visionfleet.errors import BadMessage
 
 _M = TypeVar("_M")
@@ -20,7 +22,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class _Message(_Value):
+class Message(_Value):
     """A value that travels by itself and so carries the version of the contract."""
 
     v: Literal[1] = 1
@@ -31,8 +33,8 @@ class _Message(_Value):
         return _decode(cls.model_validate_json, raw)
 
 
-class Request(_Message):
-    """One image to classify. Times are Unix seconds; `expires_at` None never expires."""
+class Request(Message):
+    """One image to classify; `embed` asks for its vector. `expires_at` None never expires."""
 
     job: str
     key: str
@@ -41,6 +43,7 @@ class Request(_Message):
     top: Annotated[int, Field(ge=1, le=1000)] = 5
     sent_at: float
     expires_at: float | None = None
+    embed: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
 class Ranked(_Value):
@@ -66,10 +69,10 @@ class ModelInput(_Value):
     interpolation: str
 
 
-class ModelDescription(_Message):
+class ModelDescription(Message):
     """What the worker that started last says of its model, for people and clients.
 
-    Scores are divided by `temperature`; a best one below `unknown_below` has no label.
+    A best score below `unknown_below` has no label; `embedding` is the length of vectors, if any.
     """
 
     name: str
@@ -78,6 +81,7 @@ class ModelDescription(_Message):
     input: ModelInput
     temperature: float
     unknown_below: float
+    embedding: int | None = None
     runtime: str
     precision: str
     device: str
@@ -97,10 +101,11 @@ class Timings(_Value):
 LOW_CONFIDENCE = "low confidence"
 
 
-class Succeeded(_Message):
+class Succeeded(Message):
     """The answer to a job. `top` is sorted by score, best first; `label` is its first.
 
     A model that is not sure gives no label, and a `reason`; its guesses are in `top` all the same.
+    `vector` is there when it was asked for and the worker has one; `vectors` tells how to read it.
     """
 
     status: Literal["succeeded"] = "succeeded"
@@ -115,6 +120,7 @@ class Succeeded(_Message):
     attempts: int
     worker: str
     finished_at: float
+    vector: Vector = None
 
     @property
     def best(self) -> str:
@@ -122,7 +128,7 @@ class Succeeded(_Message):
         return self.top[0].label
 
 
-class Failed(_Message):
+class Failed(Message):
     """Why a job has no answer: a stable `code` for machines, a `reason` for people."""
 
     status: Literal["failed"] = "failed"
@@ -135,14 +141,14 @@ class Failed(_Message):
     finished_at: float
 
 
-class CachedResult(_Message):
+class CachedResult(Message):
     """An answer that is kept by content; `asked` is how long a ranking it could have had."""
 
     asked: int
     result: Succeeded
 
 
-class Claim(_Message):
+class Claim(Message):
     """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes.
 
     Without `sent_at` it is not known whether the job's request was ever sent.
@@ -157,7 +163,7 @@ class Claim(_Message):
 Result = Annotated[Succeeded | Failed, Field(discriminator="status")]
 
 
-class Reply(_Message):
+class Reply(Message):
     """Wakes the web process that waits for a job; the result rides along to save it a read."""
 
     job: str
@@ -167,10 +173,13 @@ class Reply(_Message):
 WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped"]
 
 
-class WorkerReport(_Message):
-    """What a worker says of itself. `service_seconds` is its mean per image, None before one.
+class WorkerReport(Message):
+    """What a worker says of itself, None before it knows: images a second that it can do, the time
+    of one image that follows (`service_seconds`), and the share of the time since its last report
+    that it was busy.
 
-    `stuck` says what makes no progress, and for how long; None while all does.
+    `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
+    does not start, and that it will not without a person.
     """
 
     worker: str
@@ -182,16 +191,19 @@ class WorkerReport(_Message):
     in_flight: int = 0
     handled: int = 0
     service_seconds: float | None = None
+    capacity_per_second: float | None = None
+    busy_share: float | None = None
     stage_seconds: dict[str, float] = {}
     boot_phases: dict[str, float] = {}
     notice: str | None = None
     stuck: str | None = None
+    fault: str | None = None
     model: ModelInfo | None = None
     version: str
     host: str
 
 
-class Lease(_Message):
+class Lease(Message):
     """Which scaler acts, until `expires_at`; `term` grows by one with every new holder. For others
     it lasts for so many `seconds` from when they see it; 0: it was released.
     """
@@ -223,7 +235,7 @@ class Launch(_Value):
     instances: tuple[str, ...] = ()
 
 
-class LaunchLedger(_Message):
+class LaunchLedger(Message):
     """`revision` grows with every write, so that no two states have the same ETag."""
 
     revision: Annotated[int, Field(ge=0)] = 0
@@ -240,10 +252,12 @@ class StatusEntry(_Value):
     reason: str = ""
 
 
-class FleetStatus(_Message):
+class FleetStatus(Message):
     """What the scaler saw, decided and did, for people and pages. `history` is oldest first.
 
     `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
+    `decision` is the last that changed anything, `reason` that of this look; `fault` says why no
+    worker starts, while none is at work.
     """
 
     at: float
@@ -254,6 +268,8 @@ class FleetStatus(_Message):
     states: dict[str, int]
     decision: str
     decided_at: float
+    reason: str = ""
+    fault: str = ""
     policy: str = ""
     holder: str = ""
     term: int = 0
@@ -266,7 +282,7 @@ class FleetStatus(_Message):
 _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)
 
 
-def encode(message: _Message) -> str:
+def encode(message: Message) -> str:
     """Write a message in ASCII: SQS takes the characters of XML 1.0 only, and not U+FFFE."""
     return message.model_dump_json(ensure_ascii=True)
 

@@ -11,6 +11,8 @@ from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused
 
 # Faults of supervisor's XML-RPC interface that mean: it is as wished already.
 _ALREADY_STARTED, _NOT_RUNNING = 60, 70
+# supervisord is ending, or just starts again.
+_SHUTDOWN_STATE = 6
 # Asked to start a process that still stops, supervisor answers with this one.
 _ABNORMAL_TERMINATION = 40
 _STATES: dict[str, MemberState] = {
@@ -43,12 +45,14 @@ class SupervisorFleet:
         ]
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
-        """Start the first `count` processes that stand still; names make it idempotent here."""
+        """Start the first `count` processes that stand still, and those that failed last of all;
+        names make it idempotent here.
+        """
         processes = self._processes()
-        still = [p["name"] for p in processes if not _state(p) and p["statename"] in _STARTABLE]
+        still = [p for p in processes if not _state(p) and p["statename"] in _STARTABLE]
         room = self.maximum - (len(processes) - len(still))
         started = []
-        for name in still[: max(0, min(count, room))]:
+        for name in [p["name"] for p in sorted(still, key=_failed_at)][: max(0, min(count, room))]:
             with _wrapped(f"start {name}", {_ALREADY_STARTED, _ABNORMAL_TERMINATION}):
                 self._rpc.supervisor.startProcess(f"{GROUP}:{name}", False)
                 started.append(name)
@@ -71,11 +75,18 @@ def _state(process: dict[str, Any]) -> MemberState | None:
     return "failed" if has_refused(process) else _STATES.get(process["statename"])
 
 
+def _failed_at(process: dict[str, Any]) -> float:
+    """When one ended otherwise than well; 0 for one that did not, or has never run."""
+    return float(process["stop"]) if process["exitstatus"] else 0.0
+
+
 @contextmanager
 def _wrapped(doing: str, fine: set[int]) -> Iterator[None]:
     try:
         yield
     except xmlrpc.client.Fault as fault:
+        if fault.faultCode == _SHUTDOWN_STATE:
+            raise TryLater(f"supervisor: {doing}: {fault.faultString}") from fault
         if fault.faultCode not in fine:
             raise GiveUp(f"supervisor: {doing}: {fault.faultString}") from fault
     except Exception as error:  # the socket's, HTTP's, the XML parser's: no whole answer

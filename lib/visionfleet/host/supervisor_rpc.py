@@ -50,6 +50,19 @@ class UnixTransport(xmlrpc.client.Transport):
             self.close()
 
 
+def listens(path: str) -> bool:
+    """Tell whether anybody who lets us in listens on a unix socket."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except TimeoutError:
+            return True  # it is there, and busy
+        except OSError:
+            return False
+        return True
+
+
 def connect(server_url: str, timeout_seconds: float = 10.0) -> xmlrpc.client.ServerProxy:
     """Make a proxy for supervisor at the address that its children get; no I/O yet.
 

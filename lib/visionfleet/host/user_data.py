@@ -1,4 +1,5 @@
-"""What the user data of an EC2 instance asks of it: roles, and settings of its own. No I/O here.
+"""What the user data of an EC2 instance asks of it: roles, settings of its own, and whom to tell
+when it is ready. No I/O here.
 
 It is YAML below a first line `#visionfleet`, which cloud-init leaves alone. Nothing is executed.
 """
@@ -20,14 +21,28 @@ UNITS: Mapping[str, str] = {
     "worker": "visionfleet-classifiers.target",
 }
 
-_KEYS = ("role", "visionfleet")
+_SETTINGS = ("settings", "visionfleet")
+_KEYS = ("role", "settings", "signal", "visionfleet")
+_SIGNAL = {("signal", "stack"), ("signal", "resource")}
 _EXPECTED = f"expected one or a list of {', '.join(UNITS)}"
 
 
 @dataclass(frozen=True, slots=True)
+class StackSignal:
+    """The stack, and the resource in it, that waits for this instance."""
+
+    stack: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceRoles:
+    """The operator's settings (`settings`) give way to those of the deployment (`visionfleet`)."""
+
     units: tuple[str, ...]
     settings: str
+    operator_settings: str = "{}\n"
+    signal: StackSignal | None = None
 
 
 def read(data: bytes) -> InstanceRoles | None:
@@ -45,7 +60,8 @@ def read(data: bytes) -> InstanceRoles | None:
     tree = settings.tree()
     wanted = _listed(tree["role"])
     units = tuple(unit for role, unit in UNITS.items() if role in wanted)
-    return InstanceRoles(units, yaml.safe_dump(tree.get("visionfleet") or {}, sort_keys=False))
+    operators, deployments = (yaml.safe_dump(tree.get(n) or {}, sort_keys=False) for n in _SETTINGS)
+    return InstanceRoles(units, deployments, operators, _signal(settings))
 
 
 def _faults(settings: SourcedValues) -> Iterator[str]:
@@ -54,10 +70,23 @@ def _faults(settings: SourcedValues) -> Iterator[str]:
             yield f"{origin}: {key[0]}: unknown key; known here: {', '.join(_KEYS)}"
         elif key[0] == "role":
             yield from _role_faults(key, settings.values[key], origin)
-        elif key == ("visionfleet",) and settings.values[key] not in (None, {}):
-            yield f"{origin}: visionfleet: expected sections with keys, as in visionfleet.yaml"
+        elif key[0] in _SETTINGS and len(key) == 1 and settings.values[key] not in (None, {}):
+            yield f"{origin}: {key[0]}: expected sections with keys, as in visionfleet.yaml"
+    yield from _signal_faults(settings)
     if not settings.faults and not any(key[0] == "role" for key in settings.origins):
         yield f"{SOURCE}: role: missing; {_EXPECTED}"
+
+
+def _signal(settings: SourcedValues) -> StackSignal | None:
+    given = {key[1]: str(value) for key, value in settings.values.items() if key[0] == "signal"}
+    return StackSignal(**given) if given else None
+
+
+def _signal_faults(settings: SourcedValues) -> Iterator[str]:
+    given = {key: value for key, value in settings.values.items() if key[0] == "signal"}
+    wrong = given.keys() != _SIGNAL or not all(isinstance(name, str) for name in given.values())
+    if given and wrong:
+        yield f"{SOURCE}: signal: expected the names of a stack and of a resource"
 
 
 def _role_faults(key: Key, value: object, origin: Origin) -> Iterator[str]:

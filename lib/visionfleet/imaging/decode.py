@@ -80,6 +80,7 @@ def check_header(data: bytes, limits: ImageLimits) -> Header:
 
     `empty`, `too_large`, `not_an_image`, `too_many_pixels` or `cannot_be_decoded`.
     """
+    data = jpeg.without_padding(data)
     with _open(data, limits) as image, undecodable():
         size = image.size
         _reduce(image, _USUAL_SIDE)
@@ -93,6 +94,7 @@ def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) ->
     `shorter_side` allows a JPEG to be decoded at a reduced size, never below four times that many
     pixels: a stronger reduction in the decoder changes what the resize then averages.
     """
+    data = jpeg.without_padding(data)
     with _open(data, limits) as image, undecodable():
         size, reduced = image.size, 1
         if shorter_side is not None:
@@ -131,6 +133,7 @@ def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
         raise BadImage(
             "too_large", f"the file has {len(data)} bytes, the limit is {limits.max_bytes}"
         )
+    gif.check_parts(data)
     with _identify(data, limits) as image:
         width, height = image.size
         if width * height > limits.max_pixels:

@@ -1,8 +1,37 @@
 """GIFs whose first picture leaves a part of the canvas to what lies behind it."""
 
+from collections.abc import Iterator
+
 from PIL import Image
 
+from visionfleet.imaging.parts import bounded
+
+_SIGNATURES = (b"GIF87a", b"GIF89a")
+_SCREEN_BYTES, _FLAGS, _HAS_COLOURS, _COLOURS = 13, 10, 0x80, 0x07
+_EXTENSION, _PICTURES_AND_END = b"\x21", (b"", b",", b";")
 _PICTURES_TRIED = 5
+
+
+def check_parts(data: bytes) -> None:
+    """Count what stands before the first picture; raises BadImage when there is too much."""
+    if data.startswith(_SIGNATURES) and len(data) > _SCREEN_BYTES:
+        for _ in bounded(_blocks(data)):
+            pass
+
+
+def _blocks(data: bytes) -> Iterator[int]:
+    """Go over the blocks of all extensions before the first picture, and bytes that are none."""
+    flags = data[_FLAGS]
+    at = _SCREEN_BYTES + (3 << ((flags & _COLOURS) + 1) if flags & _HAS_COLOURS else 0)
+    while (kind := data[at : at + 1]) not in _PICTURES_AND_END:
+        yield at
+        at += 1
+        if kind == _EXTENSION:
+            at += 1
+            while size := int.from_bytes(data[at : at + 1]):
+                yield at
+                at += 1 + size
+            at += 1
 
 
 def covers_canvas(image: Image.Image) -> bool:

@@ -1,16 +1,56 @@
 """What a JPEG tells of its cost, and files whose end marker is missing."""
 
 import io
+import re
+from collections.abc import Iterator
 
 from PIL import Image, ImageChops
 
+from visionfleet.imaging.parts import bounded
+
+_START = b"\xff\xd8"
 _END = b"\xff\xd9"
 START_OF_SCAN = b"\xff\xda"  # in compressed data a marker never stands by chance
 _OF_APPLICATIONS, _ADOBE, _ADOBE_BYTES = range(0xE0, 0xF0), 0xEE, 12
 _KEPT = (b"Exif\0", b"ICC_PROFILE\0")
+_WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
+_FILL = re.compile(rb"\xff+")
 _COEFFICIENT_BYTES = 2
 # So much less of the data still reaches the last blocks of a picture that is whole.
 _CUT_BYTES = 16
+
+
+def without_padding(data: bytes) -> bytes:
+    """Leave out what stands between the segments, which Pillow would read byte by byte.
+
+    Raises BadImage for more segments than anybody writes. What is no JPEG is returned as it is.
+    """
+    if not data.startswith(_START):
+        return data
+    parts = [*bounded(_segments(data))]
+    if len(_START) + sum(part.stop - part.start for part in parts) == len(data):
+        return data
+    return b"".join([_START, *(data[part] for part in parts)])
+
+
+def _segments(data: bytes) -> Iterator[slice]:
+    """Go over the segments; the last is the rest from the first scan on, some are empty."""
+    at = len(_START)
+    while fill := _FILL.search(data, at):
+        at = fill.end()
+        if data[at - 1 : at + 1] == START_OF_SCAN:
+            yield slice(at - 1, len(data))
+            return
+        if at == len(data):
+            yield slice(at - 1, at)
+            return
+        if data[at] in _WITHOUT_LENGTH:
+            yield slice(at, at)
+            at += 1
+            continue
+        size = max(2, int.from_bytes(data[at + 1 : at + 3], "big"))
+        yield slice(at - 1, at + 1 + size)
+        at += 1 + size
 
 
 def picture_only(data: bytes) -> bytes:

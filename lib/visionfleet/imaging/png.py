@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from visionfleet.imaging.parts import bounded
+
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _LARGEST_PROFILE_BYTES = 4 << 20
@@ -22,7 +24,7 @@ def picture_only(data: bytes) -> bytes:
     if not data.startswith(SIGNATURE):
         return data
     kept, left_out = [slice(0, len(SIGNATURE))], False
-    for kind, start, end in _chunks(data):
+    for kind, start, end in bounded(_chunks(data)):
         if kind in _CRITICAL or (kind in {b"tRNS", b"eXIf"} and _is_sound(data, start, end)):
             kept.append(slice(start, end))
         else:

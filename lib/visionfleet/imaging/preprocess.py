@@ -5,17 +5,15 @@ in one step from the square of the source that is seen: values differ by 1 of 25
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
 from visionfleet.imaging import colour
 from visionfleet.imaging.decode import Photo, undecodable
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.imaging.orientation import TRANSPOSE
 
-Pixels = npt.NDArray[np.uint8]
 _Box = tuple[float, float, float, float]
 
 # Each with the radius of its filter, in pixels of the result when it shrinks.
@@ -24,22 +22,6 @@ _RESAMPLING = {
     "bicubic": (Image.Resampling.BICUBIC, 2),
     "lanczos": (Image.Resampling.LANCZOS, 3),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Preprocessing:
-    """Sides in pixels; mean and std per channel, for values from 0 to 1."""
-
-    resize: int
-    crop: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str = "bilinear"
-
-    def __post_init__(self) -> None:
-        if self.interpolation not in _RESAMPLING:
-            known = ", ".join(_RESAMPLING)
-            raise ValueError(f"unknown interpolation {self.interpolation!r}; known: {known}")
 
 
 def prepare(photo: Photo, how: Preprocessing) -> Pixels:

@@ -2,7 +2,7 @@
 what has refused to start (status 78).
 
 Such a process is started again after a wait that grows from 5 s to 60 s while it goes on failing,
-unless somebody else has started it.
+to 300 s for one of many workers, unless somebody else has started it.
 """
 
 import sys
@@ -19,6 +19,7 @@ from visionfleet.local.supervisor_events import EXITED, FATAL, SupervisorEvent, 
 
 FIRST_WAIT_SECONDS = 5.0
 LONGEST_WAIT_SECONDS = 60.0
+LONGEST_WAIT_OF_A_WORKER_SECONDS = 300.0  # there may be 19, and the scaler tries others meanwhile
 # Supervisor's own tries take their time before it gives up again (startretries=3: 6 s and the
 # runs), so a failure soon after a start is the same trouble, and one much later a new one.
 FORGET_SECONDS = 300.0
@@ -42,7 +43,9 @@ class RestartBackoff:
     def failed(self, name: str, now: float) -> float:
         last, over = self._last.get(name, (0.0, now))
         again = last > 0 and now - over <= FORGET_SECONDS
-        wait = min(2 * last, LONGEST_WAIT_SECONDS) if again else FIRST_WAIT_SECONDS
+        one_of_many = name.startswith(f"{supervisor_rpc.GROUP}:")
+        longest = LONGEST_WAIT_OF_A_WORKER_SECONDS if one_of_many else LONGEST_WAIT_SECONDS
+        wait = min(2 * last, longest) if again else FIRST_WAIT_SECONDS
         self.due[name] = now + wait
         self._last[name] = wait, now + wait
         return wait

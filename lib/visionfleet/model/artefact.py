@@ -7,6 +7,7 @@ Nothing in it is ever unpickled. A later version may add fields, which are ignor
 """
 
 import hashlib
+import json
 import mmap
 import os
 import struct
@@ -19,10 +20,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.choice import Chosen
+from visionfleet.model.file_kinds import ARTEFACT_MAGIC
 
-MAGIC = b"VFLEET01"
+MAGIC = ARTEFACT_MAGIC
 _HEAD = struct.Struct("<8sQ32s")
 _ALIGNMENT = 64
 _LARGEST_MANIFEST = 1 << 26
@@ -56,6 +58,12 @@ class Manifest(BaseModel):
     chosen: Chosen
     files: dict[str, FilePlace] = {}
 
+    def fingerprint(self) -> str:
+        """Give 16 digits for what decides an answer, but the runtime; kept answers hang on it."""
+        deciding = {"source", "labels", "preprocessing", "temperature", "unknown_below"}
+        text = json.dumps(self.model_dump(mode="json", include=deciding), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
 
 @dataclass(frozen=True, slots=True)
 class Artefact:
@@ -72,6 +80,14 @@ class Artefact:
         if hashlib.sha256(data).hexdigest() != place.sha256:
             raise BadModel(f"{self.where}: damaged: the SHA-256 of {name} is another one")
         return data
+
+    def release(self) -> None:
+        """Give the memory of its pages back: runtimes keep weights in a form of their own.
+
+        What is used in place is read again, from the page cache. Nobody has written to it.
+        """
+        if isinstance(mapped := self._content.obj, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
@@ -91,7 +107,7 @@ def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
 def decode(data: memoryview, where: str) -> Artefact:
     """Read the manifest; raises BadModel for what is no artefact, cut short or damaged."""
     if not is_artefact(data) or len(data) < _HEAD.size:
-        raise BadModel(f"{where}: not an artefact of this version of visionfleet")
+        raise BadModel(f"{where}: no artefact of this version of visionfleet: make it again")
     _, length, digest = _HEAD.unpack(data[: _HEAD.size])
     start = _HEAD.size + length
     text = bytes(data[_HEAD.size : start]) if length <= _LARGEST_MANIFEST else b""
@@ -109,10 +125,14 @@ def is_artefact(data: bytes | memoryview) -> bool:
     return data[: len(MAGIC)] == MAGIC
 
 
-def open_file(path: Path) -> Artefact:
-    """Map an artefact into memory; raises OSError, and BadModel."""
+def open_file(path: Path, sha256: str | None = None) -> Artefact:
+    """Map an artefact into memory, of this SHA-256 if one is given; raises OSError, BadModel."""
     with path.open("rb") as file:
-        return decode(_mapped(file.fileno()), str(path))
+        content = _mapped(file.fileno())
+    digest = hashlib.sha256(content).hexdigest() if sha256 else None
+    if digest != sha256:
+        raise BadModel(f"{path}: its SHA-256 is {digest}, model.sha256 says {sha256}")
+    return decode(content, str(path))
 
 
 def open_bytes(data: bytes, where: str) -> Artefact:

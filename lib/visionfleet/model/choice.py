@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 from visionfleet.model.network import Floats
 
 RuntimeName = Literal["torch", "openvino"]

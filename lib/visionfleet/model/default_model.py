@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.source import Source
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.calibration import Floats
 from visionfleet.evaluation.datasets import Labelled, class_indices
 from visionfleet.imaging.decode import ImageLimits, decode
-from visionfleet.imaging.preprocess import Pixels, prepare
+from visionfleet.imaging.model_input import Pixels
+from visionfleet.imaging.preprocess import prepare
 from visionfleet.model.inference import Inference
 
 Progress = Callable[[int], object]

@@ -1,14 +1,17 @@
 """The model at work: batches of pixels in, rankings out, whatever the runtime."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from visionfleet.contract.messages import ModelInfo, Ranked
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.contract.vectors import encode_vector
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.choice import Chosen
 from visionfleet.model.network import Floats, Network
+
+Ranking: TypeAlias = tuple[Ranked, ...]
 
 
 class Described(Protocol):
@@ -39,9 +42,25 @@ class Inference:
         self.precision = chosen
         self._network, self._singly = network, singly
 
-    def rank(self, batch: Sequence[Pixels], top: int) -> list[tuple[Ranked, ...]]:
+    @property
+    def features(self) -> int | None:
+        """How long the vectors of `rank_and_embed` are; None: this model has none."""
+        return self._network.features
+
+    def rank(self, batch: Sequence[Pixels], top: int) -> list[Ranking]:
         """Rank the classes for each H x W x 3 array, best first; RuntimeError if it fails."""
-        found = self.probabilities(batch)
+        return self._ranked(self.probabilities(batch), top)
+
+    def rank_and_embed(self, batch: Sequence[Pixels], top: int) -> list[tuple[Ranking, str | None]]:
+        """Rank, and write each image's features as results have them."""
+        scores, features = self.scores_and_features(batch)
+        rankings = self._ranked(self._probable(scores), top)
+        if features is None:
+            return [(ranking, None) for ranking in rankings]
+        texts = [encode_vector(row) for row in features.tolist()]
+        return list(zip(rankings, texts, strict=True))
+
+    def _ranked(self, found: Floats, top: int) -> list[Ranking]:
         # Equal scores in the order of their index, whatever `top` is.
         order = np.argsort(-found, axis=1, kind="stable")[:, :top]
         scores = np.take_along_axis(found, order, axis=1)
@@ -55,7 +74,10 @@ class Inference:
 
     def probabilities(self, batch: Sequence[Pixels]) -> Floats:
         """Compute a row of probabilities for each image; RuntimeError if it fails."""
-        found = softmax(self.scores(batch) / np.float32(self.temperature))
+        return self._probable(self.scores(batch))
+
+    def _probable(self, scores: Floats) -> Floats:
+        found = softmax(scores / np.float32(self.temperature))
         if not np.isfinite(found).all():
             raise RuntimeError("the model gave scores that are not finite")
         return found
@@ -63,7 +85,20 @@ class Inference:
     def scores(self, batch: Sequence[Pixels]) -> Floats:
         if self._singly and len(batch) > 1:
             return np.concatenate([self.scores([pixels]) for pixels in batch])
-        found = self._network.scores(batch)
+        return self._checked(self._network.scores(batch), batch)
+
+    def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
+        """Compute scores, and rows of features where the network tells them."""
+        if self._singly and len(batch) > 1:
+            each = [self.scores_and_features([pixels]) for pixels in batch]
+            rows = [features for _, features in each if features is not None]
+            return np.concatenate([s for s, _ in each]), np.concatenate(rows) if rows else None
+        scores, features = self._network.scores_and_features(batch)
+        if features is not None and not np.isfinite(features).all():
+            raise RuntimeError("the model gave features that are not finite")
+        return self._checked(scores, batch), features
+
+    def _checked(self, found: Floats, batch: Sequence[Pixels]) -> Floats:
         expected = (len(batch), len(self.labels))
         if found.shape != expected:
             raise RuntimeError(f"the model gives {found.shape}, not {expected} images and labels")

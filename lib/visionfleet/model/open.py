@@ -21,6 +21,7 @@ from visionfleet.model.choice import tell
 from visionfleet.model.inference import Inference
 from visionfleet.model.network import Network
 from visionfleet.model.openvino_network import Graph, OpenVinoNetwork
+from visionfleet.model.own_artefact import own_artefact
 from visionfleet.model.source import cache_folder
 
 log = logging.getLogger("classifier")
@@ -47,6 +48,7 @@ def open_model(
         model = opened(found, config.model, threads, lanes)
     phases.end("model")
     _warm_up(model, config.classifier.batch_size)
+    found.release()
     phases.end("warm_up")
     how = {"threads": threads, "made_by": found.manifest.made_by}
     log.info("precision chosen", extra=tell(found.manifest.chosen) | how)
@@ -57,7 +59,10 @@ def find_or_make(
     config: Config, environment: Mapping[str, str], bucket: Store | None = None
 ) -> Artefact:
     """Look for the artefact, on this machine and in S3; make it where there is none."""
-    key = key_of(config.model, making.source_of(config), processor.here(environment))
+    source, here = making.source_of(config), processor.here(environment)
+    if given := own_artefact(config.model, source, here):
+        return given
+    key = key_of(config.model, source, here)
     store = ArtefactStore((cache_folder(environment), config.model.directory), bucket)
     if found := store.find(key):
         return found
@@ -84,7 +89,9 @@ def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) 
 
 def _as_configured(manifest: Manifest, choice: ModelSection) -> Manifest:
     given = {"temperature": choice.temperature, "unknown_below": choice.unknown_below}
-    return manifest.model_copy(update={n: v for n, v in given.items() if v is not None})
+    mine = manifest.model_copy(update={n: v for n, v in given.items() if v is not None})
+    info = mine.info.model_copy(update={"fingerprint": mine.fingerprint()})
+    return mine.model_copy(update={"info": info})
 
 
 def _warm_up(model: Inference, batch_size: int) -> None:

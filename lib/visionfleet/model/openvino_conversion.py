@@ -10,13 +10,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
+from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.openvino_library import converter, library, quantiser
 from visionfleet.model.openvino_network import Graph, read
 
 
 def convert(module: nn.Module, how: Preprocessing, singly: bool) -> Graph:
     """Convert a network, with the normalisation of its pixels; any exception when it cannot be."""
+    if isinstance(module, OnnxNetwork):
+        layout = "NHWC" if module.channels_last else "NCHW"
+        network = module.openvino_model(how.crop, singly)
+        return _graph(_with_features(_with_normalisation(network, how, layout)))
     shape = (1 if singly else 2, 3, how.crop, how.crop)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch advises newer formats
@@ -27,7 +32,7 @@ def convert(module: nn.Module, how: Preprocessing, singly: bool) -> Graph:
         )
     if len(model.outputs) != 1:
         raise RuntimeError(f"the model gives {len(model.outputs)} tensors, not one of scores")
-    return _graph(_with_normalisation(model, how))
+    return _graph(_with_features(_with_normalisation(model, how)))
 
 
 def quantise(graph: Graph, samples: Sequence[Pixels]) -> Graph:
@@ -39,16 +44,38 @@ def quantise(graph: Graph, samples: Sequence[Pixels]) -> Graph:
     return _graph(quantised)
 
 
-def _with_normalisation(model: Any, how: Preprocessing) -> Any:
+def _with_normalisation(model: Any, how: Preprocessing, layout: str = "NCHW") -> Any:
     openvino = library()
     steps = openvino.preprocess.PrePostProcessor(model)
     picture = steps.input()
     picture.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    picture.model().set_layout(openvino.Layout("NCHW"))
+    picture.model().set_layout(openvino.Layout(layout))
     mean, scale = ([255 * value for value in values] for values in (how.mean, how.std))
     picture.preprocess().convert_element_type(openvino.Type.f32).mean(mean).scale(scale)
     steps.output().tensor().set_element_type(openvino.Type.f32)
     return steps.build()
+
+
+def _with_features(model: Any) -> Any:
+    """Give what goes into the last layer out, too, where that is a matrix by known weights."""
+    node = model.output(0).get_node().input_value(0).get_node()
+    while node.get_type_name() in {"Add", "Convert"}:
+        inputs = [each.get_source_output().get_node() for each in node.inputs()]
+        node = next((each for each in inputs if not _is_known(each)), inputs[0])
+    if node.get_type_name() != "MatMul" or not _is_known(node.input_value(1).get_node()):
+        return model
+    features = node.input_value(0)
+    shape = features.get_partial_shape()
+    if shape.rank.is_static and len(shape) == 2 and shape[1].is_static:
+        model.add_outputs([features])
+    return model
+
+
+def _is_known(node: Any) -> bool:
+    """Tell whether a node is a constant, or made of one."""
+    while node.get_type_name() in {"Convert", "Transpose", "Reshape", "Multiply"}:
+        node = node.input_value(0).get_node()
+    return bool(node.get_type_name() == "Constant")
 
 
 def _graph(model: Any) -> Graph:

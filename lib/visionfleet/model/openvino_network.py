@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 from visionfleet.model.network import Floats
 from visionfleet.model.openvino_library import library
 
@@ -17,7 +17,10 @@ _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network as OpenVINO keeps it: N x H x W x 3 bytes in, N x classes scores out."""
+    """A network as OpenVINO keeps it: N x H x W x 3 bytes in, N x classes scores out.
+
+    Where its last layer can be told, there is a second output: N x features, its input.
+    """
 
     structure: bytes | memoryview
     weights: bytes | memoryview
@@ -43,16 +46,28 @@ class OpenVinoNetwork:
             raise RuntimeError(_reason(error)) from error
         self._requests = threading.local()
 
+    @property
+    def features(self) -> int | None:
+        outputs = self._compiled.outputs
+        return int(outputs[1].partial_shape[1].get_length()) if len(outputs) > 1 else None
+
     def scores(self, batch: Sequence[Pixels]) -> Floats:
+        # A copy: the request reuses its own.
+        return np.array(self._infer(batch)[0], np.float32)
+
+    def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
+        found = self._infer(batch)
+        features = np.array(found[1], np.float32) if len(self._compiled.outputs) > 1 else None
+        return np.array(found[0], np.float32), features
+
+    def _infer(self, batch: Sequence[Pixels]) -> Any:
         request = getattr(self._requests, "own", None)
         if request is None:
             request = self._requests.own = self._compiled.create_infer_request()
         try:
-            found = request.infer([np.stack(batch)], share_inputs=True)
+            return request.infer([np.stack(batch)], share_inputs=True)
         except RuntimeError as error:
             raise RuntimeError(_reason(error)) from error
-        scores: Floats = np.array(found[0], np.float32)  # a copy: the request reuses its own
-        return scores
 
 
 def read(graph: Graph) -> Any:

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
+from visionfleet.model.features import Split
 from visionfleet.model.network import Floats
 
 # What modules raise for images that they were not made for; exported programs assert.
@@ -44,18 +45,33 @@ class TorchNetwork:
         other.dtype = DTYPES[precision]
         return other
 
+    @property
+    def features(self) -> int | None:
+        return self.module.last.in_features if isinstance(self.module, Split) else None
+
     def scores(self, batch: Sequence[Pixels]) -> Floats:
         with torch.inference_mode():
-            images = self.prepared(batch)
-            try:
-                scores: object = self.module(images)
-            except MODEL_ERRORS as error:
-                raise RuntimeError(last_line(error)) from error
-            if not isinstance(scores, Tensor):
-                kind = type(scores).__name__
-                raise RuntimeError(f"the model gives {kind}, not a tensor of scores")
-            found: Floats = scores.float().cpu().numpy()
-            return found
+            return self._run(self.module, self.prepared(batch))
+
+    def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
+        if not isinstance(self.module, Split):
+            return self.scores(batch), None
+        with torch.inference_mode():
+            features = self._run(self.module.body, self.prepared(batch))
+            again = torch.from_numpy(features).to(self.device, self.dtype)
+            return self._run(self.module.last, again), features
+
+    @staticmethod
+    def _run(module: nn.Module, images: Tensor) -> Floats:
+        try:
+            given: object = module(images)
+        except MODEL_ERRORS as error:
+            raise RuntimeError(last_line(error)) from error
+        if not isinstance(given, Tensor):
+            kind = type(given).__name__
+            raise RuntimeError(f"the model gives {kind}, not a tensor of scores")
+        found: Floats = given.float().cpu().numpy()
+        return found
 
     def prepared(self, batch: Sequence[Pixels]) -> Tensor:
         """Stack, move to the device and normalise: N x 3 x H x W, channels last."""

@@ -6,6 +6,7 @@ import torch
 from visionfleet.model import device
 from visionfleet.model.artefact import Artefact
 from visionfleet.model.batchnorm_folding import fold
+from visionfleet.model.features import split
 from visionfleet.model.loading import load_module
 from visionfleet.model.torch_network import TorchNetwork
 
@@ -20,5 +21,6 @@ def torch_network(found: Artefact, threads: int) -> TorchNetwork:
     network = TorchNetwork(module, how, device.choose())
     if kind == "module":
         two = [np.zeros((how.crop, how.crop, 3), np.uint8)] * 2
-        network = network.replaced(fold(network.module, network.prepared(two))[0])
+        images = network.prepared(two)
+        network = network.replaced(split(fold(network.module, images)[0], images))
     return network.converted(manifest.chosen.precision)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from visionfleet.errors import BadModel
-from visionfleet.imaging.preprocess import Pixels
+from visionfleet.imaging.model_input import Pixels
 from visionfleet.model import device, openvino_library
 from visionfleet.model.batchnorm_folding import fold
 from visionfleet.model.choice import (
@@ -88,7 +88,9 @@ class _Trials:
 
     def contest(self, asked: Asked, bfloat16: bool, int8: bool) -> Contest:
         self._first_passes()
-        convertible = any(p.is_floating_point() for p in self._exact.module.parameters())
+        convertible = self._loaded.kind == "onnx" or any(
+            p.is_floating_point() for p in self._exact.module.parameters()
+        )
         if not convertible:  # a quantised model keeps its own precision
             asked = replace(asked, precision="auto")
         native = device.gpu_multiplies_bfloat16() if self._cuda else bfloat16

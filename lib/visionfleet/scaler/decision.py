@@ -4,32 +4,45 @@
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeVar
+
+from visionfleet.scaler import deaths, reasons
+from visionfleet.scaler.failed_starts import FailedStarts
+from visionfleet.scaler.window import within
 
 if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
     from visionfleet.config.scaler import FleetTimes, ScalerSection
 
-State = Literal["booting", "idle", "busy", "stuck", "draining", "drained", "stopping", "failed"]
-_N = TypeVar("_N", int, float)
+State = Literal[
+    "booting", "idle", "busy", "stuck", "crashing", "broken",
+    "draining", "drained", "stopping", "failed",
+]  # fmt: skip
 _F = TypeVar("_F", bound=float | None)
 
-_CAPACITY = frozenset({"booting", "idle", "busy", "failed"})
+# What works or will. All others count for the maximum alone, until they are gone.
+_CAPACITY = frozenset({"booting", "idle", "busy"})
+_AT_WORK = frozenset({"idle", "busy"})
+_PHANTOMS = 2  # images that SQS may count in an empty queue
 _ROUNDING = 1e-9  # 3.0000000000000004 workers are 3
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker. `reported_at` is None until it has reported; `since` is of its state."""
+    """One worker. `reported_at` is None until it has reported; `since` is of its state, and `fault`
+    says why it does not work. A `failed` one is started again by its fleet, a `crashing` one ends
+    again and again at work, and a `broken` one has never come up and will not.
+    """
 
     name: str
     state: State
     since: float
     launched_at: float
     reported_at: float | None = None
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +89,8 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class History:
     """`kept` are the sizes worth keeping within the hold window, `arrived` the images that had ever
-    come within the pace window, both as (when, how many).
+    come within the pace window, both as (when, how many). `waiting` tells that the last look saw
+    images in the queue.
     """
 
     kept: tuple[tuple[float, int], ...] = ()
@@ -84,17 +98,24 @@ class History:
     boot_seconds: float | None = None
     service_seconds: float | None = None
     at_maximum: bool = False
+    waiting: bool = False
+    failed_starts: FailedStarts = field(default_factory=FailedStarts)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do now. `reason` is a sentence; `at_maximum` is true once per episode."""
+    """What to do now. `reason` is a sentence; `at_maximum` is true once per episode. Of those to
+    terminate, `dead` have not left by themselves. With `look_soon` the next look is to come soon:
+    what was seen may be a wrong count.
+    """
 
     launch: int = 0
     drain: tuple[str, ...] = ()
     terminate: tuple[str, ...] = ()
     reason: str = ""
     at_maximum: bool = False
+    dead: tuple[str, ...] = ()
+    look_soon: bool = False
 
     @property
     def changes(self) -> bool:
@@ -104,92 +125,136 @@ class Decision:
 Decide = Callable[[Observation, Policy, History, float], tuple[Decision, History]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What a decision is made of. `dead` has names and reasons; `able` workers are capacity."""
+
+    seen: Observation
+    policy: Policy
+    history: History
+    now: float
+    dead: Mapping[str, str]
+    able: tuple[Worker, ...]
+
+    @property
+    def doubtful(self) -> bool:
+        """Tell of so few images, seen once with nobody there, that they may be a wrong count."""
+        few = 0 < self.seen.visible <= _PHANTOMS
+        return few and not self.able and not self.history.waiting
+
+    @property
+    def service_seconds(self) -> float:
+        return known(self.history.service_seconds, self.policy.settings.service_seconds)
+
+
 def decide(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
     """Size the fleet to keep pace with the arrivals, and to clear what would wait too long."""
-    history = _learn(seen, policy, history, now)
-    pace = _pace(policy, history)
+    look = _look(seen, policy, history, now)
+    pace = _pace(look)
     hold_seconds = policy.settings.hold_seconds
-    kept = _sized(seen, policy, math.ceil(pace - _ROUNDING), now)
-    need = _sized(seen, policy, _need(seen, policy, history, pace, now), now)
-    kept_since = _within((*history.kept, (now, kept)), now - hold_seconds)
-    return _act(seen, policy, replace(history, kept=kept_since), now, need, hold_seconds)
+    kept = _sized(look, math.ceil(pace - _ROUNDING))
+    need = _sized(look, _need(look, pace))
+    kept_since = within((*history.kept, (now, kept)), now - hold_seconds)
+    history = replace(look.history, kept=kept_since)
+    return _act(replace(look, history=history), need, hold_seconds)
 
 
 def per_message(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
     """One worker per message up to the maximum; without messages all idle ones leave at once."""
-    need = _sized(seen, policy, seen.images, now)
-    return _act(seen, policy, replace(history, kept=((now, need),)), now, need, hold_seconds=0.0)
+    look = _look(seen, policy, history, now)
+    need = _sized(look, seen.images)
+    look = replace(look, history=replace(look.history, kept=((now, need),)))
+    return _act(look, need, hold_seconds=0.0)
 
 
 POLICIES: dict[str, Decide] = {"pace": decide, "per_message": per_message}
 
 
-def _need(seen: Observation, policy: Policy, history: History, pace: float, now: float) -> int:
+def _look(seen: Observation, policy: Policy, history: History, now: float) -> _Look:
+    history = _learn(seen, policy, history, now)
+    dead = deaths.found(seen, policy, history, now)
+    able = tuple(w for w in seen.workers if w.state in _CAPACITY and w.name not in dead)
+    history = replace(history, failed_starts=deaths.failed_starts(seen, dead, history, now))
+    return _Look(seen, policy, history, now, dead, able)
+
+
+def _need(look: _Look, pace: float) -> int:
     """Count the workers that keep pace and clear in time what a new one would still find."""
-    left = _work_after_a_boot(seen, policy, history, pace, now)
-    need = math.ceil(pace + left / policy.settings.target_wait_seconds - _ROUNDING)
-    return min(need, max(seen.images, math.ceil(pace)))  # more workers than images are of no use
+    left = _work_after_a_boot(look, pace)
+    need = math.ceil(pace + left / look.policy.settings.target_wait_seconds - _ROUNDING)
+    # More workers than images are of no use.
+    return min(need, max(look.seen.images, math.ceil(pace)))
 
 
-def _work_after_a_boot(
-    seen: Observation, policy: Policy, history: History, pace: float, now: float
-) -> float:
+def _work_after_a_boot(look: _Look, pace: float) -> float:
     """Seconds of work that are left when a worker launched now would be up."""
-    boot = known(history.boot_seconds, policy.times.boot_seconds)
+    boot = known(look.history.boot_seconds, look.policy.times.boot_seconds)
     done = sum(
-        min(boot, now - w.launched_at) if w.state == "booting" else boot for w in _capacity(seen)
+        min(boot, look.now - w.launched_at) if w.state == "booting" else boot for w in look.able
     )
-    service = known(history.service_seconds, policy.settings.service_seconds)
-    return max(0.0, seen.images * service + pace * boot - done)
+    return max(0.0, look.seen.images * look.service_seconds + pace * boot - done)
 
 
-def _pace(policy: Policy, history: History) -> float:
+def _pace(look: _Look) -> float:
     """Workers that the arrivals of the pace window keep busy, without its steepest step: it may be
     a burst that is over, which the backlog shows anyway, or a wrong count.
     """
-    points = history.arrived
+    points = look.history.arrived
     steps = [(later - at, after - before) for (at, before), (later, after) in pairwise(points)]
     if len(steps) < 2:
         return 0.0
     steepest = max(steps, key=lambda step: step[1] / step[0])
     seconds = points[-1][0] - points[0][0] - steepest[0]
     images = points[-1][1] - points[0][1] - steepest[1]
-    service = known(history.service_seconds, policy.settings.service_seconds)
-    return max(0.0, images / seconds * service)
+    return max(0.0, images / seconds * look.service_seconds)
 
 
-def _sized(seen: Observation, policy: Policy, size: int, now: float) -> int:
+def _sized(look: _Look, size: int) -> int:
     """One for any image, none for those in flight without a worker: they become visible again."""
-    if seen.visible == 0 and not _capacity(seen):
+    seen, policy = look.seen, look.policy
+    if (seen.visible == 0 and not look.able) or look.doubtful:
         size = 0
     elif seen.images:
         size = max(1, size)
-    minimum = policy.minimum_at(now if seen.wall is None else seen.wall)
+    minimum = policy.minimum_at(look.now if seen.wall is None else seen.wall)
     return max(size + policy.settings.spare if size else 0, minimum)
 
 
-def _act(
-    seen: Observation, policy: Policy, history: History, now: float, need: int, hold_seconds: float
-) -> tuple[Decision, History]:
-    gone = [w for w in seen.workers if w.state == "drained" or _dead(w, policy, now)]
-    alive = len(seen.workers)  # one that is told to go counts until it is gone
-    capacity = len(_capacity(seen)) - sum(w.state in _CAPACITY for w in gone)
-    launch = max(0, min(need - capacity, policy.maximum - alive))
-    full = need > capacity + launch
-    drain = () if need > capacity else _to_drain(seen, policy, history, now, need, hold_seconds)
-    ended = tuple(w.name for w in gone)
-    decision = Decision(launch, drain, ended, at_maximum=full and not history.at_maximum)
-    reason = _reason(decision, seen, need, capacity, policy.maximum if full else None)
-    return replace(decision, reason=reason), replace(history, at_maximum=full)
+def _act(look: _Look, need: int, hold_seconds: float) -> tuple[Decision, History]:
+    seen, failed, maximum = look.seen, look.history.failed_starts, look.policy.maximum
+    capacity = len(look.able)
+    wanted = max(0, min(need - capacity, maximum - len(seen.workers)))  # who is to go still counts
+    launch = failed.allowed(wanted, any(w.state == "booting" for w in look.able), look.now)
+    notes, full = [], need > capacity + wanted
+    if look.doubtful:
+        notes.append("another look comes first, this may be a wrong count")
+    if full:
+        notes.append(f"no more can be opened: {maximum} is the maximum")
+    if failed.count and need > capacity + launch:
+        notes.append(reasons.failed_starts(failed, held=wanted > launch))
+    if capacity > maximum:
+        drain, leave = _lightest(look, capacity - maximum), f"{maximum} is the maximum now"
+    else:
+        drain = () if need > capacity else _to_drain(look, need, hold_seconds)
+        leave = f"needed {need} of {capacity} for the hold window"
+    ended = tuple(w.name for w in seen.workers if w.state == "drained" or w.name in look.dead)
+    at_maximum = full and not look.history.at_maximum
+    dead = tuple(look.dead)
+    decision = Decision(launch, drain, ended, "", at_maximum, dead, look.doubtful)
+    reason = reasons.of(decision, seen, need, capacity, look.dead, leave, notes)
+    history = replace(look.history, at_maximum=full, waiting=seen.visible > 0)
+    return replace(decision, reason=reason), history
 
 
-def _capacity(seen: Observation) -> list[Worker]:
-    """Workers that work or will: a failed one is being revived, and must not be doubled."""
-    return [w for w in seen.workers if w.state in _CAPACITY]
+def _lightest(look: _Look, count: int) -> tuple[str, ...]:
+    """Pick who must leave since the maximum was lowered: who has the least in hand goes first."""
+    order = ("idle", "booting", "busy")
+    first = sorted(look.able, key=lambda w: (order.index(w.state), w.since))
+    return tuple(w.name for w in first[:count])
 
 
 def known(learned: float | None, otherwise: _F) -> float | _F:
@@ -202,61 +267,31 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
     arrived = (*earlier, (now, seen.images + seen.handled))
     return replace(
         history,
-        arrived=_within(arrived, now - policy.times.pace_seconds),
+        arrived=within(arrived, now - policy.times.pace_seconds),
         boot_seconds=known(seen.boot_seconds, history.boot_seconds),
         service_seconds=known(seen.service_seconds, history.service_seconds),
     )
 
 
-def _within(samples: tuple[tuple[float, _N], ...], start: float) -> tuple[tuple[float, _N], ...]:
-    """Keep the samples since `start`, and the last one before it, which covers its beginning."""
-    first = 0
-    while first + 1 < len(samples) and samples[first + 1][0] <= start:
-        first += 1
-    return samples[first:]
-
-
-def _to_drain(
-    seen: Observation, policy: Policy, history: History, now: float, need: int, hold_seconds: float
-) -> tuple[str, ...]:
-    """Pick the workers that were not needed for the whole hold window, longest idle first."""
-    if not history.kept or history.kept[0][0] > now - hold_seconds:
+def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:
+    """Pick the workers that were not needed for the whole hold window, longest idle first, and that
+    what waits now does not need: whoever boots has cleared nothing yet.
+    """
+    settings, kept, now = look.policy.settings, look.history.kept, look.now
+    if not kept or kept[0][0] > now - hold_seconds:
         return ()  # not watched for long enough, as after a restart
-    keep = max(need, max(size for _, size in history.kept))
-    surplus = max(0, len(_capacity(seen)) - keep)
-    idle = [w for w in seen.workers if w.state == "idle"]
-    paid = [w for w in idle if now - w.launched_at >= policy.settings.paid_seconds]
+    keep = max(need, max(size for _, size in kept))
+    work = look.seen.visible * look.service_seconds
+    clearing = math.ceil(work / settings.target_wait_seconds - _ROUNDING)
+    at_work = sum(w.state in _AT_WORK for w in look.able)
+    surplus = max(0, min(len(look.able) - keep, at_work - clearing))
+    idle = [w for w in look.able if w.state == "idle"]
+    paid = [w for w in idle if now - w.launched_at >= settings.paid_seconds]
     longest_first = sorted(paid, key=lambda w: w.since)
     return tuple(w.name for w in longest_first[:surplus])
-
-
-def _dead(worker: Worker, policy: Policy, now: float) -> bool:
-    if worker.state in {"stopping", "failed"}:
-        return False  # on its way out already, or on its way back
-    if worker.state == "stuck":
-        return True
-    if worker.reported_at is None or worker.state == "booting":
-        return now - worker.launched_at > policy.times.boot_limit_seconds
-    return now - worker.reported_at > policy.silent_seconds
-
-
-def _reason(
-    decision: Decision, seen: Observation, need: int, capacity: int, met_maximum: int | None
-) -> str:
-    waits = f"{seen.visible} waiting and {seen.in_flight} in flight"
-    steps = []
-    if decision.launch:
-        steps.append(f"launch {decision.launch}: {waits} need {need}, there are {capacity}")
-    if met_maximum is not None:
-        steps.append(f"no more can be opened: {met_maximum} is the maximum")
-    if drain := len(decision.drain):
-        steps.append(f"drain {drain}: needed {need} of {capacity} for the hold window")
-    if decision.terminate:
-        steps.append(f"terminate {len(decision.terminate)}: drained or dead")
-    return "; ".join(steps) or f"hold at {capacity}: {waits} need {need}"
 
 
 def wanted(seen: Observation, decision: Decision) -> int:
     """Count the workers that a decision leaves at work or brings there."""
     gone = {*decision.terminate, *decision.drain}
-    return decision.launch + sum(w.name not in gone for w in _capacity(seen))
+    return decision.launch + sum(w.state in _CAPACITY and w.name not in gone for w in seen.workers)

@@ -37,15 +37,16 @@ class Executor:
             return
         why = {"decision": self.new_id(self.now()), "reason": decision.reason}
         for worker in decision.terminate:
-            yield lambda worker=worker: self._terminate(worker, why)  # type: ignore[misc]
+            level = logging.WARNING if worker in decision.dead else logging.INFO
+            yield lambda worker=worker, level=level: self._terminate(worker, level, why)  # type: ignore[misc]
         for worker in decision.drain:
             yield lambda worker=worker: self._drain(worker, why)  # type: ignore[misc]
         if decision.launch:
             yield lambda: self._launch(decision.launch, why)
 
-    def _terminate(self, worker: str, why: dict[str, str]) -> None:
+    def _terminate(self, worker: str, level: int, why: dict[str, str]) -> None:
         self.fleet.terminate([worker])
-        log.info("terminated", extra={"worker": worker} | why)
+        log.log(level, "terminated", extra={"worker": worker} | why)
         self.metrics.terminations.inc()
         self.store.delete(worker_key(worker))
         self.store.delete(drain_key(worker))

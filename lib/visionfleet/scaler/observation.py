@@ -1,11 +1,12 @@
 """What the scaler sees in one look at queue, fleet and workers."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from visionfleet.aws.sqs import Queue
 from visionfleet.contract.messages import WorkerReport
 from visionfleet.fleet.base import Fleet, Member
+from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Observation, Worker
 from visionfleet.scaler.handled_images import Throughput
 from visionfleet.scaler.lives import Life, worker
@@ -40,7 +41,10 @@ class FleetObserver:
         members = self.fleet.members()
         told = self.reports.read([member.name for member in members], now)
         self._clear_since = since = now if since is None else since
-        self._lives = {member.name: self._life(member, now, wall) for member in members}
+        self._lives = {
+            member.name: self._life(member, now, wall).noted(member, said, now)
+            for member, said in zip(members, told, strict=True)
+        }
         self._looked_at = now
         lives = self._lives.values()
         three = zip(members, lives, told, strict=True)
@@ -60,6 +64,8 @@ class FleetObserver:
         began_at = now - max(0.0, wall - member.launched_at)
         if self._looked_at is not None:  # it was not there then
             began_at = max(began_at, self._looked_at)
+        if known is not None:
+            return known.follow(member.launched_at, began_at, now)
         return Life(member.launched_at, began_at, now)
 
 
@@ -76,14 +82,8 @@ def combined(
         visible=visible,
         in_flight=in_flight,
         workers=tuple(workers),
-        boot_seconds=_mean((r.boot_seconds, 1) for r in reports),
-        service_seconds=_mean((r.service_seconds, r.handled) for r in reports),
+        boot_seconds=learned_times.boot_seconds(reports),
+        service_seconds=learned_times.service_seconds(reports),
         handled=handled,
         wall=wall,
     )
-
-
-def _mean(values: Iterable[tuple[float | None, int]]) -> float | None:
-    known = [(value, weight) for value, weight in values if value is not None and weight > 0]
-    total = sum(weight for _, weight in known)
-    return sum(value * weight for value, weight in known) / total if total else None

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from visionfleet.contract.messages import FleetStatus, Lease, StatusEntry
+from visionfleet.scaler import reasons
 from visionfleet.scaler.decision import Decision, History, Observation, Policy, known
 
 _HISTORY_SECONDS = 3600.0
@@ -40,6 +41,8 @@ def fleet_status(
         states=dict(Counter[str](worker.state for worker in seen.workers)),
         decision=decision.reason if changed or before is None else before.decision,
         decided_at=now if changed or before is None else before.decided_at,
+        reason=decision.reason,
+        fault=_fault(seen, history),
         policy=policy.settings.policy,
         holder=lease.holder,
         term=lease.term,
@@ -53,9 +56,23 @@ def fleet_status(
 def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str]:
     if history.at_maximum:
         yield f"the fleet is at its maximum of {policy.maximum}, and more is needed"
-    failed = sum(worker.state == "failed" for worker in seen.workers)
-    if failed:
-        yield f"{failed} of {len(seen.workers)} workers did not start"
+    states, total = Counter(worker.state for worker in seen.workers), len(seen.workers)
+    starts = history.failed_starts
+    if failed := states["failed"]:
+        why = f": {starts.fault}" if starts.fault else ""
+        yield f"{failed} of {total} workers did not start{why}"
+    elif starts.count:
+        yield reasons.failed_starts(starts)
+    if crashing := states["crashing"]:
+        faults = (f"{worker.name}: {worker.fault}" for worker in seen.workers if worker.fault)
+        yield f"{crashing} of {total} workers crash again and again; {next(faults)}"
+
+
+def _fault(seen: Observation, history: History) -> str:
+    """Say why nobody works, to who waits for it; nothing while somebody does."""
+    works = any(worker.state in {"idle", "busy"} for worker in seen.workers)
+    starts = history.failed_starts
+    return "" if works or not starts.count else reasons.failed_starts(starts)
 
 
 def learned(history: History, status: FleetStatus | None) -> History:
@@ -79,7 +96,7 @@ def worth_writing(status: FleetStatus, written: FleetStatus | None, every_second
 def _gist(status: FleetStatus) -> tuple[object, ...]:
     who = status.holder, status.term, status.policy, status.minimum, status.maximum
     seen = status.visible, status.in_flight, status.states, status.alarms
-    return (*seen, status.decided_at, *who)
+    return (*seen, status.fault, status.decided_at, *who)
 
 
 def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusEntry, ...]:

@@ -58,14 +58,17 @@ class _Poisoned(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         self._loader.exec_module(module)
-        rank = module.Inference.rank
+        for name in ("rank", "rank_and_embed"):
+            setattr(module.Inference, name, _poisoned(getattr(module.Inference, name)))
 
-        def poisoned(self: object, batch: Sequence[Any], top: int) -> object:
-            if any((pixels == COLOUR).all() for pixels in batch):
-                os.kill(os.getpid(), signal.SIGSEGV)
-            return rank(self, batch, top)
 
-        module.Inference.rank = poisoned
+def _poisoned(rank: Callable[..., Any]) -> Callable[..., Any]:
+    def poisoned(self: object, batch: Sequence[Any], top: int) -> object:
+        if any((pixels == COLOUR).all() for pixels in batch):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return rank(self, batch, top)
+
+    return poisoned
 
 
 class _Finder(MetaPathFinder):

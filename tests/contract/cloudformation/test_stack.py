@@ -24,6 +24,7 @@ from visionfleet.auth import api_keys
 from visionfleet.aws.provisioning import provision_queues
 from visionfleet.config import Config, load
 from visionfleet.contract import names as naming
+from visionfleet.host import user_data
 from visionfleet.web.http.server import IDLE_SECONDS
 
 # A line of the file of keys.
@@ -50,6 +51,11 @@ def balanced(stack: CloudStack) -> CloudStack:
         KeyName="ops",
         AdminCidr="203.0.113.0/24",
         Spot="true",
+        Settings="{images: {max_bytes: 5000000}}",
+        ModelName="birds",
+        ModelPath="s3://out/models/birds.pt",
+        ModelSha256="ab" * 32,
+        ModelLabels="s3://out/models/birds.txt",
     )
 
 
@@ -72,6 +78,12 @@ def test_stack_makes_the_queues_that_provisioning_makes(stack: CloudStack) -> No
         each["RedrivePolicy"] = json.loads(each["RedrivePolicy"] or "null")
     assert made == provisioned
     assert made[0]["RedrivePolicy"]["maxReceiveCount"] == Config().queue.max_receives
+
+
+def test_no_update_deletes_accepted_requests_or_results() -> None:
+    kept = {"AWS::S3::Bucket", "AWS::SQS::Queue"}
+    found = [each for each in resources().values() if each["Type"] in kept]
+    assert [each["UpdateReplacePolicy"] for each in found] == ["Retain"] * 4
 
 
 @pytest.mark.parametrize("bucket", ["InputBucket", "OutputBucket"])
@@ -109,7 +121,8 @@ def test_hosts_require_imdsv2_and_encrypted_disks(daemon: str, stack: CloudStack
 def test_each_daemon_has_a_role_of_its_own(daemon: str, stack: CloudStack) -> None:
     role = stack.role(stack.launch_data(f"{daemon}Template")["IamInstanceProfile"]["Arn"])
     assert role.endswith(f"role/{stack.resources[f'{daemon}Role']}")
-    assert properties(f"{daemon}Role")["ManagedPolicyArns"] == [{"Ref": f"{daemon}Policy"}]
+    told = [] if daemon == "Worker" else [{"Ref": "SignalPolicy"}]
+    assert properties(f"{daemon}Role")["ManagedPolicyArns"] == [{"Ref": f"{daemon}Policy"}, *told]
     assert "Policies" not in properties(f"{daemon}Role")
 
 
@@ -117,8 +130,12 @@ def test_each_daemon_has_a_role_of_its_own(daemon: str, stack: CloudStack) -> No
 def test_user_data_is_what_the_image_reads(daemon: str, balanced: CloudStack) -> None:
     text = balanced.user_data(f"{daemon}Template")
     assert text.splitlines()[0] == "#visionfleet"
-    assert set(yaml.safe_load(text)) == {"role", "visionfleet"}
-    assert yaml.safe_load(text)["role"] == daemon.lower()
+    asked = user_data.read(text.encode())
+    assert asked is not None, "read as the image reads it"
+    assert asked.units == (user_data.UNITS[daemon.lower()],)
+    assert yaml.safe_load(asked.operator_settings) == {"images": {"max_bytes": 5_000_000}}
+    waiting = None if daemon == "Worker" else user_data.StackSignal("photos", f"{daemon}HostGroup")
+    assert asked.signal == waiting
     encoded = balanced.launch_data(f"{daemon}Template")["UserData"]
     assert len(base64.b64decode(encoded)) < 16_384, "EC2 takes no more"
 
@@ -142,6 +159,29 @@ def test_user_data_is_a_valid_configuration(
 
 def test_worker_settings_fit_the_ec2_fleet(stack: CloudStack, tmp_path: Path) -> None:
     assert configuration(stack.drop_in("WorkerTemplate"), tmp_path).classifier.ec2_instance
+
+
+def test_model_of_ones_own_reaches_the_workers(
+    stack: CloudStack, balanced: CloudStack, tmp_path: Path
+) -> None:
+    found = configuration(balanced.drop_in("WorkerTemplate"), tmp_path).model
+    assert (found.name, found.path) == ("birds", "s3://out/models/birds.pt")
+    assert (found.sha256, found.labels) == ("ab" * 32, "s3://out/models/birds.txt")
+    assert configuration(stack.drop_in("WorkerTemplate"), tmp_path).model == Config().model
+
+
+@pytest.mark.parametrize("group", ["WebHostGroup", "ScalerHostGroup"])
+def test_updates_wait_for_the_signal_of_ready_daemons(group: str) -> None:
+    """No emulator waits for signals, so what CloudFormation would do is read from the template."""
+    whole = resources()[group]
+    update = whole["UpdatePolicy"]["AutoScalingRollingUpdate"]
+    assert update["WaitOnResourceSignals"] is True
+    assert update["PauseTime"] == "PT10M"
+    created = whole["CreationPolicy"]["ResourceSignal"]
+    assert (created["Count"], created["Timeout"]) == (whole["Properties"]["MinSize"], "PT15M")
+    (statement,) = properties("SignalPolicy")["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "cloudformation:SignalResource"
+    assert statement["Resource"]["Fn::Sub"].endswith(":stack/${AWS::StackName}/*")
 
 
 def test_scaler_settings_name_template_types_and_subnets(
@@ -184,7 +224,7 @@ def test_load_balancer_speaks_tls_and_checks_readiness(balanced: CloudStack) -> 
     assert properties("WebTargets")["Matcher"] == {"HttpCode": "200"}
     groups = balanced.client("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
     (web,) = (group for group in groups if group["TargetGroupARNs"])
-    assert web["HealthCheckType"] == "ELB"
+    assert web["HealthCheckType"] == "EC2", "an outage of S3 replaces no host"
 
 
 def test_without_a_certificate_there_is_no_load_balancer(stack: CloudStack) -> None:

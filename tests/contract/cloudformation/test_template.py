@@ -38,8 +38,8 @@ def test_template_fits_the_size_limit_and_has_no_yaml_aliases() -> None:
 @pytest.mark.parametrize("queue", ["RequestsQueue", "DeadQueue"])
 def test_queues_are_encrypted_and_closed_to_plain_http(queue: str) -> None:
     assert properties(queue)["SqsManagedSseEnabled"] is True
-    policy = properties("QueuesPolicy")
-    assert {"Ref": queue} in policy["Queues"]
+    policy = properties(f"{queue}Policy")
+    assert policy["Queues"] == [{"Ref": queue}], "SQS refuses a statement about another queue"
     only_tls(policy["PolicyDocument"], [{"Fn::GetAtt": [queue, "Arn"]}])
 
 
@@ -56,7 +56,8 @@ def only_tls(document: Mapping[str, Any], covered: list[Any]) -> None:
     assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert statement["Action"] in ("s3:*", "sqs:*")
-    assert all(each in statement["Resource"] for each in covered)
+    resource = statement["Resource"]
+    assert (resource if isinstance(resource, list) else [resource]) == covered
 
 
 def lifecycle(bucket: str) -> dict[str, dict[str, Any]]:

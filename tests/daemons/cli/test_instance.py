@@ -8,13 +8,16 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from testkit.aws.imds import USER_DATA, ImdsServer, imds_server
+from testkit.aws.embedded import CREDENTIALS
+from testkit.aws.imds import INSTANCE_ID, USER_DATA, ImdsServer, imds_server
+from testkit.aws.stack_server import StackServer, stack_server
 from testkit.processes.cli import visionfleet
 from testkit.processes.ports import free_port
 
-# Fails when there is a file of that name beside its notes.
+# Fails when there is a file of that name beside its notes; a unit has failed by another.
 SYSTEMCTL = """#!/bin/sh
 echo "$*" >>{notes}
+case $* in *is-failed*) test -e {notes}.failed; exit ;; esac
 if [ -e {notes}.broken ]; then echo "no bus" >&2; exit 1; fi
 """
 STARTED = ["start --no-block visionfleet.target"]
@@ -40,10 +43,20 @@ class Host:
         return self.folder / "notes"
 
     def boot(self, url: str | None = None) -> "CompletedProcess[str]":
+        return self.run("instance", AWS_EC2_METADATA_SERVICE_ENDPOINT=url or self.service.url)
+
+    def signal(self, stack: StackServer) -> "CompletedProcess[str]":
+        return self.run(
+            *("instance", "--signal"),
+            AWS_EC2_METADATA_SERVICE_ENDPOINT=self.service.url,
+            AWS_ENDPOINT_URL_CLOUDFORMATION=stack.url,
+            **CREDENTIALS,
+        )
+
+    def run(self, *arguments: str, **env: str) -> "CompletedProcess[str]":
         self.notes.unlink(missing_ok=True)
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
-        env = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": url or self.service.url, "PATH": path}
-        return visionfleet("instance", "--config", str(self.config), env=env)
+        return visionfleet(*arguments, "--config", str(self.config), env={"PATH": path, **env})
 
     def set_user_data(self, text: str) -> None:
         self.service.documents[USER_DATA] = text.encode()
@@ -126,3 +139,67 @@ def test_systemd_refusal_is_reported(host: Host) -> None:
     assert done.returncode == 1
     assert "systemctl enable --runtime visionfleet-web.service: " in done.stderr
     assert "no bus" in done.stderr
+
+
+WAITING = "#visionfleet\nrole: web\nsignal: {stack: photos, resource: WebHostGroup}\n"
+READY = {
+    "Action": "SignalResource",
+    "StackName": "photos",
+    "LogicalResourceId": "WebHostGroup",
+    "UniqueId": "i-0123",
+    "Status": "SUCCESS",
+}
+
+
+@pytest.fixture
+def waited_for(host: Host) -> Host:
+    host.set_user_data(WAITING)
+    host.service.documents[INSTANCE_ID] = b"i-0123"
+    return host
+
+
+def test_operators_settings_give_way_to_those_of_the_deployment(host: Host) -> None:
+    host.set_user_data(
+        "#visionfleet\nrole: web\nvisionfleet: {web: {port: 8082}}\n"
+        "settings: {web: {port: 9, cache: true}}\n"
+    )
+    assert host.boot().returncode == 0
+    shown = visionfleet("config", "show", "--config", str(host.config)).stdout
+    assert "port: 8082" in shown
+    assert "cache: true" in shown
+    host.set_user_data("#visionfleet\nrole: web\n")
+    assert host.boot().returncode == 0
+    assert "cache: false" in visionfleet("config", "show", "--config", str(host.config)).stdout
+
+
+def test_stack_is_told_when_the_daemons_are_ready(waited_for: Host) -> None:
+    assert waited_for.boot().returncode == 0
+    assert waited_for.commands()[-1] == "start --no-block visionfleet-signal.service"
+    with stack_server() as stack:
+        done = waited_for.signal(stack)
+    assert (done.returncode, done.stdout) == (0, "told photos: WebHostGroup is ready\n")
+    assert waited_for.commands() == ["start visionfleet-web.service"], "it returns when ready"
+    assert [READY.items() <= told.items() for told in stack.told] == [True]
+
+
+def test_stack_is_told_of_a_unit_that_failed_for_good(waited_for: Host) -> None:
+    Path(f"{waited_for.notes}.broken").touch()
+    with stack_server() as stack:
+        assert waited_for.signal(stack).returncode == 1, "systemd tries it again: wait"
+        assert stack.told == []
+        Path(f"{waited_for.notes}.failed").touch()
+        done = waited_for.signal(stack)
+    assert (done.returncode, done.stdout) == (0, "told photos: WebHostGroup failed\n")
+    assert stack.told[0]["Status"] == "FAILURE"
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("ValidationError", 0), ("AccessDenied", 1), ("Throttling", 1)]
+)
+def test_refused_signal_is_repeated_unless_nobody_waits(
+    code: str, status: int, waited_for: Host
+) -> None:
+    with stack_server(code) as stack:
+        done = waited_for.signal(stack)
+    assert done.returncode == status, done
+    assert "nobody waits" in done.stdout or status

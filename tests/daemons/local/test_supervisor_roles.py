@@ -88,3 +88,16 @@ def test_wrong_configuration_ends_the_container_at_once(tmp_path: Path) -> None:
             assert output.count("web.port: expected an integer from 1 to 65535") == 1
             assert f"end-supervisor: {role} " in output
             assert "exit status 78" in output
+
+
+def test_scaler_without_its_fleet_names_the_setting(tmp_path: Path) -> None:
+    """Nobody is to wait for it: AWS does not answer here either."""
+    nowhere = {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+    nowhere["VISIONFLEET_SUPERVISOR__SOCKET"] = str(tmp_path / "none.sock")
+    with container("scaler", tmp_path, nowhere) as it:
+        it.assert_exit(0, 60)
+        output = it.output()
+    assert f"scaler.fleet: no supervisor answers at {tmp_path}/none.sock" in output
+    assert "set scaler.fleet to ec2, or supervisor.socket" in output
+    assert "exit status 78" in output
+    assert "Traceback" not in output

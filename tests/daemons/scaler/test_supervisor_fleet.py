@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from testkit.aws.embedded import Cloud
 from testkit.fleet.scaler_daemon import scaler_daemon, send, status
-from testkit.fleet.supervised import Supervised, supervised
+from testkit.fleet.supervised import WORKER, Supervised, supervised
 from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 from visionfleet.host.supervisor_rpc import connect
@@ -92,6 +93,18 @@ def test_dead_worker_is_replaced_while_there_is_work(
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: workers.pids().get(name, pid) != pid, 60, scaler.tail)
         assert len(workers.states()) == 3
+
+
+@pytest.mark.parametrize("status_", [1, 78])
+def test_bad_place_is_left_for_another(aws: Cloud, start: Start, status_: int) -> None:
+    """All starts of the first process fail: at once and again, or as one that refuses."""
+    name, script = "%(program_name)s_%(process_num)02d", WORKER
+    bad = f"case $0 in *_00) exit {status_};; esac; exec {sys.executable} {script} $0 $1"
+    with supervised(aws.environment, 0.1, f"sh -c '{bad}' {name}") as workers:
+        send(aws, 2)
+        with start(workers) as scaler:
+            wait_until(lambda: aws.counts() == (0, 0), 40, scaler.tail)
+            wait_until(lambda: workers.states().keys() <= {"classifier_00"}, 40, scaler.tail)
 
 
 def test_unresponsive_supervisor_changes_nothing(

@@ -40,7 +40,9 @@ FAULTS = {
     "echo '-----BEGIN PRIVATE KEY-----' >/etc/k.pem": "private key: /etc/k.pem",
     "echo admin:secret | chpasswd": "password of a user: admin",
     "touch /etc/visionfleet/environment": "environment of the daemons is set",
-    "touch /etc/visionfleet/conf.d/90-x.yaml": "settings of one machine: /etc/visionfleet/conf.d/",
+    "touch /etc/visionfleet/conf.d/90-instance.yaml": (
+        "settings of one machine: /etc/visionfleet/conf.d/"
+    ),
     "touch /etc/open; chmod 666 /etc/open": "writable by all: /etc/open",
     "mkdir -m 777 /srv/open": "writable by all: /srv/open",
     "mkdir -p ~root/.cache/pip": f"cache of pip: {HOME}/.cache/pip",

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from visionfleet.contract import messages, names
+from visionfleet.contract.vectors import decode_vector, encode_vector
 from visionfleet.errors import BadMessage
 
 REQUEST = messages.Request(job="j1", key="images/j1", reply_to="r", sent_at=1.5)
@@ -20,17 +21,39 @@ SUCCEEDED = messages.Succeeded(
     worker="w",
     finished_at=2.0,
 )
+EMBEDDED = SUCCEEDED.model_copy(update={"vector": encode_vector([0.5, -1e-30, 3.0])})
 UNSURE = SUCCEEDED.model_copy(update={"label": None, "reason": messages.LOW_CONFIDENCE})
 FAILED = messages.Failed(
     job="j1", code="empty", reason="why", attempts=2, worker="w", finished_at=2.0
 )
 
 
+def test_vector_is_float32_in_base64() -> None:
+    assert decode_vector(encode_vector([0.5, -2.0])) == (0.5, -2.0)
+    assert decode_vector(encode_vector([0.1])) == pytest.approx((0.1,), rel=1e-7)
+    assert len(encode_vector([0.1] * 1280)) == 6828
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "no base64", 3])
+def test_vector_that_cannot_be_read_is_a_bad_result(text: object) -> None:
+    document = json.loads(messages.encode(EMBEDDED)) | {"vector": text}
+    with pytest.raises(BadMessage, match="vector"):
+        messages.decode_result(json.dumps(document))
+
+
+def test_what_has_no_vector_says_nothing_of_it() -> None:
+    assert "vector" not in messages.encode(SUCCEEDED)
+    assert "embed" not in messages.encode(REQUEST)
+    assert messages.Request.decode(
+        messages.encode(REQUEST.model_copy(update={"embed": True}))
+    ).embed
+
+
 def test_request_round_trips() -> None:
     assert messages.Request.decode(messages.encode(REQUEST)) == REQUEST
 
 
-@pytest.mark.parametrize("result", [SUCCEEDED, UNSURE, FAILED])
+@pytest.mark.parametrize("result", [SUCCEEDED, EMBEDDED, UNSURE, FAILED])
 def test_results_and_replies_round_trip(
     result: messages.Succeeded | messages.Failed,
 ) -> None:

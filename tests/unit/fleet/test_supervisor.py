@@ -29,7 +29,7 @@ class Rpc:
 
 def process(name: str, state: str, status: int = 0) -> dict[str, Any]:
     about = {"name": name, "group": "classifier", "statename": state}
-    return about | {"exitstatus": status, "start": 100}
+    return about | {"exitstatus": status, "start": 100, "stop": 50}
 
 
 @pytest.fixture
@@ -52,3 +52,14 @@ def test_only_what_stands_still_is_launched(rpc: Rpc) -> None:
     fleet = supervisor.SupervisorFleet("s.sock", 9)
     assert fleet.launch(5, "d") == ["ended", "still"]
     assert rpc.started == ["classifier:ended", "classifier:still"]
+
+
+def test_a_place_that_failed_is_tried_after_all_others(rpc: Rpc) -> None:
+    rpc.processes = [
+        process("failed_now", "STOPPED", 1) | {"stop": 90},
+        process("failed_before", "EXITED", 1),
+        process("killed", "STOPPED", -1) | {"stop": 70},
+        process("left", "STOPPED"),
+    ]
+    names = supervisor.SupervisorFleet("s.sock", 9).launch(4, "d")
+    assert names == ["left", "failed_before", "killed", "failed_now"]

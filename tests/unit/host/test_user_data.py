@@ -4,9 +4,10 @@ import pytest
 import yaml
 
 from visionfleet.errors import BadConfig
-from visionfleet.host.user_data import UNITS, InstanceRoles, read
+from visionfleet.host.user_data import UNITS, InstanceRoles, StackSignal, read
 
 WEB, SCALER, WORKER = UNITS.values()
+KNOWN = "role, settings, signal, visionfleet"
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,24 @@ def test_user_data_settings_become_a_drop_in() -> None:
         "storage": {"input_bucket": "in", "output_bucket": "out"},
         "ec2": {"subnets": []},
     }
+
+
+def test_user_data_settings_of_the_operator_and_whom_to_tell() -> None:
+    found = read(
+        b"#visionfleet\nrole: web\nsettings: {web: {cache: true}}\n"
+        b"signal: {stack: photos, resource: WebHostGroup}\n"
+    )
+    assert found is not None
+    assert yaml.safe_load(found.operator_settings) == {"web": {"cache": True}}
+    assert found.signal == StackSignal("photos", "WebHostGroup")
+
+
+@pytest.mark.parametrize(
+    "signal", ["photos", "[a, b]", "{stack: a}", "{stack: a, resource: 7}", "{stack: a, b: c}"]
+)
+def test_signal_that_names_no_stack_and_resource_is_a_fault(signal: str) -> None:
+    with pytest.raises(BadConfig, match="signal: expected the names of a stack and of a resource"):
+        read(f"#visionfleet\nrole: web\nsignal: {signal}\n".encode())
 
 
 @pytest.mark.parametrize(
@@ -66,7 +85,7 @@ def test_user_data_of_other_tools_is_ignored(data: bytes) -> None:
         ),
         (
             "role: web\nvisonfleet: {name: x}",
-            ["user data:3:14: visonfleet: unknown key; known here: role, visionfleet"],
+            [f"user data:3:14: visonfleet: unknown key; known here: {KNOWN}"],
         ),
         (
             "role: web\nvisionfleet: [name]",
@@ -81,7 +100,7 @@ def test_user_data_of_other_tools_is_ignored(data: bytes) -> None:
         (
             "run: reboot\nrole: boss",
             [
-                "user data:2:1: run: unknown key; known here: role, visionfleet",
+                f"user data:2:1: run: unknown key; known here: {KNOWN}",
                 "user data:3:1: role: expected one or a list of web, scaler, worker, got boss",
             ],
         ),

@@ -11,7 +11,7 @@ from testkit.images.icc import ADOBE_RGB
 from testkit.images.pictures import encoded
 from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 
 LIMITS = Limits(10_000_000, 10_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
 HOW = Preprocessing(32, 32, (0, 0, 0), (1, 1, 1))

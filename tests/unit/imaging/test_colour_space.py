@@ -13,7 +13,7 @@ from testkit.images.containers import CONTAINERS, Record
 from testkit.images.icc import DISPLAY_P3, PROPHOTO_RGB
 from testkit.images.pictures import encoded
 from testkit.images.reading import Limits, read_pixels
-from visionfleet.imaging.preprocess import Pixels, Preprocessing
+from visionfleet.imaging.model_input import Pixels, Preprocessing
 
 LIMITS = Limits(10_000_000, 10_000_000, ("AVIF", "BMP", "GIF", "JPEG", "PNG", "WEBP"))
 HOW = Preprocessing(64, 64, (0, 0, 0), (1, 1, 1))

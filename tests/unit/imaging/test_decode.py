@@ -13,7 +13,8 @@ from testkit.images.pictures import crops_of_photos
 from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
 from visionfleet.imaging.decode import check_header, decode
-from visionfleet.imaging.preprocess import Pixels, Preprocessing, prepare
+from visionfleet.imaging.model_input import Pixels, Preprocessing
+from visionfleet.imaging.preprocess import prepare
 
 LIMITS = Limits(
     max_bytes=1_000_000,

@@ -13,7 +13,7 @@ from visionfleet.errors import BadImage
 from visionfleet.imaging import cost
 from visionfleet.imaging.decode import check_header
 from visionfleet.imaging.formats import CONTENT_TYPES, is_accepted, name_of
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 
 EVERY = ("AVIF", "BMP", "GIF", "HEIF", "JPEG", "PNG", "TIFF", "WEBP")
 LIMITS = Limits(1_000_000, 1_000_000, EVERY)

@@ -9,7 +9,7 @@ from testkit.images.hostile_files import Sample, hostile_files
 from testkit.images.pictures import encoded, numbered
 from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 
 LIMITS = Limits(20_000_000, 50_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
 HOW = Preprocessing(16, 16, (0, 0, 0), (1, 1, 1))

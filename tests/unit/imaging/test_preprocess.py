@@ -8,8 +8,9 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms._presets import ImageClassification
 
 from visionfleet.imaging.decode import Photo
+from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.imaging.orientation import TRANSPOSE
-from visionfleet.imaging.preprocess import Preprocessing, prepare, stored_box
+from visionfleet.imaging.preprocess import prepare, stored_box
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -10,7 +10,7 @@ from testkit.images.pictures import crops_of_photos
 from testkit.images.reading import Limits, read_pixels
 from testkit.images.ways import Way, save, ways
 from visionfleet.config import Config
-from visionfleet.imaging.preprocess import Preprocessing
+from visionfleet.imaging.model_input import Preprocessing
 
 LIMITS = Limits(20_000_000, 50_000_000, Config().images.formats)
 HOW = Preprocessing(160, 144, (0, 0, 0), (1, 1, 1))

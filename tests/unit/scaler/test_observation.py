@@ -5,7 +5,15 @@ import pytest
 from testkit.fleet.policies import policy
 from visionfleet.contract.messages import FleetStatus, Lease, WorkerReport, WorkerState
 from visionfleet.fleet.base import Member, MemberState
-from visionfleet.scaler.decision import Decision, History, Observation, State, Worker, wanted
+from visionfleet.scaler.decision import (
+    Decision,
+    History,
+    Observation,
+    State,
+    Worker,
+    decide,
+    wanted,
+)
 from visionfleet.scaler.lives import UNREAD_SECONDS, Life, Told, worker
 from visionfleet.scaler.observation import combined
 from visionfleet.scaler.status import fleet_status, worth_writing
@@ -98,6 +106,15 @@ def test_mean_service_time_is_weighted_by_work() -> None:
     assert (seen.service_seconds, seen.boot_seconds) == (0.5, 4.0)
 
 
+def test_capacity_is_what_adds_up() -> None:
+    """Of one that does 100 a second and one that does 10, each counts for 55."""
+    quick = report("busy", handled=10).model_copy(update={"capacity_per_second": 100.0})
+    slow = report("busy", handled=990).model_copy(update={"capacity_per_second": 10.0})
+    assert combined(0, 0, (), [quick, slow]).service_seconds == pytest.approx(1 / 55)
+    older = report("busy", handled=990)
+    assert combined(0, 0, (), [quick, older]).service_seconds == pytest.approx(0.01)
+
+
 def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") -> FleetStatus:
     decision = Decision(launch=1 if reason else 0, reason=reason or "hold")
     return fleet_status(
@@ -174,3 +191,72 @@ def test_wanted_workers_are_kept_plus_launched() -> None:
     gone = Worker("d", "draining", 0.0, 0.0)
     seen = Observation(0, 0, (*workers, gone))
     assert wanted(seen, Decision(launch=2, drain=("a",))) == 4
+
+
+def lives(*looks: tuple[float, WorkerReport | None]) -> list[Worker]:
+    """Look every 10 s at one name: when the fleet says it began, and what it reports."""
+    life, seen, now = LIFE, list[Worker](), NOW
+    for began_at, said in looks:
+        now += 10.0
+        if life.launched_at != began_at:
+            life = life.follow(began_at, now, now)
+        told = Told(said, now if said else 0.0)
+        member = Member("w", began_at)
+        life = life.noted(member, told, now)
+        seen.append(worker(member, life, told, 0.0, now))
+    return seen
+
+
+def test_worker_that_cannot_start_says_why() -> None:
+    said = report("booting").model_copy(update={"fault": "no such model"})
+    (seen,) = lives((100.0, said))
+    assert (seen.state, seen.fault) == ("broken", "no such model")
+    kept = worker(Member("w", 100.0, "failed"), LIFE, Told(said, 1010.0), 0.0, NOW)
+    assert (kept.state, kept.fault) == ("failed", "no such model")
+
+
+def test_worker_that_ends_before_it_is_ready_is_broken() -> None:
+    seen = lives(*((100.0 + 10 * look, None) for look in range(4)))
+    assert [one.state for one in seen] == ["booting", "booting", "booting", "broken"]
+    assert seen[-1].fault == "it has ended 3 times before it was ready"
+
+
+def test_process_that_is_restarted_on_its_instance_is_seen() -> None:
+    """systemd starts it again: the instance is the same, the process that reports is not."""
+    starts = [report("booting", started_at=100.0 + 10 * look) for look in range(4)]
+    assert [one.state for one in lives(*((100.0, one) for one in starts))][-1] == "broken"
+
+
+def test_worker_that_crashes_at_work_is_crashing() -> None:
+    """It comes up each time, so it may be its images: it is kept, and counts for nothing."""
+    busy = [(100.0 + 10 * look, report("busy", started_at=101.0 + 10 * look)) for look in range(4)]
+    seen = lives(*busy)
+    assert [one.state for one in seen] == ["busy", "busy", "busy", "crashing"]
+    assert seen[-1].fault == "it has crashed 3 times in 5 min"
+    later = worker(Member("w", 130.0), LIFE, Told(report("busy"), 2000.0), 0.0, 2000.0)
+    assert later.state == "busy"
+
+
+def test_worker_that_left_as_asked_has_not_crashed() -> None:
+    told = [
+        (100.0 + 10 * look, report("drained", started_at=101.0 + 10 * look)) for look in range(6)
+    ]
+    assert {one.fault for one in lives(*told)} == {""}
+
+
+def test_status_says_why_nobody_works() -> None:
+    broken = Worker("w", "broken", 0.0, 0.0, fault="no such model")
+    seen = Observation(1, 0, (broken,))
+    decision, history = decide(seen, POLICY, History(), 5.0)
+    made = fleet_status(seen, decision, history, POLICY, LEASE, (), None, 5.0)
+    assert made.fault == "the last start failed: no such model"
+    assert made.alarms == (made.fault,)
+    works = Observation(1, 0, (Worker("w", "busy", 0.0, 0.0, 5.0),))
+    made = fleet_status(works, Decision(reason="hold"), history, POLICY, LEASE, (), made, 5.0)
+    assert (made.fault, made.reason) == ("", "hold")
+
+
+def test_status_tells_of_crashes() -> None:
+    seen = Observation(1, 0, (Worker("w", "crashing", 0.0, 0.0, 5.0, "it has crashed 3 times"),))
+    made = fleet_status(seen, Decision(), History(), POLICY, LEASE, (), None, 5.0)
+    assert made.alarms == ("1 of 1 workers crash again and again; w: it has crashed 3 times",)

@@ -9,16 +9,23 @@ from visionfleet.web.load.memory_budget import Share
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Who takes an upload closes its `memory` once the bytes are stored or given up."""
+    """Who takes an upload closes its `memory` once the bytes are stored or given up.
+
+    `embed` asks for the image's vector, too.
+    """
 
     file_name: str  # without folders; empty for a raw body
     data: bytes = field(repr=False)
     memory: Share = field(repr=False, compare=False)
+    embed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
+    """A job without a result yet; `reason` says why it may be long in coming."""
+
     job: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,10 +20,12 @@ def caller(authorization: str, x_api_key: str, address: str) -> str:
     return f"{said}\0{address}" if stranger else said
 
 
-def once(key: str, client: str, place: tuple[int, int], data: bytes, top: int) -> Once:
+def once(
+    key: str, client: str, place: tuple[int, int], data: bytes, top: int, embed: bool = False
+) -> Once:
     """Describe an upload by its `place`: number and count; `client` keeps clients' keys apart."""
     number, count = place
     name = hashlib.sha256("\0".join((client, key, str(number))).encode()).hexdigest()
-    digest = hashlib.sha256(f"{count}:{top}:".encode())
+    digest = hashlib.sha256(f"{count}:{top}:{'embed:' if embed else ''}".encode())
     digest.update(data)
     return Once(name, digest.hexdigest())

@@ -13,6 +13,8 @@ Reply = asyncio.Future[Result]
 # Jobs that this process has accepted, at most; those beyond it, the oldest, are looked for in S3
 # as if another process had accepted them. About 100 bytes each.
 REMEMBERED = 100_000
+# Time between two questions whether to wait is of any use.
+HOPE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +28,13 @@ class Patience:
 class PendingJobs:
     """Futures by job id. `closed` is done when no wait may go on, `clock` is monotonic."""
 
-    def __init__(self, clock: Callable[[], float], remembered: int = REMEMBERED) -> None:
-        self.clock = clock
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        remembered: int = REMEMBERED,
+        hope_seconds: float = HOPE_SECONDS,
+    ) -> None:
+        self.clock, self._hope_seconds = clock, hope_seconds
         self.replies: dict[str, set[Reply]] = {}
         self._ours: dict[str, bool] = {}  # whether their reply has come
         self._remembered = remembered
@@ -83,14 +90,24 @@ class PendingJobs:
         deadline: float,
         gone: asyncio.Future[None],
         look: Callable[[str], Awaitable[Result | None]],
+        hopeless: Callable[[], object] = lambda: False,
     ) -> Result | None:
-        """Wait for a reply, and `look` at S3 now and then, and at the end: replies can be lost."""
+        """Wait for a reply, and `look` at S3 now and then, and at the end: replies can be lost.
+
+        After a few seconds it is asked now and then whether to wait is `hopeless`.
+        """
         if self.clock() >= deadline:
             return None
+        hope_until = self.clock() + self._hope_seconds
         until: set[asyncio.Future[Any]] = {reply, gone, self.closed}
         for pause in pauses(self.is_ours(job)):
-            left = max(0.0, deadline - self.clock())
-            await asyncio.wait(until, timeout=min(pause, left), return_when=asyncio.FIRST_COMPLETED)
+            look_at = min(self.clock() + pause, deadline)
+            while not any(one.done() for one in until):
+                left = max(0.0, look_at - self.clock())
+                step = min(left, self._hope_seconds)
+                await asyncio.wait(until, timeout=step, return_when=asyncio.FIRST_COMPLETED)
+                if self.clock() >= look_at or (self.clock() >= hope_until and hopeless()):
+                    break
             if reply.done():
                 return reply.result()
             if gone.done() or self.closed.done():
@@ -98,6 +115,8 @@ class PendingJobs:
             found = await look(job)
             if found is not None or self.clock() >= deadline:
                 return found
+            if self.clock() >= hope_until and hopeless():
+                return None
         return None
 
     def close(self) -> None:

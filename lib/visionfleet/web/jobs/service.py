@@ -5,10 +5,12 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
+from visionfleet.contract.corrections import Correction
 from visionfleet.contract.job_ids import RANDOM_BYTES, new_job_id
 from visionfleet.contract.messages import Failed, Reply, Succeeded
 from visionfleet.errors import BadImage, TryLater, Unfit, VisionfleetError
 from visionfleet.web.jobs.answers import Answer, Queued, Result, State, Upload
+from visionfleet.web.jobs.corrections import Corrections
 from visionfleet.web.jobs.fleet_view import FleetView
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.pending import Patience, PendingJobs
@@ -43,14 +45,17 @@ class Service:
         results, now = submissions.results, submissions.now
         self.fleet = FleetView(results, threads, readiness.clock, now)
         self._cache = ResultCache(results, threads, now)
+        self._corrections = Corrections(submissions.uploads, results, now)
         self._threads = threads
         self._readiness = readiness
         self._metrics = threads.metrics
         self._random_bytes = random_bytes
+        # Why no worker works, as far as it is known; whoever knows takes its place.
+        self.fault: Callable[[], str] = str
 
     async def submit(self, upload: Upload, top: int, once: Once | None = None) -> Answer:
         answer = await self.classify(upload, top, None, once)
-        return answer if isinstance(answer, Refusal) else Queued(answer.job)
+        return answer if isinstance(answer, Refusal) else Queued(answer.job, self.fault())
 
     async def classify(
         self, upload: Upload, top: int, patience: Patience | None, once: Once | None = None
@@ -64,8 +69,12 @@ class Service:
                 return refusal
             del upload  # it may be large, and the wait long
             if patience and (answer is None or isinstance(answer, Queued)):
-                answer = await self.pending.wait(job, reply, deadline, patience.gone, self._look)
-        return answer or Queued(job)
+                answer = await self._result(job, reply, deadline, patience.gone)
+        return self._explained(answer or Queued(job))
+
+    def _explained(self, answer: Result | Queued) -> Result | Queued:
+        """Say of a job without a result why it has none, where that is known."""
+        return Queued(answer.job, self.fault()) if isinstance(answer, Queued) else answer
 
     async def _accepted(
         self, upload: Upload, top: int, once: Once | None, waits: ExitStack
@@ -73,7 +82,8 @@ class Service:
         with closing(upload.memory):
             job, claimed, answer = await self._claimed(once)
             reply = waits.enter_context(self.pending.expecting(job, ours=answer is None))
-            if answer is None and self.submissions.config.web.cache:
+            # What is kept has no vector.
+            if answer is None and self.submissions.config.web.cache and not upload.embed:
                 answer = await self._cached(job, upload, top)
             if answer is None:
                 await self._store(job, upload, top, claimed)
@@ -161,8 +171,23 @@ class Service:
             found = await self._threads.call("state", reason, job, state, job, answered)
             if not isinstance(found, Queued):
                 return found
-            result = await self.pending.wait(job, reply, deadline, patience.gone, self._look)
-            return result or found
+            result = await self._result(job, reply, deadline, patience.gone)
+            return self._explained(result or found)
+
+    async def correct(self, result: Succeeded, label: str) -> Correction:
+        """Keep what a person says that an image shows; raises Refusal."""
+        reason, job, correct = "the label cannot be kept now", result.job, self._corrections.correct
+        made = await self._threads.call("correct", reason, job, correct, result, label)
+        log.info("label corrected", extra={"job": job, "image_kept": made.image_kept})
+        return made
+
+    async def correction(self, job: str) -> Correction | None:
+        """Find a job's correction; None also when S3 does not answer: the result is worth more."""
+        try:
+            return await self._threads.run("correction", self._corrections.find, job)
+        except VisionfleetError as error:
+            log.debug("correction not read", extra={"job": job, "reason": str(error)})
+            return None
 
     def deliver(self, reply: Reply) -> None:
         if isinstance(reply.result, Succeeded):
@@ -178,6 +203,15 @@ class Service:
     def _note_accepted(self, job: str, **fields: object) -> None:
         self._metrics.jobs_accepted.inc()
         log.info("job accepted", extra={"job": job, **fields})
+
+    async def _result(
+        self,
+        job: str,
+        reply: "asyncio.Future[Result]",
+        deadline: float,
+        gone: "asyncio.Future[None]",
+    ) -> Result | None:
+        return await self.pending.wait(job, reply, deadline, gone, self._look, self.fault)
 
     async def _look(self, job: str) -> Result | None:
         """Look at S3 in the midst of a wait, which goes on when S3 does not answer."""

@@ -103,7 +103,7 @@ class Submissions:
         content_type = decode.check_header(upload.data, self.config.images).content_type
         key, metadata = names.image_key(job), file_name_metadata(upload.file_name)
         self.uploads.put(key, upload.data, content_type, metadata)
-        self._ask(job, key, upload.file_name, top)
+        self._ask(job, key, upload.file_name, top, upload.embed)
         if claimed is not None:
             self._note_sent(claimed)
 
@@ -115,7 +115,7 @@ class Submissions:
         except VisionfleetError as error:
             log.debug("claim not marked", extra={"job": claim.job, "reason": str(error)})
 
-    def _ask(self, job: str, key: str, file_name: str, top: int) -> None:
+    def _ask(self, job: str, key: str, file_name: str, top: int, embed: bool = False) -> None:
         now, expire_seconds = self.now(), self.config.web.expire_seconds
         request = messages.Request(
             job=job,
@@ -125,6 +125,7 @@ class Submissions:
             top=top,
             sent_at=now,
             expires_at=None if expire_seconds is None else now + expire_seconds,
+            embed=embed,
         )
         self.requests.send(messages.encode(request))
 

@@ -27,6 +27,7 @@ class Load:
     maximum: int  # workers that there can be
     service_seconds: float  # of one image and worker
     boot_seconds: float  # until new workers are there
+    fault: str = ""  # why none comes, while none works
 
 
 def estimated_wait(load: Load) -> float:

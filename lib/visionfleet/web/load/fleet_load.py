@@ -35,6 +35,7 @@ def load(
         maximum=status.maximum,
         service_seconds=status.service_seconds or service_seconds,
         boot_seconds=status.boot_seconds or FLEET_TIMES["ec2"].boot_seconds,
+        fault=status.fault,
     )
 
 
@@ -54,6 +55,11 @@ class FleetLoad:
         """Give what is known now, and have it looked up when it is old."""
         self.refresh()
         return self._load if self.readiness.clock() - self._seen_at <= FRESH_SECONDS else None
+
+    def fault(self) -> str:
+        """Say why no worker works; nothing as long as one does, or it is not known."""
+        known = self.load()
+        return known.fault if known else ""
 
     def refresh(self) -> None:
         due = self._asked_at is None or self.readiness.clock() - self._asked_at >= LOOK_SECONDS

@@ -9,9 +9,11 @@ from tornado.web import Application
 from visionfleet.web.routes.base import READING, Handler
 from visionfleet.web.routes.classify import AnyPathHandler, ClassifyHandler, FrontHandler
 from visionfleet.web.routes.context import Context
+from visionfleet.web.routes.embed import EmbedHandler
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
 from visionfleet.web.routes.health import ModelHandler as DescribedModelHandler
 from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadedHandler, UploadsHandler
+from visionfleet.web.routes.labels import LabelHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
     LiveHandler,
@@ -39,8 +41,10 @@ class DescriptionHandler(Handler):
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/", FrontHandler),
     ("/v1/classify", ClassifyHandler),
+    ("/v1/embed", EmbedHandler),
     ("/v1/jobs", JobsHandler),
     ("/v1/jobs/{job}", JobHandler),
+    ("/v1/jobs/{job}/label", LabelHandler),
     ("/v1/uploads", UploadsHandler),
     ("/v1/uploads/{upload}", UploadedHandler),
     ("/v1/fleet", FleetHandler),

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Coroutine, Sequence
+from dataclasses import replace
 
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.names import file_stem
@@ -135,18 +136,18 @@ class UploadHandler(ImagesHandler):
     def top(self) -> int:
         return parameters.top(self.get_query_argument("top", None))
 
-    def files(self, top: int) -> list[tuple[Upload, Once | None]]:
+    def files(self, top: int, embed: bool = False) -> list[tuple[Upload, Once | None]]:
         """Hand the files out, each with what tells it again by the header `Idempotency-Key`."""
         headers = self.request.headers
         key = parameters.idempotency_key(headers.get("Idempotency-Key"))
-        files = self.uploads()
+        files = [replace(file, embed=embed) for file in self.uploads()]
         if key is None:
             return [(file, None) for file in files]
         said = (headers.get("Authorization", ""), headers.get("X-API-Key", ""))
         address = client_of(self.request, self.config.web.trusted_proxies)
         who, count = caller(*said, address), len(files)
         return [
-            (file, once(key, who, (number, count), file.data, top))
+            (file, once(key, who, (number, count), file.data, top, embed))
             for number, file in enumerate(files)
         ]
 
@@ -170,6 +171,8 @@ class UploadHandler(ImagesHandler):
 
 
 class ClassifyHandler(UploadHandler):
+    embed = False
+
     @Operation(
         "Classify images and wait for the results",
         {200: "results", 202: "results"},
@@ -181,9 +184,14 @@ class ClassifyHandler(UploadHandler):
         top, longest = self.top(), self.config.web.max_wait_seconds
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
-        patience, classify = Patience(seconds, self.gone), self.service.classify
-        works = [classify(file, top, patience, once) for file, once in self.files(top)]
+        patience, files = Patience(seconds, self.gone), self.files(top, self.embed)
+        works = [self.answered(file, top, patience, once) for file, once in files]
         await self.answer_all(works, "results")
+
+    async def answered(
+        self, file: Upload, top: int, patience: Patience, once: Once | None
+    ) -> Answer:
+        return await self.service.classify(file, top, patience, once)
 
 
 def plain(pattern: str, result: Succeeded, file_name: str) -> str:

@@ -1,8 +1,10 @@
 """Answers as JSON, and where they are found. No I/O here."""
 
+import math
 from collections.abc import Sequence
 
-from visionfleet.contract.messages import Failed
+from visionfleet.contract.messages import Failed, Succeeded
+from visionfleet.contract.vectors import decode_vector
 from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, problem_of
@@ -15,10 +17,25 @@ def location(job: str, public_path: str) -> str:
 def document(answer: Answer, public_path: str) -> dict[str, object]:
     if isinstance(answer, Queued):
         where = location(answer.job, public_path)
-        return {"job": answer.job, "status": "queued", "location": where}
+        queued: dict[str, object] = {"job": answer.job, "status": "queued", "location": where}
+        return queued | ({"reason": answer.reason} if answer.reason else {})
     if isinstance(answer, Failed | Refusal):
         return problem_of(answer).document()
-    return answer.model_dump(mode="json")
+    return of_result(answer)
+
+
+def of_result(result: Succeeded | Failed) -> dict[str, object]:
+    """Write a result as clients get it: its vector, if any, as a list of numbers."""
+    if isinstance(result, Failed) or result.vector is None:
+        return result.model_dump(mode="json")
+    vector = decode_vector(result.vector)
+    return {
+        **result.model_dump(mode="json", exclude={"vector"}),
+        # Nine digits tell any two values of float32 apart.
+        "embedding": [float(f"{value:.9g}") for value in vector],
+        "size": len(vector),
+        "norm": math.sqrt(math.fsum(value * value for value in vector)),
+    }
 
 
 def of_status(status: int, method: str, path: str, methods: Sequence[str]) -> Problem:

@@ -1,6 +1,7 @@
 """Routes that do not wait: jobs, their results, and files that go to S3 past this daemon."""
 
 from visionfleet.contract.job_ids import is_job_id
+from visionfleet.contract.messages import Succeeded
 from visionfleet.web.http.form import base_name
 from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
@@ -9,7 +10,7 @@ from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import Handler
 from visionfleet.web.routes.classify import UploadHandler
-from visionfleet.web.routes.documents import document, location
+from visionfleet.web.routes.documents import document, location, of_result
 from visionfleet.web.routes.operation import ANY, BODY, FOUND, IMAGES, Operation
 
 GONE = "neither a result nor a request is left of this job: send the image again"
@@ -60,7 +61,9 @@ class JobHandler(Handler):
             self.set_header("Location", location(job, self.public_path))
             self.answer(202, document(found, self.public_path))
         else:
-            self.answer(200, found.model_dump(mode="json"))
+            corrected = await self.service.correction(job) if isinstance(found, Succeeded) else None
+            more = {"corrected": corrected.label} if corrected else {}
+            self.answer(200, of_result(found) | more)
 
 
 class UploadsHandler(Handler):

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 from visionfleet import __version__
 from visionfleet.contract.messages import Failed, ModelDescription, Succeeded
@@ -16,6 +17,7 @@ from visionfleet.web.routes import open_inference_codec
 from visionfleet.web.routes.base import FORM_BYTES, IN_BASE64, Handler
 from visionfleet.web.routes.classify import ALL_FILES
 from visionfleet.web.routes.documents import location
+from visionfleet.web.routes.embed import with_vector
 from visionfleet.web.routes.health import ProbeHandler
 from visionfleet.web.routes.operation import ACCESS, ANY, IMAGES, OPEN, Operation
 
@@ -106,9 +108,9 @@ class InferHandler(ProtocolHandler):
         return open_inference_codec.header_length(header)
 
     @Operation(
-        "Classify encoded images, one BYTES tensor",
+        "Classify encoded images, one BYTES tensor; their vectors on request",
         {200: "inference"},
-        (*IMAGES, "unknown_model", "timed_out"),
+        (*IMAGES, "unknown_model", "timed_out", "no_embedding"),
         ("header-length",),
         "inference",
         protocol=True,
@@ -121,11 +123,13 @@ class InferHandler(ProtocolHandler):
         top, longest = request.classes, self.config.web.max_wait_seconds
         seconds = request.timeout_seconds or longest
         patience = Patience(min(seconds, longest), self.gone)
-        uploads = [self.body.part(image) for image in images]
+        uploads = [replace(self.body.part(image), embed=request.embed) for image in images]
         self.body.close()
         works = [self.service.classify(upload, top, patience) for upload in uploads]
         del images, uploads
-        results = [self._succeeded(one) for one in await asyncio.gather(*works)]
+        answers = await asyncio.gather(*works)
+        answers = [with_vector(one) for one in answers] if request.embed else answers
+        results = [self._succeeded(one) for one in answers]
         version = named[1] or results[0].model.fingerprint
         document, tail = open_inference_codec.answer(request, (named[0], version), results)
         self._send(json.dumps(document).encode(), tail)
@@ -136,7 +140,8 @@ class InferHandler(ProtocolHandler):
         self.note(answer)
         if isinstance(answer, Queued):
             place = location(answer.job, self.public_path)
-            detail = f"no result in time; it will be at {place}"
+            why = f" ({answer.reason})" if answer.reason else ""
+            detail = f"no result in time{why}; it will be at {place}"
             raise Problem("timed_out", detail, answer.job, {"Location": place})
         return answer
 

@@ -1,23 +1,26 @@
-"""The Open Inference Protocol (KServe v2): encoded images in, classifications out. No I/O here.
+"""The Open Inference Protocol (KServe v2): encoded images in, classifications and vectors out.
+No I/O here.
 
 With Triton's extensions `classification` (score:index:label) and `binary_tensor_data`.
 """
 
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from math import prod
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from visionfleet.contract.messages import ModelDescription, Succeeded
+from visionfleet.contract.vectors import decode_vector
 from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes.parameters import TOP_MAXIMUM
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("classification", "binary_tensor_data")
-INPUT, OUTPUT = "image", "classification"
+INPUT, OUTPUT, VECTOR = "image", "classification", "embedding"
 # Of one dimension: the product of all stays a number that can be written.
 MAX_SIZE = 1 << 31
 _LENGTH = struct.Struct("<I")
@@ -65,30 +68,31 @@ class InferRequest(_Part):
 
     id: str | None = None
     inputs: Annotated[tuple[InputTensor, ...], Field(min_length=1, max_length=1)]
-    outputs: Annotated[tuple[RequestedOutput, ...], Field(max_length=1)] | None = None
+    outputs: Annotated[tuple[RequestedOutput, ...], Field(max_length=2)] | None = None
     parameters: _RequestParameters | None = None
 
     @property
-    def output(self) -> str:
-        return (self.outputs[0].name if self.outputs else None) or OUTPUT
+    def wanted(self) -> dict[str, _OutputParameters]:
+        """The outputs that are asked for, by name; classifications unless any is named."""
+        outputs = self.outputs or (RequestedOutput(),)
+        return {one.name or OUTPUT: one.parameters or _OutputParameters() for one in outputs}
 
     @property
     def classes(self) -> int:
-        return self._wanted.classification or 1
+        return (OUTPUT in self.wanted and self.wanted[OUTPUT].classification) or 1
 
     @property
-    def binary(self) -> bool:
+    def embed(self) -> bool:
+        return VECTOR in self.wanted
+
+    def binary(self, output: str) -> bool:
         of_all = self.parameters is not None and bool(self.parameters.binary_data_output)
-        own = self._wanted.binary_data
+        own = self.wanted[output].binary_data
         return of_all if own is None else own
 
     @property
     def timeout_seconds(self) -> float:
         return ((self.parameters and self.parameters.timeout) or 0) / 1e6
-
-    @property
-    def _wanted(self) -> _OutputParameters:
-        return (self.outputs[0].parameters if self.outputs else None) or _OutputParameters()
 
 
 def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]]:
@@ -101,8 +105,13 @@ def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]
     tensor = request.inputs[0]
     if tensor.datatype != "BYTES":
         raise _bad(f"input '{tensor.name}': expected datatype BYTES, got {tensor.datatype[:20]}")
-    if request.output != OUTPUT:
-        raise _bad(f"unexpected inference output '{request.output[:80]}', it is '{OUTPUT}'")
+    for name in request.wanted:
+        if name not in {OUTPUT, VECTOR}:
+            raise _bad(
+                f"unexpected inference output '{name[:80]}', there are '{OUTPUT}' and '{VECTOR}'"
+            )
+    if len(request.wanted) < len(request.outputs or ()):
+        raise _bad("each output can be asked for once")
     expected = prod(tensor.shape)
     if not tensor.shape or not 1 <= expected <= maximum:
         raise _bad(
@@ -118,21 +127,40 @@ def answer(
     request: InferRequest, model: tuple[str, str], results: Sequence[Succeeded]
 ) -> tuple[dict[str, object], bytes]:
     """Write the JSON of an answer, and the bytes that follow it; `model` is name and version."""
+    tensors, tails = [], []
+    for name in request.wanted:
+        write = _vectors if name == VECTOR else _classifications
+        tensor, rows, packed = write(request, results)
+        if request.binary(name):
+            tensor["parameters"] = {"binary_data_size": len(packed)}
+            tails.append(packed)
+        else:
+            tensor["data"] = rows
+        tensors.append({"name": name, **tensor})
+    named = {"id": request.id} if request.id else {}
+    versioned = {"model_name": model[0], "model_version": model[1], **named}
+    return {**versioned, "outputs": tensors}, b"".join(tails)
+
+
+_Written = tuple[dict[str, object], list[Any], bytes]
+
+
+def _classifications(request: InferRequest, results: Sequence[Succeeded]) -> _Written:
     count = min(request.classes, *(len(one.top) for one in results))
     rows = [f"{c.score:f}:{c.index}:{c.label}" for one in results for c in one.top[:count]]
-    tensor: dict[str, object] = {
-        "name": OUTPUT,
-        "datatype": "BYTES",
-        "shape": [len(results), count],
-    }
-    tail = b""
-    if request.binary:
-        tail = b"".join(_LENGTH.pack(len(row)) + row for row in map(str.encode, rows))
-        tensor["parameters"] = {"binary_data_size": len(tail)}
-    else:
-        tensor["data"] = rows
-    named = {"id": request.id} if request.id else {}
-    return {"model_name": model[0], "model_version": model[1], **named, "outputs": [tensor]}, tail
+    packed = b"".join(_LENGTH.pack(len(row)) + row for row in map(str.encode, rows))
+    return {"datatype": "BYTES", "shape": [len(results), count]}, rows, packed
+
+
+def _vectors(_request: InferRequest, results: Sequence[Succeeded]) -> _Written:
+    vectors = [decode_vector(one.vector or "") for one in results]
+    size = len(vectors[0])
+    if any(len(vector) != size for vector in vectors):
+        detail = "two models answered: their vectors differ in length"
+        raise Problem("try_later", detail, headers={"Retry-After": "5"})
+    values = list(chain.from_iterable(vectors))
+    packed = struct.pack(f"<{len(values)}f", *values)
+    return {"datatype": "FP32", "shape": [len(results), size]}, values, packed
 
 
 def metadata(
@@ -141,12 +169,14 @@ def metadata(
     """Describe the model; its version is its fingerprint, once a worker has told it."""
     name, version = model
     told = {} if described is None else {"parameters": described.model_dump(exclude={"v"})}
+    size = described.embedding if described else None
+    vectors = [{"name": VECTOR, "datatype": "FP32", "shape": [-1, size]}] if size else []
     return {
         "name": name,
         "versions": [] if version is None else [version],
         "platform": "visionfleet",
         "inputs": [{"name": INPUT, "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{"name": OUTPUT, "datatype": "BYTES", "shape": [-1, -1]}],
+        "outputs": [{"name": OUTPUT, "datatype": "BYTES", "shape": [-1, -1]}, *vectors],
         **told,
     }
 

@@ -8,6 +8,7 @@ from pydantic import create_model
 from pydantic.json_schema import models_json_schema
 
 from visionfleet import __version__
+from visionfleet.contract.corrections import Correction
 from visionfleet.contract.job_ids import PATTERN
 from visionfleet.contract.messages import (
     Failed,
@@ -23,6 +24,7 @@ from visionfleet.web.routes.parameters import (
     KEY_PATTERN,
     TOP_DEFAULT,
     TOP_MAXIMUM,
+    Label,
     Named,
     Target,
 )
@@ -36,10 +38,11 @@ _REF = "#/components/schemas/{model}"
 _STATUS: Any = Literal["queued"]
 _QUEUED = create_model(
     "Queued",
-    __doc__="A job that is accepted and has no result yet.",
+    __doc__="A job that is accepted and has no result yet; `reason` says why no worker works.",
     job=(str, ...),
     status=(_STATUS, ...),
     location=(str, ...),
+    reason=(str, ""),
 )
 _PROBLEM = create_model(
     "Problem",
@@ -64,6 +67,14 @@ _UPLOAD_TARGET = create_model(
     max_bytes=(int, ...),
     expires_at=(float, ...),
 )
+_EMBEDDED = create_model(
+    "Embedded",
+    __base__=Succeeded,
+    __doc__="A result with the vector of which the model makes its scores, and its length.",
+    embedding=(tuple[float, ...], ...),
+    size=(int, ...),
+    norm=(float, ...),
+)
 _FLEET = create_model(
     "Fleet",
     __base__=FleetStatus,
@@ -71,7 +82,9 @@ _FLEET = create_model(
     workers=(tuple[WorkerReport, ...], ...),
 )
 _MODELS = (
+    Correction,
     Succeeded,
+    _EMBEDDED,
     Failed,
     ModelDescription,
     _QUEUED,
@@ -80,7 +93,7 @@ _MODELS = (
     _UPLOAD_TARGET,
     _FLEET,
 )
-_BODIES = (InferRequest, Named, Target)
+_BODIES = (InferRequest, Label, Named, Target)
 _KEYS: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -167,6 +180,7 @@ def _list_of(member: str, names: Iterable[str]) -> Schema:
 
 
 _ENTRIES = ("Succeeded", "Queued", "Problem")
+_VECTORS = ("Embedded", "Queued", "Problem")
 _READINESS = {
     "type": "object",
     "required": ["ready", "reasons"],
@@ -193,8 +207,11 @@ _CONTENTS: Mapping[str, Schema] = {
     "text/html": {"text/html": {"schema": {"type": "string"}}},
     # JSON as well, for who asks for it alone; clients that are generated ask for all they are told.
     "text/plain": {"text/plain": {"schema": {"type": "string"}}},
-    "result": _json(_one_of(("Succeeded", "Failed"))),
+    "result": _json(_one_of(("Embedded", "Succeeded", "Failed"))),
     "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
+    "embeddings": _json(
+        {"anyOf": [_ref("Embedded"), _ref("Queued"), _list_of("results", _VECTORS)]}
+    ),
     "jobs": _json({"anyOf": [_ref("Queued"), _list_of("jobs", ("Queued", "Problem"))]}),
     "inference": {
         **_json({"type": "object", "required": ["model_name", "model_version", "outputs"]}),
@@ -204,6 +221,7 @@ _CONTENTS: Mapping[str, Schema] = {
 _BODY: Mapping[str, Schema] = {
     # JSON as well, but generators of clients take only one, or the wrong one, where there are both.
     "images": {"required": True, "content": _FILES},
+    "label": {"required": True, "content": _json(_ref("Label"))},
     "name": {"required": False, "content": _json(_ref("Named"))},
     "target": {"required": False, "content": _json(_ref("Target"))},
     "inference": {

@@ -131,6 +131,26 @@ async def test_wait_ends_with_what_comes_first() -> None:
         assert await waiting.wait("b", reply, loop.time() + 60, gone(), look) is None
 
 
+@in_loop
+async def test_wait_that_is_hopeless_ends_soon() -> None:
+    """Before the next look at S3, but not at once: whoever asks again may do so in a loop."""
+    loop = asyncio.get_running_loop()
+
+    async def look(_job: str) -> Failed | None:
+        return None
+
+    waiting, begun = PendingJobs(loop.time, hope_seconds=0.05), loop.time()
+    with waiting.expecting("a", ours=True) as reply:
+        gone = loop.create_future()
+        found = await waiting.wait("a", reply, begun + 60, gone, look, lambda: "no worker starts")
+        assert 0.04 < loop.time() - begun < 4
+        assert found is None
+    with waiting.expecting("of another process") as reply:
+        begun, gone = loop.time(), loop.create_future()
+        await waiting.wait("a", reply, begun + 60, gone, look, lambda: "no worker starts")
+        assert loop.time() - begun > 0.04
+
+
 def test_own_jobs_are_polled_rarely() -> None:
     assert list(islice(pauses(ours=True), 6)) == [5, 10, 20, 40, 60, 60]
 

@@ -78,5 +78,8 @@ def test_fleet_load_is_read_from_status() -> None:
     assert load(counts, None, 0.5, 1000) is None
     assert load(counts, status(), 0.5, 1001 + SCALER_SILENT_SECONDS) is None
     assert load(counts, status(), 0.5, 1010) == Load(7, 3, 7, 0.5, 60)
+    assert load(counts, status().model_copy(update={"fault": "no model"}), 0.5, 1010) == Load(
+        7, 3, 7, 0.5, 60, "no model"
+    )
     learned = status(service_seconds=0.1, boot_seconds=30)
     assert load(counts, learned, 0.5, 1010) == Load(7, 3, 7, 0.1, 30)

@@ -10,7 +10,9 @@ const MOST_MS = 30000;
 // The scaler writes an unchanged status once a minute; after three it does not live.
 const SILENT_SECONDS = 180;
 const SHOWN_DECISIONS = 5;
-const STATES = ["busy", "idle", "booting", "draining", "drained", "stopping", "failed"];
+const STATES = [
+  "busy", "idle", "booting", "draining", "drained", "stopping", "stuck", "crashing", "broken", "failed",
+];
 
 const part = (id) => document.getElementById(id);
 
@@ -156,8 +158,9 @@ function alarms(texts) {
 
 function decisions(status, now) {
   const changes = status.history.filter((entry) => entry.reason);
-  part("decision").textContent = `${sentence(status.decision)}.`;
-  part("decision").hidden = changes.at(-1)?.reason === status.decision;
+  const latest = status.reason || status.decision;
+  part("decision").textContent = `${sentence(latest)}.`;
+  part("decision").hidden = changes.at(-1)?.reason === latest;
   const items = changes.slice(-SHOWN_DECISIONS).reverse().map((entry) => {
     const item = element("li");
     const time = element("time", "", ago(now - entry.at));

@@ -1,0 +1,7 @@
+"""`python -m visionfleet`: the admin command."""
+
+import sys
+
+from visionfleet.cli import main
+
+sys.exit(main())

@@ -1,0 +1,33 @@
+"""What a light child process does: from an image to the model's pixels, no torch, no AWS."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from visionfleet.errors import BadImage
+from visionfleet.host.child import Header, bound
+from visionfleet.imaging.cost import MAX_DECODE_BYTES
+from visionfleet.imaging.decode import decode
+from visionfleet.imaging.model_input import Preprocessing
+from visionfleet.imaging.preprocess import prepare
+
+# What passes the limits takes 10 s at the most; beside it there is other work on the processor.
+CPU_SECONDS = 15
+_MARGIN_BYTES = 128 << 20
+_REASON_LETTERS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    max_bytes: int
+    max_pixels: int
+    formats: tuple[str, ...]
+
+
+def decoded(question: Header, data: bytes) -> tuple[Header, bytes]:
+    bound(MAX_DECODE_BYTES + 2 * len(data) + _MARGIN_BYTES, CPU_SECONDS)
+    how = Preprocessing(**question["how"])
+    limits: dict[str, Any] = question["limits"]
+    try:
+        return {}, prepare(decode(data, _Limits(**limits), how.resize), how).tobytes()
+    except BadImage as error:
+        return {"code": error.code, "reason": str(error)[:_REASON_LETTERS]}, b""

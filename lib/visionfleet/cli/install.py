@@ -1,0 +1,65 @@
+"""`visionfleet install`: makes a host of this machine; what `make install` ends with."""
+
+import argparse
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from visionfleet import __version__
+from visionfleet.errors import GiveUp
+from visionfleet.host.installation import Installation, fault_of_place
+from visionfleet.shipped import shipped
+
+# README says the same.
+NEXT = """
+sudoedit /etc/visionfleet/visionfleet.yaml   # region, names of the buckets
+sudo visionfleet provision                   # makes buckets and queues; again is harmless
+sudo systemctl enable visionfleet.target visionfleet-web{classifiers}
+sudo systemctl start visionfleet.target      # returns when all of it is ready
+curl -F myfile=@/usr/share/visionfleet/photos/967_espresso.jpg http://127.0.0.1:8080/
+""".strip()
+CLASSIFIERS = " visionfleet-classifiers.target"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--root",
+        type=Path,
+        default=Path("/"),
+        metavar="FOLDER",
+        help="root of a machine that is being made; default: this machine",
+    )
+    parser.add_argument(
+        "--prefix",
+        type=Path,
+        default=Path(sys.prefix),
+        metavar="FOLDER",
+        help="where these packages will lie on that machine; default: where they are now",
+    )
+    parser.add_argument(
+        "--remove",
+        action="store_true",
+        help="take all of it away, but for configuration, keys and state",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    os.umask(0o022)
+    fault = fault_of_place(arguments.prefix, Path(sys.base_prefix))
+    if fault and not arguments.remove:
+        raise GiveUp(fault)
+    installation = Installation(arguments.root, arguments.prefix, shipped)
+    try:
+        installation.remove() if arguments.remove else installation.install()
+    except OSError as error:
+        hint = "; run it as root" if isinstance(error, PermissionError) else ""
+        raise GiveUp(f"{error.filename}: {error.strerror}{hint}") from error
+    if installation.is_this_machine and not arguments.remove:
+        print(f"\nvisionfleet {__version__} is installed. Next:\n\n{next_commands()}")
+    return 0
+
+
+def next_commands() -> str:
+    """Classifiers are for hosts that have what classifies."""
+    return NEXT.format(classifiers=CLASSIFIERS if find_spec("openvino") else "")

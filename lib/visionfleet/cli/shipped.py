@@ -1,0 +1,16 @@
+"""`visionfleet shipped`: where a file lies that comes with the package."""
+
+import argparse
+
+from visionfleet.shipped import shipped
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "name", help="as cloudformation/visionfleet.yaml or etc/supervisor/web.conf"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    print(shipped(arguments.name))
+    return 0

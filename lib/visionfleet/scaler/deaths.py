@@ -1,0 +1,62 @@
+"""Who is to be ended that has not drained, and whose start has failed. No I/O here."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from visionfleet.scaler.failed_starts import FailedStarts, noted
+
+if TYPE_CHECKING:
+    from visionfleet.scaler.decision import History, Observation, Policy, Worker
+
+_UNSTARTED = frozenset({"failed", "broken"})
+_AT_WORK = frozenset({"idle", "busy"})
+_BOOTS_TO_WAIT = 3  # a boot that takes longer than so many that were seen has failed
+
+
+def found(seen: "Observation", policy: "Policy", history: "History", now: float) -> dict[str, str]:
+    """Name the dead, and say why."""
+    limit, silent = boot_limit_seconds(policy, history), policy.silent_seconds
+    # Most are at work and have just said so: a look at many must be quick.
+    doubtful = [
+        w
+        for w in seen.workers
+        if w.state not in _AT_WORK or w.reported_at is None or now - w.reported_at > silent
+    ]
+    whys = {w.name: _death(w, policy, limit, now) for w in doubtful}
+    return {name: why for name, why in whys.items() if why}
+
+
+def failed_starts(
+    seen: "Observation", dead: Mapping[str, str], history: "History", now: float
+) -> FailedStarts:
+    slow = [w for w in seen.workers if w.state == "booting" and w.name in dead]
+    failed = {(w.name, w.launched_at): w.fault for w in seen.workers if w.state in _UNSTARTED}
+    failed |= {(w.name, w.launched_at): dead[w.name] for w in slow}
+    before = history.failed_starts
+    if not failed and not before.count:
+        return before
+    up = {(w.name, w.launched_at) for w in seen.workers if w.state in _AT_WORK}
+    return noted(before, failed, len(slow), up, now)
+
+
+def boot_limit_seconds(policy: "Policy", history: "History") -> float:
+    """After how long a start has failed: longer after each that was only slow."""
+    learned = _BOOTS_TO_WAIT * (history.boot_seconds or 0.0)
+    return max(policy.times.boot_limit_seconds, learned) * history.failed_starts.patience
+
+
+def _death(worker: "Worker", policy: "Policy", boot_limit_seconds: float, now: float) -> str:
+    """Say why a worker is to be ended that has not drained; nothing of one that is well, or on its
+    way out, or back.
+    """
+    name, state = worker.name, worker.state
+    if state in {"drained", "stopping", "failed"}:
+        return ""
+    if state in {"stuck", "broken"}:
+        words = "makes no progress" if state == "stuck" else "does not start"
+        return f"{name} {words}: {worker.fault}" if worker.fault else f"{name} {words}"
+    if worker.reported_at is None or state == "booting":
+        slow = now - worker.launched_at > boot_limit_seconds
+        return f"{name} was not up after {boot_limit_seconds:.0f} s" if slow else ""
+    silent = now - worker.reported_at
+    return f"{name} has not reported for {silent:.0f} s" if silent > policy.silent_seconds else ""
