@@ -200,6 +200,7 @@ def test_edges_do_not_import_each_other(path: Path) -> None:
                 "visionfleet.model",
                 "visionfleet.cli.evaluate",
                 "visionfleet.cli.model",
+                "visionfleet.cli.model_teach",
                 "visionfleetd.classifier.main",
                 "visionfleetd.classifier.isolated",
             },
