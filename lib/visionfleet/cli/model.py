@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from visionfleet.cli.model_import import add_import
+from visionfleet.cli.model_teach import add_teach
 from visionfleet.cli.options import add_config, command, loaded
 
 _LABELS_SHOWN = 12
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--share", action="store_true", help="put it into the output bucket, too")
 
     add_import(below)
+    add_teach(below)
 
 
 def build(arguments: argparse.Namespace) -> int:
