@@ -157,15 +157,18 @@ def upload(deployment: Deployment) -> None:
     assert deployment.answered(answer)["label"] == "label-4"
 
 
+def failed(spoilt: list[SignedRequest]) -> bool:
+    """Tell whether a call has failed: what fails directly is made again by botocore."""
+    return bool(spoilt) and "Botocore" in spoilt[-1].headers["user-agent"]
+
+
 def fail_once(deployment: Deployment) -> None:
     """Let S3 not take one result, once: the worker holds it until S3 does."""
     spoilt: list[SignedRequest] = []
 
     def spoil(seen: SignedRequest) -> bool:
         result = seen.method == "PUT" and "/results/" in seen.path
-        # What fails on the short way is done again by botocore, which must fail too.
-        enough = spoilt and "Botocore" in spoilt[-1].headers["user-agent"]
-        if enough or not result or iam_requests.signer(seen) != "WORKER":
+        if failed(spoilt) or not result or iam_requests.signer(seen) != "WORKER":
             return False
         spoilt.append(seen)
         return True
@@ -195,8 +198,8 @@ def dead_letter_a_message(deployment: Deployment) -> None:
     spoilt: list[SignedRequest] = []
 
     def spoil(seen: SignedRequest) -> bool:
-        wanted = not spoilt and seen.headers.get("x-amz-target") == "AmazonSQS.SendMessage"
-        if not wanted or DEAD.encode() not in seen.body:
+        wanted = seen.headers.get("x-amz-target") == "AmazonSQS.SendMessage"
+        if failed(spoilt) or not wanted or DEAD.encode() not in seen.body:
             return False
         spoilt.append(seen)
         return True

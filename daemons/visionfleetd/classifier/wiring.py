@@ -6,15 +6,26 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import BATCH, Outbox, Queue
+from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier import decoding, drain_triggers
+from visionfleet.classifier.capacity import (
+    ANSWER_THREADS,
+    FETCH,
+    FETCH_THREADS,
+    FINISH,
+    MODEL,
+    STORE,
+    StageMeter,
+    store_threads,
+)
 from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Model
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
@@ -48,20 +59,16 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("classifier")
 
-# They wait for S3 most of the time; as many images are decoded at once as there are cores.
-FETCH_THREADS = 8
+# As many images are decoded at once as there are cores.
 MOST_DECODERS = 4
 SLOW_DECODERS = 3
-# Each ends up to ten jobs at a time.
-ANSWER_THREADS = 2
-MOST_STORE_THREADS = 32
+# While more jobs than these are in flight, they gather for a moment before the model and when they
+# are done: a pass or a call for ten costs hardly more CPU than for one, and a call no more money.
+CROWD = 8
+MODEL_GATHER_SECONDS = 0.015
+GATHER_SECONDS = 0.025
 # For one image in the model of the child process.
 ALONE_SECONDS = 60.0
-
-
-def store_threads(prefetch: int) -> int:
-    """Half of what is in flight may be on its way to S3: 8 threads store 80 results a second."""
-    return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
 class WorkerClients:
@@ -70,9 +77,9 @@ class WorkerClients:
         self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
-        self._sqs = factory.client("sqs", connections=FETCH_THREADS + ANSWER_THREADS + 4)
+        self._sqs = factory.sqs(FETCH_THREADS + ANSWER_THREADS + 4)
         poll_seconds = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
-        self._parked = factory.client("sqs", connections=2, read_timeout_seconds=poll_seconds)
+        self._parked = factory.sqs(2, poll_seconds)
         uploads, results = config.storage.input_bucket, config.storage.output_bucket
         self.uploads = Store(s3, uploads, factory.direct_s3(s3, uploads, FETCH_THREADS))
         self.results = Store(s3, results, factory.direct_s3(s3, results, storing))
@@ -132,33 +139,44 @@ def pipeline(
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
     hurry = threading.Event()
-    metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     dead = names.dead_queue(config.name)
+    metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
+    meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
+
+    def stage(
+        name: str, work: Callable[[list[Any]], None], gather_seconds: float = 0.0
+    ) -> PipelineStage[Any]:
+        company = partial(_gather, in_flight, hurry, gather_seconds) if gather_seconds else None
+        return PipelineStage(name, work, loops, meters[name], company)
+
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, prefetch, loops)
+    answer = stage(FINISH, completion.answer, GATHER_SECONDS)
     patience = Patience(completion, hurry, random, loops)
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
-    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, prefetch, loops)
+    store = stage(STORE, writer.store)
     classifier = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
-    batch = config.classifier.batch_size
-    classify = PipelineStage("model", classifier.classify, 1, batch, prefetch, loops)
+    classify = stage(MODEL, classifier.classify, MODEL_GATHER_SECONDS)
     last_try = config.queue.max_receives - 1
     suspects = SuspectClassifier(
         child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
     )
-    alone = PipelineStage("alone", suspects.classify, 1, prefetch, prefetch, loops)
+    alone = PipelineStage("alone", suspects.classify, loops, StageMeter(1, prefetch))
 
     def decoded(job: Job) -> None:
         (alone if suspects.is_suspect(job) else classify).put(job)
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
-    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, prefetch, loops)
-    receiver = Receiver(
-        requests, config.queue, completion, fetch.put, hurry, loops, random, takeover
-    )
+    fetch = stage(FETCH, fetcher.fetch)
+    queue, put = config.queue, fetch.put
+    receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover)
     stages = (fetch, alone, classify, store, answer)
     return Pipeline(receiver, stages, completion, _heartbeat(config, completion), hurry, crash(log))
+
+
+def _gather(in_flight: InFlight, hurry: threading.Event, seconds: float) -> None:
+    if in_flight.unfinished() > CROWD:
+        hurry.wait(seconds)
 
 
 def _heartbeat(config: Config, completion: Completion) -> VisibilityHeartbeat:

@@ -21,6 +21,8 @@ _COMMANDS = {
     "status": "show the queue, the workers, the last decision",
     "dead": "list, show and redrive the requests that failed too often",
     "keys": "add, list and revoke the API keys of the web daemon",
+    "load": "send images at a rate to a deployment, and measure how long the answers take",
+    "bench": "find the settings for the model on this host",
     "evaluate": "measure the model on labelled images",
     "model": "look at model files",
     "simulate": "replay a trace against policies, without AWS",

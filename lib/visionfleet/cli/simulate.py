@@ -10,6 +10,7 @@ from random import Random
 from rich.console import Console
 from rich.table import Table
 
+from visionfleet.cli import plots
 from visionfleet.cli.options import add_config, loaded, seconds, whole
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
@@ -36,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = Conditions()
     parser.add_argument("--boot", type=seconds(*limits), default=defaults.boot_seconds)
     parser.add_argument("--service", type=seconds(0.001, 3600), default=defaults.service_seconds)
+    parser.add_argument("--call", type=seconds(0, 60), default=defaults.call_seconds)
     parser.add_argument("--lag", type=seconds(0, 600), default=float(defaults.lag_seconds))
     parser.add_argument("--crashes", type=seconds(0, 100), default=0.0, help="per worker and hour")
     parser.add_argument("--factor", type=float, help="scale the counts; default: to the maximum")
@@ -49,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     policy = _policy(loaded(arguments).config, arguments.service, arguments.boot)
     conditions = Conditions(
         service_seconds=arguments.service,
+        call_seconds=arguments.call,
         boot_seconds=arguments.boot,
         lag_seconds=round(arguments.lag),
         crashes_per_hour=arguments.crashes,
@@ -114,14 +117,8 @@ def _print(outcomes: dict[str, Outcome]) -> None:
 
 
 def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise NoSimulation("--plot needs matplotlib: pip install matplotlib") from error
-    mpl.use("agg")
-    from matplotlib import pyplot
-
-    figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(10, 6))
+    drawn = plots.figure(10, 6)
+    above, below = drawn.subplots(2, 1, sharex=True)
     for name, outcome in outcomes.items():
         hours = [second / 3600 for second, _, _ in outcome.timeline]
         above.step(hours, [size for _, _, size in outcome.timeline], where="post", label=name)
@@ -130,6 +127,4 @@ def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
     above.legend()
     below.set_ylabel("images waiting")
     below.set_xlabel("hours")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    plots.write(drawn, path)

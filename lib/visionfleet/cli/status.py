@@ -116,17 +116,28 @@ def _learned(status: FleetStatus) -> Iterator[str]:
 
 
 def _workers_table(reports: list[WorkerReport], now: float) -> Table:
-    columns = ("worker", "state", "for", "in flight", "handled", "s/image", "model", "reported")
+    columns = (
+        "worker",
+        "state",
+        "for",
+        "in flight",
+        "handled",
+        "can do",
+        "busy",
+        "model",
+        "reported",
+    )
     made = terminal.table(*columns)
     for report in reports:
-        service = "" if report.service_seconds is None else f"{report.service_seconds:.3f}"
+        capacity, busy = report.capacity_per_second, report.busy_share
         made.add_row(
             Text(report.worker),
             _state(report),
             span(now - report.since),
             str(report.in_flight),
             str(report.handled),
-            service,
+            "" if capacity is None else f"{capacity:.3g}/s",
+            "" if busy is None else f"{busy:.0%}",
             Text(report.model.name if report.model else ""),
             ago(now - report.reported_at),
         )

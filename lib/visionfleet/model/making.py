@@ -22,6 +22,7 @@ from visionfleet.model import artefact, processor
 from visionfleet.model.artefact import Artefact
 from visionfleet.model.artefact_store import ArtefactStore, key_of
 from visionfleet.model.choice import Asked
+from visionfleet.model.published_names import check_names
 from visionfleet.model.source import Source, cache_folder, write_whole
 
 BAD_MODEL, TRY_LATER = 78, 75  # EX_CONFIG and EX_TEMPFAIL of sysexits.h
@@ -38,6 +39,7 @@ def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
 
 def make(config: Config, asked: Asked | None = None) -> bytes:
     """Make the configured model's artefact; raises BadModel, and TryLater when S3 fails."""
+    check_names(config.model)
     # It brings torch.
     from visionfleet.model.building import made
 
@@ -64,6 +66,7 @@ def build(
 
 def make_apart(config: Config) -> bytes:
     """Make it in a process of its own; raises as `make` does."""
+    check_names(config.model)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "artefact")
         command = (sys.executable, "-m", "visionfleet.model.making", str(made))
