@@ -2,8 +2,10 @@
 #
 # PYTHON  the interpreter that makes .venv; default: the first of python3, python3.13 ... that fits
 # IMAGES  a folder of images for `make demo`; default: crops of freely licensed photos
-# PIP_*   pip's own settings. torch comes with everything for GPUs unless pip is pointed at its
-#         builds for the CPU, which are a tenth of the size: PIP_EXTRA_INDEX_URL or PIP_INDEX_URL.
+# TORCH   cpu: PyTorch's builds for the CPU, a tenth of the others; cuda: those for NVIDIA's GPUs;
+#         auto, the default: cpu where there is no such GPU, they can be had, and pip is not told
+#         where else to look
+# PIP_*   pip's own settings
 #
 # and of `make install`:
 # DESTDIR  root of another machine, as of an image that is being made; default: this machine
@@ -14,7 +16,11 @@ BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEVELOPMENT := .venv/.installed-development
 ARTEFACT := .venv/.made-artefact
+MINISTACK := .venv-ministack/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
+TORCH := auto
+TORCH_CPU_URL := https://download.pytorch.org/whl/cpu
+NVIDIA := /dev/nvidiactl
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -55,7 +61,7 @@ test: ## check, then all tests; they need root, and the packages that .ci/run in
 	@$(MAKE) --jobs 2 --output-sync=target test-system test-machine test-image test-page
 
 .PHONY: test-parts
-test-parts: $(DEVELOPMENT) ## tests of functions, edges, model and daemons
+test-parts: $(DEVELOPMENT) $(MINISTACK) ## tests of functions, edges, model and daemons
 	$(BIN)/python -m pytest -n 3 --dist worksteal \
 		$(IDLE) tests/daemons tests/model tests/contract tests/unit $(addprefix --ignore ,$(ONCE))
 
@@ -102,6 +108,10 @@ ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLE
 	git archive --format=tar.gz --output=build/visionfleet.tar.gz HEAD
 	CHECKPOINT_DISABLE=1 packer build $(AMI_VARIABLES) packer/visionfleet.pkr.hcl
 
+.PHONY: release
+release: $(DEVELOPMENT) ## build and check wheel and source archive of this version, in dist [SIGN_WITH=key]
+	@SIGN_WITH='$(SIGN_WITH)' $(BIN)/python -m testkit.release dist
+
 .PHONY: bench-classifier
 bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
 	$(BIN)/python -m bench.bench_classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
@@ -135,19 +145,47 @@ clean: ## remove logs, caches and builds, but not .venv
 	rm -rf var build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find lib daemons tests models -name __pycache__ -prune -exec rm -rf {} +
 
+# Builds for the CPU are asked for first and alone: what is installed already, pip does not replace.
+define INSTALL_TORCH
+@say() { echo "visionfleet: $$*" >&2; }; \
+choice='$(TORCH)'; \
+case $$choice in auto | cpu | cuda) ;; *) say "TORCH is auto, cpu or cuda, not $$choice"; exit 2 ;; esac; \
+if $(BIN)/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))'; then exit; fi; \
+if [ $$choice = auto ] && [ -e '$(NVIDIA)' ]; then choice=cuda; fi; \
+if [ $$choice = auto ] && $(BIN)/python -m pip config list | grep -qE 'index|find-links'; then \
+	say "installing PyTorch from where pip is told to look; the default builds are several gigabytes"; \
+elif [ $$choice = cuda ]; then \
+	say "installing PyTorch with all for NVIDIA's GPUs: several gigabytes, some minutes"; \
+else \
+	say "installing PyTorch's builds for the CPU: some 200 MB, a minute or two (TORCH=cuda for the others)"; \
+	$(PIP) --quiet --retries 1 --timeout 15 --index-url $(TORCH_CPU_URL) torch torchvision || { \
+		[ $$choice = auto ] || exit 1; \
+		say "they cannot be had here; installing those with all for GPUs: several gigabytes, some minutes"; }; \
+fi
+endef
+
 # The stamps make the second time quick: pip runs again only when setup.py has changed.
 $(RUNTIME): setup.py | $(BIN)/python
+	$(INSTALL_TORCH)
 	$(PIP) -e '.[classifier,local]'
 	@touch $@
 
 # Else the first worker does it, while the first image waits.
 $(ARTEFACT): $(RUNTIME)
+	@echo "visionfleet: trying the model on this processor, once: ten seconds to a minute" >&2
 	@$(BIN)/visionfleet model build --config etc/local.yaml
 	@touch $@
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
-	$(PIP) --no-compile -e '.[classifier,build,local,dev]'
+	$(INSTALL_TORCH)
+	$(PIP) --no-compile -e '.[classifier,build,import,local,dev]'
 	@touch $@ $(RUNTIME)
+
+# Of one version: what it does otherwise than AWS is listed in docs/emulators.md. It pins botocore.
+$(MINISTACK): Makefile | $(BIN)/python
+	$(BIN)/python -m venv .venv-ministack
+	.venv-ministack/bin/python -m pip install --disable-pip-version-check --no-compile ministack==1.5.33
+	@touch $@
 
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 

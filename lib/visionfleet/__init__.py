@@ -1,3 +1,3 @@
 """visionfleet: elastic image recognition over S3 and SQS."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

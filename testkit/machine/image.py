@@ -3,12 +3,11 @@
 EC2 is the embedded AWS, which makes no disks: the image is what lies on the machine's disk then.
 """
 
-import gzip
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,10 @@ import pytest
 from testkit import ROOT
 from testkit.aws.embedded import CREDENTIALS, Cloud
 from testkit.machine.container import Machine, machine
-from testkit.machine.installed import LIBRARIES, libraries, pack_source
+from testkit.machine.installed import LIBRARIES, libraries
 from testkit.machine.root import OF_IMAGE, need_machines
 from testkit.processes.ports import free_port
+from testkit.release import committed
 
 TEMPLATE = ROOT / "packer" / "visionfleet.pkr.hcl"
 PACKER_SECONDS = 300.0
@@ -88,8 +88,8 @@ def amis(folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def baked_image(folder: Path, aws: Cloud) -> Iterator[BakedImage]:
-    """Bake an image; it is there for the length of a with block."""
+def baked_image(folder: Path, command: str, aws: Cloud) -> Iterator[BakedImage]:
+    """Bake an image by this command; it is there for the length of a with block."""
     need_machines()
     need_packer()
     key = folder / "key"
@@ -97,19 +97,26 @@ def baked_image(folder: Path, aws: Cloud) -> Iterator[BakedImage]:
     with machine(folder, OF_IMAGE, libraries(), name=f"bake{os.getpid()}") as instance:
         port = free_port()
         _first_boot(instance, port, Path(f"{key}.pub").read_bytes())
-        output = _build(folder, aws, port, key)
+        source = committed(folder)
+        output = _build(source, command, aws, port, key)
         instance.power_off()
-        made = json.loads((folder / "build" / "ami.json").read_text())
+        made = json.loads((source / "build" / "ami.json").read_text())
         yield BakedImage(made["builds"][0]["artifact_id"].partition(":")[2], instance.disk, output)
 
 
-def packer(*arguments: str, cwd: Path = ROOT) -> "subprocess.CompletedProcess[str]":
+def packer(*arguments: str) -> "subprocess.CompletedProcess[str]":
     """Run packer to its end; it is to call nobody."""
+    return _run(["packer", *arguments], ROOT, {})
+
+
+def _run(
+    argv: list[str], cwd: Path, given: Mapping[str, str]
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        ["packer", *arguments],
+        argv,
         cwd=cwd,
         env={**os.environ, **CREDENTIALS, "CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"}
-        | {"AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1"},
+        | {"AWS_EC2_METADATA_DISABLED": "true", "AWS_DEFAULT_REGION": "us-east-1", **given},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -124,20 +131,17 @@ def _first_boot(instance: Machine, port: int, key: bytes) -> None:
     instance.run("sh", "-euc", FIRST_BOOT, "sh", str(port), stdin=key)
 
 
-def _build(folder: Path, aws: Cloud, port: int, key: Path) -> str:
-    (folder / "build").mkdir()
-    archive = folder / "visionfleet.tar.gz"
-    archive.write_bytes(gzip.compress(pack_source(), 1))
+def _build(source: Path, command: str, aws: Cloud, port: int, key: Path) -> str:
+    """Type the page's command; a stand-in of EC2 and of its instance is all that differs."""
     variables = {
         "ec2_endpoint_url": aws.endpoint_url,
         "ssh_host": "127.0.0.1",
         "ssh_port": str(port),
         "ssh_private_key_file": str(key),
-        "source_archive": str(archive),
         "torch_index_url": "",
         "install_environment": json.dumps(OFFLINE),
     }
-    given = [f"-var={name}={value}" for name, value in variables.items()]
-    done = packer("build", "-color=false", "-timestamp-ui", *given, str(TEMPLATE), cwd=folder)
+    given = {f"PKR_VAR_{name}": value for name, value in variables.items()}
+    done = _run(["bash", "-euc", command], source, given)
     assert done.returncode == 0, done.stdout[-8000:]
     return done.stdout

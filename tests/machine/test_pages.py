@@ -15,8 +15,17 @@ from testkit.release import built_wheel
 
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
 
-# Where pip looks in the place of PyPI; the dependencies are those of the tests.
-PIP = "[global]\nno-index = true\nno-build-isolation = false\nfind-links = /usr/src/dist\n"
+# Where pip looks in the place of PyPI; the dependencies are those of the tests, beside which lies
+# a link to the tester's checkout, which is not to pass for an installation.
+PIP = """
+[global]
+no-index = true
+no-build-isolation = false
+find-links = /usr/src/dist
+[install]
+no-deps = true
+ignore-installed = true
+"""
 EDITOR = '#!/bin/sh\ncat /root/settings >"$1"\n'
 SETTINGS = "aws: {{endpoint_url: {aws}}}\nweb: {{port: {port}}}\nqueue: {{wait_seconds: 2}}\n"
 
@@ -81,7 +90,7 @@ def test_scaler_without_a_fleet_holds_up_nobody(person: Person) -> None:
     assert person.show("visionfleet-scaler", "NRestarts") == "0"
     told = person.machine.journal("-u", "visionfleet-scaler", "-o", "cat")
     assert "set scaler.fleet to ec2, or supervisor.socket" in told
-    person.type("systemctl disable visionfleet-scaler")
+    person.type("systemctl disable visionfleet-scaler && systemctl reset-failed")
 
 
 def test_page_on_systemd_typed_from_a_wheel_works(person: Person) -> None:
@@ -96,6 +105,7 @@ def test_page_on_systemd_typed_from_a_wheel_works(person: Person) -> None:
         said[line] = person.type(f"timeout 1 {line} || [ $? = 124 ]" if endless else line)
     assert next(out for line, out in said.items() if line.startswith("curl")) == "espresso"
     person.type(uninstall)
+    assert person.show("visionfleet-web", "ActiveState") == "inactive"
     for left in ("/opt/visionfleet", "/usr/bin/visionfleet-web", "/usr/share/visionfleet"):
         assert person.machine.run("test", "-e", left, check=False).returncode == 1, left
     assert person.machine.run("test", "-e", "/etc/visionfleet/visionfleet.yaml").returncode == 0

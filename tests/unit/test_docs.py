@@ -111,7 +111,7 @@ def test_docs_subcommands_exist() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_are_accepted(document: Path) -> None:
-    line = r"^(?:[$] |sudo |[A-Z_]+=\S+ |\.venv/bin/)*visionfleet ([^|\n]+)"
+    line = r"^(?:[$] |sudo |[A-Z_]+=\S+ |\.venv/bin/)*visionfleet ([^|>\n]+)"
     for command in re.findall(line, document.read_text(), re.MULTILINE):
         words = shlex.split(command, comments=True)
         cli.parser_for(words).parse_args(words)  # exits if it is refused

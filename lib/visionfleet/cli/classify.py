@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_key(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object a line, as done")
     parser.add_argument(
-        "--top", type=whole(1, 1000), default=5, help="classes in the JSON; default: %(default)s"
+        "--top", type=whole(1, 1000), help="classes of each image; default: 1, in the JSON 5"
     )
     parser.add_argument(
         "--parallel", type=whole(1, 256), default=8, help="at the same time; default: %(default)s"
@@ -65,19 +65,21 @@ def run(arguments: argparse.Namespace) -> int:
     stop, found = threading.Event(), list(images(arguments.image))
     key, count = api_key(arguments), arguments.parallel
     client = Client(arguments.url, count, stop, key)
+    top = arguments.top or (5 if arguments.json else 1)
     answers: list[Answer] = []
     if not found:
         nothing = " ".join(arguments.image)
         answers.append(Answer(nothing, 0.0, problem="no images there", code="no_images"))
     try:
-        for answer in classified(client, found, arguments.top, arguments.wait, count):
+        top = arguments.top or (5 if arguments.json else 1)
+        for answer in classified(client, found, top, arguments.wait, count):
             answers.append(answer)
             if arguments.json:
                 print(json_line(answer), flush=True)
     finally:
         stop.set()
     if not arguments.json:
-        terminal.show(table(sorted(answers, key=lambda answer: answer.file)))
+        terminal.show(table(sorted(answers, key=lambda answer: answer.file), top))
     return 1 if any(answer.problem for answer in answers) else 0
 
 
@@ -133,11 +135,17 @@ def json_line(answer: Answer) -> str:
     return json.dumps(values | {"job": answer.job, "seconds": round(answer.seconds, 3)})
 
 
-def table(answers: Iterable[Answer]) -> Table:
+def table(answers: Iterable[Answer], top: int = 1) -> Table:
     file = Column("file", overflow="fold")  # the end of a path tells most
     made = terminal.table(file, "label", "score", "seconds")
     for answer in answers:
         label = Text(answer.guess) if answer.problem is None else Text(answer.problem, "red")
-        score = "" if answer.score is None else f"{answer.score:.3f}"
-        made.add_row(Text(answer.file), label, score, f"{answer.seconds:.2f}")
+        made.add_row(Text(answer.file), label, _score(answer.score), f"{answer.seconds:.2f}")
+        shown = 0 if answer.label is None else 1  # the first of them is the answer
+        for other in answer.top[shown : top if top > 1 else shown]:
+            made.add_row("", Text(str(other.get("label"))), _score(other.get("score")), "")
     return made
+
+
+def _score(score: object) -> str:
+    return f"{score:.3f}" if isinstance(score, int | float) else ""

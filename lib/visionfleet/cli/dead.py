@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from typing import Any
 
+from rich.table import Column
 from rich.text import Text
 
 from visionfleet.aws.s3 import Store
@@ -94,10 +95,14 @@ def _row(dead: DeadLetter, results: Store) -> dict[str, object]:
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
-    table = terminal.table("message id", "job", "file", "first sent", "received", "reason")
+    """Show what `dead show` takes for a name; the rest of the columns is for the reason."""
+    whole_words = (Column(name, no_wrap=True) for name in ("job or message id", "sent", "received"))
+    table = terminal.table(*whole_words, Column("file: reason", overflow="fold"))
     for row in rows:
-        cells = ("" if value is None else terminal.escaped(str(value)) for value in row.values())
-        table.add_row(*(Text(cell) for cell in cells))
+        sent = str(row["first_sent"])[5:16].replace("T", " ")  # month to minute
+        why = f"{row['file_name'] or '?'}: {row['reason']}"
+        cells = (row["job"] or row["message_id"], sent, row["received"], why)
+        table.add_row(*(Text(terminal.escaped(str(cell))) for cell in cells))
     terminal.show(table)
 
 

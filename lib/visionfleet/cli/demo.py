@@ -22,7 +22,7 @@ from visionfleet.cli import terminal
 from visionfleet.cli.classify import InputImage, classified, images, table
 from visionfleet.cli.client import Answer, Client
 from visionfleet.cli.fleet_snapshot import Deployment
-from visionfleet.cli.options import add_config, whole
+from visionfleet.cli.options import add_config, config_path, whole
 from visionfleet.cli.up import add_file_options, stack_files
 from visionfleet.config import Config, load
 from visionfleet.errors import GiveUp, VisionfleetError
@@ -66,9 +66,9 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as last:
         folder = Path(last.enter_context(tempfile.TemporaryDirectory(prefix="visionfleet-")))
         environment = _own_environment(folder)
-        loaded = load(arguments.config, {**os.environ, **environment})
+        loaded = load(config_path(arguments.config, os.environ), {**os.environ, **environment})
         arguments.var = folder
-        files = stack_files(arguments, loaded.files[0])
+        files = stack_files(arguments, loaded)
         terminal.say("starting ...")
         stack = last.enter_context(running(loaded.config, files, environment))
         stack.wait_until_ready(threading.Event())

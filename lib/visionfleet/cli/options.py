@@ -2,12 +2,15 @@
 
 import argparse
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from visionfleet.config import LoadedConfig, load
+from visionfleet.config.load import CONFIG_VARIABLE, path_of
 from visionfleet.errors import BadKeys
+from visionfleet.shipped import checkout
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
@@ -25,7 +28,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PATH",
         help="configuration file; default: VISIONFLEET_CONFIG in the environment, "
-        "then /etc/visionfleet/visionfleet.yaml",
+        "then /etc/visionfleet/visionfleet.yaml, then etc/local.yaml of a checkout",
     )
 
 
@@ -45,7 +48,18 @@ def api_key(arguments: argparse.Namespace) -> str | None:
 
 
 def loaded(arguments: argparse.Namespace) -> LoadedConfig:
-    return load(arguments.config, os.environ)
+    return load(config_path(arguments.config, os.environ), os.environ)
+
+
+def config_path(given: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """Take that of `make run` in a checkout, where nobody names one and the host has none."""
+    root = checkout()
+    named = given is not None or CONFIG_VARIABLE in environment
+    if root is None or named or path_of(given, environment).exists():
+        return given
+    local = root / "etc/local.yaml"
+    print(f"visionfleet: with {local}, as `make run`", file=sys.stderr)
+    return local
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:

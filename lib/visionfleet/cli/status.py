@@ -84,6 +84,8 @@ def _page(snapshot: Snapshot, now: float) -> Group:
     alive = [report for report in snapshot.workers if report.state != "stopped"]
     parts: list[Text | Table] = [Text(queue)]
     parts += [Text(line) for line in scaler_lines(snapshot.status, now)]
+    if models := sorted({report.model.name for report in alive if report.model}):
+        parts.append(Text(f"Model: {', '.join(models)}"))
     if alive:
         parts += [Text(""), _workers_table(alive, now)]
     return Group(*parts)
@@ -116,17 +118,7 @@ def _learned(status: FleetStatus) -> Iterator[str]:
 
 
 def _workers_table(reports: list[WorkerReport], now: float) -> Table:
-    columns = (
-        "worker",
-        "state",
-        "for",
-        "in flight",
-        "handled",
-        "can do",
-        "busy",
-        "model",
-        "reported",
-    )
+    columns = ("worker", "state", "for", "in flight", "handled", "can do", "busy", "reported")
     made = terminal.table(*columns)
     for report in reports:
         capacity, busy = report.capacity_per_second, report.busy_share
@@ -138,7 +130,6 @@ def _workers_table(reports: list[WorkerReport], now: float) -> Table:
             str(report.handled),
             "" if capacity is None else f"{capacity:.3g}/s",
             "" if busy is None else f"{busy:.0%}",
-            Text(report.model.name if report.model else ""),
             ago(now - report.reported_at),
         )
     return made

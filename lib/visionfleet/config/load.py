@@ -20,6 +20,10 @@ PREFIX = "VISIONFLEET_"
 CONFIG_VARIABLE = "VISIONFLEET_CONFIG"
 DEFAULT_PATH = Path("/etc/visionfleet/visionfleet.yaml")
 _SHOWN_LENGTH = 200
+_HOW = (
+    "there is none; name one by --config or VISIONFLEET_CONFIG (`visionfleet config defaults` "
+    "prints one to begin with)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,9 @@ class LoadedConfig:
 
 def load(path: Path | None, environment: Mapping[str, str]) -> LoadedConfig:
     """Raises BadConfig with all faults: where, which key, what was expected, what came."""
-    path = path_of(path, environment)
+    given, path = path, path_of(path, environment)
+    if given is None and CONFIG_VARIABLE not in environment and not path.exists():
+        raise BadConfig((f"{path}: {_HOW}",))
     files = (path, *sorted((path.parent / "conf.d").glob("*.yaml")))
     settings = SourcedValues()
     for file in files:
@@ -127,7 +133,8 @@ def _sentence(error: ErrorDetails, key: Key) -> str:
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(siblings)}"
         return f"{dotted}: unknown key; {hint}"
     expected = expectation(Config.model_json_schema(), key)
-    return f"{dotted}: expected {expected}, got {_shown(error['input'])}"
+    reason = f"; {error['ctx']['error']}" if error["type"] == "value_error" else ""
+    return f"{dotted}: expected {expected}, got {_shown(error['input'])}{reason}"
 
 
 def _shown(value: object) -> str:

@@ -17,6 +17,8 @@ UNITS = (
     *("visionfleet-instance.service", "visionfleet-signal.service"),
 )
 COMMANDS = ("visionfleet", "visionfleet-web", "visionfleet-scaler", "visionfleet-classifier")
+STOP_SECONDS = 120.0  # more than the longest TimeoutStopSec= of the units
+_BOOTED = Path("/run/systemd/system")
 _SYSTEMD = Path("usr/lib/systemd")
 _SHARE = Path("usr/share/visionfleet")
 _DOCUMENTS = Path("usr/share/doc/visionfleet")
@@ -57,7 +59,10 @@ class Installation:
             self._reload_systemd()
 
     def remove(self) -> None:
-        """Take all of it away again; configuration, keys, state and the user stay."""
+        """Stop it and take it all away; configuration, keys, state and the user stay."""
+        if self.is_this_machine and _BOOTED.exists():
+            _run("systemctl", "stop", "visionfleet.target", "visionfleet*")
+            _run("systemctl", "disable", "--quiet", *UNITS)
         for placed in self._files():
             (self.root / placed.target).unlink(missing_ok=True)
         for command in COMMANDS:
@@ -103,7 +108,7 @@ class Installation:
             self.say(f"{own} stays as it is; the new one is {own}.new")
 
     def _reload_systemd(self) -> None:
-        if Path("/run/systemd/system").exists():
+        if _BOOTED.exists():
             _run("systemctl", "daemon-reload")
 
 
@@ -120,7 +125,7 @@ def fault_of_place(prefix: Path, base: Path) -> str | None:
 
 def _run(*command: str) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=STOP_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GiveUp(f"{command[0]}: {error}") from error
     if done.returncode != 0:

@@ -115,3 +115,27 @@ def test_closed_pipe_ends_quietly() -> None:
     )
     assert done.stdout.startswith(b"name: visionfleet  # ")
     assert done.stderr == b""
+
+
+@pytest.mark.skipif(Path("/etc/visionfleet/visionfleet.yaml").exists(), reason="this is a host")
+def test_checkout_without_a_configuration_takes_its_own(tmp_path: Path) -> None:
+    done = visionfleet("config", "check", cwd=tmp_path)
+    local = ROOT / "etc/local.yaml"
+    assert (done.returncode, done.stdout) == (0, f"ok: {local}\n")
+    assert done.stderr == f"visionfleet: with {local}, as `make run`\n"
+
+
+@pytest.mark.skipif(Path("/etc/visionfleet/visionfleet.yaml").exists(), reason="this is a host")
+def test_daemon_without_a_configuration_says_how(tmp_path: Path) -> None:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("VISIONFLEET_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "visionfleetd.scaler.main"],
+        capture_output=True,
+        text=True,
+        env={**kept, "PYTHONPATH": PYTHONPATH},
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 78
+    assert "/etc/visionfleet/visionfleet.yaml: there is none; name one by --config" in done.stderr

@@ -43,7 +43,7 @@ def test_list_shows_each_reason_and_removes_nothing(aws: Cloud, tmp_path: Path) 
     give_up(aws, "j0")
     aws.send(DEAD, "no message")
     lines = dead(aws, tmp_path, "list").splitlines()
-    assert " ".join(lines[0].split()) == "message id job file first sent received reason"
+    assert " ".join(lines[0].split()) == "job or message id sent received file: reason"
     text = "\n".join(lines)
     assert "gave_up" in text
     assert "no result" in text

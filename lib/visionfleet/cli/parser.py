@@ -1,0 +1,47 @@
+"""The parser of `visionfleet`: argparse that proposes what may have been meant."""
+
+import argparse
+import difflib
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+COLUMNS = 80
+_NAMES = 16
+
+
+class Parser(argparse.ArgumentParser):
+    """Ends with a proposal where a command or an option is mistyped; its subcommands do as well."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
+            self.error(f"there is no command {value!r}{proposal(value, list(action.choices))}")
+        super()._check_value(action, value)
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: argparse.Namespace | None = None,
+    ) -> tuple[argparse.Namespace, list[str]]:
+        found, unknown = super().parse_known_args(args, namespace)
+        for word in unknown:
+            option = word.partition("=")[0]
+            hint = proposal(option, list(self._option_string_actions))
+            if option.startswith("--") and hint:
+                self.error(f"there is no option {option}{hint}")
+        return found, unknown
+
+
+def proposal(word: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def listed(title: str, commands: Mapping[str, str]) -> str:
+    """Write a section of the help, as argparse writes its own."""
+    lines = [f"{title}:"]
+    for name, about in commands.items():
+        indent = " " * (4 + _NAMES)
+        first = f"    {name:<{_NAMES}}"
+        lines += textwrap.wrap(about, COLUMNS, initial_indent=first, subsequent_indent=indent)
+    return "\n".join(lines)

@@ -1,0 +1,70 @@
+"""Tables on a terminal of 80 columns: nothing is cut off, and what is asked for is shown."""
+
+import io
+
+import pytest
+from rich.console import Console, RenderableType
+
+from visionfleet.cli import classify, dead, status, terminal
+from visionfleet.cli.client import Answer
+from visionfleet.contract.messages import ModelInfo, WorkerReport
+
+TOP = tuple({"label": name, "score": score} for name, score in (("espresso", 0.9), ("cup", 0.05)))
+
+
+def printed(*parts: RenderableType) -> str:
+    console = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    console.print(*parts, sep="\n")
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_classify_shows_as_many_classes_as_asked_for() -> None:
+    answers = [Answer("a.jpg", 1.0, label="espresso", score=0.9, top=TOP)]
+    assert "cup" not in printed(classify.table(answers))
+    rows = [line.split() for line in printed(classify.table(answers, 2)).splitlines()]
+    assert rows[1:] == [["a.jpg", "espresso", "0.900", "1.00"], ["cup", "0.050"]]
+
+
+def test_classify_shows_all_classes_where_none_is_the_answer() -> None:
+    answers = [Answer("a.jpg", 1.0, score=0.5, top=TOP, reason="low confidence")]
+    labels = [line.split()[0] for line in printed(classify.table(answers, 2)).splitlines()]
+    assert labels == ["file", "a.jpg", "espresso", "cup"]
+
+
+def report(worker: str) -> WorkerReport:
+    return WorkerReport(
+        worker=worker,
+        state="busy",
+        since=0.0,
+        reported_at=5000.0,
+        started_at=0.0,
+        in_flight=32,
+        handled=1234567,
+        service_seconds=12.345,
+        version="0.2.0",
+        host="h",
+        model=ModelInfo(name="efficientnet_lite0", fingerprint="0" * 16),
+    )
+
+
+def test_status_of_instances_is_whole_in_80_columns() -> None:
+    table = status._workers_table([report("i-0123456789abcdef0")], 5001.0)
+    head, row = printed(table).splitlines()
+    assert " ".join(row.split()) == "i-0123456789abcdef0 busy 83 min 32 1234567 12.345 1 s ago"
+    assert "reported" in head
+
+
+def test_dead_letters_keep_their_names_whole_in_80_columns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[RenderableType] = []
+    monkeypatch.setattr(terminal, "show", shown.append)
+    row = {"message_id": "8d6ffd39-35b5-4a31-b2b9-c5d1a3b3a4a7", "job": None, "received": 4}
+    row |= {"file_name": "x" * 60, "first_sent": "2026-11-28T23:08:09Z", "reason": "gave_up"}
+    dead._print_table([row])
+    text = printed(*shown)
+    assert "8d6ffd39-35b5-4a31-b2b9-c5d1a3b3a4a7  11-28 23:08  4 " in text
+    assert text.count("x") == 60
+    assert "gave_up" in "".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
