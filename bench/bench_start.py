@@ -1,72 +1,174 @@
-"""How long a worker takes from exec to READY with its artefact, and what it holds then.
+"""How long a daemon takes from exec to READY, what it holds then, and what it reads of the disk.
 
-Against the embedded AWS, medians of several starts: seconds by the clock and of the processor, by
-phase, and MiB resident. A first start that makes the artefact is not counted.
+Against the embedded AWS, by the message that systemd would get. Seconds and resident memory are
+medians of several starts in a warm page cache, in turn; bytecode is made by a first start, as by
+an installation, and so is the model's artefact. Then each starts once more from copies of the
+packages that have libraries, which are out of the page cache with bytecode and artefact, and the
+pages that come back are counted (`bench/page_cache.py`). How much a disk reads ahead decides how
+much that is: the folder of these copies may be given, and its disk's read-ahead is named.
 """
 
 import argparse
+import math
 import os
+import shutil
+import sysconfig
 import tempfile
 import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench import workload
+from bench import page_cache, workload
 from bench.figures import median, save, show
 from testkit.aws.embedded import Cloud, cloud
-from testkit.classifier.daemon import classifier_daemon, report
+from testkit.classifier.daemon import report
+from testkit.fleet.supervised import supervised
+from testkit.processes.daemons import PYTHONPATH, Process, started_module
+from testkit.processes.notify_socket import notify_socket
+from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 
-SETTINGS = "classifier: {report_seconds: 1}\nqueue: {wait_seconds: 2}\n"
-_TICKS = os.sysconf("SC_CLK_TCK")
+_TICKS, _PAGE = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A daemon to start; `phases` when it is a worker, which reports them."""
+
+    module: str
+    variables: Mapping[str, str]
+    phases: bool = False
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/bench_start.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--runs", type=int, default=3)
-    runs = parser.parse_args().runs
-    with tempfile.TemporaryDirectory() as name, cloud(Path(name)) as aws:
+    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--folder", type=Path, help="where the copies go; default: a temporary one")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name, cloud(Path(name)) as aws, supervised({}) as fleet:
         folder = Path(name)
-        models = workload.models(folder)
-        figures = {
-            f"{model}, {runtime}": started(aws, folder, runtime, models[model], runs)
-            for model in ("default", "resnet18")
-            for runtime in ("openvino", "torch")
-        }
-    columns = list(next(iter(figures.values())))
-    rows = [[model, *(f"{f[c]:.2f}" for c in columns)] for model, f in figures.items()]
-    show("start", ["model", *columns], rows)
-    print(f"written: {save('start', figures)}")
+        place = arguments.folder or folder
+        contenders = _contenders(folder, str(fleet.socket))
+        figures = measured(aws, folder, place, contenders, arguments.runs)
+        ahead = page_cache.read_ahead_kib(place)
+    columns = ["ready_seconds", "processor_seconds", "resident_mib", "disk_read_mib"]
+    rows = [[name, *(f"{f.get(c, math.nan):.2f}" for c in columns)] for name, f in figures.items()]
+    show("start", ["daemon", "ready s", "CPU s", "resident MiB", "of the disk MiB"], rows)
+    print(f"written: {save('start', {'read_ahead_kib': ahead, **figures})}")
 
 
-def started(
-    aws: Cloud, folder: Path, runtime: str, model: dict[str, str], runs: int
-) -> dict[str, float]:
-    changes = {**model, "VISIONFLEET_MODEL__RUNTIME": runtime, "CACHE_DIRECTORY": str(folder)}
-    seen = [_start(aws, folder, changes) for _ in range(runs + 1)][1:]
-    return {name: median([one[name] for one in seen]) for name in seen[0]}
+def _contenders(folder: Path, supervisor: str) -> dict[str, Daemon]:
+    models = workload.models(folder)
 
+    def worker(model: str, runtime: str) -> Daemon:
+        chosen = {**models[model], "VISIONFLEET_MODEL__RUNTIME": runtime}
+        return Daemon("classifier", chosen, phases=True)
 
-def _start(aws: Cloud, folder: Path, changes: dict[str, str]) -> dict[str, float]:
-    began = time.time()
-    with classifier_daemon(aws, folder, "start", SETTINGS, **changes) as process:
-        ready = "boot_seconds"
-        wait_until(
-            lambda: (r := report(aws, "start")).get(ready) and r["started_at"] > began - 2,
-            300,
-            process.tail,
-        )
-        told = report(aws, "start")
-        pid = process.popen.pid
-        ticks = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        resident = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    seconds = {f"{name}_seconds": value for name, value in told["boot_phases"].items()}
     return {
-        "ready_seconds": told[ready],
-        "processor_seconds": (int(ticks[11]) + int(ticks[12])) / _TICKS,
-        "resident_mib": int(resident) * os.sysconf("SC_PAGE_SIZE") / 2**20,
-        **seconds,
+        "default": worker("default", "openvino"),
+        "resnet18": worker("resnet18", "openvino"),
+        "default on torch": worker("default", "torch"),
+        "resnet18 on torch": worker("resnet18", "torch"),
+        "web": Daemon("web", {"VISIONFLEET_WEB__PORT": str(free_port())}),
+        "scaler": Daemon(
+            "scaler",
+            {"VISIONFLEET_SCALER__FLEET": "supervisor"}
+            | {"VISIONFLEET_SUPERVISOR__SOCKET": supervisor},
+        ),
     }
+
+
+def measured(
+    aws: Cloud, folder: Path, place: Path, contenders: Mapping[str, Daemon], runs: int
+) -> dict[str, dict[str, float]]:
+    for daemon in contenders.values():
+        with _started(aws, folder, daemon):
+            pass
+    seen: dict[str, list[dict[str, float]]] = {name: [] for name in contenders}
+    for _ in range(runs):
+        for name, daemon in contenders.items():
+            with _started(aws, folder, daemon) as (process, seconds):
+                seen[name].append(_figures(aws, daemon, process, seconds))
+    found = {
+        name: {key: median([one[key] for one in all_]) for key in all_[0]}
+        for name, all_ in seen.items()
+    }
+    for name, daemon in contenders.items():
+        if not name.endswith("torch"):  # to copy gigabytes would tell what is known
+            found[name] |= _from_disk(aws, folder, place, daemon)
+    return found
+
+
+@contextmanager
+def _started(aws: Cloud, folder: Path, daemon: Daemon) -> Iterator[tuple[Process, float]]:
+    """Start a daemon and wait until it is ready; how many seconds that took."""
+    config = folder / "visionfleet.yaml"
+    config.write_text("queue: {wait_seconds: 2}\n")
+    with notify_socket() as systemd:
+        environment = {
+            "RUNTIME_DIRECTORY": str(folder / "run"),
+            "CACHE_DIRECTORY": str(folder),
+            "NOTIFY_SOCKET": systemd.address,
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+            "PYTHONDONTWRITEBYTECODE": "",
+        }
+        options = ("--worker", "start") if daemon.module == "classifier" else ()
+        began = time.monotonic()
+        with started_module(
+            f"visionfleetd.{daemon.module}.main",
+            *("--config", str(config), *options),
+            log=folder / f"{daemon.module}.log",
+            env={**environment, **aws.environment, **daemon.variables},
+            stop_seconds=30,
+        ) as process:
+            wait_until(lambda: systemd.count("READY=1"), 300, process.tail, 0.005)
+            yield process, time.monotonic() - began
+
+
+def _figures(aws: Cloud, daemon: Daemon, process: Process, seconds: float) -> dict[str, float]:
+    ticks = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[1])
+    phases = report(aws, "start").get("boot_phases", {}) if daemon.phases else {}
+    return {
+        "ready_seconds": seconds,
+        "processor_seconds": (int(ticks[11]) + int(ticks[12])) / _TICKS,
+        "resident_mib": pages * _PAGE / 2**20,
+        **{f"{name}_seconds": value for name, value in phases.items()},
+    }
+
+
+def _from_disk(aws: Cloud, folder: Path, place: Path, daemon: Daemon) -> dict[str, float]:
+    """Start from files of its own, out of the page cache: MiB that were read, and the seconds."""
+    own = place / "own"
+    shutil.rmtree(own, ignore_errors=True)
+    with _started(aws, folder, daemon) as (process, _):
+        _copy(page_cache.mapped_by(process.pid), own)
+    path = os.pathsep.join((str(own), PYTHONPATH))
+    moved = {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(own / "bytecode")}
+    alone = replace(daemon, variables={**daemon.variables, **moved})
+    with _started(aws, folder, alone) as (process, _):
+        files = [*page_cache.files_below((own, folder)), *page_cache.mapped_by(process.pid)]
+    os.sync()  # what is not written yet cannot be put out
+    page_cache.evict(files)
+    before = page_cache.held(files)
+    with _started(aws, folder, alone) as (process, seconds):
+        after = page_cache.held(files)
+        mapped = page_cache.mapped_by(process.pid)
+    read = page_cache.read_bytes(before, after, mapped)
+    return {"disk_read_mib": read / 2**20, "cold_ready_seconds": seconds}
+
+
+def _copy(mapped: Iterable[Path], own: Path) -> None:
+    """Copy packages with libraries, and botocore with its data: nobody else has these mapped."""
+    site = Path(sysconfig.get_path("purelib"))
+    names = {path.relative_to(site).parts[0] for path in mapped if path.is_relative_to(site)}
+    for name in {*names, "botocore"}:
+        copy = shutil.copytree if (site / name).is_dir() else shutil.copyfile
+        own.mkdir(parents=True, exist_ok=True)
+        copy(site / name, own / name)
 
 
 if __name__ == "__main__":

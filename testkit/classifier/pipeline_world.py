@@ -69,7 +69,9 @@ class FakeIntake:
     def __init__(self) -> None:
         self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"))
         self.away = threading.Event()
+        self.slowly = 0.0  # seconds between two
         self.tries = 0
+        self._turn = threading.Lock()
 
     def open(self, delivery: Delivery) -> Job:
         if delivery.message.body == "rubbish":
@@ -81,6 +83,8 @@ class FakeIntake:
         self.tries += 1
         if self.away.is_set():
             raise TryLater("S3 is away")
+        with self._turn:
+            time.sleep(self.slowly)
         if job.request.job.startswith("odd"):
             return self.builder.failed(job, "cannot_be_decoded", "truncated", 0.0)
         return replace(job, pixels=cast("Any", Name(job.request.job)))
@@ -145,10 +149,14 @@ class Results:
         self.open = threading.Event()
         self.open.set()
         self.entered = 0
+        self.slowly = 0.0  # seconds between two
         self.keys: list[str] = []
+        self._turn = threading.Lock()
 
     def put_json_if(self, key: str, _text: str, _etag: str | None) -> str:
         self.entered += 1
+        with self._turn:
+            time.sleep(self.slowly)
         self.open.wait()
         self.keys.append(key)
         return "etag"

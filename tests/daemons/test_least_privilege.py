@@ -137,6 +137,11 @@ def ask_in_every_way(deployment: Deployment) -> None:
     assert answers[0] == answers[1]
     upload(deployment)
     assert deployment.get("/v1/jobs/00000000000000000000000000").status_code == 404
+    label = requests.put(
+        f"{deployment.url}/v1/jobs/{answers[0]}/label", json={"label": "mine"}, timeout=30
+    )
+    assert label.json()["image_kept"], label.text
+    assert deployment.get(f"/v1/jobs/{answers[0]}").json()["corrected"] == "mine"
     assert deployment.get("/readyz").status_code == 200
     assert deployment.get("/v1/model").json()["labels"][0] == "label-0"
 
@@ -152,15 +157,18 @@ def upload(deployment: Deployment) -> None:
     assert deployment.answered(answer)["label"] == "label-4"
 
 
+def failed(spoilt: list[SignedRequest]) -> bool:
+    """Tell whether a call has failed: what fails directly is made again by botocore."""
+    return bool(spoilt) and "Botocore" in spoilt[-1].headers["user-agent"]
+
+
 def fail_once(deployment: Deployment) -> None:
     """Let S3 not take one result, once: the worker holds it until S3 does."""
     spoilt: list[SignedRequest] = []
 
     def spoil(seen: SignedRequest) -> bool:
         result = seen.method == "PUT" and "/results/" in seen.path
-        # What fails on the short way is done again by botocore, which must fail too.
-        enough = spoilt and "Botocore" in spoilt[-1].headers["user-agent"]
-        if enough or not result or iam_requests.signer(seen) != "WORKER":
+        if failed(spoilt) or not result or iam_requests.signer(seen) != "WORKER":
             return False
         spoilt.append(seen)
         return True
@@ -190,8 +198,8 @@ def dead_letter_a_message(deployment: Deployment) -> None:
     spoilt: list[SignedRequest] = []
 
     def spoil(seen: SignedRequest) -> bool:
-        wanted = not spoilt and seen.headers.get("x-amz-target") == "AmazonSQS.SendMessage"
-        if not wanted or DEAD.encode() not in seen.body:
+        wanted = seen.headers.get("x-amz-target") == "AmazonSQS.SendMessage"
+        if failed(spoilt) or not wanted or DEAD.encode() not in seen.body:
             return False
         spoilt.append(seen)
         return True
@@ -219,6 +227,8 @@ def do_operator_tasks(deployment: Deployment) -> None:
     assert "no result" in command("dead", "list")
     assert "image_exists: false" in command("dead", "show", "j9")
     assert "1 moved" in command("dead", "redrive", "--only-decodable")
+    taught = ("model", "teach", "--from-corrections", "--config", str(config))
+    assert "2 classes at least: there is mine" in visionfleet(*taught, env=me).stderr
     source = "arn:aws:sqs:us-east-1:123456789012:" + DEAD
     # In front of the one that knows move tasks: the operator's calls are to be seen.
     with (

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -73,6 +74,25 @@ def test_damage_anywhere_is_found() -> None:
     for length in (0, 7, 30, 60, len(whole) // 2, len(whole) - 70):
         with pytest.raises(BadModel):
             read(whole[:length])
+
+
+def test_released_pages_take_no_memory_and_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "one.artefact"
+    path.write_bytes(written())
+    found = artefact.open_file(path)
+    for _ in range(2):
+        assert {name: bytes(found.file(name)) for name in FILES} == FILES
+        assert _resident(path) > 0
+        found.release()
+        assert _resident(path) == 0
+
+
+def _resident(path: Path) -> int:
+    """Add up the KiB of a mapped file's pages in this process."""
+    _, _, rest = Path("/proc/self/smaps").read_text().partition(str(path))
+    found = re.search(r"^Rss: +(\d+) kB", rest, re.MULTILINE)
+    assert found is not None
+    return int(found[1])
 
 
 def test_fields_of_a_later_version_are_ignored() -> None:

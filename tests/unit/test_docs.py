@@ -159,6 +159,8 @@ def test_names_of_the_wire_contract_are_documented() -> None:
     for name in (
         names.image_key("<job>"),
         names.result_key("<job>"),
+        names.correction_key("<job>"),
+        names.corrected_image_key("<job>"),
         names.by_name_key("<stem>.jpg"),
         names.by_content_key("<sha256>", "<fingerprint>"),
         names.idempotency_key("<name>"),

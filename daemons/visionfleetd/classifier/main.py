@@ -190,8 +190,7 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    started_at = clients.clock() - process.age_seconds()
-    identity = Identity(worker_name, host, __version__, started_at)
+    identity = Identity(worker_name, host, __version__, clients.clock() - process.age_seconds())
     reporter = Reporter(
         clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
     )

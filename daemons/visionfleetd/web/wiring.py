@@ -35,12 +35,8 @@ class WebClients:
     def __init__(self, config: Config) -> None:
         clients = client_factory(config.aws)
         s3 = clients.client("s3", connections=THREADS)
-        self._sqs = clients.client("sqs", connections=THREADS + 1)
-        parked = clients.client(
-            "sqs",
-            connections=1,
-            read_timeout_seconds=config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS,
-        )
+        self._sqs = clients.sqs(THREADS + 1)
+        parked = clients.sqs(1, config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
         direct = clients.direct_s3(s3, config.storage.input_bucket, THREADS)
         self.uploads = Store(s3, config.storage.input_bucket, direct)
         self.results = Store(s3, config.storage.output_bucket)

@@ -1,30 +1,33 @@
-"""Makes botocore's clients, and the direct way to S3, as the configuration says."""
+"""Makes botocore's clients, and the direct ways beside them, as the configuration says."""
 
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-import urllib3
-from botocore.auth import S3SigV4Auth
 from botocore.config import Config as BotoConfig
 from botocore.handlers import add_expect_header
 from botocore.httpsession import get_cert_path
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
+from urllib3.util import Url, parse_url
 
+from visionfleet.aws.direct_calls import DirectCalls, SigningKey
 from visionfleet.aws.errors import wrapped_errors
+from visionfleet.aws.http_connections import HttpConnections, Timeouts
 from visionfleet.aws.s3_direct import DirectS3
 from visionfleet.aws.server_clock import ServerClock
 from visionfleet.aws.session import new_session
+from visionfleet.aws.sqs_direct import DirectSQS
 from visionfleet.aws.whole_answers import require_whole
 from visionfleet.config.schema import AwsSection
 from visionfleet.host.loopback import loopback_address
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
 
 _LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
 # Enough for a few seconds of throttling, soon enough for the daemons to tell of an outage.
@@ -48,7 +51,7 @@ class ClientFactory:
 
     def longest_call_seconds(self, read_timeout_seconds: float) -> float:
         """Bound the duration of one call with all its attempts and the waits between."""
-        tries = self.max_attempts * (_CONNECT_TIMEOUT_SECONDS + read_timeout_seconds)
+        tries = (1 + self.max_attempts) * (_CONNECT_TIMEOUT_SECONDS + read_timeout_seconds)
         return tries + (self.max_attempts - 1) * _LONGEST_WAIT_SECONDS
 
     def client(
@@ -94,18 +97,29 @@ class ClientFactory:
             presigned = client.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": "x"}
             )
-            credentials: Any = self._session.get_credentials()
-        base_url = presigned.partition("?")[0].removesuffix("x")
-        if get_environ_proxies(base_url):
+            url = parse_url(presigned)
+            calls = self._direct_calls(url, "s3", connections, self.read_timeout_seconds)
+        return DirectS3(calls, str(url.path).removesuffix("x")) if calls else None
+
+    def sqs(self, connections: int, read_timeout_seconds: float | None = None) -> "SQSClient":
+        """Make a client whose calls for each message are direct; raises as `client` does."""
+        client: SQSClient = self.client("sqs", connections, read_timeout_seconds)
+        with wrapped_errors("client of sqs"):
+            url = parse_url(client.generate_presigned_url("list_queues"))
+            timeout_seconds = read_timeout_seconds or self.read_timeout_seconds
+            calls = self._direct_calls(url, "sqs", connections, timeout_seconds)
+        return cast("SQSClient", DirectSQS(client, calls, url.path or "/")) if calls else client
+
+    def _direct_calls(
+        self, url: Url, service: str, connections: int, read_timeout_seconds: float
+    ) -> DirectCalls | None:
+        if get_environ_proxies(f"{url.scheme}://{url.netloc}/"):
             return None
-        pool = urllib3.PoolManager(
-            num_pools=1,
-            maxsize=connections,
-            retries=False,
-            timeout=urllib3.Timeout(_CONNECT_TIMEOUT_SECONDS, self.read_timeout_seconds),
-            ca_certs=self._session.get_config_variable("ca_bundle") or get_cert_path(True),
-        )
-        return DirectS3(pool, S3SigV4Auth(credentials, "s3", self.region), base_url)
+        ca_certs = str(self._session.get_config_variable("ca_bundle") or get_cert_path(True))
+        timeouts = Timeouts(_CONNECT_TIMEOUT_SECONDS, read_timeout_seconds)
+        kept = HttpConnections(url, timeouts, connections, ca_certs)
+        key = SigningKey(self._session.get_credentials(), self.region, service)
+        return DirectCalls(kept, key, str(url.netloc), self.clock.note)
 
     @cached_property
     def clock(self) -> ServerClock:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 _JSON = "application/json"
 # Header of each condition that boto3 takes by name.
-_CONDITIONS = {"IfNoneMatch": "If-None-Match", "IfMatch": "If-Match"}
+_CONDITIONS = {"IfNoneMatch": "if-none-match", "IfMatch": "if-match"}
 _T = TypeVar("_T")
 
 
@@ -71,7 +71,7 @@ class Store:
         condition: Mapping[str, str] = {},
     ) -> str:
         """Write an object and return its ETag; raises AlreadyExists where `condition` fails."""
-        headers = {"Content-Type": content_type}
+        headers = {"content-type": content_type}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
         if self._direct and (etag := self._direct.put(key, body, headers)):

@@ -22,6 +22,7 @@ class ServerClock:
         self._monotonic = monotonic
         self._ahead = wall() - monotonic()
         self._told = False
+        self._last = ""
 
     def __call__(self) -> float:
         return self._monotonic() + self._ahead
@@ -32,6 +33,9 @@ class ServerClock:
             self.note(response_dict["headers"].get("Date", ""))
 
     def note(self, date: str) -> None:
+        if date == self._last:  # the same second, and to read it takes CPU
+            return
+        self._last = date
         try:
             # A proxy may have added a date of its own behind.
             told = parsedate_to_datetime(date[:29]).timestamp() + 0.5

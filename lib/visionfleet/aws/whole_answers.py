@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 _WITHOUT_BODY = {204, 304}
 
 
-def has_length(headers: Mapping[str, str]) -> bool:
+def _has_length(headers: Mapping[str, str]) -> bool:
     """Tell whether an answer says where it ends. Without, its headers were cut off, or it ends with
     the connection, as AWS's never do."""
     return "Content-Length" in headers or "Transfer-Encoding" in headers
@@ -24,10 +24,10 @@ def require_whole(
     status, headers, body = (response_dict[name] for name in ("status_code", "headers", "body"))
     if operation_model.http["method"] == "HEAD":
         return
-    if status not in _WITHOUT_BODY and not (has_length(headers) and _as_long(headers, body)):
+    if status not in _WITHOUT_BODY and not (_has_length(headers) and _as_long(headers, body)):
         raise ResponseParserError("cut off")
     if operation_model.service_model.service_name == "sqs" and status < 300:
-        _require_json(body, needed=operation_model.output_shape is not None)
+        require_json(body, needed=operation_model.output_shape is not None)
 
 
 def _as_long(headers: Mapping[str, str], body: object) -> bool:
@@ -37,7 +37,7 @@ def _as_long(headers: Mapping[str, str], body: object) -> bool:
     return len(body) == int(headers.get("Content-Length", len(body)))
 
 
-def _require_json(body: bytes, needed: bool) -> None:
+def require_json(body: bytes, needed: bool) -> None:
     """In a page in place of JSON botocore would find no message, and no fault."""
     start = body.strip()[:9]
     if (needed and start[:1] != b"{") or start == b'{"__type"':

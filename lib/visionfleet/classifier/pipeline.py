@@ -5,6 +5,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -24,7 +25,9 @@ _HAND_BACK_SECONDS = 3.0
 
 
 class PipelineStage(Generic[T]):
-    """`room` items, and threads that call `work` with up to `batch` of them: what waits already."""
+    """Threads that call `work` with up to `batch` items: what waits already, and what comes while
+    `gather` lasts, which begins with the first item. What is in flight bounds what waits.
+    """
 
     def __init__(
         self,
@@ -32,14 +35,16 @@ class PipelineStage(Generic[T]):
         work: Callable[[list[T]], None],
         threads: int,
         batch: int,
-        room: int,
         loops: Watchdog,
+        gather: Callable[[], object] = lambda: None,
     ) -> None:
-        self._work, self._batch, self._loops = work, batch, loops
+        self._work, self._batch, self._loops, self._gather = work, batch, loops, gather
         self.thread_names = tuple(f"{name}-{number}" for number in range(threads))
         # None ends the stage: each thread that takes it leaves it to the next.
-        self._items: queue.Queue[T | None] = queue.Queue(room + 1)
+        self._items: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        # Of several threads one gathers; they would else share what comes.
+        self._turn = threading.Lock() if batch > 1 else nullcontext()
 
     def put(self, item: T) -> None:
         self._items.put(item)
@@ -56,16 +61,22 @@ class PipelineStage(Generic[T]):
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, thread: str) -> None:
-        while batch := self._take():
+        while batch := self._in_turn():
             self._loops.step(thread)
             self._work(batch)
             self._loops.rest(thread)
         self._items.put(None)
 
+    def _in_turn(self) -> list[T]:
+        with self._turn:
+            return self._take()
+
     def _take(self) -> list[T]:
         """Wait for one item, then take what else is there; nothing when the stage has ended."""
         taken: list[T] = []
         item = self._items.get()
+        if item is not None and self._items.qsize() + 1 < self._batch:
+            self._gather()
         while item is not None:
             taken.append(item)
             if len(taken) == self._batch:

@@ -12,13 +12,15 @@ from pathlib import Path
 from rich.table import Column, Table
 from rich.text import Text
 
+import visionfleet
 from visionfleet.cli import terminal
 from visionfleet.cli.client import Answer, Client
-from visionfleet.cli.options import seconds, whole
-from visionfleet.errors import BadKeys
+from visionfleet.cli.options import add_key, api_key, seconds, whole
+from visionfleet.errors import GiveUp
 from visionfleet.evaluation.datasets import SUFFIXES
 
 STDIN = "-"
+_PHOTOS = Path(visionfleet.__file__).parent / "model/photos"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--url", default="http://127.0.0.1:8080", help="the web daemon; default: %(default)s"
     )
-    parser.add_argument(
-        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is asked for"
-    )
+    add_key(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON object a line, as done")
     parser.add_argument(
         "--top", type=whole(1, 1000), help="classes of each image; default: 1, in the JSON 5"
@@ -63,7 +63,7 @@ class InputImage:
 
 def run(arguments: argparse.Namespace) -> int:
     stop, found = threading.Event(), list(images(arguments.image))
-    key, count = _key(arguments.key_file), arguments.parallel
+    key, count = api_key(arguments), arguments.parallel
     client = Client(arguments.url, count, stop, key)
     top = arguments.top or (5 if arguments.json else 1)
     answers: list[Answer] = []
@@ -83,14 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(answer.problem for answer in answers) else 0
 
 
-def _key(path: Path | None) -> str | None:
-    """Read the key; on the command line every user of the machine could see it."""
-    try:
-        return None if path is None else path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadKeys(f"{path}: {error}") from error
-
-
 def images(names: Iterable[str]) -> Iterator[InputImage]:
     for name in names:
         path = Path(name)
@@ -101,6 +93,15 @@ def images(names: Iterable[str]) -> Iterator[InputImage]:
             yield from map(_image, filter(Path.is_file, found))
         else:
             yield _image(path)
+
+
+def photos(path: str | None) -> list[Path]:
+    """List the image files there, of the package's own photos without a path; raises GiveUp."""
+    found = [image.content for image in images([path or str(_PHOTOS)])]
+    files = [content for content in found if isinstance(content, Path) and content.is_file()]
+    if not files:
+        raise GiveUp(f"there are no images in {path}")
+    return files
 
 
 def _image(path: Path) -> InputImage:

@@ -50,13 +50,21 @@ class Refused(Exception):
 
 
 class Client:
-    """Asks one web daemon; may be shared by threads. `stop` ends all waiting between calls."""
+    """Asks one web daemon; may be shared by threads. `stop` ends all waiting between calls.
+
+    One that is not `patient` takes a busy server's first answer for an answer.
+    """
 
     def __init__(
-        self, url: str, connections: int, stop: threading.Event, key: str | None = None
+        self,
+        url: str,
+        connections: int,
+        stop: threading.Event,
+        key: str | None = None,
+        patient: bool = True,
     ) -> None:
         self._url = url.rstrip("/") + "/"
-        self._stop = stop
+        self._stop, self._patient = stop, patient
         self._headers = {"Accept": "application/json"}
         if key is not None:
             self._headers["Authorization"] = f"Bearer {key}"
@@ -105,7 +113,7 @@ class Client:
                 if response.status not in _BUSY:
                     return response
                 pause = _retry_after(response)
-            late = time.monotonic() + pause > deadline
+            late = not self._patient or time.monotonic() + pause > deadline
             if broken is not None and (late or job is None):
                 raise broken
             if late:

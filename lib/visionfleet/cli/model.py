@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from visionfleet.cli.model_teach import add_teach
 from visionfleet.cli.options import add_config, command, loaded
 
 _LABELS_SHOWN = 12
@@ -20,6 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(made)
     made.add_argument("--into", type=Path, metavar="FOLDER", help="default: the cache of this user")
     made.add_argument("--share", action="store_true", help="put it into the output bucket, too")
+
+    add_teach(below)
 
 
 def build(arguments: argparse.Namespace) -> int:

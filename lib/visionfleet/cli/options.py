@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from visionfleet.config import LoadedConfig, load
 from visionfleet.config.load import CONFIG_VARIABLE, path_of
+from visionfleet.errors import BadKeys
 from visionfleet.shipped import checkout
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -29,6 +30,21 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         help="configuration file; default: VISIONFLEET_CONFIG in the environment, "
         "then /etc/visionfleet/visionfleet.yaml, then etc/local.yaml of a checkout",
     )
+
+
+def add_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is asked for"
+    )
+
+
+def api_key(arguments: argparse.Namespace) -> str | None:
+    """Read the key; on the command line every user of the machine could see it."""
+    path: Path | None = arguments.key_file
+    try:
+        return None if path is None else path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadKeys(f"{path}: {error}") from error
 
 
 def loaded(arguments: argparse.Namespace) -> LoadedConfig:

@@ -10,6 +10,7 @@ from random import Random
 from rich.console import Console
 from rich.table import Table
 
+from visionfleet.cli import plots
 from visionfleet.cli.options import add_config, loaded, seconds, whole
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
@@ -114,14 +115,8 @@ def _print(outcomes: dict[str, Outcome]) -> None:
 
 
 def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
-    try:
-        import matplotlib as mpl
-    except ImportError as error:
-        raise NoSimulation("--plot needs matplotlib: pip install matplotlib") from error
-    mpl.use("agg")
-    from matplotlib import pyplot
-
-    figure, (above, below) = pyplot.subplots(2, 1, sharex=True, figsize=(10, 6))
+    drawn = plots.figure(10, 6)
+    above, below = drawn.subplots(2, 1, sharex=True)
     for name, outcome in outcomes.items():
         hours = [second / 3600 for second, _, _ in outcome.timeline]
         above.step(hours, [size for _, _, size in outcome.timeline], where="post", label=name)
@@ -130,6 +125,4 @@ def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
     above.legend()
     below.set_ylabel("images waiting")
     below.set_xlabel("hours")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    pyplot.close(figure)
+    plots.write(drawn, path)

@@ -22,7 +22,7 @@ class _Value(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class _Message(_Value):
+class Message(_Value):
     """A value that travels by itself and so carries the version of the contract."""
 
     v: Literal[1] = 1
@@ -33,11 +33,8 @@ class _Message(_Value):
         return _decode(cls.model_validate_json, raw)
 
 
-class Request(_Message):
-    """One image to classify. Times are Unix seconds; `expires_at` None never expires.
-
-    `embed` asks for the vector, too, of which the model makes its scores.
-    """
+class Request(Message):
+    """One image to classify; `embed` asks for its vector. `expires_at` None never expires."""
 
     job: str
     key: str
@@ -72,11 +69,10 @@ class ModelInput(_Value):
     interpolation: str
 
 
-class ModelDescription(_Message):
+class ModelDescription(Message):
     """What the worker that started last says of its model, for people and clients.
 
-    Scores are divided by `temperature`; a best one below `unknown_below` has no label. `embedding`
-    is how long the vectors of `/v1/embed` are; None: there are none.
+    A best score below `unknown_below` has no label; `embedding` is the length of vectors, if any.
     """
 
     name: str
@@ -105,7 +101,7 @@ class Timings(_Value):
 LOW_CONFIDENCE = "low confidence"
 
 
-class Succeeded(_Message):
+class Succeeded(Message):
     """The answer to a job. `top` is sorted by score, best first; `label` is its first.
 
     A model that is not sure gives no label, and a `reason`; its guesses are in `top` all the same.
@@ -132,7 +128,7 @@ class Succeeded(_Message):
         return self.top[0].label
 
 
-class Failed(_Message):
+class Failed(Message):
     """Why a job has no answer: a stable `code` for machines, a `reason` for people."""
 
     status: Literal["failed"] = "failed"
@@ -145,14 +141,14 @@ class Failed(_Message):
     finished_at: float
 
 
-class CachedResult(_Message):
+class CachedResult(Message):
     """An answer that is kept by content; `asked` is how long a ranking it could have had."""
 
     asked: int
     result: Succeeded
 
 
-class Claim(_Message):
+class Claim(Message):
     """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes.
 
     Without `sent_at` it is not known whether the job's request was ever sent.
@@ -167,7 +163,7 @@ class Claim(_Message):
 Result = Annotated[Succeeded | Failed, Field(discriminator="status")]
 
 
-class Reply(_Message):
+class Reply(Message):
     """Wakes the web process that waits for a job; the result rides along to save it a read."""
 
     job: str
@@ -177,7 +173,7 @@ class Reply(_Message):
 WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped"]
 
 
-class WorkerReport(_Message):
+class WorkerReport(Message):
     """What a worker says of itself. `service_seconds` is its mean per image, None before one.
 
     `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
@@ -203,7 +199,7 @@ class WorkerReport(_Message):
     host: str
 
 
-class Lease(_Message):
+class Lease(Message):
     """Which scaler acts, until `expires_at`; `term` grows by one with every new holder. For others
     it lasts for so many `seconds` from when they see it; 0: it was released.
     """
@@ -235,7 +231,7 @@ class Launch(_Value):
     instances: tuple[str, ...] = ()
 
 
-class LaunchLedger(_Message):
+class LaunchLedger(Message):
     """`revision` grows with every write, so that no two states have the same ETag."""
 
     revision: Annotated[int, Field(ge=0)] = 0
@@ -252,7 +248,7 @@ class StatusEntry(_Value):
     reason: str = ""
 
 
-class FleetStatus(_Message):
+class FleetStatus(Message):
     """What the scaler saw, decided and did, for people and pages. `history` is oldest first.
 
     `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
@@ -282,7 +278,7 @@ class FleetStatus(_Message):
 _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)
 
 
-def encode(message: _Message) -> str:
+def encode(message: Message) -> str:
     """Write a message in ASCII: SQS takes the characters of XML 1.0 only, and not U+FFFE."""
     return message.model_dump_json(ensure_ascii=True)
 

@@ -27,6 +27,16 @@ def image_key(job: str) -> str:
     return f"images/{job}"
 
 
+def corrected_image_key(job: str) -> str:
+    """Key in the input bucket of an image that somebody has corrected the label of."""
+    return f"corrections/{job}"
+
+
+def correction_key(job: str) -> str:
+    """Key in the output bucket of what somebody says that an image shows."""
+    return f"{CORRECTIONS_PREFIX}{job}.json"
+
+
 def result_key(job: str) -> str:
     return f"results/{job}.json"
 
@@ -81,6 +91,7 @@ def draining_worker(key: str) -> str | None:
     return name if name and "/" not in name and key == drain_key(name) else None
 
 
+CORRECTIONS_PREFIX = "corrections/"
 FLEET_PREFIX = "fleet/"
 WORKERS_PREFIX = "fleet/workers/"
 DRAIN_PREFIX = "fleet/drain/"

@@ -82,6 +82,8 @@ def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always:
         handler.setFormatter(FieldsFormatter())
         root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    # Looked up for each line, and written nowhere.
+    logging.logProcesses = logging.logMultiprocessing = False
     set_level(level)
 
 

@@ -80,6 +80,14 @@ class Artefact:
             raise BadModel(f"{self.where}: damaged: the SHA-256 of {name} is another one")
         return data
 
+    def release(self) -> None:
+        """Give the memory of its pages back: runtimes keep weights in a form of their own.
+
+        What is used in place is read again, from the page cache. Nobody has written to it.
+        """
+        if isinstance(mapped := self._content.obj, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
 
 def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
     places, content, offset = {}, [], 0

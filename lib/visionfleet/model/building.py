@@ -15,15 +15,20 @@ from visionfleet.model.source import Source
 from visionfleet.model.trials import Contest, compete
 
 
-def made(config: Config, source: Source, environment: Mapping[str, str]) -> bytes:
-    """Make the artefact; raises BadModel, and TryLater when S3 fails."""
+def made(
+    config: Config, source: Source, environment: Mapping[str, str], asked: Asked | None = None
+) -> bytes:
+    """Make the artefact; raises BadModel, and TryLater when S3 fails.
+
+    `asked` is what is tried in place of what the settings name, where that is known to be good.
+    """
     choice, here = config.model, processor.here(environment)
     loaded = load(choice.model_copy(update={"temperature": None, "unknown_below": None}), source)
     how = loaded.preprocessing
     samples = built_in(how)
     if choice.samples is not None:
         samples = from_folder(choice.samples, loaded.labels, how, config.images)
-    asked = Asked(choice.runtime, choice.precision)
+    asked = asked or Asked(choice.runtime, choice.precision)
     threads = choice.threads or cpu_quota.granted()
     # It takes half a minute, and the crops alone are too few to tell what it loses.
     int8 = choice.precision == "int8" or choice.samples is not None

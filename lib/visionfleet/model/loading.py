@@ -22,6 +22,7 @@ from visionfleet.model.exported_program import load_program
 from visionfleet.model.loaded import Kind, Loaded, info
 from visionfleet.model.source import Source, read_labels
 from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
+from visionfleet.model.teaching.card import card_of
 
 _HERE = Source()
 
@@ -57,17 +58,22 @@ def _load_file(choice: ModelSection, path: str, source: Source) -> Loaded:
         raise BadModel("model.labels and model.sha256 are required with model.path")
     data = source.read_checked(path, "model.path", choice.sha256)
     labels = read_labels(source, choice.labels)
-    module, kind = load_module(data, path, choice.architecture, len(labels))
+    card = card_of(load_tensors(data, path), path) if kind_of(data, path) == "tensors" else None
+    architecture = card.architecture if card else choice.architecture
+    module, kind = load_module(data, path, architecture, len(labels))
     preprocessing = Preprocessing(choice.resize, choice.crop, choice.mean, choice.std)
-    return Loaded(
+    loaded = Loaded(
         module,
         labels,
-        preprocessing,
+        card.preprocessing if card else preprocessing,
         info(choice.name, data),
         kind,
         source=data,
-        architecture=choice.architecture,
+        architecture=architecture,
     )
+    if card is None:
+        return loaded
+    return replace(loaded, temperature=card.temperature, unknown_below=card.unknown_below)
 
 
 def load_module(

@@ -21,6 +21,8 @@ from visionfleet.host import cpu_quota
 from visionfleet.model import artefact, processor
 from visionfleet.model.artefact import Artefact
 from visionfleet.model.artefact_store import ArtefactStore, key_of
+from visionfleet.model.choice import Asked
+from visionfleet.model.published_names import check_names
 from visionfleet.model.source import Source, cache_folder, write_whole
 
 BAD_MODEL, TRY_LATER = 78, 75  # EX_CONFIG and EX_TEMPFAIL of sysexits.h
@@ -35,22 +37,25 @@ def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
     return Store(client_factory(settings).client("s3"), bucket).get(key)
 
 
-def make(config: Config) -> bytes:
+def make(config: Config, asked: Asked | None = None) -> bytes:
     """Make the configured model's artefact; raises BadModel, and TryLater when S3 fails."""
+    check_names(config.model)
     # It brings torch.
     from visionfleet.model.building import made
 
     cpu_quota.yield_while_waiting(os.environ)
-    return made(config, source_of(config), os.environ)
+    return made(config, source_of(config), os.environ, asked)
 
 
-def build(config: Config, folder: Path | None, share: bool) -> tuple[Artefact, Path]:
+def build(
+    config: Config, folder: Path | None, share: bool, asked: Asked | None = None
+) -> tuple[Artefact, Path]:
     """Make it anew, and keep it; raises as `make` does, and OSError."""
     key = key_of(config.model, source_of(config), processor.here(os.environ))
     s3 = client_factory(config.aws).client("s3") if share else None
     bucket = Store(s3, config.storage.output_bucket) if s3 else None
     store = ArtefactStore((folder or cache_folder(os.environ),), bucket)
-    data = make(config)
+    data = make(config, asked)
     path = store.path(key)
     write_whole(path, data)
     path.chmod(0o644)  # made by root, and read by the daemons
@@ -61,6 +66,7 @@ def build(config: Config, folder: Path | None, share: bool) -> tuple[Artefact, P
 
 def make_apart(config: Config) -> bytes:
     """Make it in a process of its own; raises as `make` does."""
+    check_names(config.model)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "artefact")
         command = (sys.executable, "-m", "visionfleet.model.making", str(made))

@@ -47,6 +47,7 @@ def open_model(
         model = opened(found, config.model, threads, lanes)
     phases.end("model")
     _warm_up(model, config.classifier.batch_size)
+    found.release()
     phases.end("warm_up")
     how = {"threads": threads, "made_by": found.manifest.made_by}
     log.info("precision chosen", extra=tell(found.manifest.chosen) | how)

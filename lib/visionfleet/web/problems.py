@@ -15,6 +15,7 @@ _CODES: Mapping[int, tuple[str, ...]] = {
     404: ("no_model", "no_status", "not_found", "unknown_job", "unknown_model", "unknown_upload"),
     405: ("method_not_allowed",),
     408: ("too_slow",),
+    409: ("not_answered",),
     410: ("gone",),
     413: ("too_large",),
     415: ("not_an_image", "unknown_encoding"),

@@ -29,8 +29,8 @@ LAUNCH = Launch(
     asker="me",
     asked_at=0.0,
 )
-# A delay is not a fault of its own, and each takes its seconds: two calls stand for all.
-STALLED = {"get", "receive"}
+# A delay is not a fault of its own, and each takes its seconds: four calls stand for all.
+STALLED = {"get", "receive", "get directly", "receive directly"}
 
 
 class Edges:
@@ -43,6 +43,8 @@ class Edges:
         self.direct = Store(s3, BUCKETS[0], factory.direct_s3(s3, BUCKETS[0], 2))
         self.store = Store(s3, BUCKETS[0])
         self.queue, self.outbox = Queue(sqs, f"{NAME}-requests"), Outbox(sqs)
+        straight = factory.sqs(2)
+        self.straight, self.straight_out = Queue(straight, f"{NAME}-requests"), Outbox(straight)
         self.replies = ReplyQueues(sqs, f"{NAME}-")
         self.moves = MoveTasks(sqs, "arn:aws:sqs:us-east-1:1:a", "arn:aws:sqs:us-east-1:1:b")
         self.instances = Instances(factory.client("ec2"), NAME)
@@ -50,6 +52,7 @@ class Edges:
         self.imds = proxy.url
         self.store.put("there", b"x" * 1000)
         self.outbox.send(f"{NAME}-requests", "body")
+        self.straight_out.send(f"{NAME}-requests", "body")
 
 
 # urllib3 leaves the socket of a broken exchange to the garbage collector.
@@ -72,6 +75,11 @@ CALLS: dict[str, Call] = {
     "find queue": lambda at: Queue(at.sqs, f"{NAME}-requests"),
     "send": lambda at: at.outbox.send(f"{NAME}-requests", "body"),
     "send all": lambda at: raised(at.outbox.send_all(f"{NAME}-requests", ["a", "b"])),
+    "send directly": lambda at: at.straight_out.send(f"{NAME}-requests", "body"),
+    "send all directly": lambda at: raised(at.straight_out.send_all(f"{NAME}-requests", ["a"])),
+    "receive directly": lambda at: at.straight.receive(0),
+    "extend directly": lambda at: raised(at.straight.extend(["receipt"], 10)),
+    "delete directly": lambda at: raised(at.straight.delete(["receipt"])),
     "receive": lambda at: at.queue.receive(0),
     "inspect": lambda at: at.queue.inspect(0, 1),
     "extend": lambda at: raised(at.queue.extend(["receipt"], 10)),
@@ -134,5 +142,6 @@ def test_broken_call_raises_one_of_our_errors(
 
 def test_every_call_succeeds_when_nothing_is_broken(edges: Edges) -> None:
     needed = ["get", "get directly", "find", "stat", "list", "receive", "counts", "describe"]
+    needed.append("receive directly")
     for name in needed:
         assert CALLS[name](edges) is not None

@@ -79,4 +79,4 @@ def test_direct_calls_use_the_configured_certificates(
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     factory = ClientFactory("us-east-1", None, 5.0, 1, placeholder_credentials=True)
     direct: Any = factory.direct_s3(factory.client("s3"), "photos", 1)
-    assert direct._pool.connection_pool_kw["ca_certs"] == "/etc/own-ca.pem"
+    assert direct._calls._connections._ca_certs == "/etc/own-ca.pem"

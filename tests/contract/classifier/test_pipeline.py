@@ -11,6 +11,7 @@ from testkit.classifier.pipeline_world import (
     started,
 )
 from testkit.processes.waiting import wait_until
+from visionfleetd.classifier import wiring
 
 
 @pytest.fixture
@@ -202,4 +203,50 @@ def test_jobs_are_answered_in_batches_of_ten() -> None:
     made.results.open.set()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert max(made.sqs.delete_sizes) <= 10
+    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+
+
+def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
+    made = World(prefetch=32, batch_size=8)
+    made.model.go.set()
+    made.results.slowly = 0.004
+    made.sqs.add(*(f"odd{i}" for i in range(32)))
+    made.pipeline.start()
+    wait_until(lambda: len(made.sqs.deleted) == 32, 10)
+    assert len(made.sqs.delete_sizes) <= 10, "not one call for each job or two"
+    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+
+
+def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "GATHER_SECONDS", 60.0)
+    made = World(prefetch=32, batch_size=8)
+    made.model.go.set()
+    made.pipeline.start()
+    for number in range(1, 4):
+        made.sqs.add(*(f"odd{number}-{i}" for i in range(number)))
+        wait_until(lambda: made.in_flight() == 0 and not made.sqs.there, 10)
+    assert len(made.sqs.deleted) == 6
+    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+
+
+def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wiring, "GATHER_SECONDS", 60.0)
+    made = World(prefetch=32, batch_size=1)
+    made.sqs.add(*(f"slow{i}" for i in range(20)), "odd")
+    made.pipeline.start()
+    wait_until(lambda: made.results.keys, 10)  # the odd one is done, and waits for the others
+    assert made.sqs.deleted == []
+    made.model.go.set()
+    assert made.stop()
+    assert "odd" in made.sqs.deleted
+
+
+def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
+    made = World(prefetch=32, batch_size=8)
+    made.model.go.set()
+    made.intake.slowly = 0.002
+    made.sqs.add(*(f"job{i}" for i in range(32)))
+    made.pipeline.start()
+    wait_until(lambda: len(made.sqs.deleted) == 32, 10)
+    assert len(made.model.batches) <= 16, "not a pass for each job"
     assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)

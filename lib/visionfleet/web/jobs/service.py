@@ -5,10 +5,12 @@ import logging
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 
+from visionfleet.contract.corrections import Correction
 from visionfleet.contract.job_ids import RANDOM_BYTES, new_job_id
 from visionfleet.contract.messages import Failed, Reply, Succeeded
 from visionfleet.errors import BadImage, TryLater, Unfit, VisionfleetError
 from visionfleet.web.jobs.answers import Answer, Queued, Result, State, Upload
+from visionfleet.web.jobs.corrections import Corrections
 from visionfleet.web.jobs.fleet_view import FleetView
 from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.pending import Patience, PendingJobs
@@ -43,6 +45,7 @@ class Service:
         results, now = submissions.results, submissions.now
         self.fleet = FleetView(results, threads, readiness.clock, now)
         self._cache = ResultCache(results, threads, now)
+        self._corrections = Corrections(submissions.uploads, results, now)
         self._threads = threads
         self._readiness = readiness
         self._metrics = threads.metrics
@@ -170,6 +173,21 @@ class Service:
                 return found
             result = await self._result(job, reply, deadline, patience.gone)
             return self._explained(result or found)
+
+    async def correct(self, result: Succeeded, label: str) -> Correction:
+        """Keep what a person says that an image shows; raises Refusal."""
+        reason, job, correct = "the label cannot be kept now", result.job, self._corrections.correct
+        made = await self._threads.call("correct", reason, job, correct, result, label)
+        log.info("label corrected", extra={"job": job, "image_kept": made.image_kept})
+        return made
+
+    async def correction(self, job: str) -> Correction | None:
+        """Find a job's correction; None also when S3 does not answer: the result is worth more."""
+        try:
+            return await self._threads.run("correction", self._corrections.find, job)
+        except VisionfleetError as error:
+            log.debug("correction not read", extra={"job": job, "reason": str(error)})
+            return None
 
     def deliver(self, reply: Reply) -> None:
         if isinstance(reply.result, Succeeded):

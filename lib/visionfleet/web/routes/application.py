@@ -13,6 +13,7 @@ from visionfleet.web.routes.embed import EmbedHandler
 from visionfleet.web.routes.health import FleetHandler, LivenessHandler, ReadinessHandler
 from visionfleet.web.routes.health import ModelHandler as DescribedModelHandler
 from visionfleet.web.routes.jobs import JobHandler, JobsHandler, UploadedHandler, UploadsHandler
+from visionfleet.web.routes.labels import LabelHandler
 from visionfleet.web.routes.open_inference import (
     InferHandler,
     LiveHandler,
@@ -43,6 +44,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/v1/embed", EmbedHandler),
     ("/v1/jobs", JobsHandler),
     ("/v1/jobs/{job}", JobHandler),
+    ("/v1/jobs/{job}/label", LabelHandler),
     ("/v1/uploads", UploadsHandler),
     ("/v1/uploads/{upload}", UploadedHandler),
     ("/v1/fleet", FleetHandler),

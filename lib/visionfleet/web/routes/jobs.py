@@ -1,6 +1,7 @@
 """Routes that do not wait: jobs, their results, and files that go to S3 past this daemon."""
 
 from visionfleet.contract.job_ids import is_job_id
+from visionfleet.contract.messages import Succeeded
 from visionfleet.web.http.form import base_name
 from visionfleet.web.jobs.answers import Gone, Queued
 from visionfleet.web.jobs.pending import Patience
@@ -60,7 +61,9 @@ class JobHandler(Handler):
             self.set_header("Location", location(job, self.public_path))
             self.answer(202, document(found, self.public_path))
         else:
-            self.answer(200, of_result(found))
+            corrected = await self.service.correction(job) if isinstance(found, Succeeded) else None
+            more = {"corrected": corrected.label} if corrected else {}
+            self.answer(200, of_result(found) | more)
 
 
 class UploadsHandler(Handler):

@@ -8,6 +8,7 @@ from pydantic import create_model
 from pydantic.json_schema import models_json_schema
 
 from visionfleet import __version__
+from visionfleet.contract.corrections import Correction
 from visionfleet.contract.job_ids import PATTERN
 from visionfleet.contract.messages import (
     Failed,
@@ -23,6 +24,7 @@ from visionfleet.web.routes.parameters import (
     KEY_PATTERN,
     TOP_DEFAULT,
     TOP_MAXIMUM,
+    Label,
     Named,
     Target,
 )
@@ -80,6 +82,7 @@ _FLEET = create_model(
     workers=(tuple[WorkerReport, ...], ...),
 )
 _MODELS = (
+    Correction,
     Succeeded,
     _EMBEDDED,
     Failed,
@@ -90,7 +93,7 @@ _MODELS = (
     _UPLOAD_TARGET,
     _FLEET,
 )
-_BODIES = (InferRequest, Named, Target)
+_BODIES = (InferRequest, Label, Named, Target)
 _KEYS: Mapping[str, Schema] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -218,6 +221,7 @@ _CONTENTS: Mapping[str, Schema] = {
 _BODY: Mapping[str, Schema] = {
     # JSON as well, but generators of clients take only one, or the wrong one, where there are both.
     "images": {"required": True, "content": _FILES},
+    "label": {"required": True, "content": _json(_ref("Label"))},
     "name": {"required": False, "content": _json(_ref("Named"))},
     "target": {"required": False, "content": _json(_ref("Target"))},
     "inference": {

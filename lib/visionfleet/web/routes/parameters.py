@@ -40,6 +40,14 @@ class Named(BaseModel):
     file_name: Annotated[str, Field(max_length=1000)] | None = None
 
 
+class Label(BaseModel):
+    """The body of `PUT /v1/jobs/<job>/label`: what the image shows."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    label: str
+
+
 class Images(Named):
     """Images in JSON: each in base64, or as a data: URL."""
 
@@ -80,6 +88,14 @@ def read_name(body: bytes) -> Named:
         return Named.model_validate_json(body or b"{}")
     except ValidationError as error:
         raise Problem("bad_body", 'expected {"file_name": "<name>"} or no body') from error
+
+
+def read_label(body: bytes) -> str:
+    """Read what an image shows; raises Problem."""
+    try:
+        return Label.model_validate_json(body).label
+    except ValidationError as error:
+        raise Problem("bad_body", 'expected {"label": "<what it shows>"}') from error
 
 
 def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:

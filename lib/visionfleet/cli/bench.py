@@ -1,0 +1,216 @@
+"""`visionfleet bench`: which batch, threads, prefetch and workers suit the model on this host."""
+
+import argparse
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from visionfleet.cli import plots, terminal
+from visionfleet.cli.classify import photos
+from visionfleet.cli.options import add_config, loaded, seconds, whole
+from visionfleet.config import Config
+from visionfleet.errors import BadModel
+from visionfleet.host import cpu_topology
+from visionfleet.host.cpu_placement import Placement, placements
+from visionfleet.measurement.host_trials import (
+    HostSettings,
+    Trial,
+    best,
+    first_round,
+    second_round,
+    shapes,
+    together,
+)
+
+_WARM_UP_SECONDS = 0.3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config(parser)
+    parser.add_argument(
+        "--latency",
+        type=seconds(0.001, 3600),
+        default=1.0,
+        metavar="SECONDS",
+        help="longest p95 of an image in a worker; default: %(default)g",
+    )
+    parser.add_argument(
+        "--s3-seconds",
+        type=seconds(0, 60),
+        default=0.1,
+        help="that S3 takes for an image, for prefetch; default: %(default)g",
+    )
+    parser.add_argument(
+        "--seconds", type=seconds(0.2, 600), default=2.0, help="of each trial; default: 2"
+    )
+    parser.add_argument(
+        "--batch", type=whole(1, 256), default=32, help="largest to try; default: %(default)s"
+    )
+    parser.add_argument(
+        "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
+    )
+    parser.add_argument("--json", action="store_true", help="print all as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="p95 over images a second")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.yaml", help="write the settings there; default: stdout"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    drawn = plots.figure() if arguments.plot else None  # before all the rest is for nothing
+    config = loaded(arguments).config
+    names = [str(path.resolve()) for path in photos(arguments.images)]
+    trials = list(_tried(config, arguments, names))
+    found = best(trials, arguments.latency)
+    settings = None if found is None else _settings(found, arguments.s3_seconds)
+    if arguments.json:
+        told = [asdict(trial) for trial in trials]
+        print(json.dumps({"model": config.model.name, "trials": told, "settings": settings}))
+    else:
+        _print(trials, found)
+    if drawn is not None:
+        _plot(drawn, trials, arguments)
+    if found is None:
+        soonest = min(trial.p95_seconds for trial in trials)
+        sooner = f"no trial kept p95 within {arguments.latency:g} s; the least was {soonest:.3f} s"
+        terminal.say(sooner)
+        return 1
+    _write(settings, found, arguments)
+    return 0
+
+
+def _tried(config: Config, arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[Trial]:
+    cpus, gpus = cpu_topology.cpus(), cpu_topology.gpus()
+    one = config.classifier.ec2_instance or gpus > 0  # of such a host, workers are given
+    for _, threads in shapes(len(cpus))[: 1 if one else None]:
+        places = placements(cpus, min(gpus, 1) if config.classifier.ec2_instance else gpus, threads)
+        threads = len(places[0].cpus)
+        terminal.say(f"workers: {len(places)}, threads of each: {threads}")
+        with _workers(config, places, threads, names) as workers:
+            seen = [
+                _trial(workers, settings, arguments.seconds)
+                for settings in first_round(len(places), threads, arguments.batch)
+            ]
+            yield from seen
+            leading = best(seen, arguments.latency) or seen[0]
+            for settings in second_round(leading.settings):
+                yield _trial(workers, settings, arguments.seconds)
+
+
+@contextmanager
+def _workers(
+    config: Config, places: Sequence[Placement], threads: int, names: Sequence[str]
+) -> Iterator[list["subprocess.Popen[str]"]]:
+    """Have a process for each worker, where and as it would be; raises BadModel."""
+    model = config.model.model_copy(update={"threads": threads})
+    own = json.loads(config.model_copy(update={"model": model}).model_dump_json())
+    with ExitStack() as running:
+        workers = []
+        for place in places:
+            worker = running.enter_context(_process(place))
+            _ask(worker, {"cpus": place.cpus, "config": own, "photos": names})
+            workers.append(worker)
+        for worker in workers:
+            if fault := _answer(worker).get("fault"):
+                raise BadModel(fault)
+        yield workers
+
+
+@contextmanager
+def _process(place: Placement) -> Iterator["subprocess.Popen[str]"]:
+    given = {} if place.gpu is None else {"CUDA_VISIBLE_DEVICES": str(place.gpu)}
+    command = (sys.executable, "-m", "visionfleet.model.pace")
+    pipe, environment = subprocess.PIPE, {**os.environ, **given}
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment) as worker:
+        try:
+            yield worker
+        finally:
+            worker.kill()
+
+
+def _trial(
+    workers: Sequence["subprocess.Popen[str]"], settings: HostSettings, duration: float
+) -> Trial:
+    for length in (_WARM_UP_SECONDS, duration):  # the first has kernels made for the batch
+        question = {"batch_size": settings.batch_size, "prefetch": settings.prefetch}
+        for worker in workers:
+            _ask(worker, {**question, "seconds": length})
+        answers = [_answer(worker) for worker in workers]
+    return together(settings, answers)
+
+
+def _ask(worker: "subprocess.Popen[str]", question: Mapping[str, object]) -> None:
+    assert worker.stdin is not None
+    worker.stdin.write(json.dumps(question) + "\n")
+    worker.stdin.flush()
+
+
+def _answer(worker: "subprocess.Popen[str]") -> dict[str, Any]:
+    assert worker.stdout is not None
+    line = worker.stdout.readline()
+    if not line:
+        raise BadModel(f"a worker ended with status {worker.wait()}: is there too little memory?")
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def _settings(found: Trial, s3_seconds: float) -> dict[str, dict[str, int]]:
+    """What is in S3's hands is in the worker's, too, so prefetch has to be that much more."""
+    chosen = found.settings
+    on_the_way = math.ceil(found.images_per_second / chosen.workers * s3_seconds)
+    return {
+        "model": {"threads": chosen.threads},
+        "classifier": {
+            "cpus_per_worker": chosen.threads,
+            "batch_size": chosen.batch_size,
+            "prefetch": min(1000, chosen.prefetch + on_the_way),
+        },
+    }
+
+
+def _print(trials: Sequence[Trial], found: Trial | None) -> None:
+    made = terminal.table("workers", "threads", "batch", "prefetch", "images/s", "p50", "p95", "")
+    for trial in trials:
+        made.add_row(
+            *(str(value) for value in asdict(trial.settings).values()),
+            f"{trial.images_per_second:.1f}",
+            f"{trial.p50_seconds:.3f} s",
+            f"{trial.p95_seconds:.3f} s",
+            "best" if trial is found else "",
+        )
+    terminal.show(made)
+
+
+def _write(settings: object, found: Trial, arguments: argparse.Namespace) -> None:
+    rate, late = found.images_per_second, found.p95_seconds
+    text = f"# Of `visionfleet bench`: {rate:.1f} images/s of this host, p95 {late:.3f} s.\n"
+    text += yaml.safe_dump(settings, sort_keys=False)
+    if arguments.output is not None:
+        arguments.output.write_text(text)
+    elif not arguments.json:
+        print(f"\n{text}", end="")
+
+
+def _plot(drawn: Any, trials: Sequence[Trial], arguments: argparse.Namespace) -> None:
+    axes = drawn.subplots()
+    kinds = dict.fromkeys((t.settings.workers, t.settings.threads) for t in trials)
+    for workers, threads in kinds:
+        some = [t for t in trials if t.settings.workers == workers]
+        x, y = [t.images_per_second for t in some], [t.p95_seconds for t in some]
+        axes.plot(x, y, "o", label=f"{workers} x {threads} threads")
+        for trial in some:
+            size, hands = trial.settings.batch_size, trial.settings.prefetch
+            axes.annotate(f"{size}/{hands}", (trial.images_per_second, trial.p95_seconds))
+    axes.axhline(arguments.latency, ls="--", color="grey")
+    axes.set(xlabel="images a second", ylabel="p95 in seconds", title="batch/prefetch")
+    axes.legend()
+    plots.write(drawn, arguments.plot)

@@ -1,0 +1,134 @@
+"""`visionfleet load`: images at a rate that does not wait for answers, and how long those take."""
+
+import argparse
+import json
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from visionfleet.cli import plots, terminal
+from visionfleet.cli.classify import photos
+from visionfleet.cli.client import Client
+from visionfleet.cli.options import add_key, api_key, number, seconds, whole
+from visionfleet.measurement import arrivals
+from visionfleet.measurement.latencies import Sample, Summary, summary
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("url", metavar="URL", help="the web daemon, as http://127.0.0.1:8080")
+    parser.add_argument(
+        *("--rate", "-r"),
+        type=number("images a second", 0.01, 10_000),
+        default=5.0,
+        help="images a second; default: %(default)g",
+    )
+    parser.add_argument(
+        "--seconds", type=seconds(0.1, 86400), default=30.0, help="for how long; default: 30"
+    )
+    parser.add_argument(
+        "--arrivals",
+        choices=("poisson", "even"),
+        default="poisson",
+        help="as people come, who know nothing of each other, or evenly; default: %(default)s",
+    )
+    parser.add_argument("--seed", type=whole(0, 2**31), default=1, help="of times and images")
+    parser.add_argument(
+        "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
+    )
+    add_key(parser)
+    parser.add_argument(
+        "--wait", type=seconds(0, 86400), default=60.0, help="longest for an answer; default: 60"
+    )
+    parser.add_argument(
+        "--parallel",
+        type=whole(1, 4096),
+        default=256,
+        help="most images that are waited for at the same time; default: %(default)s",
+    )
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="latencies over time")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    drawn = plots.figure() if arguments.plot else None  # before all the rest is for nothing
+    stop = threading.Event()
+    files = [(path.name, path.read_bytes()) for path in photos(arguments.images)]
+    client = Client(arguments.url, arguments.parallel, stop, api_key(arguments), patient=False)
+    try:
+        samples = _loaded(arguments, client, files)
+    finally:
+        stop.set()
+    found = summary(samples)
+    if arguments.json:
+        print(json.dumps({**_asked(arguments), **asdict(found)}, indent=2))
+    else:
+        _print(found)
+    if found.late:
+        terminal.say(f"{found.late} of {found.sent} images left late: give it more --parallel")
+    if drawn is not None:
+        _plot(drawn, samples, arguments)
+    return 1 if found.errors or not found.sent else 0
+
+
+def _loaded(
+    arguments: argparse.Namespace, client: Client, files: Sequence[tuple[str, bytes]]
+) -> list[Sample]:
+    """Send each image when it is due, whether earlier ones are answered or not."""
+    random, started = Random(arguments.seed), time.monotonic()
+
+    def ask(at: float, name: str, data: bytes) -> Sample:
+        late = time.monotonic() - started - at
+        answer = client.classify(name, data, 1, arguments.wait)
+        error = answer.code if answer.problem else None
+        return Sample(at, late + answer.seconds, error, late)
+
+    # Whoever stops it does not wait for calls under way: the end of a pool joins no thread.
+    with ThreadPool(arguments.parallel) as pool:
+        waited_for = []
+        total = int(arguments.rate * arguments.seconds)
+        for at in terminal.tracked(_due(arguments, random), "sending", total):
+            time.sleep(max(0.0, started + at - time.monotonic()))
+            waited_for.append(pool.apply_async(ask, (at, *random.choice(files))))
+        return [sample.get() for sample in waited_for]
+
+
+def _due(arguments: argparse.Namespace, random: Random) -> Iterable[float]:
+    if arguments.arrivals == "even":
+        return arrivals.evenly(arguments.rate, arguments.seconds)
+    return arrivals.poisson(arguments.rate, arguments.seconds, random)
+
+
+def _asked(arguments: argparse.Namespace) -> dict[str, object]:
+    return {name: getattr(arguments, name) for name in ("rate", "seconds", "arrivals", "seed")}
+
+
+def _print(found: Summary) -> None:
+    made = terminal.table("images", "answered", "errors", "images/s", *found.latencies)
+    errors = found.sent - found.answered
+    latencies = [f"{value:.3f} s" for value in found.latencies.values()]
+    made.add_row(
+        *(str(count) for count in (found.sent, found.answered, errors)),
+        f"{found.images_per_second:.1f}",
+        *latencies,
+    )
+    terminal.show(made)
+    for code, count in found.errors.items():
+        terminal.show(f"{count} x {code}")
+
+
+def _plot(drawn: Any, samples: Sequence[Sample], arguments: argparse.Namespace) -> None:
+    axes = drawn.subplots()
+    for name, failed in (("answered", False), ("failed", True)):
+        some = [sample for sample in samples if (sample.error is not None) == failed]
+        if some:
+            axes.plot([s.at for s in some], [s.seconds for s in some], ".", label=name)
+    axes.set(xlabel="seconds since the start", ylabel="latency in seconds")
+    axes.set_title(f"{arguments.rate:g} images/s, {arguments.arrivals}: {arguments.url}")
+    axes.set_ylim(bottom=0)
+    axes.legend()
+    plots.write(drawn, arguments.plot)

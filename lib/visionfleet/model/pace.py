@@ -1,0 +1,119 @@
+"""How quickly one worker of this host could work: photos are decoded and classified, no queue.
+
+A process of its own for each worker, as they are at work: it reads trials from stdin, a JSON
+object a line, and writes what came of each. Images are decoded on threads beside the model, and so
+many are in hand as `prefetch` says; a batch is what is there, as in a worker.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from visionfleet.config import Config
+from visionfleet.errors import BadImage, BadModel, TryLater
+from visionfleet.imaging.decode import decode
+from visionfleet.imaging.model_input import Pixels
+from visionfleet.imaging.preprocess import prepare
+from visionfleet.model.inference import Inference
+from visionfleet.model.open import open_model
+
+_Ready = tuple[float, Pixels]
+
+
+class Pace:
+    """Decodes and classifies the photos over and over, for some seconds at a time."""
+
+    def __init__(self, config: Config, model: Inference, photos: Sequence[bytes]) -> None:
+        self._limits, self._model = config.images, model
+        self._photos = [photo for photo in photos if self._readable(photo)]
+        if not self._photos:
+            raise BadModel("none of the images can be decoded")
+
+    def run(self, batch_size: int, prefetch: int, seconds: float) -> dict[str, object]:
+        """Give the images answered, the seconds it took, and each image's latency."""
+        free, ready = threading.Semaphore(prefetch), queue.SimpleQueue[_Ready]()
+        stop, latencies = threading.Event(), list[float]()
+        threads = min(prefetch, max(1, len(os.sched_getaffinity(0))))
+        decoders = [
+            threading.Thread(target=self._decode, args=(first, threads, free, ready, stop))
+            for first in range(threads)
+        ]
+        for decoder in decoders:
+            decoder.start()
+        started = time.monotonic()
+        while time.monotonic() < started + seconds:
+            batch = _gathered(ready, batch_size)
+            self._model.rank([pixels for _, pixels in batch], 5)
+            now = time.monotonic()
+            latencies += [now - began for began, _ in batch]
+            free.release(len(batch))
+        took = time.monotonic() - started
+        stop.set()
+        free.release(threads)
+        for decoder in decoders:
+            decoder.join()
+        return {"images": len(latencies), "seconds": took, "latencies": latencies}
+
+    def _readable(self, photo: bytes) -> bool:
+        try:
+            self._pixels(photo)
+        except BadImage:
+            return False
+        return True
+
+    def _pixels(self, photo: bytes) -> Pixels:
+        how = self._model.preprocessing
+        return prepare(decode(photo, self._limits, how.resize), how)
+
+    def _decode(
+        self,
+        first: int,
+        step: int,
+        free: threading.Semaphore,
+        ready: "queue.SimpleQueue[_Ready]",
+        stop: threading.Event,
+    ) -> None:
+        number = first
+        while free.acquire() and not stop.is_set():
+            began = time.monotonic()
+            ready.put((began, self._pixels(self._photos[number % len(self._photos)])))
+            number += step
+
+
+def _gathered(ready: "queue.SimpleQueue[_Ready]", most: int) -> list[_Ready]:
+    """Wait for an image, and take what else is there."""
+    batch = [ready.get()]
+    while len(batch) < most and not ready.empty():
+        batch.append(ready.get())
+    return batch
+
+
+def main() -> None:
+    """Read where to run, the configuration and the photos' paths, and then trials."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    said = json.loads(sys.stdin.readline())
+    os.sched_setaffinity(0, said["cpus"])
+    config = Config.model_validate_json(json.dumps(said["config"]))
+    photos = [Path(path).read_bytes() for path in said["photos"]]
+    try:
+        pace = Pace(config, open_model(config, os.environ), photos)
+    except (BadModel, TryLater) as error:
+        _tell({"fault": str(error)})
+        return
+    _tell({"ready": True})
+    for line in sys.stdin:
+        _tell(pace.run(**json.loads(line)))
+
+
+def _tell(found: dict[str, object]) -> None:
+    print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()

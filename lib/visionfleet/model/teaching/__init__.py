@@ -1,0 +1,1 @@
+"""Teaches a network other classes: a new last layer, from a few labelled photos."""

@@ -1,0 +1,172 @@
+"""A last layer fitted to features: multinomial logistic regression with an L2 penalty.
+
+Its strength, temperature and threshold come from folds: photos are judged by a layer that was
+fitted without them. No I/O here.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from visionfleet.evaluation.calibration import (
+    fit_temperature,
+    negative_log_likelihood,
+    unknown_threshold,
+)
+from visionfleet.model.network import Floats
+
+Whole = npt.NDArray[np.int64]
+Doubles = npt.NDArray[np.float64]
+
+PENALTIES = (1e-4, 1e-3, 1e-2)
+FOLDS = 5
+# Share of the right answers that the threshold gives up, as `visionfleet evaluate` proposes it.
+_LOST_SHARE = 0.1
+# Features are scaled to this length, so that a penalty means the same for every network.
+_LENGTH = 10.0
+# Photos of one class that are as alike as this are of one scene, and come into one fold.
+ALIKE = 0.98
+_STEPS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """Rows of features of photos, and of other views of them, in as few dimensions as they span."""
+
+    rows: Tensor
+    views: Sequence[Tensor]
+    targets: Whole
+    classes: int
+    centre: Doubles
+    axes: Doubles  # to the features' own dimensions
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The layer for the features as they are."""
+
+    weights: Floats
+    bias: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What folds tell: a row of scores for each photo, by a layer that has not seen it."""
+
+    penalty: float
+    scores: Doubles
+    temperature: float
+    unknown_below: float
+
+
+def material(features: Floats, views: Sequence[Floats], targets: Whole, classes: int) -> Material:
+    every = np.concatenate([features, *views]).astype(np.float64)
+    centre = every.mean(axis=0)
+    spread = float(np.sqrt(every.var(axis=0).sum())) or 1.0
+    left, sizes, axes = np.linalg.svd((every - centre) * (_LENGTH / spread), full_matrices=False)
+    kept = sizes > 1e-6 * sizes[0]
+    rows = torch.from_numpy(left[:, kept] * sizes[kept])
+    scaled = axes[kept] * (_LENGTH / spread)
+    first, *others = torch.split(rows, len(features))
+    return Material(first, others, targets, classes, centre, scaled)
+
+
+def judge(given: Material, groups: Whole) -> Judged:
+    """Choose the penalty whose layers tell most of photos that they have not seen."""
+    folds = list(folds_of(given.targets, groups))
+    tried = []
+    for penalty in PENALTIES:
+        scores = held_out(given, folds, penalty)
+        temperature = fit_temperature(scores, given.targets)
+        loss = negative_log_likelihood(scores / temperature, given.targets)
+        tried.append((loss, penalty, scores, temperature))
+    _, penalty, scores, temperature = min(tried, key=lambda one: one[0])
+    confidences = probabilities(scores / temperature).max(axis=1)
+    right = scores.argmax(axis=1) == given.targets
+    return Judged(penalty, scores, temperature, unknown_threshold(confidences, right, _LOST_SHARE))
+
+
+def held_out(
+    given: Material, folds: Sequence[Whole], penalty: float, most: int | None = None
+) -> Doubles:
+    """Score each fold by a layer fitted to the others, to `most` photos of a class."""
+    scores = np.zeros((len(given.targets), given.classes))
+    for fold in folds:
+        others = np.setdiff1d(np.arange(len(given.targets)), fold)
+        if most is not None:
+            others = first_of_each(others, given.targets, most)
+        weights, bias = _fitted(given, others, penalty)
+        scores[fold] = (given.rows[fold] @ weights + bias).numpy()
+    return scores
+
+
+def fit(given: Material, penalty: float) -> Head:
+    weights, bias = _fitted(given, np.arange(len(given.targets)), penalty)
+    real = given.axes.T @ weights.numpy()
+    shift = bias.numpy() - given.centre @ real
+    return Head(real.T.astype(np.float32), shift.astype(np.float32))
+
+
+def folds_of(targets: Whole, groups: Whole) -> Iterator[Whole]:
+    """Part the photos into folds, each with a share of every class; a group stays together.
+
+    Where a class has fewer groups than there are folds, each of its photos is for itself.
+    """
+    places = np.zeros(len(targets), int)
+    for label in np.unique(targets):
+        own = np.flatnonzero(targets == label)
+        few = len(np.unique(groups[own])) < FOLDS
+        numbers = np.arange(len(own)) if few else np.unique(groups[own], return_inverse=True)[1]
+        places[own] = numbers % FOLDS
+    return (np.flatnonzero(places == fold) for fold in range(FOLDS) if (places == fold).any())
+
+
+def groups_of(features: Floats, targets: Whole) -> Whole:
+    """Number photos; those of one class that look nearly the same have one number."""
+    groups = np.arange(len(targets))
+    close = cosines(features) >= ALIKE
+    for one, other in np.argwhere(np.triu(close, 1)):
+        if targets[one] == targets[other]:
+            groups[groups == groups[other]] = groups[one]
+    return groups
+
+
+def cosines(features: Floats) -> Floats:
+    """Compare each with each, by how they differ from the mean of all."""
+    features = features - features.mean(axis=0)
+    units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    found: Floats = units @ units.T
+    return found
+
+
+def first_of_each(photos: Whole, targets: Whole, most: int) -> Whole:
+    own = (photos[targets[photos] == label][:most] for label in np.unique(targets))
+    return np.concatenate(list(own))
+
+
+def probabilities(scores: Doubles) -> Doubles:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found: Doubles = powers / powers.sum(axis=1, keepdims=True)
+    return found
+
+
+def _fitted(given: Material, photos: Whole, penalty: float) -> tuple[Tensor, Tensor]:
+    rows = torch.cat([view[photos] for view in (given.rows, *given.views)])
+    targets = torch.from_numpy(np.tile(given.targets[photos], 1 + len(given.views)))
+    weights = torch.zeros(rows.shape[1], given.classes, dtype=torch.float64, requires_grad=True)
+    bias = torch.zeros(given.classes, dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weights, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        found = torch.nn.functional.cross_entropy(rows @ weights + bias, targets)
+        found = found + penalty / 2 * weights.square().sum()
+        found.backward()  # type: ignore[no-untyped-call]
+        return found
+
+    optimizer.step(loss)  # type: ignore[no-untyped-call]
+    return weights.detach(), bias.detach()

@@ -1,0 +1,100 @@
+"""Puts a taught model where workers find it, and has the fleet of this machine take it."""
+
+import json
+from pathlib import Path
+
+import yaml
+
+from visionfleet.aws.clients import client_factory
+from visionfleet.aws.s3 import Store
+from visionfleet.config import Config
+from visionfleet.config.classifier import ModelSection
+from visionfleet.contract import documents, names
+from visionfleet.errors import BadModel
+from visionfleet.model import making
+from visionfleet.model.choice import Asked
+from visionfleet.model.source import write_whole
+from visionfleet.model.teaching.teach import Taught
+
+DROP_IN = "conf.d/taught-model.yaml"
+_DONE = {"draining", "drained", "stopped"}
+# What the settings of another model may have said, and this one has on its card.
+_ON_THE_CARD = ("architecture", "temperature", "unknown_below")
+_EC2 = "on EC2 take them into the stack's parameter of the model, and drain the old workers"
+
+
+def written(made: Taught, name: str, folder: Path) -> tuple[Path, Path]:
+    """Write the model's file and its labels; raises BadModel."""
+    model, labels = (folder / file for file in _file_names(made, name))
+    try:
+        write_whole(model, made.file)
+        write_whole(labels, _text(made))
+        for path in (model, labels):
+            path.chmod(0o644)
+    except OSError as error:
+        raise BadModel(f"{folder}: cannot be written: {error.strerror}") from error
+    return model.resolve(), labels.resolve()
+
+
+def settings_of(made: Taught, name: str, model: str, labels: str) -> dict[str, str | None]:
+    """Say what the section `model` has to be; the rest of it is on the file's card."""
+    section = {"name": name, "path": model, "sha256": made.sha256, "labels": labels}
+    ModelSection.model_validate(section)
+    return {**section, **dict.fromkeys(_ON_THE_CARD)}
+
+
+def shared(config: Config, made: Taught, name: str) -> dict[str, str | None]:
+    """Put file and labels into the output bucket; raises TryLater, GiveUp."""
+    bucket = config.storage.output_bucket
+    store = Store(client_factory(config.aws).client("s3"), bucket)
+    model, labels = (f"models/{file}" for file in _file_names(made, name))
+    store.put(model, made.file)
+    store.put(labels, _text(made), "text/plain")
+    return settings_of(made, name, f"s3://{bucket}/{model}", f"s3://{bucket}/{labels}")
+
+
+def served(
+    config: Config, settings: dict[str, str | None], runtime: Asked, file: Path
+) -> list[str]:
+    """Make the artefact, write the settings beside those of the fleet, and drain its workers."""
+    model = ModelSection.model_validate(config.model.model_dump() | settings)
+    making.build(config.model_copy(update={"model": model}), None, share=True, asked=runtime)
+    if config.scaler.fleet == "ec2":
+        return [_EC2]
+    drop_in = file.parent / DROP_IN
+    try:
+        drop_in.parent.mkdir(exist_ok=True)
+        write_whole(drop_in, as_yaml(settings).encode())
+        drop_in.chmod(0o644)
+    except OSError as error:
+        raise BadModel(f"{drop_in}: cannot be written: {error.strerror}") from error
+    asked = _drain(config)
+    drained = f"asked to drain: {', '.join(asked)}" if asked else "no worker runs now"
+    return [f"{drop_in} is written; new workers read it", drained]
+
+
+def _drain(config: Config) -> list[str]:
+    """Ask the workers of now to take no more work, as the scaler does; it starts others."""
+    factory = client_factory(config.aws)
+    store, now = Store(factory.client("s3"), config.storage.output_bucket), factory.clock()
+    asked = []
+    for worker in filter(None, map(names.reporting_worker, store.keys(names.WORKERS_PREFIX))):
+        report = store.read(documents.worker_report(worker))
+        silent = report is None or now - report.reported_at > config.classifier.silent_seconds
+        if not silent and report is not None and report.state not in _DONE:
+            store.put(names.drain_key(worker), str(now).encode(), "text/plain")
+            asked.append(worker)
+    return asked
+
+
+def as_yaml(settings: dict[str, str | None]) -> str:
+    return yaml.safe_dump({"model": settings}, sort_keys=False)
+
+
+def _file_names(made: Taught, name: str) -> tuple[str, str]:
+    stem = f"{name}-{made.sha256[:16]}"
+    return f"{stem}.pt", f"{stem}.json"
+
+
+def _text(made: Taught) -> bytes:
+    return json.dumps(made.labels).encode()
