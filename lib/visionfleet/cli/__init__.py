@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from visionfleet import __version__
+from visionfleet.cli.parser import Parser, listed
 from visionfleet.errors import BadConfig, VisionfleetError
 from visionfleet.host.process import EXIT_CONFIG
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves
 
-_COMMANDS = {
+_FOR_PEOPLE = {
     "up": "run the whole service on this machine",
     "demo": "run the service on free ports and show it at work",
     "classify": "classify images over HTTP",
@@ -23,23 +24,27 @@ _COMMANDS = {
     "keys": "add, list and revoke the API keys of the web daemon",
     "load": "send images at a rate to a deployment, and measure how long the answers take",
     "bench": "find the settings for the model on this host",
-    "evaluate": "measure the model on labelled images",
-    "model": "look at model files",
-    "simulate": "replay a trace against policies, without AWS",
     "config": "check the configuration, show what is in effect, describe every setting",
+    "provision": "make the buckets and queues; again is harmless",
     "install": "put units, commands and configuration where systemd looks for them",
     "shipped": "print where a file lies that comes with visionfleet",
-    "provision": "make the buckets and queues; again is harmless",
     "placement": "show which classifiers systemd starts on this machine, and where they run",
-    "embedded-aws": "run a stand-in for AWS on aws.endpoint_url, with its buckets and queues made",
-    "revive": "start again what supervisor has given up; run by supervisor as an event listener",
+    "model": "look at model files",
+    "evaluate": "measure the model on labelled images",
+    "simulate": "replay a trace against policies, without AWS",
+    "completion": "print what completes these commands in bash or zsh",
+}
+_FOR_MACHINES = {
     "instance": (
         "take role and settings from the user data of this EC2 instance, and start its daemons"
     ),
+    "embedded-aws": "run a stand-in for AWS on aws.endpoint_url, with its buckets and queues made",
+    "revive": "start again what supervisor has given up; run by supervisor as an event listener",
     "end-supervisor": (
         "end supervisord when its program has ended for good; run by supervisor as a listener"
     ),
 }
+_COMMANDS = _FOR_PEOPLE | _FOR_MACHINES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,18 +68,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the parser of the command that is named, and its line in the help of all others."""
-    parser = argparse.ArgumentParser(
+    """Make the parser with the options of the command that is named, and those of no other."""
+    named = next((word for word in argv if not word.startswith("-")), None)
+    return parser_of([named] if named in _COMMANDS else [])
+
+
+def parser_of(whole: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentParser:
+    """Make the parser with the options of these commands, whose modules are imported for it."""
+    parts = (listed("commands", _FOR_PEOPLE), listed("run by machines", _FOR_MACHINES))
+    parser = Parser(
         prog="visionfleet",
         description="Elastic image recognition: set it up, run it, use it, watch it.",
+        epilog="\n\n".join((*parts, "`visionfleet COMMAND --help` tells the rest.")),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    named = next((word for word in argv if not word.startswith("-")), None)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help="one of these")
     for name, about in _COMMANDS.items():
-        description = about[:1].upper() + about[1:]
-        command = subparsers.add_parser(name, help=about, description=description)
-        if name == named:
+        command = subparsers.add_parser(name, description=about[:1].upper() + about[1:])
+        if name in whole:
             module = import_module(f"visionfleet.cli.{name.replace('-', '_')}")
             command.set_defaults(run=getattr(module, "run", None))  # or its subcommands have one
             module.add_arguments(command)
