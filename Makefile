@@ -16,6 +16,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.installed-runtime
 DEVELOPMENT := .venv/.installed-development
 ARTEFACT := .venv/.made-artefact
+MINISTACK := .venv-ministack/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 TORCH := auto
 TORCH_CPU_URL := https://download.pytorch.org/whl/cpu
@@ -60,7 +61,7 @@ test: ## check, then all tests; they need root, and the packages that .ci/run in
 	@$(MAKE) --jobs 2 --output-sync=target test-system test-machine test-image test-page
 
 .PHONY: test-parts
-test-parts: $(DEVELOPMENT) ## tests of functions, edges, model and daemons
+test-parts: $(DEVELOPMENT) $(MINISTACK) ## tests of functions, edges, model and daemons
 	$(BIN)/python -m pytest -n 3 --dist worksteal \
 		$(IDLE) tests/daemons tests/model tests/contract tests/unit $(addprefix --ignore ,$(ONCE))
 
@@ -177,8 +178,14 @@ $(ARTEFACT): $(RUNTIME)
 
 $(DEVELOPMENT): setup.py | $(BIN)/python
 	$(INSTALL_TORCH)
-	$(PIP) --no-compile -e '.[classifier,build,local,dev]'
+	$(PIP) --no-compile -e '.[classifier,build,import,local,dev]'
 	@touch $@ $(RUNTIME)
+
+# Of one version: what it does otherwise than AWS is listed in docs/emulators.md. It pins botocore.
+$(MINISTACK): Makefile | $(BIN)/python
+	$(BIN)/python -m venv .venv-ministack
+	.venv-ministack/bin/python -m pip install --disable-pip-version-check --no-compile ministack==1.5.33
+	@touch $@
 
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 

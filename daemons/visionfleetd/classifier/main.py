@@ -33,7 +33,8 @@ from visionfleet.config import Config
 from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
 from visionfleet.errors import BadModel
-from visionfleet.host import process, systemd
+from visionfleet.host import cpu_quota, process, systemd
+from visionfleet.host.cpu_time import cpu_seconds
 from visionfleet.host.daemon_threads import crash, run_bounded, run_in_thread
 from visionfleet.host.process import SignalEvents, StartupTimer
 from visionfleet.host.systemd import Notifier
@@ -207,6 +208,7 @@ def _run(
     if model is None:
         reporter.write("stopped", WorkCounts())
         return process.EXIT_OK
+    metrics.capacity.cores, metrics.capacity.cpu_seconds = cpu_quota.granted(), cpu_seconds
     _tell_ready(config, model, reporter, phases)
     worker = RunningWorker(config, arguments.config, clients, model, reporter, signals, takeover)
     if arguments.once:

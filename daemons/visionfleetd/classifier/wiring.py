@@ -9,13 +9,23 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import BATCH, Outbox, Queue
+from visionfleet.aws.sqs import Outbox, Queue
 from visionfleet.classifier import decoding, drain_triggers
+from visionfleet.classifier.capacity import (
+    ANSWER_THREADS,
+    FETCH,
+    FETCH_THREADS,
+    FINISH,
+    MODEL,
+    STORE,
+    StageMeter,
+    store_threads,
+)
 from visionfleet.classifier.classify import MODEL_LOOP, BatchClassifier, Model
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.decoding import Decoders
@@ -49,13 +59,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("classifier")
 
-# They wait for S3 most of the time; as many images are decoded at once as there are cores.
-FETCH_THREADS = 8
+# As many images are decoded at once as there are cores.
 MOST_DECODERS = 4
 SLOW_DECODERS = 3
-# Each ends up to ten jobs at a time.
-ANSWER_THREADS = 2
-MOST_STORE_THREADS = 32
 # While more jobs than these are in flight, they gather for a moment before the model and when they
 # are done: a pass or a call for ten costs hardly more CPU than for one, and a call no more money.
 CROWD = 8
@@ -63,11 +69,6 @@ MODEL_GATHER_SECONDS = 0.015
 GATHER_SECONDS = 0.025
 # For one image in the model of the child process.
 ALONE_SECONDS = 60.0
-
-
-def store_threads(prefetch: int) -> int:
-    """Half of what is in flight may be on its way to S3: 8 threads store 80 results a second."""
-    return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
 class WorkerClients:
@@ -140,28 +141,33 @@ def pipeline(
     hurry = threading.Event()
     dead = names.dead_queue(config.name)
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
+    meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
+
+    def stage(
+        name: str, work: Callable[[list[Any]], None], gather_seconds: float = 0.0
+    ) -> PipelineStage[Any]:
+        company = partial(_gather, in_flight, hurry, gather_seconds) if gather_seconds else None
+        return PipelineStage(name, work, loops, meters[name], company)
+
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    done = partial(_gather, in_flight, hurry, GATHER_SECONDS)
-    answer = PipelineStage("finish", completion.answer, ANSWER_THREADS, BATCH, loops, done)
+    answer = stage(FINISH, completion.answer, GATHER_SECONDS)
     patience = Patience(completion, hurry, random, loops)
     by_name = config.results.by_name
     writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
-    store = PipelineStage("store", writer.store, store_threads(prefetch), 1, loops)
+    store = stage(STORE, writer.store)
     classifier = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
-    company = partial(_gather, in_flight, hurry, MODEL_GATHER_SECONDS)
-    batch = config.classifier.batch_size
-    classify = PipelineStage("model", classifier.classify, 1, batch, loops, company)
+    classify = stage(MODEL, classifier.classify, MODEL_GATHER_SECONDS)
     last_try = config.queue.max_receives - 1
     suspects = SuspectClassifier(
         child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
     )
-    alone = PipelineStage("alone", suspects.classify, 1, prefetch, loops)
+    alone = PipelineStage("alone", suspects.classify, loops, StageMeter(1, prefetch))
 
     def decoded(job: Job) -> None:
         (alone if suspects.is_suspect(job) else classify).put(job)
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
-    fetch = PipelineStage("fetch", fetcher.fetch, FETCH_THREADS, 1, loops)
+    fetch = stage(FETCH, fetcher.fetch)
     queue, put = config.queue, fetch.put
     receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover)
     stages = (fetch, alone, classify, store, answer)

@@ -73,6 +73,7 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
         wait = signals.wait if not arguments.once else lambda _: True
         return dry_run.run(observer, StatusStore(store), policy, aws.clock, wait)
     autoscaler = wiring.autoscaler(config, aws, sqs, store, observer, policy, name)
+    autoscaler.pause = signals.wait
     if arguments.once:
         return _once(autoscaler)
     return _serve(autoscaler, TickLoop(autoscaler, config, arguments.config, signals))

@@ -3,18 +3,20 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from botocore.config import Config as BotoConfig
 from botocore.handlers import add_expect_header
 from botocore.httpsession import get_cert_path
+from botocore.model import OperationModel
 from botocore.session import Session
 from botocore.utils import get_environ_proxies
 from urllib3.util import Url, parse_url
 
 from visionfleet.aws.direct_calls import DirectCalls, SigningKey
+from visionfleet.aws.endpoints import by_service, for_all, of_profile
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.http_connections import HttpConnections, Timeouts
 from visionfleet.aws.s3_direct import DirectS3
@@ -41,6 +43,7 @@ class ClientFactory:
     """How AWS is reached; an endpoint on this machine checks no credentials: placeholders do.
 
     Its clients share credentials: those of an instance role are fetched and renewed once.
+    `bucket_owner` is the account whose buckets S3 is asked for; another's are refused.
     """
 
     region: str
@@ -48,6 +51,8 @@ class ClientFactory:
     read_timeout_seconds: float
     max_attempts: int
     placeholder_credentials: bool = False
+    service_endpoints: Mapping[str, str] = field(default_factory=dict)
+    bucket_owner: str | None = None
 
     def longest_call_seconds(self, read_timeout_seconds: float) -> float:
         """Bound the duration of one call with all its attempts and the waits between."""
@@ -65,13 +70,13 @@ class ClientFactory:
 
         Raises Denied while there are no credentials: a client made without stays without.
         """
+        endpoint_url = self._endpoint(service)
         config = BotoConfig(
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             read_timeout=read_timeout_seconds or self.read_timeout_seconds,
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": max_attempts or self.max_attempts},
-            # "auto" would sign for the global endpoint, which newer regions do not answer at.
-            s3={"addressing_style": "path" if self.endpoint_url else "virtual"},
+            s3=_s3_options(endpoint_url),
             # Forms that are handed to clients would else be of a kind that newer regions refuse.
             signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
@@ -82,12 +87,14 @@ class ClientFactory:
         )
         with wrapped_errors(f"client of {service}"):
             client: Any = self._session.create_client(
-                service, self.region, endpoint_url=self.endpoint_url, config=config
+                service, self.region, endpoint_url=endpoint_url, config=config
             )
         client.meta.events.register("before-parse", require_whole)
         client.meta.events.register("before-parse", self.clock.heard)
         # To ask before each body whether it may come is a round trip more for every image.
         client.meta.events.unregister("before-call.s3", add_expect_header)
+        if self.bucket_owner and service == "s3":
+            client.meta.events.register("provide-client-params.s3", self._of_owner)
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
@@ -99,7 +106,8 @@ class ClientFactory:
             )
             url = parse_url(presigned)
             calls = self._direct_calls(url, "s3", connections, self.read_timeout_seconds)
-        return DirectS3(calls, str(url.path).removesuffix("x")) if calls else None
+        owner = {"x-amz-expected-bucket-owner": self.bucket_owner} if self.bucket_owner else {}
+        return DirectS3(calls, str(url.path).removesuffix("x"), owner) if calls else None
 
     def sqs(self, connections: int, read_timeout_seconds: float | None = None) -> "SQSClient":
         """Make a client whose calls for each message are direct; raises as `client` does."""
@@ -121,6 +129,19 @@ class ClientFactory:
         key = SigningKey(self._session.get_credentials(), self.region, service)
         return DirectCalls(kept, key, str(url.netloc), self.clock.note)
 
+    def _endpoint(self, service: str) -> str | None:
+        with wrapped_errors(f"endpoint of {service}"):
+            session = self._session
+            given = self.service_endpoints.get(service) or self.endpoint_url
+            if given or session.get_config_variable("ignore_configured_endpoint_urls"):
+                return given
+            return of_profile(service, session.get_scoped_config(), session.full_config)
+
+    def _of_owner(self, params: dict[str, Any], model: OperationModel, **_: Any) -> None:
+        for name in ("ExpectedBucketOwner", "ExpectedSourceBucketOwner"):
+            if model.input_shape and name in model.input_shape.members:
+                params[name] = self.bucket_owner
+
     @cached_property
     def clock(self) -> ServerClock:
         """AWS's time, as the answers to these clients tell it."""
@@ -133,15 +154,25 @@ class ClientFactory:
             return new_session(self.placeholder_credentials)
 
 
+def _s3_options(endpoint_url: str | None) -> Any:
+    # "auto" would sign for the global endpoint, which newer regions do not answer at.
+    style = "path" if endpoint_url else "virtual"
+    return {"addressing_style": style, "us_east_1_regional_endpoint": "regional"}
+
+
 def client_factory(
     settings: AwsSection, environment: Mapping[str, str] = os.environ
 ) -> ClientFactory:
     given = {"AWS_ACCESS_KEY_ID", "AWS_PROFILE"} & environment.keys()
     attempts = environment.get("AWS_MAX_ATTEMPTS", "")
+    url, urls = for_all(settings.endpoint_url, environment), by_service(environment)
+    used = {urls.get(service, url) for service in ("s3", "sqs")}
     return ClientFactory(
         region=settings.region,
-        endpoint_url=settings.endpoint_url,
+        endpoint_url=url,
         read_timeout_seconds=settings.read_timeout_seconds,
         max_attempts=int(attempts) if re.fullmatch(r"[1-9][0-9]?", attempts) else MAX_ATTEMPTS,
-        placeholder_credentials=not given and loopback_address(settings.endpoint_url) is not None,
+        placeholder_credentials=not given and None not in map(loopback_address, used),
+        service_endpoints=urls,
+        bucket_owner=settings.bucket_owner,
     )

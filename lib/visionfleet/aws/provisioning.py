@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.config.schema import QueueSection
 from visionfleet.contract import names
-from visionfleet.errors import NotFound
+from visionfleet.errors import GiveUp
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,14 +22,19 @@ DEAD_RETENTION_SECONDS = 1_209_600
 
 
 def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Iterator[str]:
+    """A bucket is ours when S3 lists it as ours: a stranger's may let us in as well as our own."""
     for bucket in sorted(buckets):
-        try:
-            with wrapped_errors(f"bucket {bucket}"):
-                client.head_bucket(Bucket=bucket)
-            yield f"bucket {bucket}: was there"
-        except NotFound:
-            _make_bucket(client, region, bucket)
-            yield f"bucket {bucket}: made, closed to the public"
+        with wrapped_errors(f"bucket {bucket}"):
+            # They come in order, so it is the first; other implementations list them all.
+            listed = client.list_buckets(Prefix=bucket, MaxBuckets=10).get("Buckets", ())
+            ours = bucket in {each.get("Name") for each in listed}
+            if ours and _is_decided(client, bucket):
+                yield f"bucket {bucket}: was there"
+                continue
+            if not ours:
+                _make_bucket(client, region, bucket)
+            _close_bucket(client, bucket)
+        yield f"bucket {bucket}: {'was there, now' if ours else 'made,'} closed to the public"
 
 
 def provision_queues(client: "SQSClient", deployment: str, settings: QueueSection) -> Iterator[str]:
@@ -68,19 +75,40 @@ def delete_reply_queue(client: "SQSClient", name: str) -> None:
 
 
 def _make_bucket(client: "S3Client", region: str, bucket: str) -> None:
-    with wrapped_errors(f"make bucket {bucket}"):
-        where: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    where: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    try:
         # us-east-1 is the one region that must not be named.
         client.create_bucket(Bucket=bucket, **({} if region == "us-east-1" else where))
-        client.put_public_access_block(
-            Bucket=bucket,
-            PublicAccessBlockConfiguration={
-                "BlockPublicAcls": True,
-                "IgnorePublicAcls": True,
-                "BlockPublicPolicy": True,
-                "RestrictPublicBuckets": True,
-            },
-        )
+    except client.exceptions.BucketAlreadyOwnedByYou:
+        pass  # since it was looked for
+    except client.exceptions.BucketAlreadyExists as error:
+        raise GiveUp(
+            f"bucket {bucket}: another account has one of this name, and names are unique in all "
+            "of AWS; choose another (storage.input_bucket, storage.output_bucket)"
+        ) from error
+
+
+def _is_decided(client: "S3Client", bucket: str) -> bool:
+    """Tell whether somebody has said what the public may; an earlier call may have ended first."""
+    try:
+        client.get_public_access_block(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"].get("Code") == "NoSuchPublicAccessBlockConfiguration":
+            return False
+        raise
+    return True
+
+
+def _close_bucket(client: "S3Client", bucket: str) -> None:
+    client.put_public_access_block(
+        Bucket=bucket,
+        PublicAccessBlockConfiguration={
+            "BlockPublicAcls": True,
+            "IgnorePublicAcls": True,
+            "BlockPublicPolicy": True,
+            "RestrictPublicBuckets": True,
+        },
+    )
 
 
 def _make_queue(client: "SQSClient", name: str, attributes: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from visionfleet.aws.errors import wrapped_errors
 from visionfleet.aws.s3_direct import DirectS3
 from visionfleet.contract.documents import Document
-from visionfleet.errors import AlreadyExists, BadMessage, NotFound, TryLater
+from visionfleet.errors import AlreadyExists, BadMessage, Denied, NotFound, TryLater
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -22,6 +22,7 @@ _JSON = "application/json"
 # Header of each condition that boto3 takes by name.
 _CONDITIONS = {"IfNoneMatch": "if-none-match", "IfMatch": "if-match"}
 _T = TypeVar("_T")
+MOST_DETOURS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,16 @@ class Store:
         self._client = client
         self._bucket = bucket
         self._direct = direct
+        self._detours = 0  # in a row
         self._unreadable: set[str] = set()  # these were told
 
     def verify(self) -> None:
-        with wrapped_errors(f"bucket {self._bucket}"):
-            self._client.head_bucket(Bucket=self._bucket)
+        try:
+            with wrapped_errors(f"bucket {self._bucket}"):
+                self._client.head_bucket(Bucket=self._bucket)
+        except Denied as error:
+            sentence = f"{error}: s3:ListBucket is not allowed, or it is another account's bucket"
+            raise Denied(sentence) from error
 
     def put(
         self,
@@ -75,6 +81,7 @@ class Store:
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
         if self._direct and (etag := self._direct.put(key, body, headers)):
+            self._detours = 0
             return etag
         with wrapped_errors(f"put {key}"):
             answer = self._client.put_object(
@@ -85,7 +92,9 @@ class Store:
                 Metadata=metadata,
                 **condition,  # type: ignore[arg-type]
             )
-            return answer["ETag"]
+            etag = answer["ETag"]
+        self._note_detour()
+        return etag
 
     def put_json(self, key: str, text: str) -> None:
         self.put(key, text.encode(), _JSON)
@@ -109,8 +118,21 @@ class Store:
 
     def get(self, key: str) -> bytes:
         if self._direct and (found := self._direct.get(key)) is not None:
+            self._detours = 0
             return found
-        return self._get(key)[0]
+        found = self._get(key)[0]
+        self._note_detour()
+        return found
+
+    def _note_detour(self) -> None:
+        """Tell once of direct calls that fail where boto3's do not: each image is sent twice."""
+        if self._direct is None:
+            return
+        count = self._detours + 1  # threads may lose one, but not step over the one that is told
+        self._detours = count
+        if count == MOST_DETOURS:
+            extra = {"bucket": self._bucket, "calls": count}
+            log.warning("direct calls fail, boto3's do not", extra=extra)
 
     def _get(self, key: str, **more: Any) -> tuple[bytes, str]:
         """Without an ETag it is no answer of S3, but of something between."""

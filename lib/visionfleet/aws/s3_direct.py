@@ -13,9 +13,10 @@ _PLAIN_KEY = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z
 class DirectS3:
     """Objects of one bucket, whose path is `base_path` with the key behind it."""
 
-    def __init__(self, calls: DirectCalls, base_path: str) -> None:
+    def __init__(self, calls: DirectCalls, base_path: str, headers: Mapping[str, str] = {}) -> None:
         self._calls = calls
         self._base_path = base_path
+        self._headers = headers  # of every call
 
     def get(self, key: str) -> bytes | None:
         answer = self._ask("GET", key, b"", {})
@@ -31,5 +32,5 @@ class DirectS3:
     ) -> HttpAnswer | None:
         if not _PLAIN_KEY.fullmatch(key):
             return None
-        answer = self._calls.ask(method, self._base_path + key, body, headers)
+        answer = self._calls.ask(method, self._base_path + key, body, {**headers, **self._headers})
         return answer if answer and "etag" in answer.headers else None  # else it is not S3's

@@ -1,7 +1,6 @@
 """The messages in flight: each delivery has one place, from its receipt until it ends."""
 
 import threading
-import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,11 +32,10 @@ def names(deliveries: Iterable[Delivery]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WorkCounts:
-    """What a worker has in flight and has done; `service_seconds` with work in hand per image."""
+    """What a worker has in flight, and has done."""
 
     in_flight: int = 0
     handled: int = 0
-    service_seconds: float | None = None
 
 
 class Notes:
@@ -66,8 +64,6 @@ class InFlight:
         self._changed = threading.Condition()
         self._closed = False
         self._handled = 0
-        self._busy_seconds = 0.0
-        self._busy_since = 0.0
         self._excused_until = 0.0
 
     def wait_for_room(self) -> int:
@@ -88,8 +84,6 @@ class InFlight:
 
     def hold(self, deliveries: Collection[Delivery]) -> None:
         with self._changed:
-            if deliveries and not self._deliveries:
-                self._busy_since = time.monotonic()
             self._deliveries.update(deliveries)
             self._notes.held(deliveries)
 
@@ -156,10 +150,7 @@ class InFlight:
 
     def counts(self) -> WorkCounts:
         with self._changed:
-            now = time.monotonic()
-            busy = self._busy_seconds + (now - self._busy_since if self._deliveries else 0.0)
-            mean = busy / self._handled if self._handled else None
-            return WorkCounts(len(self._deliveries), self._handled, mean)
+            return WorkCounts(len(self._deliveries), self._handled)
 
     def _free(self, deliveries: Collection[Delivery], answered: bool) -> None:
         with self._changed:
@@ -167,6 +158,4 @@ class InFlight:
             self._deliveries -= ended
             self._notes.ended(ended)
             self._handled += len(ended) if answered else 0
-            if ended and not self._deliveries:
-                self._busy_seconds += time.monotonic() - self._busy_since
             self._changed.notify_all()

@@ -6,6 +6,8 @@ from itertools import chain
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
+from visionfleet.classifier.capacity import Capacity
+
 _STAGES = ("queue", "fetch", "decode", "infer", "store", "reply")
 # From a small crop's decoding to a job that waited for a worker to boot.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -25,6 +27,7 @@ class ClassifierMetrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.capacity = Capacity()
         gauge = partial(Gauge, namespace="visionfleet", registry=self.registry)
         histogram = partial(Histogram, namespace="visionfleet", registry=self.registry)
         counter = self._counter

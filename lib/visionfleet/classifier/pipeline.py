@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
+from visionfleet.classifier.capacity import StageMeter
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.receive import Receiver
@@ -25,26 +26,26 @@ _HAND_BACK_SECONDS = 3.0
 
 
 class PipelineStage(Generic[T]):
-    """Threads that call `work` with up to `batch` items: what waits already, and what comes while
-    `gather` lasts, which begins with the first item. What is in flight bounds what waits.
+    """Threads, as many as the meter is wide, that call `work` with up to its batch of items: what
+    waits already, and what comes while `gather` lasts, which begins with the first item. What is in
+    flight bounds what waits.
     """
 
     def __init__(
         self,
         name: str,
         work: Callable[[list[T]], None],
-        threads: int,
-        batch: int,
         loops: Watchdog,
-        gather: Callable[[], object] = lambda: None,
+        meter: StageMeter,
+        gather: Callable[[], object] | None = None,
     ) -> None:
-        self._work, self._batch, self._loops, self._gather = work, batch, loops, gather
-        self.thread_names = tuple(f"{name}-{number}" for number in range(threads))
+        self._work, self._loops, self._meter, self._gather = work, loops, meter, gather
+        self.thread_names = tuple(f"{name}-{number}" for number in range(meter.width))
         # None ends the stage: each thread that takes it leaves it to the next.
         self._items: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         # Of several threads one gathers; they would else share what comes.
-        self._turn = threading.Lock() if batch > 1 else nullcontext()
+        self._turn = threading.Lock() if meter.batch > 1 else nullcontext()
 
     def put(self, item: T) -> None:
         self._items.put(item)
@@ -63,7 +64,9 @@ class PipelineStage(Generic[T]):
     def _run(self, thread: str) -> None:
         while batch := self._in_turn():
             self._loops.step(thread)
+            began = time.monotonic()
             self._work(batch)
+            self._meter.note(len(batch), time.monotonic() - began)
             self._loops.rest(thread)
         self._items.put(None)
 
@@ -75,11 +78,11 @@ class PipelineStage(Generic[T]):
         """Wait for one item, then take what else is there; nothing when the stage has ended."""
         taken: list[T] = []
         item = self._items.get()
-        if item is not None and self._items.qsize() + 1 < self._batch:
+        if item is not None and self._gather and self._items.qsize() + 1 < self._meter.batch:
             self._gather()
         while item is not None:
             taken.append(item)
-            if len(taken) == self._batch:
+            if len(taken) == self._meter.batch:
                 return taken
             try:
                 item = self._items.get_nowait()

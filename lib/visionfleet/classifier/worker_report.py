@@ -64,6 +64,7 @@ class Reporter:
         now = self.clock()
         if state != self.state:
             self.state, self._since = state, now
+        self.metrics.capacity.look(now, counts.in_flight, counts.handled)
         if now - self._written_at >= self._due_after(state):
             self.write(state, counts)
 
@@ -81,6 +82,7 @@ class Reporter:
     def write(self, state: WorkerState, counts: WorkCounts) -> None:
         """Write a report now; a failure is logged, and the next one is soon."""
         now, clock = self.now(), self.clock()
+        capacity, busy = self.metrics.capacity.told(clock, counts.handled)
         report = WorkerReport(
             worker=self.identity.worker,
             state=state,
@@ -91,7 +93,9 @@ class Reporter:
             boot_phases=dict(self.boot_phases),
             in_flight=counts.in_flight,
             handled=counts.handled,
-            service_seconds=counts.service_seconds,
+            service_seconds=1 / capacity if capacity else None,
+            capacity_per_second=capacity,
+            busy_share=busy,
             stage_seconds=self.metrics.stage_means(),
             notice=self.notice,
             stuck="; ".join(self.stuck()) or None,

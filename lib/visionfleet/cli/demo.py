@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
         environment = _own_environment(folder)
         loaded = load(config_path(arguments.config, os.environ), {**os.environ, **environment})
         arguments.var = folder
-        files = stack_files(arguments, loaded.files[0])
+        files = stack_files(arguments, loaded)
         terminal.say("starting ...")
         stack = last.enter_context(running(loaded.config, files, environment))
         stack.wait_until_ready(threading.Event())

@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from visionfleet.cli.model_import import add_import
 from visionfleet.cli.model_teach import add_teach
 from visionfleet.cli.options import add_config, command, loaded
 
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     made.add_argument("--share", action="store_true", help="put it into the output bucket, too")
 
     add_teach(below)
+    add_import(below)
 
 
 def build(arguments: argparse.Namespace) -> int:

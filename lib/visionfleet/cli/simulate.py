@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     defaults = Conditions()
     parser.add_argument("--boot", type=seconds(*limits), default=defaults.boot_seconds)
     parser.add_argument("--service", type=seconds(0.001, 3600), default=defaults.service_seconds)
+    parser.add_argument("--call", type=seconds(0, 60), default=defaults.call_seconds)
     parser.add_argument("--lag", type=seconds(0, 600), default=float(defaults.lag_seconds))
     parser.add_argument("--crashes", type=seconds(0, 100), default=0.0, help="per worker and hour")
     parser.add_argument("--factor", type=float, help="scale the counts; default: to the maximum")
@@ -50,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     policy = _policy(loaded(arguments).config, arguments.service, arguments.boot)
     conditions = Conditions(
         service_seconds=arguments.service,
+        call_seconds=arguments.call,
         boot_seconds=arguments.boot,
         lag_seconds=round(arguments.lag),
         crashes_per_hour=arguments.crashes,

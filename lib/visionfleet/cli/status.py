@@ -86,8 +86,6 @@ def _page(snapshot: Snapshot, now: float) -> Group:
     parts += [Text(line) for line in scaler_lines(snapshot.status, now)]
     if models := sorted({report.model.name for report in alive if report.model}):
         parts.append(Text(f"Model: {', '.join(models)}"))
-    if models := sorted({report.model.name for report in alive if report.model}):
-        parts.append(Text(f"Model: {', '.join(models)}"))
     if alive:
         parts += [Text(""), _workers_table(alive, now)]
     return Group(*parts)
@@ -120,17 +118,18 @@ def _learned(status: FleetStatus) -> Iterator[str]:
 
 
 def _workers_table(reports: list[WorkerReport], now: float) -> Table:
-    columns = ("worker", "state", "for", "in flight", "handled", "s/image", "reported")
+    columns = ("worker", "state", "for", "in flight", "handled", "can do", "busy", "reported")
     made = terminal.table(*columns)
     for report in reports:
-        service = "" if report.service_seconds is None else f"{report.service_seconds:.3f}"
+        capacity, busy = report.capacity_per_second, report.busy_share
         made.add_row(
             Text(report.worker),
             _state(report),
             span(now - report.since),
             str(report.in_flight),
             str(report.handled),
-            service,
+            "" if capacity is None else f"{capacity:.3g}/s",
+            "" if busy is None else f"{busy:.0%}",
             ago(now - report.reported_at),
         )
     return made

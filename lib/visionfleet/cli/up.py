@@ -1,6 +1,7 @@
 """`visionfleet up`: the whole service on this machine, in the foreground."""
 
 import argparse
+import os
 import shlex
 import signal
 import sys
@@ -9,12 +10,20 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from visionfleet.aws.clients import client_factory
 from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.provision import provision
 from visionfleet.cli.terminal import say
+from visionfleet.config import LoadedConfig
 from visionfleet.host import process
+from visionfleet.local.aws_there import embeds_aws
 from visionfleet.local.sample_images import shipped_photos
 from visionfleet.local.stack import STOP_SECONDS, Stack, StackFiles, running
 
+_KEPT = {
+    True: "Everything is kept in memory, images and results\ntoo: it is gone when this ends.",
+    False: "AWS is not embedded: images and results stay\nin the buckets.",
+}
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # HUP: the terminal was closed
 
 
@@ -40,8 +49,11 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     whole = loaded(arguments)
-    files = stack_files(arguments, whole.files[0])
+    files = stack_files(arguments, whole)
     stop = _stop_on_signals()
+    if not files.embedded:
+        for line in provision(whole.config, client_factory(whole.config.aws)):
+            say(line)
     say("starting ...")
     with running(whole.config, files) as stack:
         if stack.wait_until_ready(stop):
@@ -52,10 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def stack_files(arguments: argparse.Namespace, config: Path) -> StackFiles:
-    etc = config.resolve().parent
+def stack_files(arguments: argparse.Namespace, whole: LoadedConfig) -> StackFiles:
+    config = whole.files[0].resolve()
+    etc = config.parent
     return StackFiles(
-        config=config.resolve(),
+        embedded=embeds_aws(whole.config.aws.endpoint_url, os.environ),
+        config=config,
         supervisor=(arguments.supervisor or etc / "supervisor/local.conf").resolve(),
         var=(arguments.var or etc.parent / "var").resolve(),
     )
@@ -99,8 +113,8 @@ def _banner(stack: Stack, files: StackFiles, config: Path | None) -> str:
             f"  watch the fleet    {shlex.quote(sys.argv[0])} status --watch{named}",
             f"  logs               {files.logs}/{{aws,web,scaler,classifier_00,...}}.log",
             "",
-            "The first image starts a worker. Everything is kept in memory, images and results",
-            "too: it is gone when this ends. Ctrl-C stops all of it.",
+            f"The first image starts a worker. {_KEPT[files.embedded]}",
+            "Ctrl-C stops all of it.",
             "",
         )
     )

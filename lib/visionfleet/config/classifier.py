@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three
 
@@ -13,6 +13,12 @@ Runtime = Literal["auto", "torch", "openvino"]
 DEFAULT_MODEL = "efficientnet_lite0"
 
 
+def _no_hub(name: object) -> object:
+    if isinstance(name, str) and "/" in name:
+        raise ValueError(f"a model of the hub is imported first: visionfleet model import {name}")
+    return name
+
+
 def _own_name(name: str) -> str:
     return DEFAULT_MODEL if name == "default" else name
 
@@ -20,9 +26,12 @@ def _own_name(name: str) -> str:
 class ModelSection(Section):
     """The model that every worker loads. Files are never unpickled."""
 
-    name: Annotated[str, AfterValidator(_own_name), Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$")] = (
-        DEFAULT_MODEL
-    )
+    name: Annotated[
+        str,
+        BeforeValidator(_no_hub),
+        AfterValidator(_own_name),
+        Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$"),
+    ] = DEFAULT_MODEL
     """The default model, a torchvision architecture such as resnet18, or a name of yours for
     model.path.
     Everybody who wants other classes than the thousand of ImageNet."""
@@ -30,13 +39,15 @@ class ModelSection(Section):
     """Folder where weights of torchvision are looked for first, placed there by hand.
     Whoever wants a model by its name on hosts that cannot download."""
     path: FileOrS3 | None = None
-    """A file of your own or s3://bucket/key: TorchScript, exported program or state dict.
+    """A file of your own or s3://bucket/key: an artefact, as `visionfleet model import` writes it,
+    TorchScript, exported program, state dict or safetensors; or a folder of artefacts.
     Whoever brings a model of their own."""
     sha256: Sha256 | None = None
     """SHA-256 of that file in lower case, required with it; `sha256sum FILE` prints it.
     Whoever brings a model of their own."""
     labels: FileOrS3 | None = None
-    """File or s3://bucket/key with the labels of that model, one a line or JSON, required with it.
+    """File or s3://bucket/key with the labels of that model, one a line or JSON; required, unless
+    it is an artefact.
     Whoever brings a model of their own."""
     architecture: str | None = Field(None, pattern=r"^[a-z0-9][a-z0-9_]*$")
     """The network of a state dict: an architecture of torchvision such as resnet18, or

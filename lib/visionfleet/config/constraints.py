@@ -100,11 +100,6 @@ CONSTRAINTS = (
         "is required with model.path: sha256sum FILE prints it",
     ),
     Constraint(
-        ("model.labels", "model.path"),
-        lambda c: c.model.path is not None and c.model.labels is None,
-        "is required with model.path: a file with one label a line",
-    ),
-    Constraint(
         ("model.path", "model.labels"),
         lambda c: not (_has_form(c.model.path) and _has_form(c.model.labels)),
         "must be a path or s3://BUCKET/KEY, and so must model.labels",

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _known_zone(name: str) -> str:
@@ -16,6 +16,11 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _as_text(value: object) -> object:
+    """Take digits without quotes too, which YAML reads as a number."""
+    return str(value) if type(value) is int else value
+
+
 _T = TypeVar("_T")
 # YAML gives lists and strings; a strict tuple or path would refuse them.
 ListOf = Annotated[tuple[_T, ...], Field(strict=False)]
@@ -24,6 +29,7 @@ FilePath = Annotated[Path, Field(strict=False)]
 FileOrS3 = Annotated[str, Field(min_length=1), "a path, or s3://bucket/key"]
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+Account = Annotated[str, Field(pattern=r"^[0-9]{12}$"), BeforeValidator(_as_text)]
 Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 Text = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]

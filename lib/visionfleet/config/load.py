@@ -133,7 +133,8 @@ def _sentence(error: ErrorDetails, key: Key) -> str:
         hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(siblings)}"
         return f"{dotted}: unknown key; {hint}"
     expected = expectation(Config.model_json_schema(), key)
-    return f"{dotted}: expected {expected}, got {_shown(error['input'])}"
+    reason = f"; {error['ctx']['error']}" if error["type"] == "value_error" else ""
+    return f"{dotted}: expected {expected}, got {_shown(error['input'])}{reason}"
 
 
 def _shown(value: object) -> str:

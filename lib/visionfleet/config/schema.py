@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 from visionfleet.config.classifier import ClassifierSection, ModelSection
 from visionfleet.config.fields import (
     FORMATS,
+    Account,
     Bucket,
     FileOrS3,
     FilePath,
@@ -36,6 +37,9 @@ class AwsSection(Section):
     endpoint_url: str | None = Field(None, pattern=r"^https?://")
     """Another endpoint than AWS for all services, as http://127.0.0.1:5500; null: AWS itself.
     Whoever runs against an emulator, as `make run` does."""
+    bucket_owner: Account | None = None
+    """Account that the buckets belong to; S3 refuses those of another. null: it is not asked.
+    Whoever wants no upload to go to a stranger who has taken the name of a deleted bucket."""
     read_timeout_seconds: float = Field(15.0, ge=1, le=120)
     """How long to wait for an answer; long polls have their wait on top.
     Whoever is far from the region, or has a slow proxy."""

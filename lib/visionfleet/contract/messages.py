@@ -174,7 +174,9 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 
 
 class WorkerReport(Message):
-    """What a worker says of itself. `service_seconds` is its mean per image, None before one.
+    """What a worker says of itself, None before it knows: images a second that it can do, the time
+    of one image that follows (`service_seconds`), and the share of the time since its last report
+    that it was busy.
 
     `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
     does not start, and that it will not without a person.
@@ -189,6 +191,8 @@ class WorkerReport(Message):
     in_flight: int = 0
     handled: int = 0
     service_seconds: float | None = None
+    capacity_per_second: float | None = None
+    busy_share: float | None = None
     stage_seconds: dict[str, float] = {}
     boot_phases: dict[str, float] = {}
     notice: str | None = None

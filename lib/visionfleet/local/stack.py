@@ -41,9 +41,12 @@ class StackFailed(VisionfleetError):
 
 @dataclass(frozen=True, slots=True)
 class StackFiles:
+    """`embedded` is whether the stack has an AWS of its own, or uses one that is there."""
+
     config: Path
     supervisor: Path
     var: Path
+    embedded: bool
 
     @property
     def logs(self) -> Path:
@@ -86,9 +89,8 @@ class Stack:
 
     def states(self) -> dict[str, str]:
         found = self._processes()
-        return {
-            str(p["name"]): str(p["statename"]) for p in found if p["group"] != supervisor_rpc.GROUP
-        }
+        left_out = {supervisor_rpc.GROUP} if self._files.embedded else {supervisor_rpc.GROUP, "aws"}
+        return {str(p["name"]): str(p["statename"]) for p in found if p["group"] not in left_out}
 
     def alive(self) -> dict[str, int]:
         return {str(p["name"]): pid for p in self._processes() if isinstance(pid := p["pid"], int)}
@@ -158,15 +160,11 @@ def check(config: Config, files: StackFiles) -> None:
         raise GiveUp("supervisord is missing: pip install 'visionfleet[local]'")
     if not files.supervisor.is_file():
         raise GiveUp(f"{files.supervisor} is missing: supervisor's configuration of the stack")
-    endpoint = loopback_address(config.aws.endpoint_url)
-    if endpoint is None:
-        raise GiveUp(
-            "aws.endpoint_url must be on this machine, as http://127.0.0.1:5500, to run the whole "
-            f"service here; it is {config.aws.endpoint_url}"
-        )
     _check_socket(config.supervisor.socket)
     _check_port(config.web.address, config.web.port, "web.port, or VISIONFLEET_WEB__PORT")
-    _check_port(*endpoint, "aws.endpoint_url, or VISIONFLEET_AWS__ENDPOINT_URL")
+    endpoint = loopback_address(config.aws.endpoint_url) if files.embedded else None
+    if endpoint is not None:
+        _check_port(*endpoint, "aws.endpoint_url, or VISIONFLEET_AWS__ENDPOINT_URL")
 
 
 def tail(path: Path) -> str:
@@ -201,6 +199,7 @@ def _environment(config: Config, files: StackFiles, more: Mapping[str, str]) -> 
         **os.environ,
         **more,
         "PATH": path,
+        "STACK_EMBEDDED_AWS": str(files.embedded).lower(),
         "STACK_SOCKET": str(config.supervisor.socket),
         "STACK_VAR": str(files.var),
         "VISIONFLEET_CONFIG": str(files.config),

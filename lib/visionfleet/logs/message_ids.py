@@ -27,6 +27,7 @@ MESSAGE_IDS = {
     "replies failed": "5e38b2fc321142cb80695b2b47ff7be8",
     "nobody waits": "2bbb8cf852704a1c8218a97ad9ac1f2c",
     "message cannot be decoded": "3ea6727c953a42d093cb5b9127d97ea3",
+    "direct calls fail, boto3's do not": "64b48b33719b4ed08ed6096fa46df9f2",
     # processes
     "ready": "fefd87d4c5f741dbbc92c9b7e6f1373f",
     "stopping": "4b3dd2826ac245c481bafc51563304f3",

@@ -22,8 +22,9 @@ from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.choice import Chosen
+from visionfleet.model.file_kinds import ARTEFACT_MAGIC
 
-MAGIC = b"VFLEET02"
+MAGIC = ARTEFACT_MAGIC
 _HEAD = struct.Struct("<8sQ32s")
 _ALIGNMENT = 64
 _LARGEST_MANIFEST = 1 << 26
@@ -106,7 +107,7 @@ def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
 def decode(data: memoryview, where: str) -> Artefact:
     """Read the manifest; raises BadModel for what is no artefact, cut short or damaged."""
     if not is_artefact(data) or len(data) < _HEAD.size:
-        raise BadModel(f"{where}: not an artefact of this version of visionfleet")
+        raise BadModel(f"{where}: no artefact of this version of visionfleet: make it again")
     _, length, digest = _HEAD.unpack(data[: _HEAD.size])
     start = _HEAD.size + length
     text = bytes(data[_HEAD.size : start]) if length <= _LARGEST_MANIFEST else b""
@@ -124,10 +125,14 @@ def is_artefact(data: bytes | memoryview) -> bool:
     return data[: len(MAGIC)] == MAGIC
 
 
-def open_file(path: Path) -> Artefact:
-    """Map an artefact into memory; raises OSError, and BadModel."""
+def open_file(path: Path, sha256: str | None = None) -> Artefact:
+    """Map an artefact into memory, of this SHA-256 if one is given; raises OSError, BadModel."""
     with path.open("rb") as file:
-        return decode(_mapped(file.fileno()), str(path))
+        content = _mapped(file.fileno())
+    digest = hashlib.sha256(content).hexdigest() if sha256 else None
+    if digest != sha256:
+        raise BadModel(f"{path}: its SHA-256 is {digest}, model.sha256 says {sha256}")
+    return decode(content, str(path))
 
 
 def open_bytes(data: bytes, where: str) -> Artefact:

@@ -25,6 +25,7 @@ _STAGES = (
     (6, 3, 1, 320, 1),
 )
 
+FIRST_KEY = "_conv_stem.weight"
 # The keys of the PyTorch port of EfficientNet, in which the weights are published.
 _THEIR_KEYS = tuple(
     (re.compile(theirs), ours)

@@ -10,10 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from visionfleet.config.classifier import DEFAULT_MODEL
-from visionfleet.model import default_model
+from visionfleet.errors import BadModel
+from visionfleet.model import artefact, default_model
+from visionfleet.model.artefact import Manifest
 from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
-from visionfleet.model.loading import kind_of, load_torchscript
+from visionfleet.model.file_kinds import kind_of
+from visionfleet.model.loading import load_torchscript
 from visionfleet.model.state_dict import load_tensors, state_dict_of
 from visionfleet.model.torch_network import MODEL_ERRORS
 
@@ -40,7 +43,11 @@ class Inspection:
 def inspect(data: bytes, where: object) -> Inspection:
     """Look at a file's content, and run TorchScript on blank images; raises BadModel."""
     kind = kind_of(data, where)
-    if kind == "tensors":
+    if kind == "artefact":
+        found = _of_artefact(artefact.decode(memoryview(data), str(where)).manifest)
+    elif kind == "onnx":
+        raise BadModel(f"{where}: is an ONNX file; visionfleet model import {where} tries it")
+    elif kind in {"tensors", "safetensors"}:
         found = _of_tensors(load_tensors(data, where), where)
     elif kind == "exported":
         found = _of_program(load_program(data, where))
@@ -61,6 +68,21 @@ def _of_the_default_model() -> dict[str, Any]:
         "temperature": default_model.TEMPERATURE,
         "unknown_below": default_model.UNKNOWN_BELOW,
         "preprocessing": asdict(default_model.PREPROCESSING),
+    }
+
+
+def _of_artefact(manifest: Manifest) -> dict[str, Any]:
+    how = manifest.preprocessing
+    return {
+        "kind": f"artefact of {manifest.info.name} on {manifest.chosen.runtime}",
+        "parameters": None,
+        "input": _shape(how.crop),
+        "scores": len(manifest.labels),
+        "labels": manifest.labels,
+        "architecture": manifest.architecture,
+        "temperature": manifest.temperature,
+        "unknown_below": manifest.unknown_below,
+        "preprocessing": asdict(how),
     }
 
 

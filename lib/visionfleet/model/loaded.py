@@ -9,7 +9,7 @@ from torch import nn
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.imaging.model_input import Preprocessing
 
-Kind = Literal["module", "torchscript", "exported"]
+Kind = Literal["module", "torchscript", "exported", "onnx"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,7 @@ match. What a file is, its content tells, never its name.
 
 import io
 import warnings
-import zipfile
 from dataclasses import replace
-from typing import Literal
 
 import torch
 from torch import nn
@@ -17,20 +15,22 @@ from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import default_model
-from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
+from visionfleet.model.efficientnet_lite import FIRST_KEY, EfficientNetLite0, renamed
 from visionfleet.model.exported_program import load_program
+from visionfleet.model.file_kinds import kind_of
 from visionfleet.model.loaded import Kind, Loaded, info
 from visionfleet.model.source import Source, read_labels
-from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
+from visionfleet.model.state_dict import (
+    aligned,
+    first_line,
+    fit,
+    load_tensors,
+    state_dict_of,
+)
 from visionfleet.model.teaching.card import card_of
 
 _HERE = Source()
-
-_NO_MODEL = "not a TorchScript file, an exported program or a state dict"
-FileKind = Literal["torchscript", "exported", "tensors"]
-
-# The pickled magic number that files of `torch.save` begin with that are no ZIP archives.
-_OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+_IMPORT = "visionfleet model import {}"
 
 
 def load(choice: ModelSection, source: Source = _HERE) -> Loaded:
@@ -54,9 +54,15 @@ def _load(choice: ModelSection, source: Source) -> Loaded:
 
 
 def _load_file(choice: ModelSection, path: str, source: Source) -> Loaded:
-    if choice.labels is None or choice.sha256 is None:
-        raise BadModel("model.labels and model.sha256 are required with model.path")
+    if choice.sha256 is None:
+        raise BadModel("model.sha256: is required with model.path: sha256sum FILE prints it")
     data = source.read_checked(path, "model.path", choice.sha256)
+    if choice.labels is None:
+        kind_of(data, path)  # what is no model needs no labels
+        raise BadModel(
+            f"model.labels: is required with {path}: a file with one label a line; "
+            "an artefact alone brings its own"
+        )
     labels = read_labels(source, choice.labels)
     card = card_of(load_tensors(data, path), path) if kind_of(data, path) == "tensors" else None
     architecture = card.architecture if card else choice.architecture
@@ -81,22 +87,30 @@ def load_module(
 ) -> tuple[nn.Module, Kind]:
     """Make the network of a model's file; raises BadModel."""
     kind = kind_of(data, path)
-    if kind == "tensors":
+    if kind == "artefact":
+        raise BadModel(
+            f"{path}: is an artefact, which workers serve as it is; nothing is to be made"
+        )
+    if kind == "onnx":
+        raise BadModel(f"{path}: is an ONNX file; make an artefact of it: {_IMPORT.format(path)}")
+    if kind in {"tensors", "safetensors"}:
         saved = load_tensors(data, path)  # a pickled model is told first that code is never run
         if architecture is None:
             raise BadModel(
-                f"{path}: holds weights only; name their network in model.architecture, as resnet18"
+                f"{path}: holds weights only; name their network in model.architecture, "
+                f"as resnet18, or have it found: {_IMPORT.format(path)}"
             )
         tensors = state_dict_of(saved, path)
         what = f"{architecture} with {classes} labels"
         if architecture == DEFAULT_MODEL:
-            return fit(EfficientNetLite0(classes), renamed(tensors), path, what).eval(), "module"
+            tensors = renamed(aligned(tensors, FIRST_KEY))
+            return fit(EfficientNetLite0(classes), tensors, path, what).eval(), "module"
         return fit(_published(architecture, classes), tensors, path, what).eval(), "module"
     if architecture is not None:
         raise BadModel(f"{path}: brings its network with it; leave model.architecture out")
     if kind == "exported":
-        return load_program(data, path).module(), kind
-    return load_torchscript(data, path).eval(), kind
+        return load_program(data, path).module(), "exported"
+    return load_torchscript(data, path).eval(), "torchscript"
 
 
 def _published(architecture: str, classes: int) -> nn.Module:
@@ -116,31 +130,3 @@ def load_torchscript(data: bytes, path: object) -> nn.Module:
         except (RuntimeError, ValueError) as error:
             raise BadModel(f"{path}: not a TorchScript file: {first_line(error)}") from error
     return module
-
-
-def kind_of(data: bytes, where: object) -> FileKind:
-    """Look at the members of the archive; raises BadModel for what is no model file."""
-    if data.startswith(_OLD_MAGIC):
-        return "tensors"
-    names = _members(data, where)
-    if any(name.startswith("data/aotinductor/") for name in names):
-        raise BadModel(
-            f"{where}: holds machine code compiled for one processor; "
-            "save the exported program itself: torch.export.save(program, FILE)"
-        )
-    if names & {"archive_format", "serialized_exported_program.json"}:
-        return "exported"
-    if "constants.pkl" in names and any(name.startswith("code/") for name in names):
-        return "torchscript"
-    if "data.pkl" in names:
-        return "tensors"
-    raise BadModel(f"{where}: {_NO_MODEL}")
-
-
-def _members(data: bytes, where: object) -> set[str]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-        raise BadModel(f"{where}: {_NO_MODEL} ({error})") from error
-    return {name.partition("/")[2] for name in names} | {name for name in names if "/" not in name}

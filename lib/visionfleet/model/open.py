@@ -21,6 +21,7 @@ from visionfleet.model.choice import tell
 from visionfleet.model.inference import Inference
 from visionfleet.model.network import Network
 from visionfleet.model.openvino_network import Graph, OpenVinoNetwork
+from visionfleet.model.own_artefact import own_artefact
 from visionfleet.model.source import cache_folder
 
 log = logging.getLogger("classifier")
@@ -58,7 +59,10 @@ def find_or_make(
     config: Config, environment: Mapping[str, str], bucket: Store | None = None
 ) -> Artefact:
     """Look for the artefact, on this machine and in S3; make it where there is none."""
-    key = key_of(config.model, making.source_of(config), processor.here(environment))
+    source, here = making.source_of(config), processor.here(environment)
+    if given := own_artefact(config.model, source, here):
+        return given
+    key = key_of(config.model, source, here)
     store = ArtefactStore((cache_folder(environment), config.model.directory), bucket)
     if found := store.find(key):
         return found

@@ -11,12 +11,17 @@ import torch
 from torch import nn
 
 from visionfleet.imaging.model_input import Pixels, Preprocessing
+from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.openvino_library import converter, library, quantiser
 from visionfleet.model.openvino_network import Graph, read
 
 
 def convert(module: nn.Module, how: Preprocessing, singly: bool) -> Graph:
     """Convert a network, with the normalisation of its pixels; any exception when it cannot be."""
+    if isinstance(module, OnnxNetwork):
+        layout = "NHWC" if module.channels_last else "NCHW"
+        network = module.openvino_model(how.crop, singly)
+        return _graph(_with_features(_with_normalisation(network, how, layout)))
     shape = (1 if singly else 2, 3, how.crop, how.crop)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch advises newer formats
@@ -39,12 +44,12 @@ def quantise(graph: Graph, samples: Sequence[Pixels]) -> Graph:
     return _graph(quantised)
 
 
-def _with_normalisation(model: Any, how: Preprocessing) -> Any:
+def _with_normalisation(model: Any, how: Preprocessing, layout: str = "NCHW") -> Any:
     openvino = library()
     steps = openvino.preprocess.PrePostProcessor(model)
     picture = steps.input()
     picture.tensor().set_element_type(openvino.Type.u8).set_layout(openvino.Layout("NHWC"))
-    picture.model().set_layout(openvino.Layout("NCHW"))
+    picture.model().set_layout(openvino.Layout(layout))
     mean, scale = ([255 * value for value in values] for values in (how.mean, how.std))
     picture.preprocess().convert_element_type(openvino.Type.f32).mean(mean).scale(scale)
     steps.output().tensor().set_element_type(openvino.Type.f32)

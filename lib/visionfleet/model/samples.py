@@ -23,7 +23,7 @@ _CROPS = 128
 _SHARES = (0.8, 1.0)
 # Four photos are few, and three show what ImageNet has two names for: a tabby is a tiger cat, too.
 _TIE = 0.1
-_PHOTOS = Path(__file__).parent / "photos"
+PHOTOS = Path(__file__).parent / "photos"
 # int8 would be fitted to what fewer of them show.
 LEAST_FITTED = 32
 
@@ -43,7 +43,7 @@ class Samples:
 
 def built_in(how: Preprocessing) -> Samples:
     """Crops of four free photos."""
-    photos = [Image.open(path).convert("RGB") for path in sorted(_PHOTOS.glob("*.jpg"))]
+    photos = [Image.open(path).convert("RGB") for path in sorted(PHOTOS.glob("*.jpg"))]
     random = Random(1)
     crops = [
         prepare(Photo(_crop(photos[number % len(photos)], random)), how)

@@ -1,55 +1,171 @@
-"""Reads tensors from files of `torch.save`; whatever else is pickled in them is refused."""
+"""Reads tensors from safetensors and files of `torch.save`; other things in them are left out."""
 
 import io
 import re
 import warnings
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
+from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
+from torch.serialization import get_unsafe_globals_in_checkpoint, safe_globals
 
 from visionfleet.errors import BadModel
+from visionfleet.model.file_kinds import kind_of
 
 _GLOBAL = re.compile(r"(?:GLOBAL|global) ([\w.]+)")
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_DEEPEST = 4
+# What wrappers put into the names of a network's parts: DataParallel, torch.compile, FSDP.
+_WRAPPING = {"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module"} | {
+    "_checkpoint_wrapped_module"
+}
+# What is counted beside the weights: by batch norms, averages of weights, and profilers.
+_COUNTERS = {"num_batches_tracked", "n_averaged", "total_ops", "total_params"}
+
+
+class _LeftOut:
+    """Stands where a file holds an object of NumPy, of which nothing is kept."""
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> "_LeftOut":
+        return super().__new__(cls)
+
+    def __init__(self, *_args: object, **_kwargs: object) -> None: ...
+
+    def __setstate__(self, _state: object) -> None: ...
+
+
+class _Emptied:
+    """Makes an empty dict where a file holds an object of another class, which may be a dict."""
+
+    def __new__(cls, *_args: object, **_kwargs: object) -> OrderedDict[Any, Any]:  # type: ignore[misc]
+        return OrderedDict()
 
 
 def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
     """Read what was saved: tensors, numbers and text in dicts and lists; never code."""
+    if kind_of(data, where) == "safetensors":
+        return load_safetensors(data)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old files that torch still reads
-            loaded = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+        loaded = _load(data)
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise BadModel(f"{where}: cannot be loaded: {_reason(error)}") from error
+        # Beside the weights of a training are its arguments and settings, often as objects.
+        loaded = _load_without_objects(data)
+        if not isinstance(loaded, Mapping) or not list(_state_dicts(loaded)):
+            raise BadModel(f"{where}: cannot be loaded: {_reason(error)}") from error
     if not isinstance(loaded, Mapping):
         raise BadModel(f"{where}: holds a {type(loaded).__name__}, not a state dict")
     return loaded
 
 
+def _load(data: bytes) -> object:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old files that torch still reads
+        return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+
+
+def _load_without_objects(data: bytes) -> object:
+    """Read with something inert in the place of each object; None when that fails, too."""
+    try:
+        names = get_unsafe_globals_in_checkpoint(io.BytesIO(data))
+        inert = [(_LeftOut if n.startswith("numpy.") else _Emptied, n) for n in names]
+        with safe_globals(inert):  # type: ignore[arg-type]
+            return _load(data)
+    except Exception:  # what is told is why it cannot be read as it is
+        return None
+
+
 def state_dict_of(saved: Mapping[str, Any], where: object) -> dict[str, Tensor]:
-    for name in _WRAPPERS:
-        if isinstance(saved.get(name), Mapping):
-            saved = saved[name]
-    tensors = {name: value for name, value in saved.items() if isinstance(value, Tensor)}
-    if not tensors:
+    """Find the weights in what was saved, whatever they are under: the averaged before others.
+
+    Names of wrappers are taken out of theirs.
+    """
+    found = list(_state_dicts(saved))
+    if not found:
+        if {"state", "param_groups"} <= set(saved):
+            raise BadModel(
+                f"{where}: holds the state of an optimizer, and no weights; "
+                "save them: torch.save(model.state_dict(), FILE)"
+            )
         raise BadModel(f"{where}: holds no state dict: no tensors by name in it")
+    most = max(len(tensors) for _, tensors in found)
+    whole = [(path, tensors) for path, tensors in found if 2 * len(tensors) >= most]
+    averaged = [tensors for path, tensors in whole if any("ema" in p.lower() for p in path)]
+    tensors = averaged[0] if averaged else max((t for _, t in whole), key=len)
     return {
-        name.removeprefix("module."): value.float() if value.is_floating_point() else value
+        _unwrapped(name): value.float() if value.is_floating_point() else value
         for name, value in tensors.items()
     }
 
 
+def _state_dicts(
+    saved: Mapping[Any, Any], path: Sequence[str] = ()
+) -> Iterator[tuple[Sequence[str], dict[str, Tensor]]]:
+    if {"state", "param_groups"} <= set(saved) or len(path) > _DEEPEST:
+        return
+    tensors = {n: v for n, v in saved.items() if isinstance(v, Tensor) and isinstance(n, str)}
+    if any(value.ndim for value in tensors.values()):
+        yield path, tensors
+    for name, below in saved.items():
+        if isinstance(below, Mapping) and "optim" not in str(name):
+            yield from _state_dicts(below, (*path, str(name)))
+
+
+def _unwrapped(name: str) -> str:
+    return ".".join(part for part in name.split(".") if part not in _WRAPPING)
+
+
+def aligned(tensors: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
+    """Take off what stands before the names of a whole network, of which `first` is a part.
+
+    What stands elsewhere belongs to the training: a loss, a measure.
+    """
+    ends = [name for name in tensors if name == first or name.endswith(f".{first}")]
+    if not ends or first in ends:
+        return {n: v for n, v in tensors.items() if n.rpartition(".")[2] not in _COUNTERS}
+    before = min((n.removesuffix(first) for n in ends), key=lambda n: ("ema" not in n, len(n)))
+    return {n.removeprefix(before): v for n, v in tensors.items() if n.startswith(before)}
+
+
 def fit(module: nn.Module, tensors: Mapping[str, Tensor], where: object, what: str) -> nn.Module:
     """Put weights into a network; raises BadModel with the first thing that does not fit."""
-    try:
-        module.load_state_dict(tensors)
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        first = lines[1] if len(lines) > 1 else lines[0]
-        raise BadModel(f"{where}: does not fit {what}: {first}") from error
+    expected = module.state_dict()
+    given = aligned(tensors, next(iter(expected)))
+    if found := misfit(given, expected):
+        raise BadModel(f"{where}: does not fit {what}: {found}")
+    with torch.no_grad():
+        module.load_state_dict(given, strict=False)
     return module
+
+
+def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
+    """Say what keeps weights from fitting; nothing when they fit. Auxiliary heads may lack."""
+    missing, unknown = (
+        [n for n in one if n not in other and not is_optional(n)]
+        for one, other in ((expected, given), (given, expected))
+    )
+    if missing:
+        return f"Missing key(s): {_first_of(missing)}" + (
+            f"; unexpected: {_first_of(unknown)}" if unknown else ""
+        )
+    if unknown:
+        return f"Unexpected key(s): {_first_of(unknown)}"
+    for name, value in expected.items():
+        if name in given and given[name].shape != value.shape:
+            theirs, ours = tuple(given[name].shape), tuple(value.shape)
+            if theirs[1:] == ours[1:]:
+                return f"{name} is for {theirs[0]}, not {ours[0]}"
+            return f"{name} is {theirs}, not {ours}"
+    return ""
+
+
+def _first_of(names: Sequence[str]) -> str:
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def is_optional(name: str) -> bool:
+    return name.rpartition(".")[2] in _COUNTERS or name.lower().startswith("aux")
 
 
 def first_line(error: Exception) -> str:

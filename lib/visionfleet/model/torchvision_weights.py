@@ -4,7 +4,8 @@ import difflib
 import hashlib
 import importlib
 import sys
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -39,17 +40,44 @@ def load_published(name: str, directory: Path, downloads: Path | None) -> Loaded
     module = models.get_model(name, weights=None)
     fit(module, load_tensors(data, path), path, name)
     labels = tuple(weights.meta["categories"])
+    print_of = info(name, data)
+    how = _preset(weights)
+    return Loaded(module.eval(), labels, how, print_of, source=data, architecture=name)
+
+
+def _preset(weights: Any) -> Preprocessing:
     preset = weights.transforms()
-    preprocessing = Preprocessing(
+    return Preprocessing(
         resize=preset.resize_size[0],
         crop=preset.crop_size[0],
         mean=tuple(preset.mean),
         std=tuple(preset.std),
         interpolation=preset.interpolation.value,
     )
-    return Loaded(
-        module.eval(), labels, preprocessing, info(name, data), source=data, architecture=name
-    )
+
+
+def preprocessing_of(name: str, data: bytes) -> Preprocessing:
+    """That of the published weights which a file is, else of the architecture's latest."""
+    return _preset(_published(name, data) or _models().get_model_weights(name).DEFAULT)
+
+
+def published_labels(name: str, data: bytes) -> tuple[str, ...] | None:
+    """Labels of the published weights which a file is; None when it is another's."""
+    weights = _published(name, data)
+    return None if weights is None else tuple(weights.meta["categories"])
+
+
+def _published(name: str, data: bytes) -> Any:
+    if name not in known():
+        return None
+    digest = hashlib.sha256(data).hexdigest()
+    every = _models().get_model_weights(name)
+    return next((one for one in every if digest.startswith(_digest_in(one.url))), None)
+
+
+def _digest_in(file: str) -> str:
+    """Published weights carry the start of their SHA-256: resnet18-f37072fd.pth."""
+    return Path(file).stem.rsplit("-", 1)[-1]
 
 
 def _models() -> Any:
@@ -82,14 +110,34 @@ def _dynamo_deferred() -> Iterator[None]:
                 del sys.modules[name]
 
 
+def known() -> Sequence[str]:
+    models = _models()
+    names: list[str] = models.list_models(module=models)
+    return names
+
+
+def families() -> Mapping[str, Sequence[str]]:
+    """Architectures by the module they are made in."""
+    models, found = _models(), defaultdict(list)
+    for name in known():
+        found[models.get_model_builder(name).__module__].append(name)
+    return found
+
+
 def _check_known(models: Any, name: str, setting: str) -> None:
-    known = models.list_models(module=models)
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    if name not in models.list_models(module=models):
         raise BadModel(
-            f"{setting}: {name!r} is neither `{DEFAULT_MODEL}` nor known to torchvision{hint}"
+            f"{setting}: {name!r} is {unknown(name)}; those of timm are imported first: "
+            "visionfleet model import SOURCE"
         )
+
+
+def unknown(name: str, others: Sequence[str] = ()) -> str:
+    """Say that a name is none, and which are near; `others` are those of timm."""
+    near = difflib.get_close_matches(name, {*known(), *others}, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    whom = "torchvision or timm" if others else "torchvision"
+    return f"neither `{DEFAULT_MODEL}` nor known to {whom}{hint}"
 
 
 def _find_weights(url: str, directory: Path, downloads: Path | None) -> Path:
@@ -120,8 +168,7 @@ def _writable(folder: Path | None) -> Path | None:
 
 
 def _check_name(path: Path, data: bytes) -> None:
-    """Published weights carry the start of their SHA-256: resnet18-f37072fd.pth."""
-    expected = path.stem.rsplit("-", 1)[-1]
+    expected = _digest_in(path.name)
     digest = hashlib.sha256(data).hexdigest()
     if not digest.startswith(expected):
         raise BadModel(f"{path}: damaged: its SHA-256 starts with {digest[:8]}, not {expected}")

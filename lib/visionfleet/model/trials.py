@@ -88,7 +88,9 @@ class _Trials:
 
     def contest(self, asked: Asked, bfloat16: bool, int8: bool) -> Contest:
         self._first_passes()
-        convertible = any(p.is_floating_point() for p in self._exact.module.parameters())
+        convertible = self._loaded.kind == "onnx" or any(
+            p.is_floating_point() for p in self._exact.module.parameters()
+        )
         if not convertible:  # a quantised model keeps its own precision
             asked = replace(asked, precision="auto")
         native = device.gpu_multiplies_bfloat16() if self._cuda else bfloat16

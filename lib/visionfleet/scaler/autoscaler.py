@@ -20,6 +20,8 @@ log = logging.getLogger("scaler")
 
 # A look that took longer says how it was, and not how it is.
 STALE_SECONDS = 30.0
+# The first of few images is launched for after two looks: at most 5 s after it came.
+LOOK_SOON_SECONDS = 0.8
 
 
 @dataclass(slots=True)
@@ -38,6 +40,7 @@ class Autoscaler:
     now: Callable[[], float]
     clock: Callable[[], float]
     alarm_publisher: AlarmPublisher | None = None
+    pause: Callable[[float], object] = time.sleep
     history: History = field(default_factory=History)
     acting: bool | None = None
 
@@ -51,15 +54,22 @@ class Autoscaler:
 
     def _tick(self) -> Decision:
         self._elect()
+        seen, decision, now = self._decide()
+        if decision.look_soon:
+            self.pause(LOOK_SOON_SECONDS)
+            seen, decision, now = self._decide()
+        log_decision(decision, logging.INFO if self.acting else logging.DEBUG)
+        if self.acting:
+            self._act(seen, decision, now)
+        return decision
+
+    def _decide(self) -> tuple[Observation, Decision, float]:
         begun, now, wall = time.monotonic(), self.clock(), self.now()
         seen = self.observer.observe(now, wall)
         decide = POLICIES[self.policy.settings.policy]
         decision, self.history = decide(seen, self.policy, self.history, now)
         self.metrics.observed(seen, decision, self.policy, wall, time.monotonic() - begun)
-        log_decision(decision, logging.INFO if self.acting else logging.DEBUG)
-        if self.acting:
-            self._act(seen, decision, now)
-        return decision
+        return seen, decision, now
 
     def _elect(self) -> None:
         lease = self.leader_lease

@@ -9,13 +9,20 @@ if TYPE_CHECKING:
     from visionfleet.scaler.decision import History, Observation, Policy, Worker
 
 _UNSTARTED = frozenset({"failed", "broken"})
+_AT_WORK = frozenset({"idle", "busy"})
 _BOOTS_TO_WAIT = 3  # a boot that takes longer than so many that were seen has failed
 
 
 def found(seen: "Observation", policy: "Policy", history: "History", now: float) -> dict[str, str]:
     """Name the dead, and say why."""
-    limit = boot_limit_seconds(policy, history)
-    whys = {w.name: _death(w, policy, limit, now) for w in seen.workers}
+    limit, silent = boot_limit_seconds(policy, history), policy.silent_seconds
+    # Most are at work and have just said so: a look at many must be quick.
+    doubtful = [
+        w
+        for w in seen.workers
+        if w.state not in _AT_WORK or w.reported_at is None or now - w.reported_at > silent
+    ]
+    whys = {w.name: _death(w, policy, limit, now) for w in doubtful}
     return {name: why for name, why in whys.items() if why}
 
 
@@ -25,8 +32,11 @@ def failed_starts(
     slow = [w for w in seen.workers if w.state == "booting" and w.name in dead]
     failed = {(w.name, w.launched_at): w.fault for w in seen.workers if w.state in _UNSTARTED}
     failed |= {(w.name, w.launched_at): dead[w.name] for w in slow}
-    up = {(w.name, w.launched_at) for w in seen.workers if w.state in {"idle", "busy"}}
-    return noted(history.failed_starts, failed, len(slow), up, now)
+    before = history.failed_starts
+    if not failed and not before.count:
+        return before
+    up = {(w.name, w.launched_at) for w in seen.workers if w.state in _AT_WORK}
+    return noted(before, failed, len(slow), up, now)
 
 
 def boot_limit_seconds(policy: "Policy", history: "History") -> float:

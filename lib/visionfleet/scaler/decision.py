@@ -11,21 +11,22 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from visionfleet.scaler import deaths, reasons
 from visionfleet.scaler.failed_starts import FailedStarts
+from visionfleet.scaler.window import within
 
 if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
     from visionfleet.config.scaler import FleetTimes, ScalerSection
 
 State = Literal[
-    "booting", "idle", "busy", "stuck", "crashing", "broken", "draining", "drained", "stopping",
-    "failed",
+    "booting", "idle", "busy", "stuck", "crashing", "broken",
+    "draining", "drained", "stopping", "failed",
 ]  # fmt: skip
-_N = TypeVar("_N", int, float)
 _F = TypeVar("_F", bound=float | None)
 
 # What works or will. All others count for the maximum alone, until they are gone.
 _CAPACITY = frozenset({"booting", "idle", "busy"})
 _AT_WORK = frozenset({"idle", "busy"})
+_PHANTOMS = 2  # images that SQS may count in an empty queue
 _ROUNDING = 1e-9  # 3.0000000000000004 workers are 3
 
 
@@ -88,7 +89,8 @@ class Policy:
 @dataclass(frozen=True, slots=True)
 class History:
     """`kept` are the sizes worth keeping within the hold window, `arrived` the images that had ever
-    come within the pace window, both as (when, how many).
+    come within the pace window, both as (when, how many). `waiting` tells that the last look saw
+    images in the queue.
     """
 
     kept: tuple[tuple[float, int], ...] = ()
@@ -96,13 +98,15 @@ class History:
     boot_seconds: float | None = None
     service_seconds: float | None = None
     at_maximum: bool = False
+    waiting: bool = False
     failed_starts: FailedStarts = field(default_factory=FailedStarts)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do now. `reason` is a sentence; `at_maximum` is true once per episode. Of those to
-    terminate, `dead` have not left by themselves.
+    terminate, `dead` have not left by themselves. With `look_soon` the next look is to come soon:
+    what was seen may be a wrong count.
     """
 
     launch: int = 0
@@ -111,6 +115,7 @@ class Decision:
     reason: str = ""
     at_maximum: bool = False
     dead: tuple[str, ...] = ()
+    look_soon: bool = False
 
     @property
     def changes(self) -> bool:
@@ -132,6 +137,12 @@ class _Look:
     able: tuple[Worker, ...]
 
     @property
+    def doubtful(self) -> bool:
+        """Tell of so few images, seen once with nobody there, that they may be a wrong count."""
+        few = 0 < self.seen.visible <= _PHANTOMS
+        return few and not self.able and not self.history.waiting
+
+    @property
     def service_seconds(self) -> float:
         return known(self.history.service_seconds, self.policy.settings.service_seconds)
 
@@ -145,7 +156,7 @@ def decide(
     hold_seconds = policy.settings.hold_seconds
     kept = _sized(look, math.ceil(pace - _ROUNDING))
     need = _sized(look, _need(look, pace))
-    kept_since = _within((*history.kept, (now, kept)), now - hold_seconds)
+    kept_since = within((*history.kept, (now, kept)), now - hold_seconds)
     history = replace(look.history, kept=kept_since)
     return _act(replace(look, history=history), need, hold_seconds)
 
@@ -205,7 +216,7 @@ def _pace(look: _Look) -> float:
 def _sized(look: _Look, size: int) -> int:
     """One for any image, none for those in flight without a worker: they become visible again."""
     seen, policy = look.seen, look.policy
-    if seen.visible == 0 and not look.able:
+    if (seen.visible == 0 and not look.able) or look.doubtful:
         size = 0
     elif seen.images:
         size = max(1, size)
@@ -219,6 +230,8 @@ def _act(look: _Look, need: int, hold_seconds: float) -> tuple[Decision, History
     wanted = max(0, min(need - capacity, maximum - len(seen.workers)))  # who is to go still counts
     launch = failed.allowed(wanted, any(w.state == "booting" for w in look.able), look.now)
     notes, full = [], need > capacity + wanted
+    if look.doubtful:
+        notes.append("another look comes first, this may be a wrong count")
     if full:
         notes.append(f"no more can be opened: {maximum} is the maximum")
     if failed.count and need > capacity + launch:
@@ -230,9 +243,11 @@ def _act(look: _Look, need: int, hold_seconds: float) -> tuple[Decision, History
         leave = f"needed {need} of {capacity} for the hold window"
     ended = tuple(w.name for w in seen.workers if w.state == "drained" or w.name in look.dead)
     at_maximum = full and not look.history.at_maximum
-    decision = Decision(launch, drain, ended, "", at_maximum, tuple(look.dead))
+    dead = tuple(look.dead)
+    decision = Decision(launch, drain, ended, "", at_maximum, dead, look.doubtful)
     reason = reasons.of(decision, seen, need, capacity, look.dead, leave, notes)
-    return replace(decision, reason=reason), replace(look.history, at_maximum=full)
+    history = replace(look.history, at_maximum=full, waiting=seen.visible > 0)
+    return replace(decision, reason=reason), history
 
 
 def _lightest(look: _Look, count: int) -> tuple[str, ...]:
@@ -252,18 +267,10 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
     arrived = (*earlier, (now, seen.images + seen.handled))
     return replace(
         history,
-        arrived=_within(arrived, now - policy.times.pace_seconds),
+        arrived=within(arrived, now - policy.times.pace_seconds),
         boot_seconds=known(seen.boot_seconds, history.boot_seconds),
         service_seconds=known(seen.service_seconds, history.service_seconds),
     )
-
-
-def _within(samples: tuple[tuple[float, _N], ...], start: float) -> tuple[tuple[float, _N], ...]:
-    """Keep the samples since `start`, and the last one before it, which covers its beginning."""
-    first = 0
-    while first + 1 < len(samples) and samples[first + 1][0] <= start:
-        first += 1
-    return samples[first:]
 
 
 def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:

@@ -57,9 +57,9 @@ def noted(
     """Take note of a look: whose start has failed, and why, how many of them were too slow, and who
     is at work.
     """
+    new = failed.keys() - before.known
     if up - before.up:  # somebody came up
         before = FailedStarts()
-    new = failed.keys() - before.known
     seen = replace(before, known=frozenset(failed), up=frozenset(up))
     if not new:
         return seen

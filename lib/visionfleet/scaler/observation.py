@@ -1,11 +1,12 @@
 """What the scaler sees in one look at queue, fleet and workers."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from visionfleet.aws.sqs import Queue
 from visionfleet.contract.messages import WorkerReport
 from visionfleet.fleet.base import Fleet, Member
+from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Observation, Worker
 from visionfleet.scaler.handled_images import Throughput
 from visionfleet.scaler.lives import Life, worker
@@ -81,14 +82,8 @@ def combined(
         visible=visible,
         in_flight=in_flight,
         workers=tuple(workers),
-        boot_seconds=_mean((r.boot_seconds, 1) for r in reports),
-        service_seconds=_mean((r.service_seconds, r.handled) for r in reports),
+        boot_seconds=learned_times.boot_seconds(reports),
+        service_seconds=learned_times.service_seconds(reports),
         handled=handled,
         wall=wall,
     )
-
-
-def _mean(values: Iterable[tuple[float | None, int]]) -> float | None:
-    known = [(value, weight) for value, weight in values if value is not None and weight > 0]
-    total = sum(weight for _, weight in known)
-    return sum(value * weight for value, weight in known) / total if total else None

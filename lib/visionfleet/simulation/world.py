@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Protocol
 
+from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Decision, Observation, State, Worker
 from visionfleet.simulation.backlog import Backlog
 from visionfleet.simulation.outcome import Outcome
+from visionfleet.simulation.worker_model import WorkerModel
 
 _SECONDS_PER_HOUR = 3600.0
 _PATIENCE_SECONDS = 86400  # for what is left when the trace has ended
@@ -31,10 +33,12 @@ class Controller(Protocol):
 class Conditions:
     """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
     wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
-    Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker.
+    Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker, and
+    a call of it to AWS takes `call_seconds`.
     """
 
     service_seconds: float = 0.5
+    call_seconds: float = 0.02
     boot_seconds: float = 45.0
     boot_spread: float = 0.25
     lag_seconds: int = 10
@@ -75,6 +79,8 @@ class World:
     _told: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
+    _workers: WorkerModel = field(init=False)
+    _service_told: float | None = None
     _billed: float = 0.0
     _launches: int = 0
     _busy_kills: int = 0
@@ -82,21 +88,23 @@ class World:
     _timeline: list[tuple[int, int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.random = Random(self.conditions.seed)
+        conditions = self.conditions
+        self.random = Random(conditions.seed)
+        self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
 
     def run(self, arrivals: Sequence[int], progress: Callable[[], None] = lambda: None) -> Outcome:
         """Play the arrivals of each second; `progress` is told every simulated hour."""
         interval, next_look, second = self.controller.interval_seconds, 0, 0
-        last = len(arrivals)
+        last, soon = len(arrivals), False
         while second < last or (self._backlog.left and second < last + _PATIENCE_SECONDS):
             self._backlog.arrive(second, arrivals[second] if second < last else 0)
             self._move(second)
             self._serve(second)
-            if second >= next_look:
-                next_look += interval
-                self._look(second)
+            if second >= next_look or soon:
+                next_look += interval if second >= next_look else 0
+                soon = self._look(second)
             second += 1
             if second % 3600 == 0:
                 progress()
@@ -141,8 +149,12 @@ class World:
         self._seen_counts.append((self._backlog.visible, round(self._in_service)))
         if second % self.conditions.report_seconds == 0:
             self._reported = (second, self._backlog.started, self._reported[1])
+            if self._ready:
+                told = self._workers.report(float(second), self._backlog.started, workers)
+                self._service_told = learned_times.service_seconds([told])
 
-    def _look(self, second: int) -> None:
+    def _look(self, second: int) -> bool:
+        """Look, and do what is decided; tells whether the next look is to come soon."""
         decision = self.controller(self._observe(second), float(second))
         for name in decision.terminate:
             self._terminate(name, second)
@@ -153,6 +165,7 @@ class World:
         self._peak = max(self._peak, size)
         if second % 60 == 0:
             self._timeline.append((second, self._backlog.visible, size))
+        return decision.look_soon
 
     def _machines(self) -> list[_Machine]:
         draining = [machine for machine, _ in self._draining.values()]
@@ -174,7 +187,7 @@ class World:
             in_flight=in_flight,
             workers=tuple(machine.view for machine in self._machines()),
             boot_seconds=conditions.boot_seconds if known else None,
-            service_seconds=conditions.service_seconds if known else None,
+            service_seconds=self._service_told,
             handled=self._handled(second),
         )
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from testkit.aws.breaking_proxy import PHASES, BreakingProxy, breaking_proxy
-from testkit.aws.embedded import BUCKETS, NAME, Cloud, add_template, ec2_client, emptied
+from testkit.aws.embedded import BUCKETS, NAME, Cloud, add_template, cloud, ec2_client, emptied
 from visionfleet.aws import provisioning
 from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.cloudwatch import publish_at_maximum
@@ -110,6 +110,13 @@ DONE = {("put directly", "cut body"), ("stat", "cut body")}
 def raised(failed: dict[str, VisionfleetError]) -> None:
     for error in failed.values():
         raise error
+
+
+# What breaks here is between us and an emulator: one will do.
+@pytest.fixture(scope="module")
+def running_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with cloud(tmp_path_factory.mktemp("aws")) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

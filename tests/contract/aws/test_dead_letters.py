@@ -275,8 +275,3 @@ def test_move_task_stand_in_has_the_calls_of_boto3() -> None:
         assert (latest.moved, latest.running, latest.to_move) == (3, True, None)
         tasks.start(500)
         stub.assert_no_pending_responses()
-
-
-def test_embedded_aws_has_no_move_tasks(aws: Cloud, dead: Queue) -> None:
-    with pytest.raises(TryLater):
-        MoveTasks(aws.sqs, dead.arn(), Queue(aws.sqs, REQUESTS).arn()).latest()

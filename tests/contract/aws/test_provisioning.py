@@ -1,15 +1,12 @@
 """Provisioning against the embedded AWS: complete, idempotent, and able to change settings."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 
-from testkit.aws.embedded import Cloud, connect
-from testkit.processes.daemons import started_module
-from testkit.processes.ports import accepts, free_port
-from testkit.processes.waiting import wait_until
+from testkit.aws.embedded import Cloud
 from visionfleet.aws.provisioning import (
     delete_reply_queue,
     make_reply_queue,
@@ -23,26 +20,12 @@ SETTINGS = QueueSection(visibility_timeout_seconds=45, max_receives=3, retention
 REQUESTS, DEAD = "vf-requests", "vf-requests-dead"
 
 
-@pytest.fixture(scope="module")
-def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    log = tmp_path_factory.mktemp("aws") / "aws.log"
-    module = "testkit.aws.embedded_server"
-    with started_module(module, "--port", str(port), log=log) as process:
-        process.wait_for_output("embedded AWS at", seconds=60)
-        wait_until(lambda: accepts(port), 10, process.tail)
-        yield f"http://127.0.0.1:{port}"
-
-
 @pytest.fixture
-def aws(endpoint: str) -> Cloud:
-    """Clients for an AWS without a bucket or queue."""
-    made = connect(endpoint)
-    for url in made.sqs.list_queues().get("QueueUrls", ()):
-        made.sqs.delete_queue(QueueUrl=url)
-    for bucket in made.s3.list_buckets()["Buckets"]:
-        made.s3.delete_bucket(Bucket=bucket["Name"])
-    return made
+def aws(running_aws: Cloud) -> Cloud:
+    """An AWS without a bucket or queue."""
+    url = running_aws.endpoint_url + running_aws.reset_path
+    requests.post(url, timeout=30).raise_for_status()
+    return running_aws
 
 
 def attributes(aws: Cloud, queue: str) -> dict[str, Any]:
@@ -100,6 +83,27 @@ def test_provisioning_adopts_a_queue_made_by_hand(aws: Cloud) -> None:
     list(provision_queues(aws.sqs, "vf", SETTINGS))
     assert attributes(aws, REQUESTS)["VisibilityTimeout"] == "45"
     assert "RedrivePolicy" in attributes(aws, REQUESTS)
+
+
+def test_bucket_that_was_left_half_made_is_finished(aws: Cloud) -> None:
+    aws.s3.create_bucket(Bucket="vf-a")
+    lines = [list(provision_buckets(aws.s3, "us-east-1", {"vf-a"})) for _ in range(2)]
+    assert lines == [
+        ["bucket vf-a: was there, now closed to the public"],
+        ["bucket vf-a: was there"],
+    ]
+    block = aws.s3.get_public_access_block(Bucket="vf-a")["PublicAccessBlockConfiguration"]
+    assert set(block.values()) == {True}
+
+
+def test_bucket_that_was_opened_on_purpose_is_left_open(aws: Cloud) -> None:
+    aws.s3.create_bucket(Bucket="vf-a")
+    opened = {"BlockPublicAcls": True, "IgnorePublicAcls": True, "BlockPublicPolicy": False}
+    opened["RestrictPublicBuckets"] = False
+    aws.s3.put_public_access_block(Bucket="vf-a", PublicAccessBlockConfiguration=opened)
+    assert list(provision_buckets(aws.s3, "us-east-1", {"vf-a"})) == ["bucket vf-a: was there"]
+    block = aws.s3.get_public_access_block(Bucket="vf-a")["PublicAccessBlockConfiguration"]
+    assert block == opened
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "eu-central-1"])

@@ -10,7 +10,7 @@ from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.processes.ports import free_port
 from visionfleet.aws.clients import ClientFactory
-from visionfleet.aws.s3 import Store, file_name_metadata
+from visionfleet.aws.s3 import MOST_DETOURS, Store, file_name_metadata
 from visionfleet.errors import NotFound, TryLater
 
 DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
@@ -34,8 +34,8 @@ class Watched:
         return ["boto3" if "Botocore" in one.headers["user-agent"] else "direct" for one in seen]
 
 
-def store(url: str) -> Store:
-    factory = ClientFactory("us-east-1", url, 5.0, 1, placeholder_credentials=True)
+def store(url: str, owner: str | None = None) -> Store:
+    factory = ClientFactory("us-east-1", url, 5.0, 1, True, bucket_owner=owner)
     client = factory.client("s3")
     return Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 2))
 
@@ -94,6 +94,44 @@ def test_failed_direct_calls_go_through_boto3(watched: Watched) -> None:
     assert watched.store.get("images/j2") == DATA
     assert not any("expect" in one.headers for one in watched.recorder.seen), "a round trip more"
     assert watched.agents() == ["direct", "boto3", "direct", "boto3"]
+
+
+def test_calls_that_only_boto3_can_make_are_told_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched.recorder.spoil = lambda seen: "Botocore" not in seen.headers["user-agent"]
+    for _ in range(MOST_DETOURS + 5):
+        watched.store.put("images/j4", DATA)
+        watched.store.get("images/j4")
+    told = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.getMessage() for record in told] == ["direct calls fail, boto3's do not"]
+
+
+def test_answers_that_boto3_gets_too_are_no_detour(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(MOST_DETOURS):
+        assert watched.store.find("images/none") is None
+        watched.store.put_json_if("once", "1", None)
+    assert caplog.records == []
+
+
+def test_every_call_names_the_owner_of_the_bucket(aws: Cloud) -> None:
+    aws.s3.put_object(Bucket=BUCKETS[0], Key="uploads/u", Body=DATA)
+    with recording_proxy(aws.endpoint_url) as recorder:
+        made = store(recorder.url, "123456789012")
+        made.verify()
+        etag = made.put("images/j5", DATA)
+        made.get("images/j5")
+        made.find_tagged("images/j5")
+        made.stat("images/j5")
+        made.copy(("images/j5", etag), "images/j6", "image/png", {})
+        made.listed("images/")
+        made.delete("images/j5")
+    named = [one.headers.get("x-amz-expected-bucket-owner") for one in recorder.seen]
+    assert named == ["123456789012"] * 8
+    copied = [one.headers for one in recorder.seen if "x-amz-copy-source" in one.headers]
+    assert copied[0]["x-amz-source-expected-bucket-owner"] == "123456789012"
 
 
 def test_direct_call_to_a_closed_port_is_try_later() -> None:

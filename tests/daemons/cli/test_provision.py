@@ -22,7 +22,7 @@ def test_provision_prints_each_line_and_can_be_run_again(aws: Cloud, tmp_path: P
     assert first.returncode == 0, first.stderr
     assert first.stdout.splitlines() == [
         "bucket in-x: made, closed to the public",
-        "bucket visionfleet-output: was there",
+        "bucket visionfleet-output: was there, now closed to the public",
         "queue other-requests-dead: ready",
         "queue other-requests: ready, 5 tries, then other-requests-dead",
     ]

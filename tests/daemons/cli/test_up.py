@@ -193,7 +193,6 @@ def test_second_up_with_the_same_socket_is_refused(up: Up) -> None:
     [
         ("SUPERVISOR__SOCKET", "/tmp/" + "x" * 95, "has 100 bytes, 99 are possible"),
         ("AWS__ENDPOINT_URL", "null", "aws.endpoint_url must be on this machine"),
-        ("AWS__ENDPOINT_URL", "http://192.0.2.1:5500", "aws.endpoint_url must be on this machine"),
         ("WEB__ADDRESS", "192.0.2.1", "change web.port"),
     ],
 )
@@ -203,7 +202,8 @@ def test_settings_that_cannot_work_locally_are_refused(
     with up.running({f"VISIONFLEET_{name}": value}) as process:
         process.assert_exit(1)
         assert sentence in process.output()
-        assert process.output().count("\n") == 2
+        *before, _ = process.output().splitlines()
+        assert before in ([], ["visionfleet: starting ..."])
 
 
 def test_socket_path_of_maximum_length_works(up: Up) -> None:

@@ -164,7 +164,6 @@ BROKEN = {
     "scaler.lease_seconds": "scaler: {lease_seconds: 15}",
     "model.crop": "model: {crop: 257}",
     "model.sha256": "model: {path: a.pt, labels: a.txt}",
-    "model.labels": f"model: {{path: a.pt, sha256: {'a' * 64}}}",
     "model.path": f"model: {{path: a.pt, labels: 's3://bucket', sha256: {'a' * 64}}}",
     "model.architecture": "model: {architecture: resnet18}",
 }
@@ -181,7 +180,6 @@ KEPT = {
     "scaler.lease_seconds": "scaler: {lease_seconds: 16}",
     "model.crop": "model: {crop: 256}",
     "model.sha256": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
-    "model.labels": f"model: {{path: a.pt, labels: a.txt, sha256: {'a' * 64}}}",
     "model.path": f"model: {{path: 's3://b/k', labels: 's3://b/l', sha256: {'a' * 64}}}",
     "model.architecture": "model: {path: a, labels: b, architecture: x, sha256: " + "a" * 64 + "}",
 }
@@ -244,8 +242,12 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
         "vf.yaml:6:3: queue.visibility_timeout_seconds: must be more than queue.wait_seconds + 5, "
         "the read timeout of a receive",
         "vf.yaml:8:3: model.sha256: is required with model.path: sha256sum FILE prints it",
-        "vf.yaml:8:3: model.labels: is required with model.path: a file with one label a line",
     ]
+
+
+def test_name_of_the_hub_is_told_to_be_imported(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, "model: {name: google/vit-base-patch16-224}")
+    assert fault.endswith("imported first: visionfleet model import google/vit-base-patch16-224")
 
 
 def test_constraint_with_a_faulty_key_is_skipped(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_worker_that_comes_up_ends_the_caution() -> None:
 
 
 def test_one_bad_place_is_left_for_another() -> None:
-    decision, _ = decide(Observation(2, 0, (worker("w0", "failed"),)), POLICY, History(), START)
+    decision, _ = decide(Observation(3, 0, (worker("w0", "failed"),)), POLICY, History(), START)
     assert decision.launch == 1
 
 

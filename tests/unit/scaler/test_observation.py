@@ -106,6 +106,15 @@ def test_mean_service_time_is_weighted_by_work() -> None:
     assert (seen.service_seconds, seen.boot_seconds) == (0.5, 4.0)
 
 
+def test_capacity_is_what_adds_up() -> None:
+    """Of one that does 100 a second and one that does 10, each counts for 55."""
+    quick = report("busy", handled=10).model_copy(update={"capacity_per_second": 100.0})
+    slow = report("busy", handled=990).model_copy(update={"capacity_per_second": 10.0})
+    assert combined(0, 0, (), [quick, slow]).service_seconds == pytest.approx(1 / 55)
+    older = report("busy", handled=990)
+    assert combined(0, 0, (), [quick, older]).service_seconds == pytest.approx(0.01)
+
+
 def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") -> FleetStatus:
     decision = Decision(launch=1 if reason else 0, reason=reason or "hold")
     return fleet_status(

@@ -1,0 +1,60 @@
+"""`visionfleet model import`: an artefact of a model from elsewhere, and settings that serve it."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from visionfleet.cli.options import command
+
+
+def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    one = command(below, "import", "make an artefact of a model from elsewhere", run)
+    one.add_argument(
+        "source",
+        help="a file, a folder with config.json, or a name in torchvision, timm or on the hub",
+    )
+    one.add_argument("--into", type=Path, default=Path(), metavar="FOLDER", help="default: here")
+    one.add_argument("--name", help="stands in every result; default: that of the source")
+    one.add_argument("--labels", metavar="FILE", help="one a line, or JSON, in the scores' order")
+    one.add_argument("--architecture", metavar="NAME", help="of weights: resnet18, timm:resnet26")
+    for side, what in (("resize", "shorter side after resizing"), ("crop", "side of the square")):
+        one.add_argument(f"--{side}", type=int, metavar="PIXELS", help=what)
+    for values in ("mean", "std"):
+        help_ = f"{values} of each channel, of values from 0 to 1"
+        one.add_argument(f"--{values}", type=float, nargs=3, metavar=("R", "G", "B"), help=help_)
+    one.add_argument("--interpolation", choices=("bilinear", "bicubic", "lanczos"))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from visionfleet.model.importing import making
+    from visionfleet.model.importing.found import Wanted
+    from visionfleet.model.source import Source, read_labels
+
+    given: dict[str, Any] = {
+        n: getattr(arguments, n) for n in ("architecture", "resize", "crop", "interpolation")
+    }
+    for values in ("mean", "std"):
+        given[values] = tuple(getattr(arguments, values)) if getattr(arguments, values) else None
+    if arguments.labels:
+        given["labels"] = read_labels(Source(), arguments.labels)
+    name = making.plain_name(arguments.name) if arguments.name else None
+    made = making.imported(arguments.source, Wanted(**given), name, os.environ, _tell)
+    path, settings = making.written(made, arguments.into)
+    for one in made.compared:
+        print(
+            f"  photo {one.photo}: {one.ours} {one.score:.2f}, the source says {one.its_own} "
+            f"(probabilities differ by {one.difference:.4f} at most)"
+        )
+    for note in made.notes:
+        print(f"  note: {note}")
+    chosen = made.opened.manifest.chosen
+    print(f"{path}: {chosen.runtime} {chosen.precision}, {len(made.data):,} bytes")
+    print(f"{settings}: put it into conf.d beside visionfleet.yaml, or its lines into that file:\n")
+    print(settings.read_text(), end="")
+    return 0
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)

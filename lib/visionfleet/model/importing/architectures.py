@@ -1,0 +1,176 @@
+"""Finds the network that weights are of, by the names and shapes of its parts."""
+
+import importlib
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from visionfleet.config.classifier import DEFAULT_MODEL
+from visionfleet.errors import BadModel
+from visionfleet.model import torchvision_weights
+from visionfleet.model.efficientnet_lite import EfficientNetLite0
+from visionfleet.model.importing.libraries import timm_library
+from visionfleet.model.state_dict import aligned
+
+Shapes = Mapping[str, torch.Size]
+_FEW = 7  # as many classes as no network has by itself
+# So many families, whose parts are called most alike, are looked through.
+_FAMILIES = 3
+_LIKENESS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """`build` makes it for a number of classes."""
+
+    name: str
+    library: str
+    build: Callable[[int], nn.Module]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.library}" if self.library else self.name
+
+
+class _NoWeights(TorchFunctionMode):
+    """Has networks made without memory for their weights: only their shapes are asked for."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = dict(kwargs or {})
+        if func is torch.empty:
+            given["device"] = "meta"
+        return func(*args, **given)
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def shapes_of(architecture: Architecture, classes: int) -> Shapes:
+    with _quietly(), _NoWeights():
+        network = architecture.build(classes)
+    return {name: value.shape for name, value in network.state_dict().items()}
+
+
+def head_names(architecture: Architecture, shapes: Shapes) -> frozenset[str]:
+    """Which parts have one row for each class."""
+    few = shapes_of(architecture, _FEW)
+    return frozenset(name for name, shape in shapes.items() if few.get(name) != shape)
+
+
+def by_name(name: str) -> Architecture:
+    """Find an architecture of torchvision or timm, or the default's; raises BadModel."""
+    library, _, bare = name.rpartition(":")
+    if bare == DEFAULT_MODEL:
+        return Architecture(bare, "", EfficientNetLite0)
+    if library != "timm" and bare in torchvision_weights.known():
+        return _of_torchvision(bare)
+    timm = timm_library(required=library == "timm")
+    if timm is not None and timm.is_model(bare):
+        return _of_timm(bare)
+    raise BadModel(f"--architecture: {name!r} is {torchvision_weights.unknown(bare, timm_names())}")
+
+
+def timm_names() -> Sequence[str]:
+    timm = timm_library(required=False)
+    return timm.list_models() if timm is not None else ()
+
+
+def _of_torchvision(name: str) -> Architecture:
+    return Architecture(
+        name, "torchvision", lambda classes: torchvision_weights.build(name, classes, "")
+    )
+
+
+def _of_timm(name: str) -> Architecture:
+    def build(classes: int) -> nn.Module:
+        network: nn.Module = timm_library(required=True).create_model(name, num_classes=classes)
+        return network
+
+    return Architecture(name, "timm", build)
+
+
+def named_in(text: str) -> list[Architecture]:
+    """Architectures whose names are in a file's name or a checkpoint, the longest first."""
+    words = re.sub(r"[^a-z0-9]+", "_", text.lower())
+    found = [
+        (make, name)
+        for make, names in (
+            (_of_torchvision, torchvision_weights.known()),
+            (_of_timm, timm_names()),
+        )
+        for name in names
+        if re.search(rf"(?:^|_){re.escape(name)}(?:_|$)", words)
+    ]
+    return [make(name) for make, name in sorted(found, key=lambda pair: -len(pair[1]))]
+
+
+def fitting(tensors: Mapping[str, Tensor]) -> list[Architecture]:
+    """The one of torchvision whose body these weights fit, of no two alike; else those of timm."""
+    ours = Architecture(DEFAULT_MODEL, "", EfficientNetLite0)
+    likely = (ours, *_likely(torchvision_weights.families(), _of_torchvision, tensors))
+    found = next((one for one in likely if fits(one, tensors)), None)
+    if found is not None:
+        return [found]
+    return [one for one in _likely(_timm_families(), _of_timm, tensors) if fits(one, tensors)]
+
+
+def _timm_families() -> Mapping[str, Sequence[str]]:
+    if timm_library(required=False) is None:
+        return {}
+    models = importlib.import_module("timm.models")
+    return {family: models.list_models(module=family) for family in models.list_modules()}
+
+
+def _likely(
+    families: Mapping[str, Sequence[str]],
+    make: Callable[[str], Architecture],
+    tensors: Mapping[str, Tensor],
+) -> Iterator[Architecture]:
+    """Give those of the families whose first one calls its parts most like these weights."""
+    ours, likeness = _patterns(tensors), {}
+    for family, names in families.items():
+        if names:
+            theirs = _patterns(_shapes_or_none(make(names[0])))
+            likeness[family] = len(ours & theirs) / max(len(ours | theirs), 1)
+    best = sorted(likeness, key=lambda family: -likeness[family])[:_FAMILIES]
+    for family in best:
+        if likeness[family] >= _LIKENESS * likeness[best[0]] > 0:
+            yield from map(make, families[family])
+
+
+def _patterns(names: Mapping[str, object]) -> set[str]:
+    """The last parts of names, without numbers: how a family calls things."""
+    return {re.sub(r"\d+", "0", ".".join(name.split(".")[-3:])) for name in names}
+
+
+def _shapes_or_none(architecture: Architecture) -> Shapes:
+    try:
+        return shapes_of(architecture, 1000)
+    except Exception:  # some want packages or arguments of their own
+        return {}
+
+
+def fits(architecture: Architecture, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the weights are of this network, but for its head."""
+    shapes = _shapes_or_none(architecture)
+    if not shapes:
+        return False
+    given = aligned(tensors, next(iter(shapes)))
+    same = sum(n in given and given[n].shape == shape for n, shape in shapes.items())
+    if same < 0.5 * len(shapes):
+        return False
+    from visionfleet.model.importing.weights import body_fits
+
+    return body_fits(given, shapes, head_names(architecture, shapes))

@@ -1,0 +1,94 @@
+"""What is asked of an import, and what a source turned out to be."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from visionfleet.errors import BadModel
+from visionfleet.imaging.model_input import Preprocessing
+from visionfleet.model import default_model
+from visionfleet.model.loaded import Kind
+
+IMAGENET = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+Tell = Callable[[str], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the command's options say; None is for what the source says itself."""
+
+    architecture: str | None = None
+    labels: tuple[str, ...] | None = None
+    resize: int | None = None
+    crop: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    interpolation: str | None = None
+
+    def preprocessing(self, its_own: Preprocessing) -> Preprocessing:
+        """Take the source's own, but for what was said; raises BadModel."""
+        names = ("resize", "crop", "mean", "std", "interpolation")
+        said = {n: v for n in names if (v := getattr(self, n)) is not None}
+        if "crop" in said and "resize" not in said:
+            said["resize"] = round(said["crop"] * its_own.resize / its_own.crop)
+        how = replace(its_own, **said)
+        if how.crop > how.resize:
+            raise BadModel(f"--crop {how.crop} is more than --resize {how.resize}")
+        return how
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A model that gives a row of scores for each normalised image.
+
+    `what` says what it is, `data` is what its fingerprint is of, and `notes` are of what was taken
+    for granted.
+    """
+
+    module: nn.Module
+    name: str
+    what: str
+    data: bytes
+    preprocessing: Preprocessing
+    kind: Kind = "module"
+    labels: tuple[str, ...] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def usual(side: int) -> Preprocessing:
+    """ImageNet's usual preprocessing, for a side of the crop."""
+    return replace(IMAGENET, crop=side, resize=math.floor(side * IMAGENET.resize / IMAGENET.crop))
+
+
+def labels_for(
+    found: Found, scores: int, wanted: Wanted, where: str
+) -> tuple[tuple[str, ...], str]:
+    """Name the classes, and say where the names are from if that was guessed; raises BadModel."""
+    labels = wanted.labels or found.labels
+    if labels is None and scores == len(default_model.labels()):
+        return default_model.labels(), "a thousand classes: taken for ImageNet's, in its order"
+    if labels is None:
+        raise BadModel(
+            f"{where}: tells {scores} classes apart and holds no names of them: name a file with "
+            f"one label a line, in the order of its scores: --labels FILE"
+        )
+    if len(labels) != scores:
+        whose = "--labels names" if wanted.labels else "its own file names"
+        raise BadModel(f"{where}: tells {scores} classes apart, and {whose} {len(labels)}")
+    return labels, ""
+
+
+def labels_by_index(named: object) -> tuple[str, ...] | None:
+    """Read names of classes as people keep them: a list, by index, or indices by name."""
+    if isinstance(named, Mapping) and named:
+        if all(isinstance(value, int) for value in named.values()):
+            named = {value: name for name, value in named.items()}
+        by_index = {str(index): name for index, name in named.items()}
+        if set(by_index) != {str(index) for index in range(len(by_index))}:
+            return None
+        named = [by_index[str(index)] for index in range(len(by_index))]
+    if not isinstance(named, list | tuple) or not named:
+        return None
+    return tuple(map(str, named)) if all(isinstance(n, str) for n in named) else None

@@ -1,0 +1,189 @@
+"""From a source to an artefact that was tried, and the settings that serve it."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import yaml
+
+from visionfleet.config.classifier import ModelSection
+from visionfleet.config.schema import ImagesSection
+from visionfleet.errors import BadModel
+from visionfleet.host import cpu_quota
+from visionfleet.imaging.decode import decode
+from visionfleet.imaging.model_input import Pixels
+from visionfleet.imaging.preprocess import prepare
+from visionfleet.model import artefact, processor
+from visionfleet.model.artefact import Artefact
+from visionfleet.model.building import encoded
+from visionfleet.model.choice import Asked, Chosen
+from visionfleet.model.importing.answers import answered
+from visionfleet.model.importing.found import Found, Tell, Wanted, labels_for
+from visionfleet.model.importing.programs import program_of
+from visionfleet.model.importing.sources import find
+from visionfleet.model.inference import Inference
+from visionfleet.model.loaded import Loaded, info
+from visionfleet.model.open import opened
+from visionfleet.model.own_artefact import is_artefact, renamed
+from visionfleet.model.processor import Processor
+from visionfleet.model.samples import PHOTOS, built_in
+from visionfleet.model.source import write_whole
+from visionfleet.model.torch_network import TorchNetwork
+from visionfleet.model.trials import Contest, compete
+
+_BATCH_SIZE = 8
+# A photo whose first two classes are nearer than this may be called either.
+_TIE = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What source and artefact say of one photo, and the largest difference of a probability."""
+
+    photo: str
+    its_own: str
+    ours: str
+    score: float
+    difference: float
+    same: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """An artefact with what was found, assumed and compared on the way."""
+
+    data: bytes
+    opened: Artefact
+    what: str
+    notes: tuple[str, ...]
+    compared: tuple[Compared, ...]
+
+
+def imported(
+    source: str, wanted: Wanted, name: str | None, environment: Mapping[str, str], tell: Tell
+) -> Imported:
+    """Make a source's artefact; raises BadModel with what is missing, in a sentence."""
+    if ready := _ready_made(Path(source), name, processor.here(environment)):
+        return ready
+    found = find(source, wanted, tell)
+    tell(f"{found.what}: trying it ...")
+    module, scores, note = answered(found, source)
+    labels, guessed = labels_for(found, scores, wanted, source)
+    about = info(name or plain_name(found.name), found.data)
+    loaded = Loaded(module, labels, found.preprocessing, about, found.kind, source=found.data)
+    if module is not found.module and found.kind != "onnx":
+        loaded = replace(loaded, kind="module" if found.kind == "module" else "torchscript")
+    data = _made(loaded, found, environment)
+    made = artefact.open_bytes(data, source)
+    model = opened(made, ModelSection(), cpu_quota.granted())
+    compared = tuple(_compare(loaded, model))
+    if different := [one for one in compared if not one.same]:
+        one = different[0]
+        raise BadModel(
+            f"{source}: says {one.its_own} of the photo {one.photo}, and its artefact {one.ours}: "
+            "it was not written"
+        )
+    notes = tuple(filter(None, (*found.notes, note, guessed)))
+    return Imported(data, made, found.what, notes, compared)
+
+
+def _ready_made(path: Path, name: str | None, here: Processor) -> Imported | None:
+    """Take an artefact as it is, or of a folder of them the one for this kind of processor."""
+    files = sorted(path.glob("*.artefact")) if path.is_dir() else [path] if path.is_file() else []
+    found = [one for one in files if is_artefact(one)]
+    if not found or (path / "config.json").is_file():
+        return None
+    every = [artefact.open_file(one) for one in found]
+    fitting = [i for i, one in enumerate(every) if one.manifest.processor == here.name]
+    taken = fitting[0] if fitting else 0
+    model = opened(every[taken], ModelSection(), cpu_quota.granted())
+    model.scores([np.zeros((model.preprocessing.crop,) * 2 + (3,), np.uint8)])
+    data = found[taken].read_bytes()
+    if name is not None:
+        every[taken] = renamed(every[taken], name)
+    return Imported(data, every[taken], f"the artefact {found[taken]}", (), ())
+
+
+def _made(loaded: Loaded, found: Found, environment: Mapping[str, str]) -> bytes:
+    here = processor.here(environment)
+    asked = Asked("openvino" if found.kind == "onnx" else "auto", "auto")
+    contest = _contest(loaded, asked, here.bfloat16)
+    own_file = found.kind in {"torchscript", "exported"} and loaded.module is found.module
+    if contest.chosen.runtime == "torch" and not own_file:
+        program = program_of(loaded.module, loaded.preprocessing.crop)
+        if program is None:
+            contest = _contest(loaded, Asked("openvino", "auto"), here.bfloat16)
+        else:
+            loaded = replace(loaded, source=program)
+    return encoded(loaded, contest, here.name)
+
+
+def _contest(loaded: Loaded, asked: Asked, bfloat16: bool) -> Contest:
+    samples = built_in(loaded.preprocessing)
+    try:
+        return compete(loaded, asked, samples, _BATCH_SIZE, cpu_quota.granted(), bfloat16)
+    except BadModel as error:
+        # It speaks of settings of workers, which nobody has set here.
+        raise BadModel(re.sub(r"^model\.\w+: |; use float32 or auto$", "", str(error))) from error
+
+
+def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
+    """Ask the source in its own framework and the artefact of the same pixels."""
+    network = TorchNetwork(loaded.module, loaded.preprocessing, torch.device("cpu"))
+    its_own = Inference(network, loaded, Chosen("torch", "float32"), singly=True)
+    found = []
+    for path in sorted(PHOTOS.glob("*.jpg")):
+        pixels: Pixels = prepare(
+            decode(path.read_bytes(), ImagesSection(), loaded.preprocessing.resize),
+            loaded.preprocessing,
+        )
+        theirs, ours = (one.probabilities([pixels])[0] for one in (its_own, model))
+        first, second = int(theirs.argmax()), int(ours.argmax())
+        tie = float(theirs[first] - theirs[second]) <= _TIE
+        difference = float(np.abs(theirs - ours).max())
+        names = loaded.labels[first], loaded.labels[second]
+        found.append(Compared(path.stem, *names, float(ours[second]), difference, tie))
+    return found
+
+
+def plain_name(text: str) -> str:
+    """A name as `model.name` takes it."""
+    plain = re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-._")
+    return plain or "model"
+
+
+def written(made: Imported, folder: Path) -> tuple[Path, Path]:
+    """Write the artefact, and the settings that serve it; raises BadModel."""
+    name = made.opened.manifest.info.name
+    path, settings = folder / f"{name}.artefact", folder / f"{name}.yaml"
+    try:
+        write_whole(path, made.data)
+        path.chmod(0o644)  # made by whoever imports, and read by the daemons
+        settings.write_text(settings_of(made, path.name), encoding="utf-8")
+    except OSError as error:
+        raise BadModel(f"{folder}: cannot be written to: {error.strerror} (--into)") from error
+    return path, settings
+
+
+def settings_of(made: Imported, path: str) -> str:
+    manifest = made.opened.manifest
+    how = manifest.preprocessing
+    section = {
+        "name": manifest.info.name,
+        "path": path,
+        "sha256": hashlib.sha256(made.data).hexdigest(),
+    }
+    shown = ", ".join(manifest.labels[:8]) + (", ..." if len(manifest.labels) > 8 else "")
+    mean, std = ([round(value, 4) for value in values] for values in (how.mean, how.std))
+    lines = (
+        f"From {made.what}. The artefact holds what follows; import again to change it:",
+        f"labels: {len(manifest.labels)}: {shown}".replace("\n", " "),
+        f"preprocessing: resize {how.resize}, crop {how.crop}, {how.interpolation}, mean {mean}, "
+        f"std {std}",
+    )
+    text = yaml.safe_dump({"model": section}, sort_keys=False)
+    return "".join(f"# {line}\n" for line in lines) + text

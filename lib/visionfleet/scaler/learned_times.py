@@ -1,0 +1,25 @@
+"""How long boots and images take, by what the workers report. No I/O here."""
+
+from collections.abc import Collection, Iterable
+
+from visionfleet.contract.messages import WorkerReport
+
+
+def boot_seconds(reports: Collection[WorkerReport]) -> float | None:
+    return _mean((r.boot_seconds, 1) for r in reports)
+
+
+def service_seconds(reports: Collection[WorkerReport]) -> float | None:
+    """Give the time of a worker for an image; their rates are what adds up. An older worker tells
+    its time alone, which is no capacity: it counts where no other is known.
+    """
+    able = [r.capacity_per_second for r in reports if r.capacity_per_second]
+    if able:
+        return len(able) / sum(able)
+    return _mean((r.service_seconds, r.handled) for r in reports)
+
+
+def _mean(values: Iterable[tuple[float | None, int]]) -> float | None:
+    known = [(value, weight) for value, weight in values if value is not None and weight > 0]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if total else None

@@ -1,0 +1,13 @@
+"""What was seen within the last so many seconds. No I/O here."""
+
+from typing import TypeVar
+
+_N = TypeVar("_N", int, float)
+
+
+def within(samples: tuple[tuple[float, _N], ...], start: float) -> tuple[tuple[float, _N], ...]:
+    """Keep the samples since `start`, and the last one before it, which covers its beginning."""
+    first = 0
+    while first + 1 < len(samples) and samples[first + 1][0] <= start:
+        first += 1
+    return samples[first:]
