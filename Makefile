@@ -156,7 +156,7 @@ choice='$(TORCH)'; \
 case $$choice in auto | cpu | cuda) ;; *) say "TORCH is auto, cpu or cuda, not $$choice"; exit 2 ;; esac; \
 if $(BIN)/python -c 'import importlib.util as u, sys; sys.exit(not u.find_spec("torch"))'; then exit; fi; \
 if [ $$choice = auto ] && [ -e '$(NVIDIA)' ]; then choice=cuda; fi; \
-if [ $$choice = auto ] && $(BIN)/python -m pip config list | grep -qE 'index|find-links'; then \
+if [ $$choice = auto ] && $(BIN)/python -m pip config list | grep -E 'index|find-links' >/dev/null; then \
 	say "installing PyTorch from where pip is told to look; the default builds are several gigabytes"; \
 elif [ $$choice = cuda ]; then \
 	say "installing PyTorch with all for NVIDIA's GPUs: several gigabytes, some minutes"; \
