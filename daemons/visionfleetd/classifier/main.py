@@ -201,10 +201,7 @@ def _run(
     try:
         model = _model(config, clients.results, signals.stop, phases)
     except BadModel as error:
-        log.error("model cannot be used", extra={"reason": str(error)})
-        reporter.fault = f"the model cannot be used: {error}"
-        reporter.write("booting", WorkCounts())
-        return process.EXIT_CONFIG
+        return _refused(reporter, error)
     if model is None:
         reporter.write("stopped", WorkCounts())
         return process.EXIT_OK
@@ -217,6 +214,13 @@ def _run(
     port = port_of(config.classifier.metrics_port, worker_name)
     with startup.metrics_served(metrics.registry, config.metrics.address, port, log):
         return worker.serve()
+
+
+def _refused(reporter: Reporter, error: BadModel) -> int:
+    log.error("model cannot be used", extra={"reason": str(error)})
+    reporter.fault = f"the model cannot be used: {error}"
+    reporter.write("booting", WorkCounts())
+    return process.EXIT_CONFIG
 
 
 def _take_over(config: Config, requests: Queue) -> Takeover:
