@@ -142,7 +142,7 @@ def pipeline(
     dead = names.dead_queue(config.name)
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
-    stage = partial(_stage, loops, meters, in_flight, hurry)
+    stage = partial(_stage, loops, meters, partial(_gather, in_flight, hurry))
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer, GATHER_SECONDS)
     patience = Patience(completion, hurry, random, loops)
@@ -171,13 +171,12 @@ def pipeline(
 def _stage(
     loops: Watchdog,
     meters: Mapping[str, StageMeter],
-    in_flight: InFlight,
-    hurry: threading.Event,
+    gather: Callable[[float], None],
     name: str,
     work: Callable[[list[Any]], None],
     gather_seconds: float = 0.0,
 ) -> PipelineStage[Any]:
-    company = partial(_gather, in_flight, hurry, gather_seconds) if gather_seconds else None
+    company = partial(gather, gather_seconds) if gather_seconds else None
     return PipelineStage(name, work, loops, meters[name], company)
 
 
