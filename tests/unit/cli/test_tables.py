@@ -41,7 +41,8 @@ def report(worker: str) -> WorkerReport:
         started_at=0.0,
         in_flight=32,
         handled=1234567,
-        service_seconds=12.345,
+        capacity_per_second=12345.6,
+        busy_share=1.0,
         version="0.2.0",
         host="h",
         model=ModelInfo(name="efficientnet_lite0", fingerprint="0" * 16),
@@ -51,7 +52,9 @@ def report(worker: str) -> WorkerReport:
 def test_status_of_instances_is_whole_in_80_columns() -> None:
     table = status._workers_table([report("i-0123456789abcdef0")], 5001.0)
     head, row = printed(table).splitlines()
-    assert " ".join(row.split()) == "i-0123456789abcdef0 busy 83 min 32 1234567 12.345 1 s ago"
+    assert (
+        " ".join(row.split()) == "i-0123456789abcdef0 busy 83 min 32 1234567 12346/s 100% 1 s ago"
+    )
     assert "reported" in head
 
 
