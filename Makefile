@@ -113,12 +113,16 @@ release: $(DEVELOPMENT) ## build and check wheel and source archive of this vers
 	@SIGN_WITH='$(SIGN_WITH)' $(BIN)/python -m testkit.release dist
 
 .PHONY: bench-classifier
-bench-classifier: $(DEVELOPMENT) ## CPU and images/s against the bare loop, a naive worker, LitServe [PHOTOS=folder]
+bench-classifier: $(DEVELOPMENT) ## CPU and images/s by runtime, against the bare loop, before, LitServe [PHOTOS=folder]
 	$(BIN)/python -m bench.bench_classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 .PHONY: bench-web
 bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handler, boto3 alone; latency
 	$(BIN)/python -m bench.bench_web
+
+.PHONY: bench-calls
+bench-calls: $(DEVELOPMENT) ## CPU of one call of S3 by boto3, by our direct way, and by others
+	$(BIN)/python -m bench.bench_calls
 
 .PHONY: bench-chaos
 bench-chaos: $(DEVELOPMENT) ## kills, frozen processes, clock steps, faults of AWS: is any job lost?

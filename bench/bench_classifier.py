@@ -1,4 +1,4 @@
-"""The classifier against its physical limit, a naive worker, and LitServe.
+"""The classifier against its physical limit, its runtimes, an earlier one, a naive one, LitServe.
 
 CPU seconds per image are the operating system's accounting of the one process that does the work;
 images per second are measured with the embedded AWS on the same cores.
@@ -11,9 +11,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,29 +23,40 @@ import urllib3
 
 from bench import stage_times
 from bench.cpu_time import none_left, tree_cpu_seconds
-from bench.figures import RESULTS, median, save, show
+from bench.earlier_commit import BEFORE, unpacked
+from bench.figures import RESULTS, flags, median, save, show
+from bench.queued_worker import WARM_UP, Cost, through_queue
 from bench.workload import models, photos
-from testkit.aws.embedded import CREDENTIALS, Cloud, cloud
-from testkit.processes.daemons import PYTHONPATH, Process, started
+from testkit.processes.daemons import PYTHONPATH, started
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 
-REPLIES = "visionfleet-replies-bench-0"
-WARM_UP = 32
 # AWS speaks of tens of milliseconds for SQS (its FAQ) and of 100 to 200 for small objects of S3
 # ("Best practices design patterns: optimizing Amazon S3 performance").
 LATE_MS = 20
-MODULES = {"daemon": "visionfleetd.classifier.main", "naive": "bench.naive_worker"}
+TORCH = {"VISIONFLEET_MODEL__RUNTIME": "torch"}
+# The bare loop runs the same artefact in the same threads: it is the limit of its runtime.
+FLOAT32 = TORCH | {"VISIONFLEET_MODEL__PRECISION": "float32"}
 
-
-@dataclass(frozen=True)
-class Cost:
-    """What one run cost, per image and per second."""
-
-    cpu_ms: float
-    images_per_second: float
-    stage_ms: dict[str, float] = field(default_factory=dict)
-    labels: tuple[str, ...] = ()
+# Model, one contender, another, and what of each: the first over the second.
+RATIOS = {
+    "cpu_per_image_over_bare_loop": ("resnet18", "daemon", "bare loop", "cpu_ms"),
+    "cpu_per_image_over_torch_worker": ("resnet18", "daemon", "daemon, torch", "cpu_ms"),
+    "images_per_cpu_second_over_litserve": ("resnet18", "litserve", "daemon", "cpu_ms"),
+    "instant_cpu_per_image_over_before": ("instant", "daemon", "before", "cpu_ms"),
+    "throughput_over_naive": ("resnet18", "daemon", "naive", "images_per_second"),
+    "throughput_over_litserve": ("resnet18", "daemon", "litserve", "images_per_second"),
+    "throughput_over_naive_instant": ("instant", "daemon", "naive", "images_per_second"),
+    "throughput_over_naive_instant_late_aws": (
+        "instant",
+        "daemon, late AWS",
+        "naive, late AWS",
+        "images_per_second",
+    ),
+    "auto_speedup": ("resnet18", "bare loop, torch float32", "bare loop", "cpu_ms"),
+}
+Contenders = dict[str, Callable[[], Cost]]
+Rounds = dict[str, list[Cost]]
 
 
 def main() -> None:
@@ -54,53 +66,81 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--photos", type=Path, help="folder of JPEGs; default: made ones")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--before", default=BEFORE, help="the earlier commit")
+    parser.add_argument("--without", nargs="*", default=[], help="contenders to leave out")
     arguments = parser.parse_args()
+    rounds: dict[str, Rounds] = {}
     with tempfile.TemporaryDirectory(prefix="vf-bench-") as name:
-        figures = run(Path(name), arguments)
-    report(figures, arguments)
+        contenders = prepared(Path(name), arguments)
+        for _ in range(arguments.runs):
+            one_round(contenders, rounds)
+            report(rounds, arguments)
 
 
-def run(folder: Path, arguments: argparse.Namespace) -> dict[str, dict[str, Cost]]:
-    """Measure each contender on each model: {model: {contender: median cost}}."""
+def one_round(contenders: dict[str, Contenders], rounds: dict[str, Rounds]) -> None:
+    """Measure each contender on each model, once more: {model: {contender: cost by round}}."""
+    for model, some in contenders.items():
+        found = rounds.setdefault(model, defaultdict(list))
+        for name, measure in some.items():
+            found[name].append(measure())
+            print(f"  {model}, {name}: {found[name][-1].cpu_ms:.2f} ms", file=sys.stderr)
+
+
+def prepared(folder: Path, arguments: argparse.Namespace) -> dict[str, Contenders]:
     pictures = photos(arguments.photos, arguments.images)
     files = folder / "photos"
     files.mkdir()
     for number, data in enumerate(pictures):
         (files / f"{number:05d}.jpg").write_bytes(data)
     (folder / "visionfleet.yaml").write_text("log: {level: WARNING}\n")
-    costs: dict[str, dict[str, Cost]] = {}
+    before = {"PYTHONPATH": unpacked(arguments.before, folder / "before")}
+    found = {}
     for model, chosen in models(folder).items():
         env = {
             **chosen,
             "VISIONFLEET_CONFIG": str(folder / "visionfleet.yaml"),
             "VISIONFLEET_MODEL__THREADS": str(arguments.threads),
             "OMP_NUM_THREADS": str(arguments.threads),
+            "CACHE_DIRECTORY": str(folder / "cache"),
         }
-        contenders: dict[str, Callable[[], Cost]] = {
-            "bare loop": partial(bare_loop, files, env),
-            "daemon": partial(through_queue, "daemon", folder, pictures, env),
-            "naive": partial(through_queue, "naive", folder, pictures, env),
-        }
-        if model == "instant":
-            for name in ("daemon", "naive"):
-                late = partial(through_queue, name, folder, pictures, env, LATE_MS)
-                contenders[f"{name}, late AWS"] = late
-        if model != "instant":
-            precise = env | {"VISIONFLEET_MODEL__PRECISION": "float32"}
-            contenders["bare loop float32"] = partial(bare_loop, files, precise)
-        if model == "resnet18":
-            contenders["litserve"] = partial(litserve, folder, pictures, env)
-        costs[model] = {name: several(f, arguments.runs, name) for name, f in contenders.items()}
-    return costs
+        some = contenders_of(model, folder, files, pictures, env, before)
+        found[model] = {name: some[name] for name in some if name not in arguments.without}
+    return found
 
 
-def several(measure: Callable[[], Cost], runs: int, name: str) -> Cost:
-    """The median of several runs."""
-    found = [measure() for _ in range(runs)]
-    print(f"  {name}: " + ", ".join(f"{c.cpu_ms:.1f} ms" for c in found), file=sys.stderr)
+def contenders_of(
+    model: str,
+    folder: Path,
+    files: Path,
+    pictures: Sequence[bytes],
+    env: Mapping[str, str],
+    before: Mapping[str, str],
+) -> Contenders:
+    queued = partial(through_queue, folder=folder, pictures=pictures)
+    here = dict(env)
+    found: Contenders = {
+        "bare loop": partial(bare_loop, files, here),
+        "daemon": partial(queued, "daemon", env=here),
+        "daemon, torch": partial(queued, "daemon", env=here | TORCH),
+    }
+    if model == "instant":
+        found["before"] = partial(queued, "before", env={**here, **before})
+        found["naive"] = partial(queued, "naive", env=here)
+        for name in ("daemon", "naive"):
+            found[f"{name}, late AWS"] = partial(queued, name, env=here, late_ms=LATE_MS)
+        return found
+    found["bare loop, torch"] = partial(bare_loop, files, here | TORCH)
+    found["bare loop, torch float32"] = partial(bare_loop, files, here | FLOAT32)
+    if model == "resnet18":
+        found["naive"] = partial(queued, "naive", env=here)
+        found["litserve"] = partial(litserve, folder, pictures, here)
+    return found
+
+
+def middle(found: Sequence[Cost]) -> Cost:
+    """The median of several rounds."""
+    each = {s: median([c.stage_ms[s] for c in found]) for s in found[0].stage_ms}
     cpu, rate = [c.cpu_ms for c in found], [c.images_per_second for c in found]
-    known = found[0].stage_ms
-    each = {stage: median([c.stage_ms[stage] for c in found]) for stage in known}
     return Cost(median(cpu), median(rate), each, found[0].labels)
 
 
@@ -113,80 +153,6 @@ def bare_loop(files: Path, env: dict[str, str]) -> Cost:
     count = said["images"]
     each = {stage: 1000 * seconds / count for stage, seconds in said["stages"].items()}
     return Cost(1000 * said["cpu"] / count, count / said["wall"], each, tuple(said["labels"]))
-
-
-def through_queue(
-    contender: str,
-    folder: Path,
-    pictures: Sequence[bytes],
-    env: dict[str, str],
-    late_ms: int = 0,
-) -> Cost:
-    """Send all images to a worker that is warm, and wait for all results."""
-    module = "bench.late_aws" if late_ms else "testkit.aws.embedded_server"
-    late = {"LATE_MS": str(late_ms)}
-    with (
-        tempfile.TemporaryDirectory(dir=folder) as name,
-        cloud(Path(name), environment=late, module=module) as aws,
-    ):
-        aws.sqs.create_queue(QueueName=REPLIES)
-        upload(aws, pictures)
-        argv = [sys.executable, "-m", MODULES[contender]]
-        whole = {**CREDENTIALS, **aws.environment, **env, "VISIONFLEET_LOG__LEVEL": "INFO"}
-        port = free_port()
-        whole["VISIONFLEET_CLASSIFIER__METRICS_PORT"] = str(port)
-        metrics = f"http://127.0.0.1:{port}/metrics" if contender == "daemon" else None
-        with started(argv, Path(name) / "worker.log", whole, stop_seconds=30) as worker:
-            worker.wait_for_output("ready", 120)
-            send(aws, range(WARM_UP), "warm")
-            wait_until(lambda: done(aws, "warm") == WARM_UP, 60, worker.tail)
-            return timed(aws, worker, len(pictures), metrics)
-
-
-def timed(aws: Cloud, worker: Process, count: int, metrics: str | None) -> Cost:
-    """Measure from the first request to the last result."""
-    before = stage_times.spent(metrics) if metrics else {}
-    cpu, wall = worker.cpu_seconds(), time.perf_counter()
-    send(aws, range(count), "job")
-    wait_until(lambda: aws.counts() == (0, 0), 300, worker.tail, interval_seconds=0.1)
-    wall = time.perf_counter() - wall
-    cpu = worker.cpu_seconds() - cpu
-    assert done(aws, "job") == count, worker.tail()
-    each = stage_times.each(before, stage_times.spent(metrics), count) if metrics else {}
-    return Cost(1000 * cpu / count, count / wall, each)
-
-
-def upload(aws: Cloud, pictures: Sequence[bytes]) -> None:
-    """Put all images, before anything is measured."""
-    for number, data in enumerate(pictures):
-        aws.s3.put_object(Bucket="visionfleet-input", Key=f"images/{number}", Body=data)
-
-
-def send(aws: Cloud, numbers: range, prefix: str) -> None:
-    """Send requests for images that are there, ten at a time."""
-    url = aws.queue_url("visionfleet-requests")
-    bodies = [
-        json.dumps(
-            {
-                "v": 1,
-                "job": f"{prefix}{number}",
-                "key": f"images/{number}",
-                "reply_to": REPLIES,
-                "sent_at": time.time(),
-            }
-        )
-        for number in numbers
-    ]
-    for start in range(0, len(bodies), 10):
-        entries = [
-            {"Id": str(i), "MessageBody": b} for i, b in enumerate(bodies[start : start + 10])
-        ]
-        aws.sqs.send_message_batch(QueueUrl=url, Entries=entries)
-
-
-def done(aws: Cloud, prefix: str) -> int:
-    """Count the results."""
-    return len(aws.keys(f"results/{prefix}"))
 
 
 def litserve(folder: Path, pictures: Sequence[bytes], env: dict[str, str]) -> Cost:
@@ -220,30 +186,20 @@ def healthy(pool: urllib3.PoolManager, url: str) -> bool:
     return pool.request("GET", f"{url}/health").status == 200
 
 
-def ratios(costs: dict[str, dict[str, Cost]]) -> dict[str, float]:
-    """The figures that count."""
-    default, resnet, instant = costs["default"], costs["resnet18"], costs["instant"]
-    return {
-        "cpu_per_image_over_bare_loop": resnet["daemon"].cpu_ms / resnet["bare loop"].cpu_ms,
-        "throughput_over_naive": (
-            resnet["daemon"].images_per_second / resnet["naive"].images_per_second
-        ),
-        "throughput_over_naive_instant": (
-            instant["daemon"].images_per_second / instant["naive"].images_per_second
-        ),
-        "throughput_over_naive_instant_late_aws": (
-            instant["daemon, late AWS"].images_per_second
-            / instant["naive, late AWS"].images_per_second
-        ),
-        "throughput_over_litserve": (
-            resnet["daemon"].images_per_second / resnet["litserve"].images_per_second
-        ),
-        "auto_precision_speedup": (resnet["bare loop float32"].cpu_ms / resnet["bare loop"].cpu_ms),
-        # Of the model that was trained: random weights are sure of nothing.
-        "auto_precision_agreement": agreement(
-            default["bare loop float32"].labels, default["bare loop"].labels
-        ),
-    }
+def ratios(rounds: dict[str, Rounds]) -> dict[str, float]:
+    """The figures that count: ratios within a round, then the median of the rounds."""
+    found = {}
+    for name, (model, one, other, what) in RATIOS.items():
+        pairs = list(zip(rounds[model].get(one, ()), rounds[model].get(other, ()), strict=False))
+        if pairs:
+            found[name] = median([getattr(a, what) / getattr(b, what) for a, b in pairs])
+    instant, default = rounds["instant"], rounds["default"]
+    besides = zip(instant["daemon"], instant["bare loop"], strict=True)
+    found["instant_ms_besides_bare_loop"] = median([a.cpu_ms - b.cpu_ms for a, b in besides])
+    # Of the model that was trained: random weights are sure of nothing.
+    precise = default["bare loop, torch float32"][0].labels
+    found["auto_agreement"] = agreement(precise, default["bare loop"][0].labels)
+    return found
 
 
 def agreement(first: Sequence[str], second: Sequence[str]) -> float:
@@ -251,23 +207,30 @@ def agreement(first: Sequence[str], second: Sequence[str]) -> float:
     return sum(a == b for a, b in zip(first, second, strict=True)) / len(first)
 
 
-def report(costs: dict[str, dict[str, Cost]], arguments: argparse.Namespace) -> None:
+def report(rounds: dict[str, Rounds], arguments: argparse.Namespace) -> None:
     """Print, plot and save."""
+    costs = {m: {n: middle(some) for n, some in found.items()} for m, found in rounds.items()}
     rows = [
         (model, name, f"{cost.cpu_ms:.2f}", f"{cost.images_per_second:.0f}")
         for model, contenders in costs.items()
         for name, cost in contenders.items()
     ]
     show("classifier", ("model", "contender", "CPU ms/image", "images/s"), rows)
-    found = ratios(costs)
+    found = ratios(rounds)
     for name, value in found.items():
         print(f"{name}: {value:.2f}")
     figures: dict[str, Any] = {
         **found,
         "images": arguments.images,
-        "runs": arguments.runs,
+        "runs": len(rounds["instant"]["daemon"]),
         "threads": arguments.threads,
+        "flags": flags(),
+        "before": arguments.before,
         "costs": {m: {n: figures_of(c) for n, c in some.items()} for m, some in costs.items()},
+        "cpu_ms_by_round": {
+            m: {n: [c.cpu_ms for c in some] for n, some in found.items()}
+            for m, found in rounds.items()
+        },
     }
     print(f"written: {save('classifier', figures)}")
     plot(costs)

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from random import Random
@@ -15,13 +16,14 @@ import torch
 import yaml
 from PIL import Image
 
+from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.images.model_files import saved
 from testkit.processes.cli import visionfleet
 from visionfleet.config import Config, load
 from visionfleet.errors import BadModel
 from visionfleet.evaluation.calibration import expected_calibration_error
 from visionfleet.model.efficientnet_lite import EfficientNetLite0
-from visionfleet.model.open import open_model
+from visionfleet.model.open import find_or_make, open_model
 from visionfleet.model.source import Source
 from visionfleet.model.teaching import head, photos, report, serving
 from visionfleet.model.teaching.photos import Photo
@@ -154,6 +156,42 @@ def test_command_writes_model_labels_and_settings(
     Config.model_validate({"model": settings})
     Source().read_checked(settings["path"], "model.path", settings["sha256"])
     assert json.loads(Path(settings["labels"]).read_text()) == list(COLOURS)
+
+
+def reported(aws: Cloud, worker: str, state: str, age: float) -> None:
+    report = {"v": 1, "worker": worker, "state": state, "since": 0.0, "started_at": 0.0}
+    report |= {"reported_at": time.time() - age, "version": "1", "host": "h"}
+    key = f"fleet/workers/{worker}.json"
+    aws.s3.put_object(Bucket=BUCKETS[1], Key=key, Body=json.dumps(report).encode())
+
+
+def test_serve_shares_sets_and_drains(
+    taught: Taught,
+    folder: Path,
+    tmp_path: Path,
+    aws: Cloud,
+    environment: Mapping[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("CACHE_DIRECTORY", environment["CACHE_DIRECTORY"])
+    for name, value in aws.environment.items():
+        monkeypatch.setenv(name, value)
+    for name, state, age in [("a", "idle", 1), ("b", "busy", 900), ("c", "drained", 1)]:
+        reported(aws, name, state, age)
+    file = tmp_path / "visionfleet.yaml"
+    before = yaml.safe_load((folder / "visionfleet.yaml").read_text())["model"]
+    places = {name: str(folder / before[name]) for name in ("path", "labels")}
+    file.write_text(yaml.safe_dump({"model": {**before, **places, "temperature": 3.0}}))
+    config = load(file, os.environ).config
+    settings = serving.shared(config, taught, "colours")
+    told = serving.served(config, settings, taught.runtime, file)
+    assert told[1] == "asked to drain: a"
+    assert aws.keys("fleet/drain/") == ["fleet/drain/a"]
+    fleet = load(file, os.environ).config
+    assert (fleet.model.name, fleet.model.temperature) == ("colours", None)
+    model = find_or_make(fleet, environment)
+    assert model.manifest.labels == tuple(COLOURS)
+    assert len(aws.keys("models/artefacts/")) == 1
 
 
 def clouds(count: int, apart: float) -> tuple[Any, Any]:

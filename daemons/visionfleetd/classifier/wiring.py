@@ -48,7 +48,7 @@ from visionfleet.classifier.worker_report import Reporter
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import names
-from visionfleet.contract.messages import ModelDescription, ModelInput
+from visionfleet.contract.model_description import ModelDescription, ModelInput
 from visionfleet.host import cpu_quota
 from visionfleet.host.daemon_threads import crash
 from visionfleet.host.process import age_seconds

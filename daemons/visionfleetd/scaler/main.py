@@ -71,7 +71,8 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     observer = FleetObserver(requests(), fleet, WorkerReports(store))
     if arguments.dry_run:
         wait = signals.wait if not arguments.once else lambda _: True
-        return dry_run.run(observer, StatusStore(store), policy, aws.clock, wait)
+        status_store = StatusStore(store)
+        return dry_run.run(observer, status_store, policy, aws.clock, wait, signals.wait)
     autoscaler = wiring.autoscaler(config, aws, sqs, store, observer, policy, name)
     autoscaler.pause = signals.wait
     if arguments.once:

@@ -8,13 +8,8 @@ from visionfleet.aws.s3 import Store
 from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.config.classifier import ClassifierSection
-from visionfleet.contract.messages import (
-    ModelDescription,
-    ModelInfo,
-    WorkerReport,
-    WorkerState,
-    encode,
-)
+from visionfleet.contract.messages import ModelInfo, WorkerReport, WorkerState, encode
+from visionfleet.contract.model_description import ModelDescription
 from visionfleet.contract.names import MODEL_KEY, worker_key
 from visionfleet.errors import GiveUp, TryLater, VisionfleetError
 

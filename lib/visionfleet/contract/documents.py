@@ -16,11 +16,11 @@ from visionfleet.contract.messages import (
     FleetStatus,
     LaunchLedger,
     Lease,
-    ModelDescription,
     Succeeded,
     WorkerReport,
     decode_result,
 )
+from visionfleet.contract.model_description import ModelDescription
 from visionfleet.errors import BadMessage
 
 # A scaler writes its status at least once a minute: after three missed ones it counts as silent.

@@ -16,13 +16,13 @@ from visionfleet.errors import BadMessage
 _M = TypeVar("_M")
 
 
-class _Value(BaseModel):
+class Value(BaseModel):
     """What all parts of messages share: frozen, strict in types, lenient to unknown fields."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class Message(_Value):
+class Message(Value):
     """A value that travels by itself and so carries the version of the contract."""
 
     v: Literal[1] = 1
@@ -46,7 +46,7 @@ class Request(Message):
     embed: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
-class Ranked(_Value):
+class Ranked(Value):
     """One class of a ranking: `score` is its probability, 0 to 1."""
 
     index: int
@@ -54,42 +54,14 @@ class Ranked(_Value):
     score: float
 
 
-class ModelInfo(_Value):
+class ModelInfo(Value):
     """Which model answered: the fingerprint tells two files of one name apart."""
 
     name: str
     fingerprint: str
 
 
-class ModelInput(_Value):
-    """What a model sees of an image: a square of `side` pixels from the middle, after a resize."""
-
-    side: int
-    shorter_side: int
-    interpolation: str
-
-
-class ModelDescription(Message):
-    """What the worker that started last says of its model, for people and clients.
-
-    A best score below `unknown_below` has no label; `embedding` is the length of vectors, if any.
-    """
-
-    name: str
-    fingerprint: str
-    labels: tuple[str, ...]
-    input: ModelInput
-    temperature: float
-    unknown_below: float
-    embedding: int | None = None
-    runtime: str
-    precision: str
-    device: str
-    worker: str
-    told_at: float
-
-
-class Timings(_Value):
+class Timings(Value):
     """Seconds an image spent in each stage; `queue` runs from sending to receiving."""
 
     queue: float = 0.0
@@ -214,7 +186,7 @@ class Lease(Message):
     seconds: float | None = None
 
 
-class Launch(_Value):
+class Launch(Value):
     """One launch of instances: all that is needed to ask EC2 for it again, word for word.
 
     `asker` wrote at `asked_at` that it would ask; until `open_until` an earlier one may be at it.
@@ -242,7 +214,7 @@ class LaunchLedger(Message):
     launches: tuple[Launch, ...] = ()
 
 
-class StatusEntry(_Value):
+class StatusEntry(Value):
     """One line of the fleet's history: what was seen at a moment, and what was done."""
 
     at: float

@@ -57,14 +57,16 @@ def _load_file(choice: ModelSection, path: str, source: Source) -> Loaded:
     if choice.sha256 is None:
         raise BadModel("model.sha256: is required with model.path: sha256sum FILE prints it")
     data = source.read_checked(path, "model.path", choice.sha256)
-    if choice.labels is None:
-        kind_of(data, path)  # what is no model needs no labels
+    card = card_of(load_tensors(data, path), path) if kind_of(data, path) == "tensors" else None
+    if choice.labels is not None:
+        labels = read_labels(source, choice.labels)
+    elif card is not None:
+        labels = card.labels
+    else:
         raise BadModel(
             f"model.labels: is required with {path}: a file with one label a line; "
             "an artefact alone brings its own"
         )
-    labels = read_labels(source, choice.labels)
-    card = card_of(load_tensors(data, path), path) if kind_of(data, path) == "tensors" else None
     architecture = card.architecture if card else choice.architecture
     module, kind = load_module(data, path, architecture, len(labels))
     preprocessing = Preprocessing(choice.resize, choice.crop, choice.mean, choice.std)

@@ -25,11 +25,17 @@ def check_names(choice: ModelSection) -> None:
 def _check(name: str, setting: str) -> None:
     names = known()
     if names and name not in names | {DEFAULT_MODEL}:
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise BadModel(
-            f"{setting}: {name!r} is neither `{DEFAULT_MODEL}` nor known to torchvision{hint}"
+            f"{setting}: {name!r} is {unknown(name, names)}; those of timm are imported first: "
+            "visionfleet model import SOURCE"
         )
+
+
+def unknown(name: str, names: Set[str], whom: str = "torchvision") -> str:
+    """Say that a name is none of theirs, and which are near."""
+    near = difflib.get_close_matches(name, names, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    return f"neither `{DEFAULT_MODEL}` nor known to {whom}{hint}"
 
 
 def known() -> Set[str]:

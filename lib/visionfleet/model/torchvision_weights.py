@@ -1,6 +1,5 @@
 """torchvision's architectures and published weights; imported only when one is asked for."""
 
-import difflib
 import hashlib
 import importlib
 import sys
@@ -15,10 +14,10 @@ from urllib.error import URLError
 import torch
 from torch import nn
 
-from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.loaded import Loaded, info
+from visionfleet.model.published_names import unknown
 from visionfleet.model.source import Source
 from visionfleet.model.state_dict import fit, load_tensors
 
@@ -126,18 +125,7 @@ def families() -> Mapping[str, Sequence[str]]:
 
 def _check_known(models: Any, name: str, setting: str) -> None:
     if name not in models.list_models(module=models):
-        raise BadModel(
-            f"{setting}: {name!r} is {unknown(name)}; those of timm are imported first: "
-            "visionfleet model import SOURCE"
-        )
-
-
-def unknown(name: str, others: Sequence[str] = ()) -> str:
-    """Say that a name is none, and which are near; `others` are those of timm."""
-    near = difflib.get_close_matches(name, {*known(), *others}, n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    whom = "torchvision or timm" if others else "torchvision"
-    return f"neither `{DEFAULT_MODEL}` nor known to {whom}{hint}"
+        raise BadModel(f"{setting}: {name!r} is {unknown(name, set(known()))}")
 
 
 def _find_weights(url: str, directory: Path, downloads: Path | None) -> Path:

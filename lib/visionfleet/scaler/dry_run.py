@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from visionfleet.errors import VisionfleetError
+from visionfleet.scaler.autoscaler import LOOK_SOON_SECONDS
 from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
 from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status import learned
@@ -17,18 +18,25 @@ def run(
     policy: Policy,
     wall: Callable[[], float],
     wait: Callable[[float], bool],
+    pause: Callable[[float], object] = time.sleep,
 ) -> int:
-    """Print each new decision until `wait` says that it is the end; 1 when the last look failed."""
+    """Print each new decision until `wait` says that it is the end; 1 when the last look failed.
+
+    It comes to a decision as the scaler does, after another look where one may be wrong.
+    """
     decide = POLICIES[policy.settings.policy]
     history, told, over = _history(status_store), "", False
     while not over:
-        failed, now = False, time.monotonic()
+        failed, decision = False, None
         try:
-            seen = observer.observe(now, wall())
+            while decision is None or decision.look_soon:
+                if decision is not None:
+                    pause(LOOK_SOON_SECONDS)
+                now = time.monotonic()
+                decision, history = decide(observer.observe(now, wall()), policy, history, now)
         except VisionfleetError as error:
             failed, text = True, f"cannot look: {error}"
         else:
-            decision, history = decide(seen, policy, history, now)
             text = "\n".join(steps(decision))
         if text != told:
             print(text, file=sys.stderr if failed else sys.stdout, flush=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from visionfleet.classifier.capacity import FETCH, FINISH, MODEL, STORE, Capacity
 from visionfleet.contract.messages import WorkerReport
 
-_NOTED_CALLS = 50  # of each stage and report: more would tell the same
+_NOTED_CALLS = 20  # of each stage, for a size of batches
 _FINISH_CALLS = 2  # a reply, and a delete
 
 
@@ -20,6 +20,8 @@ class WorkerModel:
     batch: int = 8
     _capacity: Capacity = field(default_factory=Capacity)
     _reported: tuple[float, int] = (0.0, 0)
+    _sizes: set[int] = field(default_factory=set)  # of batches: more of them tell nothing new
+    _told: float | None = None
 
     def report(self, now: float, handled: int, workers: int) -> WorkerReport:
         """Report after so many images of all workers, which have passed their stages since then."""
@@ -27,17 +29,16 @@ class WorkerModel:
         at, before = self._reported
         self._reported, images = (now, handled), handled - before
         rate = images / max(1.0, now - at) / max(1, workers)
-        size = (
-            self.batch
-            if rate * self.image_seconds >= 1
-            else max(1, math.ceil(rate * self.call_seconds))
-        )
-        for _ in range(min(images, _NOTED_CALLS)):
-            meters[FETCH].note(1, self.call_seconds)
-            meters[MODEL].note(min(size, self.batch), min(size, self.batch) * self.image_seconds)
-            meters[STORE].note(1, self.call_seconds)
-            meters[FINISH].note(1, _FINISH_CALLS * self.call_seconds)
-        capacity, busy = self._capacity.told(now, handled)
+        busy = rate * self.image_seconds >= 1
+        size = self.batch if busy else min(self.batch, max(1, math.ceil(rate * self.call_seconds)))
+        if images and size not in self._sizes:
+            self._sizes.add(size)
+            for _ in range(_NOTED_CALLS):
+                meters[FETCH].note(1, self.call_seconds)
+                meters[MODEL].note(size, size * self.image_seconds)
+                meters[STORE].note(1, self.call_seconds)
+                meters[FINISH].note(1, _FINISH_CALLS * self.call_seconds)
+            self._told = self._capacity.per_second()
         return WorkerReport(
             worker="each",
             state="busy" if images else "idle",
@@ -45,8 +46,7 @@ class WorkerModel:
             reported_at=now,
             started_at=0.0,
             handled=handled,
-            capacity_per_second=capacity,
-            busy_share=busy,
+            capacity_per_second=self._told,
             version="simulated",
             host="simulated",
         )

@@ -44,7 +44,7 @@ class Watched:
 
 
 def agent(one: SignedRequest) -> str:
-    return "boto3" if "Boto3" in one.headers["user-agent"] else "direct"
+    return "boto3" if "Botocore" in one.headers["user-agent"] else "direct"
 
 
 def factory(url: str) -> ClientFactory:

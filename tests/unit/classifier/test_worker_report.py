@@ -11,7 +11,8 @@ from visionfleet.classifier.in_flight import WorkCounts
 from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config.classifier import ClassifierSection
-from visionfleet.contract.messages import ModelDescription, ModelInput, WorkerState
+from visionfleet.contract.messages import WorkerState
+from visionfleet.contract.model_description import ModelDescription, ModelInput
 from visionfleet.errors import GiveUp, TryLater
 
 NOTHING = WorkCounts()

@@ -91,3 +91,21 @@ def test_every_policy_serves_a_quiet_hour(name: str) -> None:
     assert outcome.unserved == 0
     assert outcome.served == sum(arrivals)
     assert outcome.wait_quantile(0.5) <= 60
+
+
+@pytest.mark.parametrize(("call", "image"), [(0.02, 0.5), (0.05, 0.012)])
+def test_simulated_workers_tell_their_capacity(call: float, image: float) -> None:
+    """Not how long an image is in their hands, and not before their first report."""
+    told: list[float | None] = []
+
+    class Fixed:
+        interval_seconds = 1
+
+        def __call__(self, seen: Observation, now: float) -> Decision:
+            told.append(seen.service_seconds)
+            return Decision(launch=int(now == 0))
+
+    conditions = Conditions(**{**_fields(EXACT), "service_seconds": image, "call_seconds": call})
+    World(conditions, Fixed()).run([1] * 120)
+    assert told[30] is None
+    assert told[-1] == pytest.approx(image, rel=0.1)

@@ -17,6 +17,7 @@ from visionfleet.errors import BadModel
 from visionfleet.model import torchvision_weights
 from visionfleet.model.efficientnet_lite import EfficientNetLite0
 from visionfleet.model.importing.libraries import timm_library
+from visionfleet.model.published_names import unknown
 from visionfleet.model.state_dict import aligned
 
 Shapes = Mapping[str, torch.Size]
@@ -79,7 +80,12 @@ def by_name(name: str) -> Architecture:
     timm = timm_library(required=library == "timm")
     if timm is not None and timm.is_model(bare):
         return _of_timm(bare)
-    raise BadModel(f"--architecture: {name!r} is {torchvision_weights.unknown(bare, timm_names())}")
+    raise BadModel(f"--architecture: {name!r} is {unknown_name(bare)}")
+
+
+def unknown_name(name: str) -> str:
+    names = {*torchvision_weights.known(), *timm_names()}
+    return unknown(name, names, "torchvision or timm")
 
 
 def timm_names() -> Sequence[str]:

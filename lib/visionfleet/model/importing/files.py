@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from visionfleet.model.importing.weights import put_into
 from visionfleet.model.loading import load_torchscript
 from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.state_dict import aligned, load_tensors, state_dict_of
+from visionfleet.model.teaching.card import card_of
 from visionfleet.model.torch_network import MODEL_ERRORS
 
 _SIDES = (224, 32, 299, 64, 28, 384, 96, 128, 256)
@@ -107,11 +109,17 @@ def _side_of_program(module: Any) -> int | None:
 
 def _of_weights(path: Path, data: bytes, wanted: Wanted, tell: Tell) -> Found:
     saved = load_tensors(data, path)
+    card = card_of(saved, path)  # of a taught model
+    if card is not None:
+        wanted = replace(
+            wanted, architecture=card.architecture, labels=wanted.labels or card.labels
+        )
     tensors = state_dict_of(saved, path)
     if any(name.endswith(FIRST_KEY) for name in tensors):  # as the default's are published
         tensors = renamed(aligned(tensors, FIRST_KEY))
     network, architecture, note = _network(path, saved, tensors, wanted, tell)
     read, notes = _preprocessing(architecture, network, data)
+    read = card.preprocessing if card else read
     labels = _labels_in(saved) or torchvision_weights.published_labels(architecture.name, data)
     return Found(
         network,
@@ -121,6 +129,8 @@ def _of_weights(path: Path, data: bytes, wanted: Wanted, tell: Tell) -> Found:
         wanted.preprocessing(read),
         labels=labels,
         notes=tuple(filter(None, (note, *notes))),
+        temperature=card.temperature if card else 1.0,
+        unknown_below=card.unknown_below if card else 0.0,
     )
 
 

@@ -55,6 +55,8 @@ class Found:
     kind: Kind = "module"
     labels: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
+    temperature: float = 1.0
+    unknown_below: float = 0.0
 
 
 def usual(side: int) -> Preprocessing:

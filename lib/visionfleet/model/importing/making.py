@@ -74,7 +74,16 @@ def imported(
     module, scores, note = answered(found, source)
     labels, guessed = labels_for(found, scores, wanted, source)
     about = info(name or plain_name(found.name), found.data)
-    loaded = Loaded(module, labels, found.preprocessing, about, found.kind, source=found.data)
+    loaded = Loaded(
+        module,
+        labels,
+        found.preprocessing,
+        about,
+        found.kind,
+        found.temperature,
+        found.unknown_below,
+        found.data,
+    )
     if module is not found.module and found.kind != "onnx":
         loaded = replace(loaded, kind="module" if found.kind == "module" else "torchscript")
     data = _made(loaded, found, environment)

@@ -8,7 +8,7 @@ from pathlib import Path
 from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
 from visionfleet.errors import BadModel
 from visionfleet.model import default_model, torchvision_weights
-from visionfleet.model.importing.architectures import timm_names
+from visionfleet.model.importing.architectures import unknown_name
 from visionfleet.model.importing.files import from_file
 from visionfleet.model.importing.folders import from_folder
 from visionfleet.model.importing.found import Found, Tell, Wanted
@@ -59,10 +59,7 @@ def _by_name(source: str, wanted: Wanted) -> Found:
         bare = name.partition(".")[0]
         if timm.is_model(bare):
             return _of_timm(timm.get_pretrained_cfg(name), name, wanted)
-    raise BadModel(
-        f"{source}: no file or folder, and as a name it is "
-        f"{torchvision_weights.unknown(name, timm_names())}"
-    )
+    raise BadModel(f"{source}: no file or folder, and as a name it is {unknown_name(name)}")
 
 
 def _of_timm(told: object, name: str, wanted: Wanted) -> Found:
@@ -79,4 +76,13 @@ def _found(load: Callable[[], Loaded], what: str, wanted: Wanted) -> Found:
     loaded = load()
     how = wanted.preprocessing(loaded.preprocessing)
     name = loaded.info.name
-    return Found(loaded.module, name, what, loaded.source, how, labels=loaded.labels)
+    return Found(
+        loaded.module,
+        name,
+        what,
+        loaded.source,
+        how,
+        labels=loaded.labels,
+        temperature=loaded.temperature,
+        unknown_below=loaded.unknown_below,
+    )

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from visionfleet.aws.s3 import Store
 from visionfleet.config.constraints import MODEL_TRUST_SECONDS
 from visionfleet.contract import documents, names
-from visionfleet.contract.messages import ModelDescription, ModelInfo, WorkerReport
+from visionfleet.contract.messages import ModelInfo, WorkerReport
+from visionfleet.contract.model_description import ModelDescription
 from visionfleet.errors import BadMessage, VisionfleetError
 from visionfleet.web.jobs.active_model import ActiveModel
 from visionfleet.web.jobs.submission import Threads

@@ -6,7 +6,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from visionfleet import __version__
-from visionfleet.contract.messages import Failed, ModelDescription, Succeeded
+from visionfleet.contract.messages import Failed, Succeeded
+from visionfleet.contract.model_description import ModelDescription
 from visionfleet.web.http.form import MAX_FILES
 from visionfleet.web.http.json_body import JsonBody
 from visionfleet.web.jobs.answers import Answer, Queued

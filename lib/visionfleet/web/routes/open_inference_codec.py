@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from visionfleet.contract.messages import ModelDescription, Succeeded
+from visionfleet.contract.messages import Succeeded
+from visionfleet.contract.model_description import ModelDescription
 from visionfleet.contract.vectors import decode_vector
 from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem

@@ -10,13 +10,8 @@ from pydantic.json_schema import models_json_schema
 from visionfleet import __version__
 from visionfleet.contract.corrections import Correction
 from visionfleet.contract.job_ids import PATTERN
-from visionfleet.contract.messages import (
-    Failed,
-    FleetStatus,
-    ModelDescription,
-    Succeeded,
-    WorkerReport,
-)
+from visionfleet.contract.messages import Failed, FleetStatus, Succeeded, WorkerReport
+from visionfleet.contract.model_description import ModelDescription
 from visionfleet.web.problems import PROBLEM_TYPE, STATUSES
 from visionfleet.web.routes.open_inference_codec import HEADER_LENGTH, InferRequest
 from visionfleet.web.routes.operation import Operation

@@ -1,0 +1,44 @@
+"""The figures that the documentation tells are those that were measured."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from testkit import ROOT
+
+
+def results(name: str) -> Any:
+    return json.loads((ROOT / f"bench/results/{name}.json").read_text())
+
+
+def page(name: str) -> str:
+    return " ".join((ROOT / f"docs/{name}.md").read_text().split())
+
+
+def told(name: str, pattern: str) -> float:
+    found = re.search(pattern.replace(" ", r"\s"), page(name))
+    assert found, pattern
+    return float(found[1])
+
+
+WEB, CALLS = results("web"), results("calls")["ways"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "measured", "digits"),
+    [
+        (r"measured (\d+) uploads of 87 KB", 1000 / WEB["cpu_ms"]["visionfleet"], 0),
+        (r"([\d.]+) times what Flask", WEB["uploads_per_cpu_second_over_flask"], 1),
+        (r"([\d.]+) of what boto3's", WEB["uploads_per_cpu_second_over_boto3_limit"], 1),
+        (r"the (\d+) ms that the calls", WEB["latency_ms"]["calls"], 0),
+        (r"100 KB takes (\d+) us", CALLS["direct"]["get_us"], 0),
+        (r"(\d+) by pycurl", CALLS["pycurl"]["get_us"], 0),
+        (r"(\d+) by AWS's own awscrt", CALLS["awscrt"]["get_us"], 0),
+        (r"(\d+) by urllib3", CALLS["urllib3, botocore signs"]["get_us"], 0),
+        (r"(\d+) by boto3", CALLS["boto3"]["get_us"], 0),
+    ],
+)
+def test_architecture_tells_what_was_measured(pattern: str, measured: float, digits: int) -> None:
+    assert told("architecture", pattern) == round(measured, digits)
