@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -142,13 +142,7 @@ def pipeline(
     dead = names.dead_queue(config.name)
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
-
-    def stage(
-        name: str, work: Callable[[list[Any]], None], gather_seconds: float = 0.0
-    ) -> PipelineStage[Any]:
-        company = partial(_gather, in_flight, hurry, gather_seconds) if gather_seconds else None
-        return PipelineStage(name, work, loops, meters[name], company)
-
+    stage = partial(_stage, loops, meters, partial(_gather, in_flight, hurry))
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer, GATHER_SECONDS)
     patience = Patience(completion, hurry, random, loops)
@@ -172,6 +166,18 @@ def pipeline(
     receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover)
     stages = (fetch, alone, classify, store, answer)
     return Pipeline(receiver, stages, completion, _heartbeat(config, completion), hurry, crash(log))
+
+
+def _stage(
+    loops: Watchdog,
+    meters: Mapping[str, StageMeter],
+    gather: Callable[[float], None],
+    name: str,
+    work: Callable[[list[Any]], None],
+    gather_seconds: float = 0.0,
+) -> PipelineStage[Any]:
+    company = partial(gather, gather_seconds) if gather_seconds else None
+    return PipelineStage(name, work, loops, meters[name], company)
 
 
 def _gather(in_flight: InFlight, hurry: threading.Event, seconds: float) -> None:

@@ -128,7 +128,7 @@ def _workers_table(reports: list[WorkerReport], now: float) -> Table:
             span(now - report.since),
             str(report.in_flight),
             str(report.handled),
-            "" if capacity is None else f"{capacity:.3g}/s",
+            "" if capacity is None else f"{capacity:.{0 if capacity >= 100 else 2}f}/s",
             "" if busy is None else f"{busy:.0%}",
             span(now - report.reported_at),
         )
