@@ -192,15 +192,14 @@ def _run(
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
-    identity = Identity(worker_name, host, __version__, clients.clock() - process.age_seconds())
-    reporter = Reporter(
-        clients.results, identity, config.classifier, metrics, clients.clock, time.monotonic
-    )
+    results, clock = clients.results, clients.clock
+    identity = Identity(worker_name, host, __version__, clock() - process.age_seconds())
+    reporter = Reporter(results, identity, config.classifier, metrics, clock, time.monotonic)
     reporter.write("booting", WorkCounts())
     takeover = _take_over(config, clients.requests())
     phases.end("aws")
     try:
-        model = _model(config, clients.results, signals.stop, phases)
+        model = _model(config, results, signals.stop, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         reporter.fault = f"the model cannot be used: {error}"

@@ -65,8 +65,7 @@ SLOW_DECODERS = 3
 # While more jobs than these are in flight, they gather for a moment before the model and when they
 # are done: a pass or a call for ten costs hardly more CPU than for one, and a call no more money.
 CROWD = 8
-MODEL_GATHER_SECONDS = 0.015
-GATHER_SECONDS = 0.025
+GATHER_SECONDS = {MODEL: 0.015, FINISH: 0.025}
 # For one image in the model of the child process.
 ALONE_SECONDS = 60.0
 
@@ -142,18 +141,18 @@ def pipeline(
     dead = names.dead_queue(config.name)
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
-    stage = partial(_stage, loops, meters, partial(_gather, in_flight, hurry))
+    stage = partial(_stage, loops, meters, in_flight, hurry)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
-    answer = stage(FINISH, completion.answer, GATHER_SECONDS)
+    answer = stage(FINISH, completion.answer)
     patience = Patience(completion, hurry, random, loops)
-    by_name = config.results.by_name
-    writer = ResultWriter(clients.results, by_name, completion, answer.put, patience)
+    results, by_name = clients.results, config.results.by_name
+    writer = ResultWriter(results, by_name, completion, answer.put, patience)
     store = stage(STORE, writer.store)
-    classifier = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
-    classify = stage(MODEL, classifier.classify, MODEL_GATHER_SECONDS)
-    last_try = config.queue.max_receives - 1
+    batches = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
+    classify = stage(MODEL, batches.classify)
+    last, builder = config.queue.max_receives - 1, intake.builder
     suspects = SuspectClassifier(
-        child, takeover.suspects, last_try, intake.builder, classify.put, store.put, patience
+        child, takeover.suspects, last, builder, classify.put, store.put, patience
     )
     alone = PipelineStage("alone", suspects.classify, loops, StageMeter(1, prefetch))
 
@@ -162,27 +161,27 @@ def pipeline(
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
     fetch = stage(FETCH, fetcher.fetch)
-    queue, put = config.queue, fetch.put
+    queue, put, beats = config.queue, fetch.put, _heartbeat(config, completion)
     receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover)
     stages = (fetch, alone, classify, store, answer)
-    return Pipeline(receiver, stages, completion, _heartbeat(config, completion), hurry, crash(log))
+    return Pipeline(receiver, stages, completion, beats, hurry, crash(log))
 
 
 def _stage(
     loops: Watchdog,
     meters: Mapping[str, StageMeter],
-    gather: Callable[[float], None],
+    in_flight: InFlight,
+    hurry: threading.Event,
     name: str,
     work: Callable[[list[Any]], None],
-    gather_seconds: float = 0.0,
 ) -> PipelineStage[Any]:
-    company = partial(gather, gather_seconds) if gather_seconds else None
-    return PipelineStage(name, work, loops, meters[name], company)
+    seconds = GATHER_SECONDS.get(name)
 
+    def gather() -> None:
+        if seconds and in_flight.unfinished() > CROWD:
+            hurry.wait(seconds)
 
-def _gather(in_flight: InFlight, hurry: threading.Event, seconds: float) -> None:
-    if in_flight.unfinished() > CROWD:
-        hurry.wait(seconds)
+    return PipelineStage(name, work, loops, meters[name], gather)
 
 
 def _heartbeat(config: Config, completion: Completion) -> VisibilityHeartbeat:
