@@ -12,6 +12,7 @@ def model_description(labels: Sequence[str], told_at: float) -> dict[str, object
         "input": {"side": 224, "shorter_side": 256, "interpolation": "bicubic"},
         "temperature": 0.645,
         "unknown_below": 0.75,
+        "embedding": 1280,
         "runtime": "torch",
         "precision": "bfloat16",
         "device": "cpu",

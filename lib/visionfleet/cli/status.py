@@ -118,7 +118,7 @@ def _learned(status: FleetStatus) -> Iterator[str]:
 
 
 def _workers_table(reports: list[WorkerReport], now: float) -> Table:
-    columns = ("worker", "state", "for", "in flight", "handled", "can do", "busy", "reported")
+    columns = ("worker", "state", "for", "in flight", "handled", "can do", "busy", "silent")
     made = terminal.table(*columns)
     for report in reports:
         capacity, busy = report.capacity_per_second, report.busy_share
@@ -128,9 +128,9 @@ def _workers_table(reports: list[WorkerReport], now: float) -> Table:
             span(now - report.since),
             str(report.in_flight),
             str(report.handled),
-            "" if capacity is None else f"{capacity:.3g}/s",
+            "" if capacity is None else f"{capacity:.{0 if capacity >= 100 else 2}f}/s",
             "" if busy is None else f"{busy:.0%}",
-            ago(now - report.reported_at),
+            span(now - report.reported_at),
         )
     return made
 

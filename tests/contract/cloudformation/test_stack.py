@@ -155,6 +155,7 @@ def test_user_data_is_a_valid_configuration(
     found = configuration(made.drop_in(f"{daemon}Template"), tmp_path)
     assert found.storage.input_bucket == made.outputs["InputBucket"]
     assert found.storage.output_bucket == made.outputs["OutputBucket"]
+    assert found.aws.bucket_owner == "123456789012", "the account of the stack"
 
 
 def test_worker_settings_fit_the_ec2_fleet(stack: CloudStack, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ HERE, ELSEWHERE = f"http://127.0.0.1:{free_port()}", "http://aws.test:4566"
         (None, {"AWS_ENDPOINT_URL_S3": HERE, "AWS_ENDPOINT_URL_SQS": HERE}, False),
         (HERE, {"AWS_ENDPOINT_URL_EC2": ELSEWHERE}, True),
     ],
+    ids=range(8),  # a port that is free is another one in each process
 )
 def test_endpoint_that_is_given_is_used(
     setting: str | None, environment: dict[str, str], embeds: bool

@@ -35,13 +35,14 @@ def test_classify_shows_all_classes_where_none_is_the_answer() -> None:
 def report(worker: str) -> WorkerReport:
     return WorkerReport(
         worker=worker,
-        state="busy",
+        state="draining",
         since=0.0,
         reported_at=5000.0,
         started_at=0.0,
         in_flight=32,
         handled=1234567,
-        service_seconds=12.345,
+        capacity_per_second=381.2,
+        busy_share=1.0,
         version="0.2.0",
         host="h",
         model=ModelInfo(name="efficientnet_lite0", fingerprint="0" * 16),
@@ -49,10 +50,12 @@ def report(worker: str) -> WorkerReport:
 
 
 def test_status_of_instances_is_whole_in_80_columns() -> None:
-    table = status._workers_table([report("i-0123456789abcdef0")], 5001.0)
-    head, row = printed(table).splitlines()
-    assert " ".join(row.split()) == "i-0123456789abcdef0 busy 83 min 32 1234567 12.345 1 s ago"
-    assert "reported" in head
+    table = status._workers_table([report("i-0123456789abcdef0")], 5031.0)
+    head, row = printed(table).splitlines()  # a cell too wide would have a second line
+    assert " ".join(row.split()) == (
+        "i-0123456789abcdef0 draining 84 min 32 1234567 381/s 100% 31 s"
+    )
+    assert head.split()[-1] == "silent"
 
 
 def test_dead_letters_keep_their_names_whole_in_80_columns(
