@@ -24,6 +24,8 @@ def told(name: str, pattern: str) -> float:
 
 
 WEB, CALLS = results("web"), results("calls")["ways"]
+CLASSIFIER = results("classifier")
+INSTANT, RESNET = CLASSIFIER["costs"]["instant"], CLASSIFIER["costs"]["resnet18"]
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,17 @@ WEB, CALLS = results("web"), results("calls")["ways"]
 )
 def test_architecture_tells_what_was_measured(pattern: str, measured: float, digits: int) -> None:
     assert told("architecture", pattern) == round(measured, digits)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "measured", "digits"),
+    [
+        (r"worker spent ([\d.]+) ms of CPU per photo", INSTANT["daemon"]["cpu_ms"], 1),
+        (r"of which ([\d.]+) ms is decoding", INSTANT["bare loop"]["cpu_ms"], 1),
+        (r"decoding: ([\d.]+) of what", CLASSIFIER["instant_cpu_per_image_over_before"], 1),
+        (r"With ResNet-18 it spent ([\d.]+) ms", RESNET["daemon"]["cpu_ms"], 1),
+        (r"([\d.]+) times decoding and", CLASSIFIER["cpu_per_image_over_bare_loop"], 2),
+    ],
+)
+def test_runbook_tells_what_was_measured(pattern: str, measured: float, digits: int) -> None:
+    assert told("runbook", pattern) == round(measured, digits)
