@@ -21,6 +21,7 @@ from testkit.processes.daemons import Process
 
 BUILD_SECONDS = 240
 STOP_SECONDS = 45
+MARK = "CONTAINER_OF_TESTS"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class Images:
         container = self.buildah("from", f"localhost/{name}")
         bound = (f"{libraries()[LIBRARIES]}:{LIBRARIES}:ro", *volumes)
         argv = ["run", *(word for each in bound for word in ("--volume", each))]
-        argv += [word for item in settings.items() for word in ("--env", "=".join(item))]
+        mark = f"{self.folder}/{container}"
+        marked = {**settings, MARK: mark}
+        argv += [word for item in marked.items() for word in ("--env", "=".join(item))]
         log = self.folder / f"{role}.log"
         process = Process(
             self._argv([*argv, container, "--", "/usr/bin/run", role]), log, self._environment()
@@ -75,29 +78,8 @@ class Images:
         try:
             yield process
         finally:
-            self._end(process)
+            _end(process, mark)
             self.buildah("rm", container)
-
-    def _end(self, process: Process) -> None:
-        """Ask the role itself to stop: buildah, if asked, would kill it."""
-        for pid in self._roles():
-            os.kill(pid, signal.SIGTERM)
-        try:
-            process.wait(STOP_SECONDS)
-        finally:
-            for pid in self._roles():
-                os.kill(pid, signal.SIGKILL)
-
-    def _roles(self) -> list[int]:
-        """Find the first process of each container: its root is here, and its parent's is not."""
-        inside = {pid: parent for pid, parent in _processes() if self._is_root_of(pid)}
-        return [pid for pid, parent in inside.items() if parent not in inside]
-
-    def _is_root_of(self, pid: int) -> bool:
-        try:
-            return Path(f"/proc/{pid}/root").readlink().is_relative_to(self.folder)
-        except OSError:  # it has ended
-            return False
 
     def _argv(self, arguments: Sequence[str]) -> list[str]:
         kept = ["--root", str(self.folder / "images"), "--runroot", str(self.folder / "run")]
@@ -107,12 +89,32 @@ class Images:
         return {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 
 
-def _processes() -> Iterator[tuple[int, int]]:
+def _end(process: Process, mark: str) -> None:
+    """Ask the role itself to stop: buildah, if asked, would kill it."""
+    for pid in _roles(mark):
+        os.kill(pid, signal.SIGTERM)
+    try:
+        process.wait(STOP_SECONDS)
+    finally:
+        for pid in _roles(mark):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _roles(mark: str) -> list[int]:
+    """Find the first process of a container, by the mark in its environment."""
+    sought = f"{MARK}={mark}".encode()
+    inside = {pid: parent for pid, parent, variables in _processes() if sought in variables}
+    return [pid for pid, parent in inside.items() if parent not in inside]
+
+
+def _processes() -> Iterator[tuple[int, int, list[bytes]]]:
+    """Give the id, the parent and the environment of all processes."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdecimal():
             with suppress(OSError):
                 fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                yield int(entry.name), int(fields[1])
+                variables = (entry / "environ").read_bytes().split(b"\0")
+                yield int(entry.name), int(fields[1]), variables
 
 
 def need_buildah() -> None:
