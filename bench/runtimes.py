@@ -25,6 +25,7 @@ from visionfleet.model import processor
 from visionfleet.model.choice import TORCH_FLOAT32, Asked
 from visionfleet.model.inference import Inference
 from visionfleet.model.loading import load as load_model
+from visionfleet.model.network import Floats
 from visionfleet.model.samples import Samples
 from visionfleet.model.source import Source, cache_folder
 from visionfleet.model.trials import Contest, compete
@@ -75,20 +76,21 @@ def figures(config: Config, compared: Path, fitted: Path) -> dict[str, dict[str,
         )
         for name, model in models.items()
     }
-    first = answers[str(TORCH_FLOAT32)].argmax(axis=1)
-    rows = {}
-    for name, found in answers.items():
-        judged = Evaluation(
-            loaded.labels, [photo.folder for photo in photos], np.asarray(targets), found
-        )
-        rows[name] = {
-            "agreement": float((found.argmax(axis=1) == first).mean()),
-            "top1": judged.top(1),
-            "top5": judged.top(5),
-            "calibration_error": judged.expected_calibration_error(),
-            "cpu_ms": _cpu_ms(contest, name, threads),
-        }
-    return rows
+    first, folders = answers[str(TORCH_FLOAT32)], [photo.folder for photo in photos]
+    return {
+        name: _row(Evaluation(loaded.labels, folders, np.asarray(targets), found), first)
+        | {"cpu_ms": _cpu_ms(contest, name, threads)}
+        for name, found in answers.items()
+    }
+
+
+def _row(judged: Evaluation, first: Floats) -> dict[str, float]:
+    return {
+        "agreement": float((judged.answers == first.argmax(axis=1)).mean()),
+        "top1": judged.top(1),
+        "top5": judged.top(5),
+        "calibration_error": judged.expected_calibration_error(),
+    }
 
 
 def _pixels(data: bytes, config: Config, how: Preprocessing) -> Pixels:

@@ -26,7 +26,7 @@ find-links = /usr/src/dist
 no-deps = true
 ignore-installed = true
 """
-EDITOR = '#!/bin/sh\ncat /root/settings >"$1"\n'
+EDITOR = '#!/bin/sh\ncat /srv/settings >"$1"\n'
 SETTINGS = "aws: {{endpoint_url: {aws}}}\nweb: {{port: {port}}}\nqueue: {{wait_seconds: 2}}\n"
 
 
@@ -67,7 +67,7 @@ def person(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Per
         booted.write("/etc/python3.11/sitecustomize.py", SITECUSTOMIZE)
         booted.write("/etc/pip.conf", PIP)
         booted.write("/usr/local/bin/editor-of-test", EDITOR, mode=0o755)
-        booted.write("/root/settings", SETTINGS.format(aws=aws.endpoint_url, port=port))
+        booted.write("/srv/settings", SETTINGS.format(aws=aws.endpoint_url, port=port))
         booted.run("sh", "-c", 'echo "127.0.0.1 $(hostname)" >>/etc/hosts')
         yield Person(booted, port)
 

@@ -29,7 +29,7 @@ _FOR_PEOPLE = {
     "install": "put units, commands and configuration where systemd looks for them",
     "shipped": "print where a file lies that comes with visionfleet",
     "placement": "show which classifiers systemd starts on this machine, and where they run",
-    "model": "look at model files",
+    "model": "import, teach, build and inspect models",
     "evaluate": "measure the model on labelled images",
     "simulate": "replay a trace against policies, without AWS",
     "completion": "print what completes these commands in bash or zsh",
