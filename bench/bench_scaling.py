@@ -24,8 +24,8 @@ from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.world import Conditions, Controller, World
 
 TRACES = Path(os.environ.get("TRACES", "../shared/data/traces"))
-# One image each 20 minutes, and 5,000 at two in the morning: their counts are played as they are.
-QUIET = Path(__file__).with_name("traces")
+# Those that made_traces.py makes: their counts are played as they are.
+MADE = Path(__file__).with_name("traces")
 BUSIEST_SHARE = 0.999
 SHARE = 0.95
 MAXIMUM = 19  # workers, and the default of the setting
@@ -88,8 +88,8 @@ def halves(path: Path, maximum: int, service_seconds: float) -> tuple[list[int],
     """Arrivals of the first and the second half, and the factor of both."""
     with path.open() as lines:
         counts = trace.read(lines)
-    quiet = path.parent.resolve() == QUIET.resolve()
-    factor = 1.0 if quiet else trace.scale(counts, maximum, service_seconds, BUSIEST_SHARE)
+    made = path.parent.resolve() == MADE.resolve()
+    factor = 1.0 if made else trace.scale(counts, maximum, service_seconds, BUSIEST_SHARE)
     middle = len(counts) // 2
     first = trace.arrivals(counts[:middle], factor, Random(1))
     return first, trace.arrivals(counts[middle:], factor, Random(2)), factor
@@ -187,15 +187,24 @@ def plot(name: str, outcomes: dict[str, Outcome]) -> None:
     pyplot.close(figure)
 
 
-def main() -> None:
-    """Replay every trace, print tables, save figures and plots."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+def ec2_policy() -> Policy:
+    """The policy as shipped, of a fleet on EC2."""
+    return Policy.of(Config.model_validate({"scaler": {"fleet": "ec2"}}), MAXIMUM)
+
+
+def trace_paths(description: str | None) -> list[Path]:
+    """The traces of the command line or else of the folder, and always those that are made."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("traces", nargs="*", type=Path, help="CSV files with minute,count")
-    paths = parser.parse_args().traces or sorted(TRACES.glob("*.csv"))
+    paths: list[Path] = parser.parse_args().traces or sorted(TRACES.glob("*.csv"))
     if not paths:
         raise SystemExit(f"no traces in {TRACES}: name CSV files with the columns minute,count")
-    paths += [path for path in sorted(QUIET.glob("*.csv")) if path not in paths]
-    policy = Policy.of(Config.model_validate({"scaler": {"fleet": "ec2"}}), MAXIMUM)
+    return paths + [path for path in sorted(MADE.glob("*.csv")) if path not in paths]
+
+
+def main() -> None:
+    """Replay every trace, print tables, save figures and plots."""
+    paths, policy = trace_paths(__doc__), ec2_policy()
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         traces = {path.stem: run_trace(path, pool, policy) for path in paths}
     columns = (

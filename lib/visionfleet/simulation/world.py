@@ -15,6 +15,7 @@ from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Decision, Observation, State, Worker
 from visionfleet.simulation.backlog import Backlog
 from visionfleet.simulation.outcome import Outcome
+from visionfleet.simulation.starts import Starts, StoppedTier
 from visionfleet.simulation.worker_model import WorkerModel
 
 _SECONDS_PER_HOUR = 3600.0
@@ -42,6 +43,7 @@ class Conditions:
     call_seconds: float = 0.02
     boot_seconds: float = 45.0
     boot_spread: float = 0.25
+    stopped: StoppedTier = field(default_factory=StoppedTier)
     lag_seconds: int = 10
     noise: float = 0.05
     phantoms: float = 0.01
@@ -83,6 +85,7 @@ class World:
     _told: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
+    _starting: Starts = field(init=False)
     _workers: WorkerModel = field(init=False)
     _service_told: float | None = None
     _billed: float = 0.0
@@ -94,6 +97,8 @@ class World:
     def __post_init__(self) -> None:
         conditions = self.conditions
         self.random = Random(conditions.seed)
+        boots = conditions.boot_seconds, conditions.boot_spread
+        self._starting = Starts(*boots, conditions.stopped, self.random)
         self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
@@ -191,7 +196,7 @@ class World:
             visible=visible,
             in_flight=in_flight,
             workers=tuple(machine.view for machine in self._machines()),
-            boot_seconds=conditions.boot_seconds if known else None,
+            boot_seconds=self._starting.next_takes(second) if known else None,
             service_seconds=self._service_told,
             handled=self._handled(second),
         )
@@ -225,10 +230,9 @@ class World:
             if conditions.refused and self.random.random() < conditions.refused:
                 continue
             self._launches += 1
-            boot = conditions.boot_seconds * math.exp(self.random.gauss(0, conditions.boot_spread))
             name = f"w{self._launches}"
             view = Worker(name, "booting", float(second), float(second))
-            self._booting.append(_Machine(view, second + boot))
+            self._booting.append(_Machine(view, self._starting.up_at(name, second)))
 
     def _drain(self, name: str, second: int) -> None:
         for machine in self._ready:
@@ -270,6 +274,7 @@ class World:
         self._bill(machine, second)
 
     def _bill(self, machine: _Machine, second: int) -> None:
+        self._starting.ended(machine.view.name, second)
         lived = second - machine.view.launched_at
         self._billed += max(self.conditions.minimum_billed_seconds, lived)
 

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from bench import bench_scaling, made_traces
+from bench import made_traces
 from testkit.fleet.policies import policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.controllers import controller
@@ -24,7 +24,7 @@ def replayed(path: Path, phantoms: float = 0.01) -> Outcome:
 @pytest.mark.parametrize(("name", "most_hours"), [("sparse", 8.6), ("nightly", 12.0)])
 def test_quiet_traffic_costs_half_of_one_look(name: str, most_hours: float) -> None:
     """One look alone cost 17.4 worker-hours in two days, and 24.1 in three nights."""
-    outcome = replayed(bench_scaling.QUIET / f"{name}.csv")
+    outcome = replayed(made_traces.FOLDER / f"{name}.csv")
     assert outcome.billed_hours <= most_hours
     assert outcome.wait_quantile(0.95) <= (90 if name == "sparse" else 300)
     assert outcome.unserved == 0
