@@ -40,7 +40,8 @@ demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMA
 # It waits for minutes and hardly computes, so it begins first and runs beside others.
 IDLE := tests/system/test_idle.py
 # What they set up takes long, and would be set up once by each process of pytest.
-ONCE := tests/daemons/test_least_privilege.py tests/contract/cloudformation/test_stack.py
+ONCE := tests/daemons/test_least_privilege.py tests/contract/cloudformation/test_stack.py \
+	tests/contract/cloudformation/test_policies.py
 
 PREFIX := /opt/visionfleet
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(or $(PYTHON),/usr/bin/python3)' \
