@@ -42,11 +42,14 @@ def component(kind: str, name: str, version: str, more: str = "") -> Component:
 
 
 def of_debian(lines: str, os_release: Mapping[str, str]) -> Iterator[Component]:
-    """Read dpkg's list: package, version and architecture; those of several stand for each."""
+    """Read dpkg's list: package, version, architecture and state; some are removed but for files."""
     distro = f"{os_release['ID']}-{os_release['VERSION_ID']}"
     for line in lines.splitlines():
-        name, version, architecture = line.split("\t")
-        yield component("deb", f"debian/{name}", version, f"?arch={architecture}&distro={distro}")
+        name, version, architecture, state = line.split("\t")
+        if state == "installed":
+            yield component(
+                "deb", f"debian/{name}", version, f"?arch={architecture}&distro={distro}"
+            )
 
 
 def of_python(metadata: PackageMetadata) -> Component:
@@ -60,7 +63,7 @@ def of_python(metadata: PackageMetadata) -> Component:
 
 def main() -> None:
     """Print the list."""
-    shown = r"${Package}\t${Version}\t${Architecture}\n"
+    shown = r"${Package}\t${Version}\t${Architecture}\t${db:Status-Status}\n"
     command = ["dpkg-query", "--show", f"--showformat={shown}"]
     packages = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found = {one["bom-ref"]: one for one in (of_python(each.metadata) for each in distributions())}

@@ -38,7 +38,11 @@ def test_sbom_tells_licences_that_are_expressions() -> None:
 
 
 def test_sbom_names_debian_packages_by_url() -> None:
-    lines = "libstdc++6\t12.2.0-14+deb12u1\tamd64\npasswd\t1:4.13+dfsg1-1\tamd64\n"
+    lines = (
+        "libstdc++6\t12.2.0-14+deb12u1\tamd64\tinstalled\n"
+        "gone\t1\tall\tconfig-files\n"
+        "passwd\t1:4.13+dfsg1-1\tamd64\tinstalled\n"
+    )
     found: list[dict[str, Any]] = list(SBOM["of_debian"](lines, DEBIAN))
     assert [each["purl"] for each in found] == [
         "pkg:deb/debian/libstdc%2B%2B6@12.2.0-14%2Bdeb12u1?arch=amd64&distro=debian-13",
