@@ -42,7 +42,7 @@ def component(kind: str, name: str, version: str, more: str = "") -> Component:
 
 
 def of_debian(lines: str, os_release: Mapping[str, str]) -> Iterator[Component]:
-    """Read dpkg's list: package, version, architecture and state; some are removed but for files."""
+    """Read dpkg's list: package, version, architecture, state; some are gone but for files."""
     distro = f"{os_release['ID']}-{os_release['VERSION_ID']}"
     for line in lines.splitlines():
         name, version, architecture, state = line.split("\t")
