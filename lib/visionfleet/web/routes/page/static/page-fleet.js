@@ -2,6 +2,7 @@
 
 import { element } from "./page-cards.js";
 import { draw } from "./page-chart.js";
+import { costs } from "./page-cost.js";
 import { ago, counted, duration, sentence } from "./page-words.js";
 
 const LIVELY_MS = 1000;
@@ -78,6 +79,7 @@ export class Fleet {
     crew(status.states);
     alarms(status.alarms || []);
     pulse(status);
+    part("cost").textContent = costs(status.cost);
     part("freshness").textContent = now - status.at > SILENT_SECONDS
       ? `the scaler was last heard of ${ago(now - status.at)}`
       : "live";
