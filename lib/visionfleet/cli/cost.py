@@ -52,14 +52,15 @@ def page(cost: FleetCost, prices: PriceTable) -> Group:
     names = ("images", "worker-hours", "workers, $", "calls, $", "sum, $", "$ per 1,000")
     table = terminal.table("", *(Column(name, justify="right") for name in names))
     for one in cost.periods:
+        at_least = "> " if one.unpriced and one.dollars is not None else ""
         table.add_row(
             one.period,
             f"{one.images:,}",
             f"{one.worker_seconds / 3600:,.2f}",
             dollars(one.worker_dollars),
             dollars(one.call_dollars),
-            dollars(one.dollars),
-            dollars(one.dollars_per_thousand_images),
+            at_least + dollars(one.dollars),
+            dollars(one.dollars_per_thousand_images) if one.images else "",
         )
     return Group(table, Text(), *(Text(line) for line in _notes(cost.periods, prices)))
 

@@ -27,7 +27,7 @@ class DayUsage(Value):
 
 class PeriodCost(Value):
     """What a time cost. A sum of dollars is that of what has a price, None if nothing has one;
-    `unpriced` names what has none.
+    `unpriced` names what has none, and then it is not known what an image comes to.
     """
 
     period: str

@@ -42,17 +42,18 @@ def period_cost(period: str, days: Sequence[DayUsage], prices: PriceTable) -> Pe
     seconds = sum(time.seconds for time in workers)
     calls = reckoned_calls(days)
     of_workers, of_calls = worker_dollars(workers, prices), prices.of_calls(calls)
-    dollars = known_sum((of_workers, of_calls))
+    dollars, missing = known_sum((of_workers, of_calls)), tuple(sorted(unpriced(workers, prices)))
+    whole = dollars if images and not missing else None
     return PeriodCost(
         period=period,
         images=images,
         worker_seconds=round(seconds, 1),
         calls=round(calls.count),
-        worker_dollars=of_workers,
-        call_dollars=of_calls,
-        dollars=dollars,
-        dollars_per_thousand_images=dollars * 1000 / images if dollars and images else None,
-        unpriced=tuple(sorted(unpriced(workers, prices))),
+        worker_dollars=_rounded(of_workers),
+        call_dollars=_rounded(of_calls),
+        dollars=_rounded(dollars),
+        dollars_per_thousand_images=None if whole is None else _rounded(whole * 1000 / images),
+        unpriced=missing,
     )
 
 
@@ -98,3 +99,7 @@ def kind_words(instance_type: str | None, market: str | None) -> str:
 def known_sum(parts: Iterable[float | None]) -> float | None:
     known = [part for part in parts if part is not None]
     return sum(known) if known else None
+
+
+def _rounded(dollars: float | None) -> float | None:
+    return None if dollars is None else round(dollars, 6)

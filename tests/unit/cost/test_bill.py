@@ -37,9 +37,9 @@ def test_workers_and_calls_are_priced_and_divided_by_images() -> None:
     cost = period_cost("today", [day("2026-11-29", 1000, spot=7200, on_demand=3600)], TABLE)
     assert cost.worker_dollars == pytest.approx(0.072 + 0.36)
     calls = 1000 * (2 * 5 + 0.4 + 6 * 0.4) + 3 * (120 * 5 + 1560 * 0.4 + 180 * 0.4)
-    assert cost.call_dollars == pytest.approx(calls / 1e6)
-    assert cost.dollars == pytest.approx(0.432 + calls / 1e6)
-    assert cost.dollars_per_thousand_images == pytest.approx(cost.dollars)
+    assert cost.call_dollars == pytest.approx(calls / 1e6, abs=1e-6)
+    assert cost.dollars == pytest.approx(0.432 + calls / 1e6, abs=1e-6)
+    assert cost.dollars_per_thousand_images == pytest.approx(cost.dollars, abs=1e-6)
     assert (cost.worker_seconds, cost.images, cost.unpriced) == (10800, 1000, ())
     assert cost.calls == 9 * 1000 + 3 * 1860
 
@@ -48,6 +48,7 @@ def test_what_has_no_price_is_named_and_not_guessed() -> None:
     cost = period_cost("today", [day("2026-11-29", 5, spot=3600, none=60, other=60)], TABLE)
     assert cost.unpriced == ("m9.huge, spot", "workers of no known instance type")
     assert cost.worker_dollars == pytest.approx(0.036)
+    assert cost.dollars_per_thousand_images is None, "it would be too little"
     alone = period_cost("today", [day("2026-11-29", 5, none=60)], TABLE)
     assert alone.worker_dollars is None
     assert alone.dollars == alone.call_dollars, "of what has a price"

@@ -4,25 +4,31 @@ import { counted, sentence } from "./page-words.js";
 
 const SHOWN = ["today", "last 30 days"];
 
-export function money(dollars) {
-  const places = dollars >= 1 || dollars === 0 ? 2 : 4;
-  return `${dollars.toFixed(places)} dollars`;
+function money(dollars) {
+  return `${dollars.toFixed(dollars >= 1 || dollars === 0 ? 2 : 4)} dollars`;
 }
 
+// Yields when, and what that time cost.
 export function costs(cost) {
-  if (!cost) return "";
-  const shown = cost.periods.filter((one) => SHOWN.includes(one.period));
-  const missing = [...new Set(shown.flatMap((one) => one.unpriced))];
-  const parts = shown.map(period);
-  if (missing.length) parts.push(`No price, and left out: ${missing.join("; ")}.`);
-  return `${parts.join(" ")} At prices of ${cost.prices}.`;
+  const shown = cost ? cost.periods.filter((one) => SHOWN.includes(one.period)) : [];
+  return shown.map((one) => [sentence(one.period), what(one)]);
 }
 
-function period(one) {
-  const images = counted(one.images, "image", "images");
-  const hours = `${(one.worker_seconds / 3600).toFixed(2)} worker-hours`;
-  if (one.worker_dollars === null) return `${sentence(one.period)}: ${images} in ${hours}.`;
+// Says what the prices are of, and what has none.
+export function priced(cost) {
+  const missing = [...new Set(cost.periods.flatMap((one) => one.unpriced))];
+  const known = cost.periods.some((one) => one.worker_dollars);
+  const parts = known ? [`At prices of ${cost.prices}.`] : [];
+  if (missing.length) parts.push(`No price is known of: ${missing.join("; ")}.`);
+  return parts.join(" ");
+}
+
+function what(one) {
+  const hours = one.worker_seconds / 3600;
+  const work = `${counted(one.images, "image", "images")} in ${hours.toFixed(2)} worker-hours`;
+  if (one.worker_dollars === null) return work;
   const thousand = one.dollars_per_thousand_images;
-  const each = thousand === null ? "" : `, ${money(thousand)} per thousand`;
-  return `${sentence(one.period)}: ${money(one.dollars)} for ${images} in ${hours}${each}.`;
+  const least = one.unpriced.length ? "more than " : "";
+  const each = thousand === null ? "" : `; ${money(thousand)} per thousand images`;
+  return `${least}${money(one.dollars)} for ${work}${each}`;
 }
