@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import textwrap
 import time
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from rich.text import Text
 from visionfleet.cli import terminal
 from visionfleet.cli.fleet_snapshot import Deployment
 from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.parser import COLUMNS
 from visionfleet.contract.usage import FleetCost, PeriodCost
 from visionfleet.cost.bill import fleet_cost
 from visionfleet.cost.prices import PriceTable
@@ -62,17 +64,18 @@ def page(cost: FleetCost, prices: PriceTable) -> Group:
             at_least + dollars(one.dollars),
             dollars(one.dollars_per_thousand_images) if one.images else "",
         )
-    return Group(table, Text(), *(Text(line) for line in _notes(cost.periods, prices)))
+    notes = textwrap.wrap(_notes(cost.periods, prices), COLUMNS)
+    return Group(table, Text(), *map(Text, notes))
 
 
-def _notes(periods: tuple[PeriodCost, ...], prices: PriceTable) -> list[str]:
+def _notes(periods: tuple[PeriodCost, ...], prices: PriceTable) -> str:
     missing = sorted({name for one in periods for name in one.unpriced})
-    notes = [f"Not in the sums, for they have no price: {'; '.join(missing)}."] if missing else []
-    return [
-        *notes,
+    parts = [f"Not in the sums, for they have no price: {'; '.join(missing)}."] if missing else []
+    parts += [
         f"Prices of {prices.words}; days begin at 00:00 UTC. Calls are reckoned, not counted.",
-        "Hosts of web and scaler, storage and traffic come on top (docs/aws.md).",
+        "Hosts of web and scaler, storage and traffic come on top.",
     ]
+    return " ".join(parts)
 
 
 def dollars(amount: float | None) -> str:
