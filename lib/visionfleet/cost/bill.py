@@ -9,6 +9,7 @@ from visionfleet.cost.prices import Calls, PriceTable
 SECONDS_PER_HOUR = 3600.0
 HOURS_PER_MONTH = 730.0
 MONTH_DAYS = 30
+PERIODS = ("today", "yesterday", f"last {MONTH_DAYS} days")
 
 # Calls of all daemons, measured with the default settings. An image alone: its upload, its request,
 # its fetch, its result, and a reply; in a crowd the calls to SQS are shared, a sixth of these.
@@ -27,13 +28,13 @@ def fleet_cost(usage: Sequence[DayUsage], prices: PriceTable, today: date) -> Fl
     day = today.isoformat()
     yesterday = (today - timedelta(days=1)).isoformat()
     first = (today - timedelta(days=MONTH_DAYS - 1)).isoformat()
-    periods = (
-        ("today", [by_day[day]] if day in by_day else []),
-        ("yesterday", [by_day[yesterday]] if yesterday in by_day else []),
-        (f"last {MONTH_DAYS} days", [one for one in usage if first <= one.day <= day]),
+    found = (
+        [by_day[day]] if day in by_day else [],
+        [by_day[yesterday]] if yesterday in by_day else [],
+        [one for one in usage if first <= one.day <= day],
     )
-    costs = tuple(period_cost(name, found, prices) for name, found in periods)
-    return FleetCost(prices=prices.words, periods=costs)
+    costs = (period_cost(*one, prices) for one in zip(PERIODS, found, strict=True))
+    return FleetCost(prices=prices.words, periods=tuple(costs))
 
 
 def period_cost(period: str, days: Sequence[DayUsage], prices: PriceTable) -> PeriodCost:

@@ -1,5 +1,6 @@
 """The scaler's metrics for Prometheus, in a registry of their own."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import get_args
@@ -7,6 +8,7 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from visionfleet.contract.usage import FleetCost
+from visionfleet.cost.bill import PERIODS
 from visionfleet.scaler.decision import Decision, Observation, Policy, State, wanted
 from visionfleet.scaler.usage import Used
 
@@ -45,6 +47,9 @@ class ScalerMetrics:
             registry=registry,
         )
         self._count_workers(())
+        self._worker_seconds.labels("", "")
+        for period in PERIODS:
+            self._dollars.labels(period).set(math.nan)  # nobody knows yet
 
     def observed(
         self, seen: Observation, decision: Decision, policy: Policy, now: float, seconds: float
@@ -62,8 +67,7 @@ class ScalerMetrics:
         for (instance_type, market), seconds in used.worker_seconds.items():
             self._worker_seconds.labels(instance_type or "", market or "").inc(seconds)
         for one in cost.periods if cost else ():
-            if one.dollars is not None:
-                self._dollars.labels(one.period).set(one.dollars)
+            self._dollars.labels(one.period).set(math.nan if one.dollars is None else one.dollars)
 
     def _count_workers(self, states: Sequence[State]) -> None:
         for state in get_args(State):
