@@ -18,7 +18,7 @@ instances:
   a.xlarge: {vcpus: 4, on_demand: 0.2}
 calls: {s3_write: 5, s3_read: 0.4, sqs: 0.4}
 """
-ROWS = "".join(f"{minute},{60 if 30 < minute < 60 else 0}\n" for minute in range(90))
+ROWS = "".join(f"{minute},{60 if 20 < minute < 40 else 0}\n" for minute in range(50))
 
 
 def plan(tmp_path: Path, *options: str, rows: str = ROWS, scaler: str = "{maximum: 5}") -> int:
@@ -33,24 +33,25 @@ def plan(tmp_path: Path, *options: str, rows: str = ROWS, scaler: str = "{maximu
 def test_plan_sorts_by_cost_and_fits_eighty_columns(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ("--schedule", "none", "--schedule", "2@00:20-01:10/mon-sun", "--p95", "5")
+    options = ["--schedule", "none", "--schedule", "2@00:10-00:50/mon-sun", "--p95", "0"]
+    options += ["--hold", "60", "--hold", "300"]
     files = ("--json", str(tmp_path / "out.json"), "--plot", str(tmp_path / "out.png"))
     assert plan(tmp_path, *options, *files) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     found = json.loads((tmp_path / "out.json").read_text())
     fleets = found["fleets"]
-    assert len(fleets) == 2 * 3 * 3, "a.xlarge has no price on the spot market"
+    assert len(fleets) == 3 * 2 * 2, "a.xlarge has no price on the spot market"
     dollars = [one["dollars_a_month"] for one in fleets]
     assert dollars == sorted(dollars)
     assert all(one["peak_workers"] <= 5 for one in fleets)
     assert found["prices"] == {"date": "2026-11-29", "region": "us-east-1", "source": "nowhere"}
     best = found["recommended"]
-    quick = [one for one in fleets if one["p95_wait_seconds"] <= 5]
+    quick = [one for one in fleets if one["p95_wait_seconds"] == 0]
     assert best == quick[0], "without workers that are up before, the first images wait for a boot"
-    assert best["schedule"] == "2@00:20-01:10/mon-sun"
+    assert best["schedule"] == "2@00:10-00:50/mon-sun"
     assert best["market"] == "spot"
-    assert "Recommended for a p95 wait of 5 s: a.large spot, hold " in " ".join(lines)
+    assert "Recommended for a p95 wait of 0 s: a.large spot, hold " in " ".join(lines)
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
