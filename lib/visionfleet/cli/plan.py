@@ -103,7 +103,10 @@ def run(arguments: argparse.Namespace) -> int:
     traffic = _traffic(arguments)
     policy, conditions = _policy(arguments, config), _conditions(arguments)
     outcomes = _replays(options, policy, conditions, traffic)
-    priced = (plan.estimate(one, outcomes[one.replayed], traffic.hours, prices) for one in options)
+    priced = (
+        plan.estimate(one, outcomes[one.replayed], traffic.hours, prices, policy.maximum)
+        for one in options
+    )
     estimates = plan.by_cost(one for one in priced if one is not None)
     _tell(arguments, estimates, prices)
     return 0

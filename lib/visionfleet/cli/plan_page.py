@@ -58,7 +58,8 @@ def recommendation(estimates: Sequence[Estimate], p95_seconds: float) -> str:
         return "None of these has a price."
     first = f"None keeps a p95 wait of {p95_seconds:g} s; the nearest is {_words(nearest)}"
     wait, dollars = nearest.p95_wait_seconds, nearest.dollars
-    return f"{first}, with {wait:.0f} s for {dollars:,.2f} dollars a month."
+    said = f"{first}, with {wait:.0f} s for {dollars:,.2f} dollars a month"
+    return f"{said}, and all {nearest.peak_workers} workers." if nearest.held_back else f"{said}."
 
 
 def _words(one: Estimate) -> str:

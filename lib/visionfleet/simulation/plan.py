@@ -48,7 +48,9 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An option by its replay; dollars are of a month of 730 hours."""
+    """An option by its replay; dollars are of a month of 730 hours. One that was `held_back` had
+    as many workers as it may.
+    """
 
     option: Option
     worker_dollars: float
@@ -57,6 +59,7 @@ class Estimate:
     p95_wait_seconds: float
     peak_workers: int
     unserved: int
+    held_back: bool
 
     @property
     def dollars(self) -> float:
@@ -91,7 +94,9 @@ def service_seconds(
     }
 
 
-def estimate(option: Option, outcome: Outcome, hours: float, prices: PriceTable) -> Estimate | None:
+def estimate(
+    option: Option, outcome: Outcome, hours: float, prices: PriceTable, maximum: int
+) -> Estimate | None:
     """Price a replay of so many hours; None where the option has no price."""
     hourly = prices.hourly(option.instance_type, option.market)
     if hourly is None:
@@ -108,6 +113,7 @@ def estimate(option: Option, outcome: Outcome, hours: float, prices: PriceTable)
         p95_wait_seconds=outcome.wait_quantile(0.95),
         peak_workers=outcome.peak_workers,
         unserved=outcome.unserved,
+        held_back=outcome.peak_workers >= maximum,
     )
 
 
