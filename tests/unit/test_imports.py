@@ -40,6 +40,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.fleet.circuit_breaker": set(),
     "visionfleet.fleet.launch_ledger": set(),
     "visionfleet.fleet.offerings": set(),
+    "visionfleet.scaler.cooldown": set(),
     "visionfleet.scaler.deaths": set(),
     "visionfleet.scaler.decision": set(),
     "visionfleet.scaler.election": set(),

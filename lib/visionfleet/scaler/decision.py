@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from visionfleet.scaler import deaths, reasons
+from visionfleet.scaler.cooldown import Cooldown
 from visionfleet.scaler.failed_starts import FailedStarts
 from visionfleet.scaler.window import within
 
@@ -88,12 +89,11 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`kept` are the sizes worth keeping within the hold window, `arrived` the images that had ever
-    come within the pace window, both as (when, how many). `waiting` tells that the last look saw
-    images in the queue.
+    """`arrived` are the images that had ever come within the pace window, as (when, how many).
+    `waiting` tells that the last look saw images in the queue.
     """
 
-    kept: tuple[tuple[float, int], ...] = ()
+    cooldown: Cooldown = field(default_factory=Cooldown)
     arrived: tuple[tuple[float, float], ...] = ()
     boot_seconds: float | None = None
     service_seconds: float | None = None
@@ -143,6 +143,10 @@ class _Look:
         return few and not self.able and not self.history.waiting
 
     @property
+    def boot_seconds(self) -> float:
+        return known(self.history.boot_seconds, self.policy.times.boot_seconds)
+
+    @property
     def service_seconds(self) -> float:
         return known(self.history.service_seconds, self.policy.settings.service_seconds)
 
@@ -153,12 +157,11 @@ def decide(
     """Size the fleet to keep pace with the arrivals, and to clear what would wait too long."""
     look = _look(seen, policy, history, now)
     pace = _pace(look)
-    hold_seconds = policy.settings.hold_seconds
     kept = _sized(look, math.ceil(pace - _ROUNDING))
     need = _sized(look, _need(look, pace))
-    kept_since = within((*history.kept, (now, kept)), now - hold_seconds)
-    history = replace(look.history, kept=kept_since)
-    return _act(replace(look, history=history), need, hold_seconds)
+    hold, boot = policy.settings.hold_seconds, look.boot_seconds
+    cooldown = look.history.cooldown.noted(kept, hold, boot, now)
+    return _act(replace(look, history=replace(look.history, cooldown=cooldown)), need)
 
 
 def per_message(
@@ -167,8 +170,8 @@ def per_message(
     """One worker per message up to the maximum; without messages all idle ones leave at once."""
     look = _look(seen, policy, history, now)
     need = _sized(look, seen.images)
-    look = replace(look, history=replace(look.history, kept=((now, need),)))
-    return _act(look, need, hold_seconds=0.0)
+    at_once = Cooldown(since=now, peaks=((now, need),))
+    return _act(replace(look, history=replace(look.history, cooldown=at_once)), need)
 
 
 POLICIES: dict[str, Decide] = {"pace": decide, "per_message": per_message}
@@ -192,10 +195,8 @@ def _need(look: _Look, pace: float) -> int:
 
 def _work_after_a_boot(look: _Look, pace: float) -> float:
     """Seconds of work that are left when a worker launched now would be up."""
-    boot = known(look.history.boot_seconds, look.policy.times.boot_seconds)
-    done = sum(
-        min(boot, look.now - w.launched_at) if w.state == "booting" else boot for w in look.able
-    )
+    boot, now = look.boot_seconds, look.now
+    done = sum(min(boot, now - w.launched_at) if w.state == "booting" else boot for w in look.able)
     return max(0.0, look.seen.images * look.service_seconds + pace * boot - done)
 
 
@@ -224,7 +225,7 @@ def _sized(look: _Look, size: int) -> int:
     return max(size + policy.settings.spare if size else 0, minimum)
 
 
-def _act(look: _Look, need: int, hold_seconds: float) -> tuple[Decision, History]:
+def _act(look: _Look, need: int) -> tuple[Decision, History]:
     seen, failed, maximum = look.seen, look.history.failed_starts, look.policy.maximum
     capacity = len(look.able)
     wanted = max(0, min(need - capacity, maximum - len(seen.workers)))  # who is to go still counts
@@ -239,8 +240,8 @@ def _act(look: _Look, need: int, hold_seconds: float) -> tuple[Decision, History
     if capacity > maximum:
         drain, leave = _lightest(look, capacity - maximum), f"{maximum} is the maximum now"
     else:
-        drain = () if need > capacity else _to_drain(look, need, hold_seconds)
-        leave = f"needed {need} of {capacity} for the hold window"
+        drain = () if need > capacity else _to_drain(look, need)
+        leave = f"needed {need} of {capacity} for {look.history.cooldown.seconds:.0f} s"
     ended = tuple(w.name for w in seen.workers if w.state == "drained" or w.name in look.dead)
     at_maximum = full and not look.history.at_maximum
     dead = tuple(look.dead)
@@ -273,14 +274,14 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
     )
 
 
-def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:
-    """Pick the workers that were not needed for the whole hold window, longest idle first, and that
+def _to_drain(look: _Look, need: int) -> tuple[str, ...]:
+    """Pick the workers that were not needed for the whole cooldown, longest idle first, and that
     what waits now does not need: whoever boots has cleared nothing yet.
     """
-    settings, kept, now = look.policy.settings, look.history.kept, look.now
-    if not kept or kept[0][0] > now - hold_seconds:
+    settings, now = look.policy.settings, look.now
+    if (kept := look.history.cooldown.keeps(now)) is None:
         return ()  # not watched for long enough, as after a restart
-    keep = max(need, max(size for _, size in kept))
+    keep = max(need, kept)
     work = look.seen.visible * look.service_seconds
     clearing = math.ceil(work / settings.target_wait_seconds - _ROUNDING)
     at_work = sum(w.state in _AT_WORK for w in look.able)

@@ -7,6 +7,7 @@ import pytest
 
 from testkit.fleet.policies import changed, policy
 from visionfleet.config.scaler import ScheduleWindow
+from visionfleet.scaler.cooldown import Cooldown
 from visionfleet.scaler.decision import (
     Decide,
     History,
@@ -194,7 +195,7 @@ def test_scale_in_drains_the_longest_idle_and_no_busy_worker() -> None:
 
 def test_scale_in_uses_up_the_paid_minute() -> None:
     young = Observation(0, 0, (Worker("young", "idle", NOW, NOW - 59, NOW),))
-    history = History(kept=((0.0, 0),))
+    history = History(cooldown=Cooldown(since=0.0, peaks=((0.0, 0),)))
     decision, history = decide(young, POLICY, history, NOW)
     assert decision.drain == ()
     decision, _ = decide(young, POLICY, history, NOW + 1)

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from testkit.fleet.policies import policy
+from visionfleet.scaler.cooldown import Cooldown
 from visionfleet.scaler.decision import (
     Decide,
     Decision,
@@ -146,7 +147,7 @@ def test_no_drain_while_what_waits_needs_the_worker() -> None:
     booting = [worker(f"w{i}", "booting", START - 70) for i in range(7)]
     idle = worker("idle", "idle", START - 300, reported_at=START)
     seen = Observation(1480, 0, (*booting, idle), boot_seconds=70.0, service_seconds=0.5)
-    history = History(kept=((START - 100, 0),))
+    history = History(cooldown=Cooldown(START - 100, peaks=((START - 100, 0),)))
     assert decide(seen, POLICY, history, START)[0].drain == ()
 
 
