@@ -46,6 +46,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.election": set(),
     "visionfleet.scaler.failed_starts": set(),
     "visionfleet.scaler.status": set(),
+    "visionfleet.scaler.forecast": set(),
     "visionfleet.scaler.handled_images": set(),
     "visionfleet.scaler.learned_times": set(),
     "visionfleet.scaler.lives": set(),

@@ -6,13 +6,12 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from visionfleet.scaler import deaths, reasons
 from visionfleet.scaler.cooldown import Cooldown
 from visionfleet.scaler.failed_starts import FailedStarts
-from visionfleet.scaler.window import within
+from visionfleet.scaler.forecast import Forecast
 
 if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
@@ -28,7 +27,7 @@ _F = TypeVar("_F", bound=float | None)
 _CAPACITY = frozenset({"booting", "idle", "busy"})
 _AT_WORK = frozenset({"idle", "busy"})
 _PHANTOMS = 2  # images that SQS may count in an empty queue
-_ROUNDING = 1e-9  # 3.0000000000000004 workers are 3
+_TOO_LITTLE = 0.05  # of a worker's time: nobody is wanted for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +88,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """`arrived` are the images that had ever come within the pace window, as (when, how many).
-    `waiting` tells that the last look saw images in the queue.
-    """
+    """What earlier looks tell. With `waiting` the last one saw images in the queue."""
 
     cooldown: Cooldown = field(default_factory=Cooldown)
-    arrived: tuple[tuple[float, float], ...] = ()
+    forecast: Forecast = field(default_factory=Forecast)
     boot_seconds: float | None = None
     service_seconds: float | None = None
     at_maximum: bool = False
@@ -156,8 +153,9 @@ def decide(
 ) -> tuple[Decision, History]:
     """Size the fleet to keep pace with the arrivals, and to clear what would wait too long."""
     look = _look(seen, policy, history, now)
-    pace = _pace(look)
-    kept = _sized(look, math.ceil(pace - _ROUNDING))
+    forecast = look.history.forecast
+    pace = forecast.rate * look.service_seconds
+    kept = _sized(look, max(math.ceil(pace - _TOO_LITTLE), int(forecast.anything_lately)))
     need = _sized(look, _need(look, pace))
     hold, boot = policy.settings.hold_seconds, look.boot_seconds
     cooldown = look.history.cooldown.noted(kept, hold, boot, now)
@@ -188,7 +186,7 @@ def _look(seen: Observation, policy: Policy, history: History, now: float) -> _L
 def _need(look: _Look, pace: float) -> int:
     """Count the workers that keep pace and clear in time what a new one would still find."""
     left = _work_after_a_boot(look, pace)
-    need = math.ceil(pace + left / look.policy.settings.target_wait_seconds - _ROUNDING)
+    need = math.ceil(pace + left / look.policy.settings.target_wait_seconds - _TOO_LITTLE)
     # More workers than images are of no use.
     return min(need, max(look.seen.images, math.ceil(pace)))
 
@@ -198,20 +196,6 @@ def _work_after_a_boot(look: _Look, pace: float) -> float:
     boot, now = look.boot_seconds, look.now
     done = sum(min(boot, now - w.launched_at) if w.state == "booting" else boot for w in look.able)
     return max(0.0, look.seen.images * look.service_seconds + pace * boot - done)
-
-
-def _pace(look: _Look) -> float:
-    """Workers that the arrivals of the pace window keep busy, without its steepest step: it may be
-    a burst that is over, which the backlog shows anyway, or a wrong count.
-    """
-    points = look.history.arrived
-    steps = [(later - at, after - before) for (at, before), (later, after) in pairwise(points)]
-    if len(steps) < 2:
-        return 0.0
-    steepest = max(steps, key=lambda step: step[1] / step[0])
-    seconds = points[-1][0] - points[0][0] - steepest[0]
-    images = points[-1][1] - points[0][1] - steepest[1]
-    return max(0.0, images / seconds * look.service_seconds)
 
 
 def _sized(look: _Look, size: int) -> int:
@@ -264,12 +248,12 @@ def known(learned: float | None, otherwise: _F) -> float | _F:
 
 def _learn(seen: Observation, policy: Policy, history: History, now: float) -> History:
     """Keep the times that workers told, for when there is nobody to tell them, and the arrivals."""
-    earlier = tuple(point for point in history.arrived if point[0] < now)
-    arrived = (*earlier, (now, seen.images + seen.handled))
+    boot = known(seen.boot_seconds, history.boot_seconds)
+    window, horizon = policy.times.pace_seconds, known(boot, policy.times.boot_seconds)
     return replace(
         history,
-        arrived=within(arrived, now - policy.times.pace_seconds),
-        boot_seconds=known(seen.boot_seconds, history.boot_seconds),
+        forecast=history.forecast.noted(seen.images + seen.handled, window, horizon, now),
+        boot_seconds=boot,
         service_seconds=known(seen.service_seconds, history.service_seconds),
     )
 
@@ -283,7 +267,7 @@ def _to_drain(look: _Look, need: int) -> tuple[str, ...]:
         return ()  # not watched for long enough, as after a restart
     keep = max(need, kept)
     work = look.seen.visible * look.service_seconds
-    clearing = math.ceil(work / settings.target_wait_seconds - _ROUNDING)
+    clearing = math.ceil(work / settings.target_wait_seconds - _TOO_LITTLE)
     at_work = sum(w.state in _AT_WORK for w in look.able)
     surplus = max(0, min(len(look.able) - keep, at_work - clearing))
     idle = [w for w in look.able if w.state == "idle"]

@@ -2,7 +2,7 @@
 
 from typing import TypeVar
 
-_N = TypeVar("_N", int, float)
+_N = TypeVar("_N")
 
 
 def within(samples: tuple[tuple[float, _N], ...], start: float) -> tuple[tuple[float, _N], ...]:
