@@ -28,6 +28,7 @@ from visionfleet.config import Config, load
 from visionfleet.errors import GiveUp, VisionfleetError
 from visionfleet.local.sample_images import sample_images, shipped_photos
 from visionfleet.local.stack import running
+from visionfleet.scaler.cooldown import LONGEST
 
 SEED = 20
 PARALLEL = 32
@@ -130,7 +131,8 @@ def _sampling(deployment: Deployment) -> Iterator[list[FleetSize]]:
 def _wait_for_zero(deployment: Deployment, config: Config) -> bool:
     terminal.say("waiting until the workers have gone ...")
     settings = config.scaler
-    deadline = time.monotonic() + settings.hold_seconds + settings.paid_seconds + ZERO_SECONDS
+    longest = LONGEST * settings.hold_seconds + settings.paid_seconds + ZERO_SECONDS
+    deadline = time.monotonic() + longest
     while time.monotonic() < deadline:
         status = deployment.status()
         if status is not None and not sum(status.states.values()) and not status.visible:

@@ -26,8 +26,8 @@ FleetKind = Literal["supervisor", "ec2"]
 
 @dataclass(frozen=True, slots=True)
 class FleetTimes:
-    """The fleet keeps pace with the arrivals of `pace_seconds`. `boot_seconds` is reckoned with
-    until a worker has told; one that has not reported after `boot_limit_seconds` is dead.
+    """`pace_seconds` is the shortest window of arrivals. `boot_seconds` is reckoned with until a
+    worker has told; one that has not reported after `boot_limit_seconds` is dead.
     """
 
     pace_seconds: float
@@ -91,7 +91,8 @@ class ScalerSection(Section):
     """Time between two looks at queue and fleet.
     Whoever pays nothing for calls to SQS, or wants fewer of them."""
     hold_seconds: float = Field(120.0, ge=0, le=3600)
-    """Cooldown: time after which a worker that was not needed leaves.
+    """Cooldown: time after which a worker that was not needed leaves. A quarter to twice of it are
+    tried: the one that would lately have cost least counts.
     Whoever has workers that start in seconds: less."""
     target_wait_seconds: float = Field(10.0, ge=0.1, le=3600)
     """Wait in the queue that the fleet is sized for.

@@ -10,6 +10,7 @@ from typing import Final
 
 # Lengths, in shares of the setting: the first of the cheapest is taken.
 SHARES: Final = (1.0, 0.5, 0.25, 2.0)
+LONGEST: Final = max(SHARES)
 # A start costs the boot that is paid for, and those who wait for it, at twice that.
 _START_BOOTS = 3.0
 _FORGET_SECONDS = 1800.0
@@ -36,8 +37,7 @@ class Cooldown:
         """Take note of the size worth keeping now; what was last seen held until now."""
         held = [(now, self.peaks[-1][1])] if self.peaks else []
         peaks = [peak for peak in (*self.peaks[:-1], *held) if peak[1] > size]
-        longest = max(SHARES) * hold
-        recent = tuple(peak for peak in peaks if peak[0] >= now - longest)
+        recent = tuple(peak for peak in peaks if peak[0] >= now - LONGEST * hold)
         after = replace(self, since=min(self.since, now), at=now, peaks=(*recent, (now, size)))
         sizes = tuple(after._size(now - share * hold) for share in SHARES)
         costs = self._costs(sizes, _START_BOOTS * boot_seconds, now)
