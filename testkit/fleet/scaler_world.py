@@ -220,6 +220,9 @@ class FakeFleet:
         """Nothing to mend."""
         return ()
 
+    def market_reason(self) -> str:
+        return ""
+
     def members(self) -> list[Member]:
         self._world.call("EC2", "EC2")
         return [Member(name, life.launched_at) for name, life in self._world.lives.items()]
