@@ -229,7 +229,8 @@ class FleetStatus(Message):
 
     `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
     `decision` is the last that changed anything, `reason` that of this look; `fault` says why no
-    worker starts, while none is at work.
+    worker starts, while none is at work. `markets` counts the workers that are bought, and
+    `market_reason` says why not all are of the market that is preferred.
     """
 
     at: float
@@ -238,6 +239,8 @@ class FleetStatus(Message):
     minimum: int
     maximum: int
     states: dict[str, int]
+    markets: dict[str, int] = {}
+    market_reason: str = ""
     decision: str
     decided_at: float
     reason: str = ""

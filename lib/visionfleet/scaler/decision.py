@@ -15,6 +15,7 @@ from visionfleet.scaler.window import within
 
 if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
+    from visionfleet.config.fields import Market
     from visionfleet.config.scaler import FleetTimes, ScalerSection
 
 State = Literal[
@@ -43,13 +44,14 @@ class Worker:
     launched_at: float
     reported_at: float | None = None
     fault: str = ""
+    market: "Market | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Counts are approximate, learned times None when unknown; of `handled`, growth counts.
 
-    `wall` is the Unix time of the look, None where that is the time of its clock too.
+    `wall` is the Unix time of the look, None where its clock is it; `market_reason` is the fleet's.
     """
 
     visible: int
@@ -59,6 +61,7 @@ class Observation:
     service_seconds: float | None = None
     handled: float = 0.0
     wall: float | None = None
+    market_reason: str = ""
 
     @property
     def images(self) -> int:
@@ -274,8 +277,8 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
 
 
 def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:
-    """Pick the workers that were not needed for the whole hold window, longest idle first, and that
-    what waits now does not need: whoever boots has cleared nothing yet.
+    """Pick the workers that were not needed for the whole hold window, those on demand first, then
+    the longest idle, and that what waits does not need: whoever boots has cleared nothing yet.
     """
     settings, kept, now = look.policy.settings, look.history.kept, look.now
     if not kept or kept[0][0] > now - hold_seconds:
@@ -287,8 +290,8 @@ def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:
     surplus = max(0, min(len(look.able) - keep, at_work - clearing))
     idle = [w for w in look.able if w.state == "idle"]
     paid = [w for w in idle if now - w.launched_at >= settings.paid_seconds]
-    longest_first = sorted(paid, key=lambda w: w.since)
-    return tuple(w.name for w in longest_first[:surplus])
+    dearest_first = sorted(paid, key=lambda w: (w.market != "on-demand", w.since))
+    return tuple(w.name for w in dearest_first[:surplus])
 
 
 def wanted(seen: Observation, decision: Decision) -> int:

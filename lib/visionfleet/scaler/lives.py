@@ -1,6 +1,7 @@
 """What fleet and worker say of one life of a worker, joined by this scaler's clock. No I/O here."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from visionfleet.contract.messages import WorkerReport
 from visionfleet.fleet.base import Member
@@ -95,16 +96,17 @@ def worker(member: Member, life: Life, told: Told, clear_since: float, now: floa
     if report is not None and not _of_this_life(report, told.reported_at, life):
         report = None
     state, fault = _state(member, life, report, now)
+    ours = partial(Worker, name, fault=fault, market=member.market)
     if member.state != "running":
-        return Worker(name, state, began_at, began_at, fault=fault)
+        return ours(state, began_at, began_at)
     if report is None:
-        return Worker(name, state, began_at, max(began_at, clear_since), fault=fault)
+        return ours(state, began_at, max(began_at, clear_since))
     if state in {"booting", "idle", "busy", "crashing"} and _unread(told.asked_at, life, now):
         state = "draining"
     if state == "booting":
         began_at = max(began_at, clear_since)
     since = told.reported_at - max(0.0, report.reported_at - report.since)
-    return Worker(name, state, since, began_at, max(told.reported_at, clear_since), fault)
+    return ours(state, since, began_at, max(told.reported_at, clear_since))
 
 
 def _state(

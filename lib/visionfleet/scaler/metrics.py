@@ -6,6 +6,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from visionfleet.config.fields import Market
 from visionfleet.scaler.decision import Decision, Observation, Policy, State, wanted
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -18,6 +19,10 @@ class ScalerMetrics:
         self._visible = gauge("queue_visible", "Requests that wait, as SQS says.")
         self._in_flight = gauge("queue_in_flight", "Requests that workers hold.")
         self._workers = gauge("workers", "Workers by state.", ["state"])
+        about = "Workers that are bought, by market."
+        self._market_workers = gauge("market_workers", about, ["market"])
+        about = "1 while not all workers are of the market that is preferred, as it refuses."
+        self._market_refused = gauge("market_refused", about)
         self._wanted = gauge("workers_wanted", "Workers that the last decision wants.")
         self._minimum = gauge("workers_minimum", "Workers that always run.")
         self._maximum = gauge("workers_maximum", "Workers at the most.")
@@ -37,6 +42,7 @@ class ScalerMetrics:
             registry=registry,
         )
         self._count_workers(())
+        self._count_markets(())
 
     def observed(
         self, seen: Observation, decision: Decision, policy: Policy, now: float, seconds: float
@@ -44,6 +50,8 @@ class ScalerMetrics:
         self._visible.set(seen.visible)
         self._in_flight.set(seen.in_flight)
         self._count_workers([worker.state for worker in seen.workers])
+        self._count_markets([worker.market for worker in seen.workers])
+        self._market_refused.set(bool(seen.market_reason))
         self._wanted.set(wanted(seen, decision))
         self._minimum.set(policy.minimum_at(now))
         self._maximum.set(policy.maximum)
@@ -52,3 +60,7 @@ class ScalerMetrics:
     def _count_workers(self, states: Sequence[State]) -> None:
         for state in get_args(State):
             self._workers.labels(state).set(states.count(state))
+
+    def _count_markets(self, markets: Sequence[Market | None]) -> None:
+        for market in get_args(Market):
+            self._market_workers.labels(market).set(markets.count(market))

@@ -51,7 +51,8 @@ class FleetObserver:
         workers = [worker(m, life, said, since, now) for m, life, said in three]
         known = [said.report for said in told if said.report is not None]
         handled = self.throughput.count(told, now)
-        return combined(counts.visible, counts.in_flight, workers, known, handled, wall)
+        why = self.fleet.market_reason()
+        return combined(counts.visible, counts.in_flight, workers, known, handled, wall, why)
 
     def lose_sight(self) -> None:
         """Note that S3 does not answer, whoever asked it: workers cannot report either."""
@@ -76,6 +77,7 @@ def combined(
     reports: Collection[WorkerReport],
     handled: float = 0.0,
     wall: float | None = None,
+    market_reason: str = "",
 ) -> Observation:
     """Put one look together, with the mean boot and service times that workers told."""
     return Observation(
@@ -86,4 +88,5 @@ def combined(
         service_seconds=learned_times.service_seconds(reports),
         handled=handled,
         wall=wall,
+        market_reason=market_reason,
     )

@@ -51,7 +51,6 @@ def balanced(stack: CloudStack) -> CloudStack:
         KeyName="ops",
         AdminCidr="203.0.113.0/24",
         Spot="true",
-        VolumeInitializationRate="200",
         Settings="{images: {max_bytes: 5000000}}",
         ModelName="birds",
         ModelPath="s3://out/models/birds.pt",
@@ -199,17 +198,12 @@ def test_scaler_settings_name_template_types_and_subnets(
     assert found.ec2.markets == ("spot", "on-demand")
 
 
-def test_spot_of_earlier_stacks_keeps_its_meaning(stack: CloudStack, tmp_path: Path) -> None:
-    """`true` gained what is behind it; who wants spot and nothing else says so."""
+def test_spot_alone_and_paid_disks_of_workers(stack: CloudStack, tmp_path: Path) -> None:
     assert configuration(stack.drop_in("ScalerTemplate"), tmp_path).ec2.markets == ("on-demand",)
-    spot = create(stack.aws, Name="cheap", Spot="only")
-    assert configuration(spot.drop_in("ScalerTemplate"), tmp_path).ec2.markets == ("spot",)
-
-
-def test_initialization_rate_is_that_of_workers_alone(balanced: CloudStack) -> None:
-    disks = {d: balanced.launch_data(f"{d}Template")["BlockDeviceMappings"][0] for d in DAEMONS}
-    rates = {daemon: disk["Ebs"].get("VolumeInitializationRate") for daemon, disk in disks.items()}
-    assert rates == {"Worker": 200, "Scaler": None, "Web": None}
+    made = create(stack.aws, Name="cheap", Spot="only", VolumeInitializationRate="200")
+    assert configuration(made.drop_in("ScalerTemplate"), tmp_path).ec2.markets == ("spot",)
+    disks = {d: made.launch_data(f"{d}Template")["BlockDeviceMappings"][0]["Ebs"] for d in DAEMONS}
+    assert [d for d in disks if disks[d].get("VolumeInitializationRate") == 200] == ["Worker"]
 
 
 def test_web_waits_no_longer_than_the_load_balancer(
