@@ -19,7 +19,7 @@ from visionfleet.simulation.world import Conditions, World
 
 POLICY = policy(19, boot_seconds=45)
 BOTH = MarketConditions(("spot", "on-demand"))
-HOURS = trace.arrivals([600, 900, 300, 1200] * 120, 1.0, Random(5))
+HOURS = trace.arrivals([600, 900, 300, 1200] * 45, 1.0, Random(5))
 
 
 def play(market: MarketConditions, service_seconds: float = 0.5) -> Outcome:
@@ -38,7 +38,7 @@ def test_simulated_interruptions_lose_nothing(rate: float) -> None:
 
 def test_image_longer_than_the_notice_comes_back() -> None:
     class Fixed:
-        interval_seconds = 1
+        interval_seconds = 10
 
         def __call__(self, seen: Observation, now: float) -> Decision:
             return Decision(launch=max(0, 3 - len(seen.workers)))
