@@ -148,7 +148,8 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 class WorkerReport(Message):
     """What a worker says of itself, None before it knows: images a second that it can do, the time
     of one image that follows (`service_seconds`), and the share of the time since its last report
-    that it was busy.
+    that it was busy. `boot_seconds` are those of its process, whose host had been up for
+    `host_up_seconds` when it started.
 
     `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
     does not start, and that it will not without a person.
@@ -160,6 +161,7 @@ class WorkerReport(Message):
     reported_at: float
     started_at: float
     boot_seconds: float | None = None
+    host_up_seconds: float | None = None
     in_flight: int = 0
     handled: int = 0
     service_seconds: float | None = None

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
     from visionfleet.config.fields import Market
     from visionfleet.config.scaler import FleetTimes, ScalerSection
+    from visionfleet.scaler.boots import Boot
 
 State = Literal[
     "booting", "idle", "busy", "stuck", "crashing", "broken",
@@ -24,7 +25,7 @@ State = Literal[
 ]  # fmt: skip
 _F = TypeVar("_F", bound=float | None)
 
-# What works or will. All others count for the maximum alone, until they are gone.
+# What works or will. All others count for the maximum alone.
 _CAPACITY = frozenset({"booting", "idle", "busy"})
 _AT_WORK = frozenset({"idle", "busy"})
 _PHANTOMS = 2  # images that SQS may count in an empty queue
@@ -50,8 +51,7 @@ class Worker:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Counts are approximate, learned times None when unknown; of `handled`, growth counts.
-
-    `wall` is the Unix time of the look, None where its clock is it; `market_reason` is the fleet's.
+    `boots` ended since the last look. `wall` is Unix time, None where the clock tells it.
     """
 
     visible: int
@@ -62,6 +62,7 @@ class Observation:
     handled: float = 0.0
     wall: float | None = None
     market_reason: str = ""
+    boots: "tuple[Boot, ...]" = ()
 
     @property
     def images(self) -> int:
@@ -108,8 +109,7 @@ class History:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do now. `reason` is a sentence; `at_maximum` is true once per episode. Of those to
-    terminate, `dead` have not left by themselves. With `look_soon` the next look is to come soon:
-    what was seen may be a wrong count.
+    terminate, `dead` have not left by themselves. `look_soon` asks whether this is a wrong count.
     """
 
     launch: int = 0
@@ -288,10 +288,10 @@ def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:
     clearing = math.ceil(work / settings.target_wait_seconds - _ROUNDING)
     at_work = sum(w.state in _AT_WORK for w in look.able)
     surplus = max(0, min(len(look.able) - keep, at_work - clearing))
-    idle = [w for w in look.able if w.state == "idle"]
-    paid = [w for w in idle if now - w.launched_at >= settings.paid_seconds]
-    dearest_first = sorted(paid, key=lambda w: (w.market != "on-demand", w.since))
-    return tuple(w.name for w in dearest_first[:surplus])
+    dearest_first = sorted(look.able, key=lambda w: (w.market != "on-demand", w.since))
+    idle = [w for w in dearest_first if w.state == "idle"]
+    paid = [w.name for w in idle if now - w.launched_at >= settings.paid_seconds]
+    return tuple(paid[:surplus])
 
 
 def wanted(seen: Observation, decision: Decision) -> int:

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from visionfleet.config.fields import Market
 from visionfleet.scaler.decision import Decision, Observation, Policy, State, wanted
 
+_BOOT_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
@@ -35,12 +36,13 @@ class ScalerMetrics:
         succeeded = "Unix time of the last tick that did not fail, 0 before one."
         self.succeeded_at = gauge("scaler_last_tick_timestamp_seconds", succeeded)
         self.lease_held = gauge("scaler_lease_held", "1 while this scaler acts.")
-        self._seconds = Histogram(
-            "visionfleet_scaler_decision_seconds",
-            "Seconds of a look and the decision on it.",
-            buckets=_SECONDS,
-            registry=registry,
-        )
+        histogram = partial(Histogram, namespace="visionfleet", registry=registry)
+        about = "Seconds of a look and the decision on it."
+        self._seconds = histogram("scaler_decision_seconds", about, buckets=_SECONDS)
+        about = "Seconds from the launch of a worker until it was ready."
+        self._boots = histogram("launch_to_ready_seconds", about, buckets=_BOOT_SECONDS)
+        about = "Seconds of one phase of that."
+        self._phases = histogram("boot_phase_seconds", about, ["phase"], buckets=_BOOT_SECONDS)
         self._count_workers(())
         self._count_markets(())
 
@@ -56,6 +58,10 @@ class ScalerMetrics:
         self._minimum.set(policy.minimum_at(now))
         self._maximum.set(policy.maximum)
         self._seconds.observe(seconds)
+        for boot in seen.boots:
+            self._boots.observe(boot.seconds)
+            for phase, lasted in boot.phases.items():
+                self._phases.labels(phase).observe(lasted)
 
     def _count_workers(self, states: Sequence[State]) -> None:
         for state in get_args(State):
