@@ -193,7 +193,8 @@ def _run(
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
     results, clock = clients.results, clients.clock
-    identity = Identity(worker_name, host, __version__, clock() - process.age_seconds())
+    started_at, host_up_seconds = clock() - process.age_seconds(), process.started_at()
+    identity = Identity(worker_name, host, __version__, started_at, host_up_seconds)
     reporter = Reporter(results, identity, config.classifier, metrics, clock, time.monotonic)
     reporter.write("booting", WorkCounts())
     takeover = _take_over(config, clients.requests())

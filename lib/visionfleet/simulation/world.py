@@ -14,6 +14,7 @@ from typing import Protocol
 from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Decision, Observation, State, Worker
 from visionfleet.simulation.backlog import Backlog
+from visionfleet.simulation.markets import NOTICE_SECONDS, MarketConditions, Markets
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.worker_model import WorkerModel
 
@@ -50,6 +51,7 @@ class Conditions:
     report_seconds: int = 20
     drain_seconds: int = 5
     minimum_billed_seconds: int = 60
+    market: MarketConditions = field(default_factory=MarketConditions)
     seed: int = 1
 
 
@@ -81,7 +83,7 @@ class World:
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
     _workers: WorkerModel = field(init=False)
     _service_told: float | None = None
-    _billed: float = 0.0
+    _markets: Markets = field(init=False)
     _launches: int = 0
     _busy_kills: int = 0
     _peak: int = 0
@@ -90,6 +92,7 @@ class World:
     def __post_init__(self) -> None:
         conditions = self.conditions
         self.random = Random(conditions.seed)
+        self._markets = Markets(conditions.market, self.random)
         self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
@@ -118,12 +121,14 @@ class World:
         rate = self.conditions.crashes_per_hour
         if rate and self._ready and self.random.random() < rate * len(self._ready) / 3600:
             self._crash(second)
+        if taken := self._markets.interrupted([machine.view for machine in self._ready]):
+            self._interrupt(taken.name, second)
 
     def _come_up(self, second: int) -> None:
         for machine in [m for m in self._booting if m.ready_at <= second]:
             self._booting.remove(machine)
             view = machine.view
-            machine.view = Worker(view.name, "idle", second, view.launched_at, math.inf)
+            machine.view = replace(view, state="idle", since=second, reported_at=math.inf)
             self._ready.append(machine)
             if self.conditions.service_seconds > 1:
                 self._credit += 1  # it may start its first image at once
@@ -209,19 +214,26 @@ class World:
             state: State = "busy" if index < busy else "idle"
             worked = self.random.random() >= untouched
             if view.state != state or (worked and state == "idle"):
-                machine.view = Worker(view.name, state, now, view.launched_at, view.reported_at)
+                machine.view = replace(view, state=state, since=now)
         self._busy = busy
 
     def _launch(self, count: int, second: int) -> None:
         conditions = self.conditions
-        for _ in range(count):
+        market = self._markets.launch(second) if count else None
+        for _ in range(count if market else 0):
             if conditions.refused and self.random.random() < conditions.refused:
                 continue
             self._launches += 1
             boot = conditions.boot_seconds * math.exp(self.random.gauss(0, conditions.boot_spread))
             name = f"w{self._launches}"
-            view = Worker(name, "booting", float(second), float(second))
+            view = Worker(name, "booting", float(second), float(second), market=market)
             self._booting.append(_Machine(view, second + boot))
+
+    def _interrupt(self, name: str, second: int) -> None:
+        """Have a worker drain until it is taken back; what takes longer than that comes back."""
+        if self.conditions.service_seconds > NOTICE_SECONDS and self._busy:
+            self._backlog.give_back(second + NOTICE_SECONDS, self.conditions.visibility_seconds)
+        self._drain(name, second)
 
     def _drain(self, name: str, second: int) -> None:
         for machine in self._ready:
@@ -259,14 +271,18 @@ class World:
 
     def _bill(self, machine: _Machine, second: int) -> None:
         lived = second - machine.view.launched_at
-        self._billed += max(self.conditions.minimum_billed_seconds, lived)
+        self._markets.bill(machine.view, max(self.conditions.minimum_billed_seconds, lived))
 
     def _outcome(self, second: int) -> Outcome:
         for machine in self._machines():
             self._bill(machine, second)
         return Outcome(
             waits=self._backlog.waits,
-            billed_hours=self._billed / _SECONDS_PER_HOUR,
+            billed_hours=sum(self._markets.billed_seconds.values()) / _SECONDS_PER_HOUR,
+            on_demand_hours=self._markets.billed_seconds["on-demand"] / _SECONDS_PER_HOUR,
+            spot_refusals=self._markets.refusals,
+            interruptions=self._markets.interruptions,
+            lost=self._backlog.lost,
             work_hours=self._backlog.started * self.conditions.service_seconds / _SECONDS_PER_HOUR,
             launches=self._launches,
             busy_kills=self._busy_kills,
