@@ -35,6 +35,7 @@ EC2 = Ec2Section(
     instance_types=("c7i.large", "c6i.large"),
     subnets=("subnet-0000000a",),
 )
+SPOT_FIRST = EC2.model_copy(update={"markets": ("spot", "on-demand")})
 POLICY = policy(MAXIMUM, boot_seconds=20, hold_seconds=30, service_seconds=SERVICE_SECONDS)
 
 

@@ -5,7 +5,7 @@ import pytest
 from testkit.aws.fake_ec2 import Region
 from testkit.aws.fakes import Clock
 from testkit.fleet.ec2_fleet import MAXIMUM, Make
-from visionfleet.errors import GiveUp, TryLater
+from visionfleet.errors import Denied, GiveUp, TryLater
 from visionfleet.fleet.call_budget import AT_ONCE
 from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering
@@ -202,3 +202,18 @@ def test_hours_without_spot_stay_within_the_limits(
     fleet.members()
     assert len(fleet.launch(MAXIMUM, "last")) == MAXIMUM
     assert set(markets(region)) == {"spot"}
+
+
+def test_role_that_comes_late_is_no_refusal(make: Make, region: Region, clock: Clock) -> None:
+    """Denied everywhere at first: nothing of it is kept once launches are allowed."""
+    region.fail("run_instances", *["UnauthorizedOperation"] * 2)
+    fleet = make(SPOT[0], BOTH[12])
+    with pytest.raises(Denied):
+        fleet.verify()
+    clock.now += 1
+    fleet.verify()
+    assert fleet.alarms() == ()
+    clock.now += 4
+    fleet.members()
+    fleet.launch(1, "d1")
+    assert markets(region) == ["spot"]

@@ -4,7 +4,7 @@ from random import Random
 
 import pytest
 
-from testkit.fleet.ec2_world import EC2, MAXIMUM, SERVICE_SECONDS, Ec2World, Scaler
+from testkit.fleet.ec2_world import MAXIMUM, SERVICE_SECONDS, SPOT_FIRST, Ec2World, Scaler
 from testkit.fleet.policies import policy
 from visionfleet.cli.status import scaler_lines
 from visionfleet.contract.messages import FleetStatus, Lease
@@ -15,7 +15,6 @@ from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(8, boot_seconds=30, hold_seconds=60)
 NOW = 1000.0
-SPOT_FIRST = EC2.model_copy(update={"markets": ("spot", "on-demand")})
 
 
 def status_of(seen: Observation) -> FleetStatus:

@@ -255,6 +255,15 @@ def test_status_says_why_nobody_works() -> None:
     assert (made.fault, made.reason) == ("", "hold")
 
 
+def test_boot_that_was_cut_off_is_an_alarm() -> None:
+    seen = Observation(1, 0, (Worker("w", "booting", 0.0, 0.0),))
+    decision, history = decide(seen, POLICY, History(), 301.0)
+    made = fleet_status(seen, decision, history, POLICY, LEASE, (), None, 301.0)
+    assert decision.terminate == ("w",)
+    assert made.alarms == ("the last start failed: w was not up after 300 s",)
+    assert made.fault in made.alarms, "who waits is told too"
+
+
 def test_status_tells_of_crashes() -> None:
     seen = Observation(1, 0, (Worker("w", "crashing", 0.0, 0.0, 5.0, "it has crashed 3 times"),))
     made = fleet_status(seen, Decision(), History(), POLICY, LEASE, (), None, 5.0)
