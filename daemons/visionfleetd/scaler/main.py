@@ -68,10 +68,13 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     store = Store(aws.client("s3"), config.storage.output_bucket)
     policy = Policy.of(config, cpu_quota.granted())
     fleet = wiring.fleet(config, aws, store, policy.maximum, name)
-    requests = partial(Queue, sqs, names.requests_queue(config.name))
-    if not startup.verify((store.verify, requests, fleet.verify), signals.stop, log, Random()):
+    find = partial(Queue, sqs, names.requests_queue(config.name))
+    requests = startup.answered(find, signals.stop, log, Random())
+    if requests is startup.STOPPED:
         return process.EXIT_OK
-    observer = FleetObserver(requests(), fleet, WorkerReports(store))
+    if not startup.verify((store.verify, fleet.verify), signals.stop, log, Random()):
+        return process.EXIT_OK
+    observer = FleetObserver(requests, fleet, WorkerReports(store))
     if arguments.dry_run:
         wait = signals.wait if not arguments.once else lambda _: True
         status_store = StatusStore(store)
