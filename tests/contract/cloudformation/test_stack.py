@@ -13,6 +13,7 @@ from testkit.aws.cloudformation_stack import (
     DAEMONS,
     IMAGE,
     CloudStack,
+    create,
     dumped,
     properties,
     resources,
