@@ -14,13 +14,14 @@ export class Model {
     part("model-find").addEventListener("input", () => this.find());
   }
 
-  // Asks at first, and when other workers or other models are there.
+  // Asks at first, and when other workers or other models are there; again until it is told.
   async look(status) {
     const there = status.workers.map((one) => one.worker + (one.model?.fingerprint ?? "")).sort().join();
     if (there === this.there) return;
     this.there = there;
     const answer = await this.door.ask("v1/model").catch(() => null);
     if (answer?.ok) this.show(await answer.json());
+    else if (status.workers.some((one) => one.model)) this.there = undefined;
   }
 
   show(model) {
