@@ -27,6 +27,7 @@ export class Model {
   show(model) {
     const { name, labels, input, unknown_below: below } = model;
     this.labels = labels;
+    part("known-labels").replaceChildren(...labels.map((label) => new Option(label)));
     part("model").hidden = false;
     part("model-name").textContent = `The model knows ${counted(labels.length, "class", "classes")}`;
     part("model-detail").textContent = `${name} sees the middle of an image, as ${input.side} x ${input.side} pixels. `
