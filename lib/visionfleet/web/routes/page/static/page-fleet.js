@@ -93,7 +93,7 @@ export class Fleet {
     draw(part("chart"), samples, { now, span, maximum: status.maximum });
     const seen = samples.filter((one) => one.at >= now - span);
     const most = (key) => Math.max(...(seen.length ? seen : samples.slice(-1)).map((one) => one[key]));
-    part("chart-text").textContent = `Last ${duration(span)}: at most ${most("queue")} images waiting or in hand, `
+    part("chart-text").textContent = `Last ${duration(span)}: at most ${most("queue")} images waiting or in flight, `
       + `${counted(most("workers"), "worker", "workers")} at most, ${total(status.states)} now.`;
     const changes = seen.filter((one) => one.reason).length;
     part("caption").textContent = changes
