@@ -62,9 +62,15 @@ _UPLOAD_TARGET = create_model(
     max_bytes=(int, ...),
     expires_at=(float, ...),
 )
+_SUCCEEDED = create_model(
+    "Succeeded",
+    __base__=Succeeded,
+    __doc__="A result. `corrected` is the label that a person gave the job since, if one has.",
+    corrected=(str, ""),
+)
 _EMBEDDED = create_model(
     "Embedded",
-    __base__=Succeeded,
+    __base__=_SUCCEEDED,
     __doc__="A result with the vector of which the model makes its scores, and its length.",
     embedding=(tuple[float, ...], ...),
     size=(int, ...),
@@ -78,7 +84,7 @@ _FLEET = create_model(
 )
 _MODELS = (
     Correction,
-    Succeeded,
+    _SUCCEEDED,
     _EMBEDDED,
     Failed,
     ModelDescription,
