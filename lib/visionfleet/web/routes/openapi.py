@@ -79,8 +79,10 @@ _EMBEDDED = create_model(
 _FLEET = create_model(
     "Fleet",
     __base__=FleetStatus,
-    __doc__="What the scaler saw, decided and did, and what the workers say of themselves.",
+    __doc__="What the scaler saw, decided and did, and what the workers say of themselves. All "
+    "times are by AWS's clock; `now` is that of this answer.",
     workers=(tuple[WorkerReport, ...], ...),
+    now=(float, ...),
 )
 _MODELS = (
     Correction,

@@ -60,10 +60,8 @@ export class Fleet {
     if (answer.status === 404) return; // the scaler has said nothing yet
     if (!answer.ok) throw new Error(String(answer.status));
     this.status = await answer.json();
-    // The server's clock counts, this one may be wrong. The header has whole seconds.
-    const theirs = Date.parse(answer.headers.get("Date"));
-    this.skew = Number.isFinite(theirs) ? theirs / 1000 - Date.now() / 1000 : 0;
-    if (Math.abs(this.skew) < 2) this.skew = 0;
+    // What they agree on counts: the clocks of this machine and of the web daemon's may be wrong.
+    this.skew = (this.status.now ?? this.status.at) - Date.now() / 1000;
     this.render();
     this.onStatus(this.status);
   }
