@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from visionfleet.config.fields import Market
+
 MemberState = Literal["running", "stopping", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`launched_at` is wall time; a `failed` one did not start, and is started again without us."""
+    """`launched_at` is wall time; a `failed` one did not start, and is started again without us.
+    A worker that is not bought has no market.
+    """
 
     name: str
     launched_at: float
     state: MemberState = "running"
+    market: Market | None = None
+    instance_type: str | None = None
 
 
 class Fleet(Protocol):

@@ -132,4 +132,6 @@ def _instance(described: "InstanceTypeDef") -> Ec2Instance:
         state=described["State"]["Name"],
         launched_at=described["LaunchTime"].timestamp(),
         launch=tags.get(LAUNCH_TAG, ""),
+        market="spot" if described.get("InstanceLifecycle") == "spot" else "on-demand",
+        instance_type=described.get("InstanceType"),
     )

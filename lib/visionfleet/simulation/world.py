@@ -34,7 +34,8 @@ class Conditions:
     """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
     wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
     Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker, and
-    a call of it to AWS takes `call_seconds`.
+    a call of it to AWS takes `call_seconds`. A worker that is ended while busy has `grace_seconds`
+    for its image. Any worker may get an image, as with SQS, or if `packed` who finished last.
     """
 
     service_seconds: float = 0.5
@@ -49,6 +50,8 @@ class Conditions:
     visibility_seconds: int = 60
     report_seconds: int = 20
     drain_seconds: int = 5
+    grace_seconds: float = 0.0
+    packed: bool = False
     minimum_billed_seconds: int = 60
     seed: int = 1
 
@@ -76,6 +79,7 @@ class World:
     _recent_starts: int = 0
     _in_service: float = 0.0
     _busy: int = 0
+    _most_busy: int = 0  # since the last look
     _told: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
@@ -144,6 +148,7 @@ class World:
         self._recent_starts += starts - window.popleft()
         window.append(starts)
         self._in_service = min(workers, self._recent_starts * service / len(window))
+        self._most_busy = max(self._most_busy, math.ceil(self._in_service))
         if starts:
             self._backlog.start(second, starts)
         self._seen_counts.append((self._backlog.visible, round(self._in_service)))
@@ -197,17 +202,19 @@ class World:
         return images + (images - before) / self.conditions.report_seconds * (second - at)
 
     def _mark_busy(self, now: float) -> None:
-        """Say who is busy: anybody, as SQS gives a message to any poller."""
+        """Say who is busy, and who was since the last look: the first if packed, else anybody."""
         ready, images = self._ready, max(0, self._backlog.started - self._told)
         self._told = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
-        if len(ready) > 1:
+        packed, most = self.conditions.packed, self._most_busy
+        self._most_busy = busy
+        if len(ready) > 1 and not packed:
             self.random.shuffle(ready)
         untouched = (1 - 1 / len(ready)) ** images if ready else 1.0
         for index, machine in enumerate(ready):
             view = machine.view
             state: State = "busy" if index < busy else "idle"
-            worked = self.random.random() >= untouched
+            worked = index < most if packed else self.random.random() >= untouched
             if view.state != state or (worked and state == "idle"):
                 machine.view = Worker(view.name, state, now, view.launched_at, view.reported_at)
         self._busy = busy
@@ -236,9 +243,8 @@ class World:
         for index, machine in enumerate(self._ready):
             if machine.view.name == name:
                 if index < self._busy:
-                    self._busy_kills += 1
                     self._busy -= 1
-                    self._backlog.give_back(second, self.conditions.visibility_seconds)
+                    self._cut_off(second)
                 self._end(machine, self._ready, second)
                 return
         for machines in (self._booting, self._drained):
@@ -246,6 +252,12 @@ class World:
                 if machine.view.name == name:
                     self._end(machine, machines, second)
                     return
+
+    def _cut_off(self, second: int) -> None:
+        """End a busy worker, whose image comes back unless the grace period is enough for it."""
+        if self.conditions.service_seconds > self.conditions.grace_seconds:
+            self._busy_kills += 1
+            self._backlog.give_back(second, self.conditions.visibility_seconds)
 
     def _crash(self, second: int) -> None:
         index = self.random.randrange(len(self._ready))
