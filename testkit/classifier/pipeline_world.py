@@ -67,7 +67,7 @@ class FakeIntake:
     """A message's body is its job; "rubbish" is none. S3 does not answer while it is `away`."""
 
     def __init__(self) -> None:
-        self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"))
+        self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"), lambda: 0.0)
         self.away = threading.Event()
         self.slowly = 0.0  # seconds between two
         self.tries = 0
@@ -86,7 +86,7 @@ class FakeIntake:
         with self._turn:
             time.sleep(self.slowly)
         if job.request.job.startswith("odd"):
-            return self.builder.failed(job, "cannot_be_decoded", "truncated", 0.0)
+            return self.builder.failed(job, "cannot_be_decoded", "truncated")
         return replace(job, pixels=cast("Any", Name(job.request.job)))
 
 

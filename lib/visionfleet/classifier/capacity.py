@@ -2,8 +2,8 @@
 
 At a low rate an image's way through the stages says how long it takes, and not how many a worker
 could do side by side. So each stage says what its threads could do in full batches, and the
-narrowest counts, with what the prefetch and the processor allow. While a worker has as much in hand
-as it may, what it really does corrects the estimate.
+narrowest counts, with what the prefetch and the processor allow. While a worker has as much in
+flight as it may, what it really does corrects the estimate.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ MOST_STORE_THREADS = 32
 _MEMORY_CALLS = 100  # of a stage, that are remembered
 _OUTLIER = 1.5  # times the median
 _PRIOR_VARIANCE = 0.25  # of the sizes of batches that outweighs what is supposed of them
-_FULL_SHARE = 0.75  # of the prefetch in hand: the worker has what it can work on
+_FULL_SHARE = 0.75  # of the prefetch in flight: the worker has what it can work on
 _FULL_SECONDS = 2.0  # for so long, before its throughput is believed
 _CPU_SPANS = 8
 _FEW_IMAGES = 8  # have no mean yet
@@ -127,7 +127,7 @@ class Capacity:
         return self._meters
 
     def look(self, now: float, in_flight: int, handled: int) -> None:
-        """See now and then whether it has all in hand that it may, and what it then does."""
+        """See now and then whether it has all in flight that it may, and what it then does."""
         if in_flight < _FULL_SHARE * self.prefetch:
             self._full_since = None
         elif self._full_since is None:

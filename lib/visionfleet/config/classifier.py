@@ -108,7 +108,7 @@ class ClassifierSection(Section):
     worker missed follows from it.
     Whoever pays nothing for calls to S3 and wants to watch the workers more closely."""
     stop_seconds: float = Field(25.0, ge=1, le=600)
-    """How long to finish what is in hand when the daemon is stopped.
+    """How long to finish what is in flight when the daemon is stopped.
     Whoever stops hosts in less time; systemd's TimeoutStopSec= is to be longer."""
     metrics_port: int = Field(0, ge=0, le=64535)
     """Port of a worker's metrics, plus the number that ends its name; 0: no metrics.

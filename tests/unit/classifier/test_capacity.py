@@ -63,7 +63,7 @@ def worker(call: float = 0.02, image: float = 0.01) -> Capacity:
 
 
 def test_capacity_is_not_the_time_in_hand() -> None:
-    """An image is in hand for 0.11 s, and yet a worker does some hundred a second."""
+    """An image is in flight for 0.11 s, and yet a worker does some hundred a second."""
     assert worker().per_second() == pytest.approx(100, rel=0.1)
 
 

@@ -46,8 +46,8 @@ def taken(in_flight: InFlight, *receipts: str) -> list[Delivery]:
 
 def answer(completion: Completion, delivery: Delivery) -> None:
     job = Job(delivery, Request(job="j1", key="images/j1", sent_at=0.0, top=1), Timings())
-    builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"))
-    completion.answer([builder.failed(job, "empty", "no bytes", 0.0)])
+    builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"), lambda: 0.0)
+    completion.answer([builder.failed(job, "empty", "no bytes")])
 
 
 ENDS: dict[str, tuple[Callable[[Completion, Delivery], object], list[str]]] = {
