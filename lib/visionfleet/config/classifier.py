@@ -98,8 +98,8 @@ class ClassifierSection(Section):
     """Most images in one forward pass.
     Whoever has a GPU: more."""
     prefetch: int = Field(32, ge=1, le=1000)
-    """Most messages that one worker holds, at least batch_size.
-    Whoever has a GPU: more; or images of minutes: fewer."""
+    """Most messages that one worker holds, at least batch_size; with a slow model fewer.
+    Whoever has a GPU: more."""
     max_processing_seconds: float = Field(300.0, ge=5, le=43000)
     """Time after which a worker lets go of an image that it cannot finish.
     Whoever has a model that takes minutes."""
