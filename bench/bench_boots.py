@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bench.bench_scaling import MAXIMUM, Job, ec2_policy, halves, replay, trace_paths
 from bench.figures import save, show
+from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.starts import StoppedTier
-from visionfleet.simulation.world import Conditions
 
 # List prices in us-east-1, dollars an hour: a c7i.large with its address and disk, and a stopped
 # one, which is a disk of 8 GB at 0.08 a month and GB.
@@ -25,7 +25,7 @@ CASES: Mapping[str, Conditions] = {
     "boot 8 s": Conditions(boot_seconds=8),
     **{
         f"{count} stopped": Conditions(stopped=StoppedTier(count))
-        for count in (MAXIMUM // 4, MAXIMUM // 2, MAXIMUM)
+        for count in (MAXIMUM // 2, MAXIMUM)
     },
 }
 

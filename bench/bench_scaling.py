@@ -19,9 +19,10 @@ from bench.rivals import CONDITIONS, RIVALS
 from visionfleet.config import Config
 from visionfleet.scaler.decision import Policy
 from visionfleet.simulation import trace
+from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.world import Conditions, Controller, World
+from visionfleet.simulation.world import Controller, World
 
 TRACES = Path(os.environ.get("TRACES", "../shared/data/traces"))
 # Those that made_traces.py makes: their counts are played as they are.
@@ -33,13 +34,13 @@ MAXIMUM = 19  # workers, and the default of the setting
 # the window of its averages, the interval of its points, or the time until an idle worker ends.
 SWEEPS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "pace": ((2, 5, 10, 20, 40), (0,)),
-    "keda": ((0.6, 0.8, 0.9, 1, 1.2, 5), (60, 300)),
-    "target_tracking": ((0.6, 0.8, 0.9, 1, 5), (10, 60)),
-    "knative": ((0.5, 0.7, 0.8, 1), (60, 300)),
-    "buildkite": ((0.7, 1, 2, 5), (60, 150, 600)),
+    "keda": ((0.6, 0.8, 1, 1.2), (60, 300)),
+    "target_tracking": ((0.6, 0.8, 1), (10, 60)),
+    "knative": ((0.5, 0.7, 0.8), (60, 300)),
+    "buildkite": ((0.7, 1, 2, 5), (60, 150)),
     "per_message": ((0,), (0,)),
-    "fixed": ((1, 6, 7, 8, 9, 10, 12, 14, 16, 19), (0,)),
-    "clairvoyant": ((1, 5, 10, 20, 40), (0,)),
+    "fixed": ((8, 9, 10, 12, 14, 16), (0,)),
+    "clairvoyant": ((1, 10, 40), (0,)),
 }
 BASELINES = (*RIVALS, "fixed")
 OTHERS = (*BASELINES, "per_message")
@@ -86,9 +87,14 @@ def made(job: Job) -> Controller:
 
 
 def halves(path: Path, maximum: int, service_seconds: float) -> tuple[list[int], list[int], float]:
-    """Arrivals of the first and the second half, and the factor of both."""
-    with path.open() as lines:
-        counts = trace.read(lines)
+    """Arrivals of the first and the second half, and the factor of both: as they were where the
+    trace has their seconds.
+    """
+    lines = path.read_text().splitlines()
+    if trace.has_seconds(lines):
+        seconds = trace.read_seconds(lines)
+        return seconds[: len(seconds) // 2], seconds[len(seconds) // 2 :], 1.0
+    counts = trace.read(lines)
     made = path.parent.resolve() == MADE.resolve()
     factor = 1.0 if made else trace.scale(counts, maximum, service_seconds, BUSIEST_SHARE)
     middle = len(counts) // 2

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from visionfleet.scaler.decision import Decision, Observation
-from visionfleet.simulation.world import Conditions
+from visionfleet.simulation.conditions import Conditions
 
 _STEP_SECONDS = 5
 

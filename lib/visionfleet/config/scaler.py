@@ -15,6 +15,7 @@ from visionfleet.config.fields import (
     FilePath,
     InstanceType,
     ListOf,
+    Market,
     Section,
     Subnet,
     TimeOfDay,
@@ -143,8 +144,8 @@ class Ec2Section(Section):
     template_version: str = Field("$Default", pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$")
     """Version of the template: a number, $Default or $Latest.
     Whoever wants an update of the template to be a rolling update of the fleet."""
-    spot: bool = False
-    """Launch spot instances; false: on demand, or what the template says.
+    markets: ListOf[Market] = Field(("on-demand",), min_length=1)
+    """Markets in the order of preference: [spot, on-demand] launches on demand what spot refuses.
     Whoever wants to pay less, and can lose a worker at any time."""
     instance_types: ListOf[InstanceType] = ()
     """Instance types in the order of preference; none: the type of the template.

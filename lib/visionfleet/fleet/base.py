@@ -33,6 +33,9 @@ class Fleet(Protocol):
     def alarms(self) -> tuple[str, ...]:
         """List what a person must mend, a sentence each."""
 
+    def market_reason(self) -> str:
+        """Say why not all workers are of the market that is preferred; empty while they are."""
+
     def members(self) -> list[Member]:
         """List the workers that exist, also those that are starting or stopping."""
 

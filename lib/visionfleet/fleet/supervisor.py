@@ -34,6 +34,9 @@ class SupervisorFleet:
         if not self._processes():
             raise GiveUp(f"supervisor has no process group {GROUP!r}")
 
+    def market_reason(self) -> str:
+        return ""
+
     def alarms(self) -> tuple[str, ...]:
         return ()
 

@@ -27,6 +27,24 @@ def read(lines: Iterable[str]) -> list[int]:
     return counts
 
 
+def read_seconds(lines: Iterable[str]) -> list[int]:
+    """Read `second,count` rows, which may leave out seconds: the arrivals as they were."""
+    found: dict[int, int] = {}
+    for number, row in enumerate(csv.DictReader(lines), start=2):
+        second, count = (row.get(name) or "" for name in ("second", "count"))
+        if not (second.strip().isdecimal() and count.strip().isdecimal()):
+            raise BadTrace(f"line {number}: expected second,count, got {second!r},{count!r}")
+        found[int(second)] = found.get(int(second), 0) + int(count)
+    if not found:
+        raise BadTrace("no rows: expected a header `second,count` and rows")
+    return [found.get(second, 0) for second in range(min(found), max(found) + 1)]
+
+
+def has_seconds(lines: Sequence[str]) -> bool:
+    """Tell whether a trace has the second of each arrival, and not the minute alone."""
+    return bool(lines) and lines[0].strip() == "second,count"
+
+
 def begins_at(lines: Iterable[str]) -> float:
     """Tell when the first row is, in Unix seconds: of its date, or else of a Monday's midnight."""
     minute = next((row.get("minute") or "" for row in csv.DictReader(lines)), "")

@@ -1,7 +1,7 @@
 """The simulated service: a queue whose counts lag, workers that boot, break and cost money.
 
 Time goes in whole seconds. Images are started first come first served; an image that a worker had
-in hand when it was ended or crashed comes back after the visibility timeout, as with SQS.
+in flight when it was ended or crashed comes back after the visibility timeout, as with SQS.
 """
 
 import math
@@ -14,8 +14,10 @@ from typing import Protocol
 from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Decision, Observation, State, Worker
 from visionfleet.simulation.backlog import Backlog
+from visionfleet.simulation.conditions import Conditions
+from visionfleet.simulation.markets import NOTICE_SECONDS, Markets
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.starts import Starts, StoppedTier
+from visionfleet.simulation.starts import Starts
 from visionfleet.simulation.worker_model import WorkerModel
 
 _SECONDS_PER_HOUR = 3600.0
@@ -28,34 +30,6 @@ class Controller(Protocol):
     interval_seconds: int
 
     def __call__(self, seen: Observation, now: float, /) -> Decision: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Conditions:
-    """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
-    wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
-    Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker, and
-    a call of it to AWS takes `call_seconds`. A worker that is ended while busy has `grace_seconds`
-    for its image. Any worker may get an image, as with SQS, or if `packed` who finished last.
-    """
-
-    service_seconds: float = 0.5
-    call_seconds: float = 0.02
-    boot_seconds: float = 45.0
-    boot_spread: float = 0.25
-    stopped: StoppedTier = field(default_factory=StoppedTier)
-    lag_seconds: int = 10
-    noise: float = 0.05
-    phantoms: float = 0.01
-    refused: float = 0.0
-    crashes_per_hour: float = 0.0
-    visibility_seconds: int = 60
-    report_seconds: int = 20
-    drain_seconds: int = 5
-    grace_seconds: float = 0.0
-    packed: bool = False
-    minimum_billed_seconds: int = 60
-    seed: int = 1
 
 
 @dataclass(slots=True)
@@ -88,7 +62,7 @@ class World:
     _starting: Starts = field(init=False)
     _workers: WorkerModel = field(init=False)
     _service_told: float | None = None
-    _billed: float = 0.0
+    _markets: Markets = field(init=False)
     _launches: int = 0
     _busy_kills: int = 0
     _peak: int = 0
@@ -99,6 +73,7 @@ class World:
         self.random = Random(conditions.seed)
         boots = conditions.boot_seconds, conditions.boot_spread
         self._starting = Starts(*boots, conditions.stopped, self.random)
+        self._markets = Markets(conditions.market, self.random)
         self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
@@ -127,12 +102,14 @@ class World:
         rate = self.conditions.crashes_per_hour
         if rate and self._ready and self.random.random() < rate * len(self._ready) / 3600:
             self._crash(second)
+        if taken := self._markets.interrupted([machine.view for machine in self._ready]):
+            self._interrupt(taken.name, second)
 
     def _come_up(self, second: int) -> None:
         for machine in [m for m in self._booting if m.ready_at <= second]:
             self._booting.remove(machine)
             view = machine.view
-            machine.view = Worker(view.name, "idle", second, view.launched_at, math.inf)
+            machine.view = replace(view, state="idle", since=second, reported_at=math.inf)
             self._ready.append(machine)
             if self.conditions.service_seconds > 1:
                 self._credit += 1  # it may start its first image at once
@@ -221,18 +198,25 @@ class World:
             state: State = "busy" if index < busy else "idle"
             worked = index < most if packed else self.random.random() >= untouched
             if view.state != state or (worked and state == "idle"):
-                machine.view = Worker(view.name, state, now, view.launched_at, view.reported_at)
+                machine.view = replace(view, state=state, since=now)
         self._busy = busy
 
     def _launch(self, count: int, second: int) -> None:
         conditions = self.conditions
-        for _ in range(count):
+        market = self._markets.launch(second) if count else None
+        for _ in range(count if market else 0):
             if conditions.refused and self.random.random() < conditions.refused:
                 continue
             self._launches += 1
             name = f"w{self._launches}"
-            view = Worker(name, "booting", float(second), float(second))
+            view = Worker(name, "booting", float(second), float(second), market=market)
             self._booting.append(_Machine(view, self._starting.up_at(name, second)))
+
+    def _interrupt(self, name: str, second: int) -> None:
+        """Have a worker drain until it is taken back; what takes longer than that comes back."""
+        if self.conditions.service_seconds > NOTICE_SECONDS and self._busy:
+            self._backlog.give_back(second + NOTICE_SECONDS, self.conditions.visibility_seconds)
+        self._drain(name, second)
 
     def _drain(self, name: str, second: int) -> None:
         for machine in self._ready:
@@ -276,14 +260,18 @@ class World:
     def _bill(self, machine: _Machine, second: int) -> None:
         self._starting.ended(machine.view.name, second)
         lived = second - machine.view.launched_at
-        self._billed += max(self.conditions.minimum_billed_seconds, lived)
+        self._markets.bill(machine.view, max(self.conditions.minimum_billed_seconds, lived))
 
     def _outcome(self, second: int) -> Outcome:
         for machine in self._machines():
             self._bill(machine, second)
         return Outcome(
             waits=self._backlog.waits,
-            billed_hours=self._billed / _SECONDS_PER_HOUR,
+            billed_hours=sum(self._markets.billed_seconds.values()) / _SECONDS_PER_HOUR,
+            on_demand_hours=self._markets.billed_seconds["on-demand"] / _SECONDS_PER_HOUR,
+            spot_refusals=self._markets.refusals,
+            interruptions=self._markets.interruptions,
+            lost=self._backlog.lost,
             work_hours=self._backlog.started * self.conditions.service_seconds / _SECONDS_PER_HOUR,
             launches=self._launches,
             busy_kills=self._busy_kills,

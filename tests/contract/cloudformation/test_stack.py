@@ -13,6 +13,7 @@ from testkit.aws.cloudformation_stack import (
     DAEMONS,
     IMAGE,
     CloudStack,
+    create,
     dumped,
     properties,
     resources,
@@ -160,7 +161,15 @@ def test_scaler_settings_name_template_types_and_subnets(
     assert found.ec2.template_version == "1", "a number: what runs changes with an update only"
     assert found.ec2.instance_types == ("c7i.large", "c6i.large")
     assert len(found.ec2.subnets) == 2
-    assert found.ec2.spot
+    assert found.ec2.markets == ("spot", "on-demand")
+
+
+def test_spot_alone_and_paid_disks_of_workers(stack: CloudStack, tmp_path: Path) -> None:
+    assert configuration(stack.drop_in("ScalerTemplate"), tmp_path).ec2.markets == ("on-demand",)
+    made = create(stack.aws, Name="cheap", Spot="only", VolumeInitializationRate="200")
+    assert configuration(made.drop_in("ScalerTemplate"), tmp_path).ec2.markets == ("spot",)
+    disks = {d: made.launch_data(f"{d}Template")["BlockDeviceMappings"][0]["Ebs"] for d in DAEMONS}
+    assert [d for d in disks if disks[d].get("VolumeInitializationRate") == 200] == ["Worker"]
 
 
 def test_web_waits_no_longer_than_the_load_balancer(

@@ -8,9 +8,10 @@ import pytest
 from bench import made_traces
 from testkit.fleet.policies import policy
 from visionfleet.simulation import trace
+from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.world import Conditions, World
+from visionfleet.simulation.world import World
 
 
 def replayed(path: Path, phantoms: float = 0.01) -> Outcome:

@@ -9,7 +9,7 @@ from bench.bench_scaling import SWEEPS, Job, replay
 from testkit.fleet.policies import policy
 from visionfleet.scaler.decision import Observation, State, Worker
 from visionfleet.simulation import trace
-from visionfleet.simulation.world import Conditions
+from visionfleet.simulation.conditions import Conditions
 
 POLICY = policy(19, boot_seconds=45)
 

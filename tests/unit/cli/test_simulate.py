@@ -11,8 +11,9 @@ import pytest
 from tests.unit.simulation.test_world import POLICY
 from visionfleet.cli import main
 from visionfleet.simulation import trace
+from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
-from visionfleet.simulation.world import Conditions, World
+from visionfleet.simulation.world import World
 
 
 @pytest.fixture
@@ -62,6 +63,16 @@ def test_simulate_reports_faulty_arguments(
 ) -> None:
     assert simulate(tmp_path, config, rows, *options) == 1
     assert said in capsys.readouterr().err
+
+
+def test_trace_of_seconds_is_played_at_them(tmp_path: Path, config: Path) -> None:
+    """300 images in one second wait, who would not if they were spread over the minute."""
+    out = tmp_path / "out.json"
+    (tmp_path / "seconds.csv").write_text("second,count\n0,1\n600,300\n660,1\n")
+    trace_and_config = (str(tmp_path / "seconds.csv"), "--config", str(config))
+    assert main(["simulate", *trace_and_config, "--policy", "fixed:5", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())["policies"]["fixed:5"]
+    assert found["p95_wait_seconds"] >= 25
 
 
 def test_simulate_a_busy_day_takes_seconds() -> None:

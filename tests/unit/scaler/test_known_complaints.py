@@ -9,9 +9,10 @@ from bench.rivals import Keda
 from testkit.fleet.policies import changed
 from tests.unit.simulation.test_world import POLICY
 from visionfleet.scaler.decision import Decision, History, Observation, Worker, decide
+from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import PolicyController, controller
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.world import Conditions, World
+from visionfleet.simulation.world import World
 
 CALM = Conditions(noise=0, phantoms=0)
 NOW = 10_000.0

@@ -5,9 +5,10 @@ from random import Random
 import pytest
 
 from testkit.fleet.policies import policy
+from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
 from visionfleet.simulation.starts import Starts, StoppedTier
-from visionfleet.simulation.world import Conditions, World
+from visionfleet.simulation.world import World
 
 
 def starts(instances: int) -> Starts:

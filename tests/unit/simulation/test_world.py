@@ -7,8 +7,9 @@ import pytest
 from testkit.fleet.policies import policy
 from visionfleet.scaler.decision import Decision, Observation
 from visionfleet.simulation import trace
+from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
-from visionfleet.simulation.world import Conditions, World
+from visionfleet.simulation.world import World
 
 POLICY = policy(19, boot_seconds=45)
 EXACT = Conditions(lag_seconds=0, noise=0, phantoms=0, boot_spread=0, boot_seconds=30)
@@ -93,6 +94,18 @@ def test_trace_is_read_and_its_faults_are_reported() -> None:
     for lines, words in ((["minute,count", "a,-1"], "line 2"), (["minute,count"], "no rows")):
         with pytest.raises(trace.BadTrace, match=words):
             trace.read(lines)
+
+
+def test_trace_of_seconds_is_played_as_it_was() -> None:
+    lines = ["second,count", "100,2", "103,1", "103,4"]
+    assert trace.has_seconds(lines)
+    assert not trace.has_seconds(["minute,count"])
+    assert trace.read_seconds(lines) == [2, 0, 0, 5]
+    for wrong in (["second,count", "1,x"], ["second,count", "x,1"]):
+        with pytest.raises(trace.BadTrace, match="line 2"):
+            trace.read_seconds(wrong)
+    with pytest.raises(trace.BadTrace, match="no rows"):
+        trace.read_seconds(["second,count"])
 
 
 def test_arrivals_follow_the_trace_and_are_reproducible() -> None:
