@@ -9,6 +9,7 @@ from testkit.fleet.policies import policy
 from visionfleet.cli.status import scaler_lines
 from visionfleet.contract.messages import FleetStatus, Lease
 from visionfleet.fleet.base import Member
+from visionfleet.scaler.cooldown import Cooldown
 from visionfleet.scaler.decision import Decision, History, Observation, Worker, decide
 from visionfleet.scaler.lives import Life, Told, worker
 from visionfleet.scaler.status import fleet_status, worth_writing
@@ -48,7 +49,7 @@ def test_refusal_without_any_worker_is_told_too() -> None:
 def test_workers_on_demand_leave_first() -> None:
     old = Worker("spot", "idle", NOW - 500, NOW - 900, NOW, market="spot")
     new = Worker("dear", "idle", NOW - 100, NOW - 300, NOW, market="on-demand")
-    history = History(kept=((NOW - 100, 1),))
+    history = History(cooldown=Cooldown(NOW - 100, peaks=((NOW - 100, 1),)))
     seen = Observation(0, 1, (old, new), service_seconds=20.0)
     assert decide(seen, POLICY, history, NOW)[0].drain == ("dear",)
 
@@ -68,7 +69,7 @@ def test_refused_spot_costs_no_tick() -> None:
 
 @pytest.mark.parametrize("notice", [True, False], ids=["with notice", "without"])
 def test_interruptions_lose_no_image(notice: bool) -> None:
-    """A hundred times as many as 0.1 per worker and hour, and spot is refused now and then."""
+    """Two hundred times as many as 0.1 per worker and hour; spot is refused now and then."""
     world, random = Ec2World(settings=SPOT_FIRST), Random(7)
     scaler, sent = Scaler(world, 1), 0
     interrupted = 0
@@ -77,7 +78,7 @@ def test_interruptions_lose_no_image(notice: bool) -> None:
             world.waiting, sent = world.waiting + 9, sent + 9
         world.region.spot_refused = "SpotMaxPriceTooLow" if random.random() < 0.3 else ""
         for machine in world.region.alive():
-            if machine.spot and machine.id in world.workers and random.random() < 10 / 60:
+            if machine.spot and machine.id in world.workers and random.random() < 20 / 60:
                 interrupted += 1
                 world.interrupt(machine.id)
                 if not notice:
