@@ -9,11 +9,14 @@ MemberState = Literal["running", "stopping", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`launched_at` is wall time; a `failed` one did not start, and is started again without us."""
+    """`launched_at` is wall time. A `failed` one did not start, and is started again without us, or
+    is gone by itself so that it can be launched again; `fault` says what its fleet knows of it.
+    """
 
     name: str
     launched_at: float
     state: MemberState = "running"
+    fault: str = ""
 
 
 class Fleet(Protocol):
