@@ -85,7 +85,8 @@ class RunningWorker:
         reporter.stuck = loops.stuck
         self._intake = wiring.intake(config, worker, clients, model)
         self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
-        in_flight = InFlight(config.classifier.prefetch, self._notes)
+        enough = lambda: metrics.capacity.enough  # noqa: E731
+        in_flight = InFlight(config.classifier.prefetch, self._notes, enough)
         self._pipeline = wiring.pipeline(
             config,
             clients,
@@ -194,7 +195,8 @@ def _run(
     if not startup.verify(checks, signals.stop, log, Random()):
         return process.EXIT_OK
     results, clock = clients.results, clients.clock
-    identity = Identity(worker_name, host, __version__, clock() - process.age_seconds())
+    started_at, host_up_seconds = clock() - process.age_seconds(), process.started_at()
+    identity = Identity(worker_name, host, __version__, started_at, host_up_seconds)
     reporter = Reporter(results, identity, config.classifier, metrics, clock, time.monotonic)
     reporter.write("booting", WorkCounts())
     takeover = _take_over(config, clients.requests())

@@ -16,6 +16,7 @@ from visionfleet.aws.sqs import ReplyQueues
 from visionfleet.config import Config
 from visionfleet.config.scaler import FleetKind
 from visionfleet.contract import job_ids, names
+from visionfleet.cost.prices import PriceTable
 from visionfleet.fleet import supervisor, systemd
 from visionfleet.fleet.base import Fleet
 from visionfleet.fleet.ec2 import Ec2Fleet
@@ -92,6 +93,7 @@ def autoscaler(
     store: Store,
     observer: FleetObserver,
     policy: Policy,
+    prices: PriceTable,
     name: str,
 ) -> Autoscaler:
     metrics = ScalerMetrics()
@@ -106,6 +108,7 @@ def autoscaler(
         policy=policy,
         now=aws.clock,
         clock=time.monotonic,
+        prices=prices,
         alarm_publisher=_alarm_publisher(config, aws) if config.scaler.fleet == "ec2" else None,
     )
 

@@ -15,6 +15,7 @@ from visionfleet.config.fields import (
     FilePath,
     InstanceType,
     ListOf,
+    Market,
     Section,
     Subnet,
     TimeOfDay,
@@ -110,6 +111,9 @@ class ScalerSection(Section):
     housekeeping_seconds: float = Field(600.0, ge=1, le=86400)
     """Time between two searches for queues and objects that the dead left behind.
     Whoever has very many objects to list, or tries it out."""
+    prices_file: FilePath | None = None
+    """Table of prices that costs are told by; none: that of us-east-1 which comes with visionfleet.
+    Whoever wants to know what the fleet costs, in another region or with a discount."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of the scaler's metrics; 0: no metrics.
     Whoever has a Prometheus."""
@@ -141,8 +145,8 @@ class Ec2Section(Section):
     template_version: str = Field("$Default", pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$")
     """Version of the template: a number, $Default or $Latest.
     Whoever wants an update of the template to be a rolling update of the fleet."""
-    spot: bool = False
-    """Launch spot instances; false: on demand, or what the template says.
+    markets: ListOf[Market] = Field(("on-demand",), min_length=1)
+    """Markets in the order of preference: [spot, on-demand] launches on demand what spot refuses.
     Whoever wants to pay less, and can lose a worker at any time."""
     instance_types: ListOf[InstanceType] = ()
     """Instance types in the order of preference; none: the type of the template.

@@ -42,12 +42,15 @@ class SupervisorFleet:
         if not self._processes():
             raise GiveUp(f"supervisor has no process group {GROUP!r}")
 
+    def market_reason(self) -> str:
+        return ""
+
     def alarms(self) -> tuple[str, ...]:
         return ()
 
     def members(self) -> list[Member]:
         return [
-            Member(process["name"], float(process["start"]), state, _fault(process, state))
+            Member(process["name"], float(process["start"]), state, fault=_fault(process, state))
             for process in self._processes()
             if (state := _state(process))
         ]

@@ -71,6 +71,9 @@ class SystemdFleet:
     def alarms(self) -> tuple[str, ...]:
         return ()
 
+    def market_reason(self) -> str:
+        return ""
+
     def members(self) -> list[Member]:
         return list(self._members().values())
 
@@ -112,7 +115,7 @@ class SystemdFleet:
             old = not 0 <= now - unit.ended_at <= RETRY_SECONDS
             if old or unit.number in self._ended:  # of its stop we know; it can be started again
                 return None
-            return Member(name, unit.started_at, "failed", unit.fault)
+            return Member(name, unit.started_at, "failed", fault=unit.fault)
         state: MemberState = "stopping" if unit.state == "deactivating" else "running"
         return Member(name, unit.started_at or now, state)
 

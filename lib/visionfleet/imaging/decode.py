@@ -10,7 +10,19 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import pi_heif
-from PIL import Image
+
+# All that are accepted: when one misses Pillow looks through all of its forty at the first image.
+from PIL import (  # noqa: F401
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
 
 from visionfleet.errors import BadImage
 from visionfleet.imaging import gif, jpeg, png, tiff, webp

@@ -1,6 +1,7 @@
 """Hostile clients without a key, and what they take from those who have one: nothing."""
 
 import http.client
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from testkit.aws.embedded import Cloud
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, launched
-from testkit.web.strangers import HOST, KINDS, WRONG, strangers
+from testkit.web.strangers import CHUNKED, HOST, KINDS, WRONG, strangers
 from visionfleet.auth import api_keys, key_file
 
 IMAGE = encoded(numbered(0))
@@ -74,7 +75,10 @@ def test_strangers_take_no_room_from_those_with_a_key(web: Web, tmp_path: Path) 
             assert upload(web) == 202
     assert resident_mib(web) < before + 100
     assert "Traceback" not in web.process.output()
-    assert len(web.process.output()) < 200_000
+    ours = re.compile(r"web: job accepted | status=202 ")
+    theirs = [line for line in web.process.output().splitlines() if not ours.search(line)]
+    assert len(theirs) < 100
+    assert max(map(len, theirs)) < 2000
 
 
 def test_stranger_is_refused_before_its_body(web: Web) -> None:
@@ -83,6 +87,18 @@ def test_stranger_is_refused_before_its_body(web: Web) -> None:
             answer = client.recv(65536)
         assert answer.startswith(b"HTTP/1.1 401 ")
         assert b"\r\nConnection: close\r\n" in answer
+
+
+def test_refused_body_is_not_read_on(web: Web) -> None:
+    """Some hundred chunks that came with a head cost 4 ms each time, and 0.4 ms now."""
+    before = web.process.cpu_seconds()
+    for _ in range(200):
+        with connected(web, b"POST /v1/jobs" + HOST + CHUNKED + b"1\r\nx\r\n" * 15_000) as client:
+            assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
+            client.shutdown(socket.SHUT_WR)
+            while client.recv(65536):
+                pass
+    assert web.process.cpu_seconds() - before < 0.4
 
 
 def test_stranger_that_sends_on_sees_its_refusal(web: Web) -> None:

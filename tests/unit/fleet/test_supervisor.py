@@ -43,9 +43,12 @@ def test_a_worker_that_refused_to_start_is_failed(rpc: Rpc) -> None:
     members = supervisor.SupervisorFleet("s.sock", 9).members()
     assert members == [
         Member("runs", 100.0, "running"),
-        Member("given_up", 100.0, "failed", "given_up: Exited too quickly; its log says why"),
+        Member("given_up", 100.0, "failed", fault="given_up: Exited too quickly; its log says why"),
         Member(
-            "refused", 100.0, "failed", "refused: refuses to start, status 78; its log says why"
+            "refused",
+            100.0,
+            "failed",
+            fault="refused: refuses to start, status 78; its log says why",
         ),
     ]
 

@@ -1,6 +1,8 @@
 """What a file is called that is not accepted, or cannot be read."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -117,3 +119,10 @@ def test_docs_state_the_limits_of_decoding_cost() -> None:
     page = (ROOT / "docs" / "images.md").read_text()
     assert f"{cost.MAX_DECODE_BYTES >> 20} MiB" in page
     assert f"{cost.MAX_SCANNED_PIXELS:,}" in page
+
+
+def test_all_readers_are_there_before_the_first_image() -> None:
+    script = "import visionfleet.imaging.decode; from PIL import Image; print(*Image.OPEN)"
+    run = [sys.executable, "-c", script]
+    known = subprocess.run(run, capture_output=True, text=True, check=True).stdout.split()
+    assert set(EVERY) <= set(known)

@@ -14,8 +14,8 @@ from visionfleet.scaler.decision import (
     decide,
     wanted,
 )
+from visionfleet.scaler.learned_times import service_seconds
 from visionfleet.scaler.lives import UNREAD_SECONDS, Life, Told, worker
-from visionfleet.scaler.observation import combined
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(19, boot_seconds=30)
@@ -101,18 +101,17 @@ def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
 
 
 def test_mean_service_time_is_weighted_by_work() -> None:
-    assert combined(0, 0, (), [report("idle")]).service_seconds is None
-    seen = combined(0, 0, (), [report("idle"), report("busy", handled=10)])
-    assert (seen.service_seconds, seen.boot_seconds) == (0.5, 4.0)
+    assert service_seconds([report("idle")]) is None
+    assert service_seconds([report("idle"), report("busy", handled=10)]) == 0.5
 
 
 def test_capacity_is_what_adds_up() -> None:
     """Of one that does 100 a second and one that does 10, each counts for 55."""
     quick = report("busy", handled=10).model_copy(update={"capacity_per_second": 100.0})
     slow = report("busy", handled=990).model_copy(update={"capacity_per_second": 10.0})
-    assert combined(0, 0, (), [quick, slow]).service_seconds == pytest.approx(1 / 55)
+    assert service_seconds([quick, slow]) == pytest.approx(1 / 55)
     older = report("busy", handled=990)
-    assert combined(0, 0, (), [quick, older]).service_seconds == pytest.approx(0.01)
+    assert service_seconds([quick, older]) == pytest.approx(0.01)
 
 
 def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") -> FleetStatus:
@@ -213,7 +212,7 @@ def test_worker_that_cannot_start_says_why() -> None:
     assert (seen.state, seen.fault) == ("broken", "no such model")
     kept = worker(Member("w", 100.0, "failed"), LIFE, Told(said, 1010.0), 0.0, NOW)
     assert (kept.state, kept.fault) == ("failed", "no such model")
-    fleet = Member("w", 100.0, "failed", "its unit has failed")
+    fleet = Member("w", 100.0, "failed", fault="its unit has failed")
     assert worker(fleet, LIFE, Told(), 0.0, NOW).fault == "its unit has failed"
 
 
@@ -256,6 +255,15 @@ def test_status_says_why_nobody_works() -> None:
     works = Observation(1, 0, (Worker("w", "busy", 0.0, 0.0, 5.0),))
     made = fleet_status(works, Decision(reason="hold"), history, POLICY, LEASE, (), made, 5.0)
     assert (made.fault, made.reason) == ("", "hold")
+
+
+def test_boot_that_was_cut_off_is_an_alarm() -> None:
+    seen = Observation(1, 0, (Worker("w", "booting", 0.0, 0.0),))
+    decision, history = decide(seen, POLICY, History(), 301.0)
+    made = fleet_status(seen, decision, history, POLICY, LEASE, (), None, 301.0)
+    assert decision.terminate == ("w",)
+    assert made.alarms == ("the last start failed: w was not up after 300 s",)
+    assert made.fault in made.alarms, "who waits is told too"
 
 
 def test_status_tells_of_crashes() -> None:

@@ -46,6 +46,7 @@ class Connection(ClientStream):
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         """Read the line before a chunk, which alone ends at a delimiter."""
+        self._look_whether_it_is_over()
         self._chunks += 1
         if self._chunks > FREE_CHUNKS and self._asked < self._chunks * CHUNK_BYTES:
             detail = f"the chunks are too small, {CHUNK_BYTES} bytes on average are expected"
@@ -55,6 +56,7 @@ class Connection(ClientStream):
         return reading if self._chunks % CHUNKS_A_TURN else self._in_turn(reading)
 
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
+        self._look_whether_it_is_over()
         self._asked += num_bytes
         reading = super().read_bytes(num_bytes, partial)
         return reading if num_bytes < PIECE_BYTES else self._in_turn(reading)
@@ -99,6 +101,11 @@ class Connection(ClientStream):
         if self.closed():  # it gave way to another, or went, before its turn
             raise StreamClosedError
         return head
+
+    def _look_whether_it_is_over(self) -> None:
+        """Tornado would read what is in its buffer on, for nobody: some 10,000 chunks of a byte."""
+        if self._answered and self.closed():
+            raise StreamClosedError
 
     def _in_turn(self, reading: Awaitable[bytes]) -> Awaitable[bytes]:
         return asyncio.ensure_future(self._piece(reading))
