@@ -85,18 +85,11 @@ class RunningWorker:
         reporter.stuck = loops.stuck
         self._intake = wiring.intake(config, worker, clients, model)
         self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
-        enough = lambda: metrics.capacity.enough  # noqa: E731
+        enough, child = metrics.capacity.enough_in_flight, wiring.model_child(path)
         in_flight = InFlight(config.classifier.prefetch, self._notes, enough)
+        intake = self._intake
         self._pipeline = wiring.pipeline(
-            config,
-            clients,
-            self._intake,
-            model,
-            metrics,
-            loops,
-            in_flight,
-            takeover,
-            wiring.model_child(path),
+            config, clients, intake, model, metrics, loops, in_flight, takeover, child
         )
         self._idle_shutdown = IdleShutdown(
             clients.results,
