@@ -15,11 +15,13 @@ from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import Queue
 from visionfleet.config import Config
 from visionfleet.contract import names
-from visionfleet.errors import BadConfig, VisionfleetError
+from visionfleet.cost.prices import PriceTable
+from visionfleet.errors import BadConfig, BadPrices, VisionfleetError
 from visionfleet.host import cpu_quota, process, systemd
 from visionfleet.host.daemon_threads import crash, run_bounded
 from visionfleet.host.process import SignalEvents
 from visionfleet.host.supervisor_rpc import listens
+from visionfleet.price_file import price_table
 from visionfleet.scaler import dry_run
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.decision import Policy
@@ -54,6 +56,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -> int:
+    prices = _prices(config)
     if config.scaler.fleet == "supervisor":
         _find_supervisor(str(config.supervisor.socket), signals)
     aws = client_factory(config.aws)
@@ -65,19 +68,29 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     store = Store(aws.client("s3"), config.storage.output_bucket)
     policy = Policy.of(config, cpu_quota.granted())
     fleet = wiring.fleet(config, aws, store, policy.maximum, name)
-    requests = partial(Queue, sqs, names.requests_queue(config.name))
-    if not startup.verify((store.verify, requests, fleet.verify), signals.stop, log, Random()):
+    find = partial(Queue, sqs, names.requests_queue(config.name))
+    requests = startup.answered(find, signals.stop, log, Random())
+    if requests is startup.STOPPED:
         return process.EXIT_OK
-    observer = FleetObserver(requests(), fleet, WorkerReports(store))
+    if not startup.verify((store.verify, fleet.verify), signals.stop, log, Random()):
+        return process.EXIT_OK
+    observer = FleetObserver(requests, fleet, WorkerReports(store))
     if arguments.dry_run:
         wait = signals.wait if not arguments.once else lambda _: True
         status_store = StatusStore(store)
         return dry_run.run(observer, status_store, policy, aws.clock, wait, signals.wait)
-    autoscaler = wiring.autoscaler(config, aws, sqs, store, observer, policy, name)
+    autoscaler = wiring.autoscaler(config, aws, sqs, store, observer, policy, prices, name)
     autoscaler.pause = signals.wait
     if arguments.once:
         return _once(autoscaler)
     return _serve(autoscaler, TickLoop(autoscaler, config, arguments.config, signals))
+
+
+def _prices(config: Config) -> PriceTable:
+    try:
+        return price_table(config.scaler.prices_file)
+    except BadPrices as error:
+        startup.end_faulty(BadConfig((f"scaler.prices_file: {error}",)), "scaler")
 
 
 def _find_supervisor(socket: str, signals: SignalEvents) -> None:

@@ -12,6 +12,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import ReplyQueues
 from visionfleet.config import Config
 from visionfleet.contract import job_ids, names
+from visionfleet.cost.prices import PriceTable
 from visionfleet.fleet.base import Fleet
 from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_client import Instances
@@ -58,6 +59,7 @@ def autoscaler(
     store: Store,
     observer: FleetObserver,
     policy: Policy,
+    prices: PriceTable,
     name: str,
 ) -> Autoscaler:
     metrics = ScalerMetrics()
@@ -72,6 +74,7 @@ def autoscaler(
         policy=policy,
         now=aws.clock,
         clock=time.monotonic,
+        prices=prices,
         alarm_publisher=_alarm_publisher(config, aws) if config.scaler.fleet == "ec2" else None,
     )
 

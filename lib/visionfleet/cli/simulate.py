@@ -105,12 +105,17 @@ def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Poli
     )
 
 
-def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
+def read_trace(path: Path) -> tuple[list[int], float]:
+    """Read the counts of each minute, and when the first is; raises NoSimulation."""
     try:
-        with arguments.trace.open() as lines:
-            counts = trace.read(lines)
+        lines = path.read_text().splitlines()
+        return trace.read(lines), trace.begins_at(lines)
     except (OSError, UnicodeDecodeError, trace.BadTrace) as error:
-        raise NoSimulation(f"{arguments.trace}: {error}") from error
+        raise NoSimulation(f"{path}: {error}") from error
+
+
+def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
+    counts, _ = read_trace(arguments.trace)
     factor = arguments.factor
     if factor is None:
         factor = trace.scale(counts, maximum, arguments.service, _BUSIEST_SHARE)

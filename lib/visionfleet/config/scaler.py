@@ -109,6 +109,9 @@ class ScalerSection(Section):
     housekeeping_seconds: float = Field(600.0, ge=1, le=86400)
     """Time between two searches for queues and objects that the dead left behind.
     Whoever has very many objects to list, or tries it out."""
+    prices_file: FilePath | None = None
+    """Table of prices that costs are told by; none: that of us-east-1 which comes with visionfleet.
+    Whoever wants to know what the fleet costs, in another region or with a discount."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of the scaler's metrics; 0: no metrics.
     Whoever has a Prometheus."""

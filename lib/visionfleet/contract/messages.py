@@ -8,18 +8,14 @@ import operator
 from collections.abc import Callable
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from visionfleet.contract.usage import DayUsage, FleetCost
+from visionfleet.contract.values import Value
 from visionfleet.contract.vectors import Vector
 from visionfleet.errors import BadMessage
 
 _M = TypeVar("_M")
-
-
-class Value(BaseModel):
-    """What all parts of messages share: frozen, strict in types, lenient to unknown fields."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
 class Message(Value):
@@ -167,8 +163,8 @@ class WorkerReport(Message):
     service_seconds: float | None = None
     capacity_per_second: float | None = None
     busy_share: float | None = None
-    stage_seconds: dict[str, float] = {}
-    boot_phases: dict[str, float] = {}
+    stage_seconds: dict[str, float] = Field({})
+    boot_phases: dict[str, float] = Field({})
     notice: str | None = None
     stuck: str | None = None
     fault: str | None = None
@@ -232,7 +228,8 @@ class FleetStatus(Message):
     `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
     `decision` is the last that changed anything, `reason` that of this look; `fault` says why no
     worker starts, while none is at work. `markets` counts the workers that are bought, and
-    `market_reason` says why not all are of the market that is preferred.
+    `market_reason` says why not all are of the market that is preferred. `usage` is of at most 35
+    days, oldest first.
     """
 
     at: float
@@ -241,7 +238,7 @@ class FleetStatus(Message):
     minimum: int
     maximum: int
     states: dict[str, int]
-    markets: dict[str, int] = {}
+    markets: dict[str, int] = Field({})
     market_reason: str = ""
     decision: str
     decided_at: float
@@ -254,6 +251,8 @@ class FleetStatus(Message):
     service_seconds: float | None = None
     alarms: tuple[str, ...] = ()
     history: tuple[StatusEntry, ...] = ()
+    usage: tuple[DayUsage, ...] = ()
+    cost: FleetCost | None = None
 
 
 _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)

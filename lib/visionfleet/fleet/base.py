@@ -19,6 +19,7 @@ class Member:
     launched_at: float
     state: MemberState = "running"
     market: Market | None = None
+    instance_type: str | None = None
 
 
 class Fleet(Protocol):

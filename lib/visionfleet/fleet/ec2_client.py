@@ -136,4 +136,5 @@ def _instance(described: "InstanceTypeDef") -> Ec2Instance:
         launched_at=described["LaunchTime"].timestamp(),
         launch=tags.get(LAUNCH_TAG, ""),
         market="spot" if described.get("InstanceLifecycle") == "spot" else "on-demand",
+        instance_type=described.get("InstanceType"),
     )

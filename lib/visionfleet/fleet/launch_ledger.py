@@ -33,6 +33,7 @@ class Ec2Instance:
     launched_at: float
     launch: str = ""
     market: Market = "on-demand"
+    instance_type: str | None = None
 
 
 def token(launch: Launch) -> str:
@@ -57,7 +58,7 @@ def members(ledger: LaunchLedger, instances: Sequence[Ec2Instance], now: float) 
     listed = [_member(i) for i in instances if i.state != "terminated"]
     known = {instance.id for instance in instances}
     return listed + [
-        Member(name, launch.asked_at, market=market(launch))
+        Member(name, launch.asked_at, market=market(launch), instance_type=launch.instance_type)
         for launch in current(ledger, now)
         for name in _unseen(launch, known, instances)
     ]
@@ -106,7 +107,7 @@ def _member(instance: Ec2Instance) -> Member:
     """A stopped instance may be started again by who stopped it, so it counts; it never works."""
     up = instance.state in {"pending", "running"}
     state: MemberState = "running" if up else "stopping"
-    return Member(instance.id, instance.launched_at, state, instance.market)
+    return Member(instance.id, instance.launched_at, state, instance.market, instance.instance_type)
 
 
 def _unseen(launch: Launch, known: set[str], instances: Sequence[Ec2Instance]) -> list[str]:

@@ -90,6 +90,11 @@ class Artefact:
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def graph_file(chosen: Chosen) -> str:
+    """Name OpenVINO's files, but for their suffixes: those are the names that all releases know."""
+    return "int8" if chosen.precision == "int8" else "model"
+
+
 def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
     places, content, offset = {}, [], 0
     for name, data in files.items():

@@ -32,6 +32,8 @@ _DECIDING = (
     "runtime",
     "precision",
 )
+# Raise it where another content is made of the same settings, which earlier releases still read.
+_EDITION = 2
 
 
 def key_of(choice: ModelSection, source: Source, here: Processor) -> str:
@@ -41,7 +43,10 @@ def key_of(choice: ModelSection, source: Source, here: Processor) -> str:
     """
     told = {name: getattr(choice, name) for name in _DECIDING}
     told |= {"samples": str(choice.samples), "processor": here.name}
-    told |= {"format": artefact.MAGIC.decode(), "openvino": openvino_library.version()}
+    told |= {
+        "format": f"{artefact.MAGIC.decode()} {_EDITION}",
+        "openvino": openvino_library.version(),
+    }
     if choice.labels is not None:
         told["labels"] = read_labels(source, choice.labels)
     if choice.path is None and choice.name == DEFAULT_MODEL:

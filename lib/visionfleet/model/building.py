@@ -38,12 +38,10 @@ def made(
 
 
 def encoded(loaded: Loaded, contest: Contest, processor_name: str) -> bytes:
-    files: dict[str, bytes] = {}
-    if contest.chosen.runtime == "torch":
-        files["source"] = loaded.source
-    else:
-        for name, graph in contest.graphs.items():
-            files |= {f"{name}.xml": bytes(graph.structure), f"{name}.bin": bytes(graph.weights)}
+    files = {"source": loaded.source}
+    if contest.chosen.runtime == "openvino":
+        graph, name = contest.graphs[contest.chosen.precision], artefact.graph_file(contest.chosen)
+        files = {f"{name}.xml": bytes(graph.structure), f"{name}.bin": bytes(graph.weights)}
     manifest = Manifest(
         made_by=__version__,
         processor=processor_name,

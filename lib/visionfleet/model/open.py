@@ -15,7 +15,7 @@ from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota
 from visionfleet.host.process import StartupTimer
 from visionfleet.model import making, processor
-from visionfleet.model.artefact import Artefact, Manifest
+from visionfleet.model.artefact import Artefact, Manifest, graph_file
 from visionfleet.model.artefact_store import ArtefactStore, key_of
 from visionfleet.model.choice import tell
 from visionfleet.model.inference import Inference
@@ -76,7 +76,7 @@ def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) 
     """Bring an artefact's network to work; raises BadModel."""
     manifest, chosen = found.manifest, found.manifest.chosen
     if chosen.runtime == "openvino":
-        name = "int8" if chosen.precision == "int8" else "model"
+        name = graph_file(chosen)
         graph = Graph(found.file(f"{name}.xml"), found.file(f"{name}.bin"))
         network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes)
     else:

@@ -17,6 +17,7 @@ from visionfleet.model.choice import (
     Candidate,
     Chosen,
     Clock,
+    PrecisionName,
     Run,
     Trial,
     candidates,
@@ -38,13 +39,13 @@ _NO_ROWS: Floats = np.empty((0, 0), np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The networks that were tried, which of them was chosen, and what they are made of."""
+    """The networks that were tried, which of them was chosen, and, by precision, their graphs."""
 
     networks: Mapping[Candidate, Network]
     chosen: Chosen
     singly: bool
     folded: int
-    graphs: Mapping[str, Graph]
+    graphs: Mapping[PrecisionName, Graph]
 
     @property
     def network(self) -> Network:
@@ -83,7 +84,7 @@ class _Trials:
         self._clock = time.perf_counter if self._cuda else _own_cores(threads)
         self._exact = self._plain = TorchNetwork(loaded.module, loaded.preprocessing, where)
         self._singly, self._folded = False, 0
-        self._graphs: dict[str, Graph] = {}
+        self._graphs: dict[PrecisionName, Graph] = {}
         self._no_graphs = ""
 
     def contest(self, asked: Asked, bfloat16: bool, int8: bool) -> Contest:
@@ -140,15 +141,23 @@ class _Trials:
     def _network(self, name: Candidate) -> Network:
         if name.runtime == "torch":
             return self._exact.converted(name.precision)
-        graph = self._graph("int8" if name.precision == "int8" else "model")
-        return OpenVinoNetwork(graph, name.precision, self._threads)
+        return OpenVinoNetwork(self._graph(name.precision), name.precision, self._threads)
 
-    def _graph(self, name: str) -> Graph:
+    def _graph(self, precision: PrecisionName) -> Graph:
         if self._no_graphs:
             raise RuntimeError(self._no_graphs)
-        if name not in self._graphs:
-            self._graphs[name] = self._quantised() if name == "int8" else self._converted()
-        return self._graphs[name]
+        if precision not in self._graphs:
+            self._graphs[precision] = self._made(precision)
+        return self._graphs[precision]
+
+    def _made(self, precision: PrecisionName) -> Graph:
+        if precision == "float32":
+            return self._converted()
+        if precision == "int8":
+            return self._quantised()
+        from visionfleet.model.openvino_conversion import in_bfloat16
+
+        return in_bfloat16(self._graph("float32"))
 
     def _converted(self) -> Graph:
         # Its import takes seconds, and torch alone may have been asked for.
@@ -168,7 +177,7 @@ class _Trials:
         if len(self._samples.fitted) < LEAST_FITTED:
             raise RuntimeError(f"it needs {LEAST_FITTED} photos: set model.samples")
         try:
-            return quantise(self._graph("model"), self._samples.fitted)
+            return quantise(self._graph("float32"), self._samples.fitted)
         except ImportError as error:
             raise RuntimeError("NNCF is not installed: it comes with the extra `build`") from error
 

@@ -1,5 +1,6 @@
 """The scaler's metrics for Prometheus, in a registry of their own."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import get_args
@@ -7,7 +8,10 @@ from typing import get_args
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from visionfleet.config.fields import Market
+from visionfleet.contract.usage import FleetCost
+from visionfleet.cost.bill import PERIODS
 from visionfleet.scaler.decision import Decision, Observation, Policy, State, wanted
+from visionfleet.scaler.usage import Used
 
 _BOOT_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -31,6 +35,12 @@ class ScalerMetrics:
         self.launches = counter("launches", "Workers launched.")
         self.drains = counter("drains", "Workers asked to drain.")
         self.terminations = counter("terminations", "Workers terminated.")
+        self._images = counter("images", "Images that workers finished while this scaler acted.")
+        kind = ["instance_type", "market"]
+        seconds = "Seconds that are paid for workers, while this scaler acted."
+        self._worker_seconds = counter("worker_seconds", seconds, kind)
+        dollars = "Dollars by the table of prices, what has no price left out."
+        self._dollars = gauge("cost_dollars", dollars, ["period"])
         self.ticks = counter("ticks", "Ticks, failed ones too.")
         self.failed_ticks = counter("failed_ticks", "Ticks that failed.")
         succeeded = "Unix time of the last tick that did not fail, 0 before one."
@@ -45,6 +55,9 @@ class ScalerMetrics:
         self._phases = histogram("boot_phase_seconds", about, ["phase"], buckets=_BOOT_SECONDS)
         self._count_workers(())
         self._count_markets(())
+        self._worker_seconds.labels("", "")
+        for period in PERIODS:
+            self._dollars.labels(period).set(math.nan)  # nobody knows yet
 
     def observed(
         self, seen: Observation, decision: Decision, policy: Policy, now: float, seconds: float
@@ -62,6 +75,13 @@ class ScalerMetrics:
             self._boots.observe(boot.seconds)
             for phase, lasted in boot.phases.items():
                 self._phases.labels(phase).observe(lasted)
+
+    def used(self, used: Used, cost: FleetCost | None) -> None:
+        self._images.inc(used.images)
+        for (instance_type, market), seconds in used.worker_seconds.items():
+            self._worker_seconds.labels(instance_type or "", market or "").inc(seconds)
+        for one in cost.periods if cost else ():
+            self._dollars.labels(one.period).set(math.nan if one.dollars is None else one.dollars)
 
     def _count_workers(self, states: Sequence[State]) -> None:
         for state in get_args(State):

@@ -17,13 +17,15 @@ class FleetObserver:
     first saw it, whatever time the worker's host takes it to be.
 
     After a time in which it could not see, it owes every worker a new chance to report: in an
-    outage of S3 none can, and the first look after it would take all for dead.
+    outage of S3 none can, and the first look after it would take all for dead. `members` are those
+    of the last look.
     """
 
     requests: Queue
     fleet: Fleet
     reports: WorkerReports
     throughput: Throughput = field(default_factory=Throughput)
+    members: tuple[Member, ...] = ()
     _lives: dict[str, Life] = field(default_factory=dict)
     _looked_at: float | None = None
     _clear_since: float | None = None
@@ -44,7 +46,7 @@ class FleetObserver:
             member.name: self._life(member, now, wall).noted(member, said, now)
             for member, said in zip(members, told, strict=True)
         }
-        self._looked_at = now
+        self._looked_at, self.members = now, tuple(members)
         three = zip(members, self._lives.values(), told, strict=True)
         boots = [life.boot for life in self._lives.values() if life.boot is not None]
         return Observation(

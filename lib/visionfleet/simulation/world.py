@@ -35,7 +35,8 @@ class Conditions:
     """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
     wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
     Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker, and
-    a call of it to AWS takes `call_seconds`.
+    a call of it to AWS takes `call_seconds`. A worker that is ended while busy has `grace_seconds`
+    for its image. Any worker may get an image, as with SQS, or if `packed` who finished last.
     """
 
     service_seconds: float = 0.5
@@ -50,6 +51,8 @@ class Conditions:
     visibility_seconds: int = 60
     report_seconds: int = 20
     drain_seconds: int = 5
+    grace_seconds: float = 0.0
+    packed: bool = False
     minimum_billed_seconds: int = 60
     market: MarketConditions = field(default_factory=MarketConditions)
     seed: int = 1
@@ -78,6 +81,7 @@ class World:
     _recent_starts: int = 0
     _in_service: float = 0.0
     _busy: int = 0
+    _most_busy: int = 0  # since the last look
     _told: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
@@ -92,7 +96,8 @@ class World:
     def __post_init__(self) -> None:
         conditions = self.conditions
         self.random = Random(conditions.seed)
-        self._markets = Markets(conditions.market, self.random)
+        least = conditions.minimum_billed_seconds
+        self._markets = Markets(conditions.market, self.random, least)
         self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
@@ -121,14 +126,13 @@ class World:
         rate = self.conditions.crashes_per_hour
         if rate and self._ready and self.random.random() < rate * len(self._ready) / 3600:
             self._crash(second)
-        if taken := self._markets.interrupted([machine.view for machine in self._ready]):
+        if taken := self._markets.interrupted(machine.view for machine in self._ready):
             self._interrupt(taken.name, second)
 
     def _come_up(self, second: int) -> None:
         for machine in [m for m in self._booting if m.ready_at <= second]:
             self._booting.remove(machine)
-            view = machine.view
-            machine.view = replace(view, state="idle", since=second, reported_at=math.inf)
+            machine.view = replace(machine.view, state="idle", since=second, reported_at=math.inf)
             self._ready.append(machine)
             if self.conditions.service_seconds > 1:
                 self._credit += 1  # it may start its first image at once
@@ -149,6 +153,7 @@ class World:
         self._recent_starts += starts - window.popleft()
         window.append(starts)
         self._in_service = min(workers, self._recent_starts * service / len(window))
+        self._most_busy = max(self._most_busy, math.ceil(self._in_service))
         if starts:
             self._backlog.start(second, starts)
         self._seen_counts.append((self._backlog.visible, round(self._in_service)))
@@ -173,7 +178,7 @@ class World:
         return decision.look_soon
 
     def _machines(self) -> list[_Machine]:
-        draining = [machine for machine, _ in self._draining.values()]
+        draining = (machine for machine, _ in self._draining.values())
         return [*self._ready, *self._booting, *draining, *self._drained]
 
     def _observe(self, second: int) -> Observation:
@@ -186,12 +191,11 @@ class World:
         if conditions.phantoms and self.random.random() < conditions.phantoms:
             visible += self.random.randint(1, 2)
         self._mark_busy(float(second))
-        known = bool(self._backlog.started)
         return Observation(
             visible=visible,
             in_flight=in_flight,
             workers=tuple(machine.view for machine in self._machines()),
-            boot_seconds=conditions.boot_seconds if known else None,
+            boot_seconds=conditions.boot_seconds if self._backlog.started else None,
             service_seconds=self._service_told,
             handled=self._handled(second),
         )
@@ -202,17 +206,19 @@ class World:
         return images + (images - before) / self.conditions.report_seconds * (second - at)
 
     def _mark_busy(self, now: float) -> None:
-        """Say who is busy: anybody, as SQS gives a message to any poller."""
+        """Say who is busy, and who was since the last look: the first if packed, else anybody."""
         ready, images = self._ready, max(0, self._backlog.started - self._told)
         self._told = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
-        if len(ready) > 1:
+        packed, most = self.conditions.packed, self._most_busy
+        self._most_busy = busy
+        if len(ready) > 1 and not packed:
             self.random.shuffle(ready)
         untouched = (1 - 1 / len(ready)) ** images if ready else 1.0
         for index, machine in enumerate(ready):
             view = machine.view
             state: State = "busy" if index < busy else "idle"
-            worked = self.random.random() >= untouched
+            worked = index < most if packed else self.random.random() >= untouched
             if view.state != state or (worked and state == "idle"):
                 machine.view = replace(view, state=state, since=now)
         self._busy = busy
@@ -225,8 +231,7 @@ class World:
                 continue
             self._launches += 1
             boot = conditions.boot_seconds * math.exp(self.random.gauss(0, conditions.boot_spread))
-            name = f"w{self._launches}"
-            view = Worker(name, "booting", float(second), float(second), market=market)
+            view = Worker(f"w{self._launches}", "booting", second, second, market=market)
             self._booting.append(_Machine(view, second + boot))
 
     def _interrupt(self, name: str, second: int) -> None:
@@ -248,9 +253,8 @@ class World:
         for index, machine in enumerate(self._ready):
             if machine.view.name == name:
                 if index < self._busy:
-                    self._busy_kills += 1
                     self._busy -= 1
-                    self._backlog.give_back(second, self.conditions.visibility_seconds)
+                    self._cut_off(second)
                 self._end(machine, self._ready, second)
                 return
         for machines in (self._booting, self._drained):
@@ -258,6 +262,12 @@ class World:
                 if machine.view.name == name:
                     self._end(machine, machines, second)
                     return
+
+    def _cut_off(self, second: int) -> None:
+        """End a busy worker, whose image comes back unless the grace period is enough for it."""
+        if self.conditions.service_seconds > self.conditions.grace_seconds:
+            self._busy_kills += 1
+            self._backlog.give_back(second, self.conditions.visibility_seconds)
 
     def _crash(self, second: int) -> None:
         index = self.random.randrange(len(self._ready))
@@ -267,15 +277,11 @@ class World:
 
     def _end(self, machine: _Machine, machines: list[_Machine], second: int) -> None:
         machines.remove(machine)
-        self._bill(machine, second)
-
-    def _bill(self, machine: _Machine, second: int) -> None:
-        lived = second - machine.view.launched_at
-        self._markets.bill(machine.view, max(self.conditions.minimum_billed_seconds, lived))
+        self._markets.bill(machine.view, second)
 
     def _outcome(self, second: int) -> Outcome:
         for machine in self._machines():
-            self._bill(machine, second)
+            self._markets.bill(machine.view, second)
         return Outcome(
             waits=self._backlog.waits,
             billed_hours=sum(self._markets.billed_seconds.values()) / _SECONDS_PER_HOUR,

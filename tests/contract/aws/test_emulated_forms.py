@@ -12,6 +12,8 @@ from testkit.aws.ministack import ministack
 from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import PresignedPost, Store
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
 
 @pytest.fixture(scope="module", params=["moto", "ministack"])
 def running_aws(
@@ -60,6 +62,20 @@ def test_form_stores_the_upload_with_its_type(aws: Cloud, form: PresignedPost) -
     assert (head["ContentType"], head["ContentLength"]) == ("image/png", 100)
 
 
+def test_form_stores_under_the_bucket_s_key(aws: Cloud, form: PresignedPost) -> None:
+    """The form names no key, so whoever posts it cannot choose one."""
+    assert not [name for name in form.fields if "encryption" in name]
+    key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    rule = {"ApplyServerSideEncryptionByDefault": key, "BucketKeyEnabled": True}
+    encryption = {"Rules": [rule]}
+    bucket = BUCKETS[0]
+    aws.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=encryption)
+    assert posted(form) in {"200", "201", "204"}
+    head = aws.s3.head_object(Bucket=bucket, Key="uploads/u1")
+    aws.s3.delete_bucket_encryption(Bucket=bucket)
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", KEY)
+
+
 FALSE: dict[str, tuple[dict[str, Any], str]] = {
     "form with more bytes than allowed": ({"body": b"x" * 1001}, "400 EntityTooLarge"),
     "form with no bytes": ({"body": b""}, "400 EntityTooSmall"),
@@ -72,6 +88,10 @@ FALSE: dict[str, tuple[dict[str, Any], str]] = {
     "form with a false policy": ({"policy": "e30="}, "403 SignatureDoesNotMatch"),
     "form with a field that its policy has not": (
         {"acl": "public-read"},
+        "403 AccessDenied",
+    ),
+    "form with a key of its own": (
+        {"x_amz_server_side_encryption": "aws:kms"},
         "403 AccessDenied",
     ),
 }

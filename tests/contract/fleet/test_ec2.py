@@ -186,3 +186,9 @@ def launch(decision: str) -> Launch:
         asker="process",
         asked_at=time.time(),
     )
+
+
+def test_members_tell_their_type_and_market(make: Make) -> None:
+    make(instance_types=["c7i.large"]).launch(1, "kinds")
+    (member,) = make().members()
+    assert (member.instance_type, member.market) == ("c7i.large", "on-demand")

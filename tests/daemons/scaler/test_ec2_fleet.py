@@ -102,6 +102,44 @@ def test_refused_spot_is_launched_on_demand_and_told(
     assert "InsufficientInstanceCapacity" in status["market_reason"]
 
 
+def test_status_tells_use_by_type_and_market_and_its_cost(
+    aws: Cloud, ec2: Any, start: Start, tmp_path: Path
+) -> None:
+    """Each instance is billed for a minute from the first look at it on."""
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(
+        "{date: 2026-11-29, source: nowhere, region: us-east-1,"
+        " instances: {c7i.large: {vcpus: 2, on_demand: 36}}}"
+    )
+    own = {"VISIONFLEET_SCALER__PRICES_FILE": str(prices)}
+    send(aws, 30)
+
+    def today() -> dict[str, Any]:
+        status = json.loads(aws.object("fleet/status.json") or b"{}")
+        return status["cost"]["periods"][0] if status.get("usage") else {}
+
+    def told() -> bool:
+        return (today().get("worker_dollars") or 0) >= MAXIMUM * 0.6
+
+    with start("scaler", VISIONFLEET_EC2__INSTANCE_TYPES="[c7i.large]", **own) as scaler:
+        wait_until(told, 40, scaler.tail)
+        assert scaler.stop()[0] == 0
+    days = json.loads(aws.object("fleet/status.json") or b"")["usage"]
+    (worker,) = days[0]["workers"]
+    assert (worker["instance_type"], worker["market"]) == ("c7i.large", "on-demand")
+    assert worker["seconds"] == pytest.approx(60 * MAXIMUM)
+    assert today()["worker_dollars"] == pytest.approx(0.6 * MAXIMUM)
+    assert today()["unpriced"] == ["calls to S3 and SQS"]
+
+
+def test_faulty_prices_end_the_scaler_with_their_place(start: Start, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-11-29\n")
+    with start("scaler", VISIONFLEET_SCALER__PRICES_FILE=str(prices)) as scaler:
+        scaler.assert_exit(78, 40)
+        assert f"scaler.prices_file: {prices}: source: Field required" in scaler.output()
+
+
 def test_two_concurrent_scalers_stay_within_the_maximum(
     aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
 ) -> None:

@@ -2,6 +2,7 @@
 
 import { element } from "./page-cards.js";
 import { draw } from "./page-chart.js";
+import { costs, priced } from "./page-cost.js";
 import { ago, counted, duration, sentence } from "./page-words.js";
 
 const LIVELY_MS = 1000;
@@ -78,6 +79,7 @@ export class Fleet {
     crew(status.states);
     alarms(status.alarms || []);
     pulse(status);
+    cost(status.cost);
     part("freshness").textContent = now - status.at > SILENT_SECONDS
       ? `the scaler was last heard of ${ago(now - status.at)}`
       : "live";
@@ -169,6 +171,17 @@ function decisions(status, now) {
     return item;
   });
   part("decisions").replaceChildren(...items);
+}
+
+function cost(told) {
+  const items = costs(told).map(([when, what]) => {
+    const item = element("li");
+    item.append(element("span", "", when), element("span", "", what));
+    return item;
+  });
+  part("cost").hidden = !items.length;
+  same(part("costs"), items);
+  part("prices").textContent = told ? priced(told) : "";
 }
 
 // Replaces children only when they differ, so that animations go on.
