@@ -26,6 +26,9 @@ mkdir "$IMAGE_UPLOADS/source"
 tar -xzf "$IMAGE_UPLOADS/visionfleet.tar.gz" -C "$IMAGE_UPLOADS/source"
 cd "$IMAGE_UPLOADS/source"
 
+# In memory, where Debian 13 has /tmp, PyTorch's builds do not fit.
+TMPDIR=/var/tmp
+export TMPDIR
 # Python's packages by their hashes, then ours, for which everything must be there.
 python=/opt/visionfleet/bin/python
 python3 -m venv /opt/visionfleet

@@ -86,7 +86,7 @@ class Chaos:
             time.sleep(min(0.1, seconds))
 
     def _at_work(self, accepted: int) -> bool:
-        """So many are accepted; there is more in hand, or none, and the idle may be struck too."""
+        """So many are accepted; more is in flight, or none, and the idle may be struck too."""
         self.daemons.tend()
         visible, in_flight = self.aws.counts()
         at_work = bool(self.daemons.ready()) and (in_flight > 0 or visible == 0)

@@ -84,7 +84,7 @@ class Ec2World:
             self.check()
 
     def counts(self) -> Counts:
-        """Count what waits and what is in hand, as it was a while ago."""
+        """Count what waits and what is in flight, as it was a while ago."""
         old = [entry for entry in self.seen if entry[0] <= self.clock.now - self.lag_seconds]
         _, visible, in_flight = old[-1] if old else self.seen[0]
         return Counts(visible, in_flight)

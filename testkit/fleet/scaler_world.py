@@ -171,7 +171,7 @@ class FakeStore(Store):
 
 
 class FakeQueue(Queue):
-    """The queue of requests; what workers have in hand is in flight."""
+    """The queue of requests; what workers work on is in flight."""
 
     def __init__(self, world: ScalerWorld) -> None:
         self._world = world

@@ -22,6 +22,7 @@ SUITES = {"12": "bookworm", "13": "trixie"}
 # Those of this host, where it trusts more than Debian does.
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 DISK = "12g"
+BAKE_SECONDS = 1500.0
 
 
 def baked(folder: Path, debian: str, aws: Cloud) -> bytes:
@@ -32,7 +33,8 @@ def baked(folder: Path, debian: str, aws: Cloud) -> bytes:
         instance.write("/etc/host.crt", CERTIFICATES.read_bytes())
         given = {"debian": debian, "install_environment": json.dumps({"PIP_CERT": "/etc/host.crt"})}
         source = committed(folder)
-        output = image.bake(instance, source, "make ami", aws, folder / "key", given)
+        key = folder / "key"
+        output = image.bake(instance, source, "make ami", aws, key, given, BAKE_SECONDS)
     print("\n".join(line for line in output.splitlines() if "the image is" in line))
     return (source / "build/sbom.json").read_bytes()
 

@@ -140,7 +140,7 @@ def packer(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _run(
-    argv: list[str], cwd: Path, given: Mapping[str, str]
+    argv: list[str], cwd: Path, given: Mapping[str, str], seconds: float = PACKER_SECONDS
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         argv,
@@ -151,13 +151,19 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PACKER_SECONDS,
+        timeout=seconds,
         check=False,
     )
 
 
 def bake(
-    instance: Machine, source: Path, command: str, aws: Cloud, key: Path, given: Mapping[str, str]
+    instance: Machine,
+    source: Path,
+    command: str,
+    aws: Cloud,
+    key: Path,
+    given: Mapping[str, str],
+    seconds: float = PACKER_SECONDS,
 ) -> str:
     """Type the page's command; a stand-in of EC2 and of its instance is all that differs."""
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
@@ -173,6 +179,6 @@ def bake(
         **given,
     }
     environment = {f"PKR_VAR_{name}": value for name, value in variables.items()}
-    done = _run(["bash", "-euc", command], source, environment)
+    done = _run(["bash", "-euc", command], source, environment, seconds)
     assert done.returncode == 0, done.stdout[-8000:]
     return done.stdout

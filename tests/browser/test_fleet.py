@@ -50,6 +50,15 @@ def test_page_shows_queue_workers_and_decisions(page: Page, write_status: WriteS
     expect(page.locator("#chart .mark")).to_have_count(1)
 
 
+def test_ages_are_those_of_the_answer_whatever_the_clocks(page: Page) -> None:
+    told_at = time.time() - 7200  # the clocks of web daemon and browser are two hours ahead of S3's
+    status = {**fleet_status(told_at), "workers": [], "now": told_at + 3}
+    page.route("**/v1/fleet", lambda route: route.fulfill(json=status))
+    page.reload()
+    expect(page.locator("#freshness")).to_have_text("live", timeout=15_000)
+    expect(page.locator("#decisions li").last).to_contain_text("20 min ago")
+
+
 def period(name: str, **fields: object) -> dict[str, object]:
     usual = {"images": 1000, "worker_seconds": 5400.0, "calls": 9000, "worker_dollars": 0.05}
     usual |= {"call_dollars": 0.01, "dollars": 0.06, "dollars_per_thousand_images": 0.06}

@@ -84,7 +84,8 @@ class RunningWorker:
         reporter.stuck = loops.stuck
         self._intake = wiring.intake(config, worker, clients, model)
         self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
-        in_flight = InFlight(config.classifier.prefetch, self._notes)
+        enough = lambda: metrics.capacity.enough  # noqa: E731
+        in_flight = InFlight(config.classifier.prefetch, self._notes, enough)
         self._pipeline = wiring.pipeline(
             config,
             clients,

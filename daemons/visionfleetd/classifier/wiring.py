@@ -112,7 +112,7 @@ def intake(config: Config, worker: str, clients: WorkerClients, model: "Inferenc
         results=clients.results,
         images=config.images,
         decoders=Decoders(decoders, model.preprocessing),
-        builder=ResultBuilder(worker, model.info, model.unknown_below),
+        builder=ResultBuilder(worker, model.info, clients.clock, model.unknown_below),
         max_receives=config.queue.max_receives,
         now=clients.clock,
     )
@@ -162,7 +162,9 @@ def pipeline(
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
     fetch = stage(FETCH, fetcher.fetch)
     queue, put, beats = config.queue, fetch.put, _heartbeat(config, completion)
-    receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover)
+    receiver = Receiver(
+        requests, queue, completion, put, hurry, loops, random, takeover, builder.now
+    )
     stages = (fetch, alone, classify, store, answer)
     return Pipeline(receiver, stages, completion, beats, hurry, crash(log))
 

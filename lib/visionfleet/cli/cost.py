@@ -3,7 +3,6 @@
 import argparse
 import json
 import textwrap
-import time
 from pathlib import Path
 
 from rich.console import Group
@@ -38,10 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     config = loaded(arguments).config
     prices = price_table(arguments.prices or config.scaler.prices_file)
-    status = Deployment(config).status()
+    deployment = Deployment(config)
+    status = deployment.status()
     if status is None or not status.usage:
         raise NoUse(_NO_USE)
-    cost = fleet_cost(status.usage, prices, day_of(time.time()))
+    cost = fleet_cost(status.usage, prices, day_of(deployment.now()))
     if arguments.json:
         days = [day.model_dump(mode="json") for day in status.usage]
         print(json.dumps({**cost.model_dump(mode="json"), "source": prices.source, "days": days}))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from random import Random
-from typing import get_args
 
 from pydantic import ValidationError
 
@@ -17,7 +16,7 @@ from visionfleet.cli.plan_page import document, draw, page
 from visionfleet.cli.simulate import read_trace
 from visionfleet.cli.terminal import progress_bar, show
 from visionfleet.config import Config
-from visionfleet.config.fields import DAYS, Market
+from visionfleet.config.fields import DAYS
 from visionfleet.config.scaler import FLEET_TIMES, ScheduleWindow
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import BadPrices
@@ -25,6 +24,7 @@ from visionfleet.price_file import price_table
 from visionfleet.scaler.decision import POLICIES, Policy
 from visionfleet.simulation import plan, trace
 from visionfleet.simulation.controllers import PolicyController
+from visionfleet.simulation.markets import MarketConditions
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.plan import Option, Replayed, Schedule
 from visionfleet.simulation.world import Conditions, World
@@ -64,8 +64,11 @@ def _add_fleets(parser: argparse.ArgumentParser) -> None:
     fleets = parser.add_argument_group("fleets that are compared")
     about = "instance type, and the time of an image on it; repeatable; default: all with a price"
     fleets.add_argument("--type", action="append", type=_timed_type, metavar="TYPE[=S]", help=about)
-    about = "repeatable; default: both"
-    fleets.add_argument("--market", action="append", choices=get_args(Market), help=about)
+    about = (
+        "spot, on-demand, or both: on demand what spot refuses; repeatable; default: the first "
+        "two, with --spot-refusals all"
+    )
+    fleets.add_argument("--market", action="append", choices=[*plan.MARKETS], help=about)
     about = "cooldown before scale-in; repeatable; default: 60, 120, 300"
     fleets.add_argument("--hold", action="append", type=_SECONDS, metavar="SECONDS", help=about)
     about = (
@@ -87,7 +90,12 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
             "seconds of an image on the first type; on others by their vCPUs",
         ),
         "boot": (_SECONDS, usual.boot_seconds, "seconds until an instance takes work"),
-        "interruptions": (number("a rate", 0, 100), 0.0, "of spot instances, per worker-hour"),
+        "spot-refusals": (number("a share", 0, 1), 0.0, "share of launches that spot refuses"),
+        "interruptions": (
+            number("a rate", 0, 100),
+            0.0,
+            "workers that spot takes back, per worker and hour",
+        ),
         "factor": (number("a factor", 1e-6, 1e6), 1.0, "the counts of the trace times this"),
     }
     for name, (read, default, about) in options.items():
@@ -134,12 +142,19 @@ def _options(arguments: argparse.Namespace, config: Config, prices: PriceTable) 
             known = ", ".join(prices.instances)
             raise BadPrices(f"{name} has no price; there are prices of {known}")
     each = plan.service_seconds(types, arguments.service, prices)
-    markets: Sequence[Market] = arguments.market or get_args(Market)
+    markets = arguments.market or [*plan.MARKETS][: 3 if arguments.spot_refusals else 2]
     holds = arguments.hold or _HOLDS
     schedules = arguments.schedule or _schedules(config)
     for (name, image), market, hold, hours in product(each.items(), markets, holds, schedules):
-        rate = arguments.interruptions if market == "spot" else 0.0
-        yield Option(name, market, Replayed(image, hold, hours, rate))
+        yield Option(name, market, Replayed(image, hold, hours, _market(arguments, market)))
+
+
+def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
+    """Spot that neither refuses nor takes back does as on demand, and shares its replay."""
+    refused, taken = arguments.spot_refusals, arguments.interruptions
+    if market == "on-demand" or not (refused or taken):
+        return MarketConditions()
+    return MarketConditions(plan.MARKETS[market], refused, taken)
 
 
 def _types(config: Config, prices: PriceTable) -> Sequence[str]:
@@ -194,11 +209,7 @@ def _world(one: Replayed, policy: Policy, conditions: Conditions, starts_at: flo
     }
     policy = replace(policy, settings=policy.settings.model_copy(update=update))
     decide = POLICIES[policy.settings.policy]
-    conditions = replace(
-        conditions,
-        service_seconds=one.service_seconds,
-        crashes_per_hour=one.crashes_per_hour,
-    )
+    conditions = replace(conditions, service_seconds=one.service_seconds, market=one.market)
     return World(conditions, PolicyController(decide, policy, starts_at=starts_at))
 
 

@@ -38,7 +38,7 @@ def page(estimates: Sequence[Estimate], p95_seconds: float, prices: PriceTable) 
             f"{replayed.hold_seconds:g} s",
             replayed.schedule.words,
             f"{one.dollars:,.2f}",
-            f"{one.p95_wait_seconds:.0f} s",
+            "unserved" if one.unserved else f"{one.p95_wait_seconds:.0f} s",
             str(one.peak_workers),
             style=style,
         )

@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps(_document(snapshot)), flush=True)
         else:
-            terminal.show(_page(snapshot, time.time()))
+            terminal.show(_page(snapshot, deployment.now()))
     return 0
 
 
@@ -62,7 +62,7 @@ def _snapshots(deployment: Deployment, interval: float, watch: bool) -> Iterator
 def _watch(deployment: Deployment, interval: float) -> int:
     with Live(auto_refresh=False, screen=False) as live:
         for snapshot in _snapshots(deployment, interval, watch=True):
-            live.update(_page(snapshot, time.time()), refresh=True)
+            live.update(_page(snapshot, deployment.now()), refresh=True)
     return 0
 
 

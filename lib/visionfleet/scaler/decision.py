@@ -254,7 +254,7 @@ def _act(look: _Look, need: int, hold_seconds: float) -> tuple[Decision, History
 
 
 def _lightest(look: _Look, count: int) -> tuple[str, ...]:
-    """Pick who must leave since the maximum was lowered: who has the least in hand goes first."""
+    """Pick who must leave since the maximum was lowered: who has the least in flight goes first."""
     order = ("idle", "booting", "busy")
     first = sorted(look.able, key=lambda w: (order.index(w.state), w.since))
     return tuple(w.name for w in first[:count])

@@ -54,6 +54,10 @@ class ScalerMetrics:
         self._boots = histogram("launch_to_ready_seconds", about, buckets=_BOOT_SECONDS)
         about = "Seconds of one phase of that."
         self._phases = histogram("boot_phase_seconds", about, ["phase"], buckets=_BOOT_SECONDS)
+        self._begin_labels()
+
+    def _begin_labels(self) -> None:
+        """Have every label that is known beforehand from the start."""
         for phase in PHASES:
             self._phases.labels(phase)
         self._count_workers(())

@@ -1,7 +1,7 @@
 """What fleets would cost a month, and how long images would wait: figures of replays, priced."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from visionfleet.cost.bill import (
@@ -12,11 +12,20 @@ from visionfleet.cost.bill import (
     OF_AN_IMAGE,
 )
 from visionfleet.cost.prices import Calls, PriceTable
+from visionfleet.simulation.markets import MarketConditions
 from visionfleet.simulation.outcome import Outcome
 
 if TYPE_CHECKING:
     from visionfleet.config.fields import Market
     from visionfleet.config.scaler import ScheduleWindow
+
+
+# The markets of a fleet in the order of preference; `both` launches on demand what spot refuses.
+MARKETS: Mapping[str, tuple["Market", ...]] = {
+    "spot": ("spot",),
+    "on-demand": ("on-demand",),
+    "both": ("spot", "on-demand"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +43,15 @@ class Replayed:
     service_seconds: float
     hold_seconds: float
     schedule: Schedule
-    crashes_per_hour: float = 0.0
+    market: MarketConditions = field(default_factory=MarketConditions)
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One fleet that could be had."""
+    """One fleet that could be had; `market` is one of `MARKETS`."""
 
     instance_type: str
-    market: "Market"
+    market: str
     replayed: Replayed
 
 
@@ -98,11 +107,11 @@ def estimate(
     option: Option, outcome: Outcome, hours: float, prices: PriceTable, maximum: int
 ) -> Estimate | None:
     """Price a replay of so many hours; None where the option has no price."""
-    hourly = prices.hourly(option.instance_type, option.market)
-    if hourly is None:
+    dollars = _worker_dollars(option, outcome, prices)
+    if dollars is None:
         return None
     months = HOURS_PER_MONTH / hours
-    workers = outcome.billed_hours * months * hourly
+    workers = dollars * months
     calls = prices.of_calls(calls_a_month(outcome, months)) or 0.0
     images = outcome.served * months
     return Estimate(
@@ -115,6 +124,20 @@ def estimate(
         unserved=outcome.unserved,
         held_back=outcome.peak_workers >= maximum,
     )
+
+
+def _worker_dollars(option: Option, outcome: Outcome, prices: PriceTable) -> float | None:
+    on_demand = outcome.on_demand_hours
+    shares: Mapping[str, float] = {option.market: outcome.billed_hours}
+    if option.market == "both":
+        shares = {"spot": outcome.billed_hours - on_demand, "on-demand": on_demand}
+    dollars = 0.0
+    for market, hours in shares.items():
+        hourly = prices.hourly(option.instance_type, market)
+        if hourly is None:
+            return None
+        dollars += hours * hourly
+    return dollars
 
 
 def calls_a_month(outcome: Outcome, months: float) -> Calls:

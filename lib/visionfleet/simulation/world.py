@@ -1,7 +1,7 @@
 """The simulated service: a queue whose counts lag, workers that boot, break and cost money.
 
 Time goes in whole seconds. Images are started first come first served; an image that a worker had
-in hand when it was ended or crashed comes back after the visibility timeout, as with SQS.
+in flight when it was ended or crashed comes back after the visibility timeout, as with SQS.
 """
 
 import math

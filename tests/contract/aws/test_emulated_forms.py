@@ -1,6 +1,7 @@
 """Which posts of a form S3 takes; docs/emulators.md has what emulators do otherwise."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,7 +45,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(aws: Cloud, seconds: int) -> PresignedPost:
     factory = ClientFactory("us-east-1", aws.endpoint_url, 5.0, 1)
     store = Store(factory.client("s3"), BUCKETS[0])
-    return store.presigned_post("uploads/u1", "image/png", 1000, seconds)
+    return store.presigned_post("uploads/u1", "image/png", 1000, time.time() + seconds)
 
 
 def posted(form: PresignedPost, body: bytes = b"x" * 100, **changed: str) -> str:

@@ -66,7 +66,7 @@ def test_spot_interruption_drains_the_worker(aws: Cloud, start: Start) -> None:
             assert "draining" not in process.output(), "it is only told"
             ec2.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
             wait_until(in_state(aws, "drained"), 60, process.tail)
-            assert answered(aws) == len(jobs), "what was in hand is done"
+            assert answered(aws) == len(jobs), "what was in flight is done"
             told = report(aws)["notice"]
             assert told == "spot interruption: terminate at 2026-11-24T12:02:00Z"
             assert "draining" in process.output()

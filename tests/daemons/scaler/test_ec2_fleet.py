@@ -84,24 +84,6 @@ def test_burst_is_one_launch_of_the_maximum(
     assert [form["MaxCount"] for form in launches] == [str(MAXIMUM)]
 
 
-def test_refused_spot_is_launched_on_demand_and_told(
-    aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
-) -> None:
-    proxy.spot_refusal = "InsufficientInstanceCapacity"
-    send(aws, 30)
-    with start("scaler", VISIONFLEET_EC2__MARKETS="[spot, on-demand]") as scaler:
-        wait_until(lambda: seen(aws, MAXIMUM), 40, scaler.tail)
-        assert scaler.stop()[0] == 0
-    assert len(instances(ec2)) == MAXIMUM
-    asked = [form for form in proxy.launches if "DryRun" not in form]
-    assert ["InstanceMarketOptions.MarketType" in form for form in asked] == [True, False]
-    tokens = [form["ClientToken"].rpartition("-") for form in asked]
-    assert tokens[0][0] == tokens[1][0], "of one decision"
-    status = json.loads(aws.object("fleet/status.json") or b"")
-    assert status["markets"] == {"on-demand": MAXIMUM}
-    assert "InsufficientInstanceCapacity" in status["market_reason"]
-
-
 def test_status_tells_use_by_type_and_market_and_its_cost(
     aws: Cloud, ec2: Any, start: Start, tmp_path: Path
 ) -> None:
@@ -138,6 +120,24 @@ def test_faulty_prices_end_the_scaler_with_their_place(start: Start, tmp_path: P
     with start("scaler", VISIONFLEET_SCALER__PRICES_FILE=str(prices)) as scaler:
         scaler.assert_exit(78, 40)
         assert f"scaler.prices_file: {prices}: source: Field required" in scaler.output()
+
+
+def test_refused_spot_is_launched_on_demand_and_told(
+    aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
+) -> None:
+    proxy.spot_refusal = "InsufficientInstanceCapacity"
+    send(aws, 30)
+    with start("scaler", VISIONFLEET_EC2__MARKETS="[spot, on-demand]") as scaler:
+        wait_until(lambda: seen(aws, MAXIMUM), 40, scaler.tail)
+        assert scaler.stop()[0] == 0
+    assert len(instances(ec2)) == MAXIMUM
+    asked = [form for form in proxy.launches if "DryRun" not in form]
+    assert ["InstanceMarketOptions.MarketType" in form for form in asked] == [True, False]
+    tokens = [form["ClientToken"].rpartition("-") for form in asked]
+    assert tokens[0][0] == tokens[1][0], "of one decision"
+    status = json.loads(aws.object("fleet/status.json") or b"")
+    assert status["markets"] == {"on-demand": MAXIMUM}
+    assert "InsufficientInstanceCapacity" in status["market_reason"]
 
 
 def test_two_concurrent_scalers_stay_within_the_maximum(

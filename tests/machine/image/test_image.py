@@ -32,6 +32,7 @@ FAULTS = {
     "rm -r /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/__pycache__": (
         "module is not compiled: /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/"
     ),
+    "rm /usr/share/visionfleet/sbom.json": "there is no list of packages",
     "touch /etc/ssh/ssh_host_rsa_key": "SSH key of the machine: /etc/ssh/ssh_host_rsa_key",
     "echo key >/home/admin/.ssh/authorized_keys": "SSH key of a person: /home/admin/",
     "echo reboot >~root/.bash_history": f"history of a shell: {HOME}/.bash_history",

@@ -123,3 +123,19 @@ def test_schedule_takes_lists_and_ranges_of_days() -> None:
     assert (window.minimum, window.start, window.end) == (2, "22:00", "06:00")
     assert set(window.days) == {"fri", "sat", "sun", "mon", "wed"}
     assert schedule("none").windows == ()
+
+
+def test_plan_prices_what_spot_refuses_as_on_demand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = ("--type", "a.large", "--hold", "60", "--json")
+    assert plan(tmp_path, *one, "--spot-refusals", "1") == 0
+    found = {f["market"]: f for f in json.loads(capsys.readouterr().out)["fleets"]}
+    assert found["spot"]["unserved"] > 0, "nobody ever comes"
+    behind, alone = found["both"]["worker_dollars"], found["on-demand"]["worker_dollars"]
+    assert behind == pytest.approx(alone, rel=0.1), "all of it is on demand"
+    assert plan(tmp_path, *one, "--spot-refusals", "0.3", "--interruptions", "2") == 0
+    found = {f["market"]: f for f in json.loads(capsys.readouterr().out)["fleets"]}
+    dollars = {market: f["worker_dollars"] for market, f in found.items()}
+    assert dollars["spot"] < dollars["both"] < dollars["on-demand"]
+    assert found["both"]["unserved"] == 0

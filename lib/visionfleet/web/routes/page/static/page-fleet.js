@@ -61,10 +61,8 @@ export class Fleet {
     if (answer.status === 404) return; // the scaler has said nothing yet
     if (!answer.ok) throw new Error(String(answer.status));
     this.status = await answer.json();
-    // The server's clock counts, this one may be wrong. The header has whole seconds.
-    const theirs = Date.parse(answer.headers.get("Date"));
-    this.skew = Number.isFinite(theirs) ? theirs / 1000 - Date.now() / 1000 : 0;
-    if (Math.abs(this.skew) < 2) this.skew = 0;
+    // What they agree on counts: the clocks of this machine and of the web daemon's may be wrong.
+    this.skew = (this.status.now ?? this.status.at) - Date.now() / 1000;
     this.render();
     this.onStatus(this.status);
   }
@@ -95,7 +93,7 @@ export class Fleet {
     draw(part("chart"), samples, { now, span, maximum: status.maximum });
     const seen = samples.filter((one) => one.at >= now - span);
     const most = (key) => Math.max(...(seen.length ? seen : samples.slice(-1)).map((one) => one[key]));
-    part("chart-text").textContent = `Last ${duration(span)}: at most ${most("queue")} images waiting or in hand, `
+    part("chart-text").textContent = `Last ${duration(span)}: at most ${most("queue")} images waiting or in flight, `
       + `${counted(most("workers"), "worker", "workers")} at most, ${total(status.states)} now.`;
     const changes = seen.filter((one) => one.reason).length;
     part("caption").textContent = changes
