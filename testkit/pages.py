@@ -105,6 +105,7 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
         "sudo make install": "README's line, which is typed there; here a wheel takes its place",
         "make install": "it stands there as what is typed above",
         "visionfleet install": "it stands there as what is typed above",
+        "python -m pytest": "these are the tests",
         "systemctl edit": "it opens an editor, for which systemd wants a terminal",
     },
 }

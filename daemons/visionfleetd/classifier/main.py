@@ -33,6 +33,7 @@ from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
 from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
+from visionfleet.contract.names import worker_on
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota, process, systemd
 from visionfleet.host.cpu_time import cpu_seconds
@@ -161,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = startup.configuration(arguments)
     signals = process.signal_events(log)
     host = socket.gethostname()
-    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", signals.stop)
+    worker = arguments.worker or _own_name(config, worker_on(host, arguments.number), signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
     phases.end("start")
     sys.exit(_run(config, worker, host, signals, phases, arguments))
