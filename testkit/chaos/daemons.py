@@ -3,9 +3,10 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from testkit.processes.daemons import Process
@@ -144,11 +145,19 @@ class Daemons:
             self.unexpected.append(process.tail(12))
 
 
+def worker_name(number: int) -> str:
+    """The name of its lives begins with this, and a dash."""
+    return f"w{number}"
+
+
 @contextmanager
 def daemons(
-    folder: Path, environment: Mapping[str, str], workers: int, webs: int, steps: bool
+    folder: Path, environment: Mapping[str, str], runtimes: Sequence[str], webs: int, steps: bool
 ) -> Iterator[Daemons]:
-    """Start them for the length of a with block; all workers are one host, with one clock."""
+    """Start them for the length of a with block, a worker for each of `runtimes`.
+
+    All workers are one host, with one clock.
+    """
     config = folder / "chaos.yaml"
     config.write_text(SETTINGS)
     common = {**environment, "RUNTIME_DIRECTORY": str(folder), "AWS_MAX_ATTEMPTS": "3"}
@@ -156,11 +165,15 @@ def daemons(
     module, log = "visionfleetd.classifier.main", folder / "fork-server.log"
     with fork_server(module, log, {**common, **clock.environment()}) as server:
 
-        def worker(name: str) -> Process:
+        def worker(runtime: str, name: str) -> Process:
             arguments = ["--config", str(config), "--worker", name]
-            return server.start(arguments, folder / f"{name}.log", {})
+            own = {"VISIONFLEET_MODEL__RUNTIME": runtime}
+            return server.start(arguments, folder / f"{name}.log", own)
 
-        slots = [Slot(f"w{i}", worker, "classifier: ready", clock) for i in range(workers)]
+        slots = [
+            Slot(worker_name(number), partial(worker, runtime), "classifier: ready", clock)
+            for number, runtime in enumerate(runtimes)
+        ]
         pages = [_web(folder, config, i, ports[i], common, steps) for i in range(webs)]
         made = Daemons(slots, pages, ports)
         try:
