@@ -12,7 +12,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -91,15 +91,15 @@ def through(running: Stack, alone: float, pictures: Sequence[bytes], clients: in
         before, began = cpu_seconds(running), time.perf_counter()
         list(people.map(upload, pictures))
         wall = time.perf_counter() - began
-        spent = cpu_seconds(running) - before
+        spent = {part: now - before[part] for part, now in cpu_seconds(running).items()}
     count = len(pictures)
-    return Round(alone, count / wall, {part: 1000 * spent[part] / count for part in spent})
+    return Round(alone, count / wall, {part: 1000 * cpu / count for part, cpu in spent.items()})
 
 
-def cpu_seconds(running: Stack) -> Counter[str]:
+def cpu_seconds(running: Stack) -> dict[str, float]:
     """CPU time so far of each part of the service, and of the clients, which are this process."""
     own = resource.getrusage(resource.RUSAGE_SELF)
-    found = Counter({"clients": own.ru_utime + own.ru_stime})
+    found = defaultdict(float, clients=own.ru_utime + own.ru_stime)
     for pid, command in running.commands().items():
         part = next((part for name, part in PARTS.items() if name in command), "other")
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""How long a worker takes to READY after the boot of its machine, from a slow disk.
+"""How long daemons take to READY after the boot of their machine, from a slow disk.
 
 `sudo python -m bench.cold_start`. The machine is a booted systemd with a disk of its own, a loop
 device with ext4 that reads 128 KiB ahead: Debian, `make install`, the libraries of the extra
@@ -24,19 +24,26 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from bench import workload
-from bench.figures import median, save, show
-from testkit.aws.embedded import Cloud, cloud
+from bench.figures import median, show, update
+from testkit.aws.embedded import Cloud, add_template, cloud, ec2_client
 from testkit.machine.container import Machine
-from testkit.machine.host import SETTINGS, write_environment
+from testkit.machine.host import CLASSIFIERS, SCALER, SETTINGS, WEB, write_environment
 from testkit.machine.installed import install, libraries
 from testkit.machine.root import root_folder
+from testkit.processes.ports import free_port
 from visionfleet.config import load
 from visionfleet.model import making
 
-UNIT = "visionfleet-classifier@0.service"
+UNITS = {"default": CLASSIFIERS[0], "resnet18": CLASSIFIERS[0], "web": WEB, "scaler": SCALER}
 OWN_LIBRARIES = "/opt/own"
 READ_AHEAD_KIB = 128
-LIMITS = f"/etc/systemd/system/{UNIT}.d/limits.conf"
+TEXT = """
+aws: {{endpoint_url: {endpoint}}}
+web: {{port: {port}}}
+queue: {{wait_seconds: 2}}
+scaler: {{fleet: ec2}}
+ec2: {{launch_template: workers}}
+"""
 MODELS = "/var/lib/models"
 _NEW_MOUNTS = 0x00020000  # CLONE_NEWNS
 
@@ -46,29 +53,29 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--mib-per-second", type=int, default=100)
-    parser.add_argument("--models", nargs="+", default=["default", "resnet18"])
+    parser.add_argument("--only", nargs="+", choices=UNITS, default=list(UNITS))
     arguments = parser.parse_args()
     take_mounts_apart()
     with tempfile.TemporaryDirectory() as name, cloud(Path(name)) as aws:
         figures = measured(aws, Path(name), arguments)
-    columns = ["ready_seconds", "disk_read_mib"]
+    columns = ["cold_ready_seconds", "disk_read_mib"]
     rows = [[name, *(f"{found[c]:.2f}" for c in columns)] for name, found in figures.items()]
-    show("cold start", ["model", "ready s", "of the disk MiB"], rows)
+    show("cold start", ["daemon", "ready s", "of the disk MiB"], rows)
     how = {"mib_per_second": arguments.mib_per_second, "read_ahead_kib": READ_AHEAD_KIB}
-    print(f"written: {save('cold_start', how | figures)}")
+    print(f"written: {update('start', how | figures)}")
 
 
 def measured(
     aws: Cloud, folder: Path, arguments: argparse.Namespace
 ) -> dict[str, dict[str, float]]:
-    found: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.models}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in arguments.only}
     with slow_disk(folder / "disk.img") as device:
         with mounted(device, folder) as disk:
             variables = prepared(aws, folder, disk, arguments)
         for _ in range(arguments.runs):
-            for name in arguments.models:
+            for name in arguments.only:
                 with mounted(device, folder) as disk:
-                    found[name].append(started(folder, disk, device, variables[name]))
+                    found[name].append(started(folder, disk, device, UNITS[name], variables[name]))
     return {
         name: {key: median([one[key] for one in some]) for key in some[0]}
         for name, some in found.items()
@@ -78,37 +85,40 @@ def measured(
 def prepared(
     aws: Cloud, folder: Path, disk: Path, arguments: argparse.Namespace
 ) -> dict[str, dict[str, str]]:
-    """Fill the disk as a bake does; which variables have its worker take which model."""
+    """Fill the disk as a bake does; which variables have its workers take which model."""
     done("cp", "-a", f"{root_folder()}/.", str(disk))
     copy_libraries(disk / OWN_LIBRARIES.lstrip("/"))
-    models = [str(name) for name in arguments.models]
-    variables = {name: artefact_of(name, folder, disk) for name in models}
+    variables: dict[str, dict[str, str]] = {name: {} for name in arguments.only}
+    for name in {"default", "resnet18"} & {*variables}:
+        variables[name] = artefact_of(name, folder, disk)
+    add_template(ec2_client(aws))
     with booted(folder, disk, libraries()) as machine:
         install(machine)
         site = "/opt/visionfleet/lib/python3.11/site-packages/libraries.pth"
         machine.write(site, OWN_LIBRARIES + "\n")
-        endpoint = f"aws: {{endpoint_url: {aws.endpoint_url}}}\nqueue: {{wait_seconds: 2}}\n"
-        machine.write(SETTINGS, endpoint)
+        machine.write(SETTINGS, TEXT.format(endpoint=aws.endpoint_url, port=free_port()))
         most = arguments.mib_per_second * 2**20
-        machine.write(LIMITS, f"[Service]\nIOReadBandwidthMax=/ {most}\n")
-        write_environment(machine, **variables[models[0]])
-        machine.systemctl("daemon-reload")
-        machine.systemctl("start", UNIT)  # what else is made by a first start is there
-        machine.systemctl("stop", UNIT)
+        for name, own in variables.items():
+            limits = f"/etc/systemd/system/{UNITS[name]}.d/limits.conf"
+            machine.write(limits, f"[Service]\nIOReadBandwidthMax=/ {most}\n")
+            machine.systemctl("daemon-reload")
+            write_environment(machine, **own)
+            machine.systemctl("start", UNITS[name])  # what else is made by a first start is there
+            machine.systemctl("stop", UNITS[name])
     return variables
 
 
 def started(
-    folder: Path, disk: Path, device: str, variables: Mapping[str, str]
+    folder: Path, disk: Path, device: str, unit: str, variables: Mapping[str, str]
 ) -> dict[str, float]:
-    """Boot from a disk of which nothing is in memory, and start a worker: seconds and MiB."""
+    """Boot from a disk of which nothing is in memory, and start a daemon: seconds and MiB."""
     with booted(folder, disk) as machine:
         write_environment(machine, **variables)
         before, began = read_mib(device), time.monotonic()
-        machine.systemctl("start", UNIT)
+        machine.systemctl("start", unit)
         seconds = time.monotonic() - began
-        found = {"ready_seconds": seconds, "disk_read_mib": read_mib(device) - before}
-        print(found, machine.journal("-u", UNIT, "-g", "ready ", "-n", "1"), sep="\n")
+        found = {"cold_ready_seconds": seconds, "disk_read_mib": read_mib(device) - before}
+        print(found, machine.journal("-u", unit, "-g", "ready ", "-n", "1"), sep="\n")
         return found
 
 
