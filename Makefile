@@ -40,7 +40,8 @@ demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMA
 # It waits for minutes and hardly computes, so it begins first and runs beside others.
 IDLE := tests/system/test_idle.py
 # What they set up takes long, and would be set up once by each process of pytest.
-ONCE := tests/daemons/test_least_privilege.py tests/contract/cloudformation/test_stack.py
+ONCE := tests/daemons/test_least_privilege.py tests/contract/cloudformation/test_stack.py \
+	tests/contract/cloudformation/test_policies.py
 
 PREFIX := /opt/visionfleet
 INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(or $(PYTHON),/usr/bin/python3)' \
@@ -101,12 +102,23 @@ settings: $(RUNTIME) ## write etc/visionfleet.yaml and docs/settings.md from the
 	$(BIN)/visionfleet config defaults > etc/visionfleet.yaml
 	$(BIN)/visionfleet config reference > docs/settings.md
 
+# uv has an environment of its own, for those alone who make locks.
+.PHONY: lock
+lock: $(DEVELOPMENT) ## lock the image's packages: the versions that are in .venv, with their hashes
+	$(BIN)/python -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --disable-pip-version-check uv==0.13.9
+	$(BIN)/python -m testkit.lock .venv-lock/bin/uv
+
 # Packer 1.6 of Debian takes the file alone, without plugins.pkr.hcl beside it.
 .PHONY: ami
 ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLES='-var region=...']
 	@mkdir -p build
 	git archive --format=tar.gz --output=build/visionfleet.tar.gz HEAD
 	CHECKPOINT_DISABLE=1 packer build $(AMI_VARIABLES) packer/visionfleet.pkr.hcl
+
+.PHONY: bake-twice
+bake-twice: $(DEVELOPMENT) ## do two bakes have the same packages? root, some gigabytes from PyPI, 8 of memory [DEBIAN=13]
+	$(BIN)/python -m testkit.machine.bake_twice $(or $(DEBIAN),12)
 
 .PHONY: release
 release: $(DEVELOPMENT) ## build and check wheel and source archive of this version, in dist [SIGN_WITH=key]

@@ -52,6 +52,7 @@ DEV = [
     "boto3>=1.40",  # how others would do it: the baseline of benchmarks, and hands of tests
     "boto3-stubs[cloudwatch,ec2,s3,sqs]>=1.40",
     "cfn-lint>=1.50",  # checks the CloudFormation template
+    "cloudsplaining>=0.9",  # finds dangers in policies of IAM; its policy_sentry, what IAM knows
     "efficientnet-lite-pytorch>=0.1",  # another's network for the default weights, to compare with
     "flask>=3.0",  # with gunicorn, a baseline of the benchmarks
     "gunicorn>=22.0",  # with Flask, a baseline of the benchmarks

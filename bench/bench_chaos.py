@@ -2,13 +2,15 @@
 
 `make bench-chaos`, or `python -m bench.bench_chaos --jobs 2000 --seeds 1 2 3`. Clients upload over
 HTTP, a third of them under idempotency keys, and try again whenever they get no answer. Web
-daemons and workers reach the embedded AWS by a proxy that cuts answers off at any byte, loses them
-after the call was done, refuses, delays, delivers messages twice and after their end, does not
-delete what it says it has deleted, lets a part of a batch fail, and is out for seconds. The number
-of deliveries after which a job is given up is raised to 1000, so that kills do not use it up.
+daemons, workers and two scalers reach the embedded AWS by a proxy that cuts answers off at any
+byte, loses them after the call was done, refuses, delays, delivers messages twice and after their
+end, does not delete what it says it has deleted, lets a part of a batch fail, and is out for
+seconds. The number of deliveries after which a job is given up is raised to 1000, so that kills do
+not use it up.
 
-Every accepted job must end in one result with its own label, and no daemon may end by itself. Exit
-status 1 when that was broken. Steps of the clock need libfaketime (`apt-get install libfaketime`).
+Every accepted job must end in one result with its own label, no daemon may end by itself, and a
+scaler must tell of the fleet after all that. Exit status 1 when that was broken. Steps of the clock
+need libfaketime (`apt-get install libfaketime`).
 """
 
 import argparse

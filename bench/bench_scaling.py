@@ -9,12 +9,13 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from random import Random
 
 from bench.clairvoyant import clairvoyant
 from bench.figures import RESULTS, save, show
-from bench.rivals import RIVALS
+from bench.rivals import CONDITIONS, RIVALS
 from visionfleet.config import Config
 from visionfleet.scaler.decision import Policy
 from visionfleet.simulation import trace
@@ -28,17 +29,17 @@ QUIET = Path(__file__).with_name("traces")
 BUSIEST_SHARE = 0.999
 SHARE = 0.95
 MAXIMUM = 19  # workers, and the default of the setting
-# Our knob is the wait that the fleet is sized for; each baseline's is its own target.
-SWEEPS: dict[str, tuple[float, ...]] = {
-    "pace": (2, 5, 10, 20, 40),
-    "keda": (0.6, 0.8, 0.9, 1, 1.2, 1.5, 2, 5),
-    "target_tracking": (0.6, 0.8, 1, 1.5, 2, 5),
-    "target_tracking_fast": (0.6, 0.8, 1, 1.5, 2, 5),
-    "knative": (0.5, 0.6, 0.7, 0.8, 0.9, 1, 2),
-    "buildkite": (0.7, 1, 2, 5, 10),
-    "per_message": (0,),
-    "fixed": (6, 8, 10, 12, 14, 16, 19),
-    "clairvoyant": (1, 2, 5, 10, 20, 40, 60),
+# Our knob is the wait that the fleet is sized for; each baseline's is its own target, and beside it
+# the window of its averages, the interval of its points, or the time until an idle worker ends.
+SWEEPS: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "pace": ((2, 5, 10, 20, 40), (0,)),
+    "keda": ((0.6, 0.8, 0.9, 1, 1.2, 1.5, 5), (60, 300)),
+    "target_tracking": ((0.6, 0.8, 0.9, 1, 1.5, 5), (10, 60)),
+    "knative": ((0.5, 0.6, 0.7, 0.8, 1), (60, 300)),
+    "buildkite": ((0.7, 1, 1.5, 2, 5), (60, 150, 600)),
+    "per_message": ((0,), (0,)),
+    "fixed": ((1, 2, 4, 6, 7, 8, 9, 10, 12, 14, 16, 19), (0,)),
+    "clairvoyant": ((1, 2, 5, 10, 20, 40, 60), (0,)),
 }
 BASELINES = (*RIVALS, "fixed")
 COLORS = {"pace": "tab:red", "clairvoyant": "black"}
@@ -47,22 +48,25 @@ OTHERS = ("tab:blue", "tab:orange", "tab:green", "tab:purple", "tab:brown", "tab
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One replay: a policy with its knob on one half of a trace."""
+    """One replay: a policy with its knobs on one half of a trace."""
 
     name: str
     target: float
+    seconds: float
     arrivals: Sequence[int]
     policy: Policy
     conditions: Conditions
 
     @property
     def label(self) -> str:
-        return f"{self.name}:{self.target:g}" if self.target else self.name
+        target = f":{self.target:g}" if self.target else ""
+        return f"{self.name}{target}" + (f",{self.seconds:g} s" if self.seconds else "")
 
 
 def replay(job: Job) -> Outcome:
     """Run a job."""
-    return World(job.conditions, made(job)).run(job.arrivals)
+    conditions = replace(job.conditions, **CONDITIONS.get(job.name, {}))
+    return World(conditions, made(job)).run(job.arrivals)
 
 
 def made(job: Job) -> Controller:
@@ -71,7 +75,7 @@ def made(job: Job) -> Controller:
     if job.name == "clairvoyant":
         return clairvoyant(job.arrivals, round(target), conditions, policy.maximum)
     if job.name in RIVALS:
-        return RIVALS[job.name](target, policy.maximum, Random(conditions.seed + 1))
+        return RIVALS[job.name](target, policy.maximum, Random(conditions.seed + 1), job.seconds)
     if job.name == "fixed":
         return controller(f"fixed:{target:g}", policy)
     if job.name == "pace":
@@ -134,7 +138,8 @@ def run_trace(path: Path, pool: ProcessPoolExecutor, policy: Policy) -> dict[str
     first, second, factor = halves(path, policy.maximum, conditions.service_seconds)
 
     def all_of(arrivals: list[int], names: Sequence[str]) -> dict[str, Outcome]:
-        jobs = [Job(n, t, arrivals, policy, conditions) for n in names for t in SWEEPS[n]]
+        knobs = [(name, *pair) for name in names for pair in product(*SWEEPS[name])]
+        jobs = [Job(*knob, arrivals, policy, conditions) for knob in knobs]
         return {j.label: o for j, o in zip(jobs, pool.map(replay, jobs), strict=True)}
 
     chosen = tuned(all_of(first, ["pace"]))

@@ -122,7 +122,7 @@ def summary(found: Evaluation, unknown_below: float) -> dict[str, float]:
         "images": len(found.folders),
         "top1": found.top(1),
         "top5": found.top(5),
-        "calibration_error": found.expected_calibration_error(),
+        **errors(found.confidences, found.right),
         "mean_score": float(found.confidences.mean()),
         "unsure": unsure,
         "right_of_the_sure": right_of_known,
@@ -156,7 +156,7 @@ def crossed(found: Evaluation, model: Inference) -> dict[str, object]:
         ],
         "both_halves": {
             "images": len(both.folders),
-            "calibration_error": both.expected_calibration_error(),
+            **errors(both.confidences, both.right),
             **of_luck(both),
         },
     }
@@ -167,11 +167,25 @@ def tempered(found: Evaluation, further: float) -> Evaluation:
     return replace(found, probabilities=powers / powers.sum(axis=1, keepdims=True))
 
 
-def of_luck(found: Evaluation) -> dict[str, float]:
-    """Find what a model would get whose scores are all true: few images are never spread evenly."""
+def errors(confidences: calibration.Floats, right: calibration.Booleans) -> dict[str, float]:
+    return {
+        "calibration_error": calibration.expected_calibration_error(confidences, right),
+        "swept_calibration_error": calibration.swept_calibration_error(confidences, right),
+    }
+
+
+def of_luck(found: Evaluation) -> dict[str, object]:
+    """Find what a model would get whose scores are all true: few images are never spread evenly.
+
+    Of so many draws the median, and what 95 % of them are within.
+    """
     chance = np.random.default_rng(1).random((DRAWS, len(found.folders))) < found.confidences
-    errors = [calibration.expected_calibration_error(found.confidences, row) for row in chance]
-    return {"calibration_error_of_a_perfect_model": float(np.median(errors))}
+    drawn = [errors(found.confidences, row) for row in chance]
+    of_each = {name: np.array([one[name] for one in drawn]) for name in drawn[0]}
+    return {
+        f"{name}_of_a_perfect_model": np.quantile(values, (0.5, 0.025, 0.975)).tolist()
+        for name, values in of_each.items()
+    }
 
 
 def part(found: Evaluation, which: slice) -> Evaluation:

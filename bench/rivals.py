@@ -2,7 +2,8 @@
 
 Each is a controller: it keeps a desired size, and ends workers as its system does. Sources: KEDA
 8b4f083 (pkg/scalers/aws_sqs_queue_scaler.go) with Kubernetes' HPA; AWS' "Scaling based on Amazon
-SQS"; knative/serving 98e5ef9 (pkg/autoscaler/scaling); buildkite-agent-scaler 49c4145 (scaler/).
+SQS", which protects busy instances; knative/serving 98e5ef9 (pkg/autoscaler/scaling);
+buildkite-agent-scaler 49c4145 (scaler/). `CONDITIONS` has what else their systems give them.
 """
 
 import math
@@ -10,30 +11,44 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 from visionfleet.scaler.decision import Decision, Observation, Worker
 from visionfleet.simulation.world import Controller
 
 
 def resize(desired: int, alive: Sequence[Worker], random: Random) -> Decision:
-    """Come to the desired size; who goes is not chosen by load, so it may be a busy one."""
+    """Come to the desired size as Kubernetes does: those that are not ready go first. Of the others
+    anyone may go, a busy one too, which has a grace period.
+    """
     surplus = len(alive) - desired
     if surplus <= 0:
         return Decision(launch=-surplus)
-    return Decision(terminate=tuple(w.name for w in random.sample(list(alive), surplus)))
+    order = sorted(random.sample(list(alive), len(alive)), key=lambda w: w.state != "booting")
+    return Decision(terminate=tuple(w.name for w in order[:surplus]))
+
+
+def protected(desired: int, alive: Sequence[Worker], random: Random) -> Decision:
+    """Come to the desired size as an Auto Scaling group does whose busy instances are protected."""
+    surplus = len(alive) - desired
+    if surplus <= 0:
+        return Decision(launch=-surplus)
+    free = [w.name for w in alive if w.state != "busy"]
+    return Decision(terminate=tuple(random.sample(free, min(surplus, len(free)))))
 
 
 @dataclass(slots=True)
 class Keda:
-    """KEDA's SQS scaler with Kubernetes' HPA: `target` messages per worker (`queueLength`)."""
+    """KEDA's SQS scaler with Kubernetes' HPA: `target` messages per worker (`queueLength`). The
+    window is that of the HPA's stabilization, and KEDA's cooldown too.
+    """
 
     target: float
     maximum: int
     random: Random
+    window_seconds: float = 300.0
     interval_seconds: int = 15
     poll_seconds: int = 30
-    cooldown_seconds: float = 300.0
-    window_seconds: float = 300.0
     desired: int = 0
     _last_active: float = -math.inf
     _wanted: deque[tuple[float, int]] = field(default_factory=deque)
@@ -51,12 +66,12 @@ class Keda:
         if messages > 0:
             self._last_active = now
             self.desired = max(1, self.desired)
-        elif now - self._last_active > self.cooldown_seconds:
+        elif now - self._last_active > self.window_seconds:
             self.desired = 0
             self._wanted.clear()
 
     def _scale(self, messages: int, now: float) -> None:
-        """The HPA's loop: tolerance, the highest wish of five minutes, at most double or +4."""
+        """The HPA's loop: tolerance, the highest wish of the window, at most double or +4."""
         size = self.desired
         wanted = math.ceil(messages / self.target)
         if abs(1 - messages / (self.target * size)) <= 0.1:
@@ -75,7 +90,7 @@ class TargetTracking:
     """AWS' target tracking on the backlog per instance, with a step policy from zero.
 
     The backlog counts what is in flight too, as SageMaker's metric does: with visible messages
-    alone, as the older recipe has it, busy fleets look empty. Legacy: 60 s points; fast: 10 s.
+    alone, as the older recipe has it, busy fleets look empty. Points come each 60 s, or each 10 s.
     """
 
     target: float
@@ -95,7 +110,7 @@ class TargetTracking:
             self.desired = 1 if messages > 0 else 0
         elif in_service:
             self._alarms(messages, in_service, scaling_out=in_service < self.desired)
-        return resize(self.desired, seen.workers, self.random)
+        return protected(self.desired, seen.workers, self.random)
 
     def _alarms(self, messages: int, in_service: int, scaling_out: bool) -> None:
         backlog = messages / in_service
@@ -110,14 +125,13 @@ class TargetTracking:
 
 @dataclass(slots=True)
 class Knative:
-    """Knative's KPA: averages over 60 s and 6 s, panic at twice the ready capacity."""
+    """Knative's KPA: averages over a window and a tenth of it, panic at twice what is ready."""
 
     target: float
     maximum: int
     random: Random
+    window_seconds: float = 60.0
     interval_seconds: int = 2
-    stable_seconds: int = 60
-    panic_seconds: int = 6
     grace_seconds: float = 30.0
     desired: int = 0
     _samples: deque[int] = field(default_factory=deque)
@@ -130,7 +144,7 @@ class Knative:
         self._sample(seen.visible + seen.in_flight)
         ready = max(1, sum(w.state != "booting" for w in seen.workers))
         low, high = ready // 2, 1000 * ready
-        recent = list(self._samples)[-self.panic_seconds // self.interval_seconds :]
+        recent = list(self._samples)[-int(self.window_seconds / 10) // self.interval_seconds :]
         stable = math.ceil(self._total / len(self._samples) / self.target)
         panic = math.ceil(sum(recent) / len(recent) / self.target)
         stable, panic = (min(max(size, low), high) for size in (stable, panic))
@@ -141,13 +155,13 @@ class Knative:
     def _sample(self, messages: int) -> None:
         self._samples.append(messages)
         self._total += messages
-        if len(self._samples) > self.stable_seconds // self.interval_seconds:
+        if len(self._samples) > self.window_seconds // self.interval_seconds:
             self._total -= self._samples.popleft()
 
     def _in_panic(self, stable: int, panic: int, ready: int, now: float) -> int:
         if panic / ready >= 2.0:
             self._panic_at = now
-        elif self._panic_at is not None and now - self._panic_at > self.stable_seconds:
+        elif self._panic_at is not None and now - self._panic_at > self.window_seconds:
             self._panic_at, self._panic_size = None, 0
         if self._panic_at is None:
             return stable
@@ -170,8 +184,8 @@ class Buildkite:
     target: float
     maximum: int
     random: Random
-    interval_seconds: int = 10
     idle_seconds: float = 600.0
+    interval_seconds: int = 10
     desired: int = 0
 
     def __call__(self, seen: Observation, now: float) -> Decision:
@@ -189,15 +203,21 @@ class Buildkite:
         return Decision(launch=max(0, self.desired - len(seen.workers) + len(gone)), terminate=gone)
 
 
-def _target_tracking_fast(target: float, maximum: int, random: Random) -> TargetTracking:
-    return TargetTracking(target, maximum, random, interval_seconds=10)
+def _target_tracking(target: float, maximum: int, random: Random, seconds: float) -> TargetTracking:
+    return TargetTracking(target, maximum, random, interval_seconds=int(seconds))
 
 
-# By their names in tables: each is made from its own target, the maximum of workers, and dice.
-RIVALS: dict[str, Callable[[float, int, Random], Controller]] = {
+# By their names in tables: each is made from its own target, the maximum of workers, dice, and
+# the window, interval or idle time that it has beside the target.
+RIVALS: dict[str, Callable[[float, int, Random, float], Controller]] = {
     "keda": Keda,
-    "target_tracking": TargetTracking,
-    "target_tracking_fast": _target_tracking_fast,
+    "target_tracking": _target_tracking,
     "knative": Knative,
     "buildkite": Buildkite,
+}
+# Kubernetes lets a worker finish for 30 s; Buildkite gives work to who finished last.
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "keda": {"grace_seconds": 30.0},
+    "knative": {"grace_seconds": 30.0},
+    "buildkite": {"packed": True},
 }

@@ -4,16 +4,47 @@ set -eu
 # From 23.4 on its status is 2 after any warning.
 if command -v cloud-init >/dev/null; then cloud-init status --wait || echo "cloud-init: status $?"; fi
 
-apt-get -qq update
-apt-get -qq -y upgrade
+# With a time, Debian as it was then: the same versions at each bake.
+apt() { apt-get -qq "$@"; }
+if [ -n "$DEBIAN_SNAPSHOT" ]; then
+	release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+	archive=${DEBIAN_SNAPSHOT_URL:-http://snapshot.debian.org/archive}
+	signed="signed-by=/usr/share/keyrings/debian-archive-keyring.gpg check-valid-until=no"
+	cat >"$IMAGE_UPLOADS/snapshot.list" <<-END
+		deb [$signed] $archive/debian/$DEBIAN_SNAPSHOT $release main
+		deb [$signed] $archive/debian/$DEBIAN_SNAPSHOT $release-updates main
+		deb [$signed] $archive/debian-security/$DEBIAN_SNAPSHOT $release-security main
+	END
+	apt() { apt-get -qq -o Dir::Etc::SourceList="$IMAGE_UPLOADS/snapshot.list" -o Dir::Etc::SourceParts=- "$@"; }
+fi
+apt update
+apt -y upgrade
 # shellcheck disable=SC2086 # a list of words
-apt-get -qq -y install --no-install-recommends ca-certificates make python3-venv $APT_PACKAGES
+apt -y install --no-install-recommends ca-certificates make python3-venv $APT_PACKAGES
 
 mkdir "$IMAGE_UPLOADS/source"
 tar -xzf "$IMAGE_UPLOADS/visionfleet.tar.gz" -C "$IMAGE_UPLOADS/source"
-make -C "$IMAGE_UPLOADS/source" install EXTRAS=classifier
+cd "$IMAGE_UPLOADS/source"
+
+# In memory, where Debian 13 has /tmp, PyTorch's builds do not fit.
+TMPDIR=/var/tmp
+export TMPDIR
+# Python's packages by their hashes, then ours, for which everything must be there.
+python=/opt/visionfleet/bin/python
+python3 -m venv /opt/visionfleet
+get() { "$python" -m pip install --quiet --disable-pip-version-check "$@"; }
+get --require-hashes --requirement packer/requirements.lock
+if [ -n "$TORCH_INDEX_URL" ]; then # builds that PyPI has not: of the same versions
+	# shellcheck disable=SC2046 # a list of words
+	get --no-deps --index-url "$TORCH_INDEX_URL" $(sed -nE 's/^(torch|torchvision)(==[^ ]+).*/\1\2/p' packer/torch.lock)
+else
+	get --require-hashes --requirement packer/torch.lock
+fi
+# The value of the second is that of `build isolation`.
+PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 make install EXTRAS=classifier
 # So that no worker has to; for processors like that of this machine, others make it for themselves.
 visionfleet model build --into /usr/share/visionfleet/models
 
 install -m 644 "$IMAGE_UPLOADS/files/50-ec2.yaml" /etc/visionfleet/conf.d/
 systemctl --quiet enable visionfleet-instance.service
+"$python" packer/sbom.py >/usr/share/visionfleet/sbom.json

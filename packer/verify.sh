@@ -49,6 +49,7 @@ the_daemons_can_work() {
 	*"$expected"*) ;;
 	*) fault "a cup of coffee is not taken for an espresso: $answer" ;;
 	esac
+	[ -s /usr/share/visionfleet/sbom.json ] || fault "there is no list of packages"
 	# They may not write there, and would compile it anew at every start.
 	/opt/visionfleet/bin/python - <<-END | none "module is not compiled"
 		import importlib.util, pathlib, visionfleet, visionfleetd

@@ -41,6 +41,23 @@ variable "volume_gib" {
   description = "Size of the root volume; 20 for torch with CUDA."
 }
 
+variable "debian" {
+  type        = string
+  default     = "12"
+  description = "Version of Debian: 12 or 13."
+
+  validation {
+    condition     = contains(["12", "13"], var.debian)
+    error_message = "The version of Debian is 12 or 13."
+  }
+}
+
+variable "debian_snapshot" {
+  type        = string
+  default     = ""
+  description = "Debian's packages as they were then, as 20261128T000000Z; empty: the newest."
+}
+
 variable "source_owner" {
   type        = string
   default     = "136693071363"
@@ -50,7 +67,7 @@ variable "source_owner" {
 variable "source_name" {
   type        = string
   default     = ""
-  description = "Pattern of its name, the newest is taken; empty: Debian 12 of the architecture."
+  description = "Pattern of its name, the newest is taken; empty: that Debian, of the architecture."
 }
 
 variable "subnet_id" {
@@ -68,7 +85,7 @@ variable "source_archive" {
 variable "torch_index_url" {
   type        = string
   default     = "https://download.pytorch.org/whl/cpu"
-  description = "More packages for pip: torch for the CPU; empty: whatever pip's own settings give."
+  description = "Index of builds of torch for the CPU; empty: PyPI's, for GPUs, by their hashes."
 }
 
 variable "install_environment" {
@@ -111,18 +128,19 @@ variable "ssh_private_key_file" {
 locals {
   stamp       = formatdate("YYYYMMDD-hhmmss", timestamp())
   stand_in    = var.ec2_endpoint_url != ""
-  source_name = var.source_name != "" ? var.source_name : "debian-12-${var.architecture}-*"
+  source_name = var.source_name != "" ? var.source_name : "debian-${var.debian}-${var.architecture}-*"
   environment = merge(var.install_environment, {
-    APT_PACKAGES        = join(" ", var.apt_packages)
-    PIP_EXTRA_INDEX_URL = trimspace("${var.torch_index_url} ${lookup(var.install_environment, "PIP_EXTRA_INDEX_URL", "")}")
-    DEBIAN_FRONTEND     = "noninteractive"
-    IMAGE_UPLOADS       = "/tmp/visionfleet-image"
+    APT_PACKAGES    = join(" ", var.apt_packages)
+    TORCH_INDEX_URL = var.torch_index_url
+    DEBIAN_SNAPSHOT = var.debian_snapshot
+    DEBIAN_FRONTEND = "noninteractive"
+    IMAGE_UPLOADS   = "/tmp/visionfleet-image"
   })
 }
 
 source "amazon-ebs" "debian" {
   ami_name        = "${var.name_prefix}-${var.architecture}-${local.stamp}"
-  ami_description = "visionfleet on Debian 12: web, scaler or worker, by user data"
+  ami_description = "visionfleet on Debian ${var.debian}: web, scaler or worker, by user data"
   ami_regions     = var.copy_to_regions
   instance_type   = var.instance_type
   region          = var.region
@@ -182,11 +200,21 @@ build {
     destination = local.environment.IMAGE_UPLOADS
   }
 
+  provisioner "shell" {
+    scripts          = ["${path.root}/install.sh", "${path.root}/trim.sh"]
+    environment_vars = [for name, value in local.environment : "${name}=${value}"]
+    execute_command  = "chmod +x '{{ .Path }}'; sudo env {{ .Vars }} sh '{{ .Path }}'"
+  }
+
+  provisioner "file" {
+    direction   = "download"
+    source      = "/usr/share/visionfleet/sbom.json"
+    destination = "build/sbom.json"
+  }
+
   # One connection: clean.sh takes the key away that a second one would need.
   provisioner "shell" {
     scripts = [
-      "${path.root}/install.sh",
-      "${path.root}/trim.sh",
       "${path.root}/clean.sh",
       "${path.root}/verify.sh",
     ]
@@ -194,8 +222,16 @@ build {
     execute_command  = "chmod +x '{{ .Path }}'; sudo env {{ .Vars }} sh '{{ .Path }}'"
   }
 
-  post-processor "manifest" {
-    output     = "build/ami.json"
-    strip_path = true
+  post-processors {
+    post-processor "manifest" {
+      output     = "build/ami.json"
+      strip_path = true
+    }
+
+    # Packer 1.6 has no word for it in the source.
+    post-processor "shell-local" {
+      environment_vars = ["EC2_ENDPOINT_URL=${var.ec2_endpoint_url}"]
+      inline           = ["sh ${path.root}/imdsv2.sh"]
+    }
   }
 }

@@ -7,6 +7,9 @@
 # It makes the environment; `visionfleet install` in it does the rest, as it does for a wheel.
 set -eu
 umask 022
+# In memory, where Debian 13 has /tmp, PyTorch's builds do not fit.
+TMPDIR=${TMPDIR:-/var/tmp}
+export TMPDIR
 cd "$(dirname "$0")/.."
 
 root=${DESTDIR%/}

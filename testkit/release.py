@@ -12,7 +12,7 @@ import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from packaging.metadata import Metadata
@@ -49,9 +49,10 @@ def sources(folder: Path) -> Path:
     return place
 
 
-def committed(folder: Path) -> Path:
-    """Copy the working copy into a repository of its own, as its one commit."""
+def committed(folder: Path, change: Callable[[Path], None] = lambda _: None) -> Path:
+    """Copy the working copy into a repository of its own, as its one commit, after a change."""
     place = sources(folder)
+    change(place)
     git = ["git", "-C", str(place), "-c", "user.name=tests", "-c", "user.email=tests@localhost"]
     for words in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "Sources"]):
         subprocess.run([*git, *words], check=True, timeout=60)

@@ -68,6 +68,10 @@ class BadKeys(VisionfleetError):
     """A file of API keys that cannot be read or written, or a key's name that is none."""
 
 
+class BadPrices(VisionfleetError):
+    """A table of prices that cannot be read, or lacks what is asked of it."""
+
+
 class BadConfig(VisionfleetError):
     """A faulty configuration. `faults` holds every fault found, one sentence each."""
 

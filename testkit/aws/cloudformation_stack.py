@@ -20,6 +20,7 @@ from testkit.processes.waiting import wait_until
 
 TEMPLATE = ROOT / "cloudformation" / "visionfleet.yaml"
 IMAGE = "ami-12c6146b"
+KMS_KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 DAEMONS = ("Web", "Scaler", "Worker")
 
 
@@ -53,9 +54,20 @@ class CloudStack:
     def client(self, service: str) -> Any:
         return client(self.aws.endpoint_url, service)
 
-    def policy(self, logical_id: str) -> dict[str, Any]:
-        """Read the policy document, with all ARNs in it."""
-        iam, arn = self.client("iam"), self.resources[logical_id]
+    def policy(self, *logical_ids: str) -> dict[str, Any]:
+        """Read policy documents as one, with all ARNs in it."""
+        documents = [self._document(self.resources[name]) for name in logical_ids]
+        return {"Statement": [one for document in documents for one in document["Statement"]]}
+
+    def policies_of(self, role: str) -> dict[str, Any]:
+        """Read what a role may do, by all policies that are attached to it."""
+        name = self.resources[role]
+        found = self.client("iam").list_attached_role_policies(RoleName=name)["AttachedPolicies"]
+        documents = [self._document(each["PolicyArn"]) for each in found]
+        return {"Statement": [one for document in documents for one in document["Statement"]]}
+
+    def _document(self, arn: str) -> dict[str, Any]:
+        iam = self.client("iam")
         version = iam.get_policy(PolicyArn=arn)["Policy"]["DefaultVersionId"]
         found = iam.get_policy_version(PolicyArn=arn, VersionId=version)["PolicyVersion"]
         return dict(found["Document"])

@@ -53,8 +53,10 @@ class ForwardingHandler(BaseHTTPRequestHandler):
 
     @property
     def operation(self) -> str:
-        """Name the call: `SQS ReceiveMessage`, `S3 PUT`, `S3 LIST`."""
+        """Name the call: `SQS ReceiveMessage`, `S3 PUT`, `S3 LIST`, `EC2`."""
         target = self.headers.get("X-Amz-Target")
+        if "/ec2/aws4_request" in self.headers.get("Authorization", ""):
+            return "EC2"
         if "list-type=2" in self.path:
             return "S3 LIST"
         return target.replace("AmazonSQS.", "SQS ") if target else f"S3 {self.command}"

@@ -13,12 +13,15 @@ from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
 
 
 class Ec2Proxy(CountingProxy):
-    """Forwards all; `tokens` holds the answer to each launch, `launches` the form of each call."""
+    """Forwards all; `tokens` has the answer to each launch, `launches` the form of each call. With
+    `spot_refusal`, a code, spot refuses all that is no rehearsal.
+    """
 
     def __init__(self, upstream: str) -> None:
         super().__init__(upstream, Ec2Handler)
         self.tokens: dict[str, tuple[http.client.HTTPResponse, bytes]] = {}
         self.launches: list[dict[str, str]] = []
+        self.spot_refusal = ""
         self.lock = threading.Lock()
 
 
@@ -30,7 +33,11 @@ class Ec2Handler(ForwardingHandler):
     def forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         form = {key: values[0] for key, values in parse_qs(body.decode("latin-1")).items()}
-        if self.command == "POST" and form.get("Action") == "RunInstances":
+        spot = "InstanceMarketOptions.MarketType" in form and "DryRun" not in form
+        if spot and self.server.spot_refusal:
+            self.server.launches.append(form)
+            self._refuse(self.server.spot_refusal)
+        elif self.command == "POST" and form.get("Action") == "RunInstances":
             self.relay(*self._launch(form))
         else:
             self.relay(*self.ask(body))
@@ -47,6 +54,14 @@ class Ec2Handler(ForwardingHandler):
                 self.server.tokens[form["ClientToken"]] = answer
             self.server.launches.append(form)
             return self.server.tokens[form["ClientToken"]]
+
+    def _refuse(self, code: str) -> None:
+        error = f"<Error><Code>{code}</Code><Message>There is none.</Message></Error>"
+        body = f"<Response><Errors>{error}</Errors><RequestID>r</RequestID></Response>".encode()
+        self.send_response(500)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = forward  # noqa: N815
 

@@ -29,6 +29,7 @@ class FakeInstance:
     tags: dict[str, str]
     instance_type: str
     subnet: str
+    spot: bool = False
     gone_at: float | None = None  # from when on it is terminated
     stopped: bool = False
     protected: bool = False
@@ -44,7 +45,8 @@ class FakeInstance:
 @dataclass
 class Region:
     """What the clients of one EC2 share. `room` is what an offering still has; else unlimited.
-    `refused` has the codes of offerings that are never launched from.
+    `refused` has the codes of offerings that are never launched from, `spot_refused` that of the
+    whole spot market. With `throttles` it takes as many calls to launch as AWS does.
     """
 
     clock: Clock
@@ -53,6 +55,9 @@ class Region:
     shut_down_seconds: float = 10.0
     room: dict[tuple[str, str], int] = field(default_factory=dict)
     refused: dict[tuple[str, str], str] = field(default_factory=dict)
+    spot_refused: str = ""
+    throttles: bool = False
+    bucket: tuple[float, float] = (5.0, 0.0)  # tokens, and when there were so many
     templates: set[str] = field(default_factory=lambda: {"workers"})
     machines: dict[str, FakeInstance] = field(default_factory=dict)
     tokens: dict[str, tuple[dict[str, Any], list[str]]] = field(default_factory=dict)
@@ -66,6 +71,13 @@ class Region:
         """List the instances that exist, whatever a list says."""
         now = self.clock()
         return [m for m in self.machines.values() if m.state(now) in ALIVE]
+
+    def throttled(self) -> bool:
+        """Take a token of RunInstances: a bucket of five, and two more a second."""
+        now, (tokens, at) = self.clock(), self.bucket
+        tokens = min(5.0, tokens + 2.0 * (now - at))
+        self.bucket = (max(0.0, tokens - 1), now)
+        return self.throttles and tokens < 1
 
     def fail(self, operation: str, *codes: str, status: int = 400) -> None:
         """Let the next calls of an operation fail."""
@@ -88,12 +100,18 @@ class FakeEc2:
 
     def run_instances(self, **request: Any) -> dict[str, Any]:
         self._begin("run_instances")
+        if self._region.throttled():
+            raise refusal("RequestLimitExceeded", "RunInstances", 503)
         offering = request.get("InstanceType", ""), request.get("SubnetId", "")
+        spot = "InstanceMarketOptions" in request
         if offering in self._region.refused:
             raise refusal(self._region.refused[offering], "RunInstances")
         if request.pop("DryRun", False):
             raise refusal("DryRunOperation", "RunInstances", 412)
         self._region.requests.append(request)
+        if spot and self._region.spot_refused:
+            code = self._region.spot_refused
+            raise refusal(code, "RunInstances", 500 if code.startswith("Insuff") else 400)
         token = request["ClientToken"]
         ids = self._repeat(token, request) if token in self._region.tokens else self._run(request)
         self._finish("run_instances")
@@ -181,6 +199,7 @@ class FakeEc2:
             tags={tag["Key"]: tag["Value"] for tag in tags},
             instance_type=instance_type,
             subnet=subnet,
+            spot="InstanceMarketOptions" in request,
         )
         return name
 
@@ -199,7 +218,9 @@ def _matches(machine: FakeInstance, filters: Iterable[dict[str, Any]], now: floa
 
 
 def _described(machine: FakeInstance, now: float) -> dict[str, Any]:
+    lifecycle = {"InstanceLifecycle": "spot"} if machine.spot else {}
     return {
+        **lifecycle,
         "InstanceId": machine.id,
         "State": {"Name": machine.state(now)},
         "LaunchTime": datetime.fromtimestamp(int(machine.launched_at), UTC),

@@ -59,8 +59,8 @@ class Call:
 class FaultProxy(CountingProxy):
     """Forwards and injects faults; `done` counts them by kind.
 
-    `faults` are by service, S3 or SQS, and may be changed at any time; while `outage` is set no
-    call gets an answer. `watch` is told of each call before anything happens to it.
+    `faults` are by service, S3, SQS or EC2, and may be changed at any time; while `outage` is set
+    no call gets an answer. `watch` is told of each call before anything happens to it.
     """
 
     def __init__(self, upstream: str, seed: int, watch: Callable[[Call], None]) -> None:
@@ -172,10 +172,13 @@ class FaultHandler(ForwardingHandler):
         self.close_connection = True
 
     def _refuse(self, kind: str) -> None:
-        """Answer with an error as S3 (XML) or SQS (JSON) does, whole or not."""
+        """Answer with an error as S3 and EC2 (XML) or SQS (JSON) do, whole or not."""
         status, code = _REFUSALS[kind]
+        error = f"<Error><Code>{code}</Code><Message>injected</Message></Error>"
         if self.operation.startswith("S3"):
-            text = f"<Error><Code>{code}</Code><Message>injected</Message></Error>"
+            text = error
+        elif self.operation == "EC2":
+            text = f"<Response><Errors>{error}</Errors></Response>"
         else:
             text = json.dumps({"__type": f"com.amazonaws.sqs#{code}", "message": "injected"})
         raw = _raw(status, {}, text.encode())

@@ -66,6 +66,8 @@ def _matches(patterns: Any, value: str) -> bool:
 
 def _holds(operator: str, key: str, expected: list[str], value: str | None) -> bool:
     """A key that AWS does not know of a call never fulfils a condition."""
-    if operator not in {"StringEquals", "ArnEquals", "Bool"}:
+    if operator not in {"StringEquals", "StringLike", "ArnEquals", "Bool"}:
         raise ValueError(f"a condition that is not understood: {operator} of {key}")
-    return value is not None and value in expected
+    if value is None:
+        return False
+    return _matches(expected, value) if operator == "StringLike" else value in expected

@@ -3,23 +3,31 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from testkit.chaos.plan import CLOCK, MAX_INSTANCES, Plan
 from testkit.processes.daemons import Process
 from testkit.processes.fork_server import fork_server
 from testkit.processes.ports import free_port
 
 FAKE_TIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-SETTINGS = """
-queue: {visibility_timeout_seconds: 8, wait_seconds: 1}
-classifier: {report_seconds: 2, stop_seconds: 5}
-web: {stop_seconds: 3}
-model: {threads: 1}
-aws: {read_timeout_seconds: 3}
+SETTINGS = f"""
+queue: {{visibility_timeout_seconds: 8, wait_seconds: 1}}
+classifier: {{report_seconds: 2, stop_seconds: 5}}
+web: {{stop_seconds: 3}}
+model: {{threads: 1}}
+aws: {{read_timeout_seconds: 3}}
+scaler:
+  fleet: ec2
+  interval_seconds: 1
+  hold_seconds: 5
+  lease_seconds: 8
+  maximum: {MAX_INSTANCES}
+ec2: {{launch_template: workers}}
 """
 
 
@@ -75,9 +83,11 @@ class Slot:
 class Daemons:
     """All slots, and those that are about to stop."""
 
-    def __init__(self, workers: list[Slot], webs: list[Slot], ports: list[int]) -> None:
-        self.workers, self.webs, self.ports = workers, webs, ports
-        self.slots = [*workers, *webs]
+    def __init__(
+        self, workers: list[Slot], webs: list[Slot], scalers: list[Slot], ports: list[int]
+    ) -> None:
+        self.webs, self.ports = webs, ports
+        self.slots = [*workers, *webs, *scalers]
         self._stopping: list[Process] = []
         self.unexpected: list[str] = []
         self.unclean = 0
@@ -151,17 +161,13 @@ def worker_name(number: int) -> str:
 
 
 @contextmanager
-def daemons(
-    folder: Path, environment: Mapping[str, str], runtimes: Sequence[str], webs: int, steps: bool
-) -> Iterator[Daemons]:
-    """Start them for the length of a with block, a worker for each of `runtimes`.
-
-    All workers are one host, with one clock.
-    """
+def daemons(folder: Path, environment: Mapping[str, str], plan: Plan) -> Iterator[Daemons]:
+    """Start them for the length of a with block; all workers are one host, with one clock."""
+    steps = bool(plan.blows.get(CLOCK))
     config = folder / "chaos.yaml"
     config.write_text(SETTINGS)
     common = {**environment, "RUNTIME_DIRECTORY": str(folder), "AWS_MAX_ATTEMPTS": "3"}
-    clock, ports = Clock(folder / "clock-workers", steps), [free_port() for _ in range(webs)]
+    clock, ports = Clock(folder / "clock-workers", steps), [free_port() for _ in range(plan.webs)]
     module, log = "visionfleetd.classifier.main", folder / "fork-server.log"
     with fork_server(module, log, {**common, **clock.environment()}) as server:
 
@@ -170,23 +176,23 @@ def daemons(
             own = {"VISIONFLEET_MODEL__RUNTIME": runtime}
             return server.start(arguments, folder / f"{name}.log", own)
 
-        slots = [
-            Slot(worker_name(number), partial(worker, runtime), "classifier: ready", clock)
-            for number, runtime in enumerate(runtimes)
-        ]
-        pages = [_web(folder, config, i, ports[i], common, steps) for i in range(webs)]
-        made = Daemons(slots, pages, ports)
+        def slot(number: int) -> Slot:
+            begin = partial(worker, plan.runtime_of(number))
+            return Slot(worker_name(number), begin, "classifier: ready", clock)
+
+        def other(daemon: str, number: int, **more: str) -> Slot:
+            """Make a slot of a host of its own."""
+            clock = Clock(folder / f"clock-{daemon}-{number}", steps)
+            argv = [sys.executable, "-m", f"visionfleetd.{daemon}.main", "--config", str(config)]
+            over = {**common, **clock.environment(), **more}
+            begin = lambda name: Process(argv, folder / f"{name}.log", over)  # noqa: E731
+            return Slot(f"{daemon}{number}", begin, f"{daemon}: ready", clock)
+
+        slots = [slot(number) for number in range(plan.workers)]
+        webs = [other("web", i, VISIONFLEET_WEB__PORT=str(port)) for i, port in enumerate(ports)]
+        scalers = [other("scaler", i) for i in range(plan.scalers)]
+        made = Daemons(slots, webs, scalers, ports)
         try:
             yield made
         finally:
             made.abandon()
-
-
-def _web(
-    folder: Path, config: Path, number: int, port: int, common: Mapping[str, str], steps: bool
-) -> Slot:
-    clock = Clock(folder / f"clock-web-{number}", steps)
-    argv = [sys.executable, "-m", "visionfleetd.web.main", "--config", str(config)]
-    over = {**common, **clock.environment(), "VISIONFLEET_WEB__PORT": str(port)}
-    begin = lambda name: Process(argv, folder / f"{name}.log", over)  # noqa: E731
-    return Slot(f"web{number}", begin, "web: ready", clock)

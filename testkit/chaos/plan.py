@@ -23,6 +23,7 @@ WILD = Faults(
     not_deleted=0.05,
     half_failed=0.1,
 )
+MAX_INSTANCES = 2
 KILL, STOP, FREEZE, OUTAGE, CLOCK = "kill", "stop", "freeze", "outage", "clock step"
 
 
@@ -36,6 +37,7 @@ class Plan:
     workers: int = 4
     runtimes: Sequence[str] = ("torch", "openvino")  # of the workers, in turn
     webs: int = 2
+    scalers: int = 2  # of which one leads
     clients: int = 12
     # A job is received more often than in years of service: it must not run out of attempts.
     max_receives: int = 1000
@@ -72,6 +74,8 @@ class Outcome:
     client_retries: int = 0
     repeated_keys: int = 0
     unclean_stops: int = 0
+    instances: int = 0  # at the end, launched by the scalers
+    scaler_is_silent: bool = False  # none has told of the fleet since the last fault
     unexpected_ends: list[str] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
     blows: dict[str, int] = field(default_factory=dict)
@@ -82,4 +86,5 @@ class Outcome:
     def kept(self) -> bool:
         """Tell whether the promise was kept, and nothing is left over."""
         bad = self.lost or self.stuck or self.wrong or self.unexpected_ends or self.surprises
+        bad = bad or self.scaler_is_silent or self.instances > MAX_INSTANCES
         return self.right == self.jobs and not (bad or self.requests_left or self.dead_letters)

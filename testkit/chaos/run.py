@@ -10,7 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 
-from testkit.aws.embedded import NAME, Cloud, cloud
+from testkit.aws.embedded import NAME, Cloud, add_template, cloud, ec2_client
 from testkit.aws.fault_proxy import FaultProxy, fault_proxy
 from testkit.chaos.clients import Clients, Promises, outcome_of, running
 from testkit.chaos.daemons import Daemons, Slot, daemons, worker_name
@@ -59,7 +59,7 @@ class Chaos:
         plan = self.plan
         blows = [kind for kind, count in plan.blows.items() for _ in range(count)]
         self.random.shuffle(blows)
-        self.proxy.faults = {"S3": plan.faults, "SQS": plan.faults}
+        self.proxy.faults = dict.fromkeys(("S3", "SQS", "EC2"), plan.faults)
         for number, blow in enumerate(blows, 1):
             self.clients.allow(plan.jobs * number // len(blows))
             before = plan.jobs * (number - 1) // len(blows)
@@ -86,7 +86,7 @@ class Chaos:
             time.sleep(min(0.1, seconds))
 
     def _at_work(self, accepted: int) -> bool:
-        """So many are accepted; there is more in hand, or none, and the idle may be struck too."""
+        """So many are accepted; more is in flight, or none, and the idle may be struck too."""
         self.daemons.tend()
         visible, in_flight = self.aws.counts()
         at_work = bool(self.daemons.ready()) and (in_flight > 0 or visible == 0)
@@ -134,8 +134,11 @@ def run(plan: Plan, folder: Path, say: Say) -> Outcome:
         wait_until(behind.all_ready, 180, behind.slots[0].process.tail)
         chaos = Chaos(plan, aws, proxy, behind, all_, Random(plan.seed), say)
         chaos.cause()
+        calm = time.time()
         chaos.settle()
         outcome = judge(plan, aws, behind.ports, all_.promises)
+        outcome.scaler_is_silent = bool(plan.scalers) and not told_of_the_fleet(aws, calm)
+        outcome.instances = instances(aws)
         behind.end()
     outcome.unexpected_ends, outcome.unclean_stops = behind.unexpected, behind.unclean
     outcome.blows, outcome.faults = dict(chaos.blows), dict(proxy.done)
@@ -161,9 +164,9 @@ def service(
         "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url,
     }
     environment["VISIONFLEET_QUEUE__MAX_RECEIVES"] = str(plan.max_receives)
-    steps = bool(plan.blows.get(CLOCK))
-    runtimes = [plan.runtime_of(worker) for worker in range(plan.workers)]
-    with daemons(folder, environment, runtimes, plan.webs, steps) as made:
+    if plan.scalers:
+        add_template(ec2_client(aws))
+    with daemons(folder, environment, plan) as made:
         yield made
 
 
@@ -204,6 +207,26 @@ def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outco
     outcome.client_retries = promises.counts["retries"]
     outcome.repeated_keys = promises.counts["repeated keys"]
     return outcome
+
+
+def told_of_the_fleet(aws: Cloud, since: float) -> bool:
+    """Wait for a status of the fleet that is newer; an unchanged one comes every minute."""
+    end = time.monotonic() + 90
+    while time.monotonic() < end:
+        found = aws.s3.list_objects_v2(Bucket=f"{NAME}-output", Prefix="fleet/status.json")
+        if any(one["LastModified"].timestamp() > since for one in found.get("Contents", ())):
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def instances(aws: Cloud) -> int:
+    pages = (
+        ec2_client(aws)
+        .get_paginator("describe_instances")
+        .paginate(Filters=[{"Name": "instance-state-name", "Values": ["pending", "running"]}])
+    )
+    return sum(len(found["Instances"]) for page in pages for found in page["Reservations"])
 
 
 def _wrong_among_the_unclaimed(aws: Cloud, promised: set[str]) -> int:

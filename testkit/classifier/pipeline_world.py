@@ -67,7 +67,7 @@ class FakeIntake:
     """A message's body is its job; "rubbish" is none. S3 does not answer while it is `away`."""
 
     def __init__(self) -> None:
-        self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"))
+        self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"), lambda: 0.0)
         self.away = threading.Event()
         self.slowly = 0.0  # seconds between two
         self.tries = 0
@@ -86,7 +86,7 @@ class FakeIntake:
         with self._turn:
             time.sleep(self.slowly)
         if job.request.job.startswith("odd"):
-            return self.builder.failed(job, "cannot_be_decoded", "truncated", 0.0)
+            return self.builder.failed(job, "cannot_be_decoded", "truncated")
         return replace(job, pixels=cast("Any", Name(job.request.job)))
 
 
@@ -165,7 +165,7 @@ class Results:
 class World:
     """A pipeline and what it is given."""
 
-    def __init__(self, prefetch: int, batch_size: int) -> None:
+    def __init__(self, prefetch: int, batch_size: int, holds_enough: bool = False) -> None:
         self.sqs, self.intake, self.model, self.results = Sqs(), FakeIntake(), Model(), Results()
         self.child, self.suspects = ModelChild(), dict[str, str]()
         self.metrics = ClassifierMetrics()
@@ -179,6 +179,7 @@ class World:
         self.loops = Watchdog(time.monotonic, dict.fromkeys(loops, ALLOWED_SECONDS))
         self.requests = lambda: self.sqs
         self.outbox = self.sqs
+        enough = self.metrics.capacity.enough_in_flight
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
         self.pipeline: Pipeline = wiring.pipeline(
             config,
@@ -187,7 +188,7 @@ class World:
             self.model,
             self.metrics,
             self.loops,
-            InFlight(prefetch),
+            InFlight(prefetch, enough=enough if holds_enough else None),
             Takeover(suspects=self.suspects),
             cast("Isolation", self.child),
         )

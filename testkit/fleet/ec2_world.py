@@ -3,13 +3,14 @@
 It checks all the time what must never happen, and drives the real decision and the real fleet.
 """
 
+import math
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
-from testkit.aws.fake_ec2 import FakeEc2, Region
+from testkit.aws.fake_ec2 import FakeEc2, FakeInstance, Region
 from testkit.aws.fake_s3 import Bucket, FakeS3
 from testkit.aws.fakes import Clock
 from testkit.fleet.policies import policy
@@ -34,6 +35,7 @@ EC2 = Ec2Section(
     instance_types=("c7i.large", "c6i.large"),
     subnets=("subnet-0000000a",),
 )
+SPOT_FIRST = EC2.model_copy(update={"markets": ("spot", "on-demand")})
 POLICY = policy(MAXIMUM, boot_seconds=20, hold_seconds=30, service_seconds=SERVICE_SECONDS)
 
 
@@ -54,10 +56,13 @@ class Ec2World:
     clock: Clock = field(default_factory=Clock)
     bucket: Bucket = field(default_factory=Bucket)
     waiting: int = 0
+    done: int = 0
     lag_seconds: float = 0.0
+    settings: Ec2Section = EC2
     workers: dict[str, Worker] = field(default_factory=dict)
     drain_requests: set[str] = field(default_factory=set)
     hidden: set[str] = field(default_factory=set)  # whose reports were deleted
+    interrupted: dict[str, float] = field(default_factory=dict)  # when they are taken back
     decided: dict[str, int] = field(default_factory=dict)
     seen: deque[tuple[float, int, int]] = field(default_factory=deque)
 
@@ -71,16 +76,22 @@ class Ec2World:
         while self.clock.now < end:
             self.clock.now = min(end, self.clock.now + 5.0)
             for machine in self.region.alive():
-                if machine.state(self.clock.now) == "running":
+                if self.clock.now >= self.interrupted.get(machine.id, math.inf):
+                    self._take_back(machine)
+                elif machine.state(self.clock.now) == "running":
                     self._work(machine.id)
             self.seen.append((self.clock.now, self.waiting, self._busy()))
             self.check()
 
     def counts(self) -> Counts:
-        """Count what waits and what is in hand, as it was a while ago."""
+        """Count what waits and what is in flight, as it was a while ago."""
         old = [entry for entry in self.seen if entry[0] <= self.clock.now - self.lag_seconds]
         _, visible, in_flight = old[-1] if old else self.seen[0]
         return Counts(visible, in_flight)
+
+    def interrupt(self, name: str) -> None:
+        """Take a spot instance back, two minutes from now: its worker drains meanwhile."""
+        self.interrupted[name] = self.clock.now + 120.0
 
     def report(self, name: str) -> WorkerReport | None:
         """Tell what a worker says of itself."""
@@ -117,13 +128,22 @@ class Ec2World:
     def _busy(self) -> int:
         return sum(worker.busy_until is not None for worker in self.workers.values())
 
+    def _take_back(self, machine: FakeInstance) -> None:
+        """End an instance; what its worker had in hand becomes visible again."""
+        if machine.gone_at is None:
+            machine.gone_at = self.clock.now
+            worker = self.workers.get(machine.id)
+            self.waiting += worker is not None and worker.busy_until is not None
+            self.workers.pop(machine.id, None)
+
     def _work(self, name: str) -> None:
         now = self.clock.now
         worker = self.workers.setdefault(name, Worker(now, now))
         if worker.busy_until is not None and now < worker.busy_until:
             return
+        self.done += worker.busy_until is not None
         worker.busy_until = None
-        if name in self.drain_requests:
+        if name in self.drain_requests or name in self.interrupted:
             self._turn(worker, "drained")
         elif self.waiting:
             self.waiting -= 1
@@ -161,7 +181,7 @@ class Scaler:
         self.fleet = Ec2Fleet(
             instances=Instances(cast(Any, FakeEc2(world.region, self._hook)), "vf"),
             ledger=LedgerStore(Store(cast(Any, FakeS3(world.bucket, self._hook)), "bucket")),
-            settings=EC2,
+            settings=world.settings,
             maximum=MAXIMUM,
             asker=f"scaler-{number}",
             clock=world.clock,

@@ -108,7 +108,7 @@ class ScalerWorld:
             since=life.since + self.workers_off,
             reported_at=self.now + self.workers_off,
             started_at=life.launched_at + 1 + self.workers_off,
-            boot_seconds=self.boot_seconds,
+            boot_seconds=self.boot_seconds - 1,
             version="1",
             host="h",
         )
@@ -171,7 +171,7 @@ class FakeStore(Store):
 
 
 class FakeQueue(Queue):
-    """The queue of requests; what workers have in hand is in flight."""
+    """The queue of requests; what workers work on is in flight."""
 
     def __init__(self, world: ScalerWorld) -> None:
         self._world = world
@@ -219,6 +219,9 @@ class FakeFleet:
     def alarms(self) -> tuple[str, ...]:
         """Nothing to mend."""
         return ()
+
+    def market_reason(self) -> str:
+        return ""
 
     def members(self) -> list[Member]:
         self._world.call("EC2", "EC2")

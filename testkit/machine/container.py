@@ -216,9 +216,10 @@ def machine_of(
     name: str = "",
     cpus: Sequence[int] = (),
     words: Sequence[str] = (),
+    disk_size: str = "4g",
 ) -> Iterator[Machine]:
     """Boot a machine over this root, which stays as it is; `words` are for its systemd."""
-    with _disk(root, folder) as disk:
+    with _disk(root, folder, disk_size) as disk:
         made = Machine(disk, folder, name or f"vf{os.getpid()}", binds or {}, cpus, words)
         try:
             made.boot()
@@ -229,11 +230,11 @@ def machine_of(
 
 
 @contextmanager
-def _disk(root: Path, folder: Path) -> Iterator[Path]:
+def _disk(root: Path, folder: Path, size: str) -> Iterator[Path]:
     """Lay a disk in memory over the root: it is quick, and any file system will do below it."""
     memory = folder / "disk"
     memory.mkdir()
-    _mount("-t", "tmpfs", "-o", "size=4g,mode=755", "tmpfs", str(memory))
+    _mount("-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(memory))
     try:
         for part in ("changes", "work", "whole"):
             (memory / part).mkdir()

@@ -5,17 +5,20 @@ EC2 is the embedded AWS, which makes no disks: the image is what lies on the mac
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
 
 from testkit import ROOT
 from testkit.aws.embedded import CREDENTIALS, Cloud
+from testkit.lock import LOCK, TORCH_LOCK
 from testkit.machine.container import Machine, machine
 from testkit.machine.installed import LIBRARIES, libraries
 from testkit.machine.root import OF_IMAGE, need_machines
@@ -25,11 +28,7 @@ from testkit.release import committed
 TEMPLATE = ROOT / "packer" / "visionfleet.pkr.hcl"
 PACKER_SECONDS = 300.0
 DEBIAN = {
-    "ami_id": "ami-0deb12deb12deb120",
-    "name": "debian-12-amd64-20260101-0000",
-    "description": "Debian 12",
     "owner_id": "136693071363",
-    "image_location": "amazon/debian-12",
     "public": True,
     "architecture": "x86_64",
     "image_type": "machine",
@@ -48,6 +47,7 @@ SITECUSTOMIZE = f"""import sys
 places = [place for place in sys.path if place.endswith("site-packages")]
 sys.path.insert(sys.path.index(places[0]) if places else len(sys.path), "{LIBRARIES}")
 """
+_PIN = re.compile(r"^([a-z0-9-]+)==[^ ]+((?:.*\\\n)*.*\n)", re.MULTILINE)
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 # What cloud-init does on Debian's image: a user with the key of whoever launched it.
 FIRST_BOOT = """
@@ -63,27 +63,40 @@ systemctl restart ssh.service
 
 @dataclass(frozen=True)
 class BakedImage:
-    """A baked image: the machine's disk after it was switched off, and what Packer said."""
+    """A baked image: the machine's disk after it was switched off, what Packer said, and where
+    it has left its files."""
 
     id: str
     disk: Path
     output: str
+    build: Path
 
 
 def need_packer() -> None:
     """Skip where the image cannot be made; fail where CI must be able to."""
-    missing = [name for name in ("packer", "ssh-keygen") if shutil.which(name) is None]
+    missing = [name for name in ("packer", "ssh-keygen", "aws") if shutil.which(name) is None]
     if missing:
-        reason = f"no {' and no '.join(missing)}: sudo apt-get install packer openssh-client"
+        install = "sudo apt-get install packer openssh-client awscli"
+        reason = f"no {' and no '.join(missing)}: {install}"
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI needs Packer: {reason}")
         pytest.skip(reason)
 
 
 def amis(folder: Path) -> dict[str, str]:
-    """Make the environment in which the embedded AWS knows Debian's image."""
+    """Make the environment in which the embedded AWS knows Debian's images."""
     path = folder / "amis.json"
-    path.write_text(json.dumps([DEBIAN]))
+    images = [
+        {
+            **DEBIAN,
+            "ami_id": f"ami-0deb{release}deb{release}deb{release}0",
+            "name": f"debian-{release}-amd64-20260101-0000",
+            "description": f"Debian {release}",
+            "image_location": f"amazon/debian-{release}",
+        }
+        for release in (12, 13)
+    ]
+    path.write_text(json.dumps(images))
     return {"MOTO_AMIS_PATH": str(path)}
 
 
@@ -93,15 +106,32 @@ def baked_image(folder: Path, command: str, aws: Cloud) -> Iterator[BakedImage]:
     need_machines()
     need_packer()
     key = folder / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
     with machine(folder, OF_IMAGE, libraries(), name=f"bake{os.getpid()}") as instance:
-        port = free_port()
-        _first_boot(instance, port, Path(f"{key}.pub").read_bytes())
-        source = committed(folder)
-        output = _build(source, command, aws, port, key)
+        instance.write("/etc/python3.11/sitecustomize.py", SITECUSTOMIZE)
+        source = committed(folder, lend)
+        given = {"install_environment": json.dumps(OFFLINE)}
+        output = bake(instance, source, command, aws, key, given)
         instance.power_off()
-        made = json.loads((source / "build" / "ami.json").read_text())
-        yield BakedImage(made["builds"][0]["artifact_id"].partition(":")[2], instance.disk, output)
+        build = source / "build"
+        made = json.loads((build / "ami.json").read_text())
+        id_ = made["builds"][0]["artifact_id"].partition(":")[2]
+        yield BakedImage(id_, instance.disk, output, build)
+
+
+def lend(source: Path) -> None:
+    """Have the locks name the versions that are lent; pip does not look at hashes of these."""
+    for lock in (LOCK, TORCH_LOCK):
+        path = source / lock.relative_to(ROOT)
+        path.write_text(_PIN.sub(_lent, path.read_text()))
+
+
+def _lent(pin: re.Match[str]) -> str:
+    """Write the pin with the version that is here; newer releases may not need the package."""
+    try:
+        here = version(pin[1]).partition("+")[0]
+    except PackageNotFoundError:
+        return ""
+    return f"{pin[1]}=={here}{pin[2]}"
 
 
 def packer(*arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -110,7 +140,7 @@ def packer(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _run(
-    argv: list[str], cwd: Path, given: Mapping[str, str]
+    argv: list[str], cwd: Path, given: Mapping[str, str], seconds: float = PACKER_SECONDS
 ) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         argv,
@@ -121,27 +151,34 @@ def _run(
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=PACKER_SECONDS,
+        timeout=seconds,
         check=False,
     )
 
 
-def _first_boot(instance: Machine, port: int, key: bytes) -> None:
-    instance.write("/etc/python3.11/sitecustomize.py", SITECUSTOMIZE)
-    instance.run("sh", "-euc", FIRST_BOOT, "sh", str(port), stdin=key)
-
-
-def _build(source: Path, command: str, aws: Cloud, port: int, key: Path) -> str:
+def bake(
+    instance: Machine,
+    source: Path,
+    command: str,
+    aws: Cloud,
+    key: Path,
+    given: Mapping[str, str],
+    seconds: float = PACKER_SECONDS,
+) -> str:
     """Type the page's command; a stand-in of EC2 and of its instance is all that differs."""
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    port = free_port()
+    public = Path(f"{key}.pub").read_bytes()
+    instance.run("sh", "-euc", FIRST_BOOT, "sh", str(port), stdin=public)
     variables = {
         "ec2_endpoint_url": aws.endpoint_url,
         "ssh_host": "127.0.0.1",
         "ssh_port": str(port),
         "ssh_private_key_file": str(key),
         "torch_index_url": "",
-        "install_environment": json.dumps(OFFLINE),
+        **given,
     }
-    given = {f"PKR_VAR_{name}": value for name, value in variables.items()}
-    done = _run(["bash", "-euc", command], source, given)
+    environment = {f"PKR_VAR_{name}": value for name, value in variables.items()}
+    done = _run(["bash", "-euc", command], source, environment, seconds)
     assert done.returncode == 0, done.stdout[-8000:]
     return done.stdout

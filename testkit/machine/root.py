@@ -13,7 +13,7 @@ import pytest
 SUITE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libnss-systemd", "procps", "curl"),
-    *("python3", "python3-venv", "make"),  # what `make install` needs
+    *("python3", "python3-venv", "make", "polkitd"),  # what `make install` and the scaler need
 )
 # What Debian's image for EC2 has beside these, but for cloud-init.
 OF_IMAGE = ("ca-certificates", "openssh-server", "sudo")
@@ -42,28 +42,28 @@ def _without(reason: str) -> None:
     pytest.skip(reason)
 
 
-def root_folder(more: Sequence[str] = ()) -> Path:
+def root_folder(more: Sequence[str] = (), suite: str = SUITE) -> Path:
     """Find the root with these packages more, or make it, which takes half a minute."""
     need_machines()
     packages = sorted({*PACKAGES, *more})
-    digest = hashlib.sha256(f"{RECIPE} {SUITE} {packages}".encode()).hexdigest()[:12]
+    digest = hashlib.sha256(f"{RECIPE} {suite} {packages}".encode()).hexdigest()[:12]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "visionfleet-tests"
     cache.mkdir(parents=True, exist_ok=True)
     root = cache / f"root-{digest}"
     with (cache / f"root-{digest}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another run may be at it
         if not root.exists():
-            _make(root, packages)
+            _make(root, suite, packages)
     return root
 
 
-def _make(root: Path, packages: Sequence[str]) -> None:
+def _make(root: Path, suite: str, packages: Sequence[str]) -> None:
     """Make it beside its place, so that one which is there is whole."""
     unfinished = root.with_suffix(".partial")
     if unfinished.exists():
         shutil.rmtree(unfinished)
     command = ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase"]
-    command += [f"--include={','.join(packages)}", SUITE, str(unfinished)]
+    command += [f"--include={','.join(packages)}", suite, str(unfinished)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, f"{' '.join(command)}:\n{done.stderr}"
     unfinished.rename(root)

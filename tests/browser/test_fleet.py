@@ -50,6 +50,48 @@ def test_page_shows_queue_workers_and_decisions(page: Page, write_status: WriteS
     expect(page.locator("#chart .mark")).to_have_count(1)
 
 
+def test_ages_are_those_of_the_answer_whatever_the_clocks(page: Page) -> None:
+    told_at = time.time() - 7200  # the clocks of web daemon and browser are two hours ahead of S3's
+    status = {**fleet_status(told_at), "workers": [], "now": told_at + 3}
+    page.route("**/v1/fleet", lambda route: route.fulfill(json=status))
+    page.reload()
+    expect(page.locator("#freshness")).to_have_text("live", timeout=15_000)
+    expect(page.locator("#decisions li").last).to_contain_text("20 min ago")
+
+
+def period(name: str, **fields: object) -> dict[str, object]:
+    usual = {"images": 1000, "worker_seconds": 5400.0, "calls": 9000, "worker_dollars": 0.05}
+    usual |= {"call_dollars": 0.01, "dollars": 0.06, "dollars_per_thousand_images": 0.06}
+    return {"period": name, **usual, "unpriced": [], **fields}
+
+
+def test_page_shows_what_the_fleet_costs(page: Page, write_status: WriteStatus) -> None:
+    write_status()
+    expect(page.locator("#visible")).to_have_text("23", timeout=15_000)
+    expect(page.locator("#cost")).to_be_hidden()
+    month = period("last 30 days", dollars=2.5, unpriced=["m9.huge, spot"])
+    month["dollars_per_thousand_images"] = None
+    periods = [period("today"), period("yesterday"), month]
+    write_status(cost={"prices": "us-east-1, 2026-11-29", "periods": periods})
+    expect(page.locator("#costs li").first).to_have_text(
+        "Today0.0600 dollars for 1000 images in 1.50 worker-hours; "
+        "0.0600 dollars per thousand images"
+    )
+    expect(page.locator("#costs li").last).to_have_text(
+        "Last 30 daysmore than 2.50 dollars for 1000 images in 1.50 worker-hours"
+    )
+    expect(page.locator("#prices")).to_have_text(
+        "At prices of us-east-1, 2026-11-29. No price is known of: m9.huge, spot."
+    )
+    alone = period("today", worker_dollars=None, unpriced=["workers of no known instance type"])
+    write_status(cost={"prices": "us-east-1, 2026-11-29", "periods": [alone]})
+    expect(page.locator("#costs li")).to_have_count(1, timeout=15_000)
+    expect(page.locator("#costs li")).to_have_text("Today1000 images in 1.50 worker-hours")
+    expect(page.locator("#prices")).to_have_text(
+        "No price is known of: workers of no known instance type."
+    )
+
+
 def test_chart_follows_the_fleet(page: Page, write_status: WriteStatus) -> None:
     write_status()
     path = page.locator("#chart .workers")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.processes.waiting import wait_until
@@ -38,6 +38,24 @@ def test_page_tells_what_the_model_knows(told: None, page: Page) -> None:
     page.get_by_label("Find a label").fill("GOLD")
     expect(page.locator("#model-labels li")).to_have_text(["goldfish"])
     expect(page.locator("#model-found")).to_have_text("1 label")
+
+
+def test_model_is_asked_for_until_it_is_told(told: None, page: Page) -> None:
+    workers = [{"worker": "w0", "model": {"name": "m", "fingerprint": "0123"}}]
+    status = fleet_status(time.time(), workers=workers)
+    failures = [503, 404]
+
+    def answer(route: Route) -> None:
+        if failures:
+            route.fulfill(status=failures.pop(), json={"code": "try_later", "detail": "not now"})
+        else:
+            route.continue_()
+
+    page.route("**/v1/fleet", lambda route: route.fulfill(json=status))
+    page.route("**/v1/model", answer)
+    page.reload()
+    expect(page.locator("#model-name")).to_have_text("The model knows 252 classes", timeout=20_000)
+    assert failures == []
 
 
 def test_page_is_silent_while_no_model_is_known(page: Page, web: Web) -> None:

@@ -76,6 +76,25 @@ def service(aws: Cloud, tmp_path: Path) -> Iterator[Service]:
         yield Service(aws, proxy, web, daemons)
 
 
+def test_no_start_ends_though_every_second_answer_is_cut(aws: Cloud, tmp_path: Path) -> None:
+    """Whatever is asked for again after it was answered once is cut off then."""
+    model = table_model(tmp_path, [numbered(0)], ["label"])
+    with ExitStack() as stack:
+
+        def env() -> dict[str, str]:
+            proxy = stack.enter_context(breaking_proxy(aws.endpoint_url))
+            proxy.phase, proxy.picks = "cut error", lambda one: proxy.calls[one.operation] % 2 == 1
+            return {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url, "AWS_MAX_ATTEMPTS": "1"}
+
+        workers = stack.enter_context(supervised(aws.environment))
+        web = stack.enter_context(launched({**aws.environment, **env()}, tmp_path))
+        worker = classifier_daemon(aws, tmp_path, "w_9", SETTINGS, **{**model, **env()})
+        scaler = scaler_daemon(aws, workers, tmp_path, **env())
+        daemons = [web.process, stack.enter_context(worker), stack.enter_context(scaler)]
+        for process in daemons:
+            process.wait_for_output(": ready", 90)
+
+
 def test_no_daemon_ends_and_no_job_is_lost_whatever_breaks(service: Service) -> None:
     for phase in AT_START:
         service.phase_through(phase)

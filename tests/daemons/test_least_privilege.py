@@ -17,11 +17,12 @@ import pytest
 import requests
 
 from testkit.aws import iam_requests
-from testkit.aws.cloudformation_stack import cloud_stack
+from testkit.aws.cloudformation_stack import KMS_KEY, cloud_stack
 from testkit.aws.deployment import Deployment
 from testkit.aws.iam_policies import Call, allowed, unused
 from testkit.aws.iam_requests import SignedRequest
 from testkit.aws.imds import ImdsServer, imds_server
+from testkit.aws.kms_requests import key_calls
 from testkit.aws.move_tasks import FakeMoveTasks, move_task_proxy
 from testkit.aws.recording_proxy import recording_proxy
 from testkit.images.models import table_model
@@ -34,10 +35,10 @@ from testkit.processes.waiting import wait_until
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(420)]
 
 ROLES = {
-    "WEB": "WebPolicy",
-    "SCALER": "ScalerPolicy",
-    "WORKER": "WorkerPolicy",
-    "OPERATOR": "OperatorPolicy",
+    "WEB": ("WebPolicy", "KeyPolicy"),
+    "SCALER": ("ScalerPolicy", "ScalerKeyPolicy"),
+    "WORKER": ("WorkerPolicy", "KeyPolicy"),
+    "OPERATOR": ("OperatorPolicy", "KeyPolicy"),
 }
 DEAD = "visionfleet-requests-dead"
 
@@ -52,15 +53,18 @@ class Recorded:
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
-    """Run it all once, with all that adds calls: spot, cache, labels by name."""
+    """Run it all once, with all that adds calls: spot, cache, labels by name, a key of KMS."""
     folder = tmp_path_factory.mktemp("roles")
-    with cloud_stack(folder, Spot="true", WorkerMaximum="2", WebAuth="none") as stack:
+    given = {"Spot": "true", "WorkerMaximum": "2", "WebAuth": "none", "KmsKeyArn": KMS_KEY}
+    with cloud_stack(folder, **given) as stack:
         with recording_proxy(stack.aws.endpoint_url) as recorder, ExitStack() as running:
             use_every_path(Deployment(stack, recorder, folder, running))
         calls: dict[str, list[Call]] = {}
         for seen in recorder.seen:
-            calls.setdefault(iam_requests.signer(seen), []).extend(iam_requests.calls(seen, stack))
-        return Recorded(calls, {who: stack.policy(policy) for who, policy in ROLES.items()})
+            asked = iam_requests.calls(seen, stack)
+            by_signer = calls.setdefault(iam_requests.signer(seen), [])
+            by_signer += [*asked, *key_calls(asked, KMS_KEY)]
+        return Recorded(calls, {who: stack.policy(*names) for who, names in ROLES.items()})
 
 
 def use_every_path(deployment: Deployment) -> None:

@@ -1,6 +1,5 @@
 """The three daemons, each on a host whose clock is an hour off and is set by hours meanwhile."""
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,20 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.classifier.daemon import classifier_daemon, report
 from testkit.fleet.scaler_daemon import lease, scaler_daemon, status
 from testkit.fleet.supervised import supervised
 from testkit.images.models import table_model
 from testkit.images.pictures import encoded, numbered
-from testkit.processes.daemons import PYTHONPATH, Process
+from testkit.processes.clocks import set_clock
+from testkit.processes.daemons import Process
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, launched
 
 pytestmark = pytest.mark.needs_torch
 
 HOUR = 3600.0
+UPLOAD_EXPIRE_SECONDS = 900.0
 SETTINGS = """
 queue: {visibility_timeout_seconds: 10, wait_seconds: 1}
 classifier: {report_seconds: 1}
@@ -42,16 +42,6 @@ class Hosts:
     def set(self, **off: float) -> None:
         for name, seconds in off.items():
             set_clock(self.folder, name, seconds)
-
-
-def set_clock(folder: Path, name: str, seconds: float) -> dict[str, str]:
-    """Write a clock's fault, whole; returns the environment of who has that clock."""
-    file = folder / f"{name}.clock"
-    new = file.with_suffix(".new")
-    new.write_text(str(seconds))
-    new.replace(file)
-    path = os.pathsep.join([str(ROOT / "testkit/processes/stepped_clock"), PYTHONPATH])
-    return {"STEPPED_CLOCK": str(file), "PYTHONPATH": path}
 
 
 @pytest.fixture
@@ -83,11 +73,15 @@ def test_steps_of_an_hour_disturb_no_daemon(aws: Cloud, hosts: Hosts) -> None:
         job = hosts.web.post("/v1/jobs", data=encoded(numbered(number))).json()["job"]
         result = wait_until(lambda job=job: aws.result(job), 30, hosts.classifier.tail)  # type: ignore[misc]
         assert result["label"] == f"label-{number}", "and not expired"
+        assert abs(result["finished_at"] - time.time()) < 60
         before, held = report(aws, "w_9")["reported_at"], lease(aws)["expires_at"]
         assert abs(before - time.time()) < 60
         wait_until(lambda at=before: report(aws, "w_9")["reported_at"] > at, 10)  # type: ignore[misc]
         wait_until(lambda at=held: lease(aws)["expires_at"] > at, 10)  # type: ignore[misc]
         assert abs(status(aws)["at"] - time.time()) < 60
+        assert abs(hosts.web.get("/v1/fleet").json()["now"] - time.time()) < 60
+        form_ends_at = hosts.web.post("/v1/uploads").json()["expires_at"]
+        assert abs(form_ends_at - time.time() - UPLOAD_EXPIRE_SECONDS) < 60
     assert hosts.scaler.output().count("acting") == 1
     hosts.set(classifier=HOUR)
     now = str(time.time()).encode()

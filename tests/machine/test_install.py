@@ -58,6 +58,7 @@ def test_installed_files_are_where_units_look(root: Path) -> None:
     assert {name for name in units if not name.endswith("users")} <= files
     assert {
         "usr/lib/sysusers.d/visionfleet.conf",
+        "usr/share/polkit-1/rules.d/50-visionfleet.rules",
         "usr/lib/systemd/system-preset/50-visionfleet.preset",
         "usr/lib/systemd/system-generators/visionfleet-generator",
         "usr/share/doc/visionfleet/model-card.md",
@@ -83,3 +84,17 @@ def test_uninstall_leaves_configuration_and_keys(root: Path, source: Path) -> No
     left = {path.relative_to(root).parts[0] for path in root.rglob("*") if path.is_file()}
     assert left == {"etc"}
     assert (root / "etc/visionfleet/visionfleet.yaml").exists()
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "/var/tmp"), ({"TMPDIR": "/mnt"}, "/mnt")])
+def test_install_unpacks_on_the_disk(given: dict[str, str], used: str, tmp_path: Path) -> None:
+    """Where /tmp is memory, as on Debian 13, PyTorch's builds do not fit there."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\necho "$TMPDIR" >"$0.told"\nexit 1\n')
+    python.chmod(0o755)
+    where = {"DESTDIR": str(tmp_path), "PREFIX": "/opt/v", "EXTRAS": "", "PYTHON": str(python)}
+    environment = {"PATH": os.environ["PATH"], **where, **given}
+    script = str(ROOT / "systemd/install.sh")
+    done = subprocess.run(["sh", script, "install"], env=environment, check=False)
+    assert done.returncode == 1
+    assert (tmp_path / "python.told").read_text().strip() == used

@@ -31,7 +31,7 @@ def test_stop_under_load_drains_in_time_and_loses_nothing(service: Host) -> None
     left = LOAD - len(service.aws.keys("results/under-load-"))
     print(f"stopped in {seconds:.1f} s with {left} of {LOAD} jobs left")
     assert left > 0
-    assert service.aws.counts() == (left, 0)  # what was in hand is handed back at once
+    assert service.aws.counts() == (left, 0)  # what was in flight is handed back at once
     for unit in DAEMONS:
         assert service.machine.show(unit, "Result") == "success", unit
         assert service.machine.show(unit, "ExecMainStatus") == "0", unit

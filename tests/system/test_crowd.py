@@ -67,7 +67,7 @@ def workers(running: Stack) -> set[str]:
 
 
 def test_hundred_uploads_survive_a_kill_of_every_worker(running: Stack) -> None:
-    """Workers are killed while they have jobs in hand; each job ends in one result all the same."""
+    """Workers are killed while they have jobs in flight; each job ends in one result."""
     before = len(running.aws.keys("results/"))
     jobs = {}
     for i in range(40):

@@ -155,7 +155,7 @@ def result_worker(aws: Cloud, key: str) -> str:
 
 
 def no_worker_was_ended_at_work(fleet: Fleet) -> None:
-    """Each machine's log says that it was drained before its TERM, and left nothing in hand."""
+    """Each machine's log says that it was drained before its TERM, and left nothing in flight."""
     started = fleet.workers.output().count("started i-")
     wait_until(lambda: fleet.workers.output().count("ended i-") == started, 60, fleet.workers.tail)
     logs = [path.read_text() for path in fleet.folder.glob("i-*.log")]

@@ -24,7 +24,7 @@ PATHS = re.compile(
 
 # What a reader searches for, in README and docs.
 TERMS = (
-    *("admission control", "artifact", "at least once", "backoff", "circuit breaker", "cooldown"),
+    *("admission control", "artefact", "at least once", "backoff", "circuit breaker", "cooldown"),
     *("dead letter", "drain", "graceful shutdown", "idempotency key", "launch ledger"),
     *("leader election", "leader lease", "liveness", "maximum", "memory budget"),
     *("presigned upload", "rate limit", "readiness", "redrive", "rolling update", "scale-in"),

@@ -45,10 +45,14 @@ class WebClients:
         life = f"{os.getpid()}-{os.urandom(4).hex()}"
         replies = names.replies_queue(config.name, socket.gethostname(), life)
         self.clock = clients.clock
-        self.replies = ReplyQueue(self._sqs, parked, replies, self.clock, time.monotonic)
+        beats, key = time.monotonic, self._kms_key
+        self.replies = ReplyQueue(self._sqs, parked, replies, self.clock, beats, key)
 
     def find_requests(self) -> None:
         self.requests = Queue(self._sqs, self._name)
+
+    def _kms_key(self) -> str:
+        return self.requests.kms_key()
 
     def submissions(self, config: Config) -> Submissions:
         sender = BatchSender(partial(Outbox(self._sqs).send_all, self._name))

@@ -57,8 +57,12 @@ def provision_queues(client: "SQSClient", deployment: str, settings: QueueSectio
     yield f"queue {requests}: ready, {settings.max_receives} tries, then {dead}"
 
 
-def make_reply_queue(client: "SQSClient", name: str, tags: dict[str, str]) -> None:
+def make_reply_queue(
+    client: "SQSClient", name: str, tags: dict[str, str], kms_key: str = ""
+) -> None:
     attributes = {"MessageRetentionPeriod": str(REPLY_RETENTION_SECONDS), "VisibilityTimeout": "30"}
+    if kms_key:
+        attributes["KmsMasterKeyId"] = kms_key
     with wrapped_errors(f"queue {name}"):
         client.create_queue(QueueName=name, Attributes=attributes, tags=tags)  # type: ignore[arg-type]
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,6 +48,7 @@ class Stat:
 class PresignedPost:
     url: str
     fields: Mapping[str, str]
+    expires_at: float
 
 
 class Store:
@@ -207,9 +209,11 @@ class Store:
         return True
 
     def presigned_post(
-        self, key: str, content_type: str, max_bytes: int, seconds: int
+        self, key: str, content_type: str, max_bytes: int, expires_at: float
     ) -> PresignedPost:
-        """Sign a form by which one file may be posted; S3 refuses more bytes. No call is made."""
+        """Sign a form by which one file may be posted, until `expires_at` by S3's clock; S3 refuses
+        more bytes. No call is made.
+        """
         with wrapped_errors(f"sign {key}"):
             signed = self._client.generate_presigned_post(
                 Bucket=self._bucket,
@@ -219,9 +223,10 @@ class Store:
                     {"Content-Type": content_type},
                     ["content-length-range", 1, max_bytes],
                 ],
-                ExpiresIn=seconds,
+                # botocore counts from what this host takes for the time.
+                ExpiresIn=round(expires_at - time.time()),
             )
-        return PresignedPost(signed["url"], signed["fields"])
+        return PresignedPost(signed["url"], signed["fields"], expires_at)
 
     def keys(self, prefix: str) -> Iterator[str]:
         return (entry.key for entry in self.listed(prefix))

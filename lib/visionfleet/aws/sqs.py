@@ -105,6 +105,11 @@ class Queue:
     def arn(self) -> str:
         return self._attributes("QueueArn")["QueueArn"]
 
+    def kms_key(self) -> str:
+        """Tell the customer's key that encrypts the messages; empty where SQS has its own."""
+        # With the ARN, for SQS leaves out what is not set: an empty answer were no answer.
+        return self._attributes("QueueArn", "KmsMasterKeyId").get("KmsMasterKeyId", "")
+
     def counts(self) -> Counts:
         visible = "ApproximateNumberOfMessages"
         in_flight = "ApproximateNumberOfMessagesNotVisible"

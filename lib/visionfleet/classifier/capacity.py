@@ -2,10 +2,11 @@
 
 At a low rate an image's way through the stages says how long it takes, and not how many a worker
 could do side by side. So each stage says what its threads could do in full batches, and the
-narrowest counts, with what the prefetch and the processor allow. While a worker has as much in hand
-as it may, what it really does corrects the estimate.
+narrowest counts, with what the prefetch and the processor allow. While a worker has as much in
+flight as it may, what it really does corrects the estimate.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,8 +19,9 @@ MOST_STORE_THREADS = 32
 _MEMORY_CALLS = 100  # of a stage, that are remembered
 _OUTLIER = 1.5  # times the median
 _PRIOR_VARIANCE = 0.25  # of the sizes of batches that outweighs what is supposed of them
-_FULL_SHARE = 0.75  # of the prefetch in hand: the worker has what it can work on
+_FULL_SHARE = 0.75  # of the prefetch in flight: the worker has what it can work on
 _FULL_SECONDS = 2.0  # for so long, before its throughput is believed
+_IN_FLIGHT_SECONDS = 2.0  # of work, that a worker may hold: another may have nothing to do
 _CPU_SPANS = 8
 _FEW_IMAGES = 8  # have no mean yet
 _MEMORY_SPANS = 4.0
@@ -103,6 +105,7 @@ class Capacity:
     prefetch: int = 1
     cores: int = 1
     cpu_seconds: Callable[[], float] | None = None
+    _enough: int = 1
     _meters: Mapping[str, StageMeter] = field(default_factory=dict)
     _correction: float = 1.0
     _spans: float = 0.0
@@ -113,7 +116,7 @@ class Capacity:
 
     def measure(self, prefetch: int, batch: int) -> Mapping[str, StageMeter]:
         """Give the meters of a worker's stages, which notes are to be taken of from here on."""
-        self.prefetch = prefetch
+        self.prefetch, self._enough = prefetch, min(prefetch, batch)
         self._meters = {
             FETCH: StageMeter(FETCH_THREADS, 1),
             MODEL: StageMeter(1, batch),
@@ -126,9 +129,18 @@ class Capacity:
     def measured(self) -> Mapping[str, StageMeter]:
         return self._meters
 
+    def enough_in_flight(self) -> int:
+        """How many keep it busy: a batch until more is known, with a slow model fewer than the
+        prefetch.
+        """
+        return self._enough
+
     def look(self, now: float, in_flight: int, handled: int) -> None:
-        """See now and then whether it has all in hand that it may, and what it then does."""
-        if in_flight < _FULL_SHARE * self.prefetch:
+        """See now and then whether it has all in flight that it may, and what it then does."""
+        if rate := self.per_second():
+            needed = math.ceil(rate * (_IN_FLIGHT_SECONDS + self._delay_seconds()))
+            self._enough = min(self.prefetch, needed)
+        if in_flight < _FULL_SHARE * self._enough:
             self._full_since = None
         elif self._full_since is None:
             self._full_since = now, handled
@@ -171,11 +183,14 @@ class Capacity:
         shares = [1 / (meter.per_second() or 1.0) for meter in known]
         if self._cpu_each:  # the least: what else it does, as to start children, is no image's
             shares.append(min(self._cpu_each) / self.cores)
-        delay = sum(meter.delay_seconds() for meter in known)
+        return throughput(shares, self._delay_seconds(), self.prefetch)
+
+    def _delay_seconds(self) -> float:
+        delay = sum(meter.delay_seconds() for meter in self._meters.values())
         store = self._meters.get(STORE)
         if store is not None:  # a place that is free waits for a receive, a call to AWS like this
             delay += store.seconds(1) or 0.0
-        return throughput(shares, delay, self.prefetch)
+        return delay
 
     def _correct(self, seen: float) -> None:
         estimate = self._estimate()

@@ -76,7 +76,7 @@ class BatchClassifier:
         metrics.batch_size.observe(len(pixels))
         metrics.model_seconds.inc(seconds)
         for job, (ranking, vector) in zip(jobs, answers, strict=True):
-            self.done(self.builder.succeeded(job, ranking, seconds, time.time(), vector))
+            self.done(self.builder.succeeded(job, ranking, seconds, vector))
 
     def _answers(
         self, jobs: Sequence[Job], pixels: Sequence[Pixels]

@@ -99,7 +99,7 @@ class Intake:
         return replace(job, pixels=pixels, timings=job.timings.model_copy(update=spent))
 
     def _failed(self, job: Job, code: str, reason: str) -> Done:
-        return self.builder.failed(job, code, reason, self.now())
+        return self.builder.failed(job, code, reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The messages in flight: each delivery has one place, from its receipt until it ends."""
 
 import threading
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -55,10 +55,14 @@ class Notes:
 
 
 class InFlight:
-    """At most `most` deliveries; a lost one keeps its place until its stage drops it."""
+    """At most `most` deliveries, and no more are received than are `enough` at the time; a lost one
+    keeps its place until its stage drops it.
+    """
 
-    def __init__(self, most: int, notes: Notes | None = None) -> None:
-        self._most, self._notes = most, notes or Notes()
+    def __init__(
+        self, most: int, notes: Notes | None = None, enough: Callable[[], int] | None = None
+    ) -> None:
+        self._most, self._notes, self._enough = most, notes or Notes(), enough
         self._deliveries: set[Delivery] = set()
         self._extending: frozenset[Delivery] = frozenset()
         self._changed = threading.Condition()
@@ -69,8 +73,8 @@ class InFlight:
     def wait_for_room(self) -> int:
         """Wait until there is room; returns for how many, 0 once it is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or len(self._deliveries) < self._most)
-            return 0 if self._closed else self._most - len(self._deliveries)
+            self._changed.wait_for(lambda: self._closed or self._room() > 0)
+            return 0 if self._closed else self._room()
 
     def close(self) -> None:
         with self._changed:
@@ -151,6 +155,10 @@ class InFlight:
     def counts(self) -> WorkCounts:
         with self._changed:
             return WorkCounts(len(self._deliveries), self._handled)
+
+    def _room(self) -> int:
+        most = self._most if self._enough is None else min(self._most, max(1, self._enough()))
+        return most - len(self._deliveries)
 
     def _free(self, deliveries: Collection[Delivery], answered: bool) -> None:
         with self._changed:

@@ -1,5 +1,6 @@
 """A job on its way through the pipeline, and the results it can end in. No I/O here."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +70,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class ResultBuilder:
-    """Writes results in the name of one worker. A lower score than `unknown_below` is no label."""
+    """Writes results in the name of one worker. A lower score than `unknown_below` is no label;
+    `now` is AWS's time.
+    """
 
     worker: str
     model: ModelInfo
+    now: Callable[[], float]
     unknown_below: float = 0.0
 
     def succeeded(
@@ -80,7 +84,6 @@ class ResultBuilder:
         job: Job,
         ranking: tuple[Ranked, ...],
         infer_seconds: float,
-        now: float,
         vector: str | None = None,
     ) -> Done:
         top = ranking[: job.request.top]
@@ -93,14 +96,14 @@ class ResultBuilder:
             model=self.model,
             timings=job.timings.model_copy(update={"infer": infer_seconds}),
             vector=vector if job.request.embed else None,
-            **self._common(job, now),
+            **self._common(job),
         )
         return Done(job, result)
 
-    def failed(self, job: Job, code: str, reason: str, now: float) -> Done:
-        return Done(job, Failed(code=code, reason=reason, **self._common(job, now)))
+    def failed(self, job: Job, code: str, reason: str) -> Done:
+        return Done(job, Failed(code=code, reason=reason, **self._common(job)))
 
-    def _common(self, job: Job, now: float) -> dict[str, Any]:
+    def _common(self, job: Job) -> dict[str, Any]:
         request = job.request
         about = {"job": request.job, "file_name": request.file_name, "attempts": job.attempt}
-        return about | {"worker": self.worker, "finished_at": now}
+        return about | {"worker": self.worker, "finished_at": self.now()}

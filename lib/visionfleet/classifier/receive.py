@@ -25,7 +25,9 @@ RECEIVE_LOOP = "receive loop"  # what the watchdog knows it by
 
 @dataclass(slots=True)
 class Receiver:
-    """One thread, until `close`. In a `hurry` what a late receive brings is handed back."""
+    """One thread, until `close`. In a `hurry` what a late receive brings is handed back; `now` is
+    AWS's time.
+    """
 
     requests: Queue
     settings: QueueSection
@@ -35,6 +37,7 @@ class Receiver:
     loops: Watchdog
     random: Random
     takeover: Takeover
+    now: Callable[[], float]
     _closed: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -87,7 +90,7 @@ class Receiver:
         return room
 
     def _admit(self, messages: list[Received]) -> None:
-        self.completion.metrics.polled_at.set(time.time())
+        self.completion.metrics.polled_at.set(self.now())
         self.completion.metrics.receives.labels("hit" if messages else "empty").inc()
         for message in messages:
             self.completion.metrics.receive_count.observe(message.receive_count)

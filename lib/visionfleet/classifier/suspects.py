@@ -65,7 +65,7 @@ class SuspectClassifier:
             said, printed = self.child.ask({}, job.pixels.tobytes())
         except BadImage as error:
             self._clear(job.delivery.message.message_id)
-            self.done(self.builder.failed(job, error.code, str(error), time.time()))
+            self.done(self.builder.failed(job, error.code, str(error)))
             return
         if "failed" in said:
             self.patience.completion.retry(job.delivery, said["failed"])
@@ -73,4 +73,4 @@ class SuspectClassifier:
         answer = json.loads(printed)
         ranking = tuple(Ranked(**ranked) for ranked in answer["ranking"])
         seconds, vector = time.monotonic() - started, answer["vector"]
-        self.done(self.builder.succeeded(job, ranking, seconds, time.time(), vector))
+        self.done(self.builder.succeeded(job, ranking, seconds, vector))

@@ -29,6 +29,7 @@ class Identity:
     host: str
     version: str
     started_at: float
+    host_up_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -85,6 +86,7 @@ class Reporter:
             reported_at=now,
             started_at=self.identity.started_at,
             boot_seconds=self.boot_seconds,
+            host_up_seconds=self.identity.host_up_seconds,
             boot_phases=dict(self.boot_phases),
             in_flight=counts.in_flight,
             handled=counts.handled,

@@ -32,6 +32,8 @@ _FOR_PEOPLE = {
     "model": "import, teach, build and inspect models",
     "evaluate": "measure the model on labelled images",
     "simulate": "replay a trace against policies, without AWS",
+    "plan": "reckon what fleets would cost a month on a trace, and how long images would wait",
+    "cost": "show what the fleet cost today, yesterday and in the last 30 days",
     "completion": "print what completes these commands in bash or zsh",
 }
 _FOR_MACHINES = {

@@ -79,7 +79,7 @@ def list_dead(arguments: argparse.Namespace) -> int:
         _print_table(rows)
     print(f"{len(rows)} shown of about {about} dead letters.")
     if len(rows) < about:
-        print("SQS shows a sample, and none that another has in hand.", file=sys.stderr)
+        print("SQS shows a sample, and none that another has in flight.", file=sys.stderr)
     return 0
 
 

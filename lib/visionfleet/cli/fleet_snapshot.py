@@ -21,10 +21,11 @@ class Snapshot:
 
 
 class Deployment:
-    """Raises NotFound when its queues are not there."""
+    """Raises NotFound when its queues are not there. `now` is AWS's time, once it has answered."""
 
     def __init__(self, config: Config) -> None:
         clients = client_factory(config.aws)
+        self.now = clients.clock
         s3, self._sqs = clients.client("s3"), clients.client("sqs")
         self.uploads = Store(s3, config.storage.input_bucket)
         self.results = Store(s3, config.storage.output_bucket)

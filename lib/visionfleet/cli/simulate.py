@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from visionfleet.cli import plots
-from visionfleet.cli.options import add_config, loaded, seconds, whole
+from visionfleet.cli.options import add_config, loaded, number, seconds, whole
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.decision import POLICIES, Policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.controllers import controller
+from visionfleet.simulation.markets import MarketConditions
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.world import Conditions, World
 
@@ -40,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--call", type=seconds(0, 60), default=defaults.call_seconds)
     parser.add_argument("--lag", type=seconds(0, 600), default=float(defaults.lag_seconds))
     parser.add_argument("--crashes", type=seconds(0, 100), default=0.0, help="per worker and hour")
+    add_markets(parser)
     parser.add_argument("--factor", type=float, help="scale the counts; default: to the maximum")
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
@@ -48,13 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    policy = _policy(loaded(arguments).config, arguments.service, arguments.boot)
+    config = loaded(arguments).config
+    policy = _policy(config, arguments.service, arguments.boot)
     conditions = Conditions(
         service_seconds=arguments.service,
         call_seconds=arguments.call,
         boot_seconds=arguments.boot,
         lag_seconds=round(arguments.lag),
         crashes_per_hour=arguments.crashes,
+        market=market_conditions(arguments, config),
         seed=arguments.seed,
     )
     arrivals = _arrivals(arguments, policy.maximum)
@@ -70,6 +74,26 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def add_markets(parser: argparse.ArgumentParser) -> None:
+    share = number("a share", 0, 1)
+    refusals = "share of the launches that spot refuses"
+    parser.add_argument("--spot-refusals", type=share, metavar="RATE", help=refusals)
+    taken = "that spot takes back, per worker and hour"
+    rate = number("a number", 0, 100)
+    parser.add_argument("--interruptions", type=rate, metavar="RATE", help=taken)
+
+
+def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketConditions:
+    """The markets of the configuration; spot with on demand behind it where that has no spot and an
+    option is about it.
+    """
+    asked = arguments.spot_refusals is not None or arguments.interruptions is not None
+    markets = config.ec2.markets
+    if asked and "spot" not in markets:
+        markets = ("spot", "on-demand")
+    return MarketConditions(markets, arguments.spot_refusals or 0, arguments.interruptions or 0)
+
+
 def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
     """The policy of the configuration, with the times of the simulated world and no schedule."""
     policy = Policy.of(config, _WORKERS)
@@ -81,12 +105,17 @@ def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Poli
     )
 
 
-def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
+def read_trace(path: Path) -> tuple[list[int], float]:
+    """Read the counts of each minute, and when the first is; raises NoSimulation."""
     try:
-        with arguments.trace.open() as lines:
-            counts = trace.read(lines)
+        lines = path.read_text().splitlines()
+        return trace.read(lines), trace.begins_at(lines)
     except (OSError, UnicodeDecodeError, trace.BadTrace) as error:
-        raise NoSimulation(f"{arguments.trace}: {error}") from error
+        raise NoSimulation(f"{path}: {error}") from error
+
+
+def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
+    counts, _ = read_trace(arguments.trace)
     factor = arguments.factor
     if factor is None:
         factor = trace.scale(counts, maximum, arguments.service, _BUSIEST_SHARE)
@@ -113,7 +142,19 @@ def _print(outcomes: dict[str, Outcome]) -> None:
         counts = (outcome.launches, outcome.busy_kills, outcome.peak_workers)
         hours = f"{outcome.billed_hours:.1f}"
         table.add_row(name, hours, f"{ratio:.2f}", *waits, *map(str, counts))
-    Console().print(table)
+    console = Console(soft_wrap=True)
+    console.print(table)
+    for name, outcome in outcomes.items():
+        if outcome.spot_refusals or outcome.interruptions:
+            console.print(f"{name}: {_market(outcome)}")
+
+
+def _market(outcome: Outcome) -> str:
+    share = outcome.on_demand_hours / max(outcome.billed_hours, 1e-9)
+    return (
+        f"{share:.1%} of the worker-hours on demand, as spot refused {outcome.spot_refusals} "
+        f"launches; it took {outcome.interruptions} workers back; {outcome.lost} images lost"
+    )
 
 
 def _plot(outcomes: dict[str, Outcome], path: Path) -> None:

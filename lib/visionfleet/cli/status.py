@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             print(json.dumps(_document(snapshot)), flush=True)
         else:
-            terminal.show(_page(snapshot, time.time()))
+            terminal.show(_page(snapshot, deployment.now()))
     return 0
 
 
@@ -62,7 +62,7 @@ def _snapshots(deployment: Deployment, interval: float, watch: bool) -> Iterator
 def _watch(deployment: Deployment, interval: float) -> int:
     with Live(auto_refresh=False, screen=False) as live:
         for snapshot in _snapshots(deployment, interval, watch=True):
-            live.update(_page(snapshot, time.time()), refresh=True)
+            live.update(_page(snapshot, deployment.now()), refresh=True)
     return 0
 
 
@@ -98,6 +98,8 @@ def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
     states = ", ".join(f"{count} {state}" for state, count in sorted(status.states.items()))
     limits = f"minimum {status.minimum}, maximum {status.maximum}"
     yield f"Workers: {states or 'none'} ({limits})"
+    if status.markets or status.market_reason:
+        yield f"Markets: {_markets(status)}"
     if status.holder:
         yield f"Scaler: {status.holder}, term {status.term}, policy {status.policy}"
     if learned := list(_learned(status)):
@@ -108,6 +110,14 @@ def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
     yield from (f"Alarm: {alarm}" for alarm in status.alarms)
     if now - status.at > SCALER_SILENT_SECONDS:
         yield f"The scaler reported last {ago(now - status.at)}: is it running?"
+
+
+def _markets(status: FleetStatus) -> str:
+    """Say which share of the workers is of which market, and why."""
+    total = sum(status.markets.values())
+    counted = [f"{n} {m} ({n / total:.0%})" for m, n in sorted(status.markets.items())]
+    shares = ", ".join(counted) or "none"
+    return f"{shares}; {status.market_reason}" if status.market_reason else shares
 
 
 def _learned(status: FleetStatus) -> Iterator[str]:

@@ -98,8 +98,8 @@ class ClassifierSection(Section):
     """Most images in one forward pass.
     Whoever has a GPU: more."""
     prefetch: int = Field(32, ge=1, le=1000)
-    """Most messages that one worker holds, at least batch_size.
-    Whoever has a GPU: more; or images of minutes: fewer."""
+    """Most messages that one worker holds, at least batch_size; with a slow model fewer.
+    Whoever has a GPU: more."""
     max_processing_seconds: float = Field(300.0, ge=5, le=43000)
     """Time after which a worker lets go of an image that it cannot finish.
     Whoever has a model that takes minutes."""
@@ -108,7 +108,7 @@ class ClassifierSection(Section):
     worker missed follows from it.
     Whoever pays nothing for calls to S3 and wants to watch the workers more closely."""
     stop_seconds: float = Field(25.0, ge=1, le=600)
-    """How long to finish what is in hand when the daemon is stopped.
+    """How long to finish what is in flight when the daemon is stopped.
     Whoever stops hosts in less time; systemd's TimeoutStopSec= is to be longer."""
     metrics_port: int = Field(0, ge=0, le=64535)
     """Port of a worker's metrics, plus the number that ends its name; 0: no metrics.

@@ -39,6 +39,8 @@ Network = Annotated[IPv4Network, Field(strict=False)] | Annotated[IPv6Network, F
 WebOrigin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 HostName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+# In EC2's words; the order of a list of them is that of preference.
+Market = Literal["spot", "on-demand"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TimeOfDay = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]

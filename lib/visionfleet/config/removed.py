@@ -45,5 +45,7 @@ REMOVED: Mapping[str, str] = {
     "least 0.5 s",
     "scaler.publish_metrics": "removed: it is done with scaler.fleet: ec2",
     "scaler.metrics_address": _METRICS_ADDRESS,
+    "ec2.spot": "ec2.markets takes its place: [spot, on-demand] for true, which launches on demand "
+    "what spot refuses; [spot] for spot alone; [on-demand] for false",
     "supervisor.group": "removed: the group is called classifier",
 }

@@ -15,13 +15,14 @@ from visionfleet.config.fields import (
     FilePath,
     InstanceType,
     ListOf,
+    Market,
     Section,
     Subnet,
     TimeOfDay,
     TimeZone,
 )
 
-FleetKind = Literal["supervisor", "ec2"]
+FleetKind = Literal["systemd", "supervisor", "ec2"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ class FleetTimes:
 FLEET_TIMES: Mapping[FleetKind, FleetTimes] = {
     "ec2": FleetTimes(30.0, 60.0, 300.0),
     # Slow machines load torch in some ten seconds; a process that takes two minutes hangs.
+    "systemd": FleetTimes(10.0, 5.0, 120.0),
     "supervisor": FleetTimes(10.0, 5.0, 120.0),
 }
 
@@ -67,9 +69,10 @@ class ScheduleWindow(Section):
 class ScalerSection(Section):
     """The scaler daemon."""
 
-    fleet: FleetKind = "supervisor"
-    """What runs the workers: supervisor (processes of this machine), or ec2 (instances).
-    Whoever has a fleet on EC2."""
+    fleet: FleetKind = "systemd"
+    """What runs the workers: systemd (units of this machine), supervisor (processes of this
+    machine), or ec2 (instances).
+    Whoever has a fleet on EC2, or no systemd."""
     policy: Literal["pace", "per_message"] = "pace"
     """How the size is decided: pace (keep pace with the arrivals), or per_message (one worker per
     waiting image).
@@ -108,6 +111,9 @@ class ScalerSection(Section):
     housekeeping_seconds: float = Field(600.0, ge=1, le=86400)
     """Time between two searches for queues and objects that the dead left behind.
     Whoever has very many objects to list, or tries it out."""
+    prices_file: FilePath | None = None
+    """Table of prices that costs are told by; none: that of us-east-1 which comes with visionfleet.
+    Whoever wants to know what the fleet costs, in another region or with a discount."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of the scaler's metrics; 0: no metrics.
     Whoever has a Prometheus."""
@@ -139,8 +145,8 @@ class Ec2Section(Section):
     template_version: str = Field("$Default", pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$")
     """Version of the template: a number, $Default or $Latest.
     Whoever wants an update of the template to be a rolling update of the fleet."""
-    spot: bool = False
-    """Launch spot instances; false: on demand, or what the template says.
+    markets: ListOf[Market] = Field(("on-demand",), min_length=1)
+    """Markets in the order of preference: [spot, on-demand] launches on demand what spot refuses.
     Whoever wants to pay less, and can lose a worker at any time."""
     instance_types: ListOf[InstanceType] = ()
     """Instance types in the order of preference; none: the type of the template.

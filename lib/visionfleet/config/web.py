@@ -71,7 +71,7 @@ class WebSection(Section):
     """Longest wait that a request may ask for; a plain POST / waits that long for its label.
     Whoever has a load balancer or proxy that gives up sooner."""
     max_waiting: int = Field(5000, ge=1, le=1000000)
-    """Most requests that one process has in hand; more uploads are refused.
+    """Most requests that one process has in flight; more uploads are refused.
     Whoever has more clients that wait at the same time, and the memory for them."""
     max_queue_seconds: float | None = Field(3600.0, ge=1, le=1209600)
     """Estimated wait in the queue from which uploads are refused; null: never.

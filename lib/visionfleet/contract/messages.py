@@ -8,18 +8,14 @@ import operator
 from collections.abc import Callable
 from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from visionfleet.contract.usage import DayUsage, FleetCost
+from visionfleet.contract.values import Value
 from visionfleet.contract.vectors import Vector
 from visionfleet.errors import BadMessage
 
 _M = TypeVar("_M")
-
-
-class Value(BaseModel):
-    """What all parts of messages share: frozen, strict in types, lenient to unknown fields."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
 class Message(Value):
@@ -148,7 +144,8 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 class WorkerReport(Message):
     """What a worker says of itself, None before it knows: images a second that it can do, the time
     of one image that follows (`service_seconds`), and the share of the time since its last report
-    that it was busy.
+    that it was busy. `boot_seconds` are those of its process, whose host had been up for
+    `host_up_seconds` when it started.
 
     `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
     does not start, and that it will not without a person.
@@ -160,13 +157,14 @@ class WorkerReport(Message):
     reported_at: float
     started_at: float
     boot_seconds: float | None = None
+    host_up_seconds: float | None = None
     in_flight: int = 0
     handled: int = 0
     service_seconds: float | None = None
     capacity_per_second: float | None = None
     busy_share: float | None = None
-    stage_seconds: dict[str, float] = {}
-    boot_phases: dict[str, float] = {}
+    stage_seconds: dict[str, float] = Field({})
+    boot_phases: dict[str, float] = Field({})
     notice: str | None = None
     stuck: str | None = None
     fault: str | None = None
@@ -229,7 +227,9 @@ class FleetStatus(Message):
 
     `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
     `decision` is the last that changed anything, `reason` that of this look; `fault` says why no
-    worker starts, while none is at work.
+    worker starts, while none is at work. `markets` counts the workers that are bought, and
+    `market_reason` says why not all are of the market that is preferred. `usage` is of at most 35
+    days, oldest first.
     """
 
     at: float
@@ -238,6 +238,8 @@ class FleetStatus(Message):
     minimum: int
     maximum: int
     states: dict[str, int]
+    markets: dict[str, int] = Field({})
+    market_reason: str = ""
     decision: str
     decided_at: float
     reason: str = ""
@@ -249,6 +251,8 @@ class FleetStatus(Message):
     service_seconds: float | None = None
     alarms: tuple[str, ...] = ()
     history: tuple[StatusEntry, ...] = ()
+    usage: tuple[DayUsage, ...] = ()
+    cost: FleetCost | None = None
 
 
 _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)

@@ -1,6 +1,7 @@
 """The wire contract: what a worker says of its model. No I/O here."""
 
-from visionfleet.contract.messages import Message, Value
+from visionfleet.contract.messages import Message
+from visionfleet.contract.values import Value
 
 
 class ModelInput(Value):

@@ -12,7 +12,7 @@ from visionfleet.errors import BadMessage, TryLater
 
 REASON = "reason"  # the attribute in which a worker says why it buried a message
 
-HOLD_SECONDS = 60  # then a message in hand comes back by itself, whatever becomes of us
+HOLD_SECONDS = 60  # then a message in flight comes back by itself, whatever becomes of us
 WAIT_SECONDS = 1  # a long poll asks all of SQS's servers, a short one only some
 EMPTY_RECEIVES = 2  # after so many in a row we believe that there is no more
 

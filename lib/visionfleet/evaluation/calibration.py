@@ -23,6 +23,25 @@ def expected_calibration_error(confidences: Floats, right: Booleans, bins: int =
     return float(sum(gaps))
 
 
+def swept_calibration_error(confidences: Floats, right: Booleans) -> float:
+    """Find the error over bins of equally many images, as many bins as leave accuracy rising.
+
+    Of a few hundred images it says less than bins of equal width do of scores that are all true
+    (Roelofs, Cain, Shlens and Mozer: Mitigating Bias in Calibration Error Estimation, 2022).
+    """
+    order = np.argsort(confidences, kind="stable")
+    confidences, right = confidences[order], right[order]
+    error = abs(confidences.mean() - right.mean())
+    for bins in range(2, len(right) + 1):
+        parts = np.array_split(np.arange(len(right)), bins)
+        accuracies = np.array([right[part].mean() for part in parts])
+        if (np.diff(accuracies) < 0).any():
+            break
+        said = np.array([confidences[part].mean() for part in parts])
+        error = np.abs(said - accuracies) @ [len(part) / len(right) for part in parts]
+    return float(error)
+
+
 def fit_temperature(scores: Floats, targets: Wholes) -> float:
     """Find what to divide the scores by, so that the right classes become the likeliest."""
     low, high = np.log(TEMPERATURES)

@@ -4,16 +4,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from visionfleet.config.fields import Market
+
 MemberState = Literal["running", "stopping", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`launched_at` is wall time; a `failed` one did not start, and is started again without us."""
+    """`launched_at` is wall time. A `failed` one did not start, and is started again without us, or
+    is gone by itself so that it can be launched again; `fault` says what its fleet knows of it.
+    A worker that is not bought has no market.
+    """
 
     name: str
     launched_at: float
     state: MemberState = "running"
+    market: Market | None = None
+    instance_type: str | None = None
+    fault: str = ""
 
 
 class Fleet(Protocol):
@@ -26,6 +34,9 @@ class Fleet(Protocol):
 
     def alarms(self) -> tuple[str, ...]:
         """List what a person must mend, a sentence each."""
+
+    def market_reason(self) -> str:
+        """Say why not all workers are of the market that is preferred; empty while they are."""
 
     def members(self) -> list[Member]:
         """List the workers that exist, also those that are starting or stopping."""

@@ -5,20 +5,31 @@ scalers only one launches, and what a crash left unanswered is asked for again w
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 
+from visionfleet.config.fields import Market
 from visionfleet.config.scaler import Ec2Section
 from visionfleet.contract.messages import Launch, LaunchLedger
 from visionfleet.errors import AlreadyExists, GiveUp, NoCapacity, NotFound, TryLater
 from visionfleet.fleet import launch_ledger
+from visionfleet.fleet.alarms import Alarms
 from visionfleet.fleet.base import Member
+from visionfleet.fleet.call_budget import CallBudget
 from visionfleet.fleet.circuit_breaker import CircuitBreaker
 from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.launch_ledger import Ec2Instance
 from visionfleet.fleet.ledger_store import LedgerStore
-from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Market, Offering, offerings
+from visionfleet.fleet.offerings import (
+    REFUSED_SECONDS,
+    SHORT_SECONDS,
+    Offering,
+    Offerings,
+    in_order,
+)
+from visionfleet.fleet.rehearsals import Rehearsals
+from visionfleet.fleet.terminations import Terminations
 
 log = logging.getLogger("scaler")
 
@@ -52,46 +63,42 @@ class Ec2Fleet:
         self._instances, self._ledger = instances, ledger
         self._settings, self.maximum = settings, maximum
         self._asker, self._clock = asker, clock
-        self._market = Market(offerings(settings.instance_types, settings.subnets), random)
+        offered = in_order(settings.markets, settings.instance_types, settings.subnets)
+        self._offerings = Offerings(offered, random)
+        self._budget = CallBudget()
+        self._rehearsals = Rehearsals(offered, self._rehearse, self._refused, self._budget, clock)
         self._list_breaker = CircuitBreaker("list instances", random)
         self._launch_breaker = CircuitBreaker("launch", random)
-        self._terminate_breaker = CircuitBreaker("terminate", random)
+        self._alarms = Alarms()
+        breaker = CircuitBreaker("terminate", random)
+        self._terminations = Terminations(instances, breaker, self._alarms, clock)
         self._look: _Look | None = None
-        self._terminating: dict[str, float] = {}  # ids, and when to ask for it again
-        self._alarms: dict[str, str] = {}
+        self._market_reason = ""
 
     def alarms(self) -> tuple[str, ...]:
-        return tuple(f"{what}: {reason}" for what, reason in self._alarms.items())
+        return self._alarms.sentences()
+
+    def market_reason(self) -> str:
+        return self._market_reason
 
     def verify(self) -> None:
-        """Rehearse a launch from each offering. One that works is enough to start with: the others
-        are alarms, and where EC2 has had enough of questions the first launch will tell.
+        """Rehearse a launch from each offering. One that works is enough to start with: each other
+        that is refused is an alarm, and those that are not asked yet are asked between launches.
         """
         self._ledger.read()
-        refused: dict[Offering, GiveUp] = {}
-        for attempt, offering in enumerate(self._market.offered):
-            try:
-                self._instances.verify(self._launch("verify", attempt, 1, offering))
-            except NotFound as error:
-                raise GiveUp(f"it must exist before the scaler starts: {error}") from error
-            except GiveUp as error:
-                refused[offering] = error
-            except TryLater:
-                if attempt == len(refused):
-                    raise
-                break
-        if len(refused) == len(self._market.offered):
-            raise next(iter(refused.values()))
-        for offering, reason in refused.items():
-            self._warn(str(offering), str(reason))
-            self._market.close(offering, REFUSED_SECONDS, self._clock())
+        try:
+            self._instances.find_template(self._template, self._settings.template_version)
+        except NotFound as error:
+            raise GiveUp(f"it must exist before the scaler starts: {error}") from error
+        self._rehearsals.require_one()
 
     def members(self) -> list[Member]:
         """List what exists or may; launches that were left open are settled on the way."""
         self._look = None
         look = self._settled(self._observe())
-        self._terminate_again(look)
+        self._terminations.ask_again({m.name for m in look.members() if m.state == "running"})
         self._review(look)
+        self._rehearse_another()
         self._look = look
         return [self._shown(member) for member in look.members()]
 
@@ -103,9 +110,9 @@ class Ec2Fleet:
             known = launch_ledger.of_decision(look.ledger, decision_id)
             return [name for launch in known for name in launch.instances]
         names: list[str] = []
-        for attempt, offering in enumerate(self._market.open(self._clock())):
+        for attempt, offering in self._to_ask():
             wanted = min(count - len(names), self.maximum - len(look.members()))
-            if wanted <= 0 or not self._launch_breaker.allows(self._clock()):
+            if wanted <= 0:
                 break
             launch = self._launch(decision_id, attempt, wanted, offering)
             look = self._write(look, launch_ledger.reserved(look.ledger, launch, look.at))
@@ -116,9 +123,22 @@ class Ec2Fleet:
         self._look = look
         return names
 
+    def _to_ask(self) -> Iterator[tuple[int, Offering]]:
+        """Number what is open, and go through as much of it as EC2 takes calls for: however many
+        of one market refuse, the last call is for the next market.
+        """
+        open_, asked = self._offerings.open(self._clock()), set[Market]()
+        for attempt, offering in enumerate(open_):
+            behind = {one.market for one in open_[attempt:]} - {offering.market}
+            kept = len(behind) if offering.market in asked else 0
+            now = self._clock()
+            if self._budget.left(now) > kept and self._launch_breaker.allows(now):
+                asked.add(offering.market)
+                yield attempt, offering
+
     def terminate(self, names: Sequence[str]) -> None:
         """Terminate instances; a launch without an answer has none yet, and is left alone."""
-        self._terminate([name for name in names if name.startswith("i-")])
+        self._terminations.ask([name for name in names if name.startswith("i-")])
 
     def _observe(self) -> _Look:
         at = self._clock()
@@ -132,10 +152,10 @@ class Ec2Fleet:
             raise
         except GiveUp as error:
             self._list_breaker.refused(self._clock(), REFUSED_SECONDS)
-            self._warn("list", str(error))
+            self._alarms.warn("list", str(error))
             raise TryLater(str(error)) from error
         self._list_breaker.succeeded()
-        self._mended("list")
+        self._alarms.mended("list")
         return _Look(ledger, etag, tuple(found), at)
 
     def _settled(self, look: _Look) -> _Look:
@@ -150,7 +170,8 @@ class Ec2Fleet:
         found = launch_ledger.found(launch, look.instances)
         if len(found) >= launch.count:
             return self._confirm(look, launch, found)
-        if self._market.closed(_offering(launch), now) or not self._launch_breaker.allows(now):
+        held_back = self._offerings.closed(_offering(launch), now) or not self._budget.left(now)
+        if held_back or not self._launch_breaker.allows(now):
             return look
         again = launch_ledger.claimed(launch, self._asker, now)
         look = self._write(look, launch_ledger.replaced(look.ledger, again))
@@ -161,22 +182,22 @@ class Ec2Fleet:
         if self._clock() - launch.asked_at > launch_ledger.CALL_SECONDS:
             raise TryLater("this launch was written down too long ago to be asked for")
         offering = _offering(launch)
+        self._rehearsals.known(offering)
+        self._budget.spend(self._clock())
         try:
             ids = self._instances.run(launch)
         except NoCapacity as error:
-            log.warning("no capacity", extra={"offering": str(offering), "reason": str(error)})
-            self._market.close(offering, SHORT_SECONDS, self._clock())
+            self._short(offering, error)
             return self._strike(look, launch), ()
         except AlreadyExists as error:
-            self._warn(launch_ledger.token(launch), str(error))
+            self._alarms.warn(launch_ledger.token(launch), str(error))
             return self._confirm(look, launch, ()), None
         except TryLater as error:
             log.warning("launch not answered", extra={"reason": str(error)})
             self._launch_breaker.failed(self._clock())
             return look, None
         except GiveUp as error:
-            self._warn(str(offering), str(error))
-            self._market.close(offering, REFUSED_SECONDS, self._clock())
+            self._refused(offering, error)
             return self._strike(look, launch), ()
         self._note_success(launch, len(ids))
         return self._confirm(look, launch, ids), ids
@@ -184,14 +205,38 @@ class Ec2Fleet:
     def _note_success(self, launch: Launch, count: int) -> None:
         offering = _offering(launch)
         self._launch_breaker.succeeded()
-        self._mended(str(offering))
-        self._market.succeeded()
+        self._alarms.mended(str(offering))
+        self._offerings.succeeded()
         fields = {"launch": launch_ledger.token(launch), "offering": str(offering), "count": count}
         if count < launch.count:
             log.warning("launched fewer", extra=fields | {"wanted": launch.count})
-            self._market.close(offering, SHORT_SECONDS, self._clock())
+            reason = f"{count} of {launch.count} were to be had"
+            self._offerings.close(offering, SHORT_SECONDS, self._clock(), reason)
         else:
             log.info("launched by EC2", extra=fields)
+
+    def _short(self, offering: Offering, error: NoCapacity) -> None:
+        log.warning("no capacity", extra={"offering": str(offering), "reason": str(error)})
+        self._offerings.close(offering, SHORT_SECONDS, self._clock(), str(error))
+
+    def _refused(self, offering: Offering, error: GiveUp) -> None:
+        self._alarms.warn(str(offering), str(error))
+        self._offerings.close(offering, REFUSED_SECONDS, self._clock(), str(error))
+
+    def _rehearse(self, offering: Offering) -> None:
+        try:
+            self._instances.rehearse(self._launch("verify", 0, 1, offering))
+        except NoCapacity as error:  # we may launch, and may have to wait
+            self._short(offering, error)
+
+    def _rehearse_another(self) -> None:
+        if not self._launch_breaker.allows(self._clock()):
+            return
+        try:
+            self._rehearsals.go_on()
+        except TryLater as error:
+            log.debug("rehearsal not answered", extra={"reason": str(error)})
+            self._launch_breaker.failed(self._clock())
 
     def _confirm(self, look: _Look, launch: Launch, ids: Sequence[str]) -> _Look:
         confirmed = launch_ledger.confirmed(launch, ids, self._clock())
@@ -206,71 +251,49 @@ class Ec2Fleet:
     def _write(self, look: _Look, ledger: LaunchLedger) -> _Look:
         return replace(look, ledger=ledger, etag=self._ledger.write(ledger, look.etag))
 
-    def _terminate_again(self, look: _Look) -> None:
-        """Ask again for what EC2 has accepted and its list does not show."""
-        up = {member.name for member in look.members() if member.state == "running"}
-        self._terminating = {name: at for name, at in self._terminating.items() if name in up}
-        try:
-            self._terminate(list(self._terminating))
-        except TryLater as error:  # the look itself is good, and the next one asks again
-            log.warning("terminate not answered", extra={"reason": str(error)})
-
     def _review(self, look: _Look) -> None:
-        """Tell of stopped instances, and end the alarms about what is there no more."""
+        """Tell of stopped instances and why on which market, and end alarms about what is gone."""
+        self._market_reason = self._why(look)
         stopped = {i.id for i in look.instances if i.state == "stopped"}
         for name in stopped:
-            self._warn(name, "it is stopped: start it or terminate it")
+            self._alarms.warn(name, "it is stopped: start it or terminate it")
         there = {m.name for m in look.members() if m.state == "running"} | stopped
         there |= set(map(launch_ledger.token, launch_ledger.current(look.ledger, look.at)))
         # An alarm about a list or an offering ends when that works again, and not before.
-        lasting = {"list", *map(str, self._market.offered)}
-        for what in self._alarms.keys() - there - lasting:
-            self._mended(what)
+        lasting = {"list", *map(str, self._offerings.offered)}
+        self._alarms.keep((there | lasting).__contains__)
 
-    def _terminate(self, ids: Sequence[str]) -> None:
-        now = self._clock()
-        due = [name for name in ids if self._terminating.get(name, 0.0) <= now]
-        if not due:
-            return
-        self._terminate_breaker.require(now)
-        try:
-            refused = self._instances.terminate(due)
-        except TryLater:
-            self._terminate_breaker.failed(now)
-            raise
-        self._terminate_breaker.succeeded()
-        for name in due:
-            self._terminating[name] = now + REFUSED_SECONDS if name in refused else now
-        for name, reason in refused.items():
-            self._warn(name, reason)
+    def _why(self, look: _Look) -> str:
+        """Keep the reason for as long as a worker is there for it."""
+        if reason := self._offerings.refusal(look.at):
+            return reason
+        preferred = self._offerings.first_market
+        others = any(member.market != preferred for member in look.members())
+        return self._market_reason if others else ""
 
     def _shown(self, member: Member) -> Member:
-        return replace(member, state="stopping") if member.name in self._terminating else member
+        return (
+            replace(member, state="stopping") if self._terminations.asked(member.name) else member
+        )
+
+    @property
+    def _template(self) -> str:
+        return self._settings.launch_template or ""  # the configuration requires it
 
     def _launch(self, decision: str, attempt: int, count: int, offering: Offering) -> Launch:
         return Launch(
             decision=decision,
             attempt=attempt,
             count=count,
-            template=self._settings.launch_template or "",  # the configuration requires it
+            template=self._template,
             version=self._settings.template_version,
-            spot=self._settings.spot,
+            spot=offering.market == "spot",
             instance_type=offering.instance_type,
             subnet=offering.subnet,
             asker=self._asker,
             asked_at=self._clock(),
         )
 
-    def _warn(self, what: str, reason: str) -> None:
-        """Tell a person, once per episode."""
-        if what not in self._alarms:
-            log.error("EC2 needs a person", extra={"about": what, "reason": reason})
-        self._alarms[what] = reason
-
-    def _mended(self, what: str) -> None:
-        if self._alarms.pop(what, None) is not None:
-            log.info("EC2 is well again", extra={"about": what})
-
 
 def _offering(launch: Launch) -> Offering:
-    return Offering(launch.instance_type, launch.subnet)
+    return Offering(launch.instance_type, launch.subnet, launch_ledger.market(launch))

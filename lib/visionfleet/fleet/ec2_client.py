@@ -29,13 +29,16 @@ class Instances:
         self._client = client
         self._deployment = deployment
 
-    def verify(self, launch: Launch) -> None:
-        """Check that the template is there and that we may launch; raises GiveUp or TryLater."""
-        with wrapped_errors(f"launch template {launch.template}"):
+    def find_template(self, template: str, version: str) -> None:
+        """Raise NotFound when there is none."""
+        with wrapped_errors(f"launch template {template}"):
             self._client.describe_launch_template_versions(
-                **_named(launch.template),  # type: ignore[arg-type]
-                Versions=[launch.version],
+                **_named(template),  # type: ignore[arg-type]
+                Versions=[version],
             )
+
+    def rehearse(self, launch: Launch) -> None:
+        """Ask whether we may launch; raises GiveUp or TryLater."""
         try:
             with wrapped_errors("rehearse a launch"):
                 self._client.run_instances(**self._request(launch), DryRun=True)
@@ -132,4 +135,6 @@ def _instance(described: "InstanceTypeDef") -> Ec2Instance:
         state=described["State"]["Name"],
         launched_at=described["LaunchTime"].timestamp(),
         launch=tags.get(LAUNCH_TAG, ""),
+        market="spot" if described.get("InstanceLifecycle") == "spot" else "on-demand",
+        instance_type=described.get("InstanceType"),
     )

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from visionfleet.config.fields import Market
 from visionfleet.contract.messages import Launch, LaunchLedger
-from visionfleet.fleet.base import Member
+from visionfleet.fleet.base import Member, MemberState
 
 # A launch is asked for within this time of being written down, or not at all.
 CALL_SECONDS = 30.0
@@ -31,11 +32,17 @@ class Ec2Instance:
     state: InstanceState
     launched_at: float
     launch: str = ""
+    market: Market = "on-demand"
+    instance_type: str | None = None
 
 
 def token(launch: Launch) -> str:
     """Name a launch, as the client token and in a tag: EC2 launches once per token."""
     return f"{launch.decision}-{launch.attempt}"
+
+
+def market(launch: Launch) -> Market:
+    return "spot" if launch.spot else "on-demand"
 
 
 def current(ledger: LaunchLedger, now: float) -> tuple[Launch, ...]:
@@ -51,7 +58,7 @@ def members(ledger: LaunchLedger, instances: Sequence[Ec2Instance], now: float) 
     listed = [_member(i) for i in instances if i.state != "terminated"]
     known = {instance.id for instance in instances}
     return listed + [
-        Member(name, launch.asked_at)
+        Member(name, launch.asked_at, market=market(launch), instance_type=launch.instance_type)
         for launch in current(ledger, now)
         for name in _unseen(launch, known, instances)
     ]
@@ -99,7 +106,8 @@ def _counts(launch: Launch, now: float) -> bool:
 def _member(instance: Ec2Instance) -> Member:
     """A stopped instance may be started again by who stopped it, so it counts; it never works."""
     up = instance.state in {"pending", "running"}
-    return Member(instance.id, instance.launched_at, "running" if up else "stopping")
+    state: MemberState = "running" if up else "stopping"
+    return Member(instance.id, instance.launched_at, state, instance.market, instance.instance_type)
 
 
 def _unseen(launch: Launch, known: set[str], instances: Sequence[Ec2Instance]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 from visionfleet.backoff import backoff_seconds
+from visionfleet.config.fields import Market
 
 # What runs out comes back within minutes; a quota or a wrong setting takes a person.
 SHORT_SECONDS = 180.0
@@ -14,31 +15,42 @@ _MOST_SECONDS = 900.0
 
 @dataclass(frozen=True, slots=True)
 class Offering:
-    """An instance type in a subnet; None leaves it to the launch template."""
+    """An instance type in a subnet on a market; None leaves it to the launch template."""
 
     instance_type: str | None = None
     subnet: str | None = None
+    market: Market = "on-demand"
 
     def __str__(self) -> str:
-        return f"{self.instance_type or 'the template'} in {self.subnet or 'its subnet'}"
+        where = self.subnet or "its subnet"
+        return f"{self.market} {self.instance_type or 'the template'} in {where}"
 
 
-def offerings(instance_types: Sequence[str], subnets: Sequence[str]) -> tuple[Offering, ...]:
-    """List the offerings in the order of preference: a type in all subnets, then the next type."""
+def in_order(
+    markets: Sequence[Market], instance_types: Sequence[str], subnets: Sequence[str]
+) -> tuple[Offering, ...]:
+    """List the offerings in the order of preference: all of a market, a type in all subnets, then
+    the next type, then the next market.
+    """
     types: Sequence[str | None] = instance_types or (None,)
     places: Sequence[str | None] = subnets or (None,)
-    return tuple(Offering(one, place) for one in types for place in places)
+    return tuple(Offering(t, place, m) for m in markets for t in types for place in places)
 
 
 @dataclass(slots=True)
-class Market:
+class Offerings:
     """The offerings in their order, without those that are closed. Times are of one clock."""
 
     offered: tuple[Offering, ...]
     random: Random
     _closed_until: dict[Offering, float] = field(default_factory=dict)
+    _refusals: dict[Market, str] = field(default_factory=dict)
     _shut_until: float = 0.0
     _rounds: int = 0
+
+    @property
+    def first_market(self) -> Market:
+        return self.offered[0].market
 
     def open(self, now: float) -> list[Offering]:
         if now < self._shut_until:
@@ -49,13 +61,20 @@ class Market:
         """Tell whether an offering, also one that is no longer offered, failed a while ago."""
         return self._closed_until.get(offering, 0.0) > now
 
-    def close(self, offering: Offering, seconds: float, now: float) -> None:
+    def close(self, offering: Offering, seconds: float, now: float, reason: str) -> None:
         """Leave one alone; if none is left, all: they would be asked always, one by one."""
         self._closed_until[offering] = now + seconds
+        self._refusals[offering.market] = f"{offering}: {reason}"
         if not self.open(now):
             self._rounds += 1
             wait = backoff_seconds(self._rounds, self.random, SHORT_SECONDS, _MOST_SECONDS)
             self._shut_until = max(self._shut_until, now + wait)
+
+    def refusal(self, now: float) -> str:
+        """Say why of the first market something is closed; nothing while all of it is open."""
+        first = [one for one in self.offered if one.market == self.first_market]
+        held = now < self._shut_until or any(self.closed(one, now) for one in first)
+        return self._refusals.get(self.first_market, "") if held else ""
 
     def succeeded(self) -> None:
         self._rounds = 0

@@ -67,9 +67,9 @@ def extend_timeout(seconds: float) -> str:
     return f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}"
 
 
-def web_status(reasons: list[str], under_way: int, answered: int, per_second: float) -> str:
+def web_status(reasons: list[str], in_flight: int, answered: int, per_second: float) -> str:
     ready = f"not ready: {'; '.join(reasons)}" if reasons else "ready"
-    return f"{ready}: {under_way} under way, {answered} jobs answered{_rate(per_second, 'jobs')}"
+    return f"{ready}: {in_flight} in flight, {answered} jobs answered{_rate(per_second, 'jobs')}"
 
 
 def classifier_status(

@@ -41,14 +41,14 @@ def shapes(cores: int) -> list[tuple[int, int]]:
 
 
 def first_round(workers: int, threads: int, most: int) -> Iterator[HostSettings]:
-    """Try each batch up to `most` with twice as many images in hand."""
+    """Try each batch up to `most` with twice as many images in flight."""
     for size in BATCHES:
         if size <= most:
             yield HostSettings(workers, threads, size, _USUAL_HANDS * size)
 
 
 def second_round(best: HostSettings) -> Iterator[HostSettings]:
-    """Try the best batch with fewer and with more images in hand."""
+    """Try the best batch with fewer and with more images in flight."""
     for hands in _HANDS:
         if hands != _USUAL_HANDS:
             size = best.batch_size

@@ -2,7 +2,7 @@
 
 A process of its own for each worker, as they are at work: it reads trials from stdin, a JSON
 object a line, and writes what came of each. Images are decoded on threads beside the model, and so
-many are in hand as `prefetch` says; a batch is what is there, as in a worker.
+many are in flight as `prefetch` says; a batch is what is there, as in a worker.
 """
 
 import json

@@ -5,7 +5,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from visionfleet.contract.messages import FleetStatus
+from visionfleet.cost.bill import fleet_cost
+from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import VisionfleetError
+from visionfleet.scaler import usage
 from visionfleet.scaler.decision import POLICIES, Decision, History, Observation, Policy
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
@@ -15,6 +19,7 @@ from visionfleet.scaler.metrics import ScalerMetrics
 from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status import fleet_status, learned
 from visionfleet.scaler.status_store import StatusStore
+from visionfleet.scaler.usage import UsageMeter
 
 log = logging.getLogger("scaler")
 
@@ -40,8 +45,10 @@ class Autoscaler:
     now: Callable[[], float]
     clock: Callable[[], float]
     alarm_publisher: AlarmPublisher | None = None
+    prices: PriceTable | None = None
     pause: Callable[[float], object] = time.sleep
     history: History = field(default_factory=History)
+    meter: UsageMeter = field(default_factory=UsageMeter)
     acting: bool | None = None
 
     def tick(self) -> Decision:
@@ -80,7 +87,9 @@ class Autoscaler:
             raise
         self.metrics.lease_held.set(acting)
         if acting and not self.acting:
-            self.history = learned(self.history, self.status_store.restore())
+            status = self.status_store.restore()
+            self.history = learned(self.history, status)
+            self.meter.begin(0.0 if status is None else self.now() - status.at)
             log.info("acting", extra={"holder": lease.name, "term": lease.seen.term})
         elif self.acting and not acting:
             log.warning("lease lost, acts no more", extra={"holder": lease.seen.holder})
@@ -95,16 +104,7 @@ class Autoscaler:
         if not (self.executor.carry_out(decision, may_act) and may_act()):
             log.warning("step left out", extra={"reason": "the lease or the look is too old"})
             return
-        status = fleet_status(
-            seen,
-            decision,
-            self.history,
-            self.policy,
-            self.leader_lease.seen,
-            self.executor.fleet.alarms(),
-            self.status_store.status,
-            self.now(),
-        )
+        status = self._status(seen, decision)
         if not self.status_store.keep(status):
             term = self.leader_lease.seen.term
             log.warning("another has written the status", extra={"term": term})
@@ -115,6 +115,29 @@ class Autoscaler:
             self.alarm_publisher.publish_if_due(self.history.at_maximum, self.clock())
         workers = {worker.name for worker in seen.workers}
         self.garbage_collector.step(workers, self.clock(), self.now(), may_act)
+
+    def _status(self, seen: Observation, decision: Decision) -> FleetStatus:
+        before, now = self.status_store.status, self.now()
+        used = self.meter.read(
+            self.observer.members,
+            seen.handled,
+            self.policy.settings.paid_seconds,
+            self.clock(),
+            now,
+        )
+        days = usage.added(before.usage if before else (), used, now)
+        cost = None if self.prices is None else fleet_cost(days, self.prices, usage.day_of(now))
+        self.metrics.used(used, cost)
+        return fleet_status(
+            seen,
+            decision,
+            self.history,
+            self.policy,
+            self.leader_lease.seen,
+            self.executor.fleet.alarms(),
+            before,
+            now,
+        ).model_copy(update={"usage": days, "cost": cost})
 
 
 def log_decision(decision: Decision, level: int) -> None:

@@ -15,7 +15,9 @@ from visionfleet.scaler.window import within
 
 if TYPE_CHECKING:  # what simulates imports no schema library
     from visionfleet.config import Config
+    from visionfleet.config.fields import Market
     from visionfleet.config.scaler import FleetTimes, ScalerSection
+    from visionfleet.scaler.boots import Boot
 
 State = Literal[
     "booting", "idle", "busy", "stuck", "crashing", "broken",
@@ -23,7 +25,7 @@ State = Literal[
 ]  # fmt: skip
 _F = TypeVar("_F", bound=float | None)
 
-# What works or will. All others count for the maximum alone, until they are gone.
+# What works or will. All others count for the maximum alone.
 _CAPACITY = frozenset({"booting", "idle", "busy"})
 _AT_WORK = frozenset({"idle", "busy"})
 _PHANTOMS = 2  # images that SQS may count in an empty queue
@@ -43,13 +45,13 @@ class Worker:
     launched_at: float
     reported_at: float | None = None
     fault: str = ""
+    market: "Market | None" = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Counts are approximate, learned times None when unknown; of `handled`, growth counts.
-
-    `wall` is the Unix time of the look, None where that is the time of its clock too.
+    `boots` ended since the last look. `wall` is Unix time, None where the clock tells it.
     """
 
     visible: int
@@ -59,6 +61,8 @@ class Observation:
     service_seconds: float | None = None
     handled: float = 0.0
     wall: float | None = None
+    market_reason: str = ""
+    boots: "tuple[Boot, ...]" = ()
 
     @property
     def images(self) -> int:
@@ -105,8 +109,7 @@ class History:
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What to do now. `reason` is a sentence; `at_maximum` is true once per episode. Of those to
-    terminate, `dead` have not left by themselves. With `look_soon` the next look is to come soon:
-    what was seen may be a wrong count.
+    terminate, `dead` have not left by themselves. `look_soon` asks whether this is a wrong count.
     """
 
     launch: int = 0
@@ -251,7 +254,7 @@ def _act(look: _Look, need: int, hold_seconds: float) -> tuple[Decision, History
 
 
 def _lightest(look: _Look, count: int) -> tuple[str, ...]:
-    """Pick who must leave since the maximum was lowered: who has the least in hand goes first."""
+    """Pick who must leave since the maximum was lowered: who has the least in flight goes first."""
     order = ("idle", "booting", "busy")
     first = sorted(look.able, key=lambda w: (order.index(w.state), w.since))
     return tuple(w.name for w in first[:count])
@@ -274,8 +277,8 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
 
 
 def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:
-    """Pick the workers that were not needed for the whole hold window, longest idle first, and that
-    what waits now does not need: whoever boots has cleared nothing yet.
+    """Pick the workers that were not needed for the whole hold window, those on demand first, then
+    the longest idle, and that what waits does not need: whoever boots has cleared nothing yet.
     """
     settings, kept, now = look.policy.settings, look.history.kept, look.now
     if not kept or kept[0][0] > now - hold_seconds:
@@ -285,10 +288,10 @@ def _to_drain(look: _Look, need: int, hold_seconds: float) -> tuple[str, ...]:
     clearing = math.ceil(work / settings.target_wait_seconds - _ROUNDING)
     at_work = sum(w.state in _AT_WORK for w in look.able)
     surplus = max(0, min(len(look.able) - keep, at_work - clearing))
-    idle = [w for w in look.able if w.state == "idle"]
-    paid = [w for w in idle if now - w.launched_at >= settings.paid_seconds]
-    longest_first = sorted(paid, key=lambda w: w.since)
-    return tuple(w.name for w in longest_first[:surplus])
+    dearest_first = sorted(look.able, key=lambda w: (w.market != "on-demand", w.since))
+    idle = [w for w in dearest_first if w.state == "idle"]
+    paid = [w.name for w in idle if now - w.launched_at >= settings.paid_seconds]
+    return tuple(paid[:surplus])
 
 
 def wanted(seen: Observation, decision: Decision) -> int:

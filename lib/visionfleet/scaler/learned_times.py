@@ -3,10 +3,11 @@
 from collections.abc import Collection, Iterable
 
 from visionfleet.contract.messages import WorkerReport
+from visionfleet.scaler.boots import Boot
 
 
-def boot_seconds(reports: Collection[WorkerReport]) -> float | None:
-    return _mean((r.boot_seconds, 1) for r in reports)
+def boot_seconds(boots: Collection[Boot]) -> float | None:
+    return _mean((boot.seconds, 1) for boot in boots)
 
 
 def service_seconds(reports: Collection[WorkerReport]) -> float | None:

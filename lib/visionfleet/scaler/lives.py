@@ -1,9 +1,12 @@
 """What fleet and worker say of one life of a worker, joined by this scaler's clock. No I/O here."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 from visionfleet.contract.messages import WorkerReport
 from visionfleet.fleet.base import Member
+from visionfleet.scaler import boots
+from visionfleet.scaler.boots import Boot
 from visionfleet.scaler.decision import State, Worker
 
 # A worker notes its own start a moment after its fleet did; whole seconds on one side.
@@ -21,9 +24,9 @@ class Life:
     """A member from its launch to its end. Its fleet says when that was, by a clock of its own;
     `began_at` is what this scaler makes of it, and `seen_at` the look that first saw it.
 
-    `up` tells that it has been ready for work, `leaving` that it goes as it should, and
-    `process_at` when its process began. `crashes` are the times at which a life of this name ended
-    otherwise, and `unready` how many in a row did before they were up.
+    `up` tells that it has been ready for work, `boot` how long that took, `leaving` that it goes as
+    it should, and `process_at` when its process began. `crashes` are the times at which a life of
+    this name ended otherwise, and `unready` how many in a row did before they were up.
     """
 
     launched_at: float
@@ -34,6 +37,8 @@ class Life:
     leaving: bool = False
     crashes: tuple[float, ...] = ()
     unready: int = 0
+    seen_to_begin: bool = False
+    boot: Boot | None = None
 
     def noted(self, member: Member, told: "Told", now: float) -> "Life":
         """Take note of a look at it: a process that is another's ended by itself."""
@@ -45,13 +50,25 @@ class Life:
         at = life.process_at
         if at is not None and report.started_at - at > _CLOCK_SLACK_SECONDS:
             life = life.crashed(now)
+        up = life.up or report.state in {"idle", "busy"}
         return replace(
             life,
             process_at=report.started_at,
-            up=life.up or report.state in {"idle", "busy"},
+            up=up,
+            boot=life.boot or (life.measured(member, told, now) if up else None),
             leaving=life.leaving
             or report.fault is not None
             or report.state in {"draining", "drained", "stopped"},
+        )
+
+    def measured(self, member: Member, told: "Told", now: float) -> Boot | None:
+        """Measure a boot whose begin was seen, and that nothing interrupted."""
+        seen = self.seen_to_begin or now > self.seen_at
+        if self.up or self.crashes or not seen or told.report is None:
+            return None
+        bought = member.market is not None
+        return boots.measured(
+            told.report, self.launched_at, self.began_at, told.reported_at, bought
         )
 
     def crashed(self, now: float) -> "Life":
@@ -65,7 +82,14 @@ class Life:
     def follow(self, launched_at: float, began_at: float, now: float) -> "Life":
         """Begin the next life of this name, which the fleet has started again."""
         ended = self.crashed(now)
-        return Life(launched_at, began_at, now, crashes=ended.crashes, unready=ended.unready)
+        return Life(
+            launched_at,
+            began_at,
+            now,
+            crashes=ended.crashes,
+            unready=ended.unready,
+            seen_to_begin=True,
+        )
 
     def fault(self, now: float) -> str:
         """Say why it counts for nothing, empty while it does."""
@@ -95,23 +119,24 @@ def worker(member: Member, life: Life, told: Told, clear_since: float, now: floa
     if report is not None and not _of_this_life(report, told.reported_at, life):
         report = None
     state, fault = _state(member, life, report, now)
+    ours = partial(Worker, name, fault=fault, market=member.market)
     if member.state != "running":
-        return Worker(name, state, began_at, began_at, fault=fault)
+        return ours(state, began_at, began_at)
     if report is None:
-        return Worker(name, state, began_at, max(began_at, clear_since), fault=fault)
+        return ours(state, began_at, max(began_at, clear_since))
     if state in {"booting", "idle", "busy", "crashing"} and _unread(told.asked_at, life, now):
         state = "draining"
     if state == "booting":
         began_at = max(began_at, clear_since)
     since = told.reported_at - max(0.0, report.reported_at - report.since)
-    return Worker(name, state, since, began_at, max(told.reported_at, clear_since), fault)
+    return ours(state, since, began_at, max(told.reported_at, clear_since))
 
 
 def _state(
     member: Member, life: Life, report: WorkerReport | None, now: float
 ) -> tuple[State, str]:
     """Tell the state of a worker, and why it is not at work."""
-    fault = (report.fault if report else None) or life.fault(now)
+    fault = (report.fault if report else None) or member.fault or life.fault(now)
     if member.state != "running":
         return member.state, fault
     if report is not None and report.state == "stopped":

@@ -1,13 +1,11 @@
 """What the scaler sees in one look at queue, fleet and workers."""
 
-from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from visionfleet.aws.sqs import Queue
-from visionfleet.contract.messages import WorkerReport
 from visionfleet.fleet.base import Fleet, Member
 from visionfleet.scaler import learned_times
-from visionfleet.scaler.decision import Observation, Worker
+from visionfleet.scaler.decision import Observation
 from visionfleet.scaler.handled_images import Throughput
 from visionfleet.scaler.lives import Life, worker
 from visionfleet.scaler.worker_reports import WorkerReports
@@ -19,13 +17,15 @@ class FleetObserver:
     first saw it, whatever time the worker's host takes it to be.
 
     After a time in which it could not see, it owes every worker a new chance to report: in an
-    outage of S3 none can, and the first look after it would take all for dead.
+    outage of S3 none can, and the first look after it would take all for dead. `members` are those
+    of the last look.
     """
 
     requests: Queue
     fleet: Fleet
     reports: WorkerReports
     throughput: Throughput = field(default_factory=Throughput)
+    members: tuple[Member, ...] = ()
     _lives: dict[str, Life] = field(default_factory=dict)
     _looked_at: float | None = None
     _clear_since: float | None = None
@@ -41,17 +41,27 @@ class FleetObserver:
         members = self.fleet.members()
         told = self.reports.read([member.name for member in members], now)
         self._clear_since = since = now if since is None else since
+        known_boots = {id(life.boot) for life in self._lives.values()}
         self._lives = {
             member.name: self._life(member, now, wall).noted(member, said, now)
             for member, said in zip(members, told, strict=True)
         }
-        self._looked_at = now
-        lives = self._lives.values()
-        three = zip(members, lives, told, strict=True)
-        workers = [worker(m, life, said, since, now) for m, life, said in three]
-        known = [said.report for said in told if said.report is not None]
-        handled = self.throughput.count(told, now)
-        return combined(counts.visible, counts.in_flight, workers, known, handled, wall)
+        self._looked_at, self.members = now, tuple(members)
+        three = zip(members, self._lives.values(), told, strict=True)
+        boots = [life.boot for life in self._lives.values() if life.boot is not None]
+        return Observation(
+            visible=counts.visible,
+            in_flight=counts.in_flight,
+            workers=tuple(worker(m, life, said, since, now) for m, life, said in three),
+            boot_seconds=learned_times.boot_seconds(boots),
+            service_seconds=learned_times.service_seconds(
+                [said.report for said in told if said.report is not None]
+            ),
+            handled=self.throughput.count(told, now),
+            wall=wall,
+            market_reason=self.fleet.market_reason(),
+            boots=tuple(boot for boot in boots if id(boot) not in known_boots),
+        )
 
     def lose_sight(self) -> None:
         """Note that S3 does not answer, whoever asked it: workers cannot report either."""
@@ -66,24 +76,4 @@ class FleetObserver:
             began_at = max(began_at, self._looked_at)
         if known is not None:
             return known.follow(member.launched_at, began_at, now)
-        return Life(member.launched_at, began_at, now)
-
-
-def combined(
-    visible: int,
-    in_flight: int,
-    workers: Sequence[Worker],
-    reports: Collection[WorkerReport],
-    handled: float = 0.0,
-    wall: float | None = None,
-) -> Observation:
-    """Put one look together, with the mean boot and service times that workers told."""
-    return Observation(
-        visible=visible,
-        in_flight=in_flight,
-        workers=tuple(workers),
-        boot_seconds=learned_times.boot_seconds(reports),
-        service_seconds=learned_times.service_seconds(reports),
-        handled=handled,
-        wall=wall,
-    )
+        return Life(member.launched_at, began_at, now, seen_to_begin=self._looked_at is not None)

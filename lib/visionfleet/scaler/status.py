@@ -39,6 +39,8 @@ def fleet_status(
         minimum=policy.minimum_at(now),
         maximum=policy.maximum,
         states=dict(Counter[str](worker.state for worker in seen.workers)),
+        markets=dict(Counter[str](worker.market for worker in seen.workers if worker.market)),
+        market_reason=seen.market_reason,
         decision=decision.reason if changed or before is None else before.decision,
         decided_at=now if changed or before is None else before.decided_at,
         reason=decision.reason,
@@ -59,8 +61,9 @@ def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str
     states, total = Counter(worker.state for worker in seen.workers), len(seen.workers)
     starts = history.failed_starts
     if failed := states["failed"]:
-        why = f": {starts.fault}" if starts.fault else ""
-        yield f"{failed} of {total} workers did not start{why}"
+        faults = (worker.fault for worker in seen.workers if worker.state == "failed")
+        why = next(filter(None, faults), starts.fault)
+        yield f"{failed} of {total} workers did not start{f': {why}' if why else ''}"
     elif starts.count:
         yield reasons.failed_starts(starts)
     if crashing := states["crashing"]:
@@ -95,8 +98,8 @@ def worth_writing(status: FleetStatus, written: FleetStatus | None, every_second
 
 def _gist(status: FleetStatus) -> tuple[object, ...]:
     who = status.holder, status.term, status.policy, status.minimum, status.maximum
-    seen = status.visible, status.in_flight, status.states, status.alarms
-    return (*seen, status.fault, status.decided_at, *who)
+    seen = status.visible, status.in_flight, status.states, status.alarms, status.markets
+    return (*seen, status.market_reason, status.fault, status.decided_at, *who)
 
 
 def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusEntry, ...]:

@@ -9,6 +9,7 @@ class Backlog:
     """`waits` counts images by whole seconds; one that came back counts with its last start."""
 
     visible: int = 0
+    arrived: int = 0
     started: int = 0
     waits: dict[int, int] = field(default_factory=dict)
     _groups: deque[list[int]] = field(default_factory=deque)  # [second of arrival, images]
@@ -19,12 +20,19 @@ class Backlog:
     def left(self) -> bool:
         return bool(self.visible or self._returning)
 
+    @property
+    def lost(self) -> int:
+        """Images that came, and neither wait nor were started nor will come back."""
+        returning = sum(group[1] for groups in self._returning.values() for group in groups)
+        return self.arrived - self.started - self.visible - returning
+
     def arrive(self, second: int, images: int) -> None:
         """Take in what came within a second, and what becomes visible again in it."""
         for group in self._returning.pop(second, ()):
             self._groups.appendleft(group)
             self.visible += group[1]
         if images:
+            self.arrived += images
             self._groups.append([second, images])
             self.visible += images
 

@@ -1,6 +1,6 @@
 """The policies of the scaler as controllers for the simulated world."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from visionfleet.scaler.decision import POLICIES, Decide, Decision, History, Observation, Policy
 from visionfleet.simulation.world import Controller
@@ -8,12 +8,16 @@ from visionfleet.simulation.world import Controller
 
 @dataclass(slots=True)
 class PolicyController:
+    """`starts_at`, in Unix seconds, is when the replay begins: for policies with a schedule."""
+
     decide: Decide
     policy: Policy
     interval_seconds: int = 4
     history: History = field(default_factory=History)
+    starts_at: float = 0.0
 
     def __call__(self, seen: Observation, now: float) -> Decision:
+        seen = replace(seen, wall=self.starts_at + now)
         decision, self.history = self.decide(seen, self.policy, self.history, now)
         return decision
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`waits` counts images by whole seconds in the queue; `billed_hours` are worker-hours with the
-    minimum per start, `work_hours` pure service; `busy_kills` ended in the middle of an image.
+    minimum per start, `on_demand_hours` those of them that were not spot, `work_hours` pure
+    service; `busy_kills` ended in the middle of an image.
     """
 
     waits: Mapping[int, int]
@@ -17,6 +18,10 @@ class Outcome:
     busy_kills: int
     peak_workers: int
     unserved: int
+    on_demand_hours: float = 0.0
+    spot_refusals: int = 0
+    interruptions: int = 0
+    lost: int = 0
     timeline: tuple[tuple[int, int, int], ...] = field(default=(), repr=False)
 
     @property
@@ -45,4 +50,8 @@ class Outcome:
             "busy_kills": self.busy_kills,
             "peak_workers": self.peak_workers,
             "unserved": self.unserved,
+            "on_demand_hours": round(self.on_demand_hours, 2),
+            "spot_refusals": self.spot_refusals,
+            "interruptions": self.interruptions,
+            "lost": self.lost,
         }

@@ -4,6 +4,7 @@ import csv
 import math
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from random import Random
 
 SECONDS_PER_MINUTE = 60
@@ -24,6 +25,16 @@ def read(lines: Iterable[str]) -> list[int]:
     if not counts:
         raise BadTrace("no rows: expected a header `minute,count` and one row per minute")
     return counts
+
+
+def begins_at(lines: Iterable[str]) -> float:
+    """Tell when the first row is, in Unix seconds: of its date, or else of a Monday's midnight."""
+    minute = next((row.get("minute") or "" for row in csv.DictReader(lines)), "")
+    try:
+        begun = datetime.fromisoformat(minute)
+    except ValueError:
+        begun = datetime(1970, 1, 5)
+    return (begun if begun.tzinfo else begun.replace(tzinfo=UTC)).timestamp()
 
 
 def scale(counts: Sequence[int], workers: int, service_seconds: float, share: float) -> float:

@@ -1,7 +1,7 @@
 """The simulated service: a queue whose counts lag, workers that boot, break and cost money.
 
 Time goes in whole seconds. Images are started first come first served; an image that a worker had
-in hand when it was ended or crashed comes back after the visibility timeout, as with SQS.
+in flight when it was ended or crashed comes back after the visibility timeout, as with SQS.
 """
 
 import math
@@ -14,6 +14,7 @@ from typing import Protocol
 from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Decision, Observation, State, Worker
 from visionfleet.simulation.backlog import Backlog
+from visionfleet.simulation.markets import NOTICE_SECONDS, MarketConditions, Markets
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.worker_model import WorkerModel
 
@@ -34,7 +35,8 @@ class Conditions:
     """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
     wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
     Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker, and
-    a call of it to AWS takes `call_seconds`.
+    a call of it to AWS takes `call_seconds`. A worker that is ended while busy has `grace_seconds`
+    for its image. Any worker may get an image, as with SQS, or if `packed` who finished last.
     """
 
     service_seconds: float = 0.5
@@ -49,7 +51,10 @@ class Conditions:
     visibility_seconds: int = 60
     report_seconds: int = 20
     drain_seconds: int = 5
+    grace_seconds: float = 0.0
+    packed: bool = False
     minimum_billed_seconds: int = 60
+    market: MarketConditions = field(default_factory=MarketConditions)
     seed: int = 1
 
 
@@ -76,12 +81,13 @@ class World:
     _recent_starts: int = 0
     _in_service: float = 0.0
     _busy: int = 0
+    _most_busy: int = 0  # since the last look
     _told: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
     _workers: WorkerModel = field(init=False)
     _service_told: float | None = None
-    _billed: float = 0.0
+    _markets: Markets = field(init=False)
     _launches: int = 0
     _busy_kills: int = 0
     _peak: int = 0
@@ -90,6 +96,7 @@ class World:
     def __post_init__(self) -> None:
         conditions = self.conditions
         self.random = Random(conditions.seed)
+        self._markets = Markets(conditions.market, self.random)
         self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
@@ -118,12 +125,14 @@ class World:
         rate = self.conditions.crashes_per_hour
         if rate and self._ready and self.random.random() < rate * len(self._ready) / 3600:
             self._crash(second)
+        if taken := self._markets.interrupted([machine.view for machine in self._ready]):
+            self._interrupt(taken.name, second)
 
     def _come_up(self, second: int) -> None:
         for machine in [m for m in self._booting if m.ready_at <= second]:
             self._booting.remove(machine)
             view = machine.view
-            machine.view = Worker(view.name, "idle", second, view.launched_at, math.inf)
+            machine.view = replace(view, state="idle", since=second, reported_at=math.inf)
             self._ready.append(machine)
             if self.conditions.service_seconds > 1:
                 self._credit += 1  # it may start its first image at once
@@ -144,6 +153,7 @@ class World:
         self._recent_starts += starts - window.popleft()
         window.append(starts)
         self._in_service = min(workers, self._recent_starts * service / len(window))
+        self._most_busy = max(self._most_busy, math.ceil(self._in_service))
         if starts:
             self._backlog.start(second, starts)
         self._seen_counts.append((self._backlog.visible, round(self._in_service)))
@@ -197,31 +207,40 @@ class World:
         return images + (images - before) / self.conditions.report_seconds * (second - at)
 
     def _mark_busy(self, now: float) -> None:
-        """Say who is busy: anybody, as SQS gives a message to any poller."""
+        """Say who is busy, and who was since the last look: the first if packed, else anybody."""
         ready, images = self._ready, max(0, self._backlog.started - self._told)
         self._told = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
-        if len(ready) > 1:
+        packed, most = self.conditions.packed, self._most_busy
+        self._most_busy = busy
+        if len(ready) > 1 and not packed:
             self.random.shuffle(ready)
         untouched = (1 - 1 / len(ready)) ** images if ready else 1.0
         for index, machine in enumerate(ready):
             view = machine.view
             state: State = "busy" if index < busy else "idle"
-            worked = self.random.random() >= untouched
+            worked = index < most if packed else self.random.random() >= untouched
             if view.state != state or (worked and state == "idle"):
-                machine.view = Worker(view.name, state, now, view.launched_at, view.reported_at)
+                machine.view = replace(view, state=state, since=now)
         self._busy = busy
 
     def _launch(self, count: int, second: int) -> None:
         conditions = self.conditions
-        for _ in range(count):
+        market = self._markets.launch(second) if count else None
+        for _ in range(count if market else 0):
             if conditions.refused and self.random.random() < conditions.refused:
                 continue
             self._launches += 1
             boot = conditions.boot_seconds * math.exp(self.random.gauss(0, conditions.boot_spread))
             name = f"w{self._launches}"
-            view = Worker(name, "booting", float(second), float(second))
+            view = Worker(name, "booting", float(second), float(second), market=market)
             self._booting.append(_Machine(view, second + boot))
+
+    def _interrupt(self, name: str, second: int) -> None:
+        """Have a worker drain until it is taken back; what takes longer than that comes back."""
+        if self.conditions.service_seconds > NOTICE_SECONDS and self._busy:
+            self._backlog.give_back(second + NOTICE_SECONDS, self.conditions.visibility_seconds)
+        self._drain(name, second)
 
     def _drain(self, name: str, second: int) -> None:
         for machine in self._ready:
@@ -236,9 +255,8 @@ class World:
         for index, machine in enumerate(self._ready):
             if machine.view.name == name:
                 if index < self._busy:
-                    self._busy_kills += 1
                     self._busy -= 1
-                    self._backlog.give_back(second, self.conditions.visibility_seconds)
+                    self._cut_off(second)
                 self._end(machine, self._ready, second)
                 return
         for machines in (self._booting, self._drained):
@@ -246,6 +264,12 @@ class World:
                 if machine.view.name == name:
                     self._end(machine, machines, second)
                     return
+
+    def _cut_off(self, second: int) -> None:
+        """End a busy worker, whose image comes back unless the grace period is enough for it."""
+        if self.conditions.service_seconds > self.conditions.grace_seconds:
+            self._busy_kills += 1
+            self._backlog.give_back(second, self.conditions.visibility_seconds)
 
     def _crash(self, second: int) -> None:
         index = self.random.randrange(len(self._ready))
@@ -259,14 +283,18 @@ class World:
 
     def _bill(self, machine: _Machine, second: int) -> None:
         lived = second - machine.view.launched_at
-        self._billed += max(self.conditions.minimum_billed_seconds, lived)
+        self._markets.bill(machine.view, max(self.conditions.minimum_billed_seconds, lived))
 
     def _outcome(self, second: int) -> Outcome:
         for machine in self._machines():
             self._bill(machine, second)
         return Outcome(
             waits=self._backlog.waits,
-            billed_hours=self._billed / _SECONDS_PER_HOUR,
+            billed_hours=sum(self._markets.billed_seconds.values()) / _SECONDS_PER_HOUR,
+            on_demand_hours=self._markets.billed_seconds["on-demand"] / _SECONDS_PER_HOUR,
+            spot_refusals=self._markets.refusals,
+            interruptions=self._markets.interruptions,
+            lost=self._backlog.lost,
             work_hours=self._backlog.started * self.conditions.service_seconds / _SECONDS_PER_HOUR,
             launches=self._launches,
             busy_kills=self._busy_kills,

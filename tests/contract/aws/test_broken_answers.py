@@ -93,7 +93,8 @@ CALLS: dict[str, Call] = {
         at.sqs, at.queue.url, {"a": "b"}
     ),
     "latest move": lambda at: at.moves.latest(),
-    "verify launch": lambda at: at.instances.verify(LAUNCH),
+    "find template": lambda at: at.instances.find_template("workers", "1"),
+    "rehearse launch": lambda at: at.instances.rehearse(LAUNCH),
     "run": lambda at: at.instances.run(LAUNCH),
     "describe": lambda at: at.instances.describe(terminated=False),
     "terminate": lambda at: at.instances.terminate(["i-0123456789abcdef0"]),

@@ -1,5 +1,6 @@
 """Credentials of an instance role: late at the start, and fetched once for all clients."""
 
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -67,7 +68,8 @@ def test_clients_share_the_credentials_of_the_role(aws: Cloud, service: ImdsServ
 
 def test_forms_and_direct_calls_are_for_the_buckets_own_region() -> None:
     factory = ClientFactory("eu-south-2", None, 5.0, 1, placeholder_credentials=True)
-    form = Store(factory.client("s3"), "photos").presigned_post("uploads/x", "image/png", 9, 60)
+    store = Store(factory.client("s3"), "photos")
+    form = store.presigned_post("uploads/x", "image/png", 9, time.time() + 60)
     assert form.url == "https://photos.s3.eu-south-2.amazonaws.com/"
 
 

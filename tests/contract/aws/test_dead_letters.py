@@ -45,7 +45,7 @@ def fill(aws: Cloud, count: int) -> list[str]:
 
 
 def bodies(aws: Cloud, queue: str) -> list[str]:
-    """All that is in a queue, and nobody has in hand."""
+    """All that is in a queue, and nobody has in flight."""
     there = Queue(aws.sqs, queue)
     found = []
     while received := there.inspect(0, 60):
@@ -173,7 +173,7 @@ def test_redrive_one_by_one_resumes_after_a_failure(aws: Cloud, dead: Queue) -> 
     moving = one_by_one(aws, dead, requests=Failing(aws.sqs, REQUESTS)).run(None)
     with pytest.raises(TryLater):
         list(moving)
-    assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((21, 0), (4, 0)), "none is in hand"
+    assert (aws.counts(DEAD), aws.counts(REQUESTS)) == ((21, 0), (4, 0)), "none is in flight"
     assert len(list(one_by_one(aws, dead).run(None))) == 21
     assert bodies(aws, REQUESTS) == sorted(sent)
 

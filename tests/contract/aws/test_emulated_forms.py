@@ -1,6 +1,7 @@
 """Which posts of a form S3 takes; docs/emulators.md has what emulators do otherwise."""
 
 import re
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +12,8 @@ from testkit.aws.embedded import BUCKETS, CREDENTIALS, Cloud, cloud, emptied
 from testkit.aws.ministack import ministack
 from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import PresignedPost, Store
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 
 
 @pytest.fixture(scope="module", params=["moto", "ministack"])
@@ -42,7 +45,7 @@ def keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def made(aws: Cloud, seconds: int) -> PresignedPost:
     factory = ClientFactory("us-east-1", aws.endpoint_url, 5.0, 1)
     store = Store(factory.client("s3"), BUCKETS[0])
-    return store.presigned_post("uploads/u1", "image/png", 1000, seconds)
+    return store.presigned_post("uploads/u1", "image/png", 1000, time.time() + seconds)
 
 
 def posted(form: PresignedPost, body: bytes = b"x" * 100, **changed: str) -> str:
@@ -60,6 +63,20 @@ def test_form_stores_the_upload_with_its_type(aws: Cloud, form: PresignedPost) -
     assert (head["ContentType"], head["ContentLength"]) == ("image/png", 100)
 
 
+def test_form_stores_under_the_bucket_s_key(aws: Cloud, form: PresignedPost) -> None:
+    """The form names no key, so whoever posts it cannot choose one."""
+    assert not [name for name in form.fields if "encryption" in name]
+    key = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    rule = {"ApplyServerSideEncryptionByDefault": key, "BucketKeyEnabled": True}
+    encryption = {"Rules": [rule]}
+    bucket = BUCKETS[0]
+    aws.s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration=encryption)
+    assert posted(form) in {"200", "201", "204"}
+    head = aws.s3.head_object(Bucket=bucket, Key="uploads/u1")
+    aws.s3.delete_bucket_encryption(Bucket=bucket)
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", KEY)
+
+
 FALSE: dict[str, tuple[dict[str, Any], str]] = {
     "form with more bytes than allowed": ({"body": b"x" * 1001}, "400 EntityTooLarge"),
     "form with no bytes": ({"body": b""}, "400 EntityTooSmall"),
@@ -72,6 +89,10 @@ FALSE: dict[str, tuple[dict[str, Any], str]] = {
     "form with a false policy": ({"policy": "e30="}, "403 SignatureDoesNotMatch"),
     "form with a field that its policy has not": (
         {"acl": "public-read"},
+        "403 AccessDenied",
+    ),
+    "form with a key of its own": (
+        {"x_amz_server_side_encryption": "aws:kms"},
         "403 AccessDenied",
     ),
 }

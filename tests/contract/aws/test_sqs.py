@@ -22,6 +22,13 @@ def queue(aws: Cloud) -> Queue:
     return Queue(aws.sqs, name)
 
 
+def test_queue_tells_its_customer_key(aws: Cloud, queue: Queue) -> None:
+    assert queue.kms_key() == "", "one of SQS itself"
+    key = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+    aws.sqs.set_queue_attributes(QueueUrl=queue.url, Attributes={"KmsMasterKeyId": key})
+    assert queue.kms_key() == key
+
+
 def test_message_is_sent_received_and_deleted(queue: Queue) -> None:
     queue.send("hello")
     assert queue.counts() == Counts(1, 0)

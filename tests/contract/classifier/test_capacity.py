@@ -23,7 +23,7 @@ class LateWorld(World):
     def __init__(self, call_seconds: float, pass_seconds: float, each_seconds: float) -> None:
         self.call_seconds = call_seconds
         self.pass_seconds, self.each_seconds = pass_seconds, each_seconds
-        super().__init__(prefetch=32, batch_size=8)
+        super().__init__(prefetch=32, batch_size=8, holds_enough=True)
         vars(self.model)["rank"] = self.rank
         self.sent = 0
         self._delay(self.sqs, "receive", "delete")
@@ -52,7 +52,7 @@ class LateWorld(World):
             time.sleep(max(0.0, begun + number / per_second - time.monotonic()))
             self.sent += 1
             self.sqs.add(f"{self.sent}")
-            self._look()
+            self.look()
         self._done(self.sent, 5.0)
         told, _ = capacity.told(time.monotonic(), self.pipeline.counts().handled)
         assert told is not None
@@ -68,9 +68,9 @@ class LateWorld(World):
         return 3 * images / 5 / (time.monotonic() - begun)
 
     def _done(self, images: int, seconds: float) -> None:
-        wait_until(lambda: self._look() >= images, seconds, "all are done", 0.002)
+        wait_until(lambda: self.look() >= images, seconds, "all are done", 0.002)
 
-    def _look(self) -> int:
+    def look(self) -> int:
         counts = self.pipeline.counts()
         self.metrics.capacity.look(time.monotonic(), counts.in_flight, counts.handled)
         return counts.handled
@@ -105,3 +105,17 @@ def test_told_capacity_is_that_of_a_backlog_at_any_rate() -> None:
     for name, (told, true) in found.items():
         for rate in told:
             assert rate == pytest.approx(true, rel=0.25), f"{name}: {told} told, {true} measured"
+
+
+def test_slow_worker_leaves_to_others_what_it_cannot_begin() -> None:
+    world = LateWorld(0.01, 0.0, 0.5)
+    world.sqs.add(*(f"{number}" for number in range(40)))
+    world.pipeline.start()
+    try:
+        wait_until(lambda: world.look() >= 8, 20.0, "the first are done", 0.01)
+        assert world.in_flight() <= 6, "two seconds of work, and what is on its way"
+        before, begun = world.look(), time.monotonic()
+        wait_until(lambda: world.look() >= before + 8, 20.0, "it goes on", 0.01)
+        assert (time.monotonic() - begun) / 8 == pytest.approx(0.5, rel=0.25), "without a pause"
+    finally:
+        world.stop()

@@ -24,7 +24,7 @@ from visionfleet.errors import TryLater
 from visionfleet.host.watchdog import Watchdog
 
 KEY = "results/j1.json"
-BUILDER = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"))
+BUILDER = ResultBuilder("w1", ModelInfo(name="m", fingerprint="f"), lambda: 0.0)
 
 Finish = Callable[..., list[Done]]
 

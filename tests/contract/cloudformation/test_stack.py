@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +13,16 @@ from testkit.aws.cloudformation_stack import (
     DAEMONS,
     IMAGE,
     CloudStack,
-    certificate,
-    cloud_stack,
     create,
     dumped,
     properties,
     resources,
 )
-from visionfleet.auth import api_keys
 from visionfleet.aws.provisioning import provision_queues
 from visionfleet.config import Config, load
 from visionfleet.contract import names as naming
 from visionfleet.host import user_data
 from visionfleet.web.http.server import IDLE_SECONDS
-
-# A line of the file of keys.
-KEY = api_keys.make("shop", b"\xaa" * 53, 0.0, None)[1].model_dump_json(exclude_none=True)
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudStack]:
-    with cloud_stack(tmp_path_factory.mktemp("stack")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def balanced(stack: CloudStack) -> CloudStack:
-    """A second stack beside it, with all that is optional."""
-    return create(
-        stack.aws,
-        Name="photos",
-        CertificateArn=certificate(stack.aws),
-        AlarmEmail="ops@example.org",
-        CorsOrigins="https://a.example,https://b.example",
-        ResultDays="90",
-        WebKeys=",".join((KEY, KEY.replace("aa", "bb"))),
-        KeyName="ops",
-        AdminCidr="203.0.113.0/24",
-        Spot="true",
-        Settings="{images: {max_bytes: 5000000}}",
-        ModelName="birds",
-        ModelPath="s3://out/models/birds.pt",
-        ModelSha256="ab" * 32,
-        ModelLabels="s3://out/models/birds.txt",
-    )
 
 
 def attributes(stack: CloudStack, queue: str) -> dict[str, Any]:
@@ -195,7 +161,15 @@ def test_scaler_settings_name_template_types_and_subnets(
     assert found.ec2.template_version == "1", "a number: what runs changes with an update only"
     assert found.ec2.instance_types == ("c7i.large", "c6i.large")
     assert len(found.ec2.subnets) == 2
-    assert found.ec2.spot
+    assert found.ec2.markets == ("spot", "on-demand")
+
+
+def test_spot_alone_and_paid_disks_of_workers(stack: CloudStack, tmp_path: Path) -> None:
+    assert configuration(stack.drop_in("ScalerTemplate"), tmp_path).ec2.markets == ("on-demand",)
+    made = create(stack.aws, Name="cheap", Spot="only", VolumeInitializationRate="200")
+    assert configuration(made.drop_in("ScalerTemplate"), tmp_path).ec2.markets == ("spot",)
+    disks = {d: made.launch_data(f"{d}Template")["BlockDeviceMappings"][0]["Ebs"] for d in DAEMONS}
+    assert [d for d in disks if disks[d].get("VolumeInitializationRate") == 200] == ["Worker"]
 
 
 def test_web_waits_no_longer_than_the_load_balancer(

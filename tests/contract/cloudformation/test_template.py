@@ -37,7 +37,10 @@ def test_template_fits_the_size_limit_and_has_no_yaml_aliases() -> None:
 
 @pytest.mark.parametrize("queue", ["RequestsQueue", "DeadQueue"])
 def test_queues_are_encrypted_and_closed_to_plain_http(queue: str) -> None:
-    assert properties(queue)["SqsManagedSseEnabled"] is True
+    found = properties(queue)
+    assert found["SqsManagedSseEnabled"] == {"Fn::If": ["HasKey", False, True]}
+    key = ["HasKey", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]
+    assert found["KmsMasterKeyId"] == {"Fn::If": key}
     policy = properties(f"{queue}Policy")
     assert policy["Queues"] == [{"Ref": queue}], "SQS refuses a statement about another queue"
     only_tls(policy["PolicyDocument"], [{"Fn::GetAtt": [queue, "Arn"]}])

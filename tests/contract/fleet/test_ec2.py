@@ -91,7 +91,7 @@ def test_instance_is_launched_and_terminated(make: Make, ec2: Any) -> None:
 
 def test_launch_has_the_requested_type_and_subnet(make: Make, ec2: Any) -> None:
     subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    (name,) = make(instance_types=["c6i.large"], subnets=[subnet], spot=True).launch(1, "d1")
+    (name,) = make(instance_types=["c6i.large"], subnets=[subnet], markets=["spot"]).launch(1, "d1")
     found = described(ec2, name)
     assert (found["InstanceType"], found["SubnetId"]) == ("c6i.large", subnet)
     assert found["InstanceLifecycle"] == "spot"
@@ -186,3 +186,9 @@ def launch(decision: str) -> Launch:
         asker="process",
         asked_at=time.time(),
     )
+
+
+def test_members_tell_their_type_and_market(make: Make) -> None:
+    make(instance_types=["c7i.large"]).launch(1, "kinds")
+    (member,) = make().members()
+    assert (member.instance_type, member.market) == ("c7i.large", "on-demand")

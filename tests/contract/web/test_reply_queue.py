@@ -11,6 +11,7 @@ import pytest
 
 from testkit.aws.embedded import Cloud, emptied
 from testkit.processes.waiting import wait_until
+from visionfleet.aws.sqs import Queue
 from visionfleet.contract.messages import Failed, Reply, encode
 from visionfleet.contract.names import HEARTBEAT_SECONDS
 from visionfleet.errors import NotFound
@@ -46,7 +47,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def queue(aws: Cloud, clock: Clock) -> Iterator[ReplyQueue]:
-    made = ReplyQueue(aws.sqs, aws.sqs, NAME, clock, clock)
+    made = ReplyQueue(aws.sqs, aws.sqs, NAME, clock, clock, str)
     made.make()
     yield made
     made.remove()
@@ -92,6 +93,16 @@ def test_recreated_reply_queue_keeps_its_messages(aws: Cloud, queue: ReplyQueue)
     assert received.body == encode(REPLY)
     queue.delete([received])
     assert aws.counts(NAME) == (0, 0)
+
+
+def test_reply_queue_has_the_key_of_the_requests(aws: Cloud, clock: Clock) -> None:
+    key = "arn:aws:kms:us-east-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab"
+    aws.sqs.create_queue(QueueName="keyed-requests", Attributes={"KmsMasterKeyId": key})
+    requests = Queue(aws.sqs, "keyed-requests")
+    replies = ReplyQueue(aws.sqs, aws.sqs, "keyed-replies", clock, clock, requests.kms_key)
+    replies.make()
+    assert Queue(aws.sqs, "keyed-replies").kms_key() == key
+    replies.remove()
 
 
 def test_deleted_reply_queue_is_recreated(aws: Cloud, queue: ReplyQueue) -> None:

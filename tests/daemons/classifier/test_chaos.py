@@ -32,7 +32,7 @@ def test_every_job_has_one_right_result_after_chaos(tmp_path: Path) -> None:
 
 @contextmanager
 def one_worker(folder: Path, max_receives: int) -> Iterator[tuple[Cloud, FaultProxy, Daemons]]:
-    plan = Plan(0, 1, {}, workers=1, webs=0, max_receives=max_receives)
+    plan = Plan(0, 1, {}, workers=1, webs=0, scalers=0, max_receives=max_receives)
     with (
         cloud(folder, {"VisibilityTimeout": "8"}) as aws,
         fault_proxy(aws.endpoint_url) as proxy,

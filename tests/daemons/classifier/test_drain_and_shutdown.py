@@ -65,7 +65,7 @@ def test_spot_interruption_drains_the_worker(aws: Cloud, start: Start) -> None:
             assert "draining" not in process.output(), "it is only told"
             ec2.tell(INTERRUPTION, action="terminate", time="2026-11-24T12:02:00Z")
             wait_until(in_state(aws, "drained"), 60, process.tail)
-            assert answered(aws) == len(jobs), "what was in hand is done"
+            assert answered(aws) == len(jobs), "what was in flight is done"
             told = report(aws)["notice"]
             assert told == "spot interruption: terminate at 2026-11-24T12:02:00Z"
             assert "draining" in process.output()
@@ -73,8 +73,11 @@ def test_spot_interruption_drains_the_worker(aws: Cloud, start: Start) -> None:
             seen = report(aws)["reported_at"]
             wait_until(lambda: report(aws)["reported_at"] > seen, 10, "it goes on to report")
             assert aws.result("late") is None, "it takes no more"
-            assert process.stop(10)[0] == 0
-    assert report(aws)["state"] == "stopped"
+            process.kill()  # the two minutes are over
+    with start("w_1") as another:
+        wait_until(lambda: aws.result("late"), BOOT_SECONDS, another.tail)
+        assert aws.counts() == (0, 0), "nothing is lost"
+        assert another.stop(10)[0] == 0
 
 
 def test_ec2_worker_is_named_by_its_instance_id(

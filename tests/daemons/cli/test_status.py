@@ -2,12 +2,14 @@
 
 import json
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
 from testkit.aws.embedded import Cloud, emptied
 from testkit.processes.cli import COMMAND, at, config_file, visionfleet
+from testkit.processes.clocks import set_clock
 from testkit.processes.daemons import started
 
 
@@ -44,13 +46,23 @@ def test_status_shows_queue_and_workers(aws: Cloud, tmp_path: Path) -> None:
     assert [worker["worker"] for worker in workers] == ["w-1", "w-2", "w-3"]
 
 
-def put_fleet(aws: Cloud) -> None:
+@pytest.mark.parametrize("off", [-3600.0, 3600.0])
+def test_status_tells_ages_by_the_time_of_aws(aws: Cloud, tmp_path: Path, off: float) -> None:
+    put_fleet(aws, time.time() - 1200)
+    own = set_clock(tmp_path, "operator", off)
+    done = visionfleet("status", "--config", config_file(tmp_path), env={**at(aws), **own})
+    assert "Last decision, 20 min ago: launch 1: 5 waiting" in done.stdout
+    rows = [line for line in done.stdout.splitlines() if line.startswith("w-1")]
+    assert [row.count("20 min") for row in rows] == [2], "its state, and its silence"
+
+
+def put_fleet(aws: Cloud, told_at: float = 1e9) -> None:
     """Put what a scaler and three workers write, and a report that cannot be read."""
-    status = {"v": 1, "at": 1e9, "visible": 5, "in_flight": 2, "minimum": 0, "maximum": 4}
+    status = {"v": 1, "at": told_at, "visible": 5, "in_flight": 2, "minimum": 0, "maximum": 4}
     status |= {"states": {"idle": 1, "busy": 1}, "decision": "launch 1: 5 waiting"}
-    put(aws, "fleet/status.json", {**status, "decided_at": 1e9})
+    put(aws, "fleet/status.json", {**status, "decided_at": told_at})
     for name, state in (("w-1", "busy"), ("w-2", "idle"), ("w-3", "stopped")):
-        times = {"since": 1e9, "reported_at": 1e9, "started_at": 1e9}
+        times = dict.fromkeys(("since", "reported_at", "started_at"), told_at)
         report = {"v": 1, "worker": name, "state": state, "version": "0", "host": "h"}
         put(aws, f"fleet/workers/{name}.json", report | times)
     put(aws, "fleet/workers/odd.json", {"v": 2})

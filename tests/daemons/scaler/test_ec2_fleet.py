@@ -1,5 +1,6 @@
 """The scaler with the EC2 fleet as a real process; no instance boots here."""
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -81,6 +82,62 @@ def test_burst_is_one_launch_of_the_maximum(
     assert len(instances(ec2)) == MAXIMUM
     launches = [form for form in proxy.launches if "DryRun" not in form]
     assert [form["MaxCount"] for form in launches] == [str(MAXIMUM)]
+
+
+def test_status_tells_use_by_type_and_market_and_its_cost(
+    aws: Cloud, ec2: Any, start: Start, tmp_path: Path
+) -> None:
+    """Each instance is billed for a minute from the first look at it on."""
+    prices = tmp_path / "prices.yaml"
+    prices.write_text(
+        "{date: 2026-11-29, source: nowhere, region: us-east-1,"
+        " instances: {c7i.large: {vcpus: 2, on_demand: 36}}}"
+    )
+    own = {"VISIONFLEET_SCALER__PRICES_FILE": str(prices)}
+    send(aws, 30)
+
+    def today() -> dict[str, Any]:
+        status = json.loads(aws.object("fleet/status.json") or b"{}")
+        return status["cost"]["periods"][0] if status.get("usage") else {}
+
+    def told() -> bool:
+        return (today().get("worker_dollars") or 0) >= MAXIMUM * 0.6
+
+    with start("scaler", VISIONFLEET_EC2__INSTANCE_TYPES="[c7i.large]", **own) as scaler:
+        wait_until(told, 40, scaler.tail)
+        assert scaler.stop()[0] == 0
+    days = json.loads(aws.object("fleet/status.json") or b"")["usage"]
+    (worker,) = days[0]["workers"]
+    assert (worker["instance_type"], worker["market"]) == ("c7i.large", "on-demand")
+    assert worker["seconds"] == pytest.approx(60 * MAXIMUM)
+    assert today()["worker_dollars"] == pytest.approx(0.6 * MAXIMUM)
+    assert today()["unpriced"] == ["calls to S3 and SQS"]
+
+
+def test_faulty_prices_end_the_scaler_with_their_place(start: Start, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("date: 2026-11-29\n")
+    with start("scaler", VISIONFLEET_SCALER__PRICES_FILE=str(prices)) as scaler:
+        scaler.assert_exit(78, 40)
+        assert f"scaler.prices_file: {prices}: source: Field required" in scaler.output()
+
+
+def test_refused_spot_is_launched_on_demand_and_told(
+    aws: Cloud, ec2: Any, proxy: Ec2Proxy, start: Start
+) -> None:
+    proxy.spot_refusal = "InsufficientInstanceCapacity"
+    send(aws, 30)
+    with start("scaler", VISIONFLEET_EC2__MARKETS="[spot, on-demand]") as scaler:
+        wait_until(lambda: seen(aws, MAXIMUM), 40, scaler.tail)
+        assert scaler.stop()[0] == 0
+    assert len(instances(ec2)) == MAXIMUM
+    asked = [form for form in proxy.launches if "DryRun" not in form]
+    assert ["InstanceMarketOptions.MarketType" in form for form in asked] == [True, False]
+    tokens = [form["ClientToken"].rpartition("-") for form in asked]
+    assert tokens[0][0] == tokens[1][0], "of one decision"
+    status = json.loads(aws.object("fleet/status.json") or b"")
+    assert status["markets"] == {"on-demand": MAXIMUM}
+    assert "InsufficientInstanceCapacity" in status["market_reason"]
 
 
 def test_two_concurrent_scalers_stay_within_the_maximum(

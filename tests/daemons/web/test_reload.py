@@ -42,7 +42,7 @@ def test_systemd_is_notified_from_start_to_stop(aws: Cloud, tmp_path: Path) -> N
             wait_until(lambda: listener.count("READY=1") == 1, 10, web.tail)
             assert requests.post(url, files={"f": ("a.png", IMAGE)}, timeout=30).status_code == 200
             wait_until(lambda: any("1 jobs answered" in s for s in listener.statuses), 10, web.tail)
-            assert listener.statuses[0] == "ready: 0 under way, 0 jobs answered"
+            assert listener.statuses[0] == "ready: 0 in flight, 0 jobs answered"
             signs = listener.count("WATCHDOG=1")
             wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 10, web.tail)
             assert web.stop()[0] == 0

@@ -1,5 +1,6 @@
 """The image: baked by Packer over real SSH, booted with user data, and its verification."""
 
+import json
 import re
 from pathlib import Path
 
@@ -31,6 +32,7 @@ FAULTS = {
     "rm -r /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/__pycache__": (
         "module is not compiled: /opt/visionfleet/lib/python3.11/site-packages/visionfleet/web/"
     ),
+    "rm /usr/share/visionfleet/sbom.json": "there is no list of packages",
     "touch /etc/ssh/ssh_host_rsa_key": "SSH key of the machine: /etc/ssh/ssh_host_rsa_key",
     "echo key >/home/admin/.ssh/authorized_keys": "SSH key of a person: /home/admin/",
     "echo reboot >~root/.bash_history": f"history of a shell: {HOME}/.bash_history",
@@ -61,8 +63,25 @@ def test_packer_builds_the_template_and_verifies_the_image(
     assert re.fullmatch(r"visionfleet-amd64-\d{8}-\d{6}", made["Name"])
     tags = {tag["Key"]: tag["Value"] for tag in made["Tags"]}
     assert tags["visionfleet:source"] == "debian-12-amd64-20260101-0000"
+    assert f"{baked.id} in us-east-1: IMDSv2 only" in baked.output
     left = ec2.describe_instances()["Reservations"]
     assert {one["State"]["Name"] for r in left for one in r["Instances"]} == {"terminated"}
+
+
+def test_image_and_bake_have_a_list_of_all_packages(baked: BakedImage) -> None:
+    text = (baked.build / "sbom.json").read_text()
+    assert (baked.disk / "usr/share/visionfleet/sbom.json").read_text() == text
+    listed = json.loads(text)
+    assert listed["metadata"]["component"]["name"] == "visionfleet"
+    urls = {each["purl"] for each in listed["components"]}
+    status = (baked.disk / "var/lib/dpkg/status").read_text()
+    there = [each for each in status.split("\n\n") if "\nStatus: install ok installed\n" in each]
+    packages = [each.partition("\n")[0].removeprefix("Package: ") for each in there]
+    assert len(packages) > 100
+    debian = [url.partition("@")[0].rpartition("/")[2] for url in urls if url[:8] == "pkg:deb/"]
+    assert sorted({name.replace("%2B", "+") for name in debian}) == sorted(set(packages))
+    for name in ("torch", "openvino", "pillow", "pydantic"):
+        assert [url for url in urls if url.startswith(f"pkg:pypi/{name}@")], name
 
 
 def test_instance_without_user_data_starts_nothing(baked: BakedImage, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """The template and its scripts, without building anything."""
 
+import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -32,6 +34,7 @@ def test_packer_template_is_valid_with_its_defaults(archive: str) -> None:
     ("given", "told"),
     [
         ("-var=architecture=riscv", "The architecture is amd64 or arm64"),
+        ("-var=debian=11", "The version of Debian is 12 or 13"),
         ("-var=volume_gib=much", "a number is required"),
         ("-var=regoin=eu-central-1", "regoin"),
     ],
@@ -63,7 +66,37 @@ def test_packer_variables_are_documented() -> None:
     assert [name for name in DEFAULTS.keys() - for_tests if f"`{name}`" not in text] == []
 
 
+def test_image_gives_metadata_by_imdsv2_in_each_region(tmp_path: Path) -> None:
+    shim = tmp_path / "bin/aws"
+    shim.parent.mkdir()
+    shim.write_text('#!/bin/sh\necho "$@" >>"$TOLD"\n')
+    shim.chmod(0o755)
+    builds = [
+        {"artifact_id": "us-east-1:ami-0"},
+        {"artifact_id": "us-east-1:ami-1,eu-west-1:ami-2"},
+    ]
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/ami.json").write_text(json.dumps({"builds": builds}, indent=2))
+    path, told = f"{shim.parent}:{os.environ['PATH']}", tmp_path / "told"
+    script, environment = str(FOLDER / "imdsv2.sh"), {"PATH": path, "TOLD": str(told)}
+    subprocess.run(["sh", script], cwd=tmp_path, env=environment, check=True)
+    change = '--imds-support {"Value": "v2.0"}'
+    assert told.read_text().splitlines() == [
+        f"--region us-east-1 ec2 modify-image-attribute --image-id ami-1 {change}",
+        f"--region eu-west-1 ec2 modify-image-attribute --image-id ami-2 {change}",
+    ]
+    shim.write_text("#!/bin/sh\nexit 1\n")
+    done = subprocess.run(["sh", script], cwd=tmp_path, env=environment, check=False)
+    assert done.returncode != 0
+
+
 def test_packer_defaults_are_for_real_aws() -> None:
-    for name in ("ec2_endpoint_url", "ssh_host", "ssh_private_key_file", "subnet_id"):
+    for name in (
+        "ec2_endpoint_url",
+        "ssh_host",
+        "ssh_private_key_file",
+        "subnet_id",
+        "debian_snapshot",
+    ):
         assert DEFAULTS[name] == '""'
     assert DEFAULTS["install_environment"] == "{}"

@@ -1,5 +1,6 @@
 """Where S3 and SQS are: the region's own endpoint everywhere, or the one that is given."""
 
+import time
 from functools import cache
 from typing import Any
 
@@ -66,7 +67,7 @@ def urls(factory: ClientFactory, bucket: str = "photos") -> dict[str, str]:
     called = sent_to(client)
     store = Store(client, bucket)
     store.put("k", b"")
-    form = store.presigned_post("k", "image/png", 9, 60).url
+    form = store.presigned_post("k", "image/png", 9, time.time() + 60).url
     direct: Any = factory.direct_s3(client, bucket, 1)
     url = address(direct._calls) + direct._base_path
     found = {"form": form, "direct": url, "boto3": called[0].removesuffix("k")}

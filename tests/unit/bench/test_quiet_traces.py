@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from bench import bench_scaling
+from bench import bench_scaling, made_traces
 from testkit.fleet.policies import policy
 from visionfleet.simulation import trace
 from visionfleet.simulation.controllers import controller
@@ -28,3 +28,10 @@ def test_quiet_traffic_costs_half_of_one_look(name: str, most_hours: float) -> N
     assert outcome.billed_hours <= most_hours
     assert outcome.wait_quantile(0.95) <= (90 if name == "sparse" else 300)
     assert outcome.unserved == 0
+
+
+@pytest.mark.parametrize("name", sorted(made_traces.MADE))
+def test_made_traces_are_those_of_the_generator(name: str) -> None:
+    made = made_traces.MADE[name]()
+    path = made_traces.FOLDER / f"{name}.csv"
+    assert path.read_text() == made_traces.rows(made)

@@ -63,7 +63,7 @@ def worker(call: float = 0.02, image: float = 0.01) -> Capacity:
 
 
 def test_capacity_is_not_the_time_in_hand() -> None:
-    """An image is in hand for 0.11 s, and yet a worker does some hundred a second."""
+    """An image is in flight for 0.11 s, and yet a worker does some hundred a second."""
     assert worker().per_second() == pytest.approx(100, rel=0.1)
 
 
@@ -93,3 +93,13 @@ def test_busy_share_is_of_the_time_since_the_last_report() -> None:
     capacity, busy = made.told(10.0, 20)
     assert (capacity, busy) == (pytest.approx(10, rel=0.05), pytest.approx(0.2, rel=0.1))
     assert made.told(20.0, 20)[1] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("call", "image", "enough"), [(0.02, 0.8, 3), (0.02, 0.2, 11), (0.02, 0.01, 32), (1.5, 0.2, 32)]
+)
+def test_slow_worker_holds_two_seconds_of_work(call: float, image: float, enough: int) -> None:
+    made = worker(call, image)
+    assert made.enough_in_flight() == 8, "a batch, until more is known"
+    made.look(0.0, 0, 0)
+    assert made.enough_in_flight() == enough

@@ -46,8 +46,8 @@ def taken(in_flight: InFlight, *receipts: str) -> list[Delivery]:
 
 def answer(completion: Completion, delivery: Delivery) -> None:
     job = Job(delivery, Request(job="j1", key="images/j1", sent_at=0.0, top=1), Timings())
-    builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"))
-    completion.answer([builder.failed(job, "empty", "no bytes", 0.0)])
+    builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"), lambda: 0.0)
+    completion.answer([builder.failed(job, "empty", "no bytes")])
 
 
 ENDS: dict[str, tuple[Callable[[Completion, Delivery], object], list[str]]] = {
@@ -127,3 +127,13 @@ def test_only_answered_deliveries_count_as_handled() -> None:
         pass
     counts = in_flight.counts()
     assert (counts.in_flight, counts.handled) == (1, 1)
+
+
+def test_no_more_are_received_than_are_enough() -> None:
+    enough = [2]
+    in_flight = InFlight(8, enough=lambda: enough[0])
+    assert in_flight.wait_for_room() == 2
+    taken(in_flight, "a")
+    assert in_flight.wait_for_room() == 1
+    enough[0] = 20
+    assert in_flight.wait_for_room() == 7, "and never more than the prefetch"

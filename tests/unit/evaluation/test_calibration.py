@@ -7,6 +7,7 @@ from visionfleet.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
+    swept_calibration_error,
     unknown_threshold,
 )
 
@@ -26,6 +27,39 @@ def test_calibration_error_is_confidence_minus_accuracy(
 ) -> None:
     found = expected_calibration_error(np.array(confidences), np.array(right))
     assert found == pytest.approx(error)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "right", "error"),
+    [
+        pytest.param([0.9] * 10, [True] * 5 + [False] * 5, 0.4, id="too sure"),
+        pytest.param([0.2, 0.3, 0.8, 0.9], [False, False, True, True], 0.2, id="two bins"),
+        pytest.param([0.2, 0.3, 0.8, 0.9], [True, True, False, False], 0.05, id="one bin"),
+        pytest.param([0.7], [True], 0.3, id="one image"),
+    ],
+)
+def test_swept_error_takes_bins_while_accuracy_rises(
+    confidences: list[float], right: list[bool], error: float
+) -> None:
+    found = swept_calibration_error(np.array(confidences), np.array(right))
+    assert found == pytest.approx(error)
+
+
+def test_swept_error_of_few_true_scores_is_the_smaller() -> None:
+    generator = np.random.default_rng(0)
+    confidences = generator.beta(6, 1, 188)
+    drawn = generator.random((200, 188)) < confidences
+    binned = [expected_calibration_error(confidences, right) for right in drawn]
+    swept = [swept_calibration_error(confidences, right) for right in drawn]
+    assert np.mean(swept) < 0.7 * np.mean(binned)
+
+
+@pytest.mark.parametrize("off", [0.1, 0.3])
+def test_swept_error_finds_what_is_wrong(off: float) -> None:
+    generator = np.random.default_rng(0)
+    confidences = generator.uniform(0.5, 1.0, 2000)
+    right = generator.random(2000) < confidences - off
+    assert swept_calibration_error(confidences, right) == pytest.approx(off, abs=0.03)
 
 
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])

@@ -45,6 +45,7 @@ def make(clock: Clock, region: Region, bucket: Bucket) -> Make:
             LedgerStore(Store(cast(Any, FakeS3(bucket, hook)), "bucket")),
             Ec2Section(
                 launch_template=template,
+                markets=tuple(dict.fromkeys(o.market for o in offered)) or ("on-demand",),
                 instance_types=tuple(dict.fromkeys(o.instance_type for o in offered)),
                 subnets=tuple(dict.fromkeys(o.subnet for o in offered)),
             ),

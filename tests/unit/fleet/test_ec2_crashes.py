@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from testkit.fleet.ec2_world import MAXIMUM, Ec2World, Scaler
+from testkit.fleet.ec2_world import MAXIMUM, SPOT_FIRST, Ec2World, Scaler
 from testkit.processes.stepping import SteppedWork
 
 CODES = ["RequestLimitExceeded", "InternalError", "UnauthorizedOperation", "Unavailable"]
@@ -22,6 +22,7 @@ def settle(world: Ec2World, scalers: list[Scaler], lists_late: bool = False) -> 
     if not lists_late:
         world.region.list_seconds = 0
     world.region.room.clear()
+    world.region.spot_refused = ""
     world.region.faults.clear()
     world.lag_seconds = 0
     began = world.clock.now
@@ -182,7 +183,7 @@ class TwoScalers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = Ec2World()
+        self.world = Ec2World(settings=SPOT_FIRST)
         self.numbers = itertools.count()
         self.scalers = [Scaler(self.world, next(self.numbers)) for _ in range(2)]
 
@@ -229,6 +230,10 @@ class TwoScalers(RuleBasedStateMachine):
     @rule(room=st.integers(0, 3))
     def machines_run_out(self, room: int) -> None:
         self.world.region.room[("c7i.large", "subnet-0000000a")] = room
+
+    @rule(code=st.sampled_from(["", "", "SpotMaxPriceTooLow", "VcpuLimitExceeded"]))
+    def spot_refuses(self, code: str) -> None:
+        self.world.region.spot_refused = code
 
     @rule(
         operation=st.sampled_from(["run_instances", "describe_instances", "terminate_instances"]),

@@ -10,7 +10,7 @@ from testkit.aws.fakes import Clock
 from testkit.fleet.ec2_fleet import A, B, Make, launches
 from visionfleet.errors import Denied, TryLater
 from visionfleet.fleet.launch_ledger import SEEN_SECONDS
-from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering, offerings
+from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering, in_order
 
 
 def test_offering_without_capacity_is_skipped_for_the_next(
@@ -159,13 +159,17 @@ def test_denied_listing_is_one_alarm(
 
 
 def test_offerings_are_in_order_of_preference() -> None:
-    assert offerings(["a.x", "b.x"], ["s1", "s2"]) == (
+    assert in_order(["spot", "on-demand"], ["a.x", "b.x"], ["s1", "s2"]) == (
+        Offering("a.x", "s1", "spot"),
+        Offering("a.x", "s2", "spot"),
+        Offering("b.x", "s1", "spot"),
+        Offering("b.x", "s2", "spot"),
         Offering("a.x", "s1"),
         Offering("a.x", "s2"),
         Offering("b.x", "s1"),
         Offering("b.x", "s2"),
     )
-    assert offerings([], []) == (Offering(),)
+    assert in_order(["on-demand"], [], []) == (Offering(),)
 
 
 def test_start_needs_one_offering_that_works(make: Make, region: Region) -> None:

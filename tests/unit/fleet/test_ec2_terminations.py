@@ -80,7 +80,7 @@ def test_instances_of_other_deployments_are_ignored(make: Make, region: Region) 
     fleet = Ec2Fleet(
         Instances(cast(Any, FakeEc2(region)), "vf"),
         LedgerStore(Store(cast(Any, FakeS3(bucket)), "bucket")),
-        Ec2Section(launch_template="workers", spot=True),
+        Ec2Section(launch_template="workers", markets=("spot",)),
         1,
         "p",
         region.clock,

@@ -109,10 +109,10 @@ def test_status_rate_covers_the_last_seconds() -> None:
 
 
 def test_status_lines_for_systemctl() -> None:
-    assert web_status([], 3, 1234, 8.27) == "ready: 3 under way, 1234 jobs answered, 8.3 jobs/s"
+    assert web_status([], 3, 1234, 8.27) == "ready: 3 in flight, 1234 jobs answered, 8.3 jobs/s"
     reasons = ["stopping", "S3 or SQS do not answer"]
     assert web_status(reasons, 0, 7, 0.0) == (
-        "not ready: stopping; S3 or SQS do not answer: 0 under way, 7 jobs answered"
+        "not ready: stopping; S3 or SQS do not answer: 0 in flight, 7 jobs answered"
     )
     assert classifier_status("busy", 12, 340, 35.04, "resnet18") == (
         "busy: 12 in flight, 340 answered, 35.0 images/s, model resnet18"

@@ -135,7 +135,7 @@ def test_lowered_maximum_drains_at_once() -> None:
     crew += [worker("idle", "idle", START - 5, reported_at=START), worker("late", "booting")]
     policy_ = replace(POLICY, maximum=3)
     decision, _ = decide(Observation(500, 90, tuple(crew)), policy_, History(), START)
-    assert decision.drain[:2] == ("idle", "late"), "who has the least in hand goes first"
+    assert decision.drain[:2] == ("idle", "late"), "who has the least in flight goes first"
     assert len(decision.drain) == 5
     assert "drain 5: 3 is the maximum now" in decision.reason
     assert (decision.launch, decision.terminate) == (0, ())

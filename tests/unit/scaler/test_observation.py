@@ -14,8 +14,8 @@ from visionfleet.scaler.decision import (
     decide,
     wanted,
 )
+from visionfleet.scaler.learned_times import service_seconds
 from visionfleet.scaler.lives import UNREAD_SECONDS, Life, Told, worker
-from visionfleet.scaler.observation import combined
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(19, boot_seconds=30)
@@ -101,18 +101,17 @@ def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
 
 
 def test_mean_service_time_is_weighted_by_work() -> None:
-    assert combined(0, 0, (), [report("idle")]).service_seconds is None
-    seen = combined(0, 0, (), [report("idle"), report("busy", handled=10)])
-    assert (seen.service_seconds, seen.boot_seconds) == (0.5, 4.0)
+    assert service_seconds([report("idle")]) is None
+    assert service_seconds([report("idle"), report("busy", handled=10)]) == 0.5
 
 
 def test_capacity_is_what_adds_up() -> None:
     """Of one that does 100 a second and one that does 10, each counts for 55."""
     quick = report("busy", handled=10).model_copy(update={"capacity_per_second": 100.0})
     slow = report("busy", handled=990).model_copy(update={"capacity_per_second": 10.0})
-    assert combined(0, 0, (), [quick, slow]).service_seconds == pytest.approx(1 / 55)
+    assert service_seconds([quick, slow]) == pytest.approx(1 / 55)
     older = report("busy", handled=990)
-    assert combined(0, 0, (), [quick, older]).service_seconds == pytest.approx(0.01)
+    assert service_seconds([quick, older]) == pytest.approx(0.01)
 
 
 def look(visible: int, at: float, before: FleetStatus | None, reason: str = "") -> FleetStatus:
@@ -213,6 +212,8 @@ def test_worker_that_cannot_start_says_why() -> None:
     assert (seen.state, seen.fault) == ("broken", "no such model")
     kept = worker(Member("w", 100.0, "failed"), LIFE, Told(said, 1010.0), 0.0, NOW)
     assert (kept.state, kept.fault) == ("failed", "no such model")
+    fleet = Member("w", 100.0, "failed", fault="its unit has failed")
+    assert worker(fleet, LIFE, Told(), 0.0, NOW).fault == "its unit has failed"
 
 
 def test_worker_that_ends_before_it_is_ready_is_broken() -> None:
@@ -256,7 +257,24 @@ def test_status_says_why_nobody_works() -> None:
     assert (made.fault, made.reason) == ("", "hold")
 
 
+def test_boot_that_was_cut_off_is_an_alarm() -> None:
+    seen = Observation(1, 0, (Worker("w", "booting", 0.0, 0.0),))
+    decision, history = decide(seen, POLICY, History(), 301.0)
+    made = fleet_status(seen, decision, history, POLICY, LEASE, (), None, 301.0)
+    assert decision.terminate == ("w",)
+    assert made.alarms == ("the last start failed: w was not up after 300 s",)
+    assert made.fault in made.alarms, "who waits is told too"
+
+
 def test_status_tells_of_crashes() -> None:
     seen = Observation(1, 0, (Worker("w", "crashing", 0.0, 0.0, 5.0, "it has crashed 3 times"),))
     made = fleet_status(seen, Decision(), History(), POLICY, LEASE, (), None, 5.0)
     assert made.alarms == ("1 of 1 workers crash again and again; w: it has crashed 3 times",)
+
+
+def test_status_says_why_one_of_several_did_not_start() -> None:
+    """Also when another has come up since, and starts as such work."""
+    failed = Worker("w", "failed", 0.0, 0.0, fault="its unit refuses to start")
+    seen = Observation(1, 0, (failed, Worker("v", "busy", 0.0, 0.0, 5.0)))
+    made = fleet_status(seen, Decision(), History(), POLICY, LEASE, (), None, 5.0)
+    assert made.alarms == ("1 of 2 workers did not start: its unit refuses to start",)

@@ -53,6 +53,37 @@ def test_killed_worker_returns_its_image_after_the_timeout() -> None:
     assert outcome.wait_quantile(1.0) >= long.visibility_seconds
 
 
+def test_image_of_an_ended_worker_is_done_within_its_grace() -> None:
+    class Kill:
+        interval_seconds = 1
+
+        def __call__(self, seen: Observation, now: float) -> Decision:
+            gone = tuple(w.name for w in seen.workers) if now == 40 else ()
+            return Decision(terminate=gone, launch=int(now in {0, 41}))
+
+    grace = Conditions(**{**_fields(EXACT), "service_seconds": 20.0, "grace_seconds": 30.0})
+    outcome = World(grace, Kill()).run([0] * 35 + [1] + [0] * 100)
+    assert (outcome.busy_kills, outcome.served) == (0, 1)
+    assert outcome.wait_quantile(1.0) < grace.visibility_seconds
+
+
+@pytest.mark.parametrize(("packed", "idle"), [(False, 0), (True, 6)])
+def test_packed_work_leaves_the_other_workers_idle(packed: bool, idle: int) -> None:
+    """One image a second, eight workers: any poller gets it, or who finished last."""
+    sinces: list[float] = []
+
+    class Fixed:
+        interval_seconds = 60
+
+        def __call__(self, seen: Observation, now: float) -> Decision:
+            sinces[:] = [now - w.since for w in seen.workers if w.state == "idle"]
+            return Decision(launch=8 if now == 0 else 0)
+
+    World(Conditions(**{**_fields(EXACT), "packed": packed}), Fixed()).run([1] * 600)
+    assert sum(since > 300 for since in sinces) >= idle
+    assert packed or max(sinces) <= 60
+
+
 def _fields(conditions: Conditions) -> dict[str, object]:
     return {name: getattr(conditions, name) for name in conditions.__slots__}
 

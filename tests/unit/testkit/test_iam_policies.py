@@ -9,6 +9,7 @@ import pytest
 
 from testkit.aws.iam_policies import Call, allowed, unused
 from testkit.aws.iam_requests import SignedRequest, calls, signer
+from testkit.aws.kms_requests import key_calls
 
 BUCKET = "arn:aws:s3:::b"
 QUEUES = "arn:aws:sqs:us-east-1:123456789012:"
@@ -50,6 +51,21 @@ def test_iam_condition_needs_its_key(context: dict[str, str], answer: bool) -> N
 
 
 @pytest.mark.parametrize(
+    ("via", "answer"),
+    [
+        ("s3.cn-north-1.amazonaws.com.cn", True),
+        ("s3.cn-north-1.amazonaws.com", True),
+        ("s3.us-east-1.amazonaws.com", False),
+        ("", False),
+    ],
+)
+def test_iam_condition_may_have_wildcards(via: str, answer: bool) -> None:
+    held = policy(Condition={"StringLike": {"kms:ViaService": "s3.cn-north-1.amazonaws.com*"}})
+    context = {"kms:ViaService": via} if via else {}
+    assert allowed(held, Call("s3:GetObject", f"{BUCKET}/images/a", context)) is answer
+
+
+@pytest.mark.parametrize(
     "over",
     [{"Effect": "Deny"}, {"NotAction": "x"}, {"Condition": {"DateLessThan": {"k": "v"}}}],
     ids=["deny", "not action", "another condition"],
@@ -64,6 +80,21 @@ def test_unused_iam_action_and_resource_pairs_are_found() -> None:
     seen = [Call("s3:GetObject", "a"), Call("s3:PutObject", "a"), Call("s3:GetObject", "b")]
     assert unused(wide, seen) == ["One: s3:PutObject on b"]
     assert unused(wide, [*seen, Call("s3:PutObject", "b")]) == []
+
+
+def test_s3_and_sqs_ask_kms_in_the_caller_s_name() -> None:
+    asked = (
+        Call("s3:PutObject", f"{BUCKET}/a"),
+        Call("s3:ListBucket", BUCKET),
+        Call("sqs:SendMessage", f"{QUEUES}q"),
+        Call("sqs:DeleteMessage", f"{QUEUES}q"),
+    )
+    told = [(call.action, call.context["kms:ViaService"]) for call in key_calls(asked, "key")]
+    sqs = "sqs.us-east-1.amazonaws.com"
+    assert told == [
+        ("kms:GenerateDataKey", "s3.us-east-1.amazonaws.com"),
+        *(("kms:GenerateDataKey", sqs), ("kms:Decrypt", sqs)),
+    ]
 
 
 class Known:

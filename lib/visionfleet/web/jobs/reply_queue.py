@@ -37,7 +37,7 @@ REPLIES_LOOP = "receiver of replies"
 @dataclass(slots=True, eq=False)
 class ReplyQueue:
     """One reply queue, made and removed by the process that listens to it. `now` is AWS's time,
-    `clock` monotonic.
+    `clock` monotonic. `kms_key` tells the requests' key: a result is as secret as its image.
 
     Its tag `heartbeat` tells others until when somebody listened. Permissions: sqs:CreateQueue,
     sqs:TagQueue, sqs:DeleteQueue, sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage on
@@ -49,12 +49,13 @@ class ReplyQueue:
     name: str
     now: Callable[[], float]
     clock: Callable[[], float]
+    kms_key: Callable[[], str]
     _beat_at: float = 0.0
     _queue: Queue = field(init=False)  # once it is made
 
     def make(self) -> None:
         """Make the queue; one of that name is fine. Raises TryLater."""
-        make_reply_queue(self.client, self.name, self._tags())
+        make_reply_queue(self.client, self.name, self._tags(), self.kms_key())
         try:
             self._queue = Queue(self.client, self.name, self.parked)
         except NotFound as error:  # SQS says that a new queue may be unknown for a second

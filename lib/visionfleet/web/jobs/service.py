@@ -18,7 +18,6 @@ from visionfleet.web.jobs.result_cache import ResultCache
 from visionfleet.web.jobs.submission import (
     RETRY_SECONDS,
     UNACCEPTED,
-    UPLOAD_EXPIRE_SECONDS,
     Claimed,
     Submissions,
     Threads,
@@ -147,7 +146,7 @@ class Service:
             "url": made.url,
             "fields": dict(made.fields),
             "max_bytes": submissions.config.images.max_bytes,
-            "expires_at": submissions.now() + UPLOAD_EXPIRE_SECONDS,
+            "expires_at": made.expires_at,
         }
 
     async def start(self, upload: str, file_name: str, top: int) -> Queued:

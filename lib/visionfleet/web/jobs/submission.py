@@ -149,7 +149,8 @@ class Submissions:
 
     def presign(self, upload: str, content_type: str) -> PresignedPost:
         key, max_bytes = names.upload_key(upload), self.config.images.max_bytes
-        return self.uploads.presigned_post(key, content_type, max_bytes, UPLOAD_EXPIRE_SECONDS)
+        expires_at = self.now() + UPLOAD_EXPIRE_SECONDS
+        return self.uploads.presigned_post(key, content_type, max_bytes, expires_at)
 
     def start(self, upload: str, file_name: str, top: int) -> None:
         """Check a file that a client has put into S3, and ask for its answer.

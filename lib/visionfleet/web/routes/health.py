@@ -52,4 +52,4 @@ class FleetHandler(Handler):
             raise Problem("no_status", "the scaler has not written a status yet")
         reports = await self.service.fleet.reports()
         workers = [report.model_dump(mode="json") for report in reports]
-        self.answer(200, {**status, "workers": workers})
+        self.answer(200, {**status, "workers": workers, "now": self.service.fleet.now()})

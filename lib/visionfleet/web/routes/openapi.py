@@ -62,9 +62,15 @@ _UPLOAD_TARGET = create_model(
     max_bytes=(int, ...),
     expires_at=(float, ...),
 )
+_SUCCEEDED = create_model(
+    "Succeeded",
+    __base__=Succeeded,
+    __doc__="A result. `corrected` is the label that a person gave the job since, if one has.",
+    corrected=(str, ""),
+)
 _EMBEDDED = create_model(
     "Embedded",
-    __base__=Succeeded,
+    __base__=_SUCCEEDED,
     __doc__="A result with the vector of which the model makes its scores, and its length.",
     embedding=(tuple[float, ...], ...),
     size=(int, ...),
@@ -73,12 +79,14 @@ _EMBEDDED = create_model(
 _FLEET = create_model(
     "Fleet",
     __base__=FleetStatus,
-    __doc__="What the scaler saw, decided and did, and what the workers say of themselves.",
+    __doc__="What the scaler saw, decided and did, and what the workers say of themselves. All "
+    "times are by AWS's clock; `now` is that of this answer.",
     workers=(tuple[WorkerReport, ...], ...),
+    now=(float, ...),
 )
 _MODELS = (
     Correction,
-    Succeeded,
+    _SUCCEEDED,
     _EMBEDDED,
     Failed,
     ModelDescription,

@@ -1,5 +1,6 @@
 // One card per image: its thumbnail, and what becomes of it.
 
+import { Correction } from "./page-correct.js";
 import { bytes, detail, duration, failure, percent } from "./page-words.js";
 
 const STAGES = [
@@ -19,6 +20,7 @@ export class Card {
     this.part(".name").title = this.name;
     this.thumb();
     this.part(".again button").addEventListener("click", () => page.again(this));
+    this.correction = new Correction(this, page.door);
     this.show("waiting", "Waiting for its turn");
   }
 
@@ -77,6 +79,7 @@ export class Card {
     this.part(".bars").replaceChildren(...result.top.map(bar));
     this.part(".bars").hidden = false;
     this.stages(result, seconds);
+    this.correction.offer();
     if (!this.gone) this.page.say(`${this.name}: ${unsure ? "not sure, perhaps " : ""}${best}, ${percent(result.score)}`);
   }
 

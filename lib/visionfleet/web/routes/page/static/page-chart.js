@@ -4,7 +4,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const LEFT = 44;
 const RIGHT = 628;
 const LANES = [
-  { key: "queue", title: "images waiting or in hand", top: 34, bottom: 162 },
+  { key: "queue", title: "images waiting or in flight", top: 34, bottom: 162 },
   { key: "workers", title: "workers", top: 206, bottom: 310 },
 ];
 const TICKS = { 300: 60, 900: 180, 3600: 900 };

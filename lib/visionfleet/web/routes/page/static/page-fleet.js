@@ -2,6 +2,7 @@
 
 import { element } from "./page-cards.js";
 import { draw } from "./page-chart.js";
+import { costs, priced } from "./page-cost.js";
 import { ago, counted, duration, sentence } from "./page-words.js";
 
 const LIVELY_MS = 1000;
@@ -60,10 +61,8 @@ export class Fleet {
     if (answer.status === 404) return; // the scaler has said nothing yet
     if (!answer.ok) throw new Error(String(answer.status));
     this.status = await answer.json();
-    // The server's clock counts, this one may be wrong. The header has whole seconds.
-    const theirs = Date.parse(answer.headers.get("Date"));
-    this.skew = Number.isFinite(theirs) ? theirs / 1000 - Date.now() / 1000 : 0;
-    if (Math.abs(this.skew) < 2) this.skew = 0;
+    // What they agree on counts: the clocks of this machine and of the web daemon's may be wrong.
+    this.skew = (this.status.now ?? this.status.at) - Date.now() / 1000;
     this.render();
     this.onStatus(this.status);
   }
@@ -78,6 +77,7 @@ export class Fleet {
     crew(status.states);
     alarms(status.alarms || []);
     pulse(status);
+    cost(status.cost);
     part("freshness").textContent = now - status.at > SILENT_SECONDS
       ? `the scaler was last heard of ${ago(now - status.at)}`
       : "live";
@@ -93,7 +93,7 @@ export class Fleet {
     draw(part("chart"), samples, { now, span, maximum: status.maximum });
     const seen = samples.filter((one) => one.at >= now - span);
     const most = (key) => Math.max(...(seen.length ? seen : samples.slice(-1)).map((one) => one[key]));
-    part("chart-text").textContent = `Last ${duration(span)}: at most ${most("queue")} images waiting or in hand, `
+    part("chart-text").textContent = `Last ${duration(span)}: at most ${most("queue")} images waiting or in flight, `
       + `${counted(most("workers"), "worker", "workers")} at most, ${total(status.states)} now.`;
     const changes = seen.filter((one) => one.reason).length;
     part("caption").textContent = changes
@@ -169,6 +169,17 @@ function decisions(status, now) {
     return item;
   });
   part("decisions").replaceChildren(...items);
+}
+
+function cost(told) {
+  const items = costs(told).map(([when, what]) => {
+    const item = element("li");
+    item.append(element("span", "", when), element("span", "", what));
+    return item;
+  });
+  part("cost").hidden = !items.length;
+  same(part("costs"), items);
+  part("prices").textContent = told ? priced(told) : "";
 }
 
 // Replaces children only when they differ, so that animations go on.

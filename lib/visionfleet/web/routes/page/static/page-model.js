@@ -14,18 +14,20 @@ export class Model {
     part("model-find").addEventListener("input", () => this.find());
   }
 
-  // Asks at first, and when other workers or other models are there.
+  // Asks at first, and when other workers or other models are there; again until it is told.
   async look(status) {
     const there = status.workers.map((one) => one.worker + (one.model?.fingerprint ?? "")).sort().join();
     if (there === this.there) return;
     this.there = there;
     const answer = await this.door.ask("v1/model").catch(() => null);
     if (answer?.ok) this.show(await answer.json());
+    else if (status.workers.some((one) => one.model)) this.there = undefined;
   }
 
   show(model) {
     const { name, labels, input, unknown_below: below } = model;
     this.labels = labels;
+    part("known-labels").replaceChildren(...labels.map((label) => new Option(label)));
     part("model").hidden = false;
     part("model-name").textContent = `The model knows ${counted(labels.length, "class", "classes")}`;
     part("model-detail").textContent = `${name} sees the middle of an image, as ${input.side} x ${input.side} pixels. `

@@ -15,6 +15,7 @@ const door = new Door(part("key-form"), () => curl());
 const uploads = new Uploads(door);
 
 const page = {
+  door,
   changed() {
     const count = (state) => cards.filter((card) => card.state === state).length;
     const failed = count("failed") ? `, ${count("failed")} failed` : "";

@@ -1,0 +1,106 @@
+"""What days of use cost by a table of prices. No I/O here."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+
+from visionfleet.contract.usage import DayUsage, FleetCost, PeriodCost, WorkerTime
+from visionfleet.cost.prices import Calls, PriceTable
+
+SECONDS_PER_HOUR = 3600.0
+HOURS_PER_MONTH = 730.0
+MONTH_DAYS = 30
+PERIODS = ("today", "yesterday", f"last {MONTH_DAYS} days")
+
+# Calls of all daemons, measured with the default settings. An image alone: its upload, its request,
+# its fetch, its result, and a reply; in a crowd the calls to SQS are shared, a sixth of these.
+OF_AN_IMAGE = Calls(s3_write=2, s3_read=1, sqs=6)
+# An hour of a worker: its reports, their reading, looks whether it is to drain, and long polls.
+OF_A_WORKER_HOUR = Calls(s3_write=120, s3_read=1560, sqs=180)
+# An hour of one scaler and one web daemon with nothing to do; and the lists of reports, one a look,
+# while there are workers.
+OF_A_QUIET_HOUR = Calls(s3_write=156, sqs=1104)
+OF_AN_AWAKE_HOUR = Calls(s3_write=900)
+
+
+def fleet_cost(usage: Sequence[DayUsage], prices: PriceTable, today: date) -> FleetCost:
+    """Tell the cost of today until now, of yesterday, and of the last 30 days with today."""
+    by_day = {one.day: one for one in usage}
+    day = today.isoformat()
+    yesterday = (today - timedelta(days=1)).isoformat()
+    first = (today - timedelta(days=MONTH_DAYS - 1)).isoformat()
+    found = (
+        [by_day[day]] if day in by_day else [],
+        [by_day[yesterday]] if yesterday in by_day else [],
+        [one for one in usage if first <= one.day <= day],
+    )
+    costs = (period_cost(*one, prices) for one in zip(PERIODS, found, strict=True))
+    return FleetCost(prices=prices.words, periods=tuple(costs))
+
+
+def period_cost(period: str, days: Sequence[DayUsage], prices: PriceTable) -> PeriodCost:
+    images = sum(day.images for day in days)
+    workers = [time for day in days for time in day.workers]
+    seconds = sum(time.seconds for time in workers)
+    calls = reckoned_calls(days)
+    of_workers, of_calls = worker_dollars(workers, prices), prices.of_calls(calls)
+    dollars, missing = known_sum((of_workers, of_calls)), tuple(sorted(unpriced(workers, prices)))
+    whole = dollars if images and not missing else None
+    return PeriodCost(
+        period=period,
+        images=images,
+        worker_seconds=round(seconds, 1),
+        calls=round(calls.count),
+        worker_dollars=_rounded(of_workers),
+        call_dollars=_rounded(of_calls),
+        dollars=_rounded(dollars),
+        dollars_per_thousand_images=None if whole is None else _rounded(whole * 1000 / images),
+        unpriced=missing,
+    )
+
+
+def reckoned_calls(days: Iterable[DayUsage]) -> Calls:
+    """Reckon the calls to AWS of so much use: nobody counts those of all daemons."""
+    total = Calls()
+    for day in days:
+        seconds = sum(time.seconds for time in day.workers)
+        total += OF_AN_IMAGE * day.images
+        total += OF_A_WORKER_HOUR * (seconds / SECONDS_PER_HOUR)
+        total += OF_A_QUIET_HOUR * (day.scaler_seconds / SECONDS_PER_HOUR)
+        total += OF_AN_AWAKE_HOUR * (day.awake_seconds / SECONDS_PER_HOUR)
+    return total
+
+
+def worker_dollars(workers: Iterable[WorkerTime], prices: PriceTable) -> float | None:
+    """Sum up what has a price; None when there are workers and none of them has one."""
+    times = [time for time in workers if time.seconds]
+    known = [
+        time.seconds / SECONDS_PER_HOUR * hourly
+        for time in times
+        if (hourly := prices.hourly(time.instance_type, time.market)) is not None
+    ]
+    return None if times and not known else sum(known)
+
+
+def unpriced(workers: Iterable[WorkerTime], prices: PriceTable) -> set[str]:
+    """Name the kinds of workers that have no price, and the calls where these have none."""
+    kinds = {
+        kind_words(time.instance_type, time.market)
+        for time in workers
+        if time.seconds and prices.hourly(time.instance_type, time.market) is None
+    }
+    return kinds if prices.calls else {*kinds, "calls to S3 and SQS"}
+
+
+def kind_words(instance_type: str | None, market: str | None) -> str:
+    if instance_type is None:
+        return "workers of no known instance type"
+    return f"{instance_type}, {market or 'market not known'}"
+
+
+def known_sum(parts: Iterable[float | None]) -> float | None:
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+def _rounded(dollars: float | None) -> float | None:
+    return None if dollars is None else round(dollars, 6)

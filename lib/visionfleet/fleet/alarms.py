@@ -1,0 +1,27 @@
+"""What a person must mend at EC2, each told once per episode."""
+
+import logging
+from collections.abc import Callable
+
+log = logging.getLogger("scaler")
+
+
+class Alarms:
+    def __init__(self) -> None:
+        self._reasons: dict[str, str] = {}
+
+    def sentences(self) -> tuple[str, ...]:
+        return tuple(f"{what}: {reason}" for what, reason in self._reasons.items())
+
+    def warn(self, what: str, reason: str) -> None:
+        if what not in self._reasons:
+            log.error("EC2 needs a person", extra={"about": what, "reason": reason})
+        self._reasons[what] = reason
+
+    def mended(self, what: str) -> None:
+        if self._reasons.pop(what, None) is not None:
+            log.info("EC2 is well again", extra={"about": what})
+
+    def keep(self, lasts: Callable[[str], bool]) -> None:
+        for what in [what for what in self._reasons if not lasts(what)]:
+            self.mended(what)

@@ -1,0 +1,63 @@
+"""The markets of the simulated EC2, asked in turn as the real fleet asks them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from visionfleet.config.fields import Market
+from visionfleet.fleet.offerings import SHORT_SECONDS, Offerings, in_order
+from visionfleet.scaler.decision import Worker
+
+NOTICE_SECONDS = 120  # between the notice of an interruption and the end
+_SECONDS_PER_HOUR = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class MarketConditions:
+    """`markets` are in the order of preference. Spot refuses a share `spot_refusals` of the
+    launches, and takes each worker back at a rate of `interruptions_per_hour`.
+    """
+
+    markets: tuple[Market, ...] = ("on-demand",)
+    spot_refusals: float = 0.0
+    interruptions_per_hour: float = 0.0
+
+
+@dataclass(slots=True)
+class Markets:
+    conditions: MarketConditions
+    random: Random
+    refusals: int = 0
+    interruptions: int = 0
+    billed_seconds: dict[Market, float] = field(init=False)
+    _offerings: Offerings = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.billed_seconds = {"spot": 0.0, "on-demand": 0.0}
+        self._offerings = Offerings(in_order(self.conditions.markets, (), ()), self.random)
+
+    def launch(self, now: float) -> Market | None:
+        """Tell on which market a launch succeeds, None if all refuse."""
+        for offering in self._offerings.open(now):
+            rate = self.conditions.spot_refusals if offering.market == "spot" else 0.0
+            if rate and self.random.random() < rate:
+                self.refusals += 1
+                self._offerings.close(offering, SHORT_SECONDS, now, "no capacity")
+                continue
+            self._offerings.succeeded()
+            return offering.market
+        return None
+
+    def bill(self, worker: Worker, seconds: float) -> None:
+        self.billed_seconds[worker.market or "on-demand"] += seconds
+
+    def interrupted(self, workers: Sequence[Worker]) -> Worker | None:
+        """Pick the spot worker that gets a notice in this second, if one does."""
+        rate = self.conditions.interruptions_per_hour
+        if not rate:
+            return None
+        spot = [worker for worker in workers if worker.market == "spot"]
+        if self.random.random() >= rate * len(spot) / _SECONDS_PER_HOUR:
+            return None
+        self.interruptions += 1
+        return self.random.choice(spot)
