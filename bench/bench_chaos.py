@@ -68,7 +68,9 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--jobs", type=int, default=2000, help="default: %(default)s")
     parser.add_argument("--kills", type=int, default=30, help="kill -9s; default: %(default)s")
-    parser.add_argument("--workers", type=int, default=3, help="default: %(default)s")
+    parser.add_argument("--workers", type=int, default=4, help="default: %(default)s")
+    runtimes = ["torch", "openvino"]
+    parser.add_argument("--runtimes", nargs="+", default=runtimes, help="of the workers, in turn")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="default: 1 2 3")
     parser.add_argument("--at-once", type=int, default=1, help="seeds; default: %(default)s")
     parser.add_argument("--save", type=Path, default=RESULTS, help="default: %(default)s")
@@ -79,7 +81,9 @@ def planned(arguments: argparse.Namespace, seed: int) -> Plan:
     """Kills, and a third as many of most other blows."""
     kills = arguments.kills
     others = {STOP: kills // 3, FREEZE: kills // 3, OUTAGE: kills // 10, CLOCK: kills // 5}
-    return Plan(arguments.jobs, seed, {KILL: kills, **others}, workers=arguments.workers)
+    blows = {KILL: kills, **others}
+    workers, runtimes = arguments.workers, arguments.runtimes
+    return Plan(arguments.jobs, seed, blows, workers=workers, runtimes=runtimes)
 
 
 def table(seed: int, outcome: Outcome) -> Table:
@@ -98,7 +102,7 @@ def figures(outcome: Outcome) -> dict[str, object]:
     """Write an outcome as plain values: how many daemons ended, not what they said last."""
     told = asdict(outcome)
     counts = {name: len(told[name]) for name in ("unexpected_ends", "surprises")}
-    sorts = {name: dict(sorted(told[name].items())) for name in ("blows", "faults")}
+    sorts = {name: dict(sorted(told[name].items())) for name in ("blows", "faults", "by_runtime")}
     return {**told, **counts, **sorts, "seconds": round(outcome.seconds, 1)}
 
 

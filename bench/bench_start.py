@@ -1,32 +1,26 @@
-"""How long a daemon takes from exec to READY, what it holds then, and what it reads of the disk.
+"""How long a daemon takes from exec to READY, and what it holds then.
 
-Against the embedded AWS, by the message that systemd would get. Seconds and resident memory are
-medians of several starts in a warm page cache, in turn; bytecode is made by a first start, as by
-an installation, and so is the model's artefact. Then each starts once more from copies of the
-packages that have libraries, which are out of the page cache with bytecode and artefact, and the
-pages that come back are counted (`bench/page_cache.py`). How much a disk reads ahead decides how
-much that is: the folder of these copies may be given, and its disk's read-ahead is named. On a
-machine that others use, --real-time has the daemons that are measured run before the others.
+Against the embedded AWS, by the message that systemd would get: medians of several starts in a warm
+page cache, in turn. Bytecode is made by a first start, as by an installation, and so is the model's
+artefact. On a machine that others use, --real-time has the daemons that are measured run before the
+others. What a start reads of a disk, and how long that takes, measures `bench.cold_start`.
 """
 
 import argparse
-import math
 import os
 import re
-import shutil
-import sysconfig
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from bench import page_cache, workload
-from bench.figures import median, save, show
+from bench import workload
+from bench.figures import median, show, update
 from testkit.aws.embedded import Cloud, cloud
 from testkit.fleet.supervised import supervised
-from testkit.processes.daemons import PYTHONPATH, Process, started_module
+from testkit.processes.daemons import Process, started_module
 from testkit.processes.notify_socket import notify_socket
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
@@ -47,22 +41,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="bench/bench_start.py", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="where the copies go; default: a temporary one")
     parser.add_argument("--real-time", action="store_true", help="before all others; needs root")
     parser.add_argument("--only", nargs="+", help="names of what to start; default: all")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name, cloud(Path(name)) as aws, supervised({}) as fleet:
         folder = Path(name)
-        place = arguments.folder or folder
         every = _contenders(folder, str(fleet.socket))
         contenders = {name: every[name] for name in arguments.only or every}
-        figures = measured(aws, folder, place, contenders, arguments)
-        ahead = page_cache.read_ahead_kib(place)
-    columns = ["ready_seconds", "processor_seconds", "resident_mib", "disk_read_mib"]
-    rows = [[name, *(f"{f.get(c, math.nan):.2f}" for c in columns)] for name, f in figures.items()]
-    show("start", ["daemon", "ready s", "CPU s", "resident MiB", "of the disk MiB"], rows)
-    how = {"real_time": arguments.real_time, "read_ahead_kib": ahead}
-    print(f"written: {save('start', {**how, **figures})}")
+        figures = measured(aws, folder, contenders, arguments)
+    columns = ["ready_seconds", "processor_seconds", "resident_mib"]
+    rows = [[name, *(f"{f[c]:.2f}" for c in columns)] for name, f in figures.items()]
+    show("start", ["daemon", "ready s", "CPU s", "resident MiB"], rows)
+    print(f"written: {update('start', {'real_time': arguments.real_time, **figures})}")
 
 
 def _contenders(folder: Path, supervisor: str) -> dict[str, Daemon]:
@@ -89,7 +79,6 @@ def _contenders(folder: Path, supervisor: str) -> dict[str, Daemon]:
 def measured(
     aws: Cloud,
     folder: Path,
-    place: Path,
     contenders: Mapping[str, Daemon],
     arguments: argparse.Namespace,
 ) -> dict[str, dict[str, float]]:
@@ -103,14 +92,10 @@ def measured(
             with _started(aws, folder, daemon) as (process, seconds):
                 seen[name].append(_figures(daemon, process, seconds))
                 _schedule(False)
-    found = {
+    return {
         name: {key: median([one[key] for one in all_]) for key in all_[0]}
         for name, all_ in seen.items()
     }
-    for name, daemon in contenders.items():
-        if not name.endswith("torch"):  # to copy gigabytes would tell what is known
-            found[name] |= _from_disk(aws, folder, place, daemon, arguments.real_time)
-    return found
 
 
 def _schedule(first: bool) -> None:
@@ -161,42 +146,6 @@ def _figures(daemon: Daemon, process: Process, seconds: float) -> dict[str, floa
         "resident_mib": pages * _PAGE / 2**20,
         **{f"{name}_seconds": float(value) for name, value in phases.items()},
     }
-
-
-def _from_disk(
-    aws: Cloud, folder: Path, place: Path, daemon: Daemon, real_time: bool
-) -> dict[str, float]:
-    """Start from files of its own, out of the page cache: MiB that were read, and the seconds."""
-    own = place / "own"
-    shutil.rmtree(own, ignore_errors=True)
-    with _started(aws, folder, daemon) as (process, _):
-        _copy(page_cache.mapped_by(process.pid), own)
-    path = os.pathsep.join((str(own), PYTHONPATH))
-    moved = {"PYTHONPATH": path, "PYTHONPYCACHEPREFIX": str(own / "bytecode")}
-    alone = replace(daemon, variables={**daemon.variables, **moved})
-    with _started(aws, folder, alone) as (process, _):
-        files = page_cache.files_below((own, folder / "models"))
-        files += page_cache.mapped_by(process.pid)
-    os.sync()  # what is not written yet cannot be put out
-    page_cache.evict(files)
-    before = page_cache.held(files)
-    _schedule(real_time)
-    with _started(aws, folder, alone) as (process, seconds):
-        _schedule(False)
-        after = page_cache.held(files)
-        mapped = page_cache.mapped_by(process.pid)
-    read = page_cache.read_bytes(before, after, mapped)
-    return {"disk_read_mib": read / 2**20, "cold_ready_seconds": seconds}
-
-
-def _copy(mapped: Iterable[Path], own: Path) -> None:
-    """Copy packages with libraries, and botocore with its data: nobody else has these mapped."""
-    site = Path(sysconfig.get_path("purelib"))
-    names = {path.relative_to(site).parts[0] for path in mapped if path.is_relative_to(site)}
-    for name in {*names, "botocore"}:
-        copy = shutil.copytree if (site / name).is_dir() else shutil.copyfile
-        own.mkdir(parents=True, exist_ok=True)
-        copy(site / name, own / name)
 
 
 if __name__ == "__main__":

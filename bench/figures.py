@@ -47,6 +47,17 @@ def save(name: str, figures: Mapping[str, object]) -> Path:
     return path
 
 
+def update(name: str, figures: Mapping[str, object]) -> Path:
+    """Write figures into bench/results/<name>.json, and leave what else is known there."""
+    path = RESULTS / f"{name}.json"
+    known = json.loads(path.read_text()) if path.exists() else {}
+    known.pop("machine", None)
+    for key, value in figures.items():
+        both = isinstance(value, Mapping) and isinstance(known.get(key), dict)
+        known[key] = known[key] | value if both else value
+    return save(name, known)
+
+
 def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table."""
     table = Table(*columns, title=title)

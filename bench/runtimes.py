@@ -7,13 +7,12 @@ figures are kept under --name.
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 
 import numpy as np
 
-from bench.figures import RESULTS, save, show
+from bench.figures import show, update
 from visionfleet.config import Config, load
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.datasets import read
@@ -31,6 +30,7 @@ from visionfleet.model.source import Source, cache_folder
 from visionfleet.model.trials import Contest, compete
 
 BATCH = 8
+PLAIN = {"VISIONFLEET_CONFIG": os.devnull}  # unless the environment names another
 
 
 def main() -> None:
@@ -40,10 +40,8 @@ def main() -> None:
     parser.add_argument("fitted", type=Path)
     parser.add_argument("--name", default="default")
     arguments = parser.parse_args()
-    found = figures(load(None, os.environ).config, arguments.compared, arguments.fitted)
-    path = RESULTS / "runtimes.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    save("runtimes", known | {arguments.name: found})
+    found = figures(load(None, PLAIN | os.environ).config, arguments.compared, arguments.fitted)
+    update("runtimes", {arguments.name: found})
     columns = list(next(iter(found.values())))
     rows = [[name, *(f"{row[c]:.4f}" for c in columns)] for name, row in found.items()]
     show(arguments.name, ["runtime, precision", *columns], rows)

@@ -31,7 +31,9 @@ units_are_as_they_should() {
 	done
 }
 
-# As the user of the daemons, who must be able to read it all.
+# As the user of the daemons, who must be able to read it all; from a folder that is not somebody's
+# home, which is closed from Debian 13 on, and where OpenVINO looks for files.
+cd /
 as_daemon() { setpriv --reuid visionfleet --regid visionfleet --clear-groups --no-new-privs "$@"; }
 
 the_daemons_can_work() {

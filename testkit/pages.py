@@ -74,6 +74,7 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
     "docs/ami.md": {
         "make ami AMI_VARIABLES": "the same bake; test_template.py has Packer check variables",
         "make lock": "it asks PyPI; test_locks.py checks what it wrote",
+        "make bake-twice": "it takes minutes, some gigabytes from PyPI, and 8 of memory",
         "packer build": "it stands there as what `make ami` runs",
         "packer init": "newer versions of Packer alone know it, and fetch a plugin",
         "make install": "it stands there as what the bake runs",
@@ -105,6 +106,7 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
         "sudo make install": "README's line, which is typed there; here a wheel takes its place",
         "make install": "it stands there as what is typed above",
         "visionfleet install": "it stands there as what is typed above",
+        "python -m pytest": "these are the tests",
         "systemctl edit": "it opens an editor, for which systemd wants a terminal",
     },
 }

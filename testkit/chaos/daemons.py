@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from testkit.chaos.plan import CLOCK, MAX_INSTANCES, Plan
@@ -154,6 +155,11 @@ class Daemons:
             self.unexpected.append(process.tail(12))
 
 
+def worker_name(number: int) -> str:
+    """The name of its lives begins with this, and a dash."""
+    return f"w{number}"
+
+
 @contextmanager
 def daemons(folder: Path, environment: Mapping[str, str], plan: Plan) -> Iterator[Daemons]:
     """Start them for the length of a with block; all workers are one host, with one clock."""
@@ -165,9 +171,14 @@ def daemons(folder: Path, environment: Mapping[str, str], plan: Plan) -> Iterato
     module, log = "visionfleetd.classifier.main", folder / "fork-server.log"
     with fork_server(module, log, {**common, **clock.environment()}) as server:
 
-        def worker(name: str) -> Process:
+        def worker(runtime: str, name: str) -> Process:
             arguments = ["--config", str(config), "--worker", name]
-            return server.start(arguments, folder / f"{name}.log", {})
+            own = {"VISIONFLEET_MODEL__RUNTIME": runtime}
+            return server.start(arguments, folder / f"{name}.log", own)
+
+        def slot(number: int) -> Slot:
+            begin = partial(worker, plan.runtime_of(number))
+            return Slot(worker_name(number), begin, "classifier: ready", clock)
 
         def other(daemon: str, number: int, **more: str) -> Slot:
             """Make a slot of a host of its own."""
@@ -177,7 +188,7 @@ def daemons(folder: Path, environment: Mapping[str, str], plan: Plan) -> Iterato
             begin = lambda name: Process(argv, folder / f"{name}.log", over)  # noqa: E731
             return Slot(f"{daemon}{number}", begin, f"{daemon}: ready", clock)
 
-        slots = [Slot(f"w{i}", worker, "classifier: ready", clock) for i in range(plan.workers)]
+        slots = [slot(number) for number in range(plan.workers)]
         webs = [other("web", i, VISIONFLEET_WEB__PORT=str(port)) for i, port in enumerate(ports)]
         scalers = [other("scaler", i) for i in range(plan.scalers)]
         made = Daemons(slots, webs, scalers, ports)

@@ -1,6 +1,7 @@
 """What a chaos run is to do, and what came of it."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from testkit.aws.embedded import NAME
@@ -33,7 +34,8 @@ class Plan:
     jobs: int
     seed: int
     blows: Mapping[str, int]
-    workers: int = 3
+    workers: int = 4
+    runtimes: Sequence[str] = ("torch", "openvino")  # of the workers, in turn
     webs: int = 2
     scalers: int = 2  # of which one leads
     clients: int = 12
@@ -45,6 +47,9 @@ class Plan:
     freeze_seconds: float = 12.0  # the longest time; a visibility timeout is 8
     step_seconds: float = 3600.0  # of a clock, in either direction
     calm_seconds: float = 180.0  # from the last fault to the last answer
+
+    def runtime_of(self, worker: int) -> str:
+        return self.runtimes[worker % len(self.runtimes)]
 
 
 @dataclass
@@ -63,6 +68,7 @@ class Outcome:
     wrong: int = 0
     accepted: int = 0
     most_attempts: int = 0
+    by_runtime: Counter[str] = field(default_factory=Counter)
     requests_left: int = 0
     dead_letters: int = 0
     client_retries: int = 0

@@ -13,7 +13,7 @@ from random import Random
 from testkit.aws.embedded import NAME, Cloud, add_template, cloud, ec2_client
 from testkit.aws.fault_proxy import FaultProxy, fault_proxy
 from testkit.chaos.clients import Clients, Promises, outcome_of, running
-from testkit.chaos.daemons import Daemons, Slot, daemons
+from testkit.chaos.daemons import Daemons, Slot, daemons, worker_name
 from testkit.chaos.plan import (
     CLOCK,
     DEAD,
@@ -182,6 +182,7 @@ def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outco
     with ThreadPoolExecutor(8) as pool:
         found = dict(zip(promised, pool.map(partial(outcome_of, ports), promised), strict=True))
     right = set()
+    runtimes = {worker_name(n): plan.runtime_of(n) for n in range(plan.workers)}
     for job, answer in found.items():
         if answer is None or answer.status == 202:
             outcome.stuck += 1
@@ -194,6 +195,8 @@ def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outco
             attempts = answer.document["attempts"]
             assert isinstance(attempts, int)
             outcome.most_attempts = max(outcome.most_attempts, attempts)
+            worker, _, _ = str(answer.document["worker"]).partition("-")
+            outcome.by_runtime[runtimes[worker]] += 1
     twice = {number for number, jobs in promises.jobs.items() if number % 3 == 0 and len(jobs) > 1}
     outcome.wrong += len(twice)
     good = {number for number, jobs in promises.jobs.items() if jobs <= right} - twice

@@ -35,7 +35,8 @@ def scaler_daemon(
     """Start a scaler; its configuration and log are `folder`/`name`.yaml and .log."""
     config = folder / f"{name}.yaml"
     config.write_text(settings)
-    variables = {"VISIONFLEET_SUPERVISOR__SOCKET": str(workers.socket), **more}
+    variables = {"VISIONFLEET_SCALER__FLEET": "supervisor", **more}
+    variables["VISIONFLEET_SUPERVISOR__SOCKET"] = str(workers.socket)
     with started_module(
         "visionfleetd.scaler.main",
         *("--config", str(config), *options),

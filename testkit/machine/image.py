@@ -52,7 +52,7 @@ OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 # What cloud-init does on Debian's image: a user with the key of whoever launched it.
 FIRST_BOOT = """
 echo "127.0.0.1 $(hostname)" >>/etc/hosts
-useradd --create-home --shell /bin/bash admin
+useradd --create-home --key HOME_MODE=0700 --shell /bin/bash admin
 echo 'admin ALL=(ALL) NOPASSWD:ALL' >/etc/sudoers.d/90-cloud-init-users
 install -d -m 700 -o admin -g admin /home/admin/.ssh
 install -m 600 -o admin -g admin /dev/stdin /home/admin/.ssh/authorized_keys

@@ -13,7 +13,7 @@ import pytest
 SUITE = "bookworm"
 PACKAGES = (
     *("systemd", "systemd-sysv", "dbus", "libnss-systemd", "procps", "curl"),
-    *("python3", "python3-venv", "make"),  # what `make install` needs
+    *("python3", "python3-venv", "make", "polkitd"),  # what `make install` and the scaler need
 )
 # What Debian's image for EC2 has beside these, but for cloud-init.
 OF_IMAGE = ("ca-certificates", "openssh-server", "sudo")

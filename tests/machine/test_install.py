@@ -58,6 +58,7 @@ def test_installed_files_are_where_units_look(root: Path) -> None:
     assert {name for name in units if not name.endswith("users")} <= files
     assert {
         "usr/lib/sysusers.d/visionfleet.conf",
+        "usr/share/polkit-1/rules.d/50-visionfleet.rules",
         "usr/lib/systemd/system-preset/50-visionfleet.preset",
         "usr/lib/systemd/system-generators/visionfleet-generator",
         "usr/share/doc/visionfleet/model-card.md",

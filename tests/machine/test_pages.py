@@ -26,6 +26,7 @@ find-links = /usr/src/dist
 no-deps = true
 ignore-installed = true
 """
+OTHER_FLEET = "/etc/visionfleet/conf.d/70-fleet.yaml"
 EDITOR = '#!/bin/sh\ncat /srv/settings >"$1"\n'
 SETTINGS = "aws: {{endpoint_url: {aws}}}\nweb: {{port: {port}}}\nqueue: {{wait_seconds: 2}}\n"
 
@@ -78,19 +79,21 @@ def test_readme_typed_on_a_bare_machine_gives_an_answer(person: Person) -> None:
     for following in rest[:5]:
         assert following.partition("#")[0].strip() in said[first], "the install names what is next"
     assert next(out for line, out in said.items() if line.startswith("curl")) == "espresso"
+    assert person.show("visionfleet-classifier@0", "ActiveState") == "active", "the scaler's work"
     assert 'Status: "ready' in next(out for line, out in said.items() if "status" in line)
 
 
-def test_scaler_without_a_fleet_holds_up_nobody(person: Person) -> None:
-    """With the settings that are shipped, where somebody enables it as well."""
-    person.type("systemctl stop visionfleet.target && systemctl enable visionfleet-scaler")
+def test_scaler_without_its_fleet_holds_up_nobody(person: Person) -> None:
+    """As where a supervisor is configured that is not there."""
+    person.type("systemctl stop visionfleet.target")
+    person.machine.write(OTHER_FLEET, "scaler: {fleet: supervisor}\n")
     person.type("systemctl start visionfleet.target", seconds=60)
     assert person.show("visionfleet-web", "ActiveState") == "active"
     assert person.show("visionfleet-scaler", "ExecMainStatus") == "78"
     assert person.show("visionfleet-scaler", "NRestarts") == "0"
     told = person.machine.journal("-u", "visionfleet-scaler", "-o", "cat")
-    assert "set scaler.fleet to ec2, or supervisor.socket" in told
-    person.type("systemctl disable visionfleet-scaler && systemctl reset-failed")
+    assert "set scaler.fleet to systemd or ec2, or supervisor.socket" in told
+    person.type(f"rm {OTHER_FLEET} && systemctl reset-failed")
 
 
 def test_page_on_systemd_typed_from_a_wheel_works(person: Person) -> None:

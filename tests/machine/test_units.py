@@ -55,6 +55,19 @@ def test_daemons_run_without_privileges(service: Host) -> None:
         assert "0" not in status["Uid"] + status["Gid"], unit
 
 
+def test_limits_follow_the_size_of_the_host(service: Host) -> None:
+    first = service.machine.run("cat", "/proc/meminfo").stdout.splitlines()[0]
+    memory = int(first.split()[1]) * 1024
+    for unit, share in {WEB: 0.6, SCALER: 0.25, CLASSIFIERS[0]: 0.9}.items():
+        limit, used = (
+            int(service.machine.show(unit, f"Memory{name}")) for name in ("Max", "Current")
+        )
+        assert limit == pytest.approx(share * memory, rel=0.01), unit
+        tasks, running = (int(service.machine.show(unit, f"Tasks{n}")) for n in ("Max", "Current"))
+        print(f"{unit}: {used >> 20} MiB of {limit >> 20}, {running} tasks of {tasks}")
+        assert 10 * running < tasks, unit
+
+
 def test_generator_makes_the_configured_classifiers(idle_host: Host) -> None:
     listed = idle_host.machine.run("visionfleet", "placement").stdout.splitlines()
     assert [f"{line.split()[0]}.service" for line in listed] == list(CLASSIFIERS)

@@ -1,5 +1,6 @@
 """The same image has the same answer, whatever is asked of it and whoever is in its batch."""
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, pairwise
 from random import Random
 
@@ -47,6 +48,27 @@ def coarse() -> Inference:
     return at_work(Loaded(Coarse().eval(), labels, HOW, info("m", b"")), 8, 1, "float32")
 
 
+class Convolved(nn.Module):
+    """As networks are: what a kernel does side by side, it may add up in another order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(3, 16, 3), nn.BatchNorm2d(16), nn.ReLU())
+        self.last = nn.Linear(16, CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scores: Tensor = self.last(self.body(images).mean(dim=(2, 3)))
+        return scores
+
+
+def convolved(runtime: str, threads: int) -> Inference:
+    torch.manual_seed(3)
+    labels = tuple(f"label-{index}" for index in range(CLASSES))
+    network = Convolved().eval().requires_grad_(False)
+    loaded = Loaded(network, labels, HOW, info("m", b""))
+    return at_work(loaded, 8, threads, "float32", runtime)
+
+
 def of(ranking: tuple[Ranked, ...]) -> list[tuple[int, str]]:
     return [(ranked.index, ranked.label) for ranked in ranking]
 
@@ -74,6 +96,31 @@ def test_answer_does_not_depend_on_the_batch(coarse: Inference) -> None:
         chosen = random.sample(range(32), random.randint(2, 16))
         rankings = coarse.rank([pictures[index] for index in chosen], 5)
         assert [of(ranking) for ranking in rankings] == [of(alone[index]) for index in chosen]
+
+
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
+def test_answer_does_not_depend_on_who_else_asks(runtime: str) -> None:
+    model, shown = convolved(runtime, 1), images(64, 8)
+    assert model.precision.runtime == runtime
+    alone = np.concatenate([model.probabilities([pixels]) for pixels in shown])
+
+    def ask(caller: int) -> None:
+        random = Random(caller)
+        for _ in range(60):
+            chosen = random.sample(range(64), random.randint(1, 8))
+            found = model.probabilities([shown[index] for index in chosen])
+            np.testing.assert_allclose(found, alone[chosen], atol=1e-5)
+
+    with ThreadPoolExecutor(6) as callers:
+        assert len(list(callers.map(ask, range(6)))) == 6
+
+
+def test_answer_depends_on_neither_runtime_nor_threads() -> None:
+    shown = images(32, 8)
+    ways = [(runtime, threads) for runtime in ("torch", "openvino") for threads in (1, 2, 3)]
+    first, *others = [convolved(*way).probabilities(shown) for way in ways]
+    for found in others:
+        np.testing.assert_allclose(found, first, atol=1e-5)
 
 
 @pytest.mark.parametrize(

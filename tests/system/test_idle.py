@@ -51,7 +51,8 @@ def daemons_with_default_settings(folder: Path) -> Iterator[Counter[str]]:
         counting_proxy(aws.endpoint_url) as proxy,
         supervised(aws.environment) as workers,
     ):
-        config.write_text(f"supervisor: {{socket: {workers.socket}}}\n")
+        fleet = "scaler: {fleet: supervisor}"
+        config.write_text(f"{fleet}\nsupervisor: {{socket: {workers.socket}}}\n")
         env = {**aws.environment, "VISIONFLEET_WEB__PORT": str(free_port())}
         env |= {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
         options = ["--config", str(config)]

@@ -12,6 +12,7 @@ SOURCES = sorted(path for top in ("lib", "daemons") for path in (ROOT / top).rgl
 WALL = {("time", "time"), ("time", "time_ns"), ("datetime", "now"), ("datetime", "utcnow")}
 WITHOUT_ARGUMENTS = {("time", name) for name in ("gmtime", "localtime", "ctime", "asctime")}
 OWN_CLOCK = {
+    "daemons/visionfleetd/scaler/wiring.py": "for what systemd of this host tells",
     "lib/visionfleet/aws/server_clock.py": "until AWS has told its own",
     "lib/visionfleet/aws/direct_calls.py": "signs as botocore does",
     "lib/visionfleet/aws/s3.py": "gives botocore what botocore adds to this clock",

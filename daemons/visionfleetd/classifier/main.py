@@ -33,6 +33,7 @@ from visionfleet.classifier.worker_report import Identity, Reporter
 from visionfleet.config import Config
 from visionfleet.config.reload import Reach
 from visionfleet.config.scaler import FLEET_TIMES
+from visionfleet.contract.names import worker_on
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota, process, systemd
 from visionfleet.host.cpu_time import cpu_seconds
@@ -84,18 +85,11 @@ class RunningWorker:
         reporter.stuck = loops.stuck
         self._intake = wiring.intake(config, worker, clients, model)
         self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
-        enough = lambda: metrics.capacity.enough  # noqa: E731
+        enough, child = metrics.capacity.enough_in_flight, wiring.model_child(path)
         in_flight = InFlight(config.classifier.prefetch, self._notes, enough)
+        intake = self._intake
         self._pipeline = wiring.pipeline(
-            config,
-            clients,
-            self._intake,
-            model,
-            metrics,
-            loops,
-            in_flight,
-            takeover,
-            wiring.model_child(path),
+            config, clients, intake, model, metrics, loops, in_flight, takeover, child
         )
         self._idle_shutdown = IdleShutdown(
             clients.results,
@@ -161,7 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     config = startup.configuration(arguments)
     signals = process.signal_events(log)
     host = socket.gethostname()
-    worker = arguments.worker or _own_name(config, f"{host}-{arguments.number}", signals.stop)
+    worker = arguments.worker or _own_name(config, worker_on(host, arguments.number), signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
     phases.end("start")
     sys.exit(_run(config, worker, host, signals, phases, arguments))

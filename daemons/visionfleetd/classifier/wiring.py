@@ -137,8 +137,7 @@ def pipeline(
     child: Isolation,
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
-    hurry = threading.Event()
-    dead = names.dead_queue(config.name)
+    hurry, dead = threading.Event(), names.dead_queue(config.name)
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
     stage = partial(_stage, loops, meters, in_flight, hurry)
@@ -160,11 +159,9 @@ def pipeline(
         (alone if suspects.is_suspect(job) else classify).put(job)
 
     fetcher = Fetcher(intake, completion, decoded, store.put, patience)
-    fetch = stage(FETCH, fetcher.fetch)
+    fetch, now = stage(FETCH, fetcher.fetch), builder.now
     queue, put, beats = config.queue, fetch.put, _heartbeat(config, completion)
-    receiver = Receiver(
-        requests, queue, completion, put, hurry, loops, random, takeover, builder.now
-    )
+    receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover, now)
     stages = (fetch, alone, classify, store, answer)
     return Pipeline(receiver, stages, completion, beats, hurry, crash(log))
 

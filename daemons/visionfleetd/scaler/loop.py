@@ -8,17 +8,18 @@ from pathlib import Path
 from visionfleet.config import Config
 from visionfleet.config.reload import Reach
 from visionfleet.errors import VisionfleetError
-from visionfleet.host import cpu_quota, systemd
+from visionfleet.host import systemd
 from visionfleet.host.process import SignalEvents
 from visionfleet.logs.episode import Episode
 from visionfleet.scaler.autoscaler import Autoscaler
-from visionfleet.scaler.decision import Policy
 from visionfleetd import startup
+from visionfleetd.scaler import wiring
 
 log = logging.getLogger("scaler")
 
 REACH = Reach(
-    concerns=frozenset({"name", "aws", "storage", "scaler", "supervisor", "ec2", "metrics"}),
+    concerns=frozenset({"name", "aws", "storage", "scaler", "supervisor", "ec2", "metrics"})
+    | {"classifier.cpus_per_worker"},
     live=frozenset(
         {"scaler.policy", "scaler.minimum", "scaler.maximum", "scaler.spare", "scaler.schedule"}
         | {"scaler.interval_seconds", "scaler.hold_seconds", "scaler.target_wait_seconds"}
@@ -71,7 +72,7 @@ class TickLoop:
     def _reload(self) -> None:
         with startup.reloading():
             self.config = startup.reloaded(self.path, self.config, REACH, log)
-            policy = Policy.of(self.config, cpu_quota.granted())
+            policy = wiring.policy(self.config)
             self.autoscaler.policy = policy
             self.autoscaler.executor.fleet.maximum = policy.maximum
 

@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from random import Random
 
@@ -17,14 +17,12 @@ from visionfleet.config import Config
 from visionfleet.contract import names
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import BadConfig, BadPrices, VisionfleetError
-from visionfleet.host import cpu_quota, process, systemd
+from visionfleet.host import process, systemd
 from visionfleet.host.daemon_threads import crash, run_bounded
 from visionfleet.host.process import SignalEvents
-from visionfleet.host.supervisor_rpc import listens
 from visionfleet.price_file import price_table
 from visionfleet.scaler import dry_run
 from visionfleet.scaler.autoscaler import Autoscaler
-from visionfleet.scaler.decision import Policy
 from visionfleet.scaler.leader_lease import LeaderLease
 from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status_store import StatusStore
@@ -36,12 +34,7 @@ from visionfleetd.scaler.loop import TickLoop
 log = logging.getLogger("scaler")
 
 RELEASE_SECONDS = 3.0  # for the last write of a stop
-SUPERVISOR_SECONDS = 5.0  # in which a supervisor that boots beside us is there
-NO_SUPERVISOR = (
-    "scaler.fleet: no supervisor answers at {socket}; set scaler.fleet to ec2, or "
-    "supervisor.socket to where one listens. Where a fixed number of classifiers runs, no scaler "
-    "is needed"
-)
+FLEET_SECONDS = 5.0  # in which what boots beside us is there
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -57,8 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -> int:
     prices = _prices(config)
-    if config.scaler.fleet == "supervisor":
-        _find_supervisor(str(config.supervisor.socket), signals)
+    _find_fleet(wiring.lacking(config), signals)
     aws = client_factory(config.aws)
     # No other process, nor a later life of this one, has the same name.
     name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -66,8 +58,8 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     if sqs is startup.STOPPED:
         return process.EXIT_OK
     store = Store(aws.client("s3"), config.storage.output_bucket)
-    policy = Policy.of(config, cpu_quota.granted())
-    fleet = wiring.fleet(config, aws, store, policy.maximum, name)
+    policy = wiring.policy(config)
+    fleet = wiring.fleet(config, aws, store, policy.maximum, name, signals.stop.is_set)
     find = partial(Queue, sqs, names.requests_queue(config.name))
     requests = startup.answered(find, signals.stop, log, Random())
     if requests is startup.STOPPED:
@@ -93,13 +85,13 @@ def _prices(config: Config) -> PriceTable:
         startup.end_faulty(BadConfig((f"scaler.prices_file: {error}",)), "scaler")
 
 
-def _find_supervisor(socket: str, signals: SignalEvents) -> None:
+def _find_fleet(lacking: Callable[[], str], signals: SignalEvents) -> None:
     """End with a faulty configuration when there is none: systemd's start would wait for it."""
-    until = time.monotonic() + SUPERVISOR_SECONDS
-    while not listens(socket) and not signals.stop.is_set():
+    until = time.monotonic() + FLEET_SECONDS
+    while (fault := lacking()) and not signals.stop.is_set():
         if time.monotonic() >= until:
-            startup.end_faulty(BadConfig((NO_SUPERVISOR.format(socket=socket),)), "scaler")
-        signals.wait(0.2)
+            startup.end_faulty(BadConfig((fault,)), "scaler")
+        signals.wait(0.5)
 
 
 def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:

@@ -1,7 +1,10 @@
 """Makes the fleet and the autoscaler that the configuration describes."""
 
 import os
+import socket
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
@@ -11,13 +14,18 @@ from visionfleet.aws.cloudwatch import publish_at_maximum
 from visionfleet.aws.s3 import Store
 from visionfleet.aws.sqs import ReplyQueues
 from visionfleet.config import Config
+from visionfleet.config.scaler import FleetKind
 from visionfleet.contract import job_ids, names
 from visionfleet.cost.prices import PriceTable
+from visionfleet.fleet import supervisor, systemd
 from visionfleet.fleet.base import Fleet
 from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_client import Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.fleet.supervisor import SupervisorFleet
+from visionfleet.fleet.systemd import SystemdFleet
+from visionfleet.host import cpu_quota
+from visionfleet.host.cpu_topology import placed
 from visionfleet.host.process import boot_clock
 from visionfleet.scaler.autoscaler import Autoscaler
 from visionfleet.scaler.decision import Policy
@@ -36,10 +44,36 @@ if TYPE_CHECKING:
 PUBLISH_SECONDS = 3.0
 
 
-def fleet(config: Config, aws: ClientFactory, store: Store, maximum: int, name: str) -> Fleet:
+def lacking(config: Config) -> Callable[[], str]:
+    """Make what says why this machine has no such fleet; of EC2 that is asked later."""
+    kinds: dict[FleetKind, Callable[[], str]] = {
+        "systemd": partial(systemd.lacking, config.classifier),
+        "supervisor": partial(supervisor.lacking, str(config.supervisor.socket)),
+    }
+    return kinds.get(config.scaler.fleet, str)
+
+
+def policy(config: Config) -> Policy:
+    made = Policy.of(config, cpu_quota.granted())
+    if config.scaler.fleet != "systemd":
+        return made
+    return replace(made, maximum=min(made.maximum, len(placed(config.classifier))))
+
+
+def fleet(
+    config: Config,
+    aws: ClientFactory,
+    store: Store,
+    maximum: int,
+    name: str,
+    stopping: Callable[[], bool],
+) -> Fleet:
     """Make the fleet; `name` is that of this process among all scalers there ever were."""
     if config.scaler.fleet == "supervisor":
         return SupervisorFleet(str(config.supervisor.socket), maximum)
+    if config.scaler.fleet == "systemd":
+        places = len(placed(config.classifier))
+        return SystemdFleet(socket.gethostname(), places, maximum, time.time, stopping)
     return Ec2Fleet(
         # One try: the fleet itself knows when to ask EC2 again, and with what.
         instances=Instances(aws.client("ec2", max_attempts=1), config.name),

@@ -105,9 +105,7 @@ class Capacity:
     prefetch: int = 1
     cores: int = 1
     cpu_seconds: Callable[[], float] | None = None
-    # So many in flight keep it busy: a batch until more is known, with a slow model fewer than the
-    # prefetch.
-    enough: int = 1
+    _enough: int = 1
     _meters: Mapping[str, StageMeter] = field(default_factory=dict)
     _correction: float = 1.0
     _spans: float = 0.0
@@ -118,7 +116,7 @@ class Capacity:
 
     def measure(self, prefetch: int, batch: int) -> Mapping[str, StageMeter]:
         """Give the meters of a worker's stages, which notes are to be taken of from here on."""
-        self.prefetch, self.enough = prefetch, min(prefetch, batch)
+        self.prefetch, self._enough = prefetch, min(prefetch, batch)
         self._meters = {
             FETCH: StageMeter(FETCH_THREADS, 1),
             MODEL: StageMeter(1, batch),
@@ -131,12 +129,18 @@ class Capacity:
     def measured(self) -> Mapping[str, StageMeter]:
         return self._meters
 
+    def enough_in_flight(self) -> int:
+        """How many keep it busy: a batch until more is known, with a slow model fewer than the
+        prefetch.
+        """
+        return self._enough
+
     def look(self, now: float, in_flight: int, handled: int) -> None:
         """See now and then whether it has all in flight that it may, and what it then does."""
         if rate := self.per_second():
             needed = math.ceil(rate * (_IN_FLIGHT_SECONDS + self._delay_seconds()))
-            self.enough = min(self.prefetch, needed)
-        if in_flight < _FULL_SHARE * self.enough:
+            self._enough = min(self.prefetch, needed)
+        if in_flight < _FULL_SHARE * self._enough:
             self._full_since = None
         elif self._full_since is None:
             self._full_since = now, handled

@@ -13,11 +13,11 @@ _STAGES = ("queue", "fetch", "decode", "infer", "store", "reply")
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _DELIVERIES = (1, 2, 3, 4, 5, 10, 100)
-_NUMBER = re.compile(r"[_@]([0-9]{1,3})$")
+_NUMBER = re.compile(r"[-_@]([0-9]{1,3})$")
 
 
 def port_of(base: int, worker: str) -> int:
-    """Add to the base port the number that ends a worker's name, `..._07` or `...@7`; 0: none."""
+    """Add to the base port the number that ends a worker's name, `..._07` or `...-7`; 0: none."""
     number = _NUMBER.search(worker)
     return base + int(number[1]) if base and number else base
 

@@ -9,17 +9,19 @@ from pathlib import Path
 from visionfleet import __version__
 from visionfleet.errors import GiveUp
 from visionfleet.host.installation import Installation, fault_of_place
+from visionfleet.host.systemctl import POLKIT
 from visionfleet.shipped import shipped
 
 # README says the same.
 NEXT = """
 sudoedit /etc/visionfleet/visionfleet.yaml   # region, names of the buckets
 sudo visionfleet provision                   # makes buckets and queues; again is harmless
-sudo systemctl enable visionfleet.target visionfleet-web{classifiers}
+sudo systemctl enable visionfleet.target visionfleet-web{scaler}
 sudo systemctl start visionfleet.target      # returns when all of it is ready
 curl -F myfile=@/usr/share/visionfleet/photos/967_espresso.jpg http://127.0.0.1:8080/
 """.strip()
-CLASSIFIERS = " visionfleet-classifiers.target"
+SCALER = " visionfleet-scaler"
+NO_POLKIT = "\nthe scaler may start classifiers by polkit alone: sudo apt-get install polkitd"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,10 +58,12 @@ def run(arguments: argparse.Namespace) -> int:
         hint = "; run it as root" if isinstance(error, PermissionError) else ""
         raise GiveUp(f"{error.filename}: {error.strerror}{hint}") from error
     if installation.is_this_machine and not arguments.remove:
+        if not POLKIT.exists():
+            print(NO_POLKIT)
         print(f"\nvisionfleet {__version__} is installed. Next:\n\n{next_commands()}")
     return 0
 
 
 def next_commands() -> str:
-    """Classifiers are for hosts that have what classifies."""
-    return NEXT.format(classifiers=CLASSIFIERS if find_spec("openvino") else "")
+    """The scaler starts the classifiers of hosts that have what classifies."""
+    return NEXT.format(scaler=SCALER if find_spec("openvino") else "")

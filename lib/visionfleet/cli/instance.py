@@ -2,10 +2,8 @@
 
 import argparse
 import os
-import subprocess
 import time
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, CompletedProcess
 
 from visionfleet.aws.clients import client_factory
 from visionfleet.aws.cloudformation import signal_resource
@@ -13,6 +11,7 @@ from visionfleet.aws.imds import USER_DATA, Metadata, endpoint, instance_id
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.config.load import path_of
 from visionfleet.errors import Denied, GiveUp, TryLater
+from visionfleet.host.systemctl import systemctl
 from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, StackSignal, read
 
 # In the order in which they are merged, over those of the image.
@@ -65,19 +64,11 @@ def _start(wanted: InstanceRoles) -> None:
 
 
 def _systemctl(*arguments: str) -> None:
-    done = _called(*arguments, timeout_seconds=30)
+    done = systemctl(*arguments, timeout_seconds=30)
     if done.returncode != 0:
-        said = done.stderr.decode(errors="replace").strip()
         command = " ".join(("systemctl", *arguments))
+        said = done.stderr.strip()
         raise GiveUp(f"{command}: status {done.returncode}: {said[-500:]}")
-
-
-def _called(*arguments: str, timeout_seconds: float | None) -> "CompletedProcess[bytes]":
-    command = ("systemctl", *arguments)
-    try:
-        return subprocess.run(command, stdin=DEVNULL, stderr=PIPE, timeout=timeout_seconds)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise GiveUp(f"{' '.join(command)}: {error}") from error
 
 
 def _signal(arguments: argparse.Namespace, wanted: InstanceRoles | None, metadata: Metadata) -> int:
@@ -91,9 +82,9 @@ def _signal(arguments: argparse.Namespace, wanted: InstanceRoles | None, metadat
 
 def _are_ready(units: tuple[str, ...]) -> bool:
     """Wait for the daemons to be ready; raises TryLater while systemd tries one again."""
-    if _called("start", *units, timeout_seconds=None).returncode == 0:
+    if systemctl("start", *units, timeout_seconds=None).returncode == 0:
         return True
-    if _called("--quiet", "is-failed", *units, timeout_seconds=30).returncode == 0:
+    if systemctl("--quiet", "is-failed", *units, timeout_seconds=30).returncode == 0:
         return False  # as one whose configuration is refused: it is not tried again
     raise TryLater(f"{' '.join(units)}: not ready yet")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from visionfleet.cli.options import add_config, loaded
 from visionfleet.config import Config
 from visionfleet.errors import BadConfig
-from visionfleet.host import cpu_topology
-from visionfleet.host.cpu_placement import Placement, drop_in, placements
+from visionfleet.host.cpu_placement import drop_in
+from visionfleet.host.cpu_topology import placed
 
 _TEMPLATE = Path("/usr/lib/systemd/system/visionfleet-classifier@.service")
 _POWER_OFF = _TEMPLATE.with_name("visionfleet-poweroff.path")
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.generate is not None:
         _generate(_or_defaults(arguments), arguments.generate)
         return 0
-    for place in _placements(loaded(arguments).config):
+    for place in placed(loaded(arguments).config.classifier):
         gpu = "" if place.gpu is None else f"  GPU {place.gpu}"
         print(f"visionfleet-classifier@{place.number}  CPUs {_listed(place.cpus)}{gpu}")
     return 0
@@ -42,15 +42,8 @@ def _or_defaults(arguments: argparse.Namespace) -> Config:
         return Config()
 
 
-def _placements(config: Config) -> tuple[Placement, ...]:
-    gpus = cpu_topology.gpus()
-    if config.classifier.ec2_instance:  # the fleet knows one worker of this name
-        return placements(cpu_topology.cpus(), min(gpus, 1), None)
-    return placements(cpu_topology.cpus(), gpus, config.classifier.cpus_per_worker)
-
-
 def _generate(config: Config, folder: Path) -> None:
-    for place in _placements(config):
+    for place in placed(config.classifier):
         unit = f"visionfleet-classifier@{place.number}.service"
         _want("visionfleet-classifiers.target", unit, _TEMPLATE, folder)
         own = folder / f"{unit}.d"

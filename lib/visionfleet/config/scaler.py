@@ -22,7 +22,7 @@ from visionfleet.config.fields import (
     TimeZone,
 )
 
-FleetKind = Literal["supervisor", "ec2"]
+FleetKind = Literal["systemd", "supervisor", "ec2"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class FleetTimes:
 FLEET_TIMES: Mapping[FleetKind, FleetTimes] = {
     "ec2": FleetTimes(30.0, 60.0, 300.0),
     # Slow machines load torch in some ten seconds; a process that takes two minutes hangs.
+    "systemd": FleetTimes(10.0, 5.0, 120.0),
     "supervisor": FleetTimes(10.0, 5.0, 120.0),
 }
 
@@ -68,9 +69,10 @@ class ScheduleWindow(Section):
 class ScalerSection(Section):
     """The scaler daemon."""
 
-    fleet: FleetKind = "supervisor"
-    """What runs the workers: supervisor (processes of this machine), or ec2 (instances).
-    Whoever has a fleet on EC2."""
+    fleet: FleetKind = "systemd"
+    """What runs the workers: systemd (units of this machine), supervisor (processes of this
+    machine), or ec2 (instances).
+    Whoever has a fleet on EC2, or no systemd."""
     policy: Literal["pace", "per_message"] = "pace"
     """How the size is decided: pace (keep pace with the arrivals), or per_message (one worker per
     waiting image).

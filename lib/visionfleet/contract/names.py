@@ -23,6 +23,11 @@ def replies_queue(name: str, host: str, process: str) -> str:
     return f"{replies_prefix(name)}{tidy[:room]}-{process}"
 
 
+def worker_on(host: str, number: int) -> str:
+    """Name a worker that was given no name."""
+    return f"{host}-{number}"
+
+
 def image_key(job: str) -> str:
     return f"images/{job}"
 

@@ -11,7 +11,8 @@ MemberState = Literal["running", "stopping", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`launched_at` is wall time; a `failed` one did not start, and is started again without us.
+    """`launched_at` is wall time. A `failed` one did not start, and is started again without us, or
+    is gone by itself so that it can be launched again; `fault` says what its fleet knows of it.
     A worker that is not bought has no market.
     """
 
@@ -20,6 +21,7 @@ class Member:
     state: MemberState = "running"
     market: Market | None = None
     instance_type: str | None = None
+    fault: str = ""
 
 
 class Fleet(Protocol):

@@ -32,16 +32,17 @@ class Instances:
     def find_template(self, template: str, version: str) -> None:
         """Raise NotFound when there is none."""
         with wrapped_errors(f"launch template {template}"):
-            self._client.describe_launch_template_versions(
+            answer = self._client.describe_launch_template_versions(
                 **_named(template),  # type: ignore[arg-type]
                 Versions=[version],
             )
+            answer["LaunchTemplateVersions"]
 
     def rehearse(self, launch: Launch) -> None:
         """Ask whether we may launch; raises GiveUp or TryLater."""
         try:
             with wrapped_errors("rehearse a launch"):
-                self._client.run_instances(**self._request(launch), DryRun=True)
+                self._client.run_instances(**self._request(launch), DryRun=True)["Instances"]
         except GiveUp as error:
             if "(DryRunOperation)" not in str(error):  # which says that it would have worked
                 raise

@@ -7,7 +7,8 @@ from typing import Any
 
 from visionfleet.errors import GiveUp, TryLater
 from visionfleet.fleet.base import Member, MemberState
-from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused
+from visionfleet.host.process import EXIT_CONFIG
+from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused, listens
 
 # Faults of supervisor's XML-RPC interface that mean: it is as wished already.
 _ALREADY_STARTED, _NOT_RUNNING = 60, 70
@@ -23,6 +24,13 @@ _STATES: dict[str, MemberState] = {
     "FATAL": "failed",
 }
 _STARTABLE = {"STOPPED", "EXITED"}
+
+
+NO_SUPERVISOR = (
+    "scaler.fleet: no supervisor answers at {socket}; set scaler.fleet to systemd or ec2, or "
+    "supervisor.socket to where one listens. Where a fixed number of classifiers runs, no scaler "
+    "is needed"
+)
 
 
 class SupervisorFleet:
@@ -42,7 +50,7 @@ class SupervisorFleet:
 
     def members(self) -> list[Member]:
         return [
-            Member(process["name"], float(process["start"]), state)
+            Member(process["name"], float(process["start"]), state, fault=_fault(process, state))
             for process in self._processes()
             if (state := _state(process))
         ]
@@ -73,9 +81,22 @@ class SupervisorFleet:
             return [process for process in found if process["group"] == GROUP]
 
 
+def lacking(socket: str) -> str:
+    """Say that there is no supervisor; nothing when there is one."""
+    return "" if listens(socket) else NO_SUPERVISOR.format(socket=socket)
+
+
 def _state(process: dict[str, Any]) -> MemberState | None:
     """One that has refused to start is started again later, as one that supervisor gave up."""
     return "failed" if has_refused(process) else _STATES.get(process["statename"])
+
+
+def _fault(process: dict[str, Any], state: MemberState) -> str:
+    if state != "failed":
+        return ""
+    refused = has_refused(process)
+    why = f"refuses to start, status {EXIT_CONFIG}" if refused else process.get("spawnerr", "")
+    return f"{process['name']}: {why or 'it has failed'}; its log says why"
 
 
 def _failed_at(process: dict[str, Any]) -> float:

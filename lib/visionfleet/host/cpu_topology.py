@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-from visionfleet.host.cpu_placement import Cpu
+from visionfleet.config.classifier import ClassifierSection
+from visionfleet.host.cpu_placement import Cpu, Placement, placements
 
 SYSFS = Path("/sys")
 _NVIDIA = "0x10de"
@@ -12,6 +13,13 @@ _DISPLAY = "0x03"  # the class of GPUs, with and without an outlet for a screen
 
 def cpus(sysfs: Path = SYSFS) -> tuple[Cpu, ...]:
     return tuple(_cpu(sysfs, number) for number in sorted(os.sched_getaffinity(0)))
+
+
+def placed(settings: ClassifierSection) -> tuple[Placement, ...]:
+    """Give the classifiers of this machine their CPUs and GPUs."""
+    if settings.ec2_instance:  # the fleet knows one worker of this name
+        return placements(cpus(), min(gpus(), 1), None)
+    return placements(cpus(), gpus(), settings.cpus_per_worker)
 
 
 def gpus(sysfs: Path = SYSFS) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from visionfleet.errors import GiveUp
+from visionfleet.host.systemctl import BOOTED, RULE
 
 UNITS = (
     *("visionfleet.target", "visionfleet-classifiers.target", "visionfleet-web.service"),
@@ -18,7 +19,6 @@ UNITS = (
 )
 COMMANDS = ("visionfleet", "visionfleet-web", "visionfleet-scaler", "visionfleet-classifier")
 STOP_SECONDS = 120.0  # more than the longest TimeoutStopSec= of the units
-_BOOTED = Path("/run/systemd/system")
 _SYSTEMD = Path("usr/lib/systemd")
 _SHARE = Path("usr/share/visionfleet")
 _DOCUMENTS = Path("usr/share/doc/visionfleet")
@@ -60,7 +60,7 @@ class Installation:
 
     def remove(self) -> None:
         """Stop it and take it all away; configuration, keys, state and the user stay."""
-        if self.is_this_machine and _BOOTED.exists():
+        if self.is_this_machine and BOOTED.exists():
             _run("systemctl", "stop", "visionfleet.target", "visionfleet*")
             _run("systemctl", "disable", "--quiet", *UNITS)
         for placed in self._files():
@@ -85,6 +85,7 @@ class Installation:
         )
         preset = _SYSTEMD / "system-preset/50-visionfleet.preset"
         yield Placed("systemd/visionfleet.preset", preset)
+        yield Placed("systemd/visionfleet.rules", Path(RULE).relative_to("/"))
         yield Placed("systemd/visionfleet.sysusers", Path("usr/lib/sysusers.d/visionfleet.conf"))
         yield Placed("models/espresso.jpg", _SHARE / "photos/967_espresso.jpg")
         yield Placed("models/README.md", _DOCUMENTS / "model-card.md")
@@ -108,7 +109,7 @@ class Installation:
             self.say(f"{own} stays as it is; the new one is {own}.new")
 
     def _reload_systemd(self) -> None:
-        if _BOOTED.exists():
+        if BOOTED.exists():
             _run("systemctl", "daemon-reload")
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from visionfleet.contract.messages import WorkerReport
 
+PHASES = ("instance", "system", "start", "aws", "artefact", "model", "warm_up")
+
 
 @dataclass(frozen=True, slots=True)
 class Boot:

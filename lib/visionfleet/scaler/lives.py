@@ -136,7 +136,7 @@ def _state(
     member: Member, life: Life, report: WorkerReport | None, now: float
 ) -> tuple[State, str]:
     """Tell the state of a worker, and why it is not at work."""
-    fault = (report.fault if report else None) or life.fault(now)
+    fault = (report.fault if report else None) or member.fault or life.fault(now)
     if member.state != "running":
         return member.state, fault
     if report is not None and report.state == "stopped":

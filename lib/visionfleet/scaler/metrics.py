@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from visionfleet.config.fields import Market
 from visionfleet.contract.usage import FleetCost
 from visionfleet.cost.bill import PERIODS
+from visionfleet.scaler.boots import PHASES
 from visionfleet.scaler.decision import Decision, Observation, Policy, State, wanted
 from visionfleet.scaler.usage import Used
 
@@ -53,13 +54,17 @@ class ScalerMetrics:
         self._boots = histogram("launch_to_ready_seconds", about, buckets=_BOOT_SECONDS)
         about = "Seconds of one phase of that."
         self._phases = histogram("boot_phase_seconds", about, ["phase"], buckets=_BOOT_SECONDS)
+        self._begin_labels()
+
+    def _begin_labels(self) -> None:
+        """Have every label that is known beforehand from the start."""
+        for phase in PHASES:
+            self._phases.labels(phase)
         self._count_workers(())
+        self._count_markets(())
         self._worker_seconds.labels("", "")
         for period in PERIODS:
             self._dollars.labels(period).set(math.nan)  # nobody knows yet
-        self._count_markets(())
-        for phase in ("instance", "system"):
-            self._phases.labels(phase)
 
     def observed(
         self, seen: Observation, decision: Decision, policy: Policy, now: float, seconds: float

@@ -61,8 +61,9 @@ def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str
     states, total = Counter(worker.state for worker in seen.workers), len(seen.workers)
     starts = history.failed_starts
     if failed := states["failed"]:
-        why = f": {starts.fault}" if starts.fault else ""
-        yield f"{failed} of {total} workers did not start{why}"
+        faults = (worker.fault for worker in seen.workers if worker.state == "failed")
+        why = next(filter(None, faults), starts.fault)
+        yield f"{failed} of {total} workers did not start{f': {why}' if why else ''}"
     elif starts.count:
         yield reasons.failed_starts(starts)
     if crashing := states["crashing"]:

@@ -1,6 +1,6 @@
 """The markets of the simulated EC2, asked in turn as the real fleet asks them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from random import Random
 
@@ -27,6 +27,7 @@ class MarketConditions:
 class Markets:
     conditions: MarketConditions
     random: Random
+    minimum_billed_seconds: int = 60
     refusals: int = 0
     interruptions: int = 0
     billed_seconds: dict[Market, float] = field(init=False)
@@ -48,10 +49,12 @@ class Markets:
             return offering.market
         return None
 
-    def bill(self, worker: Worker, seconds: float) -> None:
-        self.billed_seconds[worker.market or "on-demand"] += seconds
+    def bill(self, worker: Worker, now: float) -> None:
+        lived = now - worker.launched_at
+        paid = max(self.minimum_billed_seconds, lived)
+        self.billed_seconds[worker.market or "on-demand"] += paid
 
-    def interrupted(self, workers: Sequence[Worker]) -> Worker | None:
+    def interrupted(self, workers: Iterable[Worker]) -> Worker | None:
         """Pick the spot worker that gets a notice in this second, if one does."""
         rate = self.conditions.interruptions_per_hour
         if not rate:

@@ -73,7 +73,8 @@ class World:
         self.random = Random(conditions.seed)
         boots = conditions.boot_seconds, conditions.boot_spread
         self._starting = Starts(*boots, conditions.stopped, self.random)
-        self._markets = Markets(conditions.market, self.random)
+        least = conditions.minimum_billed_seconds
+        self._markets = Markets(conditions.market, self.random, least)
         self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
         window = max(1, math.ceil(self.conditions.service_seconds))
         self._starts = deque([0] * window)
@@ -102,14 +103,13 @@ class World:
         rate = self.conditions.crashes_per_hour
         if rate and self._ready and self.random.random() < rate * len(self._ready) / 3600:
             self._crash(second)
-        if taken := self._markets.interrupted([machine.view for machine in self._ready]):
+        if taken := self._markets.interrupted(machine.view for machine in self._ready):
             self._interrupt(taken.name, second)
 
     def _come_up(self, second: int) -> None:
         for machine in [m for m in self._booting if m.ready_at <= second]:
             self._booting.remove(machine)
-            view = machine.view
-            machine.view = replace(view, state="idle", since=second, reported_at=math.inf)
+            machine.view = replace(machine.view, state="idle", since=second, reported_at=math.inf)
             self._ready.append(machine)
             if self.conditions.service_seconds > 1:
                 self._credit += 1  # it may start its first image at once
@@ -155,7 +155,7 @@ class World:
         return decision.look_soon
 
     def _machines(self) -> list[_Machine]:
-        draining = [machine for machine, _ in self._draining.values()]
+        draining = (machine for machine, _ in self._draining.values())
         return [*self._ready, *self._booting, *draining, *self._drained]
 
     def _observe(self, second: int) -> Observation:
@@ -168,12 +168,11 @@ class World:
         if conditions.phantoms and self.random.random() < conditions.phantoms:
             visible += self.random.randint(1, 2)
         self._mark_busy(float(second))
-        known = bool(self._backlog.started)
         return Observation(
             visible=visible,
             in_flight=in_flight,
             workers=tuple(machine.view for machine in self._machines()),
-            boot_seconds=self._starting.next_takes(second) if known else None,
+            boot_seconds=self._starting.next_takes(second) if self._backlog.started else None,
             service_seconds=self._service_told,
             handled=self._handled(second),
         )
@@ -209,7 +208,7 @@ class World:
                 continue
             self._launches += 1
             name = f"w{self._launches}"
-            view = Worker(name, "booting", float(second), float(second), market=market)
+            view = Worker(name, "booting", second, second, market=market)
             self._booting.append(_Machine(view, self._starting.up_at(name, second)))
 
     def _interrupt(self, name: str, second: int) -> None:
@@ -255,16 +254,12 @@ class World:
 
     def _end(self, machine: _Machine, machines: list[_Machine], second: int) -> None:
         machines.remove(machine)
-        self._bill(machine, second)
-
-    def _bill(self, machine: _Machine, second: int) -> None:
+        self._markets.bill(machine.view, second)
         self._starting.ended(machine.view.name, second)
-        lived = second - machine.view.launched_at
-        self._markets.bill(machine.view, max(self.conditions.minimum_billed_seconds, lived))
 
     def _outcome(self, second: int) -> Outcome:
         for machine in self._machines():
-            self._bill(machine, second)
+            self._markets.bill(machine.view, second)
         return Outcome(
             waits=self._backlog.waits,
             billed_hours=sum(self._markets.billed_seconds.values()) / _SECONDS_PER_HOUR,

@@ -103,7 +103,7 @@ CALLS: dict[str, Call] = {
 }
 # Where nothing of an answer is needed but its status, any answer with that status will do.
 STATUS_ALONE = {"verify bucket", "delete", "remove queue", "renew reply queue", "publish"}
-STATUS_ALONE |= {"copy", "verify launch", "terminate", "make reply queue"}
+STATUS_ALONE |= {"copy", "terminate", "make reply queue"}
 # What has taken effect, and was told so as far as that matters.
 DONE = {("put directly", "cut body"), ("stat", "cut body")}
 

@@ -48,15 +48,15 @@ def received(completion: Completion) -> Delivery:
 
 
 def success(of: Job) -> Done:
-    return BUILDER.succeeded(of, (Ranked(index=0, label="cat", score=0.9),), 0.1, time.time())
+    return BUILDER.succeeded(of, (Ranked(index=0, label="cat", score=0.9),), 0.1)
 
 
 def gave_up(of: Job) -> Done:
-    return BUILDER.failed(of, GAVE_UP, "given up after 4 tries", time.time())
+    return BUILDER.failed(of, GAVE_UP, "given up after 4 tries")
 
 
 def unreadable(of: Job) -> Done:
-    return BUILDER.failed(of, "cannot_be_decoded", "truncated", time.time())
+    return BUILDER.failed(of, "cannot_be_decoded", "truncated")
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ def test_every_job_has_one_right_result_after_chaos(tmp_path: Path) -> None:
     plan = Plan(120, 1, blows, pause_seconds=0.5, outage_seconds=1.0, freeze_seconds=3.0)
     outcome = run(plan, tmp_path, said.append)
     assert outcome.kept(), (outcome, said)
+    assert set(outcome.by_runtime) == {"torch", "openvino"}, "half of the workers run each"
     assert sum(outcome.faults.values()) > 50, "there was a storm"
     assert len(outcome.faults) > 10, "of many kinds"
 

@@ -16,6 +16,7 @@ from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
 from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
+from visionfleet.scaler.boots import PHASES
 
 pytestmark = pytest.mark.needs_torch
 
@@ -102,6 +103,16 @@ def test_ec2_worker_is_named_by_its_instance_id(
             service.documents["/latest/meta-data/instance-id"] = b"i-0123456789abcdef0"
             key = "fleet/workers/i-0123456789abcdef0.json"
             wait_until(lambda: aws.object(key), BOOT_SECONDS, process.tail)
+
+
+def test_worker_tells_its_boot_by_phase(aws: Cloud, start: Start) -> None:
+    with start("w_0") as process:
+        wait_until(in_state(aws, "idle"), BOOT_SECONDS, process.tail)
+        told = report(aws)
+        assert tuple(told["boot_phases"]) == PHASES[2:], "the scaler knows the first two"
+        assert sum(told["boot_phases"].values()) == pytest.approx(told["boot_seconds"])
+        assert told["host_up_seconds"] > 0
+        assert process.stop(10)[0] == 0
 
 
 def test_worker_runs_without_a_metadata_service(aws: Cloud, start: Start) -> None:

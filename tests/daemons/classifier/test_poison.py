@@ -62,22 +62,24 @@ def test_stop_does_not_wait_for_an_image_that_hangs(aws: Cloud, start: Start) ->
     assert aws.counts() == (1, 0), "another worker has it at once"
 
 
+@pytest.mark.parametrize("runtime", ["torch", "openvino"])
 def test_poison_for_the_model_costs_no_neighbour_a_delivery(
-    aws: Cloud, start: Start, tmp_path: Path
+    aws: Cloud, start: Start, tmp_path: Path, runtime: str
 ) -> None:
     """The next life takes over what the dead one held, and meets the suspects alone."""
     poison = [f"job-poison-{n}" for n in range(2)]
     for job in poison:
         aws.send_request(job, encoded(Image.new("RGB", (64, 64), COLOUR)), sent_at=time.time())
     jobs = send(aws, range(20))
-    lives = 0
+    lives, on_runtime = 0, {**POISONED, "VISIONFLEET_MODEL__RUNTIME": runtime}
     while not all(aws.result(job) for job in [*jobs, *poison]):
         lives += 1
-        with start(f"life{lives}", **POISONED) as process:
+        with start(f"life{lives}", **on_runtime) as process:
             wait_until(lambda: not process.running or aws.counts() == (0, 0), 120, process.tail)
             assert process.running or process.wait(1) == -signal.SIGSEGV, process.tail()
     assert lives in {2, 3}, "each poison ends one life at the most"
     assert "taken over" in process.output()
+    assert f"precision chosen runtime={runtime}" in process.output()
     found = results(aws, [*jobs, *poison], seconds=1)
     assert [found[job]["label"] for job in jobs] == [f"label-{i}" for i in range(20)]
     assert [found[job]["code"] for job in poison] == ["crashed"] * 2

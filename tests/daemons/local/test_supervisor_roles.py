@@ -1,6 +1,7 @@
 """Each daemon under the supervisord of its container, with the shipped file."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ from testkit.processes.waiting import wait_until
 pytest.importorskip("supervisor")
 
 BIN = Path(sys.executable).parent
+SUPERVISOR = {"VISIONFLEET_SCALER__FLEET": "supervisor"}
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +61,7 @@ def test_supervisor_file_of_web_runs_and_stops(aws: Cloud, tmp_path: Path) -> No
 
 def test_supervisor_file_of_scaler_runs_and_stops(aws: Cloud, tmp_path: Path) -> None:
     with supervised(aws.environment) as workers:
-        where = {"VISIONFLEET_SUPERVISOR__SOCKET": str(workers.socket)}
+        where = SUPERVISOR | {"VISIONFLEET_SUPERVISOR__SOCKET": str(workers.socket)}
         with container("scaler", tmp_path, {**aws.environment, **where}) as it:
             wait_until(lambda: status(aws), 60, it.tail)
             stop(it, "scaler")
@@ -90,14 +92,23 @@ def test_wrong_configuration_ends_the_container_at_once(tmp_path: Path) -> None:
             assert "exit status 78" in output
 
 
-def test_scaler_without_its_fleet_names_the_setting(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fleet", "fault"),
+    [
+        (SUPERVISOR, "no supervisor answers at .*; set scaler.fleet to systemd or ec2"),
+        # On a machine that systemd runs, it is visionfleet's unit that is not there.
+        ({}, "systemd does not run this machine; set scaler.fleet to ec2|@0.service is not-found"),
+    ],
+)
+def test_scaler_without_its_fleet_names_the_setting(
+    tmp_path: Path, fleet: dict[str, str], fault: str
+) -> None:
     """Nobody is to wait for it: AWS does not answer here either."""
-    nowhere = {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
+    nowhere = fleet | {"VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{free_port()}"}
     nowhere["VISIONFLEET_SUPERVISOR__SOCKET"] = str(tmp_path / "none.sock")
     with container("scaler", tmp_path, nowhere) as it:
         it.assert_exit(0, 60)
         output = it.output()
-    assert f"scaler.fleet: no supervisor answers at {tmp_path}/none.sock" in output
-    assert "set scaler.fleet to ec2, or supervisor.socket" in output
+    assert re.search(f"scaler.fleet: .*({fault})", output)
     assert "exit status 78" in output
     assert "Traceback" not in output

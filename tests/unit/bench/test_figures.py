@@ -2,10 +2,12 @@
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import figures
 from testkit import ROOT
 
 
@@ -58,3 +60,28 @@ def test_architecture_tells_what_was_measured(pattern: str, measured: float, dig
 )
 def test_runbook_tells_what_was_measured(pattern: str, measured: float, digits: int) -> None:
     assert told("runbook", pattern) == round(measured, digits)
+
+
+START = results("start")
+ROWS = {"worker, default model": "default", "worker, ResNet-18": "resnet18", "web": "web"}
+
+
+@pytest.mark.parametrize(("row", "name"), (ROWS | {"scaler": "scaler"}).items(), ids=str)
+def test_start_table_is_what_was_measured(row: str, name: str) -> None:
+    columns = ("ready_seconds", "processor_seconds", "resident_mib", "disk_read_mib")
+    line = re.search(rf"\| {row} \|([\d. |]+)\|", page("models"))
+    assert line, row
+    digits = (2, 2, 0, 0)
+    measured = [f"{START[name][c]:.{d}f}" for c, d in zip(columns, digits, strict=True)]
+    assert line[1].replace("|", " ").split()[:4] == measured
+
+
+def test_figures_are_kept_beside_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "RESULTS", tmp_path)
+    figures.update("start", {"web": {"ready": 1.0, "read": 5.0}, "runs": 3})
+    path = figures.update("start", {"web": {"ready": 2.0}, "scaler": {"ready": 4.0}})
+    known = json.loads(path.read_text())
+    assert known.pop("machine") == figures.machine()
+    assert known == {"web": {"ready": 2.0, "read": 5.0}, "runs": 3, "scaler": {"ready": 4.0}}

@@ -100,6 +100,6 @@ def test_busy_share_is_of_the_time_since_the_last_report() -> None:
 )
 def test_slow_worker_holds_two_seconds_of_work(call: float, image: float, enough: int) -> None:
     made = worker(call, image)
-    assert made.enough == 8, "a batch, until more is known"
+    assert made.enough_in_flight() == 8, "a batch, until more is known"
     made.look(0.0, 0, 0)
-    assert made.enough == enough
+    assert made.enough_in_flight() == enough

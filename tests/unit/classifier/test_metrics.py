@@ -154,6 +154,7 @@ def test_metrics_are_valid_prometheus_text() -> None:
         ("classifier_00", 9101),
         ("classifier_07", 9108),
         ("i-0abc123@2", 9103),
+        ("ip-10-0-0-12-2", 9103),  # of a unit
         ("i-0abc123", 9101),  # an instance's id ends in no number
         ("ip-10-0-0-12-31245", 9101),  # nor does a process's
         ("w_1234", 9101),

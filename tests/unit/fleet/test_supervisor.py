@@ -14,7 +14,7 @@ class Rpc:
         self.started: list[str] = []
         self.processes = [
             process("runs", "RUNNING"),
-            process("given_up", "FATAL", 1),
+            process("given_up", "FATAL", 1) | {"spawnerr": "Exited too quickly"},
             process("refused", "EXITED", 78),
             process("ended", "EXITED"),
             process("still", "STOPPED", 78),
@@ -43,8 +43,13 @@ def test_a_worker_that_refused_to_start_is_failed(rpc: Rpc) -> None:
     members = supervisor.SupervisorFleet("s.sock", 9).members()
     assert members == [
         Member("runs", 100.0, "running"),
-        Member("given_up", 100.0, "failed"),
-        Member("refused", 100.0, "failed"),
+        Member("given_up", 100.0, "failed", fault="given_up: Exited too quickly; its log says why"),
+        Member(
+            "refused",
+            100.0,
+            "failed",
+            fault="refused: refuses to start, status 78; its log says why",
+        ),
     ]
 
 

@@ -212,6 +212,8 @@ def test_worker_that_cannot_start_says_why() -> None:
     assert (seen.state, seen.fault) == ("broken", "no such model")
     kept = worker(Member("w", 100.0, "failed"), LIFE, Told(said, 1010.0), 0.0, NOW)
     assert (kept.state, kept.fault) == ("failed", "no such model")
+    fleet = Member("w", 100.0, "failed", fault="its unit has failed")
+    assert worker(fleet, LIFE, Told(), 0.0, NOW).fault == "its unit has failed"
 
 
 def test_worker_that_ends_before_it_is_ready_is_broken() -> None:
@@ -268,3 +270,11 @@ def test_status_tells_of_crashes() -> None:
     seen = Observation(1, 0, (Worker("w", "crashing", 0.0, 0.0, 5.0, "it has crashed 3 times"),))
     made = fleet_status(seen, Decision(), History(), POLICY, LEASE, (), None, 5.0)
     assert made.alarms == ("1 of 1 workers crash again and again; w: it has crashed 3 times",)
+
+
+def test_status_says_why_one_of_several_did_not_start() -> None:
+    """Also when another has come up since, and starts as such work."""
+    failed = Worker("w", "failed", 0.0, 0.0, fault="its unit refuses to start")
+    seen = Observation(1, 0, (failed, Worker("v", "busy", 0.0, 0.0, 5.0)))
+    made = fleet_status(seen, Decision(), History(), POLICY, LEASE, (), None, 5.0)
+    assert made.alarms == ("1 of 2 workers did not start: its unit refuses to start",)

@@ -1,0 +1,185 @@
+"""The fleet of one machine under systemd: instances of the classifier's unit, by `systemctl`."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from visionfleet.config.classifier import ClassifierSection
+from visionfleet.contract import names
+from visionfleet.errors import Denied, TryLater
+from visionfleet.fleet.base import Member, MemberState
+from visionfleet.host.process import EXIT_CONFIG
+from visionfleet.host.systemctl import BOOTED, answer, systemctl
+
+Systemctl = Callable[..., "CompletedProcess[str]"]
+
+# What systemd does not start again, a person has to mend; whether they have, shows a new start.
+RETRY_SECONDS = 60.0
+# A place that no machine has: its stop does nothing, and shows whether we may.
+_NOBODY = 999999
+_NAME = re.compile(r"visionfleet-classifier@(0|[1-9][0-9]*)\.service")
+_PROPERTIES = (
+    "Id",
+    "ActiveState",
+    "Result",
+    "ExecMainStatus",
+    "ExecMainStartTimestamp",
+    "InactiveEnterTimestamp",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What systemd says of one instance; times are those of its wall clock, 0 when it has none."""
+
+    number: int
+    state: str
+    result: str
+    status: int
+    started_at: float
+    ended_at: float
+
+    @property
+    def fault(self) -> str:
+        why = "refuses to start" if self.status == EXIT_CONFIG else f"has failed: {self.result}"
+        return f"{unit_name(self.number)} {why}, status {self.status}; its log says why"
+
+
+@dataclass(slots=True)
+class SystemdFleet:
+    """Workers are named by `host` and the number of their unit; there are `places` of them.
+
+    `now` is the machine's wall clock. While `stopping`, nobody is launched: it may be that all of
+    visionfleet stops, and what began now would stay.
+    """
+
+    host: str
+    places: int
+    maximum: int
+    now: Callable[[], float]
+    stopping: Callable[[], bool]
+    ask: Systemctl = systemctl
+    _ended: set[int] = field(default_factory=set)
+    _failed_at: dict[int, float] = field(default_factory=dict)
+
+    def verify(self) -> None:
+        self._units()
+
+    def alarms(self) -> tuple[str, ...]:
+        return ()
+
+    def market_reason(self) -> str:
+        return ""
+
+    def members(self) -> list[Member]:
+        return list(self._members().values())
+
+    def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
+        """Start the first `count` that stand still, and those that failed last of all; names make
+        it idempotent here.
+        """
+        there = self._members()
+        still = [number for number in range(self.places) if number not in there]
+        still.sort(key=lambda number: self._failed_at.get(number, 0.0))
+        room = 0 if self.stopping() else self.maximum - len(there)
+        started = []
+        for number in still[: max(0, min(count, room))]:
+            # It fails while a stop is under way, as that of the whole machine.
+            self._call(number, "--job-mode=fail", "start")
+            self._ended.discard(number)
+            started.append(self._worker(number))
+        return started
+
+    def terminate(self, names: Sequence[str]) -> None:
+        """Send TERM to workers; systemd kills what has not ended within its limit."""
+        units = {self._worker(unit.number): unit for unit in self._units()}
+        for unit in [units[name] for name in names if name in units]:
+            if unit.state == "activating":  # it did not come up
+                self._failed_at[unit.number] = self.now()
+            self._ended.add(unit.number)
+            self._call(unit.number, "stop")
+
+    def _members(self) -> dict[int, Member]:
+        found = ((unit.number, self._member(unit)) for unit in self._units())
+        return {number: member for number, member in found if member is not None}
+
+    def _member(self, unit: Unit) -> Member | None:
+        name, now = self._worker(unit.number), self.now()
+        if unit.state == "inactive":
+            return None
+        if unit.state == "failed":
+            self._failed_at[unit.number] = unit.ended_at
+            old = not 0 <= now - unit.ended_at <= RETRY_SECONDS
+            if old or unit.number in self._ended:  # of its stop we know; it can be started again
+                return None
+            return Member(name, unit.started_at, "failed", fault=unit.fault)
+        state: MemberState = "stopping" if unit.state == "deactivating" else "running"
+        return Member(name, unit.started_at or now, state)
+
+    def _units(self) -> list[Unit]:
+        asked = ("show", "--timestamp=unix", f"--property={','.join(_PROPERTIES)}")
+        return list(units(answer(self.ask(*asked, unit_name("*")))))
+
+    def _call(self, number: int, *words: str) -> None:
+        answer(self.ask("--no-ask-password", "--no-block", *words, unit_name(number)))
+
+    def _worker(self, number: int) -> str:
+        return names.worker_on(self.host, number)
+
+
+def unit_name(number: int | str) -> str:
+    return f"visionfleet-classifier@{number}.service"
+
+
+def units(shown: str) -> Iterator[Unit]:
+    """Read what `systemctl show` prints: a block of lines for each unit."""
+    for block in shown.strip().split("\n\n"):
+        told = dict(line.partition("=")[::2] for line in block.splitlines())
+        named = _NAME.fullmatch(told.get("Id", ""))
+        if named:
+            yield Unit(
+                int(named[1]),
+                told.get("ActiveState", ""),
+                told.get("Result", ""),
+                int(told.get("ExecMainStatus") or 0),
+                _seconds(told.get("ExecMainStartTimestamp", "")),
+                _seconds(told.get("InactiveEnterTimestamp", "")),
+            )
+
+
+def _seconds(timestamp: str) -> float:
+    return float(timestamp[1:]) if timestamp.startswith("@") else 0.0
+
+
+def lacking(settings: ClassifierSection, ask: Systemctl = systemctl, booted: Path = BOOTED) -> str:
+    """Say what a fleet of units lacks on this machine; nothing when it lacks nothing."""
+    if not booted.exists():
+        return (
+            "scaler.fleet: systemd does not run this machine; set scaler.fleet to ec2, or to "
+            "supervisor. Where a fixed number of classifiers runs, no scaler is needed"
+        )
+    if settings.ec2_instance:
+        return "classifier.ec2_instance: must be false with scaler.fleet: systemd"
+    if find_spec("openvino") is None:
+        return (
+            "scaler.fleet: nothing that classifies is installed here; install it with "
+            "EXTRAS=classifier, or set scaler.fleet to ec2"
+        )
+    try:
+        return _unusable(ask)
+    except TryLater:
+        return ""  # that passes, and is waited for
+    except Denied as error:
+        return f"scaler.fleet: {error}"
+
+
+def _unusable(ask: Systemctl) -> str:
+    """Look at the unit, and try whether we may stop it; raises Denied."""
+    state = answer(ask("show", "--property=LoadState", "--value", unit_name(0))).strip()
+    if state != "loaded":
+        return f"scaler.fleet: {unit_name(0)} is {state}; `sudo visionfleet install` puts it there"
+    answer(ask("--no-ask-password", "stop", unit_name(_NOBODY)))
+    return ""
