@@ -137,7 +137,8 @@ class Capacity:
 
     def look(self, now: float, in_flight: int, handled: int) -> None:
         """See now and then whether it has all in flight that it may, and what it then does."""
-        if rate := self.per_second():
+        model = self._meters.get(MODEL)
+        if model and model.per_second() and (rate := self.per_second()):  # not of fetches alone
             needed = math.ceil(rate * (_IN_FLIGHT_SECONDS + self._delay_seconds()))
             self._enough = min(self.prefetch, needed)
         if in_flight < _FULL_SHARE * self._enough:

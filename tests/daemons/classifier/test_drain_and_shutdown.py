@@ -53,14 +53,14 @@ def in_state(aws: Cloud, state: str) -> Callable[[], bool]:
 
 
 def test_spot_interruption_drains_the_worker(aws: Cloud, start: Start) -> None:
-    jobs = send(aws, 10)
+    jobs = send(aws, 8)
     with imds_server() as ec2:
         settings = {
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": ec2.url,
             "VISIONFLEET_CLASSIFIER__EC2_INSTANCE": "true",
         }
         with start("w_0", model="slow", **settings) as process:
-            wait_until(lambda: aws.counts()[1] == 10, BOOT_SECONDS, process.tail)
+            wait_until(lambda: aws.counts()[1] == 8, BOOT_SECONDS, process.tail)
             ec2.tell(REBALANCE, noticeTime="2026-11-24T12:00:00Z")
             wait_until(lambda: report(aws).get("notice"), 15, "the recommendation is reported")
             assert "draining" not in process.output(), "it is only told"

@@ -100,6 +100,12 @@ def test_busy_share_is_of_the_time_since_the_last_report() -> None:
 )
 def test_slow_worker_holds_two_seconds_of_work(call: float, image: float, enough: int) -> None:
     made = worker(call, image)
-    assert made.enough_in_flight() == 8, "a batch, until more is known"
     made.look(0.0, 0, 0)
     assert made.enough_in_flight() == enough
+
+
+def test_worker_holds_a_batch_until_its_model_has_answered() -> None:
+    made = Capacity()
+    made.measure(32, 8)[FETCH].note(1, 0.01)
+    made.look(0.0, 8, 0)
+    assert made.enough_in_flight() == 8
