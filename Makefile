@@ -63,7 +63,7 @@ test: ## check, then all tests; they need root, and the packages that .ci/run in
 
 .PHONY: test-parts
 test-parts: $(DEVELOPMENT) $(MINISTACK) ## tests of functions, edges, model and daemons
-	$(BIN)/python -m pytest -n 3 --dist worksteal \
+	$(BIN)/python -m pytest -n 4 --dist worksteal \
 		$(IDLE) tests/daemons tests/model tests/contract tests/unit $(addprefix --ignore ,$(ONCE))
 
 .PHONY: test-system
