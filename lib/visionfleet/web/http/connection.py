@@ -38,7 +38,16 @@ class Connection(ClientStream):
         self._gate = gate
         self._chunks = self._asked = 0
         self._answered = False
+        self._head_timer: asyncio.TimerHandle | None = None
         super().__init__(client)
+
+    def expect_head(self, seconds: float) -> None:
+        """Close when no head has come by then."""
+        self._head_timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+
+    def begin(self, version: str) -> None:
+        self._cancel_head_timer()
+        super().begin(version)
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         """Read a head, which alone ends at a pattern."""
@@ -72,6 +81,7 @@ class Connection(ClientStream):
 
     def close(self, exc_info: Any = False) -> None:
         """Close; an answer that has come before the end of its body is to be seen first."""
+        self._cancel_head_timer()
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
             self.refuse_what_is_too_long()
         if self._answered and self.body_open and not self.closed():
@@ -106,6 +116,12 @@ class Connection(ClientStream):
         """Tornado would read what is in its buffer on, for nobody: some 10,000 chunks of a byte."""
         if self._answered and self.closed():
             raise StreamClosedError
+
+    def _cancel_head_timer(self) -> None:
+        """A timer keeps what it would close in memory."""
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _in_turn(self, reading: Awaitable[bytes]) -> Awaitable[bytes]:
         return asyncio.ensure_future(self._piece(reading))

@@ -162,9 +162,10 @@ class WebServer(HTTPServer):
         inner = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
         assert isinstance(server_conn.stream, Connection)
-        late = None if server_conn in self._known else HEADER_SECONDS
+        if server_conn not in self._known:
+            server_conn.stream.expect_head(HEADER_SECONDS)
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, late, self._public_path)
+        return _InTime(inner, server_conn.stream, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
@@ -193,7 +194,6 @@ class _InTime(HTTPMessageDelegate):
         self,
         inner: HTTPMessageDelegate,
         stream: Connection,
-        header_seconds: float | None,
         public_path: str,
     ) -> None:
         self._inner = inner
@@ -201,13 +201,10 @@ class _InTime(HTTPMessageDelegate):
         self._stream = stream
         self._came = 0
         self._timer: asyncio.TimerHandle | None = None
-        if header_seconds is not None:
-            self._timer = asyncio.get_running_loop().call_later(header_seconds, stream.abort)
 
     def headers_received(
         self, start_line: RequestStartLine | ResponseStartLine, headers: HTTPHeaders
     ) -> Any:
-        self._cancel()
         assert isinstance(start_line, RequestStartLine)
         self._stream.begin(start_line.version)
         _mend_expectation(start_line.version, headers)

@@ -1,8 +1,17 @@
-"""What is open, and the wait until nothing is."""
+"""What is open, the wait until nothing is, and what is left of it: nothing."""
 
 import asyncio
+import gc
+import time
 
-from visionfleet.web.http.server import OpenSet
+import pytest
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from visionfleet.web.http.connection import Connection
+from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.server import OpenSet, WebServer
+from visionfleet.web.http.stream import LOOK_SECONDS
 
 
 def test_wait_until_none_is_open() -> None:
@@ -20,3 +29,28 @@ def test_wait_until_none_is_open() -> None:
         assert await left
 
     asyncio.run(waited())
+
+
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03 no http\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /", b""]
+)
+def test_nothing_is_left_of_a_connection_that_is_over(sent: bytes) -> None:
+    """A timer that outlives it keeps it in memory: 15 s of those that many strangers open."""
+
+    async def left() -> int:
+        gate = Gate(lambda _: False, time.monotonic)
+        server = WebServer(Application([("/.*", RequestHandler)]), 1000, gate)
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        server.add_sockets([listener])
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(sent)
+            writer.write_eof()
+            await reader.read()
+            writer.close()
+        server.stop()
+        await asyncio.sleep(LOOK_SECONDS + 0.1)
+        gc.collect()
+        return sum(isinstance(one, Connection) for one in gc.get_objects())
+
+    assert asyncio.run(left()) == 0
