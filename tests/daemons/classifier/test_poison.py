@@ -18,7 +18,7 @@ from testkit.processes.waiting import wait_until
 pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(400)]
 
 COLOUR = (9, 99, 199)  # in the model it ends the process
-VISIBILITY = "40"  # longer than a worker takes to boot on a busy machine
+VISIBILITY = "120"  # longer than a worker takes to boot on a busy machine
 KINDS = {66: "crashed", 67: "crashed", 68: "crashed", 69: "cannot_be_decoded", 70: "crashed"}
 POISONED = {
     "PYTHONPATH": os.pathsep.join((str(ROOT / "testkit/images/poison"), PYTHONPATH)),

@@ -51,6 +51,6 @@ def test_nothing_is_left_of_a_connection_that_is_over(sent: bytes) -> None:
         server.stop()
         await asyncio.sleep(LOOK_SECONDS + 0.1)
         gc.collect()
-        return sum(isinstance(one, Connection) for one in gc.get_objects())
+        return sum(type(one) is Connection for one in gc.get_objects())
 
     assert asyncio.run(left()) == 0
