@@ -9,8 +9,7 @@ seconds. The number of deliveries after which a job is given up is raised to 100
 not use it up.
 
 Every accepted job must end in one result with its own label, no daemon may end by itself, and a
-scaler must tell of the fleet after all that. Exit status 1 when that was broken. Steps of the clock
-need libfaketime (`apt-get install libfaketime`).
+scaler must tell of the fleet after all that. Exit status 1 when that was broken.
 """
 
 import argparse
