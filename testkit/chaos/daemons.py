@@ -66,6 +66,10 @@ class Slot:
         self.frozen_until = 0.0
         self.process = self.begin(f"{self.name}-{self.lives}")
 
+    @property
+    def kind(self) -> str:
+        return self.ready.partition(":")[0]
+
     def is_ready(self) -> bool:
         return self.process.running and self.ready in self.process.output()
 
@@ -87,6 +91,10 @@ class Daemons:
 
     def all_ready(self) -> bool:
         return len(self.ready()) == len(self.slots)
+
+    def tails(self) -> str:
+        """Show the ends of the logs of who is not ready."""
+        return "\n".join(slot.process.tail() for slot in self.slots if not slot.is_ready())
 
     def kill(self, slot: Slot) -> None:
         """End a daemon at this very instant, and start the next one."""

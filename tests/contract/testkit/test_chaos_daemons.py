@@ -1,4 +1,4 @@
-"""What chaos does to a daemon is what it says: clocks are stepped, and the frozen can be stopped."""
+"""What chaos does to a daemon is what it says: clocks are stepped, frozen ones can be stopped."""
 
 import sys
 import time
