@@ -8,7 +8,7 @@ Truthy = TypeVar("Truthy")
 
 
 def wait_until(
-    condition: Callable[[], Truthy],
+    condition: Callable[[], Truthy | None],
     seconds: float = 10.0,
     message: str | Callable[[], str] = "condition",
     interval_seconds: float = 0.02,

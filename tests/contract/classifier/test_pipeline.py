@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from testkit.classifier.pipeline_world import (
-    World,
-    started,
-)
+from testkit.classifier.pipeline_world import World, started
 from testkit.processes.waiting import wait_until
+from visionfleet.classifier.capacity import FINISH
 from visionfleetd.classifier import wiring
 
 
@@ -218,7 +216,7 @@ def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
 
 
 def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(wiring.GATHER_SECONDS, wiring.FINISH, 60.0)
+    monkeypatch.setitem(wiring.GATHER_SECONDS, FINISH, 60.0)
     made = World(prefetch=32, batch_size=8)
     made.model.go.set()
     made.pipeline.start()
@@ -230,7 +228,7 @@ def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(wiring.GATHER_SECONDS, wiring.FINISH, 60.0)
+    monkeypatch.setitem(wiring.GATHER_SECONDS, FINISH, 60.0)
     made = World(prefetch=32, batch_size=1)
     made.sqs.add(*(f"slow{i}" for i in range(20)), "odd")
     made.pipeline.start()

@@ -40,7 +40,7 @@ print("received", flush=True)
 """
 
 
-def client(service: str, port: int) -> Any:
+def client(service: Any, port: int) -> Any:
     return boto3.client(
         service,
         endpoint_url=f"http://127.0.0.1:{port}",
