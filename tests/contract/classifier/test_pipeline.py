@@ -30,7 +30,7 @@ def test_idle_worker_is_healthy(world: World) -> None:
 
 
 def test_hung_receive_is_detected(world: World) -> None:
-    world.sqs.parks_seconds = 2.0
+    world.sqs.parks_seconds = 60.0
     wait_until(lambda: "receive loop" in str(world.loops.stuck()), 10)
 
 
@@ -112,7 +112,9 @@ def test_lost_delivery_reaches_neither_model_nor_s3(wide: World) -> None:
     wide.sqs.add("second", "third")
     wait_until(lambda: wide.in_flight() == 3, 10)
     first, second = (
-        next(held for held in wide.pipeline.completion.in_flight.held() if held.job == name)
+        next(
+            held for held in wide.pipeline.completion.in_flight.held() if held.message.body == name
+        )
         for name in ("first", "second")
     )
     first.lost = second.lost = True
@@ -139,7 +141,7 @@ def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> 
     wait_until(lambda: wide.in_flight() == 7, 10)
     stopping = threading.Thread(target=wide.stop)
     stopping.start()
-    time.sleep(0.2)
+    assert wide.pipeline.hurry.wait(10)
     wide.model.go.set()
     stopping.join(10)
     assert (wide.sqs.deleted, wide.results.keys) == (["first"], ["results/first.json"])
@@ -157,11 +159,12 @@ def test_stop_out_of_time_hands_back_what_hangs(wide: World) -> None:
 
 
 def test_late_receive_is_handed_back(wide: World) -> None:
-    wide.sqs.parks_seconds = 3.0
-    wait_until(lambda: wide.loops.stuck() != [], 10)
+    wide.sqs.parks_seconds = 60.0
+    wait_until(lambda: "receive loop" in str(wide.loops.stuck()), 10)
     wide.stop(seconds=0.3)
     assert wide.pipeline.receiver.alive(), "it is abandoned"
     wide.sqs.add("late")
+    wide.sqs.awake.set()
     wait_until(lambda: not wide.pipeline.working(), 10)
     assert wide.sqs.given_back == [("late", 0)]
 

@@ -142,7 +142,7 @@ def test_unexpected_poller_error_ends_the_process(aws: Cloud, queue: ReplyQueue)
     poller = poller_of(queue, 1, deliver, crashed=crash)
     aws.send(NAME, encode(REPLY))
     poller.start()
-    assert told.wait(5)
+    assert told.wait(30)
     assert isinstance(crashed[0], ZeroDivisionError)
 
 

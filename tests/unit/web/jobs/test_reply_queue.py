@@ -78,9 +78,9 @@ def test_replies_are_deleted_at_once_with_few_waiting() -> None:
     queue = FakeQueue()
     with polled(queue, range(CROWD)) as delivered:
         queue.come("a")
-        wait_until(lambda: queue.deletes == [["a"]], 5, "deleted")
+        wait_until(lambda: queue.deletes == [["a"]], 30, "deleted")
         queue.come("b")
-        wait_until(lambda: queue.deletes == [["a"], ["b"]], 5, "deleted")
+        wait_until(lambda: queue.deletes == [["a"], ["b"]], 30, "deleted")
     assert delivered == ["a", "b"]
 
 
@@ -90,13 +90,13 @@ def test_replies_are_deleted_in_batches_with_many_waiting() -> None:
     with polled(queue, awaited) as delivered:
         for start in range(0, 12, 4):
             queue.come(*jobs[start : start + 4])
-            wait_until(partial(delivered.__contains__, jobs[start + 3]), 5, "delivered")
-        wait_until(lambda: queue.deletes == [jobs[:12]], 5, "one delete for all of them")
+            wait_until(partial(delivered.__contains__, jobs[start + 3]), 30, "delivered")
+        wait_until(lambda: queue.deletes == [jobs[:12]], 30, "one delete for all of them")
         queue.come(jobs[12])
-        wait_until(lambda: len(delivered) == 13, 5, "delivered")
+        wait_until(lambda: len(delivered) == 13, 30, "delivered")
         assert len(queue.deletes) == 1
         awaited.clear()
-        wait_until(lambda: queue.deletes[1:] == [jobs[12:]], 5, "deleted when nobody waits")
+        wait_until(lambda: queue.deletes[1:] == [jobs[12:]], 30, "deleted when nobody waits")
     assert delivered == jobs
 
 
@@ -105,5 +105,5 @@ def test_replies_are_delivered_once(count: int) -> None:
     queue, jobs = FakeQueue(), [str(number) for number in range(count)]
     with polled(queue, range(100)) as delivered:
         queue.come(*jobs)
-        wait_until(lambda: len(delivered) == count, 5, "delivered")
+        wait_until(lambda: len(delivered) == count, 30, "delivered")
     assert delivered == jobs
