@@ -28,7 +28,7 @@ def test_rolling_restart_fails_no_request(aws: Cloud, tmp_path: Path) -> None:
             wait_for_more(clients, 100)
             for web in old:
                 status, seconds = web.process.stop(30)
-                assert (status, seconds < 10) == (0, True), web.process.tail()
+                assert (status, seconds < 20) == (0, True), web.process.tail()
                 running.enter_context(web_daemon(aws, tmp_path, **shared))
                 wait_for_more(clients, 100)
         assert clients.failures + quick.failures == []
@@ -65,7 +65,7 @@ def test_leaving_listener_loses_no_connection() -> None:
     with ExitStack() as open_:
         second = open_.enter_context(listener(port))
         early = [open_.enter_context(begun(port)) for _ in range(40)]
-        wait_until(lambda: all(connected(one) for one in early), 5, "early ones to connect")
+        wait_until(lambda: all(connected(one) for one in early), 30, "early ones to connect")
         drop_openings(first)
         late = [open_.enter_context(begun(port)) for _ in range(40)]
         held = [open_.enter_context(one) for one in accepted(first)]
