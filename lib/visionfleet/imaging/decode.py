@@ -122,6 +122,8 @@ def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) ->
 def _load(image: Image.Image, data: bytes) -> Image.Image:
     if image.format == "TIFF":
         return tiff.load(image)
+    if image.format == "PNG":
+        return png.load(image, data)
     return gif.load(image) if image.format == "GIF" else jpeg.load(image, data)
 
 
