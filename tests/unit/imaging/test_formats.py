@@ -11,6 +11,7 @@ from PIL import Image
 from testkit import ROOT
 from testkit.images.pictures import encoded, numbered
 from testkit.images.reading import Limits, read_pixels
+from testkit.images.tiff import tiff
 from visionfleet.config import Config
 from visionfleet.errors import BadImage
 from visionfleet.imaging import cost
@@ -90,6 +91,25 @@ def test_markup_without_an_end_takes_no_time(part: bytes) -> None:
     started = time.process_time()
     name_of(part * 1_000_000)
     assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (
+            tiff(bytes(900), (16, 16), {258: [14], 262: [0]}),
+            r"BitsPerSample 14, .*Interpretation 0",
+        ),
+        (tiff(bytes(900), (16, 16), {258: [8], 262: [1], 259: [34712]}), "Compression 34712"),
+        (b"\xff\xd8\xff\xc0\0\x11\x0c\0\x40\0\x60" + bytes(20), "SOF0, 12 bits, 96x64"),
+        (b"\xff\xd8\xff\xf7\0\x11\x08\0\x40\0\x60" + bytes(20), "JPEG-LS"),
+        (b"\xff\xd8\xff\xe8\0\4SP\xff\xf7\0\x11\x08\0\x40\0\x60" + bytes(20), "SOF55"),
+        (b"\xff\xd8\xff\xc0\0", "begins like a JPEG file"),
+    ],
+)
+def test_refused_kinds_of_a_format_are_told(data: bytes, kind: str) -> None:
+    with pytest.raises(BadImage, match=kind):
+        check_header(data, LIMITS)
 
 
 def test_format_excluded_by_settings_is_named() -> None:
