@@ -14,7 +14,8 @@ import requests
 from testkit import ROOT
 from testkit.aws.aging_proxy import AgingProxy, aging_proxy
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, emptied
-from testkit.aws.fault_proxy import FaultProxy, Faults, fault_proxy
+from testkit.aws.fault_proxy import FaultProxy, fault_proxy
+from testkit.aws.faults import Faults
 from testkit.classifier.stand_in import label_of, stand_in, succeeded
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, launched
