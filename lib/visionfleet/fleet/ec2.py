@@ -82,10 +82,8 @@ class Ec2Fleet:
         return self._market_reason
 
     def checks(self) -> Sequence[Callable[[], object]]:
-        """The last rehearses a launch from each offering. One that works is enough to start with:
-        each other that is refused is an alarm, and those that are not asked yet are asked between
-        launches.
-        """
+        """Rehearse launches, last of all: one offering that works is enough to start with. Each
+        other that is refused is an alarm, and those that are left are asked between launches."""
         return self._ledger.read, self._find_template, self._rehearsals.require_one
 
     def _find_template(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from visionfleet.scaler import deaths, reasons
 from visionfleet.scaler.cooldown import Cooldown
+from visionfleet.scaler.deafness import DEAF_SECONDS, Deafness
 from visionfleet.scaler.failed_starts import FailedStarts
 from visionfleet.scaler.forecast import Forecast
 
@@ -46,6 +47,7 @@ class Worker:
     reported_at: float | None = None
     fault: str = ""
     market: "Market | None" = None
+    handled: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ class History:
     at_maximum: bool = False
     waiting: bool = False
     failed_starts: FailedStarts = field(default_factory=FailedStarts)
+    deafness: Deafness = field(default_factory=Deafness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +184,11 @@ POLICIES: dict[str, Decide] = {"pace": decide, "per_message": per_message}
 def _look(seen: Observation, policy: Policy, history: History, now: float) -> _Look:
     history = _learn(seen, policy, history, now)
     dead = deaths.found(seen, policy, history, now)
-    able = tuple(w for w in seen.workers if w.state in _CAPACITY and w.name not in dead)
-    history = replace(history, failed_starts=deaths.failed_starts(seen, dead, history, now))
+    deafness = history.deafness.noted(seen.visible, seen.handled, seen.workers, now)
+    useless = {*dead, deafness.deaf}
+    able = tuple(w for w in seen.workers if w.state in _CAPACITY and w.name not in useless)
+    failed = deaths.failed_starts(seen, dead, history, now)
+    history = replace(history, failed_starts=failed, deafness=deafness)
     return _Look(seen, policy, history, now, dead, able)
 
 
@@ -224,7 +230,10 @@ def _act(look: _Look, need: int) -> tuple[Decision, History]:
         notes.append(f"no more can be opened: {maximum} is the maximum")
     if failed.count and need > capacity + launch:
         notes.append(reasons.failed_starts(failed, held=wanted > launch))
-    if capacity > maximum:
+    drain: tuple[str, ...]
+    if deaf := look.history.deafness.deaf:
+        drain, leave = (deaf,), f"{deaf} took nothing for {DEAF_SECONDS:.0f} s though images wait"
+    elif capacity > maximum:
         drain, leave = _lightest(look, capacity - maximum), f"{maximum} is the maximum now"
     else:
         drain = () if need > capacity else _to_drain(look, need)
