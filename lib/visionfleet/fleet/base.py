@@ -1,6 +1,6 @@
 """What runs the workers: one module per kind of fleet, all with the same small interface."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -29,8 +29,10 @@ class Fleet(Protocol):
 
     maximum: int
 
-    def verify(self) -> None:
-        """Check once, at the start, that the fleet can be used; raises GiveUp or TryLater."""
+    def checks(self) -> Sequence[Callable[[], object]]:
+        """Tell the calls that show, at the start, that the fleet can be used: to be made in turn,
+        each until it passes once. They raise GiveUp or TryLater.
+        """
 
     def alarms(self) -> tuple[str, ...]:
         """List what a person must mend, a sentence each."""

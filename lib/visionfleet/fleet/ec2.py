@@ -81,16 +81,18 @@ class Ec2Fleet:
     def market_reason(self) -> str:
         return self._market_reason
 
-    def verify(self) -> None:
-        """Rehearse a launch from each offering. One that works is enough to start with: each other
-        that is refused is an alarm, and those that are not asked yet are asked between launches.
+    def checks(self) -> Sequence[Callable[[], object]]:
+        """The last rehearses a launch from each offering. One that works is enough to start with:
+        each other that is refused is an alarm, and those that are not asked yet are asked between
+        launches.
         """
-        self._ledger.read()
+        return self._ledger.read, self._find_template, self._rehearsals.require_one
+
+    def _find_template(self) -> None:
         try:
             self._instances.find_template(self._template, self._settings.template_version)
         except NotFound as error:
             raise GiveUp(f"it must exist before the scaler starts: {error}") from error
-        self._rehearsals.require_one()
 
     def members(self) -> list[Member]:
         """List what exists or may; launches that were left open are settled on the way."""

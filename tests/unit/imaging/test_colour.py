@@ -82,7 +82,7 @@ def test_grey_ramp_is_the_same_at_any_depth(data: bytes) -> None:
     [RAMP * 1e9, RAMP - 0.5, np.full((32, 32), np.nan), np.full((32, 32), np.inf)],
     ids=["unknown range", "negative", "not a number", "infinite"],
 )
-def test_pixels_without_a_known_white_are_refused(pixels: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_pixels_without_a_known_white_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(BadImage, match="no known white") as caught:
         seen(tiff(pixels.astype("<f4").tobytes(), 32, form=3))
     assert caught.value.code == "cannot_be_decoded"
