@@ -183,7 +183,7 @@ class World:
         self.loops = Watchdog(time.monotonic, dict.fromkeys(loops, ALLOWED_SECONDS))
         self.requests = lambda: self.sqs
         self.outbox = self.sqs
-        enough = self.metrics.capacity.enough_in_flight
+        enough = self.metrics.capacity.target_in_flight
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
         self.pipeline: Pipeline = wiring.pipeline(
             config,

@@ -14,7 +14,7 @@ from visionfleet.errors import LeaseLost, TryLater, VisionfleetError
 
 
 class StubbornQueue:
-    """Notes every extension; loses, fails or blocks on demand."""
+    """Journal every extension; loses, fails or blocks on demand."""
 
     def __init__(self) -> None:
         self.extended: list[str] = []
@@ -112,10 +112,10 @@ def test_outage_is_nobodys_time_also_of_those_that_wait(
     """Two threads may meet one outage; it is counted once."""
     (early,) = take(heartbeat, "a")
     for began in (0.0, 1.0, 50.0, 50.0):
-        heartbeat.in_flight.excuse(began, began + 50.0)
+        heartbeat.in_flight.discount_outage(began, began + 50.0)
     beat(heartbeat, clock, 150)
     (late,) = take(heartbeat, "b")
-    heartbeat.in_flight.excuse(140.0, 170.0)
+    heartbeat.in_flight.discount_outage(140.0, 170.0)
     assert early.received_at == pytest.approx(130.0)
     assert late.received_at == 170.0
     beat(heartbeat, clock, 229)

@@ -133,7 +133,7 @@ MODEL = ModelDescription(
 def test_model_is_told_once_and_again_where_s3_failed() -> None:
     shelf = Shelf()
     made = reporter(shelf)
-    made.untold, shelf.broken = MODEL, True
+    made.unpublished_model, shelf.broken = MODEL, True
     observe(shelf, made, (1.0, "idle"))
     shelf.broken = False
     observe(shelf, made, (2.0, "idle"), (40.0, "idle"), (80.0, "idle"))
@@ -143,7 +143,7 @@ def test_model_is_told_once_and_again_where_s3_failed() -> None:
 def test_role_that_may_not_tell_the_model_still_reports() -> None:
     shelf = Shelf(refused={"fleet/model.json"})
     made = reporter(shelf)
-    made.untold = MODEL
+    made.unpublished_model = MODEL
     observe(shelf, made, (1.0, "idle"))
     assert shelf.written[-1] == (1.0, "idle")
     shelf.refused.clear()

@@ -88,6 +88,14 @@ def test_pixels_without_a_known_white_are_refused(pixels: np.ndarray) -> None:
     assert caught.value.code == "cannot_be_decoded"
 
 
+def test_bytes_with_a_sign_are_grey_or_refused() -> None:
+    signed = np.rint(RAMP * 255 - 128).astype(np.int8)
+    with pytest.raises(BadImage, match="no known white"):
+        seen(tiff(signed.tobytes(), 8, form=2))
+    bright = seen(tiff(np.maximum(signed, 0).tobytes(), 8, form=2))
+    assert (bright[:, :, 0] == np.maximum(signed, 0)).all()
+
+
 def test_byte_colour_map_is_not_black() -> None:
     pixels = np.tile(np.arange(32, dtype=np.uint8), (32, 1)).tobytes()
     table = [min(255, 8 * i) for i in range(256)] * 3
