@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from visionfleet.web.http.gate import DRAIN_BYTES, Gate
 
@@ -17,9 +18,13 @@ LINGER_SECONDS = 5.0
 
 
 class Arrival:
-    """A connection of which nothing is known; `serve` is called when it is to be served."""
+    """A connection of which nothing is known; `serve` gets it when it is to be served, and must
+    not know it before: what knows each other stays in memory until the collector's next pass.
+    """
 
-    def __init__(self, client: socket.socket, gate: Gate, serve: Callable[[], object]) -> None:
+    def __init__(
+        self, client: socket.socket, gate: Gate, serve: Callable[["Arrival"], object]
+    ) -> None:
         self._client, self._gate, self._serve = client, gate, serve
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(HEADER_SECONDS, self.abort)
@@ -30,7 +35,7 @@ class Arrival:
         if self._client.fileno() != -1:
             self._cease()
             self._client.close()
-            self._serve()
+            self._serve(self)
 
     def _look(self) -> None:
         try:
@@ -41,7 +46,7 @@ class Arrival:
             first = b""
         if first:
             self._cease()
-            self._gate.start(first, self._serve)
+            self._gate.start(first, partial(self._serve, self))
         else:
             self.abort()
 
