@@ -5,6 +5,7 @@ import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from visionfleet.web.http.gate import DRAIN_BYTES, Gate
 from visionfleet.web.http.stream import last_answer
@@ -23,12 +24,17 @@ _METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~\r\n-]")
 
 
 class Arrival:
-    """A connection of which nothing is known; `serve` is called when it is to be served, or is
-    over. `tls` tells what is spoken here.
+    """A connection of which nothing is known; `serve` gets it when it is to be served, or is over,
+    and must not know it before: what knows each other waits for the garbage collector. `tls` tells
+    what is spoken here.
     """
 
     def __init__(
-        self, client: socket.socket, gate: Gate, serve: Callable[[], object], tls: bool = False
+        self,
+        client: socket.socket,
+        gate: Gate,
+        serve: Callable[["Arrival"], object],
+        tls: bool = False,
     ) -> None:
         self._client, self._gate, self._serve = client, gate, serve
         self._tls = tls
@@ -41,7 +47,7 @@ class Arrival:
         if self._client.fileno() != -1:
             self._cease()
             self._client.close()
-            self._serve()
+            self._serve(self)
 
     def _look(self) -> None:
         try:
@@ -52,19 +58,20 @@ class Arrival:
             first = b""
         if not first:
             self.abort()
-        elif fault := fault_of_start(first, self._tls):
-            self._refuse(fault)
-        else:
-            self._cease()
-            self._gate.start(first, self._serve)
+            return
+        self._cease()
+        fault = fault_of_start(first, self._tls)
+        begin = partial(self._refuse, fault) if fault else partial(self._serve, self)
+        self._gate.start(first, begin)
 
     def _refuse(self, fault: str) -> None:
         """Say at once what it would wait for in vain."""
-        self._cease()
+        if self._client.fileno() == -1:  # it gave way to another before its turn
+            return
         with suppress(OSError):  # it is gone
             self._client.send(last_answer(Problem("bad_parameter", fault)))
         Drain(socket.socket(fileno=self._client.detach()), self._gate)
-        self._serve()
+        self._serve(self)
 
     def _cease(self) -> None:
         self._timer.cancel()

@@ -266,12 +266,12 @@ class Handler(RequestHandler):
         problem = problem_of(refused)
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
-        self.set_header("Content-Type", content_type)
         if self.stranger and self.has_body:
             self.set_header("Connection", "close")
-        for name, value in problem.headers.items():
+        for name, value in {"Content-Type": content_type, **problem.headers}.items():
             self.set_header(name, value)
         self.finish(json.dumps(body))
+        refused.__traceback__ = None  # it knows this handler, and the body keeps what refused it
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
         return PROBLEM_TYPE, problem.document(self.request_id)
