@@ -144,13 +144,13 @@ class Takeover:
             receipts = [d.message.receipt for d in self.deliveries]
             failed = requests.extend(receipts, visibility_seconds)
         except VisionfleetError as error:  # the old visibility timeout still holds
-            log.warning("held over", extra=fields | {"reason": str(error)})
+            log.warning("taken over", extra=fields | {"reason": str(error)})
             return
         self.deliveries = [d for d in self.deliveries if d.message.receipt not in failed]
         for delivery in self.deliveries:
             delivery.expires_at = now + visibility_seconds
         if ours:
-            log.info("held over", extra=fields | {"suspects": len(self.suspects)})
+            log.info("taken over", extra=fields | {"suspects": len(self.suspects)})
 
     def held(self, now: float) -> list[Delivery]:
         """Deliveries whose visibility timeout has not expired."""
@@ -169,7 +169,7 @@ def take_over(folder: Path, about: Mapping[str, str]) -> Takeover:
         try:
             _take(path, about, found)
         except OSError as error:
-            log.warning("nothing is held over", extra={"reason": str(error)})
+            log.warning("nothing is taken over", extra={"reason": str(error)})
     return found
 
 
@@ -218,7 +218,7 @@ def replay(notes: Iterable[Mapping[str, Any]]) -> list[Delivery]:
             in_model = note.get("in_model", in_model)
             _replay(note, held)
         except (AttributeError, KeyError, TypeError) as error:  # not a journal
-            log.warning("nothing is held over", extra={"reason": repr(error)})
+            log.warning("nothing is taken over", extra={"reason": repr(error)})
             break
     suspects = [held[number] for number in in_model if number in held]
     for delivery in suspects:

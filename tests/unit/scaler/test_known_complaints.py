@@ -85,9 +85,9 @@ def test_7_one_message_scales_the_fleet_from_zero() -> None:
     assert outcome.served == 1
     assert outcome.wait_quantile(1.0) <= 100
     first, history = decide(Observation(1, 0, ()), POLICY, History(), NOW)
-    assert (first.launch, first.look_soon) == (0, True), "a look that may be wrong"
+    assert (first.launch, first.recheck) == (0, True), "a look that may be wrong"
     decision, _ = decide(Observation(1, 0, ()), POLICY, history, NOW + 1)
-    assert (decision.launch, decision.look_soon) == (1, False)
+    assert (decision.launch, decision.recheck) == (1, False)
 
 
 @pytest.mark.parametrize(
