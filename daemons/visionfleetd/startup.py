@@ -139,7 +139,10 @@ def verify(
     log: logging.Logger,
     random: Random,
 ) -> bool:
-    """Call each check until AWS answers, as `answered` does; False when `stop` was set first."""
+    """Call each check until AWS answers, as `answered` does; False when `stop` was set first.
+
+    A check is one call where that can be: of a check that fails, all its calls are made again.
+    """
     return all(answered(check, stop, log, random) is not STOPPED for check in checks)
 
 

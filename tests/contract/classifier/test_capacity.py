@@ -54,7 +54,7 @@ class LateWorld(World):
             self.sqs.add(f"{self.sent}")
             self.look()
         self._done(self.sent, 5.0)
-        told, _ = capacity.told(time.monotonic(), self.pipeline.counts().handled)
+        told, _ = capacity.report(time.monotonic(), self.pipeline.counts().handled)
         assert told is not None
         return told
 
@@ -72,7 +72,7 @@ class LateWorld(World):
 
     def look(self) -> int:
         counts = self.pipeline.counts()
-        self.metrics.capacity.look(time.monotonic(), counts.in_flight, counts.handled)
+        self.metrics.capacity.observe(time.monotonic(), counts.in_flight, counts.handled)
         return counts.handled
 
 

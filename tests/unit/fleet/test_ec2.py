@@ -1,17 +1,18 @@
 """The EC2 fleet against an EC2 in memory: launches, crashes, and the launch ledger."""
 
 import itertools
+from collections import Counter
 
 import pytest
 
 from testkit.aws.fake_ec2 import Region
 from testkit.aws.fake_s3 import Bucket
-from testkit.aws.fakes import Clock, Crash
-from testkit.fleet.ec2_fleet import MAXIMUM, A, Make, crash_at, states
+from testkit.aws.fakes import Clock, Crash, refusal
+from testkit.fleet.ec2_fleet import MAXIMUM, A, Make, checked, crash_at, states
 from visionfleet.contract.names import LAUNCHES_KEY
-from visionfleet.errors import GiveUp, Superseded, TryLater
+from visionfleet.errors import Denied, GiveUp, Superseded, TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet
-from visionfleet.fleet.launch_ledger import ABANDONED_SECONDS, HEARD_SECONDS, SEEN_SECONDS
+from visionfleet.fleet.launch_ledger import ABANDONED_SECONDS, LISTED_SECONDS, PENDING_SECONDS
 from visionfleet.fleet.offerings import SHORT_SECONDS
 
 
@@ -63,7 +64,7 @@ def test_confirmed_instance_that_never_appears_is_dropped(
 ) -> None:
     region.list_seconds = 1e9
     make().launch(2, "d1")
-    clock.now += SEEN_SECONDS
+    clock.now += LISTED_SECONDS
     assert make().members() == []
 
 
@@ -143,7 +144,7 @@ def test_scaler_paused_after_observing_launches_nothing(
     sleeper.members()
     other.members()
     other.launch(MAXIMUM - 1, "d1")
-    clock.now += SEEN_SECONDS
+    clock.now += LISTED_SECONDS
     other.members()
     empty_the_ledger(make(), region, "d2")
     with pytest.raises(Superseded):
@@ -166,7 +167,7 @@ def test_scaler_paused_after_its_ledger_write_launches_nothing(
 
     def sleep(at: str) -> None:
         if at == f"get {LAUNCHES_KEY} done" and next(reads) == 1:  # what it wrote is its own
-            clock.now += HEARD_SECONDS
+            clock.now += PENDING_SECONDS
             region.room[("", "")] = 0
             assert make().members() == []
             region.room.clear()
@@ -187,7 +188,7 @@ def test_refused_launch_of_another_scaler_counts_until_closed(
     region.room[("", "")] = 0
     other = make()
     assert len(other.members()) == 2
-    clock.now += HEARD_SECONDS - 1
+    clock.now += PENDING_SECONDS - 1
     assert len(other.members()) == 2
     clock.now += SHORT_SECONDS
     assert other.members() == []
@@ -204,11 +205,31 @@ def test_unsettled_launch_is_given_up(make: Make, region: Region, clock: Clock) 
 def test_unreadable_launch_ledger_launches_nothing(make: Make, bucket: Bucket) -> None:
     bucket.objects[LAUNCHES_KEY] = b"{"
     with pytest.raises(GiveUp, match=r"fleet/launches\.json is unreadable"):
-        make().verify()
+        checked(make())
+
+
+def test_each_check_of_a_start_is_one_call(make: Make, region: Region, bucket: Bucket) -> None:
+    """Else two of three calls that are denied would keep a start for ever."""
+    asked: list[str] = []
+
+    def two_of_three_denied(at: str) -> None:
+        if not at.endswith("done"):
+            asked.append(at)
+            if len(asked) % 3:
+                raise refusal("UnauthorizedOperation", at)
+
+    for check in make(hook=two_of_three_denied).checks():
+        for _ in range(2):
+            with pytest.raises(Denied):
+                check()
+        check()
+    assert set(Counter(asked).values()) == {3}, asked
+    assert not bucket.objects, "nothing was launched"
+    assert not region.machines
 
 
 def test_missing_launch_template_is_reported_at_start(make: Make, region: Region) -> None:
     with pytest.raises(GiveUp, match="launch template nobody"):
-        make(template="nobody").verify()
-    make().verify()
+        checked(make(template="nobody"))
+    checked(make())
     assert region.alive() == []

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -51,11 +51,25 @@ class ReplyQueue:
     clock: Callable[[], float]
     kms_key: Callable[[], str]
     _beat_at: float = 0.0
+    _key: str = ""
     _queue: Queue = field(init=False)  # once it is made
 
     def make(self) -> None:
         """Make the queue; one of that name is fine. Raises TryLater."""
-        make_reply_queue(self.client, self.name, self._tags(), self.kms_key())
+        for step in self.steps():
+            step()
+
+    def steps(self) -> Sequence[Callable[[], object]]:
+        """Tell the calls that make the queue, to be made in turn, each until it passes once."""
+        return self._learn_key, self._create, self._find
+
+    def _learn_key(self) -> None:
+        self._key = self.kms_key()
+
+    def _create(self) -> None:
+        make_reply_queue(self.client, self.name, self._tags(), self._key)
+
+    def _find(self) -> None:
         try:
             self._queue = Queue(self.client, self.name, self.parked)
         except NotFound as error:  # SQS says that a new queue may be unknown for a second
