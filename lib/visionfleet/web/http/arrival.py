@@ -18,6 +18,9 @@ HEADER_SECONDS = 15.0
 HEADER_BYTES = 32 << 10
 # So long is read on after an answer to a body that is still coming.
 LINGER_SECONDS = 5.0
+# So long nothing is read when all together have read enough. Closed at once, a client that sends,
+# as nginx does, would see a reset in place of its answer; now it stalls, and finds it.
+PAUSE_SECONDS = 1.0
 _TLS_HANDSHAKE = b"\x16"  # RFC 8446, 5.1
 # What a method may begin with, or an empty line before it (RFC 9112, 2.2).
 _METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~\r\n-]")
@@ -88,23 +91,35 @@ class Drain:
         self._loop = asyncio.get_running_loop()
         with suppress(OSError):  # it is gone
             client.shutdown(socket.SHUT_WR)
-        self._timer = self._loop.call_later(LINGER_SECONDS, self._end)
-        self._loop.add_reader(client, self._read)
+        self._timer = self._loop.call_later(LINGER_SECONDS, self.abort)
+        self._pause: asyncio.TimerHandle | None = None
+        gate.arrive(self)
+        self._resume()
+
+    def abort(self) -> None:
+        self._gate.leave(self)
+        self._timer.cancel()
+        if self._pause is not None:
+            self._pause.cancel()
+        self._loop.remove_reader(self._client)
+        self._client.close()
+
+    def _resume(self) -> None:
+        self._loop.add_reader(self._client, self._read)
 
     def _read(self) -> None:
+        if not self._gate.may_drain():
+            self._loop.remove_reader(self._client)
+            self._pause = self._loop.call_later(PAUSE_SECONDS, self._resume)
+            return
         try:
             more = bool(self._client.recv(DRAIN_BYTES))
         except BlockingIOError:
             return
         except OSError:
             more = False
-        if not more or not self._gate.may_drain():
-            self._end()
-
-    def _end(self) -> None:
-        self._timer.cancel()
-        self._loop.remove_reader(self._client)
-        self._client.close()
+        if not more:
+            self.abort()
 
 
 def fault_of_start(first: bytes, tls: bool) -> str:

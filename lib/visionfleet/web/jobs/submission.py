@@ -129,9 +129,10 @@ class Submissions:
         )
         self.requests.send(messages.encode(request))
 
-    def claim(self, once: Once, job: str) -> Claimed:
-        """Claim a job for an upload, or find the one it has; raises TryLater, and Refusal for
-        other bytes."""
+    def claim(self, once: Once, job: str, data: bytes) -> Claimed:
+        """Claim a job for an upload, or find the one it has; raises TryLater, Refusal for other
+        bytes, and BadImage: what is refused leaves its key free."""
+        decode.check_header(data, self.config.images)
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
         if new := self.results.put_json_if(document.key, messages.encode(claim), None):
