@@ -1,4 +1,4 @@
-"""Connections before their first bytes, and after their last answer."""
+"""Connections before their first bytes and after their last response."""
 
 import asyncio
 import socket
@@ -7,17 +7,17 @@ from contextlib import suppress
 
 from visionfleet.web.http.gate import DRAIN_BYTES, Gate
 
-# From the accept to the first bytes, and from there to the end of the first headers, the TLS
-# handshake included; one is enough.
+# The time limit from accept to the first bytes, and again to the end of the first headers,
+# including a TLS handshake.
 HEADER_SECONDS = 15.0
-# Browsers send cookies of some KiB; nothing here needs as much.
+# Room for some KiB of browser cookies; nothing here needs more.
 HEADER_BYTES = 32 << 10
-# So long is read on after an answer to a body that is still coming.
+# How long to keep reading after a response sent before the end of the body.
 LINGER_SECONDS = 5.0
 
 
 class Arrival:
-    """A connection of which nothing is known; `serve` is called when it is to be served."""
+    """A connection before its first bytes; `serve` is called when it may be served."""
 
     def __init__(self, client: socket.socket, gate: Gate, serve: Callable[[], object]) -> None:
         self._client, self._gate, self._serve = client, gate, serve
@@ -26,7 +26,7 @@ class Arrival:
         self._loop.add_reader(client, self._look)
 
     def abort(self) -> None:
-        """Close it, and have `serve` see that."""
+        """Close it; `serve` then finds it closed."""
         if self._client.fileno() != -1:
             self._cease()
             self._client.close()
@@ -51,14 +51,14 @@ class Arrival:
 
 
 class Drain:
-    """Reads on for a while, and throws away: a client that reads only when it has written would
-    else see a reset in place of its answer.
+    """Reads and discards for a while: closing with unread data would reset the connection, and the
+    client would lose the response.
     """
 
     def __init__(self, client: socket.socket, gate: Gate) -> None:
         self._client, self._gate = client, gate
         self._loop = asyncio.get_running_loop()
-        with suppress(OSError):  # it is gone
+        with suppress(OSError):  # already closed
             client.shutdown(socket.SHUT_WR)
         self._timer = self._loop.call_later(LINGER_SECONDS, self._end)
         self._loop.add_reader(client, self._read)

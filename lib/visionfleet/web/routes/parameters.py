@@ -1,4 +1,4 @@
-"""What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
+"""Query parameters, headers and JSON bodies of requests. No I/O here."""
 
 import re
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from visionfleet.web.problems import Problem
 TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
 _IMAGE_JSON = '{"image": "<base64>"} or {"images": ["<base64>", ...]}'
-KEY_PATTERN = "^[!-~]{1,255}$"  # of an Idempotency-Key
+KEY_PATTERN = "^[!-~]{1,255}$"  # the header Idempotency-Key
 
 
 class Target(BaseModel):
@@ -62,7 +62,7 @@ class Start(Images):
 
 
 def read_target(body: bytes) -> Target:
-    """Read what kind of file is to come; raises Problem."""
+    """Parse the announced file type; raises Problem."""
     try:
         target = Target.model_validate_json(body or b"{}")
     except ValidationError as error:
@@ -75,7 +75,7 @@ def read_target(body: bytes) -> Target:
 
 
 def read_start(body: bytes) -> Start:
-    """Read a JSON body with images, or which upload is meant; raises Problem."""
+    """Parse a JSON body with images, or with an upload id; raises Problem."""
     try:
         return Start.model_validate_json(body)
     except ValidationError as error:
@@ -83,7 +83,7 @@ def read_start(body: bytes) -> Start:
 
 
 def read_name(body: bytes) -> Named:
-    """Read a JSON body that may be empty; raises Problem."""
+    """Parse a JSON body that may be empty; raises Problem."""
     try:
         return Named.model_validate_json(body or b"{}")
     except ValidationError as error:
@@ -91,7 +91,7 @@ def read_name(body: bytes) -> Named:
 
 
 def read_label(body: bytes) -> str:
-    """Read what an image shows; raises Problem."""
+    """Parse a corrected label; raises Problem."""
     try:
         return Label.model_validate_json(body).label
     except ValidationError as error:
@@ -99,7 +99,9 @@ def read_label(body: bytes) -> str:
 
 
 def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:
-    """Decode the images of a JSON body, one to `maximum`; `cut` were decoded; raises Problem."""
+    """Decode 1 to `maximum` images of a JSON body; those in `cut` are decoded already. Raises
+    Problem.
+    """
     found = [*([] if body.image is None else [body.image]), *(body.images or ())]
     if not found:
         raise Problem("no_file", f"the JSON has no image; send it as {_IMAGE_JSON}")
@@ -118,28 +120,28 @@ def _decoded(text: str, cut: Sequence[bytes]) -> bytes:
 
 
 def idempotency_key(key: str | None) -> str | None:
-    """Read the header, None without one; raises Problem when it is no key."""
+    """Validate the header, None without one; raises Problem."""
     if key is not None and not re.fullmatch(KEY_PATTERN, key):
         raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
     return key
 
 
 def wait_seconds(text: str | None, default: float, maximum: float) -> float:
-    """Read `wait`; raises Problem when it is no number from 0 to `maximum`."""
+    """Parse `wait`, from 0 to `maximum`; raises Problem."""
     if text is None:
         return default
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 <= value <= maximum:  # false for not-a-number as well
+    if not 0 <= value <= maximum:  # false for NaN as well
         expected = f"expected 0 to {maximum:g} seconds"
         raise Problem("bad_parameter", f"wait: {expected}, got {text[:40]!r}")
     return value
 
 
 def top(text: str | None) -> int:
-    """Read `top`; raises Problem when it is no whole number from 1 to `TOP_MAXIMUM`."""
+    """Parse `top`, a whole number from 1 to `TOP_MAXIMUM`; raises Problem."""
     if text is None:
         return TOP_DEFAULT
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
