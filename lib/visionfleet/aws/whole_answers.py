@@ -1,4 +1,4 @@
-"""Tells an answer of AWS from one that is cut off, or that something between has sent."""
+"""Rejects responses that are truncated, or not from AWS."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,15 +12,18 @@ _WITHOUT_BODY = {204, 304}
 
 
 def _has_length(headers: Mapping[str, str]) -> bool:
-    """Tell whether an answer says where it ends. Without, its headers were cut off, or it ends with
-    the connection, as AWS's never do."""
+    """Whether a response says where it ends. Otherwise its headers were truncated, or it ends with
+    the connection, as AWS's never do.
+    """
     return "Content-Length" in headers or "Transfer-Encoding" in headers
 
 
 def require_whole(
     operation_model: "OperationModel", response_dict: Mapping[str, Any], **_: Any
 ) -> None:
-    """Refuse, before botocore reads it, an answer that it would take for whole, or for empty."""
+    """Check a response before botocore parses it: it would take a truncated one for complete or
+    empty.
+    """
     status, headers, body = (response_dict[name] for name in ("status_code", "headers", "body"))
     if operation_model.http["method"] == "HEAD":
         return
@@ -31,14 +34,14 @@ def require_whole(
 
 
 def _as_long(headers: Mapping[str, str], body: object) -> bool:
-    """Tell whether a body is as long as it was said to be; a stream is looked after by its own."""
+    """Whether a body has its declared length; streams check that themselves."""
     if not isinstance(body, bytes) or "Content-Encoding" in headers:
         return True
     return len(body) == int(headers.get("Content-Length", len(body)))
 
 
 def require_json(body: bytes, needed: bool) -> None:
-    """In a page in place of JSON botocore would find no message, and no fault."""
+    """In an HTML page instead of JSON botocore would find neither message nor fault."""
     start = body.strip()[:9]
     if (needed and start[:1] != b"{") or start == b'{"__type"':
         raise ResponseParserError(f"not of SQS: {body[:100]!r}")
