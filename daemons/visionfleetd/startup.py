@@ -140,7 +140,10 @@ def verify(
     log: logging.Logger,
     random: Random,
 ) -> bool:
-    """Run each check until AWS answers, as `answered` does; False if `stop` was set first."""
+    """Run each check until AWS answers, as `answered` does; False if `stop` was set first.
+
+    Checks should be single calls: when a check fails, all its calls are repeated.
+    """
     return all(answered(check, stop, log, random) is not STOPPED for check in checks)
 
 

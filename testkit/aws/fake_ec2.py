@@ -92,6 +92,7 @@ class FakeEc2:
         self._region, self._hook = region, hook
 
     def describe_launch_template_versions(self, **request: Any) -> dict[str, Any]:
+        self._begin("describe_launch_template_versions")
         template = request.get("LaunchTemplateName") or request.get("LaunchTemplateId")
         if template not in self._region.templates:
             code = "InvalidLaunchTemplateName.NotFoundException"

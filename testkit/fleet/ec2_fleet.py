@@ -22,6 +22,12 @@ def crash_at(step: str) -> Hook:
     return hook
 
 
+def checked(fleet: Ec2Fleet) -> None:
+    """Check once, as a start does again and again."""
+    for check in fleet.checks():
+        check()
+
+
 def states(fleet: Ec2Fleet) -> list[str]:
     return sorted(member.state for member in fleet.members())
 

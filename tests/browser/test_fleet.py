@@ -92,6 +92,21 @@ def test_page_shows_what_the_fleet_costs(page: Page, write_status: WriteStatus) 
     )
 
 
+def test_page_shows_which_market_and_why(page: Page, write_status: WriteStatus) -> None:
+    write_status()
+    expect(page.locator("#visible")).to_have_text("23", timeout=15_000)
+    expect(page.locator("#markets")).to_be_hidden()
+    why = "c7i.large in subnet-1, spot: InsufficientInstanceCapacity <b>"
+    write_status(markets={"spot": 1, "on-demand": 5}, market_reason=why)
+    expect(page.locator("#markets")).to_have_text(
+        f"5 on-demand (83 %), 1 spot (17 %); {why}", timeout=15_000
+    )
+    write_status(markets={"spot": 2})
+    expect(page.locator("#markets")).to_have_text("2 spot (100 %)", timeout=15_000)
+    write_status(markets={}, market_reason=why, states={})
+    expect(page.locator("#markets")).to_have_text(f"none is bought; {why}", timeout=15_000)
+
+
 def test_chart_follows_the_fleet(page: Page, write_status: WriteStatus) -> None:
     write_status()
     path = page.locator("#chart .workers")
@@ -132,14 +147,20 @@ def test_page_polls_only_while_it_is_visible(page: Page, write_status: WriteStat
     write_status()
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url))
-    wait_until(lambda: page.wait_for_timeout(50) or len(asked) >= 2, 15, "the page asks")
+    wait_until(lambda: passed(page) and len(asked) >= 2, 15, "the page asks")
     see(page, "hidden")
     page.wait_for_timeout(300)  # what is under way ends
     asked.clear()
     page.wait_for_timeout(3000)  # three times as long as its pauses
     assert asked == []
     see(page, "visible")
-    wait_until(lambda: page.wait_for_timeout(50) or asked, 5, "the page asks again")
+    wait_until(lambda: passed(page) and asked, 15, "the page asks again")
+
+
+def passed(page: Page) -> bool:
+    """Let the page run for a moment: its events come to us in its own waits only."""
+    page.wait_for_timeout(50)
+    return True
 
 
 def see(page: Page, state: str) -> None:

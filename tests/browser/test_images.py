@@ -86,7 +86,7 @@ def test_sixty_images_all_get_answers(page: Page, aws: Cloud) -> None:
 
 
 def test_temporary_failures_are_retried(page: Page, aws: Cloud) -> None:
-    refused = []
+    refused: list[str] = []
 
     def refuse_twice(route: Route) -> None:
         if len(refused) == 2:

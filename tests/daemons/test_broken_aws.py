@@ -76,14 +76,17 @@ def service(aws: Cloud, tmp_path: Path) -> Iterator[Service]:
         yield Service(aws, proxy, web, daemons)
 
 
-def test_no_start_ends_though_every_second_answer_is_cut(aws: Cloud, tmp_path: Path) -> None:
-    """Whatever is asked for again after it was answered once is cut off then."""
+@pytest.mark.parametrize(("phase", "one_in"), [("cut error", 2), ("denied", 3)])
+def test_every_start_gets_on_by_what_is_answered(
+    aws: Cloud, tmp_path: Path, phase: str, one_in: int
+) -> None:
+    """One call in so many is answered: what is asked again after it was would never pass."""
     model = table_model(tmp_path, [numbered(0)], ["label"])
     with ExitStack() as stack:
 
         def env() -> dict[str, str]:
             proxy = stack.enter_context(breaking_proxy(aws.endpoint_url))
-            proxy.phase, proxy.picks = "cut error", lambda one: proxy.calls[one.operation] % 2 == 1
+            proxy.phase, proxy.picks = phase, lambda _: proxy.calls.total() % one_in != 0
             return {"VISIONFLEET_AWS__ENDPOINT_URL": proxy.url, "AWS_MAX_ATTEMPTS": "1"}
 
         workers = stack.enter_context(supervised(aws.environment))

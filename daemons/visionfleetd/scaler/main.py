@@ -64,7 +64,7 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     requests = startup.answered(find, signals.stop, log, Random())
     if requests is startup.STOPPED:
         return process.EXIT_OK
-    if not startup.verify((store.verify, fleet.verify), signals.stop, log, Random()):
+    if not startup.verify((store.verify, *fleet.checks()), signals.stop, log, Random()):
         return process.EXIT_OK
     observer = FleetObserver(requests, fleet, WorkerReports(store))
     if arguments.dry_run:

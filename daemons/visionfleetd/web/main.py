@@ -135,7 +135,7 @@ def _checked(config: Config, stop: threading.Event) -> WebClients | None:
     if clients is startup.STOPPED:
         return None
     checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
-    tried = startup.verify((*checks, clients.replies.make), stop, log, random)
+    tried = startup.verify((*checks, *clients.replies.steps()), stop, log, random)
     return clients if tried else None
 
 

@@ -1,5 +1,6 @@
 """Rejects responses that are truncated, or not from AWS."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +30,10 @@ def require_whole(
         return
     if status not in _WITHOUT_BODY and not (_has_length(headers) and _as_long(headers, body)):
         raise ResponseParserError("cut off")
-    if operation_model.service_model.service_name == "sqs" and status < 300:
-        require_json(body, needed=operation_model.output_shape is not None)
+    if operation_model.service_model.service_name != "sqs" or status >= 300:
+        return
+    if body.strip() or operation_model.output_shape is not None:
+        json_object(body)
 
 
 def _as_long(headers: Mapping[str, str], body: object) -> bool:
@@ -40,8 +43,14 @@ def _as_long(headers: Mapping[str, str], body: object) -> bool:
     return len(body) == int(headers.get("Content-Length", len(body)))
 
 
-def require_json(body: bytes, needed: bool) -> None:
-    """In an HTML page instead of JSON botocore would find neither message nor fault."""
-    start = body.strip()[:9]
-    if (needed and start[:1] != b"{") or start == b'{"__type"':
+def json_object(body: bytes) -> Mapping[str, Any]:
+    """Parse an SQS response. In an HTML page, truncated JSON, or an error with status 200 botocore
+    would find no message, queue, tag or fault.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or "__type" in found:
         raise ResponseParserError(f"not of SQS: {body[:100]!r}")
+    return found

@@ -14,10 +14,10 @@ from visionfleet.shipped import shipped
 
 # As in README.
 NEXT = """
-sudoedit /etc/visionfleet/visionfleet.yaml   # region, names of the buckets
-sudo visionfleet provision                   # makes buckets and queues; again is harmless
+sudoedit /etc/visionfleet/visionfleet.yaml   # region, bucket names
+sudo visionfleet provision                   # creates buckets and queues; safe to repeat
 sudo systemctl enable visionfleet.target visionfleet-web{scaler}
-sudo systemctl start visionfleet.target      # returns when all of it is ready
+sudo systemctl start visionfleet.target      # returns when everything is ready
 curl -F myfile=@/usr/share/visionfleet/photos/967_espresso.jpg http://127.0.0.1:8080/
 """.strip()
 SCALER = " visionfleet-scaler"

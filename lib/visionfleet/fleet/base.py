@@ -1,6 +1,6 @@
 """The interface that all kinds of fleets have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -30,8 +30,10 @@ class Fleet(Protocol):
 
     maximum: int
 
-    def verify(self) -> None:
-        """Check at start that the fleet can be used; raises GiveUp or TryLater."""
+    def checks(self) -> Sequence[Callable[[], object]]:
+        """The calls that check at start that the fleet can be used: each is repeated until it
+        passes once. They raise GiveUp or TryLater.
+        """
 
     def alarms(self) -> tuple[str, ...]:
         """What an operator must repair, one sentence each."""

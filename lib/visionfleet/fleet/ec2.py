@@ -81,16 +81,17 @@ class Ec2Fleet:
     def market_reason(self) -> str:
         return self._market_reason
 
-    def verify(self) -> None:
-        """Rehearse a launch of each offering. One that works is enough to start; refused ones raise
-        alarms, and the rest are rehearsed between launches.
+    def checks(self) -> Sequence[Callable[[], object]]:
+        """The last rehearses a launch of each offering. One that works is enough to start; refused
+        ones raise alarms, and the rest are rehearsed between launches.
         """
-        self._ledger.read()
+        return self._ledger.read, self._find_template, self._rehearsals.require_one
+
+    def _find_template(self) -> None:
         try:
             self._instances.find_template(self._template, self._settings.template_version)
         except NotFound as error:
             raise GiveUp(f"it must exist before the scaler starts: {error}") from error
-        self._rehearsals.require_one()
 
     def members(self) -> list[Member]:
         """List the instances that exist or may exist, and resolve launches without an answer."""
@@ -125,9 +126,7 @@ class Ec2Fleet:
         return names
 
     def _attempts(self) -> Iterator[tuple[int, Offering]]:
-        """The open offerings with their attempt numbers, within the call budget; one call is
-        reserved for each market not tried yet.
-        """
+        """Open offerings, numbered, within the call budget; each further market gets a call."""
         open_, asked = self._offerings.open(self._clock()), set[Market]()
         for attempt, offering in enumerate(open_):
             behind = {one.market for one in open_[attempt:]} - {offering.market}

@@ -1,7 +1,7 @@
 """The fleet of one machine: processes of a supervisor group, over XML-RPC on its unix socket."""
 
 import xmlrpc.client
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -38,7 +38,10 @@ class SupervisorFleet:
         self._rpc = connect(f"unix://{socket}")
         self.maximum = maximum
 
-    def verify(self) -> None:
+    def checks(self) -> Sequence[Callable[[], object]]:
+        return (self._find_group,)
+
+    def _find_group(self) -> None:
         if not self._processes():
             raise GiveUp(f"supervisor has no process group {GROUP!r}")
 

@@ -65,8 +65,8 @@ class SystemdFleet:
     _ended: set[int] = field(default_factory=set)
     _failed_at: dict[int, float] = field(default_factory=dict)
 
-    def verify(self) -> None:
-        self._units()
+    def checks(self) -> Sequence[Callable[[], object]]:
+        return (self._units,)
 
     def alarms(self) -> tuple[str, ...]:
         return ()

@@ -127,7 +127,8 @@ def worker(
     if report is not None and not _of_this_life(report, told.reported_at, life):
         report = None
     state, fault = _state(member, life, report, now)
-    ours = partial(Worker, name, fault=fault, market=member.market)
+    handled = report.handled if report else 0
+    ours = partial(Worker, name, fault=fault, market=member.market, handled=handled)
     if member.state != "running":
         return ours(state, began_at, began_at)
     if report is None:

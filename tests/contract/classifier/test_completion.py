@@ -132,10 +132,10 @@ def test_concurrent_result_write_is_try_later(aws: Cloud, finish: Finish) -> Non
 class NameLost(Store):
     """S3 that fails between the result and the label under the file's name."""
 
-    def put(self, key: str, *rest: Any, **more: Any) -> None:
+    def put(self, key: str, *rest: Any, **more: Any) -> str:
         if "by-name" in key:
             raise TryLater("503")
-        super().put(key, *rest, **more)
+        return super().put(key, *rest, **more)
 
 
 def test_label_by_name_survives_a_crashed_writer(aws: Cloud, finish: Finish) -> None:

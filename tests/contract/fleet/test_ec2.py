@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from testkit.aws.embedded import BUCKETS, Cloud, add_template, emptied
+from testkit.fleet.ec2_fleet import checked
 from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import Store
 from visionfleet.config.scaler import Ec2Section
@@ -78,7 +79,7 @@ def described(ec2: Any, name: str) -> dict[str, Any]:
 
 def test_instance_is_launched_and_terminated(make: Make, ec2: Any) -> None:
     fleet = make()
-    fleet.verify()
+    checked(fleet)
     assert fleet.members() == []
     (name,) = fleet.launch(1, "d1")
     (member,) = fleet.members()
@@ -142,7 +143,7 @@ def test_maximum_holds_when_each_call_launches_one(make: Make) -> None:
 
 def test_missing_launch_template_is_reported(make: Make) -> None:
     with pytest.raises(GiveUp, match="launch template nobody"):
-        make(launch_template="nobody").verify()
+        checked(make(launch_template="nobody"))
 
 
 def test_instance_listing_reads_all_pages(aws: Cloud, ec2: Any) -> None:

@@ -199,9 +199,13 @@ def test_worker_serves_its_metrics(aws: Cloud, start: Start) -> None:
         wait_until(lambda: aws.counts() == (0, 0), 10, "the queue is empty")
         url = f"http://127.0.0.1:{port}/metrics"
         with urllib3.PoolManager() as http:
-            scraped = lambda: http.request("GET", url).data.decode()  # noqa: E731
-            done = 'visionfleet_jobs_total{outcome="succeeded"} 10.0'
-            text = wait_until(lambda: scraped() if done in scraped() else "", 10, "ten are counted")
+
+            def with_ten() -> str:
+                scraped = http.request("GET", url).data.decode()
+                done = 'visionfleet_jobs_total{outcome="succeeded"} 10.0'
+                return scraped if done in scraped else ""
+
+            text = wait_until(with_ten, 10, "ten are counted")
         stages = wait_until(lambda: report(aws, "w_3").get("stage_seconds"), 10, "a report")
     assert "visionfleet_items_total 10.0" in text
     assert 'visionfleet_job_stage_seconds_count{stage="reply"} 10.0' in text

@@ -1,15 +1,16 @@
 """The EC2 fleet against an EC2 in memory: launches, crashes, and the launch ledger."""
 
 import itertools
+from collections import Counter
 
 import pytest
 
 from testkit.aws.fake_ec2 import Region
 from testkit.aws.fake_s3 import Bucket
-from testkit.aws.fakes import Clock, Crash
-from testkit.fleet.ec2_fleet import MAXIMUM, A, Make, crash_at, states
+from testkit.aws.fakes import Clock, Crash, refusal
+from testkit.fleet.ec2_fleet import MAXIMUM, A, Make, checked, crash_at, states
 from visionfleet.contract.names import LAUNCHES_KEY
-from visionfleet.errors import GiveUp, Superseded, TryLater
+from visionfleet.errors import Denied, GiveUp, Superseded, TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.launch_ledger import ABANDONED_SECONDS, LISTED_SECONDS, PENDING_SECONDS
 from visionfleet.fleet.offerings import SHORT_SECONDS
@@ -204,11 +205,31 @@ def test_unsettled_launch_is_given_up(make: Make, region: Region, clock: Clock) 
 def test_unreadable_launch_ledger_launches_nothing(make: Make, bucket: Bucket) -> None:
     bucket.objects[LAUNCHES_KEY] = b"{"
     with pytest.raises(GiveUp, match=r"fleet/launches\.json is unreadable"):
-        make().verify()
+        checked(make())
+
+
+def test_each_check_of_a_start_is_one_call(make: Make, region: Region, bucket: Bucket) -> None:
+    """Else two of three calls that are denied would keep a start for ever."""
+    asked: list[str] = []
+
+    def two_of_three_denied(at: str) -> None:
+        if not at.endswith("done"):
+            asked.append(at)
+            if len(asked) % 3:
+                raise refusal("UnauthorizedOperation", at)
+
+    for check in make(hook=two_of_three_denied).checks():
+        for _ in range(2):
+            with pytest.raises(Denied):
+                check()
+        check()
+    assert set(Counter(asked).values()) == {3}, asked
+    assert not bucket.objects, "nothing was launched"
+    assert not region.machines
 
 
 def test_missing_launch_template_is_reported_at_start(make: Make, region: Region) -> None:
     with pytest.raises(GiveUp, match="launch template nobody"):
-        make(template="nobody").verify()
-    make().verify()
+        checked(make(template="nobody"))
+    checked(make())
     assert region.alive() == []

@@ -4,7 +4,7 @@ import pytest
 
 from testkit.aws.fake_ec2 import Region
 from testkit.aws.fakes import Clock
-from testkit.fleet.ec2_fleet import MAXIMUM, Make
+from testkit.fleet.ec2_fleet import MAXIMUM, Make, checked
 from visionfleet.errors import Denied, GiveUp, TryLater
 from visionfleet.fleet.call_budget import AT_ONCE
 from visionfleet.fleet.ec2 import Ec2Fleet
@@ -97,7 +97,7 @@ def started(fleet: Ec2Fleet, clock: Clock, seconds: float = 60.0) -> float:
     began = clock.now
     while clock.now < began + seconds:
         try:
-            fleet.verify()
+            checked(fleet)
         except TryLater:
             clock.now += 1
         else:
@@ -164,12 +164,12 @@ def test_start_survives_an_account_that_is_throttled(
         region.fail("run_instances", *["RequestLimitExceeded"] * 4, status=503)
         for _ in range(4):
             with pytest.raises(TryLater):
-                fleet.verify()
+                checked(fleet)
             clock.now += 1
         region.throttles = True
         region.bucket = (1.0, clock.now)
         try:
-            fleet.verify()
+            checked(fleet)
         except TryLater:
             continue
         return
@@ -179,7 +179,7 @@ def test_start_survives_an_account_that_is_throttled(
 def test_lack_of_capacity_at_the_start_is_no_alarm(make: Make, region: Region) -> None:
     region.refused["c7i.large", SUBNETS[0]] = "MaxSpotInstanceCountExceeded"
     fleet = make(SPOT[0])
-    fleet.verify()
+    checked(fleet)
     assert fleet.alarms() == ()
 
 
@@ -209,9 +209,9 @@ def test_role_that_comes_late_is_no_refusal(make: Make, region: Region, clock: C
     region.fail("run_instances", *["UnauthorizedOperation"] * 2)
     fleet = make(SPOT[0], BOTH[12])
     with pytest.raises(Denied):
-        fleet.verify()
+        checked(fleet)
     clock.now += 1
-    fleet.verify()
+    checked(fleet)
     assert fleet.alarms() == ()
     clock.now += 4
     fleet.members()

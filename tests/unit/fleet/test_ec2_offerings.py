@@ -7,7 +7,7 @@ import pytest
 from testkit.aws.fake_ec2 import Region
 from testkit.aws.fake_s3 import Bucket
 from testkit.aws.fakes import Clock
-from testkit.fleet.ec2_fleet import A, B, Make, launches
+from testkit.fleet.ec2_fleet import A, B, Make, checked, launches
 from visionfleet.errors import Denied, TryLater
 from visionfleet.fleet.launch_ledger import LISTED_SECONDS
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering, in_order
@@ -176,7 +176,7 @@ def test_start_needs_one_offering_that_works(make: Make, region: Region) -> None
     """A zone without the type is told, and asked no more for a while."""
     region.refused["c7i.large", str(A.subnet)] = "Unsupported"
     fleet = make(A, B)
-    fleet.verify()
+    checked(fleet)
     assert len(fleet.alarms()) == 1
     assert "Unsupported" in fleet.alarms()[0]
     fleet.members()
@@ -189,9 +189,9 @@ def test_start_fails_when_no_offering_works(make: Make, region: Region) -> None:
         region.refused["c7i.large", str(one.subnet)] = "UnauthorizedOperation"
     fleet = make(A, B)
     with pytest.raises(Denied):
-        fleet.verify()
+        checked(fleet)
     region.refused.clear()
-    fleet.verify()
+    checked(fleet)
 
 
 def test_throttled_start_is_content_with_what_passed(make: Make, region: Region) -> None:
@@ -199,8 +199,8 @@ def test_throttled_start_is_content_with_what_passed(make: Make, region: Region)
     region.fail("run_instances", "RequestLimitExceeded", status=503)
     fleet = make(*offered)
     with pytest.raises(TryLater):
-        fleet.verify()
+        checked(fleet)
     region.fail("run_instances", "DryRunOperation", "DryRunOperation", status=412)
     region.fail("run_instances", "RequestLimitExceeded", status=503)
-    fleet.verify()
+    checked(fleet)
     assert region.calls.count("run_instances") == 4

@@ -1,11 +1,14 @@
 """Connections before their first bytes and after their last response."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
 
 from visionfleet.web.http.gate import DRAIN_BYTES, Gate
+from visionfleet.web.http.stream import last_answer
+from visionfleet.web.problems import Problem
 
 # The time limit from accept to the first bytes, and again to the end of the first headers,
 # including a TLS handshake.
@@ -14,13 +17,22 @@ HEADER_SECONDS = 15.0
 HEADER_BYTES = 32 << 10
 # How long to keep reading after a response sent before the end of the body.
 LINGER_SECONDS = 5.0
+_TLS_HANDSHAKE = b"\x16"  # RFC 8446, 5.1
+# What a method may begin with, or an empty line before it (RFC 9112, 2.2).
+_METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~\r\n-]")
 
 
 class Arrival:
-    """A connection before its first bytes; `serve` is called when it may be served."""
+    """A connection before its first bytes; `serve` is called when it may be served, or is closed.
 
-    def __init__(self, client: socket.socket, gate: Gate, serve: Callable[[], object]) -> None:
+    `tls`: whether TLS is expected here.
+    """
+
+    def __init__(
+        self, client: socket.socket, gate: Gate, serve: Callable[[], object], tls: bool = False
+    ) -> None:
         self._client, self._gate, self._serve = client, gate, serve
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(HEADER_SECONDS, self.abort)
         self._loop.add_reader(client, self._look)
@@ -39,11 +51,21 @@ class Arrival:
             return
         except OSError:
             first = b""
-        if first:
+        if not first:
+            self.abort()
+        elif fault := fault_of_start(first, self._tls):
+            self._refuse(fault)
+        else:
             self._cease()
             self._gate.start(first, self._serve)
-        else:
-            self.abort()
+
+    def _refuse(self, fault: str) -> None:
+        """Say at once what it would wait for in vain."""
+        self._cease()
+        with suppress(OSError):  # it is gone
+            self._client.send(last_answer(Problem("bad_parameter", fault)))
+        Drain(socket.socket(fileno=self._client.detach()), self._gate)
+        self._serve()
 
     def _cease(self) -> None:
         self._timer.cancel()
@@ -77,3 +99,13 @@ class Drain:
         self._timer.cancel()
         self._loop.remove_reader(self._client)
         self._client.close()
+
+
+def fault_of_start(first: bytes, tls: bool) -> str:
+    """Say why a client's first bytes can begin nothing that is spoken here; empty if they can."""
+    if tls:
+        other = "this port speaks TLS: use https:// in place of http://"
+        return "" if first.startswith(_TLS_HANDSHAKE) else other
+    if first.startswith(_TLS_HANDSHAKE):
+        return "this port speaks plain HTTP: use http:// in place of https://"
+    return "" if _METHOD.match(first) else "this is not a request as in HTTP/1.1"

@@ -13,6 +13,8 @@ from visionfleet.web.http.rate_limit import Bucket, take
 STRANGERS = 256
 # After a stranger's turn, strangers pause this many times its duration.
 REST = 4.0
+# Loop iterations from a turn to the end of its consequences: the response and its close.
+TURN_PASSES = 8
 # After a refusal the rest is read so that the client sees the response: the piece size, and pieces
 # per second over all connections.
 DRAIN_BYTES = 64 << 10
@@ -29,7 +31,7 @@ class Closable(Protocol):
 class Turns:
     """Runs callbacks one per iteration of the event loop, so that many at once do not block it.
 
-    After each it pauses `rests` times as long as the callback took.
+    After each it pauses `rests` times as long as the callback took, including its consequences.
     """
 
     def __init__(self, clock: Callable[[], float], rests: float = 0.0) -> None:
@@ -59,14 +61,16 @@ class Turns:
         if self._under_way:
             started = self._clock()
             self._waiting.popleft()()
-            asyncio.get_running_loop().call_soon(self._rest, started)
+            self._follow(started, TURN_PASSES if self._rests else 0)
 
-    def _rest(self, started: float) -> None:
-        if self._rests:
-            seconds = self._rests * (self._clock() - started)
-            asyncio.get_running_loop().call_later(seconds, self._next)
+    def _follow(self, started: float, passes: int) -> None:
+        loop = asyncio.get_running_loop()
+        if passes:
+            loop.call_soon(self._follow, started, passes - 1)
+        elif self._rests:
+            loop.call_later(self._rests * (self._clock() - started), self._next)
         else:
-            self._next()
+            loop.call_soon(self._next)
 
 
 class Gate:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
-from tornado.http1connection import HTTP1ServerConnection
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
@@ -133,7 +133,7 @@ class WebServer(HTTPServer):
                 except OSError:  # disconnected meanwhile
                     client.close()
 
-        arrival = Arrival(client, self._gate, serve)
+        arrival = Arrival(client, self._gate, serve, tls=self._tls is not None)
         self.connections.open.add(arrival)
         self._gate.arrive(arrival)
 
@@ -165,7 +165,8 @@ class WebServer(HTTPServer):
         if server_conn not in self._known:
             server_conn.stream.expect_head(HEADER_SECONDS)
         self._known.add(server_conn)
-        return _PacedBody(inner, server_conn.stream, self._public_path)
+        assert isinstance(request_conn, HTTP1Connection)
+        return _PacedBody(inner, server_conn.stream, request_conn, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
@@ -194,9 +195,11 @@ class _PacedBody(HTTPMessageDelegate):
         self,
         inner: HTTPMessageDelegate,
         stream: Connection,
+        exchange: HTTP1Connection,
         public_path: str,
     ) -> None:
         self._inner = inner
+        self._exchange = exchange
         self._public_path = public_path
         self._stream = stream
         self._came = 0
@@ -208,6 +211,9 @@ class _PacedBody(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         self._stream.begin(start_line.version)
         _normalize_expect(start_line.version, headers)
+        # Tornado recognizes a single `close`; RFC 9110, 7.6.1 allows a list.
+        options = headers.get("Connection", "").lower().split(",")
+        self._exchange._disconnect_on_finish |= "close" in (one.strip() for one in options)
         if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
             self._stream.body_open = True
             self._look_later()

@@ -1,4 +1,4 @@
-"""Connections as real clients use them: half-closed, and with chunk extensions.
+"""Connections as real clients use them: half-closed, with chunk extensions and trailers.
 
 Tornado treats a half-close as the end of the connection, and answers malformed HTTP with a bare
 400.
@@ -6,6 +6,7 @@ Tornado treats a half-close as the end of the connection, and answers malformed 
 
 import asyncio
 import json
+import re
 import socket
 import sys
 from collections.abc import Awaitable
@@ -13,7 +14,7 @@ from http import HTTPStatus
 
 from tornado.concurrent import Future, future_add_done_callback
 from tornado.httputil import HTTPInputError
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from visionfleet.web.problems import PROBLEM_TYPE, Problem
 
@@ -22,11 +23,15 @@ LOOK_SECONDS = 1.0
 # After this time it gets an interim response: a client that has gone replies with a reset.
 PROBE_SECONDS = 10.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# A chunk's size line with its extensions.
+# Limits a chunk's size line with its extensions, and the trailers of a body.
 CHUNK_LINE_BYTES = 1024
+TRAILER_BYTES = 4096
 _BARE_CONTINUE = b"HTTP/1.1 100 (Continue)\r\n\r\n"
 _BARE_REFUSAL = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _CLOSED = 7  # TCP_CLOSE, tcp_states.h
+_CRLF = b"\r\n"
+_LAST_CHUNK = re.compile(rb"0+\r\n")
+_TRAILER = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n\0]*\r\n")
 
 
 class ClientStream(IOStream):
@@ -36,6 +41,9 @@ class ClientStream(IOStream):
 
     def __init__(self, client: socket.socket) -> None:
         self.body_open = False
+        self.has_read = False
+        self._end = b""  # the end of the body, held back until its trailers are read
+        self._skipping: asyncio.Future[None] | None = None  # reads the trailers
         self._is_silent = True  # nothing of the current response has been written
         self._version = ""
         self._checks = False
@@ -49,6 +57,7 @@ class ClientStream(IOStream):
         """Read; an EOF between reads does not close: a half-closed client gets its response."""
         count = super().read_from_fd(buf)
         if count != 0:
+            self.has_read |= count is not None
             return count
         if not self.reading():
             self.io_loop.add_callback(self._stop_reading)
@@ -67,11 +76,37 @@ class ClientStream(IOStream):
             if error := line.exception():
                 bare.set_exception(error)
                 bare.exception()
+                return
+            first = without_extensions(line.result())
+            if _LAST_CHUNK.fullmatch(first):
+                self._skipping = asyncio.ensure_future(self._skip_trailers(bare))
             else:
-                bare.set_result(without_extensions(line.result()))
+                bare.set_result(first)
 
         future_add_done_callback(whole, cut)
         return bare
+
+    def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
+        """Read; what ends a body was read with its trailers."""
+        if not self._end:
+            return super().read_bytes(num_bytes, partial)
+        read: Future[bytes] = Future()
+        read.set_result(self._end)
+        self._end = b""
+        return read
+
+    async def _skip_trailers(self, last: "Future[bytes]") -> None:
+        """Read what follows the last chunk; fields there may be ignored (RFC 9112, 7.1.2)."""
+        room, line = TRAILER_BYTES, b""
+        try:
+            while room and (line := await super().read_until(_CRLF, room)) != _CRLF:
+                room = room - len(line) if _TRAILER.fullmatch(line) else 0
+        except (StreamClosedError, UnsatisfiableReadError) as error:
+            last.set_exception(error)
+            last.exception()
+        else:
+            self._end = line[:2]
+            last.set_result(b"0\r\n")
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
         """Write; replaces Tornado's bare 400 by a problem document with `Connection: close`."""
@@ -82,7 +117,6 @@ class ClientStream(IOStream):
             fault = sys.exception()
             reason = str(fault)[:200] if isinstance(fault, HTTPInputError) else ""
             detail = f"this is not a request as in HTTP/1.1: {reason}"
-
             self.body_open = True  # the client may still be sending
             data = last_answer(Problem("bad_parameter", detail))
         return super().write(data)
@@ -91,10 +125,9 @@ class ClientStream(IOStream):
         if not self.body_open:
             self._answer_last("head_too_large", "the request line and the headers are too long")
         elif self._is_silent:
-            self._answer_last("bad_body", "the first line of a chunk is too long")
+            self._answer_last("bad_body", "the first line of a chunk, or a trailer, is too long")
 
     def _answer_last(self, code: str, detail: str) -> None:
-
         self.body_open = True  # the client may still be sending
         self.write(last_answer(Problem(code, detail)))
 

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -50,11 +50,25 @@ class ReplyQueue:
     clock: Callable[[], float]
     kms_key: Callable[[], str]
     _beat_at: float = 0.0
+    _key: str = ""
     _queue: Queue = field(init=False)  # set by `make`
 
     def make(self) -> None:
         """Create the queue, unless it exists. Raises TryLater."""
-        make_reply_queue(self.client, self.name, self._tags(), self.kms_key())
+        for step in self.steps():
+            step()
+
+    def steps(self) -> Sequence[Callable[[], object]]:
+        """The calls that create the queue, in order, each to be retried until it succeeds."""
+        return self._learn_key, self._create, self._find
+
+    def _learn_key(self) -> None:
+        self._key = self.kms_key()
+
+    def _create(self) -> None:
+        make_reply_queue(self.client, self.name, self._tags(), self._key)
+
+    def _find(self) -> None:
         try:
             self._queue = Queue(self.client, self.name, self.long_poll)
         except NotFound as error:  # a new queue may be unknown for a second

@@ -75,6 +75,7 @@ export class Fleet {
     part("fleet-body").hidden = false;
     figures(status);
     crew(status.states);
+    markets(status.markets || {}, status.market_reason);
     alarms(status.alarms || []);
     pulse(status);
     cost(status.cost);
@@ -149,6 +150,15 @@ function crew(states) {
   });
   if (!items.length) items.push(element("li", "", "No worker runs, and none costs anything."));
   same(part("crew"), items);
+}
+
+// Of workers that are bought: which share is of which market, and why.
+function markets(counts, reason) {
+  const all = total(counts);
+  const shares = Object.entries(counts).sort(([, one], [, other]) => other - one)
+    .map(([market, count]) => `${count} ${market} (${Math.round((100 * count) / all)} %)`);
+  part("markets").hidden = !all && !reason;
+  part("markets").textContent = [shares.join(", ") || "none is bought", reason].filter(Boolean).join("; ");
 }
 
 function alarms(texts) {
