@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 EXIT_OK = 0
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: restarting does not help
 EXIT_FORCED = 130
+LOOK_UP_SECONDS = 1.0  # the longest time that a signal may stay unseen
 
 
 def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
@@ -75,8 +76,16 @@ class SignalEvents:
         return asked
 
     def wait(self, seconds: float) -> bool:
-        """Wait for either, up to a time; returns whether to stop."""
-        if self._wake.wait(seconds):
+        """Wait for either, up to a time; returns whether to stop.
+
+        Handlers run on the main thread alone, and a process that was stopped and continued may have
+        its signals on another one, which does not wake it: so the wait is one of short ones.
+        """
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._wake.wait(min(left, LOOK_UP_SECONDS)):
+                break
+        if self._wake.is_set():
             self._wake.clear()  # first, so that no signal is lost
         return self.stop.is_set()
 
