@@ -92,7 +92,7 @@ def test_readme_tells_how_severe_the_chaos_was() -> None:
     words = " ".join((ROOT / "README.md").read_text().split())
     told = re.search(
         r"(\d+) kills, (\d+) stops, (\d+) frozen processes, (\d+) clock steps, three outages "
-        r"and ([\d,]+) or more faults of AWS",
+        r"and at least ([\d,]+) injected AWS faults",
         words,
     )
     assert told
