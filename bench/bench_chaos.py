@@ -9,8 +9,7 @@ seconds. The number of deliveries after which a job is given up is raised to 100
 not use it up.
 
 Every accepted job must end in one result with its own label, no daemon may end by itself, and a
-scaler must tell of the fleet after all that. Exit status 1 when that was broken. Steps of the clock
-need libfaketime (`apt-get install libfaketime`).
+scaler must tell of the fleet after all that. Exit status 1 when that was broken.
 """
 
 import argparse
@@ -32,6 +31,7 @@ from bench.figures import flags, machine
 from testkit.chaos.plan import CLOCK, FREEZE, KILL, OUTAGE, STOP, Outcome, Plan
 from testkit.chaos.run import run
 
+KINDS = ("blows", "clients", "faults", "by_runtime")  # counted by kind
 RESULTS = Path(__file__).parent / "results" / "chaos.json"
 
 
@@ -102,7 +102,7 @@ def figures(outcome: Outcome) -> dict[str, object]:
     """Write an outcome as plain values: how many daemons ended, not what they said last."""
     told = asdict(outcome)
     counts = {name: len(told[name]) for name in ("unexpected_ends", "surprises")}
-    sorts = {name: dict(sorted(told[name].items())) for name in ("blows", "faults", "by_runtime")}
+    sorts = {name: dict(sorted(told[name].items())) for name in KINDS}
     return {**told, **counts, **sorts, "seconds": round(outcome.seconds, 1)}
 
 

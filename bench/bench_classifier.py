@@ -41,7 +41,13 @@ FLOAT32 = TORCH | {"VISIONFLEET_MODEL__PRECISION": "float32"}
 # Model, one contender, another, and what of each: the first over the second.
 RATIOS = {
     "cpu_per_image_over_bare_loop": ("resnet18", "daemon", "bare loop", "cpu_ms"),
-    "cpu_per_image_over_torch_worker": ("resnet18", "daemon", "daemon, torch", "cpu_ms"),
+    "cpu_per_image_over_torch_worker": ("resnet18", "daemon, samples", "daemon, torch", "cpu_ms"),
+    "cpu_per_image_over_torch_worker_without_samples": (
+        "resnet18",
+        "daemon",
+        "daemon, torch",
+        "cpu_ms",
+    ),
     "images_per_cpu_second_over_litserve": ("resnet18", "litserve", "daemon", "cpu_ms"),
     "instant_cpu_per_image_over_before": ("instant", "daemon", "before", "cpu_ms"),
     "throughput_over_naive": ("resnet18", "daemon", "naive", "images_per_second"),
@@ -133,6 +139,9 @@ def contenders_of(
     found["bare loop, torch"] = partial(bare_loop, files, here | TORCH)
     found["bare loop, torch float32"] = partial(bare_loop, files, here | FLOAT32)
     if model == "resnet18":
+        # int8 is a candidate only where there are samples to show what it loses.
+        samples = here | {"VISIONFLEET_MODEL__SAMPLES": str(files)}
+        found["daemon, samples"] = partial(queued, "daemon", env=samples)
         found["naive"] = partial(queued, "naive", env=here)
         found["litserve"] = partial(litserve, folder, pictures, here)
     return found

@@ -1,17 +1,18 @@
 """Strangers: what hundreds of hostile clients without a key take from those who have one.
 
 `python -m bench.bench_strangers` lets each kind of them come while clients with a key upload, half
-of them on a connection for each request. `max_waiting` is 100. Then the kinds that send bodies
-come to a service that asks for no key: there only memory and stalls of the loop are told.
+of them on a connection for each request, in rounds: without strangers, with them, and again.
+`max_waiting` is 100. Then the kinds that send bodies come to a service that asks for no key: there
+only memory and stalls of the loop are told.
+
+Strangers and service share the machine, so a daemon that has work waits for AWS's stand-in, and
+both for strangers. These run at the lowest priority, as their processors are elsewhere.
 """
 
 import argparse
-import http.client
 import os
-import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,17 +20,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from bench.cpu_time import tree_cpu_seconds
-from bench.figures import save, show
+from bench.figures import median, save, show
+from bench.keyed_clients import KeyedClients, Uploads
 from testkit.aws.embedded import CREDENTIALS, Cloud, cloud
-from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import Process, started_module
 from testkit.processes.ports import free_port
 from testkit.web.strangers import KINDS, strangers
 from visionfleet.auth import api_keys, key_file
 
-IMAGE = encoded(numbered(0))
-CLIENTS = 4
 MAX_WAITING = 100
+# Before the first round, and before each: what strangers have left behind is over.
+WARM_SECONDS = 2.0
+SETTLE_SECONDS = 1.0
 BODIES = [
     kind
     for kind in KINDS
@@ -39,7 +41,9 @@ BODIES = [
 
 @dataclass(frozen=True)
 class Row:
-    """Milliseconds; `refused` are answers with 503, `failed` all others that are not 200."""
+    """Milliseconds are medians of rounds; `refused` are answers with 503, `failed` all others that
+    are not 200. Stalls and memory are the worst of all rounds, the CPU is that of hostile ones.
+    """
 
     kind: str
     keys: bool
@@ -50,10 +54,22 @@ class Row:
     failed: int
     p50_ms: float
     p99_ms: float
+    p99_ratio: float
+    quiet_p99_rounds_ms: Sequence[float]
+    p99_rounds_ms: Sequence[float]
     stall_ms: float
     stall_work_ms: float
     peak_mib: float
     cpu_percent: float
+
+
+@dataclass
+class Rounds:
+    """What was seen, without strangers and with them."""
+
+    quiet: list[Uploads] = field(default_factory=list)
+    hostile: list[Uploads] = field(default_factory=list)
+    hostile_cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -67,48 +83,10 @@ class Served:
     keys: bool
 
 
-@dataclass
-class Good:
-    """Clients with a key."""
-
-    port: int
-    key: str
-    over: threading.Event = field(default_factory=threading.Event)
-    milliseconds: list[float] = field(default_factory=list)
-    statuses: list[str] = field(default_factory=list)
-
-    def run(self, keeps: bool) -> None:
-        connection = self._connect()
-        while not self.over.is_set():
-            started = time.monotonic()
-            try:
-                connection.request(
-                    "POST",
-                    "/v1/classify?wait=25",
-                    IMAGE,
-                    {"X-API-Key": self.key, "Content-Type": "image/png"},
-                )
-                answer = connection.getresponse()
-                answer.read()
-                self.statuses.append(str(answer.status))
-            except (OSError, http.client.HTTPException) as error:
-                self.statuses.append(repr(error))
-                connection.close()
-            self.milliseconds.append(1000 * (time.monotonic() - started))
-            if not keeps:
-                connection.close()
-            self.over.wait(0.05)
-
-    def percentile(self, percent: int) -> float:
-        return round(statistics.quantiles(self.milliseconds, n=100)[percent - 1], 1)
-
-    def _connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--seconds", type=float, default=5, help="of each half of a round")
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     parser.add_argument("--services", nargs="*", default=["keys", "none"])
@@ -116,63 +94,76 @@ def main() -> int:
     rows = []
     with tempfile.TemporaryDirectory(prefix="vf-strangers-") as name:
         folder = Path(name)
-        with cloud(folder) as aws:
+        with KeyedClients() as clients, cloud(folder) as aws:
             argv = ("testkit.classifier.instant_worker", aws.endpoint_url, "2")
             with started_module(*argv, log=folder / "worker.log") as worker:
                 worker.wait_for_output("ready", 30)
                 for service in arguments.services:
-                    rows += measured(aws, folder, service == "keys", arguments)
+                    rows += measured(aws, folder, service == "keys", clients, arguments)
     report(rows, arguments)
     return 0
 
 
-def measured(aws: Cloud, folder: Path, keys: bool, arguments: argparse.Namespace) -> list[Row]:
+def measured(
+    aws: Cloud, folder: Path, keys: bool, clients: KeyedClients, arguments: argparse.Namespace
+) -> list[Row]:
     known = [kind for kind in arguments.kinds if keys or kind in BODIES]
     rows = []
     for kinds in (*([kind] for kind in known), known):
         with web(aws, folder, keys) as served:
-            rows.append(one_row(served, kinds, arguments, folder))
+            since, rounds = time.time(), Rounds()
+            clients.upload(served.port, served.key, WARM_SECONDS)
+            for _ in range(arguments.rounds):
+                add_round(rounds, served, kinds, clients, arguments, folder)
+            rows.append(row(kinds, served, rounds, since, arguments.rounds * arguments.seconds))
             print(rows[-1], file=sys.stderr)
     return rows
 
 
-def one_row(served: Served, kinds: list[str], arguments: argparse.Namespace, folder: Path) -> Row:
-    """Measure without strangers, and with them."""
-    quiet, crowded = Good(served.port, served.key), Good(served.port, served.key)
-    load(quiet, arguments.seconds)
-    since = time.time()
+def add_round(
+    rounds: Rounds,
+    served: Served,
+    kinds: list[str],
+    clients: KeyedClients,
+    arguments: argparse.Namespace,
+    folder: Path,
+) -> None:
+    """Measure without strangers, and with them from their first moment."""
+    seconds, pid = arguments.seconds, served.process.pid
+    time.sleep(SETTLE_SECONDS)
+    rounds.quiet.append(clients.upload(served.port, served.key, seconds))
     with strangers(served.port, arguments.count, kinds, folder):
-        before = tree_cpu_seconds(served.process.pid)
-        load(crowded, arguments.seconds)
-        worked = tree_cpu_seconds(served.process.pid) - before
+        before = tree_cpu_seconds(pid)
+        rounds.hostile.append(clients.upload(served.port, served.key, seconds))
+        rounds.hostile_cpu_seconds += tree_cpu_seconds(pid) - before
+
+
+def row(kinds: list[str], served: Served, rounds: Rounds, since: float, seconds: float) -> Row:
+    statuses = [status for one in rounds.hostile for status in one.statuses]
+    quiet_p99, p99 = in_rounds(rounds.quiet, 99), in_rounds(rounds.hostile, 99)
     wall, work = worst(served.stalls, since)
     return Row(
         kind=kinds[0] if len(kinds) == 1 else "all of them",
         keys=served.keys,
-        quiet_p50_ms=quiet.percentile(50),
-        quiet_p99_ms=quiet.percentile(99),
-        requests=len(crowded.statuses),
-        refused=crowded.statuses.count("503"),
-        failed=len([one for one in crowded.statuses if one not in ("200", "503")]),
-        p50_ms=crowded.percentile(50),
-        p99_ms=crowded.percentile(99),
+        quiet_p50_ms=median(in_rounds(rounds.quiet, 50)),
+        quiet_p99_ms=median(quiet_p99),
+        requests=len(statuses),
+        refused=statuses.count("503"),
+        failed=len([one for one in statuses if one not in ("200", "503")]),
+        p50_ms=median(in_rounds(rounds.hostile, 50)),
+        p99_ms=median(p99),
+        p99_ratio=round(median(p99) / median(quiet_p99), 2),
+        quiet_p99_rounds_ms=quiet_p99,
+        p99_rounds_ms=p99,
         stall_ms=wall,
         stall_work_ms=work,
         peak_mib=peak_mib(served.process.pid),
-        cpu_percent=round(100 * worked / arguments.seconds, 1),
+        cpu_percent=round(100 * rounds.hostile_cpu_seconds / seconds, 1),
     )
 
 
-def load(good: Good, seconds: float) -> None:
-    clients = [
-        threading.Thread(target=good.run, args=(number % 2 == 0,)) for number in range(CLIENTS)
-    ]
-    for client in clients:
-        client.start()
-    time.sleep(seconds)
-    good.over.set()
-    for client in clients:
-        client.join()
+def in_rounds(rounds: Sequence[Uploads], percent: int) -> list[float]:
+    return [round(one.percentile(percent), 1) for one in rounds]
 
 
 def worst(stalls: Path, since: float) -> tuple[float, float]:
@@ -218,6 +209,7 @@ def report(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
     )
     figures = {
         "seconds": arguments.seconds,
+        "rounds": arguments.rounds,
         "count": arguments.count,
         "max_waiting": MAX_WAITING,
         "load_average": os.getloadavg(),

@@ -104,15 +104,11 @@ class FakeEc2:
         if self._region.throttled():
             raise refusal("RequestLimitExceeded", "RunInstances", 503)
         offering = request.get("InstanceType", ""), request.get("SubnetId", "")
-        spot = "InstanceMarketOptions" in request
         if offering in self._region.refused:
             raise refusal(self._region.refused[offering], "RunInstances")
         if request.pop("DryRun", False):
             raise refusal("DryRunOperation", "RunInstances", 412)
         self._region.requests.append(request)
-        if spot and self._region.spot_refused:
-            code = self._region.spot_refused
-            raise refusal(code, "RunInstances", 500 if code.startswith("Insuff") else 400)
         token = request["ClientToken"]
         ids = self._repeat(token, request) if token in self._region.tokens else self._run(request)
         self._finish("run_instances")
@@ -173,6 +169,8 @@ class FakeEc2:
 
     def _run(self, request: dict[str, Any]) -> list[str]:
         region = self._region
+        if "InstanceMarketOptions" in request and (code := region.spot_refused):
+            raise refusal(code, "RunInstances", 500 if code.startswith("Insuff") else 400)
         offering = request.get("InstanceType", ""), request.get("SubnetId", "")
         count = min(request["MaxCount"], region.room.get(offering, 1_000_000))
         if count < request["MinCount"]:

@@ -35,6 +35,7 @@ from testkit.aws.faults import (
     SLOW_DOWN,
     Faults,
     cut_at_random,
+    cut_in,
 )
 
 _ABORT = struct.pack("ii", 1, 0)  # SO_LINGER: close with RST in place of FIN
@@ -165,7 +166,7 @@ class FaultHandler(ForwardingHandler):
     def _cut(self, kind: str, raw: bytes) -> None:
         """Send a part of an answer, then close or reset the connection."""
         part, sent = cut_at_random(raw, self.server.random)
-        self.server.count(f"{kind} in its {part}")
+        self.server.count(cut_in(kind, part))
         self.wfile.write(sent)
         if self.server.random.random() < 0.5:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ABORT)

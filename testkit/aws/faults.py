@@ -74,6 +74,19 @@ KINDS = (
     NOT_DELETED,
     HALF_FAILED,
 )
+PARTS = ("status line", "headers", "body")
+
+
+def cut_in(kind: str, part: str) -> str:
+    return f"{kind} in its {part}"
+
+
+# As a proxy counts them.
+COUNTED = (
+    OUTAGE,
+    *(kind for kind in KINDS if kind not in (CUT_ANSWER, CUT_ERROR)),
+    *(cut_in(kind, part) for kind in (CUT_ANSWER, CUT_ERROR) for part in PARTS),
+)
 ONLY = {
     RECEIVED_TWICE: ("SQS ReceiveMessage",),
     RECEIVED_LATE: ("SQS ReceiveMessage",),
@@ -85,7 +98,7 @@ ONLY = {
 def cut_at_random(raw: bytes, random: Random) -> tuple[str, bytes]:
     """Cut an answer off at any byte; tells in which of its parts, each as likely as another."""
     head = raw.index(b"\r\n\r\n") + 4
-    ends = {"status line": raw.index(b"\r\n"), "headers": head, "body": len(raw)}
+    ends = dict(zip(PARTS, (raw.index(b"\r\n"), head, len(raw)), strict=True))
     if head == len(raw):
         del ends["body"]
     part = random.choice(list(ends))

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from testkit.chaos.plan import CLOCK, MAX_INSTANCES, Plan
+from testkit.chaos.plan import MAX_INSTANCES, Plan
+from testkit.processes.clocks import set_clock
 from testkit.processes.daemons import Process
 from testkit.processes.fork_server import fork_server
 from testkit.processes.ports import free_port
 
-FAKE_TIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 SETTINGS = f"""
 queue: {{visibility_timeout_seconds: 8, wait_seconds: 1}}
 classifier: {{report_seconds: 2, stop_seconds: 5}}
@@ -31,29 +31,19 @@ ec2: {{launch_template: workers}}
 """
 
 
+@dataclass(frozen=True)
 class Clock:
-    """What libfaketime tells some daemons; without steps they have the machine's own."""
+    """The wall clock of a host, right at first; `environment` is that of its daemons."""
 
-    def __init__(self, file: Path, steps: bool) -> None:
-        self._file, self._steps = file, steps
-        self.set(0.0)
+    folder: Path
+    host: str
 
     def set(self, seconds: float) -> None:
-        """Step the clock to so many seconds from the right time."""
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{seconds:+.0f}s\n")
-        new.rename(self._file)
+        """Step it to so many seconds from the right time."""
+        set_clock(self.folder, self.host, seconds)
 
     def environment(self) -> dict[str, str]:
-        if not self._steps:
-            return {}
-        assert FAKE_TIME.exists(), "clock steps need libfaketime: apt-get install libfaketime"
-        return {
-            "LD_PRELOAD": str(FAKE_TIME),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+        return set_clock(self.folder, self.host, 0.0)
 
 
 @dataclass
@@ -75,6 +65,10 @@ class Slot:
         self.lives += 1
         self.frozen_until = 0.0
         self.process = self.begin(f"{self.name}-{self.lives}")
+
+    @property
+    def kind(self) -> str:
+        return self.ready.partition(":")[0]
 
     def is_ready(self) -> bool:
         return self.process.running and self.ready in self.process.output()
@@ -98,17 +92,22 @@ class Daemons:
     def all_ready(self) -> bool:
         return len(self.ready()) == len(self.slots)
 
+    def tails(self) -> str:
+        """Show the ends of the logs of who is not ready."""
+        return "\n".join(slot.process.tail() for slot in self.slots if not slot.is_ready())
+
     def kill(self, slot: Slot) -> None:
         """End a daemon at this very instant, and start the next one."""
         slot.process.kill()
         slot.start()
 
     def stop(self, slot: Slot) -> None:
-        """Ask a daemon to stop; the next worker starts meanwhile, the next web has to wait."""
+        """Ask a daemon to stop, a frozen one too, as systemd does; the next worker starts
+        meanwhile, the next web has to wait."""
         slot.process.signal(signal.SIGTERM)
+        self._thaw(slot)
         self._stopping.append(slot.process)
         if slot in self.webs:
-            self._thaw(slot)
             self._end(slot.process)
         slot.start()
 
@@ -163,11 +162,10 @@ def worker_name(number: int) -> str:
 @contextmanager
 def daemons(folder: Path, environment: Mapping[str, str], plan: Plan) -> Iterator[Daemons]:
     """Start them for the length of a with block; all workers are one host, with one clock."""
-    steps = bool(plan.blows.get(CLOCK))
     config = folder / "chaos.yaml"
     config.write_text(SETTINGS)
     common = {**environment, "RUNTIME_DIRECTORY": str(folder), "AWS_MAX_ATTEMPTS": "3"}
-    clock, ports = Clock(folder / "clock-workers", steps), [free_port() for _ in range(plan.webs)]
+    clock, ports = Clock(folder, "workers"), [free_port() for _ in range(plan.webs)]
     module, log = "visionfleetd.classifier.main", folder / "fork-server.log"
     with fork_server(module, log, {**common, **clock.environment()}) as server:
 
@@ -182,7 +180,7 @@ def daemons(folder: Path, environment: Mapping[str, str], plan: Plan) -> Iterato
 
         def other(daemon: str, number: int, **more: str) -> Slot:
             """Make a slot of a host of its own."""
-            clock = Clock(folder / f"clock-{daemon}-{number}", steps)
+            clock = Clock(folder, f"{daemon}-{number}")
             argv = [sys.executable, "-m", f"visionfleetd.{daemon}.main", "--config", str(config)]
             over = {**common, **clock.environment(), **more}
             begin = lambda name: Process(argv, folder / f"{name}.log", over)  # noqa: E731

@@ -71,8 +71,7 @@ class Outcome:
     by_runtime: Counter[str] = field(default_factory=Counter)
     requests_left: int = 0
     dead_letters: int = 0
-    client_retries: int = 0
-    repeated_keys: int = 0
+    clients: dict[str, int] = field(default_factory=dict)  # what they did beside plain uploads
     unclean_stops: int = 0
     instances: int = 0  # at the end, launched by the scalers
     scaler_is_silent: bool = False  # none has told of the fleet since the last fault

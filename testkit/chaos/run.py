@@ -12,6 +12,7 @@ from random import Random
 
 from testkit.aws.embedded import NAME, Cloud, add_template, cloud, ec2_client
 from testkit.aws.fault_proxy import FaultProxy, fault_proxy
+from testkit.aws.faults import COUNTED
 from testkit.chaos.clients import Clients, Promises, outcome_of, running
 from testkit.chaos.daemons import Daemons, Slot, daemons, worker_name
 from testkit.chaos.plan import (
@@ -100,8 +101,8 @@ class Chaos:
         return f"{accepted} accepted, ready: {ready}, queue: {self.aws.counts()}"
 
     def _strike(self, blow: str) -> None:
-        slot = self.random.choice(self.daemons.ready() or self.daemons.slots)
-        about = f"{blow} {slot.name.rstrip('0123456789')}"
+        slot = self._target(blow)
+        about = f"{blow} {slot.kind}"
         if blow == OUTAGE:
             about = blow
             self.proxy.outage.set()
@@ -118,6 +119,14 @@ class Chaos:
             strikes[blow](slot)
         self.blows[about] += 1
 
+    def _target(self, blow: str) -> Slot:
+        """Choose among the ready ones of the kind that this blow has met least for its number."""
+        ready = self.daemons.ready() or self.daemons.slots
+        numbers = Counter(slot.kind for slot in self.daemons.slots)
+        met = {kind: self.blows[f"{blow} {kind}"] / number for kind, number in numbers.items()}
+        least = min(met[slot.kind] for slot in ready)
+        return self.random.choice([slot for slot in ready if met[slot.kind] == least])
+
     def _empty(self) -> bool:
         return self.aws.counts() == (0, 0)
 
@@ -131,7 +140,7 @@ def run(plan: Plan, folder: Path, say: Say) -> Outcome:
         service(plan, folder, aws, proxy) as behind,
         running(Clients(behind.ports, picture, label, plan.jobs, plan.seed), plan.clients) as all_,
     ):
-        wait_until(behind.all_ready, 180, behind.slots[0].process.tail)
+        wait_until(behind.all_ready, 180, behind.tails)
         chaos = Chaos(plan, aws, proxy, behind, all_, Random(plan.seed), say)
         chaos.cause()
         calm = time.time()
@@ -141,10 +150,15 @@ def run(plan: Plan, folder: Path, say: Say) -> Outcome:
         outcome.instances = instances(aws)
         behind.end()
     outcome.unexpected_ends, outcome.unclean_stops = behind.unexpected, behind.unclean
-    outcome.blows, outcome.faults = dict(chaos.blows), dict(proxy.done)
+    outcome.blows, outcome.faults = dict(chaos.blows), injected(proxy)
     outcome.calls = proxy.calls.total()
     outcome.seconds = time.monotonic() - begun
     return outcome
+
+
+def injected(proxy: FaultProxy) -> dict[str, int]:
+    """Count the faults by kind; the kinds that were never met too."""
+    return {kind: proxy.done[kind] for kind in COUNTED}
 
 
 @contextmanager
@@ -204,8 +218,7 @@ def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outco
     outcome.stuck += plan.jobs - len(promises.jobs)  # never accepted
     outcome.wrong += _wrong_among_the_unclaimed(aws, set(promised))
     outcome.requests_left, outcome.dead_letters = sum(aws.counts()), sum(aws.counts(DEAD))
-    outcome.client_retries = promises.counts["retries"]
-    outcome.repeated_keys = promises.counts["repeated keys"]
+    outcome.clients = dict(promises.counts)
     return outcome
 
 
@@ -237,5 +250,7 @@ def _wrong_among_the_unclaimed(aws: Cloud, promised: set[str]) -> int:
         job = key.removeprefix("results/").removesuffix(".json")
         if job not in promised:
             image = aws.object(f"images/{job}", f"{NAME}-input") or b""
-            wrong += (aws.result(job) or {}).get("label") != label(numbers[image])
+            number = numbers.get(image)  # a part of a picture is nobody's upload
+            told = (aws.result(job) or {}).get("label")
+            wrong += number is None or told != label(number)
     return wrong

@@ -24,16 +24,20 @@ from visionfleet.errors import BadImage, BadMessage, TryLater
 from visionfleet.host.watchdog import Watchdog
 from visionfleetd.classifier import wiring
 
-ALLOWED_SECONDS = 0.3
+ALLOWED_SECONDS = 0.6  # a loop that has nothing to wait for is late on a busy machine
 RANKING = (Ranked(index=0, label="cat", score=0.9),)
 
 
 class Sqs:
-    """A queue of what is put `there`; parks who asks while it is empty, and notes the rest."""
+    """A queue of what is put `there`; parks who asks while it is empty, and notes the rest.
+
+    Whoever is parked goes on when `awake` is set.
+    """
 
     def __init__(self) -> None:
         self.there: list[Received] = []
         self.parks_seconds = 0.05
+        self.awake = threading.Event()
         self.receives = 0
         self.given_back: list[tuple[str, int]] = []
         self.deleted: list[str] = []
@@ -46,7 +50,7 @@ class Sqs:
     def receive(self, _wait_seconds: int, most: int) -> list[Received]:
         self.receives += 1
         if not self.there:
-            time.sleep(self.parks_seconds)
+            self.awake.wait(self.parks_seconds)
         some, self.there = self.there[:most], self.there[most:]
         return some
 
@@ -179,7 +183,7 @@ class World:
         self.loops = Watchdog(time.monotonic, dict.fromkeys(loops, ALLOWED_SECONDS))
         self.requests = lambda: self.sqs
         self.outbox = self.sqs
-        enough = self.metrics.capacity.enough_in_flight
+        enough = self.metrics.capacity.target_in_flight
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
         self.pipeline: Pipeline = wiring.pipeline(
             config,
@@ -215,5 +219,5 @@ def started(prefetch: int, batch_size: int) -> Iterator[World]:
     yield made
     made.model.go.set()
     made.results.open.set()
-    made.sqs.parks_seconds = 0.0
+    made.sqs.awake.set()
     made.stop()

@@ -24,7 +24,7 @@ from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_client import LAUNCH_TAG, Instances
 from visionfleet.fleet.ledger_store import LedgerStore
 from visionfleet.scaler.decision import History, decide
-from visionfleet.scaler.lives import Told
+from visionfleet.scaler.lives import SeenReport
 from visionfleet.scaler.observation import FleetObserver
 
 MAXIMUM = 4
@@ -163,9 +163,11 @@ class _Reports:
 
     world: Ec2World
 
-    def read(self, workers: Sequence[str], now: float) -> list[Told]:
+    def read(self, workers: Sequence[str], now: float) -> list[SeenReport]:
         return [
-            Told(self.world.report(name), now, now if name in self.world.drain_requests else None)
+            SeenReport(
+                self.world.report(name), now, now if name in self.world.drain_requests else None
+            )
             for name in workers
         ]
 

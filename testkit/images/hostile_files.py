@@ -31,14 +31,16 @@ def hostile_files() -> list[Sample]:
     return [*refused(), *truncated(), *odd_but_good(), *upright()]
 
 
-def png(width: int, height: int, depth: int = 8, colour: int = 2, body: bytes = b"") -> bytes:
+def png(
+    width: int, height: int, depth: int = 8, colour: int = 2, body: bytes = b"", interlace: int = 0
+) -> bytes:
     """A PNG with a header of one's choice."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         crc = zlib.crc32(kind + data)
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
 
-    ihdr = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    ihdr = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, interlace)
     idat = zlib.compress(body or bytes(2000))
     start, end = b"\x89PNG\r\n\x1a\n", chunk(b"IEND", b"")
     return start + chunk(b"IHDR", ihdr) + chunk(b"IDAT", idat) + end
@@ -94,6 +96,12 @@ def truncated() -> Iterator[Sample]:
         whole = encoded(numbered(3, 128), format_)
         yield Sample(f"half a {format_}", whole[: len(whole) * 3 // 5], "cannot_be_decoded")
     yield Sample("png with wrong pixels", png(64, 64, body=b"\xff" * 99), "cannot_be_decoded")
+    for interlace in (0, 1):
+        short = png(64, 64, body=bytes(193 * 20), interlace=interlace)
+        yield Sample(f"png without its last rows, {interlace}", short, "cannot_be_decoded")
+    yield Sample(
+        "png without its palette", png(64, 64, colour=3, body=bytes(65 * 64)), "cannot_be_decoded"
+    )
     broken = bytearray(encoded(numbered(3, 128), "PNG"))
     broken[200:260] = bytes(60)
     yield Sample("png with a hole", bytes(broken), "cannot_be_decoded")
@@ -106,6 +114,13 @@ def odd_but_good() -> Iterator[Sample]:
     yield Sample("cmyk jpeg", encoded(solid("CMYK", (0, 255, 255, 0)), "JPEG"), None)
     yield Sample("grey jpeg", encoded(solid("L", 128), "JPEG"), GREY)
     yield Sample("bilevel", encoded(solid("1", 1)), WHITE)
+    for colour, bits in ((0, 1), (0, 8), (0, 16), (2, 8), (2, 16)):
+        for interlace in (0, 1):
+            samples = 3 if colour == 2 else 1
+            rows = 11 if not interlace else 30  # of 9 pixels, one by one or in seven passes
+            body = bytes(rows * (1 + -(-9 * bits * samples // 8)))
+            black = png(9, 11, bits, colour, body, interlace)
+            yield Sample(f"black png, {bits} bit {colour} {interlace}", black, (0, 0, 0))
     deep = Image.fromarray(np.full((32, 32), 128 * 256 + 7, np.uint16))
     yield Sample("16 bit grey png", encoded(deep), GREY)
     yield Sample("16 bit grey tiff", encoded(deep, "TIFF"), GREY)

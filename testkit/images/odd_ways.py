@@ -56,6 +56,9 @@ def _greys() -> Iterator[OddWay]:
         yield f"TIFF grey and alpha, {photometric}", write, 1.0, True
     yield "TIFF grey and alpha of 16 bit", _with_alpha(np.uint16, 1), 1.0, True
     yield "TIFF grey without photometric", _without_photometric, 0.0, True
+    for order in ("<", ">"):
+        for compression in (1, 8):
+            yield f"BigTIFF {order} {compression}", _bigtiff(order, compression), 0.0, True
 
 
 def _deep(order: str, kind: str, bits: int, form: int, inverted: bool) -> _Write:
@@ -95,6 +98,21 @@ def _with_alpha(kind: Any, photometric: int) -> _Write:
 
 def _without_photometric(image: Image.Image) -> bytes:
     return tiff(_grey(image).astype(np.uint8).tobytes(), image.size, {258: [8]})
+
+
+def _bigtiff(order: str, compression: int) -> _Write:
+    """The directory first; every value fits its entry."""
+
+    def write(image: Image.Image) -> bytes:
+        pixels = image.convert("L").tobytes()
+        body = pixels if compression == 1 else zlib.compress(pixels)
+        tags = {256: image.width, 257: image.height, 258: 8, 259: compression, 262: 1}
+        tags |= {273: 16 + 8 + 20 * 8 + 8, 277: 1, 279: len(body)}
+        entries = (struct.pack(order + "HHQQ", tag, 16, 1, tags[tag]) for tag in sorted(tags))
+        head = (b"II" if order == "<" else b"MM") + struct.pack(order + "HHHQQ", 43, 8, 0, 16, 8)
+        return head + b"".join(entries) + bytes(8) + body
+
+    return write
 
 
 def _colours() -> Iterator[OddWay]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testkit import ROOT
-from testkit.processes.waiting import wait_until
+from testkit.processes.waiting import PATIENCE_SECONDS, wait_until
 
 PYTHONPATH = os.pathsep.join(str(ROOT / part) for part in ("lib", "daemons", "."))
 
@@ -65,7 +65,7 @@ class Process:
         last = "\n".join(self.output().splitlines()[-lines:])
         return f"{' '.join(self.argv)}: exit status {self.status()}, log:\n{last}"
 
-    def wait_for_output(self, text: str, seconds: float = 10.0) -> str:
+    def wait_for_output(self, text: str, seconds: float = PATIENCE_SECONDS) -> str:
         """Wait until the log holds the text; fail at once when the process ends without it."""
 
         def seen() -> bool:
@@ -82,20 +82,20 @@ class Process:
         """Send a signal to this process alone."""
         self.popen.send_signal(number)
 
-    def wait(self, seconds: float = 10.0) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for the end and return the exit status."""
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {seconds:g} s; {self.tail()}") from None
 
-    def stop(self, seconds: float = 10.0) -> tuple[int, float]:
+    def stop(self, seconds: float = PATIENCE_SECONDS) -> tuple[int, float]:
         """Send TERM and wait: the exit status and how many seconds the stop took."""
         started = time.monotonic()
         self.signal(signal.SIGTERM)
         return self.wait(seconds), time.monotonic() - started
 
-    def assert_exit(self, status: int = 0, seconds: float = 10.0) -> None:
+    def assert_exit(self, status: int = 0, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait for the end and expect this exit status."""
         assert self.wait(seconds) == status, self.tail()
 
@@ -103,7 +103,7 @@ class Process:
         """End the process with KILL, as a crash would; no harm when it has ended already."""
         if self.running:
             self.signal(signal.SIGKILL)
-        self.wait(10.0)
+        self.wait()
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the running process and its children have used so far."""
@@ -126,7 +126,7 @@ def started(
     log: Path,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stop_seconds: float = 10.0,
+    stop_seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[Process]:
     """Start a process for the length of a with block, then TERM, and KILL if that is not enough."""
     process = Process(argv, log, env, cwd)
@@ -147,7 +147,7 @@ def started_module(
     log: Path,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    stop_seconds: float = 10.0,
+    stop_seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[Process]:
     """Start `python -m module arguments`; otherwise as started()."""
     argv = [sys.executable, "-m", module, *arguments]

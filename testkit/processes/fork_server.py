@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from testkit.processes.daemons import PYTHONPATH, Process, hear_interrupts
-from testkit.processes.waiting import wait_until
+from testkit.processes.waiting import PATIENCE_SECONDS, wait_until
 
 
 class ForkServer:
@@ -91,7 +91,7 @@ class _ForkedProcess(Process):
         if self.running:
             os.kill(self._pid, number)
 
-    def wait(self, seconds: float = 10.0) -> int:
+    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         wait_until(lambda: not self.running, seconds, self.tail)
         status = self.status()
         assert status is not None

@@ -6,10 +6,13 @@ from typing import TypeVar
 
 Truthy = TypeVar("Truthy")
 
+# Only a failure waits for so long; a process may take seconds on a machine with other work.
+PATIENCE_SECONDS = 30.0
+
 
 def wait_until(
-    condition: Callable[[], Truthy],
-    seconds: float = 10.0,
+    condition: Callable[[], Truthy | None],
+    seconds: float = PATIENCE_SECONDS,
     message: str | Callable[[], str] = "condition",
     interval_seconds: float = 0.02,
 ) -> Truthy:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 
 import pytest
 
@@ -38,9 +39,11 @@ def test_systemd_status_line_describes_each_daemon(service: Host) -> None:
     assert "acting" in service.status(SCALER)
     assert "ready" in service.status(WEB)
     for unit in CLASSIFIERS:
-        wait_until(
-            lambda unit=unit: "model efficientnet_lite0" in service.status(unit), 10, "a status"
-        )
+        wait_until(partial(tells_its_model, service, unit), 30, "a status")
+
+
+def tells_its_model(service: Host, unit: str) -> bool:
+    return "model efficientnet_lite0" in service.status(unit)
 
 
 def test_systemctl_status_shows_the_status_line(service: Host) -> None:
@@ -61,7 +64,7 @@ def test_journal_follows_one_image(service: Host) -> None:
         return {json.loads(line)["_SYSTEMD_UNIT"].partition("@")[0] for line in lines}
 
     units = {"visionfleet-web.service", "visionfleet-classifier"}
-    wait_until(lambda: told() == units, 10, lambda: f"told by {told()}")
+    wait_until(lambda: told() == units, 30, lambda: f"told by {told()}")
 
 
 def test_journal_of_a_unit_holds_its_daemon_log(service: Host) -> None:

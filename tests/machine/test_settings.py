@@ -1,6 +1,7 @@
 """Changed, faulty and secret settings on a booted machine."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,7 @@ def test_reload_applies_a_good_file(service: Host) -> None:
     with service.settings("log: {level: DEBUG}\n"):
         service.machine.systemctl("reload", *DAEMONS)
         for unit in DAEMONS:
-            wait_until(lambda unit=unit: told_of_reload(service, unit), 20, f"a reload of {unit}")
+            wait_until(partial(told_of_reload, service, unit), 20, f"a reload of {unit}")
     service.machine.systemctl("reload", *DAEMONS)
     assert [service.pid(unit) for unit in DAEMONS] == pids
 

@@ -101,7 +101,7 @@ def test_fields_of_a_later_version_are_ignored() -> None:
     assert Manifest.model_validate_json(json.dumps(text)) == MANIFEST
 
 
-CHANGES = [
+CHANGES: list[dict[str, object]] = [
     {"runtime": "torch"},
     {"precision": "float32"},
     {"samples": Path("/photos")},
@@ -114,7 +114,7 @@ CHANGES = [
 def test_key_is_that_of_what_decides(tmp_path: Path) -> None:
     chosen = choice(tmp_path, b"")
     keys = [key_of(chosen.model_copy(update=change), Source(), HERE) for change in CHANGES]
-    same = [{"threads": 3}, {"temperature": 2.0}, {"unknown_below": 0.9}]
+    same: list[dict[str, object]] = [{"threads": 3}, {"temperature": 2.0}, {"unknown_below": 0.9}]
     plain = key_of(chosen, Source(), HERE)
     assert {key_of(chosen.model_copy(update=change), Source(), HERE) for change in same} == {plain}
     (tmp_path / "labels.txt").write_text("a\nb\n")
@@ -124,7 +124,7 @@ def test_key_is_that_of_what_decides(tmp_path: Path) -> None:
 
 
 def test_fingerprint_changes_with_whatever_decides_an_answer() -> None:
-    deciding = [
+    deciding: list[dict[str, object]] = [
         {"source": "1" * 64},
         {"labels": ("blue", "red")},
         {"preprocessing": replace(MANIFEST.preprocessing, interpolation="bilinear")},

@@ -1,5 +1,7 @@
 """Batch norms are folded where that is sound, and only there; the answers stay."""
 
+from typing import TypeVar
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -8,10 +10,12 @@ from visionfleet.model.batchnorm_folding import fold
 
 pytestmark = pytest.mark.needs_torch
 
+Module = TypeVar("Module", bound=nn.Module)
+
 IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
 
 
-def with_statistics(module: nn.Module) -> nn.Module:
+def with_statistics(module: Module) -> Module:
     """Give batch norms statistics that matter, as training does."""
     generator = torch.Generator().manual_seed(1)
     for part in module.modules():
@@ -39,7 +43,7 @@ class Plain(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         images = torch.relu(self.norm(self.first(images)))
-        return self.second_norm(self.second(images)).mean(dim=(2, 3))
+        return torch.mean(self.second_norm(self.second(images)), dim=(2, 3))
 
 
 class UsedTwice(Plain):
@@ -47,21 +51,21 @@ class UsedTwice(Plain):
 
     def forward(self, images: Tensor) -> Tensor:
         raw = self.first(images)
-        return self.second((self.norm(raw) + raw).relu()).mean(dim=(2, 3))
+        return torch.mean(self.second((self.norm(raw) + raw).relu()), dim=(2, 3))
 
 
 class CalledTwice(Plain):
     """One convolution in front of a norm here and alone there."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return (self.norm(self.first(images)) + self.first(images)).mean(dim=(2, 3))
+        return torch.mean(self.norm(self.first(images)) + self.first(images), dim=(2, 3))
 
 
 class ChangedBetween(Plain):
     """The convolution's answer is changed in place before the norm takes it."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.norm(self.first(images).relu_()).mean(dim=(2, 3))
+        return torch.mean(self.norm(self.first(images).relu_()), dim=(2, 3))
 
 
 class Pooled(Plain):
@@ -73,7 +77,7 @@ class Pooled(Plain):
 
     def forward(self, images: Tensor) -> Tensor:
         images = torch.relu(self.norm(self.pool(self.first(images))))
-        return self.second_norm(self.second(images)).mean(dim=(2, 3))
+        return torch.mean(self.second_norm(self.second(images)), dim=(2, 3))
 
 
 class PoolWithPlaces(Pooled):
@@ -84,21 +88,22 @@ class PoolWithPlaces(Pooled):
         self.pool = nn.MaxPool2d(2, return_indices=True)
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.norm(self.pool(self.first(images))[0]).mean(dim=(2, 3))
+        return torch.mean(self.norm(self.pool(self.first(images))[0]), dim=(2, 3))
 
 
 class ByName(Pooled):
     """Everything is called with a named argument, which hooks do not see."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.norm(input=self.pool(input=self.first(input=images))).mean(dim=(2, 3))
+        normed = self.norm(input=self.pool(input=self.first(input=images)))
+        return torch.mean(normed, dim=(2, 3))
 
 
 class SomethingBetween(Plain):
     """A function, whose work nothing tells."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.norm(torch.sigmoid(self.first(images))).mean(dim=(2, 3))
+        return torch.mean(self.norm(torch.sigmoid(self.first(images))), dim=(2, 3))
 
 
 def test_conv_and_norm_pairs_are_found_by_data_flow() -> None:

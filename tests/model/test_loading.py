@@ -97,7 +97,8 @@ class OneByOne(torch.nn.Module):
 )
 def test_model_traced_for_one_image_gets_single_images(tmp_path: Path) -> None:
     path, labels = tmp_path / "one.pt", tmp_path / "labels.txt"
-    torch.jit.trace(OneByOne(), torch.rand(1, 3, 32, 32)).save(str(path))
+    traced = torch.jit.trace(OneByOne(), torch.rand(1, 3, 32, 32))  # type: ignore[no-untyped-call]
+    traced.save(str(path))
     labels.write_text("red\ngreen\nblue\n")
     loaded = load(
         ModelSection(

@@ -51,7 +51,7 @@ class Shared(nn.Module):
         self.body, self.matrix = Plain().body, nn.Parameter(torch.randn(10, 64))
 
     def forward(self, images: Tensor) -> Tensor:
-        found = (self.matrix @ self.body(images).T).T
+        found: Tensor = (self.matrix @ self.body(images).T).T
         return found @ self.matrix @ self.matrix.T
 
 

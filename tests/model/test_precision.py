@@ -14,7 +14,16 @@ from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model import device
-from visionfleet.model.choice import Asked, Candidate, Trial, candidates, choose, tell, try_out
+from visionfleet.model.choice import (
+    Asked,
+    Candidate,
+    PrecisionName,
+    Trial,
+    candidates,
+    choose,
+    tell,
+    try_out,
+)
 from visionfleet.model.loaded import Loaded
 from visionfleet.model.network import Floats
 from visionfleet.model.processor import described
@@ -44,10 +53,10 @@ CANDIDATES = {
     ("asked", "cuda", "bfloat16", "convertible", "found"), CANDIDATES.values(), ids=CANDIDATES
 )
 def test_precision_candidates_depend_on_the_device(
-    asked: str, cuda: bool, bfloat16: bool, convertible: bool, found: tuple[str, ...]
+    asked: str, cuda: bool, bfloat16: bool, convertible: bool, found: tuple[PrecisionName, ...]
 ) -> None:
     names = candidates(Asked("torch", asked), cuda, bfloat16, convertible, True, True)
-    assert names == tuple(Candidate("torch", name) for name in found)  # type: ignore[arg-type]
+    assert names == tuple(Candidate("torch", name) for name in found)
 
 
 # asked for: runtime, precision; OpenVINO is there, int8 may be tried: what is tried beside torch's
@@ -205,7 +214,8 @@ class Scores(nn.Module):
         self.offset = offset
 
     def forward(self, images: Tensor) -> Tensor:
-        return (3 * self.convolution(images).mean(dim=(2, 3)) + self.offset) - self.offset
+        means = torch.mean(self.convolution(images), dim=(2, 3))
+        return (3 * means + self.offset) - self.offset
 
 
 def loaded(module: nn.Module) -> Loaded:

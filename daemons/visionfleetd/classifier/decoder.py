@@ -1,4 +1,4 @@
-"""The classifier's light child process: from an image to the model's pixels, no torch, no AWS."""
+"""The classifier's decoding child process: from an image to the model's input. No torch, no AWS."""
 
 from visionfleet.classifier.decoding_child import decoded
 from visionfleet.host.child import serve

@@ -1,4 +1,4 @@
-"""The classifier's child process for images that may have ended a worker: it has a model too."""
+"""The classifier's child process with a model of its own, for images that may crash a worker."""
 
 import json
 import os
@@ -16,10 +16,10 @@ REASON_LETTERS = 2000
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    # It is one image at a time, and the GPU's memory is the worker's.
+    # One image at a time needs no GPU, and its memory belongs to the worker.
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     config = startup.configuration(startup.parser("isolated", __doc__ or "").parse_args(argv))
-    model = open_model(_plain(config), os.environ)
+    model = open_model(_single_image(config), os.environ)
     side = model.preprocessing.crop
 
     def ranked(_question: Header, data: bytes) -> tuple[Header, bytes]:
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     serve(ranked)
 
 
-def _plain(config: Config) -> Config:
-    """Leave out what pays for many images only; the artefact is that of the worker."""
+def _single_image(config: Config) -> Config:
+    """Turn off batching and threads; the artefact is the worker's."""
     model = config.model.model_copy(update={"threads": 1})
     classifier = config.classifier.model_copy(update={"batch_size": 1})
     return config.model_copy(update={"model": model, "classifier": classifier})

@@ -21,10 +21,10 @@ from visionfleet.aws.sqs import Queue
 from visionfleet.classifier.drain import DrainController
 from visionfleet.classifier.drain_triggers import IdleShutdown
 from visionfleet.classifier.handover import (
-    HandoverFile,
+    HandoverJournal,
     Takeover,
     folder_of,
-    notes_about,
+    journal_header,
     take_over,
 )
 from visionfleet.classifier.in_flight import InFlight, WorkCounts
@@ -63,7 +63,7 @@ REACH = Reach(
 )
 
 _REPORT_SECONDS = 2.0  # for the last report of a stop
-# What a stop may take beyond classifier.stop_seconds: to hand back, to report, to end.
+# Beyond classifier.stop_seconds: to hand back messages, report and exit.
 _STOP_MARGIN_SECONDS = 10.0
 
 
@@ -84,9 +84,10 @@ class RunningWorker:
         loops = Watchdog(time.monotonic, wiring.allowed_seconds(config, watchdog or 0.0))
         reporter.stuck = loops.stuck
         self._intake = wiring.intake(config, worker, clients, model)
-        self._notes = HandoverFile(folder_of(os.environ), notes_about(clients.requests().url))
-        enough, child = metrics.capacity.enough_in_flight, wiring.model_child(path)
-        in_flight = InFlight(config.classifier.prefetch, self._notes, enough)
+        header = journal_header(clients.requests().url)
+        self._journal = HandoverJournal(folder_of(os.environ), header)
+        enough, child = metrics.capacity.target_in_flight, wiring.model_child(path)
+        in_flight = InFlight(config.classifier.prefetch, self._journal, enough)
         intake = self._intake
         self._pipeline = wiring.pipeline(
             config, clients, intake, model, metrics, loops, in_flight, takeover, child
@@ -104,12 +105,12 @@ class RunningWorker:
         self._notifier.ready()
 
     def answer_once(self) -> int:
-        """Answer what waits in the queue; returns the exit status."""
+        """Process the messages in the queue; returns the exit status."""
         self._pipeline.start()
         return self._finish(hurry=False, seconds=self._config.classifier.max_processing_seconds)
 
     def serve(self) -> int:
-        """Work until the stop, calling nothing here that may hang; returns the exit status."""
+        """Work until the stop; calls nothing here that may hang. Returns the exit status."""
         triggers = wiring.triggers(self._config, self._reporter, self._idle_shutdown)
         power_off = partial(systemd.power_off, os.environ)
         drain = DrainController(self._pipeline, self._reporter, triggers, power_off, self._signals)
@@ -120,7 +121,7 @@ class RunningWorker:
                 self._reload()
         seconds = self._config.classifier.stop_seconds
         self._notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
-        draining.join(1.0)  # a report that is under way must not overtake the last one
+        draining.join(1.0)  # a pending report must not overwrite the last one
         status = self._finish(hurry=True, seconds=seconds)
         return 1 if drain.failed else status
 
@@ -132,7 +133,7 @@ class RunningWorker:
 
     def _finish(self, hurry: bool, seconds: float) -> int:
         clean = self._pipeline.finish(hurry, time.monotonic() + seconds)
-        self._notes.close()
+        self._journal.close()
         counts = self._pipeline.counts()
         last_report = partial(self._reporter.write, "stopped", counts)
         run_bounded("last report", last_report, _REPORT_SECONDS, crash(log))
@@ -148,21 +149,24 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--number",
         type=int,
         default=os.getpid(),
-        help="of this worker on its host; default: its process",
+        help="number of this worker on its host; default: its process id",
     )
-    parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
+    parser.add_argument(
+        "--once", action="store_true", help="process what is in the queue, then exit"
+    )
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
     signals = process.signal_events(log)
     host = socket.gethostname()
-    worker = arguments.worker or _own_name(config, worker_on(host, arguments.number), signals.stop)
+    number = arguments.number
+    worker = arguments.worker or _default_name(config, worker_on(host, number), signals.stop)
     setup.set_up(config.log.level, "classifier", worker=worker)
     phases.end("start")
     sys.exit(_run(config, worker, host, signals, phases, arguments))
 
 
-def _own_name(config: Config, default: str, stop: threading.Event) -> str:
-    """Name a worker that was given no name; the fleet of EC2 knows it by its instance."""
+def _default_name(config: Config, default: str, stop: threading.Event) -> str:
+    """Default name of a worker: the instance id on EC2, else host and number."""
     if not config.classifier.ec2_instance:
         return default
     ask = partial(instance_id, Metadata(endpoint(os.environ), time.monotonic))
@@ -222,7 +226,7 @@ def _metrics_served(
 
 
 def _take_over(config: Config, requests: Queue) -> Takeover:
-    takeover = take_over(folder_of(os.environ), notes_about(requests.url))
+    takeover = take_over(folder_of(os.environ), journal_header(requests.url))
     takeover.claim(requests, config.queue.visibility_timeout_seconds, time.monotonic())
     return takeover
 
@@ -230,10 +234,10 @@ def _take_over(config: Config, requests: Queue) -> Takeover:
 def _model(
     config: Config, bucket: Store, stop: threading.Event, phases: StartupTimer
 ) -> "Inference | None":
-    """Load the model, None when a stop came first; raises BadModel."""
+    """Load the model, None if a stop came first; raises BadModel."""
     load = partial(open_model, config, os.environ, phases, bucket)
     systemd.notify("STATUS=loading the model")
-    # The scaler gives a start no more time than this, so systemd need not either.
+    # The scaler gives up on a start after the same time.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
     limit_seconds = FLEET_TIMES[kind].boot_limit_seconds
     model = startup.answered(load, stop, log, Random(), limit_seconds)
@@ -246,7 +250,7 @@ def _tell_ready(
     worker, info = reporter.identity.worker, model.info
     setup.set_up(config.log.level, "classifier", worker=worker, model=info.name)
     reporter.model = info
-    reporter.untold = wiring.described(model, worker, reporter.now())
+    reporter.unpublished_model = wiring.described(model, worker, reporter.now())
     reporter.boot_seconds, reporter.boot_phases = phases.total(), phases.seconds
     log.info(
         "ready",

@@ -1,4 +1,4 @@
-"""Puts the parts of one worker together from its configuration."""
+"""Wires up one worker from its configuration."""
 
 import logging
 import os
@@ -59,14 +59,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("classifier")
 
-# As many images are decoded at once as there are cores.
+# One decoder per core, at most.
 MOST_DECODERS = 4
 SLOW_DECODERS = 3
-# While more jobs than these are in flight, they gather for a moment before the model and when they
-# are done: a pass or a call for ten costs hardly more CPU than for one, and a call no more money.
+# With more jobs than this in flight, batches gather for a moment before the model and before the
+# replies: a pass or a call for ten costs hardly more CPU or money than for one.
 CROWD = 8
 GATHER_SECONDS = {MODEL: 0.015, FINISH: 0.025}
-# For one image in the model of the child process.
+# The limit for one image in the child process with a model.
 ALONE_SECONDS = 60.0
 
 
@@ -78,7 +78,7 @@ class WorkerClients:
         s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
         self._sqs = factory.sqs(FETCH_THREADS + ANSWER_THREADS + 4)
         poll_seconds = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
-        self._parked = factory.sqs(2, poll_seconds)
+        self._long_poll = factory.sqs(2, poll_seconds)
         uploads, results = config.storage.input_bucket, config.storage.output_bucket
         self.uploads = Store(s3, uploads, factory.direct_s3(s3, uploads, FETCH_THREADS))
         self.results = Store(s3, results, factory.direct_s3(s3, results, storing))
@@ -87,24 +87,24 @@ class WorkerClients:
         self._requests: Queue | None = None
 
     def requests(self) -> Queue:
-        """Find the queue of requests, once; raises NotFound and TryLater."""
+        """The queue of requests, looked up once; raises NotFound and TryLater."""
         if self._requests is None:
-            self._requests = Queue(self._sqs, self._name, self._parked)
+            self._requests = Queue(self._sqs, self._name, self._long_poll)
         return self._requests
 
 
 def intake(config: Config, worker: str, clients: WorkerClients, model: "Inference") -> Intake:
     decoder = (sys.executable, "-m", "visionfleetd.classifier.decoder")
-    places = min(MOST_DECODERS, cpu_quota.granted())
+    slots = min(MOST_DECODERS, cpu_quota.granted())
     decoders = Isolation(
         decoder,
         "decoded",
         decoding.LIMIT_SECONDS,
-        places,
+        slots,
         decoding.SLOW_SECONDS,
         SLOW_DECODERS,
-        another_try=True,
-        keep=places,
+        retry_crashed=True,
+        keep=slots,
     )
     decoders.start()
     return Intake(
@@ -119,7 +119,7 @@ def intake(config: Config, worker: str, clients: WorkerClients, model: "Inferenc
 
 
 def model_child(path: Path | None) -> Isolation:
-    """Have a model in a child process; `path` is the file of the configuration."""
+    """Prepare a child process with a model; `path` is the configuration file."""
     named = ("--config", str(path)) if path else ()
     command = (sys.executable, "-m", "visionfleetd.classifier.isolated", *named)
     return Isolation(command, "classified", ALONE_SECONDS, keep=1)
@@ -195,7 +195,7 @@ def _heartbeat(config: Config, completion: Completion) -> VisibilityHeartbeat:
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """How long a step of each watched loop may take; what is given up by then is of no use."""
+    """The watchdog's limit for a step of each loop; beyond it the step has failed anyway."""
     poll = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
     receive = client_factory(config.aws).longest_call_seconds(poll)
     allowed = dict.fromkeys(_threads(config), config.classifier.max_processing_seconds)
@@ -204,7 +204,7 @@ def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]
 
 
 def _threads(config: Config) -> list[str]:
-    """Name the threads of all stages; that of the model tells by itself of each pass."""
+    """The watched threads; the model's loop reports each pass itself."""
     storing = store_threads(config.classifier.prefetch)
     counts = {"fetch": FETCH_THREADS, "alone": 1, "store": storing, "finish": ANSWER_THREADS}
     threads = [f"{stage}-{number}" for stage, count in counts.items() for number in range(count)]
@@ -229,7 +229,7 @@ def triggers(config: Config, reporter: Reporter, idle_shutdown: IdleShutdown) ->
     if not config.classifier.ec2_instance:
         return [asked]
     notices = Interruptions(Metadata(endpoint(os.environ), time.monotonic), time.monotonic)
-    # EC2's notice first: S3 may be slow, and two minutes are short.
+    # EC2's notice first: S3 may be slow, and there are only two minutes.
     return [drain_triggers.interruption(notices, reporter), asked, idle_shutdown.trigger()]
 
 

@@ -1,4 +1,4 @@
-"""The scaler's loop: ticks, reloads, and what systemd is told of both."""
+"""The scaler's loop: ticks, reloads, and notifications to systemd."""
 
 import logging
 import os
@@ -31,7 +31,7 @@ REACH = Reach(
 
 @dataclass(slots=True)
 class TickLoop:
-    """Ticks until stopped; a failed look changes nothing, and is told once per episode."""
+    """Ticks until stopped; a failed tick changes nothing and is logged once per episode."""
 
     autoscaler: Autoscaler
     config: Config
@@ -43,7 +43,7 @@ class TickLoop:
     _told: str = ""
 
     def run(self) -> None:
-        """Run until the stop. The watchdog is fed by each tick that ends, well or not."""
+        """Run until the stop. Each completed tick feeds the watchdog, also a failed one."""
         watchdog = systemd.watchdog_seconds(os.environ)
         while not self.signals.stop.is_set():
             if self.signals.take_reload():

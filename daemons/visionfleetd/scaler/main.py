@@ -33,15 +33,15 @@ from visionfleetd.scaler.loop import TickLoop
 
 log = logging.getLogger("scaler")
 
-RELEASE_SECONDS = 3.0  # for the last write of a stop
-FLEET_SECONDS = 5.0  # in which what boots beside us is there
+RELEASE_SECONDS = 3.0  # to release the lease at a stop
+FLEET_SECONDS = 5.0  # to wait for a fleet that boots at the same time
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = startup.parser("scaler", __doc__ or "")
-    parser.add_argument("--once", action="store_true", help="one look and its steps, then exit")
+    parser.add_argument("--once", action="store_true", help="run one tick, then exit")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and do nothing of it"
+        "--dry-run", action="store_true", help="print what would be done, and do nothing"
     )
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
@@ -52,7 +52,7 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     prices = _prices(config)
     _find_fleet(wiring.lacking(config), signals)
     aws = client_factory(config.aws)
-    # No other process, nor a later life of this one, has the same name.
+    # Unique for each process.
     name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
     sqs = startup.answered(partial(aws.client, "sqs"), signals.stop, log, Random())
     if sqs is startup.STOPPED:
@@ -86,7 +86,9 @@ def _prices(config: Config) -> PriceTable:
 
 
 def _find_fleet(lacking: Callable[[], str], signals: SignalEvents) -> None:
-    """End with a faulty configuration when there is none: systemd's start would wait for it."""
+    """Exit with a configuration error if there is no fleet: systemd would wait for
+    READY in vain.
+    """
     until = time.monotonic() + FLEET_SECONDS
     while (fault := lacking()) and not signals.stop.is_set():
         if time.monotonic() >= until:
@@ -111,7 +113,7 @@ def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:
 
 
 def _once(autoscaler: Autoscaler) -> int:
-    """Tick once and give the lease back; 1 when nothing could be done."""
+    """Tick once and release the lease; 1 if the tick failed or another scaler holds the lease."""
     try:
         autoscaler.tick()
     except VisionfleetError as error:
@@ -123,7 +125,7 @@ def _once(autoscaler: Autoscaler) -> int:
 
 
 def _release_in_time(lease: LeaderLease) -> None:
-    """Give the lease back, but let no silent S3 hold up the end."""
+    """Release the lease within a time limit, as S3 may hang."""
 
     def release() -> None:
         try:

@@ -1,4 +1,4 @@
-"""Makes the fleet and the autoscaler that the configuration describes."""
+"""Wires up the fleet and the autoscaler from the configuration."""
 
 import os
 import socket
@@ -40,12 +40,12 @@ from visionfleet.scaler.status_store import StatusStore
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# A tick waits no longer for CloudWatch than this; it is not worth a second try.
+# Limits how long CloudWatch may delay a tick; no retries.
 PUBLISH_SECONDS = 3.0
 
 
 def lacking(config: Config) -> Callable[[], str]:
-    """Make what says why this machine has no such fleet; of EC2 that is asked later."""
+    """Return a check that says what this machine's fleet lacks; EC2 is checked later."""
     kinds: dict[FleetKind, Callable[[], str]] = {
         "systemd": partial(systemd.lacking, config.classifier),
         "supervisor": partial(supervisor.lacking, str(config.supervisor.socket)),
@@ -68,14 +68,14 @@ def fleet(
     name: str,
     stopping: Callable[[], bool],
 ) -> Fleet:
-    """Make the fleet; `name` is that of this process among all scalers there ever were."""
+    """Make the fleet; `name` is unique to this process."""
     if config.scaler.fleet == "supervisor":
         return SupervisorFleet(str(config.supervisor.socket), maximum)
     if config.scaler.fleet == "systemd":
         places = len(placed(config.classifier))
         return SystemdFleet(socket.gethostname(), places, maximum, time.time, stopping)
     return Ec2Fleet(
-        # One try: the fleet itself knows when to ask EC2 again, and with what.
+        # No retries in the client: the fleet decides when and what to retry.
         instances=Instances(aws.client("ec2", max_attempts=1), config.name),
         ledger=LedgerStore(store),
         settings=config.ec2,

@@ -51,7 +51,10 @@ class Metadata:
             answer = self._request("PUT", "/latest/api/token", lifetime)
             if answer.status != 200:
                 raise TryLater(f"metadata token: status {answer.status}")
-            self._token = answer.data.decode("ascii", "replace")
+            token = answer.data.decode("latin-1")
+            if not (token.isascii() and token.isprintable()):
+                raise TryLater(f"metadata token: none, but {token[:100]!r}")
+            self._token = token
             self._renew_at = self._clock() + TOKEN_SECONDS * 3 / 4
         return self._request("GET", path, {"X-aws-ec2-metadata-token": self._token})
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.parsers import ResponseParserError
 
 from visionfleet.aws.direct_calls import DirectCalls
-from visionfleet.aws.whole_answers import require_json
+from visionfleet.aws.whole_answers import json_object
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -45,9 +45,7 @@ class DirectSQS:
         answer = self._calls.ask("POST", self._path, json.dumps(asked).encode(), headers)
         if answer is not None:
             try:
-                require_json(answer.body, needed=True)
-                said: Mapping[str, Any] = json.loads(answer.body)
-                return said
-            except (ResponseParserError, ValueError) as error:
+                return json_object(answer.body)
+            except ResponseParserError as error:
                 log.debug("not direct", extra={"operation": operation, "reason": str(error)})
         return boto3s(**asked)

@@ -1,5 +1,6 @@
 """Tells an answer of AWS from one that is cut off, or that something between has sent."""
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,10 @@ def require_whole(
         return
     if status not in _WITHOUT_BODY and not (_has_length(headers) and _as_long(headers, body)):
         raise ResponseParserError("cut off")
-    if operation_model.service_model.service_name == "sqs" and status < 300:
-        require_json(body, needed=operation_model.output_shape is not None)
+    if operation_model.service_model.service_name != "sqs" or status >= 300:
+        return
+    if body.strip() or operation_model.output_shape is not None:
+        json_object(body)
 
 
 def _as_long(headers: Mapping[str, str], body: object) -> bool:
@@ -37,8 +40,14 @@ def _as_long(headers: Mapping[str, str], body: object) -> bool:
     return len(body) == int(headers.get("Content-Length", len(body)))
 
 
-def require_json(body: bytes, needed: bool) -> None:
-    """In a page in place of JSON botocore would find no message, and no fault."""
-    start = body.strip()[:9]
-    if (needed and start[:1] != b"{") or start == b'{"__type"':
+def json_object(body: bytes) -> Mapping[str, Any]:
+    """Read what SQS has answered. In a page, in cut JSON and in an error with status 200 botocore
+    would find no message, no queue, no tag, and no fault.
+    """
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict) or "__type" in found:
         raise ResponseParserError(f"not of SQS: {body[:100]!r}")
+    return found

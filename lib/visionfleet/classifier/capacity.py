@@ -1,9 +1,9 @@
-"""What a worker can do: images a second, from what its stages were busy for lately. No I/O here.
+"""Estimates a worker's capacity in images per second from recent stage timings. No I/O here.
 
-At a low rate an image's way through the stages says how long it takes, and not how many a worker
-could do side by side. So each stage says what its threads could do in full batches, and the
-narrowest counts, with what the prefetch and the processor allow. While a worker has as much in
-flight as it may, what it really does corrects the estimate.
+At a low rate the latency of an image does not tell how many a worker could process in parallel. So
+each stage estimates its own throughput with full batches; the bottleneck stage, the prefetch and
+the CPU time bound the whole. While the worker is saturated, its measured throughput corrects the
+estimate.
 """
 
 import math
@@ -13,29 +13,33 @@ from dataclasses import dataclass, field
 from statistics import fmean, median_low
 
 FETCH, MODEL, STORE, FINISH = "fetch", "model", "store", "finish"
-FETCH_THREADS = 8  # they wait for S3 most of the time
-ANSWER_THREADS, ANSWER_BATCH = 2, 10  # as many as a call to SQS takes
+FETCH_THREADS = 8  # mostly waiting for S3
+ANSWER_THREADS, ANSWER_BATCH = 2, 10  # the largest batch of an SQS call
 MOST_STORE_THREADS = 32
-_MEMORY_CALLS = 100  # of a stage, that are remembered
-_OUTLIER = 1.5  # times the median
-_PRIOR_VARIANCE = 0.25  # of the sizes of batches that outweighs what is supposed of them
-_FULL_SHARE = 0.75  # of the prefetch in flight: the worker has what it can work on
-_FULL_SECONDS = 2.0  # for so long, before its throughput is believed
-_IN_FLIGHT_SECONDS = 2.0  # of work, that a worker may hold: another may have nothing to do
+_MEMORY_CALLS = 100  # kept for each stage
+_OUTLIER = 1.5  # times the median of its batch size
+_PRIOR_VARIANCE = 0.25  # weight of the assumed cost per item, as a variance of batch sizes
+_FULL_SHARE = 0.75  # of the target in flight: the worker counts as saturated
+_FULL_SECONDS = 2.0  # of saturation, before the measured throughput counts
+_IN_FLIGHT_SECONDS = 2.0  # of work that a worker may hold, so that others are not left idle
 _CPU_SPANS = 8
-_FEW_IMAGES = 8  # have no mean yet
+_FEW_IMAGES = 8  # fewer give no useful mean
 _MEMORY_SPANS = 4.0
 
 
 def store_threads(prefetch: int) -> int:
-    """Half of what is in flight may be on its way to S3: 8 threads store 80 results a second."""
+    """Half of the messages in flight may be stored at a time: 8 threads store 80
+    results a second.
+    """
     return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
 @dataclass(slots=True)
 class StageMeter:
-    """A stage of `width` threads that take up to `batch` items a call. `shared` tells that a call
-    takes as long for one as for all, which is supposed until batches of several sizes were seen.
+    """Call timings of a stage of `width` threads that take up to `batch` items a call.
+
+    `shared`: assume that a call takes equally long for one item and for many, until batches of
+    several sizes have been seen.
     """
 
     width: int
@@ -44,11 +48,12 @@ class StageMeter:
     _calls: deque[tuple[int, float]] = field(default_factory=lambda: deque(maxlen=_MEMORY_CALLS))
 
     def note(self, items: int, seconds: float) -> None:
-        """Remember a call; on any thread."""
         self._calls.append((items, seconds))
 
     def seconds(self, items: int) -> float | None:
-        """How long a call with so many items takes, by a line through those seen; None before."""
+        """Estimate the duration of a call with `items` items by linear regression; None without
+        calls.
+        """
         calls = _usual(list(self._calls))
         if not calls:
             return None
@@ -62,23 +67,21 @@ class StageMeter:
         return max(seconds + each * (items - size), each * items)
 
     def delay_seconds(self) -> float:
-        """How long an item is here beside its share of the threads' time: it waits for a call, and
-        where all share calls, for the one before.
+        """Estimate how long an item waits here beyond its share of the threads' time: for the rest
+        of its call and, in shared calls, for the call before.
         """
         alone, rate = self.seconds(1) or 0.0, self.per_second()
         before = alone / (self.width + 1) if self.shared else 0.0
         return max(0.0, alone - 1 / rate) + before if rate else 0.0
 
     def per_second(self) -> float | None:
-        """How many items all threads could do in full batches."""
+        """Throughput of all threads with full batches."""
         seconds = self.seconds(self.batch)
         return self.width * self.batch / seconds if seconds else None
 
 
 def _usual(calls: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Leave out the calls that took much longer than most of their size: an outage, or others on
-    the same processor, are no work.
-    """
+    """Drop outliers: calls slowed down by an outage or by other processes."""
     by_size: dict[int, list[float]] = {}
     for items, seconds in calls:
         by_size.setdefault(items, []).append(seconds)
@@ -87,8 +90,9 @@ def _usual(calls: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
 
 
 def throughput(shares: Sequence[float], delay_seconds: float, in_flight: int) -> float:
-    """Give items a second of a ring in which so many are under way: each stage takes its share of
-    an item's time with one after the other, and all else takes the delay. Mean value analysis.
+    """Items per second of a closed queueing network with `in_flight` items, by mean value analysis.
+
+    `shares` are the service times of the stages, `delay_seconds` is spent outside of their queues.
     """
     waiting, rate = [0.0] * len(shares), 0.0
     for items in range(1, in_flight + 1):
@@ -100,23 +104,23 @@ def throughput(shares: Sequence[float], delay_seconds: float, in_flight: int) ->
 
 @dataclass(slots=True)
 class Capacity:
-    """`cpu_seconds` gives the processor time used so far, of `cores`."""
+    """The estimate for a worker; `cpu_seconds` returns the CPU time used so far on `cores`."""
 
     prefetch: int = 1
     cores: int = 1
     cpu_seconds: Callable[[], float] | None = None
-    _enough: int = 1
+    _target: int = 1
     _meters: Mapping[str, StageMeter] = field(default_factory=dict)
     _correction: float = 1.0
     _spans: float = 0.0
     _full_since: tuple[float, int] | None = None
     _cpu_each: deque[float] = field(default_factory=lambda: deque(maxlen=_CPU_SPANS))
-    _last: tuple[float, int] | None = None  # when, images
-    _spent: tuple[float, int] | None = None  # processor seconds, images
+    _last: tuple[float, int] | None = None  # time, images handled
+    _spent: tuple[float, int] | None = None  # CPU seconds, images handled
 
     def measure(self, prefetch: int, batch: int) -> Mapping[str, StageMeter]:
-        """Give the meters of a worker's stages, which notes are to be taken of from here on."""
-        self.prefetch, self._enough = prefetch, min(prefetch, batch)
+        """Make the meters of the stages; from now on the estimate uses them."""
+        self.prefetch, self._target = prefetch, min(prefetch, batch)
         self._meters = {
             FETCH: StageMeter(FETCH_THREADS, 1),
             MODEL: StageMeter(1, batch),
@@ -129,19 +133,21 @@ class Capacity:
     def measured(self) -> Mapping[str, StageMeter]:
         return self._meters
 
-    def enough_in_flight(self) -> int:
-        """How many keep it busy: a batch until more is known, with a slow model fewer than the
-        prefetch.
+    def target_in_flight(self) -> int:
+        """How many messages keep the worker busy: one batch until speeds are known, then at most
+        the prefetch, less with a slow model.
         """
-        return self._enough
+        return self._target
 
-    def look(self, now: float, in_flight: int, handled: int) -> None:
-        """See now and then whether it has all in flight that it may, and what it then does."""
+    def observe(self, now: float, in_flight: int, handled: int) -> None:
+        """Sample the load; while the worker is saturated, its real throughput corrects the
+        estimate.
+        """
         model = self._meters.get(MODEL)
-        if model and model.per_second() and (rate := self.per_second()):  # not of fetches alone
+        if model and model.per_second() and (rate := self.per_second()):  # not fetches alone
             needed = math.ceil(rate * (_IN_FLIGHT_SECONDS + self._delay_seconds()))
-            self._enough = min(self.prefetch, needed)
-        if in_flight < _FULL_SHARE * self._enough:
+            self._target = min(self.prefetch, needed)
+        if in_flight < _FULL_SHARE * self._target:
             self._full_since = None
         elif self._full_since is None:
             self._full_since = now, handled
@@ -150,8 +156,8 @@ class Capacity:
             self._correct((handled - before) / (now - since))
             self._full_since = now, handled
 
-    def told(self, now: float, handled: int) -> tuple[float | None, float | None]:
-        """Give images a second, and the share of the time since the last call that it was busy."""
+    def report(self, now: float, handled: int) -> tuple[float | None, float | None]:
+        """Images per second, and the utilization since the last call."""
         at, before = self._last or (now, handled)
         self._last, images = (now, handled), handled - before
         self._note_cpu(handled)
@@ -161,12 +167,12 @@ class Capacity:
         return capacity, min(1.0, images / (now - at) / capacity)
 
     def _note_cpu(self, handled: int) -> None:
-        """Learn the processor time of an image, of several at a time: the start's is of none."""
+        """Learn the CPU time per image, averaged over several; start-up is not counted."""
         if self.cpu_seconds is None:
             return
         spent = self.cpu_seconds()
         before, images = self._spent or (spent, handled)
-        if not handled:  # it starts, or warms up
+        if not handled:  # starting or warming up
             self._spent = spent, 0
         elif handled - images >= _FEW_IMAGES or self._spent is None:
             self._spent, new = (spent, handled), handled - images
@@ -182,14 +188,14 @@ class Capacity:
         if not known:
             return None
         shares = [1 / (meter.per_second() or 1.0) for meter in known]
-        if self._cpu_each:  # the least: what else it does, as to start children, is no image's
+        if self._cpu_each:  # the minimum leaves out other work, such as starting child processes
             shares.append(min(self._cpu_each) / self.cores)
         return throughput(shares, self._delay_seconds(), self.prefetch)
 
     def _delay_seconds(self) -> float:
         delay = sum(meter.delay_seconds() for meter in self._meters.values())
         store = self._meters.get(STORE)
-        if store is not None:  # a place that is free waits for a receive, a call to AWS like this
+        if store is not None:  # a freed slot waits for a receive: an AWS call of about this length
             delay += store.seconds(1) or 0.0
         return delay
 

@@ -1,4 +1,4 @@
-"""Classifies what is decoded, in dynamic batches: one forward pass for all that waits."""
+"""Classifies decoded images in dynamic batches: one forward pass for all that are waiting."""
 
 import logging
 import threading
@@ -15,15 +15,15 @@ from visionfleet.imaging.model_input import Pixels
 
 log = logging.getLogger("classifier")
 
-MODEL_LOOP = "model"  # what the watchdog knows it by
+MODEL_LOOP = "model"  # its name for the watchdog
 
 Ranking: TypeAlias = tuple[Ranked, ...]
 
 
 class Model(Protocol):
-    """Ranks the classes for each image, best first, as many as asked for; RuntimeError: it fails.
+    """Ranks the classes of each image, best first, `top` of them; raises RuntimeError on failure.
 
-    `rank_and_embed` adds each image's vector, None where the model has none.
+    `rank_and_embed` adds each image's embedding, None where the model has none.
     """
 
     def rank(self, batch: Sequence[Pixels], top: int) -> list[Ranking]: ...
@@ -34,7 +34,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchClassifier:
-    """The stage of the model, on one thread. In a `hurry` it hands back what it has not begun."""
+    """The model stage, on one thread. Once `hurry` is set, new batches are handed back."""
 
     model: Model
     builder: ResultBuilder
@@ -47,7 +47,7 @@ class BatchClassifier:
         if self.hurry.is_set():
             self.completion.hand_back([job.delivery for job in batch])
             return
-        jobs = [job for job in batch if self.completion.in_flight.still_ours(job.delivery)]
+        jobs = [job for job in batch if self.completion.in_flight.holds_lease(job.delivery)]
         try:
             if jobs:
                 self._rank(jobs)
@@ -57,7 +57,7 @@ class BatchClassifier:
                 log.error("model failed", extra={"job": jobs[0].request.job, "reason": reason})
                 self.completion.retry(jobs[0].delivery, reason)
                 return
-            for job in jobs:  # a bad image must not harm its neighbours
+            for job in jobs:  # a bad image must not fail its batch
                 self.classify([job])
 
     def _rank(self, jobs: Sequence[Job]) -> None:

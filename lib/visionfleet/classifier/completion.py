@@ -1,7 +1,7 @@
-"""The ways in which a delivery ends: answered, given back to the queue, or a dead letter.
+"""The ways a delivery ends: answered, returned to the queue, or moved to the dead letters.
 
 Delivery is at least once: a message is deleted only after its result is stored and its reply is
-sent, so a result may be sent twice and is never lost.
+sent, so a reply may be sent twice but no result is lost.
 """
 
 import logging
@@ -25,7 +25,7 @@ _DELETE_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """Ends deliveries; `dead_letters` is the name of the queue for what cannot be decoded."""
+    """Ends deliveries; messages that cannot be decoded go to the queue `dead_letters`."""
 
     requests: Queue
     outbox: Outbox
@@ -55,13 +55,13 @@ class Completion:
         self._return([delivery], wait)
 
     def hand_back(self, deliveries: Collection[Delivery]) -> bool:
-        """Make messages visible again at once; tells whether SQS answered."""
+        """Make messages visible again at once; returns whether SQS answered."""
         fields = {"messages": len(deliveries), "jobs": names(deliveries)}
         log.info("handed back", extra=fields)
         return self._return(deliveries, 0)
 
     def _return(self, deliveries: Collection[Delivery], seconds: int) -> bool:
-        """What fails comes back by itself, when its visibility timeout is over."""
+        """Set the visibility timeout; if that fails, SQS redelivers when the old one is over."""
         with self.in_flight.ending(deliveries):
             receipts = [each.message.receipt for each in deliveries if not each.lost]
             try:
@@ -72,13 +72,13 @@ class Completion:
                 return False
         return True
 
-    def bury(self, delivery: Delivery, reason: str) -> None:
-        """Move a message that cannot be decoded to the dead letters."""
+    def dead_letter(self, delivery: Delivery, reason: str) -> None:
+        """Move a message that cannot be decoded to the dead-letter queue."""
         log.error("message cannot be decoded", extra=delivery.about() | {"reason": reason})
         attributes = {"reason": _attribute(reason)}
         try:
             self.outbox.send(self.dead_letters, delivery.message.body, attributes)
-        except VisionfleetError as error:  # if it cannot be sent, SQS moves it in the end
+        except VisionfleetError as error:  # SQS moves it after the maximum of receives
             self.retry(delivery, str(error))
             return
         with self.in_flight.ending([delivery]):
@@ -86,7 +86,9 @@ class Completion:
         self.metrics.jobs.labels("undecodable").inc()
 
     def _reply(self, stored: Sequence[Done]) -> None:
-        """Wake the web processes, each with one call; who is not woken finds the result in S3."""
+        """Send the replies, one batch per web process; without its reply, web finds the result in
+        S3.
+        """
         by_queue: dict[str, list[Done]] = {}
         for done in stored:
             if done.job.request.reply_to is not None:
@@ -115,13 +117,13 @@ class Completion:
             left = {receipt: left[receipt] for receipt in passing}
             if not left:
                 return
-        # They come back after the visibility timeout and are answered from their results.
+        # They are redelivered after the visibility timeout and answered from their stored results.
         fields = {"messages": len(left), "jobs": names(left.values())}
         log.warning("messages not deleted", extra=fields)
 
 
 def _attribute(reason: str) -> str:
-    """Make a reason fit for an attribute of a message: not empty, printable and short."""
+    """Sanitize a reason for a message attribute: not empty, printable and short."""
     return "".join(letter if letter.isprintable() else " " for letter in reason)[:500] or "unknown"
 
 

@@ -1,4 +1,4 @@
-"""Has images decoded and prepared in light child processes, with limits."""
+"""Has images decoded and preprocessed in child processes, with time and memory limits."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ from visionfleet.imaging.model_input import Pixels, Preprocessing
 if TYPE_CHECKING:
     from visionfleet.imaging.decode import ImageLimits
 
-# For images that wait for nobody knows what.
+# The most that an image may take; its child is killed then.
 LIMIT_SECONDS = 20.0
-# From here on an image waits for no other, and no other for it.
+# An image that takes longer frees its slot for others.
 SLOW_SECONDS = 1.0
 
 
@@ -24,7 +24,7 @@ class Decoders:
     how: Preprocessing
 
     def pixels(self, data: bytes, limits: "ImageLimits") -> Pixels:
-        """Make the model's pixels; raises BadImage, and ChildFailed."""
+        """Decode and preprocess an image; raises BadImage and ChildFailed."""
         names = ("max_bytes", "max_pixels", "formats")
         allowed = {name: getattr(limits, name) for name in names}
         question = {"limits": allowed, "how": asdict(self.how)}

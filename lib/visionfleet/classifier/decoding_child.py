@@ -1,4 +1,4 @@
-"""What a light child process does: from an image to the model's pixels, no torch, no AWS."""
+"""Runs in the decoding child process: from an image to the model's input. No torch, no AWS."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,7 @@ from visionfleet.imaging.decode import decode
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.imaging.preprocess import prepare
 
-# What passes the limits takes 10 s at the most; beside it there is other work on the processor.
+# An image within the limits takes at most 10 s; the rest is for a loaded processor.
 CPU_SECONDS = 15
 _MARGIN_BYTES = 128 << 20
 _REASON_LETTERS = 2000

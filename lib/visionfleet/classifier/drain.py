@@ -1,4 +1,4 @@
-"""Tells how a worker is, and drains it when that is asked for: what talks to S3 beside the work."""
+"""Reports the worker's state to S3, and drains the worker on request."""
 
 import logging
 import time
@@ -19,9 +19,9 @@ _SHUT_DOWN_SECONDS = 300.0
 
 @dataclass(slots=True)
 class DrainController:
-    """On a thread of its own, so that an S3 that hangs cannot hold up a stop.
+    """Runs on its own thread, so that a hanging S3 cannot delay a stop.
 
-    `shut_down` ends the machine and returns what went wrong; `failed` tells that it still runs.
+    `shut_down` powers the machine off and returns an error or None; `failed`: it is still running.
     """
 
     pipeline: Pipeline
@@ -40,19 +40,20 @@ class DrainController:
         self.pipeline.receiver.close()
         if self._drained():
             log.info("drained")
-            self._wait_to_be_ended(request)
+            self._wait_for_termination(request)
 
     def _drained(self) -> bool:
-        """Work off what is in flight; False when the stop came first."""
+        """Wait until nothing is in flight; False if the stop came first."""
         while self.pipeline.working():
             self._observe("draining", "draining")
             if self.signals.stop.wait(_STEP_SECONDS):
                 return False
         return True
 
-    def _wait_to_be_ended(self, request: DrainRequest) -> None:
+    def _wait_for_termination(self, request: DrainRequest) -> None:
         self._observe("drained", "drained")
-        self.reporter.write("drained", self.pipeline.counts())  # at once: it may be the last
+        # At once: the scaler terminates a drained worker.
+        self.reporter.write("drained", self.pipeline.counts())
         deadline = float("inf")
         if request.shut_down:
             deadline = time.monotonic() + _SHUT_DOWN_SECONDS

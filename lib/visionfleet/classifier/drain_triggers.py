@@ -1,4 +1,4 @@
-"""What makes a worker drain: a drain request in S3, a notice of EC2, idleness without a scaler."""
+"""Reasons to drain: a drain request in S3, an EC2 interruption, idleness without a scaler."""
 
 import logging
 import threading
@@ -28,7 +28,7 @@ class DrainRequest:
 
 @dataclass(frozen=True, slots=True)
 class DrainTrigger:
-    """`look` is called at the start and every so many seconds, until it has a request."""
+    """`look` is polled every `every_seconds`, until it returns a request."""
 
     every_seconds: float
     look: Callable[[], DrainRequest | None]
@@ -37,7 +37,9 @@ class DrainTrigger:
 def watch(
     stop: threading.Event, triggers: Sequence[DrainTrigger], due: Callable[[], None]
 ) -> DrainRequest | None:
-    """Call `due` at each step, each trigger in its time; the first request, or None at the stop."""
+    """Poll the triggers until one returns a request, and call `due` at each step; None
+    at the stop.
+    """
     step = min([_STEP_SECONDS, *(trigger.every_seconds for trigger in triggers)])
     waits = [0.0] * len(triggers)
     while not stop.wait(step):
@@ -54,7 +56,9 @@ def watch(
 def scaler_request(
     store: Store, worker: str, started_at: Callable[[], float], every_seconds: float
 ) -> DrainTrigger:
-    """`started_at` tells since when this worker lives, in AWS's time as it is known now."""
+    """Polls for the scaler's drain request; `started_at` returns this process's start in AWS's
+    time.
+    """
     document = documents.drain_request(worker)
 
     def look() -> DrainRequest | None:
@@ -63,7 +67,7 @@ def scaler_request(
         except VisionfleetError as error:
             log.warning("drain check failed", extra={"reason": str(error)})
             return None
-        # A request from before this life was meant for the worker that had the name then.
+        # An older request was meant for an earlier worker of this name.
         old = asked_at is None or asked_at < started_at()
         return None if old else DrainRequest("asked to")
 
@@ -71,8 +75,8 @@ def scaler_request(
 
 
 def interruption(interruptions: Interruptions, reporter: Reporter) -> DrainTrigger:
-    """A spot interruption asks for a drain; a rebalance recommendation is only told: its risk may
-    last for hours, and a drain takes seconds of the two minutes that an interruption leaves.
+    """A spot interruption drains; a rebalance recommendation is only reported: that risk may last
+    for hours, and draining takes seconds of the two minutes' notice.
     """
 
     def look() -> DrainRequest | None:
@@ -89,7 +93,7 @@ def interruption(interruptions: Interruptions, reporter: Reporter) -> DrainTrigg
 
 @dataclass(slots=True)
 class IdleShutdown:
-    """`now` is wall time, as that of a lease, `clock` monotonic. `settings` may be replaced."""
+    """`now` is wall time, like a lease's, `clock` is monotonic. A reload replaces `settings`."""
 
     store: Store
     settings: ClassifierSection
@@ -111,7 +115,7 @@ class IdleShutdown:
         try:
             lease = self.store.read(documents.LEADER_LEASE)
             alive = alive_until(lease, self.store.read(documents.STATUS))
-        except VisionfleetError as error:  # what cannot be read proves nothing
+        except VisionfleetError as error:  # an unreadable lease proves nothing
             log.warning("no look at the scaler's lease", extra={"reason": str(error)})
             return None
         reason = shut_down_reason(idle, limit, alive, self.now())

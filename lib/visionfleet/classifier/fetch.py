@@ -1,4 +1,4 @@
-"""From a delivery to the pixels of its image, or to the end that it has without them."""
+"""Fetches and decodes the image of a delivery, or ends the job without it."""
 
 import logging
 import time
@@ -32,7 +32,7 @@ log = logging.getLogger("classifier")
 
 @dataclass(slots=True)
 class Intake:
-    """Fetches and decodes; `now` is AWS's time. `images` may be replaced at any time."""
+    """Fetches and decodes; `now` is AWS's time. A reload replaces `images`."""
 
     uploads: UploadedImages
     results: Store
@@ -53,11 +53,11 @@ class Intake:
         return Job(delivery, request, Timings(queue=queued))
 
     def take(self, job: Job) -> Job | Done:
-        """Bring a job to its pixels, or to its end when it has one already; raises TryLater."""
-        return self._answered_before(job) or self._without_a_look(job) or self._look(job)
+        """Fetch and decode the image, or return the result that ends the job; raises TryLater."""
+        return self._answered_before(job) or self._rejected(job) or self._fetch_image(job)
 
     def _answered_before(self, job: Job) -> Done | None:
-        """A message seen before may have its result, when a worker died before deleting it."""
+        """Return the stored result, if another worker died before it deleted the message."""
         if job.attempt == 1 and job.delivery.lives == 1:
             return None
         result = self.results.read(documents.result(job.request.job))
@@ -66,18 +66,18 @@ class Intake:
         again = is_provisional(result) and job.attempt < self.max_receives
         return None if again else Done(job, result, duplicate=True)
 
-    def _without_a_look(self, job: Job) -> Done | None:
+    def _rejected(self, job: Job) -> Done | None:
         request = job.request
         if request.expires_at is not None and self.now() > request.expires_at:
             return self._failed(job, EXPIRED, "nobody waits for this image any more")
         if job.attempt >= self.max_receives:
-            # The last delivery is not for another try: a job whose worker dies every time
-            # would go to the dead letters unanswered. It is for telling the client.
+            # The last delivery is not another attempt: a job that kills its worker every time would
+            # go to the dead letters unanswered. It is used to tell the client.
             tries = f"given up after {job.attempt - 1} tries"
             return self._failed(job, GAVE_UP, tries)
         return None
 
-    def _look(self, job: Job) -> Job | Done:
+    def _fetch_image(self, job: Job) -> Job | Done:
         started = time.monotonic()
         try:
             data = self.uploads.read(job.request.key)
@@ -104,7 +104,7 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """The stage of fetching. In a `hurry` it hands back what it has not begun or waits for."""
+    """The fetch stage. Once `hurry` is set, deliveries not begun are handed back."""
 
     intake: Intake
     completion: Completion
@@ -123,9 +123,9 @@ class Fetcher:
         try:
             job = self.intake.open(delivery)
         except BadMessage as error:
-            self.completion.bury(delivery, str(error))
+            self.completion.dead_letter(delivery, str(error))
             return
-        if self.completion.in_flight.still_ours(delivery):
+        if self.completion.in_flight.holds_lease(delivery):
             taken = self.intake.take(job)
             if isinstance(taken, Job):
                 self.decoded(taken)

@@ -1,7 +1,7 @@
-"""What a worker holds, noted in a file: the next life of one that dies takes it over at once.
+"""A local journal of the messages in flight: the worker that replaces a dead one resumes them.
 
-A file and no parent process: it costs a line per message, and outlives a KILL of all. The receipts
-stay good, so what is taken over has no delivery more. A file whose worker lives is locked.
+A file costs a line per message and survives a SIGKILL of all processes. The receipt handles stay
+valid, so resuming does not use up a delivery. The file of a live worker is locked.
 """
 
 import fcntl
@@ -16,31 +16,32 @@ from pathlib import Path
 from typing import Any
 
 from visionfleet.aws.sqs import Queue, Received
-from visionfleet.classifier.in_flight import Delivery, Notes, names
+from visionfleet.classifier.in_flight import Delivery, Journal, names
 from visionfleet.errors import VisionfleetError
 
 log = logging.getLogger("classifier")
 
-# What has seen so many workers end may be at fault in a way that nobody noted, or the machine is.
+# A message held by so many dead workers is returned to the queue: an unknown fault may be its own,
+# or the machine's.
 MOST_LIVES = 3
 _REWRITE_BYTES = 1 << 20
 _PREFIX = "held-"
 
 
 def folder_of(environment: Mapping[str, str]) -> Path:
-    """Find the folder that the workers of this machine share, systemd's or one of our own."""
+    """The folder shared by this machine's workers: systemd's runtime directory, or one in /tmp."""
     given = environment.get("RUNTIME_DIRECTORY", "").split(":")[0]
     return Path(given or Path(tempfile.gettempdir()) / f"visionfleet-{os.getuid()}")
 
 
-def notes_about(queue_url: str) -> dict[str, str]:
-    """Say what notes are good for: another boot's monotonic clock means nothing."""
+def journal_header(queue_url: str) -> dict[str, str]:
+    """The header: entries are valid for one queue and one boot, as monotonic clocks restart."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     return {"queue": queue_url, "boot": boot}
 
 
-class HandoverFile(Notes):
-    """The notes of one worker. Its calls come one at a time; a full disk ends the notes alone."""
+class HandoverJournal(Journal):
+    """The journal of one worker, called by one thread at a time; on a full disk it stops."""
 
     def __init__(self, folder: Path, about: Mapping[str, str]) -> None:
         self._about = about
@@ -61,7 +62,7 @@ class HandoverFile(Notes):
     def held(self, deliveries: Iterable[Delivery]) -> None:
         for delivery in deliveries:
             self._numbers[delivery] = next(self._next)
-            self._write(self._note(delivery))
+            self._write(self._entry(delivery))
         if self._size > _REWRITE_BYTES:
             self._rewrite()
 
@@ -78,14 +79,14 @@ class HandoverFile(Notes):
         self._write({"in_model": [self._numbers[d] for d in deliveries if d in self._numbers]})
 
     def close(self) -> None:
-        """Leave nothing behind, unless something is held still."""
+        """Close the journal, and remove it unless deliveries are still held."""
         if self._fd is not None:
             if not self._numbers:
                 Path(self._path).unlink(missing_ok=True)
             os.close(self._fd)
             self._fd = None
 
-    def _note(self, delivery: Delivery) -> dict[str, object]:
+    def _entry(self, delivery: Delivery) -> dict[str, object]:
         return {
             "held": self._numbers[delivery],
             "message": asdict(delivery.message),
@@ -96,12 +97,12 @@ class HandoverFile(Notes):
         }
 
     def _rewrite(self) -> None:
-        """Keep what is held. Who is killed just here hands over nothing: SQS does, later."""
+        """Compact the journal. If the process is killed just here, SQS redelivers instead."""
         if self._fd is not None:
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
             self._size = 0
-            for note in (self._about, *map(self._note, self._numbers)):
+            for note in (self._about, *map(self._entry, self._numbers)):
                 self._write(note)
 
     def _write(self, note: Mapping[str, object]) -> None:
@@ -121,8 +122,9 @@ class HandoverFile(Notes):
 
 @dataclass(slots=True)
 class Takeover:
-    """What dead workers held. `suspects` are ids of messages, also of what is theirs no more, with
-    a name of the end that makes each of them one.
+    """What dead workers held.
+
+    `suspects` maps message ids, also of expired deliveries, to the crash that makes them suspect.
     """
 
     deliveries: list[Delivery] = field(default_factory=list)
@@ -130,16 +132,18 @@ class Takeover:
     _settle: list[Callable[[], None]] = field(default_factory=list)
 
     def claim(self, requests: Queue, visibility_seconds: int, now: float) -> None:
-        """Hold it for a boot's time; what has seen too many workers end goes back at once."""
+        """Extend visibility for the time of a boot; return messages that too many workers died
+        with.
+        """
         ours = [d for d in self.deliveries if d.expires_at > now]
-        tired = [d for d in ours if d.lives > MOST_LIVES]
+        exhausted = [d for d in ours if d.lives > MOST_LIVES]
         self.deliveries = [d for d in ours if d.lives <= MOST_LIVES]
         fields = {"messages": len(self.deliveries), "jobs": names(self.deliveries)}
         try:
-            requests.extend([d.message.receipt for d in tired], 0)
+            requests.extend([d.message.receipt for d in exhausted], 0)
             receipts = [d.message.receipt for d in self.deliveries]
             failed = requests.extend(receipts, visibility_seconds)
-        except VisionfleetError as error:  # then they are ours for no longer than they were
+        except VisionfleetError as error:  # the old visibility timeout still holds
             log.warning("taken over", extra=fields | {"reason": str(error)})
             return
         self.deliveries = [d for d in self.deliveries if d.message.receipt not in failed]
@@ -148,18 +152,18 @@ class Takeover:
         if ours:
             log.info("taken over", extra=fields | {"suspects": len(self.suspects)})
 
-    def taken(self, now: float) -> list[Delivery]:
-        """Give what is ours still."""
+    def held(self, now: float) -> list[Delivery]:
+        """Deliveries whose visibility timeout has not expired."""
         return [delivery for delivery in self.deliveries if delivery.expires_at > now]
 
     def settle(self) -> None:
-        """Remove the notes of the dead: from here on they are in our own."""
+        """Remove the journals of dead workers: this worker's own now has their deliveries."""
         while self._settle:
             self._settle.pop()()
 
 
 def take_over(folder: Path, about: Mapping[str, str]) -> Takeover:
-    """Find what the dead of this machine held of that queue, in this boot."""
+    """Read the journals of this machine's dead workers for this queue and boot."""
     found = Takeover()
     for path in sorted(folder.glob(f"{_PREFIX}*")):
         try:
@@ -173,17 +177,17 @@ def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        notes = read_notes(path.read_bytes().decode(errors="replace").splitlines())
-    except BlockingIOError:  # its worker lives
+        notes = read_entries(path.read_bytes().decode(errors="replace").splitlines())
+    except BlockingIOError:  # its worker is alive
         notes = []
-    if not notes:  # or it is just being made
+    if not notes:  # or it is just being created
         os.close(fd)
         return
     said = notes[0] if isinstance(notes[0], dict) else {}
     if said.get("boot") == about["boot"] and said.get("queue") != about["queue"]:
-        os.close(fd)  # for others to take
+        os.close(fd)  # belongs to another queue
         return
-    deliveries = held_at_the_end(notes) if said == about else []
+    deliveries = replay(notes) if said == about else []
     found.deliveries += deliveries
     found.suspects |= {d.message.message_id: d.suspect for d in deliveries if d.suspect}
 
@@ -194,8 +198,8 @@ def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:
     found._settle.append(settle)
 
 
-def read_notes(lines: Iterable[str]) -> list[dict[str, Any]]:
-    """Read what was written whole: the last line may be torn."""
+def read_entries(lines: Iterable[str]) -> list[dict[str, Any]]:
+    """Parse the entries written completely: the last line may be torn."""
     notes = []
     for line in lines:
         try:
@@ -205,15 +209,15 @@ def read_notes(lines: Iterable[str]) -> list[dict[str, Any]]:
     return notes
 
 
-def held_at_the_end(notes: Iterable[Mapping[str, Any]]) -> list[Delivery]:
-    """Replay notes; suspect is what was in the model."""
+def replay(notes: Iterable[Mapping[str, Any]]) -> list[Delivery]:
+    """Replay a journal; the deliveries that were in the model are suspects."""
     held: dict[int, Delivery] = {}
     in_model: list[int] = []
     for note in notes:
         try:
             in_model = note.get("in_model", in_model)
             _replay(note, held)
-        except (AttributeError, KeyError, TypeError) as error:  # nothing of ours
+        except (AttributeError, KeyError, TypeError) as error:  # not a journal
             log.warning("nothing is taken over", extra={"reason": repr(error)})
             break
     suspects = [held[number] for number in in_model if number in held]

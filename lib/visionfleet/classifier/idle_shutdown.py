@@ -1,30 +1,30 @@
-"""When a worker that nobody looks after shuts its machine down. No I/O here."""
+"""Decides when a worker without a live scaler shuts its machine down. No I/O here."""
 
 from dataclasses import dataclass
 
 from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus, Lease
 
-# Two machines' clocks, and a scaler that is just being restarted.
+# For clock skew between machines, and a scaler that is restarting.
 MARGIN_SECONDS = 60.0
 
 
 @dataclass(slots=True)
 class Idleness:
-    """Monotonic times; `receives` counts those with work: two looks far apart miss no short job."""
+    """`receives` counts receives with messages, so that no job between two samples is missed."""
 
     _since: float | None = None
     _receives: float = 0
 
     def observe(self, in_flight: int, receives: float, now: float) -> float:
-        """Take note of a look; returns for how many seconds the worker has been idle."""
+        """Record a sample; returns the seconds that the worker has been idle (monotonic)."""
         if self._since is None or in_flight or receives != self._receives:
             self._since, self._receives = now, receives
         return now - self._since
 
 
 def alive_until(lease: Lease | None, status: FleetStatus | None) -> float | None:
-    """Tell until when a scaler is known to live, by its lease or its last status; None: no sign."""
+    """Until when a scaler counts as alive, by its lease or last status; None without either."""
     if lease is not None:
         return lease.expires_at
     return None if status is None else status.at + SCALER_SILENT_SECONDS
@@ -33,7 +33,7 @@ def alive_until(lease: Lease | None, status: FleetStatus | None) -> float | None
 def shut_down_reason(
     idle_seconds: float, limit_seconds: float, alive_until: float | None, now: float
 ) -> str | None:
-    """Decide: the reason to shut down, None to stay. A live scaler decides for itself."""
+    """The reason to shut down, or None: while a scaler is alive, it decides."""
     if idle_seconds < limit_seconds:
         return None
     idle = f"idle for {idle_seconds:.0f} s"

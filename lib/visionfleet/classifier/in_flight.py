@@ -1,4 +1,4 @@
-"""The messages in flight: each delivery has one place, from its receipt until it ends."""
+"""The messages in flight: each delivery occupies one slot from its receipt until it ends."""
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -13,12 +13,12 @@ class Delivery:
     """One delivery of a message to this worker. Times are monotonic seconds."""
 
     message: Received
-    received_at: float  # later by what AWS took
-    expires_at: float  # its visibility timeout, unless it is extended
-    job: str = ""  # once the message is decoded
-    lost: bool = False  # it may be another worker's by now
-    lives: int = 1  # of workers on this machine that have held it
-    suspect: str = ""  # it was in the model when one of them ended: a name for that end
+    received_at: float  # moved forward by the time of AWS outages
+    expires_at: float  # of its visibility timeout
+    job: str = ""  # known once the message is decoded
+    lost: bool = False  # its lease: another worker may have it by now
+    lives: int = 1  # how many worker processes of this machine have held it
+    suspect: str = ""  # the crash, if it was in the model when a worker died
     ending: bool = False
 
     def about(self) -> dict[str, str]:
@@ -32,46 +32,45 @@ def names(deliveries: Iterable[Delivery]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class WorkCounts:
-    """What a worker has in flight, and has done."""
-
     in_flight: int = 0
     handled: int = 0
 
 
-class Notes:
-    """Where it is noted what is held: here, nowhere."""
+class Journal:
+    """The journal of held deliveries. This one writes nothing."""
 
     def held(self, deliveries: Iterable[Delivery]) -> None:
-        """They are ours from here on."""
+        """Deliveries were received or taken over."""
 
     def extended(self, delivery: Delivery) -> None:
-        """It is ours for longer."""
+        """The visibility timeout of a delivery was extended."""
 
     def in_model(self, deliveries: Iterable[Delivery]) -> None:
-        """They are in the model, and no others."""
+        """These deliveries, and no others, are in the model."""
 
     def ended(self, deliveries: Iterable[Delivery]) -> None:
-        """They are ours no more."""
+        """Deliveries have ended."""
 
 
 class InFlight:
-    """At most `most` deliveries, and no more are received than are `enough` at the time; a lost one
-    keeps its place until its stage drops it.
+    """At most `most` deliveries; receiving stops at the current target `enough()`.
+
+    A lost delivery keeps its slot until its stage drops it.
     """
 
     def __init__(
-        self, most: int, notes: Notes | None = None, enough: Callable[[], int] | None = None
+        self, most: int, journal: Journal | None = None, enough: Callable[[], int] | None = None
     ) -> None:
-        self._most, self._notes, self._enough = most, notes or Notes(), enough
+        self._most, self._journal, self._enough = most, journal or Journal(), enough
         self._deliveries: set[Delivery] = set()
         self._extending: frozenset[Delivery] = frozenset()
         self._changed = threading.Condition()
         self._closed = False
         self._handled = 0
-        self._excused_until = 0.0
+        self._discounted_until = 0.0
 
     def wait_for_room(self) -> int:
-        """Wait until there is room; returns for how many, 0 once it is closed."""
+        """Wait until a slot is free; returns how many are, 0 once closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._room() > 0)
             return 0 if self._closed else self._room()
@@ -89,32 +88,34 @@ class InFlight:
     def hold(self, deliveries: Collection[Delivery]) -> None:
         with self._changed:
             self._deliveries.update(deliveries)
-            self._notes.held(deliveries)
+            self._journal.held(deliveries)
 
     def extended(self, delivery: Delivery, expires_at: float) -> None:
         with self._changed:
             delivery.expires_at = expires_at
-            self._notes.extended(delivery)
+            self._journal.extended(delivery)
 
-    def excuse(self, began: float, ended: float) -> None:
-        """AWS was away, or will be: that is not the time of any image, also of those that wait."""
+    def discount_outage(self, began: float, ended: float) -> None:
+        """Do not count an AWS outage as processing time of any image in flight."""
         with self._changed:
-            began = max(began, self._excused_until)  # others may have met the same outage
+            began = max(began, self._discounted_until)  # the same outage counts only once
             for delivery in self._deliveries:
                 delivery.received_at += max(0.0, ended - max(began, delivery.received_at))
-            self._excused_until = max(ended, self._excused_until)
+            self._discounted_until = max(ended, self._discounted_until)
 
     def enter_model(self, deliveries: Collection[Delivery]) -> None:
-        """Note who is in the model, until others are: if it ends the process, it is one of them.
+        """Record the batch in the model, until the next one: if the process crashes, it is suspect.
 
-        Also a moment later, for a process does not end at once.
+        Also after the forward pass: a process does not die instantly.
         """
         with self._changed:
-            self._notes.in_model(deliveries)
+            self._journal.in_model(deliveries)
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:
-        """In the block no extension can undo what ends them; after it their places are free."""
+        """Within the block no extension can undo the return or delete; after it the
+        slots are free.
+        """
         with self._changed:
             for delivery in deliveries:
                 delivery.ending = True
@@ -124,8 +125,8 @@ class InFlight:
         finally:
             self._free(deliveries, answered)
 
-    def still_ours(self, delivery: Delivery) -> bool:
-        """Tell whether to go on with it; a lost one ends here."""
+    def holds_lease(self, delivery: Delivery) -> bool:
+        """Whether the lease is still held; a lost delivery ends here."""
         lost = delivery.lost
         if lost:
             self._free([delivery], answered=False)
@@ -133,7 +134,7 @@ class InFlight:
 
     @contextmanager
     def extending(self, before: float) -> Iterator[list[Delivery]]:
-        """Give those that expire before then; none of them ends while the block lasts."""
+        """Yield the deliveries that expire before then; none of them ends within the block."""
         with self._changed:
             due = [delivery for delivery in self.held() if delivery.expires_at < before]
             self._extending = frozenset(due)
@@ -164,6 +165,6 @@ class InFlight:
         with self._changed:
             ended = self._deliveries.intersection(deliveries)
             self._deliveries -= ended
-            self._notes.ended(ended)
+            self._journal.ended(ended)
             self._handled += len(ended) if answered else 0
             self._changed.notify_all()

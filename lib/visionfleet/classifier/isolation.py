@@ -1,4 +1,4 @@
-"""Images are met in child processes: one that ends its process, or never ends, harms no other."""
+"""Processes images in child processes, so that a crash or a hang harms no other image."""
 
 import logging
 import signal
@@ -14,40 +14,41 @@ log = logging.getLogger("classifier")
 
 CRASHED = "crashed"
 _START_SECONDS = 120.0
-# Where these end a child, the whole worker is being ended.
+# The whole worker is being stopped when these end a child.
 _STOPS = {signal.SIGHUP, signal.SIGINT, signal.SIGTERM}
-# A process's death may be another's fault, as where memory is short; a limit of its own is not.
+# Another process may cause a death, e.g. when memory is short; exceeding its own CPU limit is
+# final.
 _FINAL = {signal.SIGXCPU}
 
 
 class ChildFailed(TryLater):
-    """The child failed for a reason of its own; it says nothing about the image, nor about S3."""
+    """The child failed for reasons of its own: neither the image nor S3 is at fault."""
 
 
 @dataclass(slots=True)
 class Isolation:
-    """`places` children at a time, which run `command`; `done` says what is done to an image there.
+    """Runs up to `slots` children of `command` at a time; `done` names the step in error messages.
 
-    An image that is still there after `slow_seconds` makes way for another, as long as no more than
-    `slow_places` do. One that ends its process is tried once more where there is `another_try`.
+    An image that takes longer than `slow_seconds` frees its slot for another, for up to
+    `slow_slots` images. One that kills its process is retried once with `retry_crashed`.
     """
 
     command: Sequence[str]
     done: str
     limit_seconds: float
-    places: int = 1
+    slots: int = 1
     slow_seconds: float = 0.0
-    slow_places: int = 0
-    another_try: bool = False
-    keep: int = 0  # children that wait for work
+    slow_slots: int = 0
+    retry_crashed: bool = False
+    keep: int = 0  # idle children kept for reuse
     _changed: threading.Condition = field(default_factory=threading.Condition)
     _idle: list[Child] = field(default_factory=list)
     _waiting: int = 0
-    _quick: int = 0
+    _fast: int = 0
     _slow: int = 0
 
     def start(self) -> None:
-        """Have a child ready for the first image, and another for when that one ends."""
+        """Start a child for the first image, and a spare one."""
         self._idle += [Child(self.command) for _ in range(min(2, self.keep))]
 
     def close(self) -> None:
@@ -55,11 +56,11 @@ class Isolation:
             self._idle.pop().end()
 
     def ask(self, header: Header, payload: bytes) -> Answer:
-        """Raises BadImage with code `crashed` where the image is at fault, else ChildFailed."""
+        """Raises BadImage with code `crashed` if the image is at fault, else ChildFailed."""
         try:
             return self._ask(header, payload)
         except ChildEnded as ended:
-            if -ended.status in _FINAL or not self.another_try:
+            if -ended.status in _FINAL or not self.retry_crashed:
                 raise self._crashed(ended) from ended
             log.warning("image is tried once more", extra={"reason": str(ended)})
         try:
@@ -71,13 +72,13 @@ class Isolation:
         return BadImage(CRASHED, f"the image ends the process in which it is {self.done}: {ended}")
 
     def _ask(self, header: Header, payload: bytes, fresh: bool = False) -> Answer:
-        with self._place() as place:
+        with self._slot() as slot:
             try:
-                place.child = self._take(fresh)
-                place.child.ask(header, payload)
-                return self._answer(place)
+                slot.child = self._take(fresh)
+                slot.child.ask(header, payload)
+                return self._answer(slot)
             except TimeoutError as error:
-                place.end()
+                slot.end()
                 sentence = f"the image was not {self.done} within {self.limit_seconds:g} s"
                 raise BadImage(CRASHED, sentence) from error
             except OSError as error:
@@ -87,18 +88,18 @@ class Isolation:
                     raise ChildFailed("the child process was stopped") from ended
                 raise
 
-    def _answer(self, place: "_Place") -> Answer:
-        assert place.child
-        if not self.slow_places:
-            return place.child.answer(self.limit_seconds)
+    def _answer(self, slot: "_Slot") -> Answer:
+        assert slot.child
+        if not self.slow_slots:
+            return slot.child.answer(self.limit_seconds)
         try:
-            return place.child.answer(self.slow_seconds)
+            return slot.child.answer(self.slow_seconds)
         except TimeoutError:
-            self._make_way(place)
-        return place.child.answer(self.limit_seconds - self.slow_seconds)
+            self._free_slot_early(slot)
+        return slot.child.answer(self.limit_seconds - self.slow_seconds)
 
     def _take(self, fresh: bool) -> Child:
-        """Take one that waits for work, which others may do with unless it is to be `fresh`."""
+        """Take an idle child or start one; `fresh`: always start one."""
         with self._changed:
             child = self._idle.pop() if self._idle and not fresh else None
         child = child or Child(self.command)
@@ -110,43 +111,43 @@ class Isolation:
         return child
 
     @contextmanager
-    def _place(self) -> Iterator["_Place"]:
-        place = _Place()
+    def _slot(self) -> Iterator["_Slot"]:
+        slot = _Slot()
         with self._changed:
             self._waiting += 1
-            self._changed.wait_for(lambda: self._quick < self.places)
+            self._changed.wait_for(lambda: self._fast < self.slots)
             self._waiting -= 1
-            self._quick += 1
+            self._fast += 1
         try:
-            yield place
+            yield slot
         finally:
-            self._leave(place)
+            self._leave(slot)
 
-    def _make_way(self, place: "_Place") -> None:
+    def _free_slot_early(self, slot: "_Slot") -> None:
         with self._changed:
-            if self._slow == self.slow_places:
+            if self._slow == self.slow_slots:
                 return
-            self._quick, self._slow, place.slow = self._quick - 1, self._slow + 1, True
+            self._fast, self._slow, slot.slow = self._fast - 1, self._slow + 1, True
             self._changed.notify()
-        assert place.child
-        place.child.make_way()
+        assert slot.child
+        slot.child.lower_priority()
 
-    def _leave(self, place: "_Place") -> None:
+    def _leave(self, slot: "_Slot") -> None:
         with self._changed:
-            if place.slow:
+            if slot.slow:
                 self._slow -= 1
             else:
-                self._quick -= 1
-            wanted = len(self._idle) < max(self.keep, min(self._waiting, self.places))
-            if place.child and place.child.alive and wanted and not place.slow:
-                self._idle.append(place.child)
-                place.child = None
+                self._fast -= 1
+            wanted = len(self._idle) < max(self.keep, min(self._waiting, self.slots))
+            if slot.child and slot.child.alive and wanted and not slot.slow:
+                self._idle.append(slot.child)
+                slot.child = None
             self._changed.notify()
-        place.end()
+        slot.end()
 
 
 @dataclass(slots=True)
-class _Place:
+class _Slot:
     child: Child | None = None
     slow: bool = False
 

@@ -1,4 +1,4 @@
-"""A job on its way through the pipeline, and the results it can end in. No I/O here."""
+"""A job on its way through the pipeline, and the results it can end with. No I/O here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,13 +23,13 @@ IMAGE_REFUSED = "image_refused"
 
 
 def is_provisional(result: Succeeded | Failed) -> bool:
-    """Tell whether a result may make room for an answer: a redriven job is tried again."""
+    """Whether a later result may replace this one: after a redrive the job is tried again."""
     return isinstance(result, Failed) and result.code == GAVE_UP
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One request in flight. `pixels` is None until it is decoded; times are seconds."""
+    """One request in flight. `pixels` is None until it is decoded."""
 
     delivery: Delivery
     request: Request
@@ -38,13 +38,13 @@ class Job:
 
     @property
     def attempt(self) -> int:
-        """Which delivery of the message this is, from 1."""
+        """The number of this delivery, from 1 (ApproximateReceiveCount)."""
         return self.delivery.message.receive_count
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A job and its result; `duplicate` when another delivery has stored it before."""
+    """A job and its result; `duplicate`: another delivery stored the result before."""
 
     job: Job
     result: Succeeded | Failed
@@ -59,7 +59,7 @@ class Done:
 
     @property
     def stage_seconds(self) -> dict[str, float]:
-        """What is known of its stages; an image that failed early has not seen all of them."""
+        """Seconds per stage, for the stages that the job went through."""
         known = self.job.timings
         if isinstance(self.result, Succeeded) and not self.duplicate:
             known = self.result.timings
@@ -70,8 +70,8 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class ResultBuilder:
-    """Writes results in the name of one worker. A lower score than `unknown_below` is no label;
-    `now` is AWS's time.
+    """Makes the results of one worker. Below a score of `unknown_below` there is no label; `now` is
+    AWS's time.
     """
 
     worker: str

@@ -1,4 +1,4 @@
-"""A classifier's metrics, and their port: a shared one would show now this, now that worker."""
+"""A classifier's metrics. Each worker has a port of its own, as each has its own values."""
 
 import re
 from functools import partial
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from visionfleet.classifier.capacity import Capacity
 
 _STAGES = ("queue", "fetch", "decode", "infer", "store", "reply")
-# From a small crop's decoding to a job that waited for a worker to boot.
+# From the decoding of a small image to a job that waited for a worker to boot.
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 _SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 _DELIVERIES = (1, 2, 3, 4, 5, 10, 100)
@@ -17,13 +17,15 @@ _NUMBER = re.compile(r"[-_@]([0-9]{1,3})$")
 
 
 def port_of(base: int, worker: str) -> int:
-    """Add to the base port the number that ends a worker's name, `..._07` or `...-7`; 0: none."""
+    """Add the number at the end of a worker's name (`..._07`, `...-7`) to the base port; 0: no
+    port.
+    """
     number = _NUMBER.search(worker)
     return base + int(number[1]) if base and number else base
 
 
 class ClassifierMetrics:
-    """Counted on all threads; labels whose values are known are there from the start."""
+    """Updated from all threads; label values that are known exist from the start."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -63,7 +65,7 @@ class ClassifierMetrics:
         return hits or 0.0
 
     def stage_means(self) -> dict[str, float]:
-        """Mean seconds per image by stage, for those stages that any image went through."""
+        """Mean seconds per image by stage, without stages that no image has reached."""
         means: dict[str, float] = {}
         for stage, histogram in self.stage_seconds.items():
             (family,) = histogram.collect()

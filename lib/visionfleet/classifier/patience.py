@@ -1,4 +1,4 @@
-"""Holds a message while AWS has trouble: handed back, it would soon use up its deliveries."""
+"""Retries a step during AWS outages: returning the message would use up its deliveries."""
 
 import logging
 import threading
@@ -16,12 +16,12 @@ from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
 
-WAIT_SECONDS = 10.0  # the longest wait between two tries of a job
+WAIT_SECONDS = 10.0  # the longest backoff between two tries
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Ends with a `hurry`, in which what would have to wait is handed back."""
+    """Retries with backoff, until `hurry` is set: then the message is handed back."""
 
     completion: Completion
     hurry: threading.Event
@@ -29,7 +29,9 @@ class Patience:
     loops: Watchdog
 
     def hold(self, delivery: Delivery, step: Callable[[], None]) -> None:
-        """Take a step until it succeeds. A refusal is waited out too: of all, it is an outage."""
+        """Retry a step until it succeeds. Refusals are retried too: if all are refused, it is an
+        outage.
+        """
         thread = threading.current_thread().name
         for wait in growing_waits(self.random, cap=WAIT_SECONDS):
             began = time.monotonic()
@@ -45,8 +47,8 @@ class Patience:
                     log.warning("waiting for a child process", extra=fields)
                 else:
                     log.log(level, "waiting for S3", extra=fields)
-            self.loops.rest(thread)  # to wait is well
-            self.completion.in_flight.excuse(began, time.monotonic() + wait)
+            self.loops.rest(thread)  # waiting is healthy
+            self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
             if self.hurry.wait(wait):
                 self.completion.hand_back([delivery])
                 return

@@ -26,9 +26,10 @@ _HAND_BACK_SECONDS = 3.0
 
 
 class PipelineStage(Generic[T]):
-    """Threads, as many as the meter is wide, that call `work` with up to its batch of items: what
-    waits already, and what comes while `gather` lasts, which begins with the first item. What is in
-    flight bounds what waits.
+    """Threads that call `work` with batches of up to the meter's `batch` items.
+
+    A batch is what is waiting, plus what arrives while `gather` blocks after the first item. The
+    queue is bounded by the number of messages in flight.
     """
 
     def __init__(
@@ -41,11 +42,11 @@ class PipelineStage(Generic[T]):
     ) -> None:
         self._work, self._loops, self._meter, self._gather = work, loops, meter, gather
         self.thread_names = tuple(f"{name}-{number}" for number in range(meter.width))
-        # None ends the stage: each thread that takes it leaves it to the next.
+        # None ends the stage: each thread puts it back for the next one.
         self._items: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
-        # Of several threads one gathers; they would else share what comes.
-        self._turn = threading.Lock() if meter.batch > 1 else nullcontext()
+        # Only one thread gathers at a time, or they would split a batch.
+        self._gathering = threading.Lock() if meter.batch > 1 else nullcontext()
 
     def put(self, item: T) -> None:
         self._items.put(item)
@@ -56,13 +57,13 @@ class PipelineStage(Generic[T]):
         ]
 
     def finish(self, deadline: float) -> None:
-        """Work off what waits, and end the threads, until the monotonic `deadline`."""
+        """Let the threads finish what is queued and end, by the monotonic `deadline`."""
         self._items.put(None)
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, thread: str) -> None:
-        while batch := self._in_turn():
+        while batch := self._next_batch():
             self._loops.step(thread)
             began = time.monotonic()
             self._work(batch)
@@ -70,12 +71,12 @@ class PipelineStage(Generic[T]):
             self._loops.rest(thread)
         self._items.put(None)
 
-    def _in_turn(self) -> list[T]:
-        with self._turn:
+    def _next_batch(self) -> list[T]:
+        with self._gathering:
             return self._take()
 
     def _take(self) -> list[T]:
-        """Wait for one item, then take what else is there; nothing when the stage has ended."""
+        """Wait for an item, then take what else is queued; empty when the stage has ended."""
         taken: list[T] = []
         item = self._items.get()
         if item is not None and self._gather and self._items.qsize() + 1 < self._meter.batch:
@@ -95,26 +96,28 @@ class PipelineStage(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """Receives until `receiver.close`, and ends in `finish` when nothing is left in flight."""
+    """Receives until `receiver.close`; `finish` ends it when nothing is left in flight."""
 
     receiver: Receiver
-    stages: Sequence[PipelineStage[Any]]  # in the order of a message's way
+    stages: Sequence[PipelineStage[Any]]  # in processing order
     completion: Completion
     heartbeat: VisibilityHeartbeat
     hurry: threading.Event
     crashed: Crashed
-    _beats_over: threading.Event = field(default_factory=threading.Event)
+    _stop_heartbeat: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        run_in_thread("heartbeat", lambda: self.heartbeat.run(self._beats_over), self.crashed)
+        run_in_thread("heartbeat", lambda: self.heartbeat.run(self._stop_heartbeat), self.crashed)
         for stage in (*reversed(self.stages), self.receiver):
             stage.start(self.crashed)
 
     def finish(self, hurry: bool, deadline: float) -> bool:
-        """End all threads by the monotonic `deadline`; tells whether no message hangs.
+        """End all threads by the monotonic `deadline`; returns whether no message is left in
+        flight.
 
-        In a hurry what has not reached the model is handed back at once, and what is stuck, within
-        three seconds after the deadline. A parked receive is abandoned after a second.
+        In a hurry messages that have not reached the model are handed back at once, and those that
+        are stuck within three seconds after the deadline. A pending long poll is abandoned after a
+        second.
         """
         self.receiver.close()
         if hurry:
@@ -122,14 +125,16 @@ class Pipeline:
         self.receiver.join(min(deadline, time.monotonic() + 1.0) if hurry else deadline)
         for stage in self.stages:
             stage.finish(deadline)
-        self._beats_over.set()
+        self._stop_heartbeat.set()
         return not self.counts().in_flight or (hurry and self._hand_back_rest())
 
     def counts(self) -> WorkCounts:
         return self.completion.in_flight.counts()
 
     def working(self) -> bool:
-        """Tell whether there is work to wait for; what is lost may hang in a stage for ever."""
+        """Whether to wait for work in flight; lost deliveries do not count, as they may hang
+        forever.
+        """
         return self.receiver.alive() or bool(self.completion.in_flight.unfinished())
 
     def _hand_back_rest(self) -> bool:

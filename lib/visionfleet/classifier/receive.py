@@ -1,4 +1,4 @@
-"""Receives messages from SQS by long polls, as many as there is room for."""
+"""Receives messages from SQS by long polling, as many as there is room for."""
 
 import logging
 import threading
@@ -19,14 +19,14 @@ from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
 
-_MOST_WAIT_SECONDS = 10.0  # between two tries while SQS has trouble
-RECEIVE_LOOP = "receive loop"  # what the watchdog knows it by
+_MOST_WAIT_SECONDS = 10.0  # the longest backoff while SQS fails
+RECEIVE_LOOP = "receive loop"  # its name for the watchdog
 
 
 @dataclass(slots=True)
 class Receiver:
-    """One thread, until `close`. In a `hurry` what a late receive brings is handed back; `now` is
-    AWS's time.
+    """One thread, until `close`. Once `hurry` is set, messages that still arrive are handed back;
+    `now` is AWS's time.
     """
 
     requests: Queue
@@ -71,18 +71,18 @@ class Receiver:
                 self._admit(messages)
 
     def _take_over(self) -> None:
-        """Begin with what dead workers held."""
+        """Resume the messages that dead workers held."""
         room = self.completion.in_flight.wait_for_room()
-        deliveries = self.takeover.taken(time.monotonic())
+        deliveries = self.takeover.held(time.monotonic())
         self.completion.in_flight.hold(deliveries)
         self.takeover.settle()
-        if deliveries[room:]:  # of several workers
+        if deliveries[room:]:  # more than fit: several workers died
             self.completion.hand_back(deliveries[room:])
         for delivery in deliveries[:room]:
             self.received(delivery)
 
     def _wait_for_room(self) -> int:
-        """A worker that holds what it may is well: S3 may be away, or the model slow."""
+        """Not watched: a full worker is healthy, S3 may be down or the model slow."""
         self.loops.rest(RECEIVE_LOOP)
         room = self.completion.in_flight.wait_for_room()
         if room:
@@ -97,7 +97,7 @@ class Receiver:
         now = time.monotonic()
         expires_at = now + self.settings.visibility_timeout_seconds
         deliveries = self.completion.in_flight.begin(messages, now, expires_at)
-        if self.hurry.is_set():  # the receive was abandoned, and came back all the same
+        if self.hurry.is_set():  # the abandoned long poll returned after all
             self.completion.hand_back(deliveries)
             return
         for delivery in deliveries:

@@ -10,9 +10,9 @@ from visionfleet.aws.imds import Metadata
 from visionfleet.errors import TryLater
 
 log = logging.getLogger("classifier")
-# As AWS recommends: the notice comes two minutes ahead, and a look costs nothing.
+# AWS recommends polling every 5 s: the notice comes two minutes ahead.
 POLL_SECONDS = 5.0
-# Silent metadata is asked less, but often enough that a notice leaves most of its two minutes.
+# Back off when the metadata service fails, but keep most of a notice's two minutes.
 MOST_SECONDS = 40.0
 INTERRUPTION = "/latest/meta-data/spot/instance-action"
 REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
@@ -26,7 +26,7 @@ class Notice:
 
 
 class Interruptions:
-    """Looks for warnings. Errors are quiet: most machines are no spot instances."""
+    """Polls for notices. Errors are logged quietly: most machines are not spot instances."""
 
     def __init__(self, metadata: Metadata, clock: Callable[[], float]) -> None:
         self._metadata, self._clock = metadata, clock
@@ -35,7 +35,7 @@ class Interruptions:
         self._ask_again_at = clock()
 
     def look(self) -> list[Notice]:
-        """Ask for what has not been told yet; nothing while the metadata is left in peace."""
+        """Return new notices; empty while backing off."""
         if self._clock() < self._ask_again_at:
             return []
         fresh: list[Notice] = []
@@ -67,7 +67,7 @@ def _notices(metadata: Metadata) -> Iterator[Notice]:
 
 
 def _read(metadata: Metadata, path: str, needed: str) -> dict[str, object] | None:
-    """Read a notice, None where there is none; what has not its form is not from EC2."""
+    """Read a notice, None if there is none; raises TryLater if it is malformed."""
     found = metadata.find(path)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Puts results into S3, where the first one of a job wins."""
+"""Stores results in S3; the first result of a job wins."""
 
 import logging
 import time
@@ -31,7 +31,7 @@ class ResultWriter:
             self.patience.hold(done.job.delivery, partial(self._store, done))
 
     def _store(self, done: Done) -> None:
-        if not self.completion.in_flight.still_ours(done.job.delivery):
+        if not self.completion.in_flight.holds_lease(done.job.delivery):
             return
         started = time.monotonic()
         stored = done if done.duplicate else self._store_first(done)
@@ -39,12 +39,12 @@ class ResultWriter:
         self.stored(replace(stored, store_seconds=time.monotonic() - started))
 
     def _store_first(self, done: Done) -> Done:
-        """The first result wins; if another worker was first, its result is the answer."""
+        """Store by a conditional put; if another worker was first, return its result."""
         document = result_document(done.result.job)
         if self.results.put_json_if(document.key, encode(done.result), None):
             return done
         first, etag = self.results.read_tagged(document)
-        if etag is None:  # the other write is still under way, or failed
+        if etag is None:  # the other write is in progress, or failed
             raise TryLater(f"{document.key}: another write of it is under way")
         if first is not None and not (is_provisional(first) and isinstance(done.result, Succeeded)):
             return replace(done, result=first, duplicate=True)
@@ -53,10 +53,12 @@ class ResultWriter:
         return done
 
     def _store_by_name(self, result: Succeeded | Failed) -> None:
-        """Write the bare label too, also for a result whose writer may have died before this."""
+        """Also store the bare label by file name; a duplicate too, as its first writer may have
+        died.
+        """
         if not (self.by_name and isinstance(result, Succeeded) and result.file_name):
             return
         try:
             self.results.put(by_name_key(result.file_name), result.best.encode(), "text/plain")
-        except Unfit as error:  # such a name cannot be looked up either
+        except Unfit as error:  # clients cannot look up such a name either
             log.warning("no result by name", extra={"job": result.job, "reason": str(error)})

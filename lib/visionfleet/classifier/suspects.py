@@ -1,4 +1,4 @@
-"""Classifies alone, in a child process, what may have ended a worker by being in its model."""
+"""Classifies images that may have crashed a worker alone, in a child process."""
 
 import json
 import logging
@@ -18,8 +18,10 @@ log = logging.getLogger("classifier")
 
 @dataclass(frozen=True, slots=True)
 class SuspectClassifier:
-    """The stage of suspects, on one thread. `suspects` are ids of messages, with a name of the end
-    that makes each of them one: the first that ends a process here too clears those of its end.
+    """The stage of suspects, on one thread.
+
+    `suspects` maps message ids to the crash that makes them suspect. The first one that crashes its
+    child process is the culprit and clears the other suspects of that crash.
     """
 
     child: Isolation
@@ -41,18 +43,18 @@ class SuspectClassifier:
                 self.patience.hold(job.delivery, partial(self._classify, job))
             else:
                 self.cleared(job)
-        self.child.close()  # a second model takes much memory
+        self.child.close()  # it holds a second model in memory
 
     def _clear(self, culprit: str) -> None:
-        end = self.suspects.get(culprit)
-        for suspect in [each for each, its_end in self.suspects.items() if its_end == end]:
+        crash = self.suspects.get(culprit)
+        for suspect in [each for each, its_crash in self.suspects.items() if its_crash == crash]:
             del self.suspects[suspect]
 
     def _is_last_try(self, job: Job) -> bool:
         return job.attempt == self.last_try
 
     def _classify(self, job: Job) -> None:
-        if not self.patience.completion.in_flight.still_ours(job.delivery):
+        if not self.patience.completion.in_flight.holds_lease(job.delivery):
             return
         fields = {"job": job.request.job, "attempts": job.attempt}
         if self._is_last_try(job):

@@ -1,4 +1,4 @@
-"""Reads the uploaded images, and tells whether S3 refuses one of them or all."""
+"""Reads uploaded images, and tells an object that S3 refuses from an outage that affects all."""
 
 import time
 from collections.abc import Callable
@@ -8,18 +8,18 @@ from visionfleet.aws.s3 import Store
 from visionfleet.contract.names import image_key
 from visionfleet.errors import GiveUp, NotFound, Unfit, VisionfleetError
 
-# A policy that was changed is not known everywhere at once: for some seconds answers differ.
+# A changed policy takes seconds to propagate: answers differ for that time.
 _REFUSALS = 4
 _SURE_SECONDS = 8.0
-# A worker that has read no image yet can ask only for one that is not there, which a key of KMS
-# that is disabled for all does not show.
+# A worker that has read no image yet can only probe a missing object, which does not reveal a
+# disabled KMS key.
 _UNSURE_SECONDS = 90.0
-_NO_IMAGE = image_key("none")  # of no job: their ids are longer
+_NO_IMAGE = image_key("none")  # never exists: job ids are longer
 
 
 @dataclass(slots=True)
 class UploadedImages:
-    """Raises Unfit for an image that is refused again and again while others could be read."""
+    """Raises Unfit for an image that is refused repeatedly while others can be read."""
 
     store: Store
     clock: Callable[[], float] = time.monotonic
@@ -27,7 +27,7 @@ class UploadedImages:
     _refused: dict[str, tuple[float, int]] = field(default_factory=dict)
 
     def read(self, key: str) -> bytes:
-        """Raises NotFound, Unfit, and TryLater or another GiveUp where all may be concerned."""
+        """Raises NotFound, Unfit, and TryLater or another GiveUp if all images may be affected."""
         try:
             data = self.store.get(key)
         except (NotFound, Unfit):

@@ -1,4 +1,4 @@
-"""The visibility heartbeat: keeps each message in flight invisible until its delivery ends."""
+"""The visibility heartbeat: extends the visibility timeout of messages in flight."""
 
 import logging
 import threading
@@ -15,8 +15,8 @@ log = logging.getLogger("classifier")
 
 @dataclass(frozen=True, slots=True)
 class VisibilityHeartbeat:
-    """Extends each delivery when a third of its timeout is left, until it is `max_seconds` old: a
-    hung job must come back to the queue. `clock` is monotonic.
+    """Extends a delivery when a third of its timeout is left, up to an age of `max_seconds`: a hung
+    job must return to the queue. `clock` is monotonic.
     """
 
     requests: Queue
@@ -28,7 +28,7 @@ class VisibilityHeartbeat:
 
     @property
     def tick_seconds(self) -> float:
-        """How often `beat` is due: a third of a visibility timeout must hold several beats."""
+        """The interval of `beat`: several beats fit into a third of the visibility timeout."""
         return min(1.0, self.visibility_seconds / 12)
 
     def run(self, stop: threading.Event) -> None:
@@ -55,9 +55,9 @@ class VisibilityHeartbeat:
             log.warning("heartbeat failed", extra=fields)
             return
         for delivery in due:
-            self._judge(delivery, failed.get(delivery.message.receipt), asked_at)
+            self._record(delivery, failed.get(delivery.message.receipt), asked_at)
 
-    def _judge(self, delivery: Delivery, error: VisionfleetError | None, asked_at: float) -> None:
+    def _record(self, delivery: Delivery, error: VisionfleetError | None, asked_at: float) -> None:
         if error is None:
             self.in_flight.extended(delivery, asked_at + self.visibility_seconds)
         elif isinstance(error, LeaseLost):

@@ -1,4 +1,4 @@
-"""Tells the scaler how this worker is."""
+"""Writes worker reports to S3, where the scaler reads them."""
 
 import logging
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from visionfleet.errors import GiveUp, TryLater, VisionfleetError
 
 log = logging.getLogger("classifier")
 
-# A worker with now and then an image goes back and forth between these, and each report is a paid
-# call: once a second is 3,600 in an hour, a fifth of the price of a small instance.
+# A worker with little traffic alternates between these, and each report is a paid call: one a
+# second is 3,600 an hour, a fifth of the price of a small instance.
 _FLICKERING = {"idle", "busy"}
 _REPORTS_PER_INTERVAL = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who reports: `started_at` is wall time, so that an older life's report is told apart."""
+    """Who reports; `started_at` (wall time) tells this process from an earlier one of that name."""
 
     worker: str
     host: str
@@ -34,8 +34,9 @@ class Identity:
 
 @dataclass(slots=True)
 class Reporter:
-    """Reports on change and regularly. `now` is AWS's time, and `clock` monotonic; `settings` may
-    be replaced.
+    """Reports state changes at once and repeats the report regularly.
+
+    `now` is AWS's time, `clock` is monotonic; a reload replaces `settings`.
     """
 
     store: Store
@@ -45,7 +46,7 @@ class Reporter:
     now: Callable[[], float]
     clock: Callable[[], float]
     model: ModelInfo | None = None
-    untold: ModelDescription | None = None
+    unpublished_model: ModelDescription | None = None
     boot_seconds: float | None = None
     boot_phases: dict[str, float] = field(default_factory=dict)
     notice: str | None = None
@@ -60,25 +61,25 @@ class Reporter:
         now = self.clock()
         if state != self.state:
             self.state, self._since = state, now
-        self.metrics.capacity.look(now, counts.in_flight, counts.handled)
+        self.metrics.capacity.observe(now, counts.in_flight, counts.handled)
         if now - self._written_at >= self._due_after(state):
             self.write(state, counts)
 
     def _due_after(self, state: WorkerState) -> float:
-        """Age of the last report at which the next one is due, given the state now."""
+        """The age of the last report at which the next one is due, given the current state."""
         if state == self._written_state:
             return self.settings.report_seconds
         flickers = state in _FLICKERING and self._written_state in _FLICKERING
         return self.settings.report_seconds / _REPORTS_PER_INTERVAL if flickers else 0.0
 
     def note(self, notice: str) -> None:
-        """Say this too, in a report that is due at once."""
+        """Add a notice to the report and have it sent at once."""
         self.notice, self._written_state = notice, None
 
     def write(self, state: WorkerState, counts: WorkCounts) -> None:
-        """Write a report now; a failure is logged, and the next one is soon."""
+        """Write a report now; a failure is logged, and the next report retries soon."""
         now, clock = self.now(), self.clock()
-        capacity, busy = self.metrics.capacity.told(clock, counts.handled)
+        capacity, busy = self.metrics.capacity.report(clock, counts.handled)
         report = WorkerReport(
             worker=self.identity.worker,
             state=state,
@@ -107,18 +108,18 @@ class Reporter:
             log.warning("report failed", extra={"reason": str(error)})
         else:
             self._written_at, self._written_state = clock, state
-        self._tell_model()
+        self._publish_model()
 
-    def _tell_model(self) -> None:
-        """Describe the model once; with each report, until S3 has taken it."""
-        if self.untold is None:
+    def _publish_model(self) -> None:
+        """Publish the model's description once; on a failure try again with each report."""
+        if self.unpublished_model is None:
             return
         try:
-            self.store.put_json(MODEL_KEY, encode(self.untold))
+            self.store.put_json(MODEL_KEY, encode(self.unpublished_model))
         except TryLater as error:
             log.info("model not told", extra={"reason": str(error)})
-        except GiveUp as error:  # a role of an earlier release may write its report alone
+        except GiveUp as error:  # the IAM role of an earlier release does not allow this key
             log.warning("model not told", extra={"reason": str(error)})
-            self.untold = None
+            self.unpublished_model = None
         else:
-            self.untold = None
+            self.unpublished_model = None

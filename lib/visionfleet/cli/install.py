@@ -14,10 +14,10 @@ from visionfleet.shipped import shipped
 
 # README says the same.
 NEXT = """
-sudoedit /etc/visionfleet/visionfleet.yaml   # region, names of the buckets
-sudo visionfleet provision                   # makes buckets and queues; again is harmless
+sudoedit /etc/visionfleet/visionfleet.yaml   # region, bucket names
+sudo visionfleet provision                   # creates buckets and queues; safe to repeat
 sudo systemctl enable visionfleet.target visionfleet-web{scaler}
-sudo systemctl start visionfleet.target      # returns when all of it is ready
+sudo systemctl start visionfleet.target      # returns when everything is ready
 curl -F myfile=@/usr/share/visionfleet/photos/967_espresso.jpg http://127.0.0.1:8080/
 """.strip()
 SCALER = " visionfleet-scaler"
@@ -30,19 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("/"),
         metavar="FOLDER",
-        help="root of a machine that is being made; default: this machine",
+        help="root directory of an image being built; default: this machine",
     )
     parser.add_argument(
         "--prefix",
         type=Path,
         default=Path(sys.prefix),
         metavar="FOLDER",
-        help="where these packages will lie on that machine; default: where they are now",
+        help="path of these packages on that machine; default: where they are now",
     )
     parser.add_argument(
         "--remove",
         action="store_true",
-        help="take all of it away, but for configuration, keys and state",
+        help="uninstall everything except configuration, keys and state",
     )
 
 

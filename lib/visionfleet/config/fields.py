@@ -50,13 +50,13 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class Section(BaseModel):
-    """A frozen group of settings. The string below one says what it is, and last who changes it."""
+    """A frozen group of settings. The string below each says what it is, then when to change it."""
 
     model_config = ConfigDict(
         frozen=True, strict=True, extra="forbid", use_attribute_docstrings=True
     )
 
 
-def what_and_who(description: str) -> tuple[str, str]:
-    what, _, who = description.rpartition("\n")
-    return " ".join(what.split()), who
+def what_and_when(description: str) -> tuple[str, str]:
+    what, _, when = description.rpartition("\n")
+    return " ".join(what.split()), when

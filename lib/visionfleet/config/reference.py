@@ -10,21 +10,22 @@ from operator import getitem
 import yaml
 
 from visionfleet.config.allowed_values import expectation, node_of
-from visionfleet.config.fields import what_and_who
+from visionfleet.config.fields import what_and_when
 from visionfleet.config.schema import Config, settings
 
 _WIDTH = 100
 _FILE_HEAD = """\
-visionfleet: every setting with its default. What is left out keeps its default. Files in conf.d/ \
-beside this one are merged over it in the order of their names, and VISIONFLEET_<SECTION>__<KEY> \
-in the environment over both. Credentials never stand here: they come from the instance role or \
-the environment. `make settings` writes this file, `visionfleet config check` finds every fault."""
+visionfleet: every setting with its default. Omitted settings keep their defaults. Files in \
+conf.d/ beside this one override it in the order of their names, and VISIONFLEET_<SECTION>__<KEY> \
+in the environment overrides both. Credentials do not belong here: they come from the instance \
+role or the environment. `make settings` writes this file, `visionfleet config check` reports \
+every error."""
 _PAGE_HEAD = """\
 # Settings
 
-Every setting, its default, what it may be and who would change it. `visionfleet config show` prints
-what is in effect and where it was set, `visionfleet config check` every fault. This page is made
-from the schema by `make settings`.
+This page is for operators: every setting, its default, its allowed values and when to change it.
+`visionfleet config show` prints the settings in effect and where each was set, and
+`visionfleet config check` every error. `make settings` generates this page from the schema.
 """
 
 
@@ -43,7 +44,7 @@ def configuration_file() -> Iterator[str]:
         if section:
             yield from (*_comment(node_of(schema, section)["description"], ""), f"{section[0]}:")
         for key in keys:
-            what, _ = what_and_who(node_of(schema, key)["description"])
+            what, _ = what_and_when(node_of(schema, key)["description"])
             may_be = expectation(schema, key)
             if " to " in may_be:  # other kinds of values are told by the description
                 what += f" {may_be[0].upper()}{may_be[1:]}."
@@ -57,12 +58,12 @@ def settings_page() -> Iterator[str]:
     for section, keys in groupby(settings(), lambda key: key[:-1]):
         about = node_of(schema, section)["description"]
         yield from ("", f"## {section[0] if section else 'Top level'}", "", about, "")
-        yield "| key | default | may be | what it is | who changes it |"
+        yield "| key | default | allowed values | meaning | change it if |"
         yield "| --- | --- | --- | --- | --- |"
         for key in keys:
             name, default = ".".join(key), written(reduce(getitem, key, defaults))
             may_be = re.sub(r"matches (\S+)", r"matches `\1`", expectation(schema, key))
-            sentences = what_and_who(node_of(schema, key)["description"])
+            sentences = what_and_when(node_of(schema, key)["description"])
             cells = (f"`{name}`", f"`{default}`", may_be, *sentences)
             row = " | ".join(cell.replace("|", r"\|") for cell in cells)
             yield f"| {row} |"

@@ -72,52 +72,52 @@ class ScalerSection(Section):
     fleet: FleetKind = "systemd"
     """What runs the workers: systemd (units of this machine), supervisor (processes of this
     machine), or ec2 (instances).
-    Whoever has a fleet on EC2, or no systemd."""
+    Your fleet is on EC2, or you have no systemd."""
     policy: Literal["pace", "per_message"] = "pace"
-    """How the size is decided: pace (keep pace with the arrivals), or per_message (one worker per
-    waiting image).
-    Whoever wants the simplest of rules, and pays for it."""
+    """Scaling policy: pace (follow the arrival rate), or per_message (one worker per waiting
+    image).
+    You want the simplest rule, and accept its cost."""
     minimum: int = Field(0, ge=0, le=1000)
     """Workers that run even without work.
-    Whoever cannot wait for the boot of a first worker."""
+    You cannot wait for a cold start."""
     maximum: Annotated[int, Field(ge=1, le=1000)] | Literal["cores"] = 19
-    """Most workers; `cores`: one per core of this machine.
-    Everybody: it bounds what the fleet may cost."""
+    """Maximum of workers; `cores`: one per core of this machine.
+    Always: it limits what the fleet may cost."""
     spare: int = Field(0, ge=0, le=1000)
-    """Workers beyond what is needed while there is work: they answer without a boot.
-    Whoever has bursts that must not wait."""
+    """Workers beyond those needed while there is work; they answer without a cold start.
+    You have bursts that must not wait."""
     schedule: ListOf[ScheduleWindow] = ()
-    """Hours with more: {days: [mon, fri], start: "08:00", end: "18:00", minimum: 2, timezone:
-    UTC}.
-    Whoever knows when the work comes."""
+    """Hours with a higher minimum: {days: [mon, fri], start: "08:00", end: "18:00", minimum: 2,
+    timezone: UTC}.
+    You know when the work comes."""
     interval_seconds: float = Field(4.0, ge=0.2, le=60)
-    """Time between two looks at queue and fleet.
-    Whoever pays nothing for calls to SQS, or wants fewer of them."""
+    """Interval at which queue and fleet are observed.
+    SQS calls cost you nothing, or you want fewer of them."""
     hold_seconds: float = Field(120.0, ge=0, le=3600)
-    """Cooldown: time after which a worker that was not needed leaves. A quarter to twice of it are
-    tried: the one that would lately have cost least counts.
-    Whoever has workers that start in seconds: less."""
+    """Cooldown: time after which a worker that was not needed leaves. A quarter to twice this time
+    is used, whichever would recently have cost least.
+    Your workers start in seconds: less."""
     target_wait_seconds: float = Field(10.0, ge=0.1, le=3600)
     """Wait in the queue that the fleet is sized for.
-    Whoever wants answers sooner, or cheaper."""
+    You want faster answers, or lower cost."""
     service_seconds: float = Field(0.5, ge=0.001, le=3600)
-    """Time that a worker takes for an image, until one has told.
-    Whoever has a model that is much slower."""
+    """Seconds per image of a worker, until a worker has reported it.
+    Your model is much slower."""
     paid_seconds: float = Field(60.0, ge=0, le=3600)
-    """Time that a started worker is paid for at the least, and so kept.
-    Whoever pays by the second, or for nothing, as on one machine: 0."""
+    """Minimum time that is billed for a started worker, which is kept that long.
+    You are billed without a minimum, or not at all, as on one machine: 0."""
     lease_seconds: float = Field(60.0, ge=1, le=600)
-    """Leader lease: how long one scaler holds it; one that died is replaced after that.
-    Whoever wants another scaler to take over sooner."""
+    """Leader lease: how long one scaler holds it; after that another replaces a dead one.
+    You want another scaler to take over sooner."""
     housekeeping_seconds: float = Field(600.0, ge=1, le=86400)
-    """Time between two searches for queues and objects that the dead left behind.
-    Whoever has very many objects to list, or tries it out."""
+    """Interval of garbage collection: removing queues and objects of dead processes.
+    You have very many objects to list, or want to try it out."""
     prices_file: FilePath | None = None
-    """Table of prices that costs are told by; none: that of us-east-1 which comes with visionfleet.
-    Whoever wants to know what the fleet costs, in another region or with a discount."""
+    """Price table for cost figures; null: the one for us-east-1 that comes with visionfleet.
+    You want to know the fleet's cost in another region or with a discount."""
     metrics_port: int = Field(0, ge=0, le=65535)
     """Port of the scaler's metrics; 0: no metrics.
-    Whoever has a Prometheus."""
+    You use Prometheus."""
 
     @property
     def times(self) -> FleetTimes:
@@ -133,25 +133,25 @@ class SupervisorSection(Section):
     """The fleet of one machine: processes that supervisor starts and stops."""
 
     socket: FilePath = Path("/run/visionfleet/supervisor.sock")
-    """Unix socket of supervisor's interface.
-    Whoever has a supervisor of their own, or two stacks on one machine."""
+    """Unix socket of supervisor's RPC interface.
+    You run your own supervisor, or two stacks on one machine."""
 
 
 class Ec2Section(Section):
     """The fleet of EC2 instances, one worker on each."""
 
     launch_template: str | None = Field(None, pattern=r"^[a-zA-Z0-9().\-/_]{3,128}$")
-    """Name or id (lt-...) of the launch template of the workers; needed with scaler.fleet: ec2.
-    Everybody with a fleet on EC2."""
+    """Name or id (lt-...) of the workers' launch template; required with scaler.fleet: ec2.
+    You have a fleet on EC2."""
     template_version: str = Field("$Default", pattern=r"^(\$Default|\$Latest|[1-9][0-9]*)$")
     """Version of the template: a number, $Default or $Latest.
-    Whoever wants an update of the template to be a rolling update of the fleet."""
+    You want an update of the template to start a rolling update of the fleet."""
     markets: ListOf[Market] = Field(("on-demand",), min_length=1)
-    """Markets in the order of preference: [spot, on-demand] launches on demand what spot refuses.
-    Whoever wants to pay less, and can lose a worker at any time."""
+    """Markets in order of preference: [spot, on-demand] launches on demand what spot refuses.
+    You want to pay less, and can lose a worker at any time."""
     instance_types: ListOf[InstanceType] = ()
-    """Instance types in the order of preference; none: the type of the template.
-    Whoever launches spot instances, or types that may be sold out."""
+    """Instance types in order of preference; none: the template's type.
+    You use spot instances, or types that may be out of capacity."""
     subnets: ListOf[Subnet] = ()
-    """Subnets, each tried in this order before the next type; none: the subnet of the template.
-    Whoever wants more than one availability zone."""
+    """Subnets, tried in this order before the next type; none: the template's subnet.
+    You want more than one availability zone."""

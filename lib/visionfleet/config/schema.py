@@ -1,6 +1,6 @@
-"""Every setting: its type, range, default, what it is, and who would change it. No I/O here.
+"""Every setting: its type, range, default, what it is, and when to change it. No I/O here.
 
-`etc/visionfleet.yaml` and `docs/settings.md` are made from it.
+`etc/visionfleet.yaml` and `docs/settings.md` are generated from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,70 +29,71 @@ from visionfleet.config.yaml_source import Key
 
 
 class AwsSection(Section):
-    """How AWS is reached."""
+    """Access to AWS."""
 
     region: Text = "us-east-1"
     """Region of all services.
-    Everybody whose queues are in another region."""
+    Your queues are in another region."""
     endpoint_url: str | None = Field(None, pattern=r"^https?://")
-    """Another endpoint than AWS for all services, as http://127.0.0.1:5500; null: AWS itself.
-    Whoever runs against an emulator, as `make run` does."""
+    """Endpoint for all services, such as http://127.0.0.1:5500; null: AWS itself.
+    You use an emulator, as `make run` does."""
     bucket_owner: Account | None = None
-    """Account that the buckets belong to; S3 refuses those of another. null: it is not asked.
-    Whoever wants no upload to go to a stranger who has taken the name of a deleted bucket."""
+    """Account that owns the buckets; S3 refuses buckets of other accounts. null: not checked.
+    You want no upload to reach somebody who has taken the name of a deleted bucket."""
     read_timeout_seconds: float = Field(15.0, ge=1, le=120)
-    """How long to wait for an answer; long polls have their wait on top.
-    Whoever is far from the region, or has a slow proxy."""
+    """How long to wait for a response; the wait of a long poll is added.
+    You are far from the region, or have a slow proxy."""
 
 
 class StorageSection(Section):
-    """The S3 buckets; both may be the same one."""
+    """The S3 buckets; both may be the same bucket."""
 
     input_bucket: Bucket = "visionfleet-input"
-    """Bucket of the uploads, under images/.
-    Everybody: names of buckets are unique in all of AWS."""
+    """Bucket for the uploads, under images/.
+    Always: bucket names are unique in all of AWS."""
     output_bucket: Bucket = "visionfleet-output"
-    """Bucket of the results and of what the fleet says of itself, under results/ and fleet/.
-    Everybody, for the same reason."""
+    """Bucket for results and the fleet's state, under results/ and fleet/.
+    Always, for the same reason."""
 
 
 class QueueSection(Section):
-    """The SQS queues. `visionfleet provision` makes them, and applies changes made here."""
+    """The SQS queues. `visionfleet provision` creates them, and applies changes made here."""
 
     visibility_timeout_seconds: int = Field(60, ge=2, le=43200)
-    """Time after which a worker that died gives its images back to the others.
-    Whoever wants a killed worker's images sooner, or renews less often."""
+    """Time after which the images of a dead worker are delivered to others.
+    You want a killed worker's images back sooner, or fewer renewals."""
     wait_seconds: int = Field(20, ge=0, le=20)
-    """How long a receive waits for a message; less costs more calls to SQS.
-    Whoever has an emulator, where calls cost nothing."""
+    """How long a receive waits for a message; less costs more SQS calls.
+    You use an emulator, where calls cost nothing."""
     max_receives: int = Field(5, ge=3, le=1000)
-    """Deliveries of a request: tries, the last but one alone, and the last to say that it failed.
-    Whoever loses many workers in the middle of their work, as on spot instances."""
+    """Deliveries of a request: attempts, the last but one in isolation, and a last one that reports
+    the failure.
+    You often lose workers while they work, as with spot instances."""
     retention_seconds: int = Field(345600, ge=60, le=1209600)
     """How long a request is kept in the queue.
-    Whoever lets work wait for more than four days, or not that long."""
+    Work may wait for more than four days, or should expire sooner."""
 
 
 class ImagesSection(Section):
-    """What an upload may be."""
+    """Limits of uploads."""
 
     max_bytes: int = Field(20971520, ge=1024, le=536870912)
-    """Largest upload.
-    Whoever has larger files, or wants to refuse them earlier."""
+    """Maximum size of an upload.
+    You have larger files, or want to refuse them earlier."""
     max_pixels: int = Field(250000000, ge=1024, le=1000000000)
-    """Largest width times height of an image; the memory to decode it is bounded besides.
-    Whoever wants to refuse large pictures earlier."""
+    """Maximum of width times height of an image; the memory to decode it is limited separately.
+    You want to refuse large images earlier."""
     formats: ListOf[Format] = Field(FORMATS, min_length=1)
-    """Formats that are accepted; a file's content decides, never its name.
-    Whoever wants fewer decoders within reach of strangers."""
+    """Accepted formats; the file's content decides, never its name.
+    You want to expose fewer decoders to untrusted input."""
 
 
 class ResultsSection(Section):
     """The results in S3."""
 
     by_name: bool = False
-    """Also write the bare label under results/by-name/ and the file's name without its extension.
-    Whoever has readers that look for results by the file's name."""
+    """Also write the bare label to results/by-name/ under the file's name without its extension.
+    You have readers that look up results by file name."""
 
 
 class MetricsSection(Section):
@@ -100,23 +101,23 @@ class MetricsSection(Section):
 
     address: Text = "127.0.0.1"
     """Address that the metrics are served on; 0.0.0.0 for a Prometheus elsewhere.
-    Whoever scrapes from another machine."""
+    You scrape from another machine."""
 
 
 class LogSection(Section):
     """The logs, on standard error."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    """Lowest level that is written.
-    Whoever looks into a fault, or wants less."""
+    """Lowest level that is logged.
+    You investigate a fault, or want fewer log lines."""
 
 
 class Config(Section):
     """The whole configuration."""
 
     name: Name = "visionfleet"
-    """Name of the deployment, up to 31 of a-z 0-9 -; the names of its queues start with it.
-    Whoever has several deployments in one account and region."""
+    """Name of the deployment, up to 31 of a-z 0-9 -; its queue names begin with it.
+    You have several deployments in one account and region."""
     aws: AwsSection = AwsSection()
     storage: StorageSection = StorageSection()
     queue: QueueSection = QueueSection()

@@ -1,1 +1,1 @@
-"""What a fleet costs by a table of prices. No I/O here: neither network nor clock."""
+"""The cost of a fleet by a price table. No I/O here: neither network nor clock."""

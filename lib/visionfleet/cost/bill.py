@@ -1,4 +1,4 @@
-"""What days of use cost by a table of prices. No I/O here."""
+"""The cost of days of usage by a price table. No I/O here."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
@@ -11,19 +11,19 @@ HOURS_PER_MONTH = 730.0
 MONTH_DAYS = 30
 PERIODS = ("today", "yesterday", f"last {MONTH_DAYS} days")
 
-# Calls of all daemons, measured with the default settings. An image alone: its upload, its request,
-# its fetch, its result, and a reply; in a crowd the calls to SQS are shared, a sixth of these.
+# Calls of all daemons, measured with default settings. A single image: upload, request, fetch,
+# result, reply. Under load SQS calls are batched, to about a sixth of these.
 OF_AN_IMAGE = Calls(s3_write=2, s3_read=1, sqs=6)
-# An hour of a worker: its reports, their reading, looks whether it is to drain, and long polls.
+# One hour of a worker: its reports and their reading, polls for drain requests, and long polls.
 OF_A_WORKER_HOUR = Calls(s3_write=120, s3_read=1560, sqs=180)
-# An hour of one scaler and one web daemon with nothing to do; and the lists of reports, one a look,
-# while there are workers.
+# One hour of an idle scaler and web daemon; and the listing of reports, once per tick while there
+# are workers.
 OF_A_QUIET_HOUR = Calls(s3_write=156, sqs=1104)
 OF_AN_AWAKE_HOUR = Calls(s3_write=900)
 
 
 def fleet_cost(usage: Sequence[DayUsage], prices: PriceTable, today: date) -> FleetCost:
-    """Tell the cost of today until now, of yesterday, and of the last 30 days with today."""
+    """The cost of today so far, of yesterday, and of the last 30 days including today."""
     by_day = {one.day: one for one in usage}
     day = today.isoformat()
     yesterday = (today - timedelta(days=1)).isoformat()
@@ -41,7 +41,7 @@ def period_cost(period: str, days: Sequence[DayUsage], prices: PriceTable) -> Pe
     images = sum(day.images for day in days)
     workers = [time for day in days for time in day.workers]
     seconds = sum(time.seconds for time in workers)
-    calls = reckoned_calls(days)
+    calls = estimated_calls(days)
     of_workers, of_calls = worker_dollars(workers, prices), prices.of_calls(calls)
     dollars, missing = known_sum((of_workers, of_calls)), tuple(sorted(unpriced(workers, prices)))
     whole = dollars if images and not missing else None
@@ -58,8 +58,8 @@ def period_cost(period: str, days: Sequence[DayUsage], prices: PriceTable) -> Pe
     )
 
 
-def reckoned_calls(days: Iterable[DayUsage]) -> Calls:
-    """Reckon the calls to AWS of so much use: nobody counts those of all daemons."""
+def estimated_calls(days: Iterable[DayUsage]) -> Calls:
+    """Estimate the AWS calls of this usage: they are not counted across daemons."""
     total = Calls()
     for day in days:
         seconds = sum(time.seconds for time in day.workers)
@@ -71,7 +71,7 @@ def reckoned_calls(days: Iterable[DayUsage]) -> Calls:
 
 
 def worker_dollars(workers: Iterable[WorkerTime], prices: PriceTable) -> float | None:
-    """Sum up what has a price; None when there are workers and none of them has one."""
+    """The sum over workers with a price; None if there are workers and none has one."""
     times = [time for time in workers if time.seconds]
     known = [
         time.seconds / SECONDS_PER_HOUR * hourly
@@ -82,7 +82,7 @@ def worker_dollars(workers: Iterable[WorkerTime], prices: PriceTable) -> float |
 
 
 def unpriced(workers: Iterable[WorkerTime], prices: PriceTable) -> set[str]:
-    """Name the kinds of workers that have no price, and the calls where these have none."""
+    """What has no price: kinds of workers, and calls."""
     kinds = {
         kind_words(time.instance_type, time.market)
         for time in workers

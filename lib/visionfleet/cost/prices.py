@@ -1,6 +1,6 @@
-"""A table of prices: dollars by instance type and market, and by call to AWS.
+"""A price table: dollars by instance type and market, and by AWS call.
 
-What is not in it is not known, and never guessed.
+What it lacks is unknown, and never guessed.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class _Part(BaseModel):
 
 
 class InstancePrice(_Part):
-    """Dollars an hour; a market that is left out has no known price."""
+    """Dollars per hour; a market left out has no known price."""
 
     vcpus: int = Field(ge=1)
     on_demand: Dollars | None = None
@@ -34,7 +34,7 @@ class InstancePrice(_Part):
 
 
 class CallPrices(_Part):
-    """Dollars for a million calls."""
+    """Dollars per million calls."""
 
     s3_write: Dollars
     s3_read: Dollars
@@ -43,7 +43,7 @@ class CallPrices(_Part):
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Counts of calls: to S3 (writes and lists; reads) and to SQS."""
+    """Numbers of calls: to S3 (writes and lists; reads) and to SQS."""
 
     s3_write: float = 0.0
     s3_read: float = 0.0
@@ -63,7 +63,7 @@ class Calls:
 
 
 class PriceTable(_Part):
-    """`beside_each_worker` are dollars an hour by what they are for, as a disk or an address."""
+    """`beside_each_worker`: further dollars per hour by name, such as a disk or an address."""
 
     date: date
     source: Words
@@ -74,7 +74,7 @@ class PriceTable(_Part):
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """Read a table written in YAML; raises BadPrices with all faults."""
+        """Parse a YAML table; raises BadPrices with all faults."""
         try:
             return cls.model_validate(yaml.safe_load(text))
         except yaml.YAMLError as error:
@@ -87,13 +87,13 @@ class PriceTable(_Part):
         return f"{self.region}, {self.date}"
 
     def hourly(self, instance_type: str | None, market: str | None) -> float | None:
-        """Dollars an hour of one worker, with what stands beside it; None when not known."""
+        """Dollars per hour of one worker with its extras; None if unknown."""
         priced = self.instances.get(instance_type or "")
         dollars = None if priced is None else priced.of(market)
         return None if dollars is None else dollars + sum(self.beside_each_worker.values())
 
     def of_calls(self, calls: Calls) -> float | None:
-        """Dollars of so many calls; None when they have no price."""
+        """Dollars of these calls; None if they have no price."""
         price = self.calls
         if price is None:
             return None

@@ -38,8 +38,8 @@ def read_any(folder: Path, maximum: int) -> Iterator[Labelled]:
     """Read images of a folder, those that lie in no folder of a class as well."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
     for path in spread(files, maximum):
-        name = path.relative_to(folder)
-        yield Labelled(name.as_posix(), name.parent.name, path.read_bytes())
+        name = path.relative_to(folder).as_posix()
+        yield Labelled(name, _folder(name), path.read_bytes())
 
 
 def read(path: Path, maximum: int | None = None) -> Iterator[Labelled]:
@@ -69,8 +69,8 @@ def class_indices(folders: set[str], labels: tuple[str, ...]) -> dict[str, int]:
     """
     known = {_plain(label): index for index, label in reversed(list(enumerate(labels)))}
     numbers = {str(index): index for index in range(len(labels))}
-    found = {f: known.get(_plain(f), numbers.get(f.lstrip("0") or "0")) for f in folders}
-    unknown = sorted(folder for folder, index in found.items() if index is None)
+    found = {f: known.get(_plain(f), numbers.get(f.lstrip("0") or f[:1])) for f in folders}
+    unknown = sorted(folder or "(none)" for folder, index in found.items() if index is None)
     if unknown:
         some = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
         raise BadDataset(f"class folders that are no label of the model: {some}")

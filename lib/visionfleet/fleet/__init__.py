@@ -1,1 +1,1 @@
-"""What runs the workers: one module per kind of fleet, all with the same small interface."""
+"""Runs the workers: one module per kind of fleet, all with the same small interface."""

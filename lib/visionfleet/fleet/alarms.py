@@ -1,4 +1,4 @@
-"""What a person must mend at EC2, each told once per episode."""
+"""Conditions at EC2 that an operator must repair, each logged once per episode."""
 
 import logging
 from collections.abc import Callable
@@ -30,10 +30,10 @@ class Alarms:
             log.error("EC2 needs a person", extra={"about": what, "reason": reason})
         self._reasons[what] = reason
 
-    def mended(self, what: str) -> None:
+    def resolved(self, what: str) -> None:
         if self._reasons.pop(what, None) is not None:
             log.info("EC2 is well again", extra={"about": what})
 
     def keep(self, lasts: Callable[[str], bool]) -> None:
         for what in [what for what in self._reasons if not lasts(what)]:
-            self.mended(what)
+            self.resolved(what)

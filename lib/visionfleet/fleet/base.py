@@ -1,4 +1,4 @@
-"""What runs the workers: one module per kind of fleet, all with the same small interface."""
+"""The interface that all kinds of fleets have."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ MemberState = Literal["running", "stopping", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """`launched_at` is wall time. A `failed` one did not start, and is started again without us, or
-    is gone by itself so that it can be launched again; `fault` says what its fleet knows of it.
-    A worker that is not bought has no market.
+    """One worker as its fleet knows it; `launched_at` is wall time.
+
+    A `failed` one did not start: the fleet restarts it, or lists it until it can be launched again;
+    `fault` is what the fleet knows of it. Workers on own machines have no market.
     """
 
     name: str
@@ -25,26 +26,26 @@ class Member:
 
 
 class Fleet(Protocol):
-    """Every method raises TryLater when it does not answer; `maximum` may be set at any time."""
+    """Every method raises TryLater on failure; a reload sets `maximum`."""
 
     maximum: int
 
     def checks(self) -> Sequence[Callable[[], object]]:
-        """Tell the calls that show, at the start, that the fleet can be used: to be made in turn,
-        each until it passes once. They raise GiveUp or TryLater.
+        """The calls that check at start that the fleet can be used: each is repeated until it
+        passes once. They raise GiveUp or TryLater.
         """
 
     def alarms(self) -> tuple[str, ...]:
-        """List what a person must mend, a sentence each."""
+        """What an operator must repair, one sentence each."""
 
     def market_reason(self) -> str:
-        """Say why not all workers are of the market that is preferred; empty while they are."""
+        """Why not all workers are on the preferred market; empty if they are."""
 
     def members(self) -> list[Member]:
-        """List the workers that exist, also those that are starting or stopping."""
+        """The workers that exist, including those starting or stopping."""
 
     def launch(self, count: int, decision_id: str) -> list[str]:
-        """Start up to `count`, return their names; the same `decision_id` starts no others."""
+        """Start up to `count` workers, return their names; idempotent by `decision_id`."""
 
     def terminate(self, names: Sequence[str]) -> None:
-        """End workers; one that is gone already is fine."""
+        """Terminate workers; those already gone are ignored."""

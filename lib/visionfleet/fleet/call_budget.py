@@ -1,15 +1,15 @@
-"""How many calls EC2 takes: some at once, and a few more each second. No I/O here."""
+"""A token bucket that keeps our calls below EC2's request limit. No I/O here."""
 
 from dataclasses import dataclass
 
-# AWS throttles RunInstances, rehearsals too, to a bucket of five that gets two more a second.
+# AWS limits RunInstances, dry runs included, by a token bucket of 5, refilled at 2 per second.
 AT_ONCE = 5
 _PER_SECOND = 2.0
 
 
 @dataclass(slots=True)
 class CallBudget:
-    """What is left of the bucket, as far as we alone take from it. Times are of one clock."""
+    """The tokens left, as far as this process uses them. Times are of one clock."""
 
     _left: float = AT_ONCE
     _at: float = 0.0

@@ -1,4 +1,4 @@
-"""Holds back the calls of one kind to EC2 after one that failed. No I/O here."""
+"""Stops one kind of EC2 calls for a while after a failure. No I/O here."""
 
 from dataclasses import dataclass
 from random import Random
@@ -9,7 +9,7 @@ from visionfleet.errors import TryLater
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """While it is open no call is made. `doing` names the calls; times are of one clock."""
+    """While open, no call is made. `doing` names the calls in errors; times are of one clock."""
 
     doing: str
     random: Random
@@ -20,7 +20,7 @@ class CircuitBreaker:
         return now >= self._open_until
 
     def require(self, now: float) -> None:
-        """Raise TryLater while calls are held back."""
+        """Raise TryLater while open."""
         if not self.allows(now):
             left = self._open_until - now
             raise TryLater(f"{self.doing}: EC2 is left alone for another {left:.0f} s")
@@ -29,10 +29,10 @@ class CircuitBreaker:
         self._failures = 0
 
     def failed(self, now: float) -> None:
-        """Open after a call that may go well later: back off, with full jitter."""
+        """Open after a retryable failure: exponential backoff with full jitter."""
         self._failures += 1
         self._open_until = now + backoff_seconds(self._failures, self.random)
 
     def refused(self, now: float, seconds: float) -> None:
-        """Open for so long after a call that a person must mend."""
+        """Open for a fixed time after a failure that an operator must repair."""
         self._open_until = now + seconds

@@ -1,7 +1,7 @@
-"""The fleet of EC2 instances: never more than the maximum, whatever crashes and whoever else acts.
+"""The fleet of EC2 instances: never above the maximum, despite crashes and concurrent scalers.
 
-Every launch is first written into a ledger in S3, over the state that was looked at. So of two
-scalers only one launches, and what a crash left unanswered is asked for again with its own token.
+Every launch is first written to a ledger in S3, conditional on the ledger that was read. So of two
+scalers only one launches; one left unanswered by a crash is repeated with its client token.
 """
 
 import logging
@@ -35,8 +35,8 @@ log = logging.getLogger("scaler")
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """The ledger and EC2's list, in this order: what the ledger forgets must be in the list."""
+class _Snapshot:
+    """A snapshot: the ledger first, then EC2's list, which must contain what the ledger drops."""
 
     ledger: LaunchLedger
     etag: str | None
@@ -48,7 +48,7 @@ class _Look:
 
 
 class Ec2Fleet:
-    """`asker` names this process, `clock` is wall time. Only `maximum` may be set at any time."""
+    """`asker` names this process, `clock` is wall time. A reload sets `maximum` only."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Ec2Fleet:
         self._alarms, self._refusals = Alarms(), Alarms()  # a refusal ends when a launch succeeds
         breaker = CircuitBreaker("terminate", random)
         self._terminations = Terminations(instances, breaker, self._alarms, clock)
-        self._look: _Look | None = None
+        self._snapshot: _Snapshot | None = None
         self._market_reason = ""
 
     def alarms(self) -> tuple[str, ...]:
@@ -83,8 +83,9 @@ class Ec2Fleet:
         return self._market_reason
 
     def checks(self) -> Sequence[Callable[[], object]]:
-        """Rehearse launches, last of all: one offering that works is enough to start with. Each
-        other that is refused is an alarm, and those that are left are asked between launches."""
+        """The last rehearses a launch of each offering. One that works is enough to start; refused
+        ones raise alarms, and the rest are rehearsed between launches.
+        """
         return self._ledger.read, self._find_template, self._rehearsals.require_one
 
     def _find_template(self) -> None:
@@ -94,39 +95,40 @@ class Ec2Fleet:
             raise GiveUp(f"it must exist before the scaler starts: {error}") from error
 
     def members(self) -> list[Member]:
-        """List what exists or may; launches that were left open are settled on the way."""
-        self._look = None
-        look = self._settled(self._observe())
-        self._terminations.ask_again({m.name for m in look.members() if m.state == "running"})
-        self._review(look)
+        """List the instances that exist or may exist, and resolve launches without an answer."""
+        self._snapshot = None
+        snapshot = self._settled(self._observe())
+        self._terminations.ask_again({m.name for m in snapshot.members() if m.state == "running"})
+        self._review(snapshot)
         self._rehearse_another()
-        self._look = look
-        return [self._shown(member) for member in look.members()]
+        self._snapshot = snapshot
+        return [self._shown(member) for member in snapshot.members()]
 
     def launch(self, count: int, decision_id: str) -> list[str]:
-        """Launch where there are machines; raises Superseded if another launched since our look."""
-        look, self._look = self._look or self._observe(), None
-        if launch_ledger.of_decision(look.ledger, decision_id):
-            self._look = look = self._settled(look)
-            known = launch_ledger.of_decision(look.ledger, decision_id)
+        """Launch from the first offerings with capacity; Superseded if another scaler launched."""
+        snapshot, self._snapshot = self._snapshot or self._observe(), None
+        if launch_ledger.of_decision(snapshot.ledger, decision_id):
+            self._snapshot = snapshot = self._settled(snapshot)
+            known = launch_ledger.of_decision(snapshot.ledger, decision_id)
             return [name for launch in known for name in launch.instances]
         names: list[str] = []
-        for attempt, offering in self._to_ask():
-            wanted = min(count - len(names), self.maximum - len(look.members()))
+        for attempt, offering in self._attempts():
+            wanted = min(count - len(names), self.maximum - len(snapshot.members()))
             if wanted <= 0:
                 break
             launch = self._launch(decision_id, attempt, wanted, offering)
-            look = self._write(look, launch_ledger.reserved(look.ledger, launch, look.at))
-            look, started = self._ask(look, launch)
+            ledger = launch_ledger.reserved(snapshot.ledger, launch, snapshot.at)
+            snapshot = self._write(snapshot, ledger)
+            snapshot, started = self._ask(snapshot, launch)
             if started is None:
-                break  # it may have started some, so no other offering is asked in its place
+                break  # unknown outcome: another offering might launch too many
             names += started
-        self._look = look
+        self._snapshot = snapshot
         return names
 
-    def _to_ask(self) -> Iterator[tuple[int, Offering]]:
-        """Number what is open, and go through as much of it as EC2 takes calls for: however many
-        of one market refuse, the last call is for the next market.
+    def _attempts(self) -> Iterator[tuple[int, Offering]]:
+        """The open offerings with their attempt numbers, within the call budget; one call is
+        reserved for each market not tried yet.
         """
         open_, asked = self._offerings.open(self._clock()), set[Market]()
         for attempt, offering in enumerate(open_):
@@ -138,15 +140,15 @@ class Ec2Fleet:
                 yield attempt, offering
 
     def terminate(self, names: Sequence[str]) -> None:
-        """Terminate instances; a launch without an answer has none yet, and is left alone."""
+        """Terminate instances; the placeholders of unanswered launches are skipped."""
         self._terminations.ask([name for name in names if name.startswith("i-")])
 
-    def _observe(self) -> _Look:
+    def _observe(self) -> _Snapshot:
         at = self._clock()
         self._list_breaker.require(at)
         ledger, etag = self._ledger.read()
         try:
-            # An instance of the ledger that is gone must be told from one that is not listed yet.
+            # Tells terminated instances of the ledger from those not listed yet.
             found = self._instances.describe(terminated=bool(launch_ledger.current(ledger, at)))
         except TryLater:
             self._list_breaker.failed(self._clock())
@@ -156,57 +158,57 @@ class Ec2Fleet:
             self._alarms.warn("list", str(error))
             raise TryLater(str(error)) from error
         self._list_breaker.succeeded()
-        self._alarms.mended("list")
-        return _Look(ledger, etag, tuple(found), at)
+        self._alarms.resolved("list")
+        return _Snapshot(ledger, etag, tuple(found), at)
 
-    def _settled(self, look: _Look) -> _Look:
-        for launch in launch_ledger.current(look.ledger, look.at):
+    def _settled(self, snapshot: _Snapshot) -> _Snapshot:
+        for launch in launch_ledger.current(snapshot.ledger, snapshot.at):
             if launch.confirmed_at is None:
-                look = self._settle(look, launch)
-        return look
+                snapshot = self._settle(snapshot, launch)
+        return snapshot
 
-    def _settle(self, look: _Look, launch: Launch) -> _Look:
-        """Find out what became of a launch: by its tag, or else by asking for it again."""
+    def _settle(self, snapshot: _Snapshot, launch: Launch) -> _Snapshot:
+        """Resolve an unanswered launch: by the tag of its instances, else by repeating the call."""
         now = self._clock()
-        found = launch_ledger.found(launch, look.instances)
+        found = launch_ledger.found(launch, snapshot.instances)
         if len(found) >= launch.count:
-            return self._confirm(look, launch, found)
+            return self._confirm(snapshot, launch, found)
         held_back = self._offerings.closed(_offering(launch), now) or not self._budget.left(now)
         if held_back or not self._launch_breaker.allows(now):
-            return look
+            return snapshot
         again = launch_ledger.claimed(launch, self._asker, now)
-        look = self._write(look, launch_ledger.replaced(look.ledger, again))
-        return self._ask(look, again)[0]
+        snapshot = self._write(snapshot, launch_ledger.replaced(snapshot.ledger, again))
+        return self._ask(snapshot, again)[0]
 
-    def _ask(self, look: _Look, launch: Launch) -> tuple[_Look, tuple[str, ...] | None]:
-        """Ask EC2 for a launch that is written down; None when it is not known what it did."""
+    def _ask(self, snapshot: _Snapshot, launch: Launch) -> tuple[_Snapshot, tuple[str, ...] | None]:
+        """Call EC2 for a launch in the ledger; None if the outcome is unknown."""
         if self._clock() - launch.asked_at > launch_ledger.CALL_SECONDS:
             raise TryLater("this launch was written down too long ago to be asked for")
         offering = _offering(launch)
-        self._rehearsals.known(offering)
+        self._rehearsals.skip(offering)
         self._budget.spend(self._clock())
         try:
             ids = self._instances.run(launch)
         except NoCapacity as error:
             self._short(offering, error)
-            return self._strike(look, launch), ()
+            return self._remove(snapshot, launch), ()
         except AlreadyExists as error:
             self._alarms.warn(launch_ledger.token(launch), str(error))
-            return self._confirm(look, launch, ()), None
+            return self._confirm(snapshot, launch, ()), None
         except TryLater as error:
             log.warning("launch not answered", extra={"reason": str(error)})
             self._launch_breaker.failed(self._clock())
-            return look, None
+            return snapshot, None
         except GiveUp as error:
             self._refused(offering, error)
-            return self._strike(look, launch), ()
+            return self._remove(snapshot, launch), ()
         self._note_success(launch, len(ids))
-        return self._confirm(look, launch, ids), ids
+        return self._confirm(snapshot, launch, ids), ids
 
     def _note_success(self, launch: Launch, count: int) -> None:
         offering = _offering(launch)
         self._launch_breaker.succeeded()
-        self._refusals.mended(str(offering))
+        self._refusals.resolved(str(offering))
         self._offerings.succeeded()
         fields = {"launch": launch_ledger.token(launch), "offering": str(offering), "count": count}
         if count < launch.count:
@@ -227,7 +229,7 @@ class Ec2Fleet:
     def _rehearse(self, offering: Offering) -> None:
         try:
             self._instances.rehearse(self._launch("verify", 0, 1, offering))
-        except NoCapacity as error:  # we may launch, and may have to wait
+        except NoCapacity as error:  # permitted, only short of capacity
             self._short(offering, error)
 
     def _rehearse_another(self) -> None:
@@ -239,36 +241,36 @@ class Ec2Fleet:
             log.debug("rehearsal not answered", extra={"reason": str(error)})
             self._launch_breaker.failed(self._clock())
 
-    def _confirm(self, look: _Look, launch: Launch, ids: Sequence[str]) -> _Look:
+    def _confirm(self, snapshot: _Snapshot, launch: Launch, ids: Sequence[str]) -> _Snapshot:
         confirmed = launch_ledger.confirmed(launch, ids, self._clock())
-        return self._write(look, launch_ledger.replaced(look.ledger, confirmed))
+        return self._write(snapshot, launch_ledger.replaced(snapshot.ledger, confirmed))
 
-    def _strike(self, look: _Look, launch: Launch) -> _Look:
-        """Strike out a refused launch, unless another may still be asking for it."""
+    def _remove(self, snapshot: _Snapshot, launch: Launch) -> _Snapshot:
+        """Remove a refused launch, unless another scaler's call may still be pending."""
         if self._clock() < launch.open_until:
-            return look
-        return self._write(look, launch_ledger.without(look.ledger, launch))
+            return snapshot
+        return self._write(snapshot, launch_ledger.without(snapshot.ledger, launch))
 
-    def _write(self, look: _Look, ledger: LaunchLedger) -> _Look:
-        return replace(look, ledger=ledger, etag=self._ledger.write(ledger, look.etag))
+    def _write(self, snapshot: _Snapshot, ledger: LaunchLedger) -> _Snapshot:
+        return replace(snapshot, ledger=ledger, etag=self._ledger.write(ledger, snapshot.etag))
 
-    def _review(self, look: _Look) -> None:
-        """Tell of stopped instances and why on which market, and end alarms about what is gone."""
-        self._market_reason = self._why(look)
-        stopped = {i.id for i in look.instances if i.state == "stopped"}
+    def _review(self, snapshot: _Snapshot) -> None:
+        """Update alarms about stopped instances and resolved ones, and the market's reason."""
+        self._market_reason = self._current_market_reason(snapshot)
+        stopped = {i.id for i in snapshot.instances if i.state == "stopped"}
         for name in stopped:
             self._alarms.warn(name, "it is stopped: start it or terminate it")
-        there = {m.name for m in look.members() if m.state == "running"} | stopped
-        there |= set(map(launch_ledger.token, launch_ledger.current(look.ledger, look.at)))
-        # An alarm about a list ends when that works again, and not before.
+        there = {m.name for m in snapshot.members() if m.state == "running"} | stopped
+        there |= set(map(launch_ledger.token, launch_ledger.current(snapshot.ledger, snapshot.at)))
+        # An alarm about listing ends only when that works again.
         self._alarms.keep((there | {"list"}).__contains__)
 
-    def _why(self, look: _Look) -> str:
-        """Keep the reason for as long as a worker is there for it."""
-        if reason := self._offerings.refusal(look.at):
+    def _current_market_reason(self, snapshot: _Snapshot) -> str:
+        """Keep the reason while a worker is on another market."""
+        if reason := self._offerings.refusal(snapshot.at):
             return reason
         preferred = self._offerings.first_market
-        others = any(member.market != preferred for member in look.members())
+        others = any(member.market != preferred for member in snapshot.members())
         return self._market_reason if others else ""
 
     def _shown(self, member: Member) -> Member:

@@ -1,4 +1,4 @@
-"""The EC2 edge: launches, lists and terminates instances, with boto's errors turned into ours."""
+"""The EC2 client: launches, lists and terminates instances, and wraps boto's errors."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,13 @@ DEPLOYMENT_TAG = "visionfleet:deployment"
 ROLE_TAG, ROLE = "visionfleet:role", "worker"
 LAUNCH_TAG = "visionfleet:launch"
 _ALIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
-# Of the thousand that EC2 takes; one bad id spoils its whole batch.
+# Below EC2's maximum of 1000, as one bad id fails its whole batch.
 _BATCH = 100
 
 
 class Instances:
-    """The client must not retry by itself: a launch is asked for again only after its ledger was
-    written, and EC2 is left alone when it asks for that.
+    """The client must not retry by itself: the ledger is written before each try, and the circuit
+    breaker decides when.
     """
 
     def __init__(self, client: "EC2Client", deployment: str) -> None:
@@ -30,7 +30,7 @@ class Instances:
         self._deployment = deployment
 
     def find_template(self, template: str, version: str) -> None:
-        """Raise NotFound when there is none."""
+        """Raises NotFound if there is none."""
         with wrapped_errors(f"launch template {template}"):
             answer = self._client.describe_launch_template_versions(
                 **_named(template),  # type: ignore[arg-type]
@@ -39,24 +39,25 @@ class Instances:
             answer["LaunchTemplateVersions"]
 
     def rehearse(self, launch: Launch) -> None:
-        """Ask whether we may launch; raises GiveUp or TryLater."""
+        """A dry run of a launch; raises GiveUp or TryLater."""
         try:
             with wrapped_errors("rehearse a launch"):
                 self._client.run_instances(**self._request(launch), DryRun=True)["Instances"]
         except GiveUp as error:
-            if "(DryRunOperation)" not in str(error):  # which says that it would have worked
+            if "(DryRunOperation)" not in str(error):  # means that the launch would work
                 raise
 
     def run(self, launch: Launch) -> tuple[str, ...]:
-        """Launch one to `count`, or name those of this launch; raises NoCapacity, AlreadyExists,
-        another GiveUp, or TryLater: then nothing is known.
+        """Launch 1 to `count` instances, idempotent by the client token.
+
+        Raises NoCapacity, AlreadyExists, another GiveUp, or TryLater: then the outcome is unknown.
         """
         with wrapped_errors(f"launch {token(launch)}"):
             answer = self._client.run_instances(**self._request(launch))
             return tuple(instance["InstanceId"] for instance in answer["Instances"])
 
     def describe(self, terminated: bool) -> list[Ec2Instance]:
-        """List the instances that exist, and on request those that did within the hour."""
+        """List the instances, optionally with those terminated within the last hour."""
         states = [*_ALIVE, "terminated"] if terminated else list(_ALIVE)
         with wrapped_errors("list instances"):
             pages = self._client.get_paginator("describe_instances").paginate(
@@ -74,7 +75,9 @@ class Instances:
             ]
 
     def terminate(self, ids: Sequence[str]) -> dict[str, str]:
-        """Return why, for each that EC2 refuses; what is not found is fine. Raises TryLater."""
+        """Returns the reason for each instance that EC2 refuses; missing ones are ignored. Raises
+        TryLater.
+        """
         refused: dict[str, str] = {}
         for start in range(0, len(ids), _BATCH):
             refused |= self._terminate_batch(ids[start : start + _BATCH])
@@ -91,13 +94,13 @@ class Instances:
         return {}
 
     def _request(self, launch: Launch) -> dict[str, Any]:
-        """Write a launch as EC2 wants it: the same launch is always the same request."""
+        """The launch request: identical for each try, as the client token demands."""
         request: dict[str, Any] = {
             "MinCount": 1,
             "MaxCount": launch.count,
             "ClientToken": token(launch),
             "LaunchTemplate": {**_named(launch.template), "Version": launch.version},
-            # A worker that shuts its machine down must not leave a stopped one behind.
+            # A worker that shuts its machine down must not leave a stopped instance behind.
             "InstanceInitiatedShutdownBehavior": "terminate",
             "MetadataOptions": {"HttpTokens": "required", "InstanceMetadataTags": "enabled"},
             "TagSpecifications": [

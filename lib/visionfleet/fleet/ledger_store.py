@@ -1,4 +1,4 @@
-"""The ledger of launches as an object in S3, written only over the state that was read."""
+"""The launch ledger as an object in S3, changed by conditional writes."""
 
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.documents import LAUNCH_LEDGER
@@ -7,26 +7,26 @@ from visionfleet.errors import BadMessage, GiveUp, Superseded
 
 
 class LedgerStore:
-    """`fleet/launches.json`; an ETag of None stands for no object."""
+    """`fleet/launches.json`; an ETag of None means that there is no object."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def read(self) -> tuple[LaunchLedger, str | None]:
-        """Read the ledger and its ETag; none is an empty one."""
+        """The ledger and its ETag; empty if there is no object."""
         found = self._store.find_tagged(LAUNCH_LEDGER.key)
         if found is None:
             return LaunchLedger(), None
         try:
             return LAUNCH_LEDGER.decode(found[0]), found[1]
-        except BadMessage as error:  # taken for none, it would let the fleet exceed its maximum
+        except BadMessage as error:  # treating it as empty could exceed the maximum
             reason = f"{LAUNCH_LEDGER.key} is unreadable, so nothing is launched: {error}"
             raise GiveUp(reason) from error
 
     def write(self, ledger: LaunchLedger, etag: str | None) -> str:
-        """Write over what has this ETag, return the new one; Superseded when there is another.
+        """Write over the given ETag, return the new one; Superseded if the ledger has changed.
 
-        What is there is read in any case: a try that S3 took but did not answer looks lost.
+        Read back in any case: a write whose response was lost looks like a conflict.
         """
         text = encode(ledger)
         self._store.put_json_if(LAUNCH_LEDGER.key, text, etag)

@@ -1,4 +1,4 @@
-"""Dry runs of launches: one per offering, remembered, no more at a time than EC2 takes."""
+"""Dry runs of launches, once per offering, within EC2's request limit."""
 
 from collections.abc import Callable, Sequence
 
@@ -8,8 +8,10 @@ from visionfleet.fleet.offerings import Offering
 
 
 class Rehearsals:
-    """`rehearse` raises GiveUp where a launch would be refused. `refused` is told of each, when one
-    works: before that it may be us, as a role that was just made.
+    """`rehearse` raises GiveUp if a launch would be refused.
+
+    `refused` is called for these once another works; before that the cause may be ours, e.g. a new
+    IAM role.
     """
 
     def __init__(
@@ -24,12 +26,12 @@ class Rehearsals:
         self._rehearse, self._refused = rehearse, refused
         self._budget, self._clock = budget, clock
         self._left: list[Offering] = []
-        self._refusals: dict[Offering, GiveUp] = {}  # not told yet
+        self._refusals: dict[Offering, GiveUp] = {}  # not reported yet
         self._works = False
 
     def require_one(self) -> None:
-        """Rehearse some, and more until one works. Raises TryLater while others are to come, and
-        GiveUp when none works.
+        """Rehearse until one works. Raises TryLater while others are pending, GiveUp if
+        none works.
         """
         if not self._left and not self._works:
             self._left, self._refusals = list(self._offered), {}
@@ -39,20 +41,20 @@ class Rehearsals:
             if not self._works:
                 raise
         if self._works:
-            self._tell()
+            self._report_refusals()
         elif self._left:
             raise TryLater(f"{len(self._left)} offerings are still to be rehearsed, none works yet")
         else:
             raise next(iter(self._refusals.values()))
 
     def go_on(self) -> None:
-        """Rehearse one of those that a start has left; a launch may want the last call."""
+        """Rehearse one more; leave a token of the budget for a launch."""
         if self._works and self._left and self._budget.left(self._clock()) > 1:
             self._next()
-            self._tell()
+            self._report_refusals()
 
-    def known(self, offering: Offering) -> None:
-        """Leave one out that a launch was asked of."""
+    def skip(self, offering: Offering) -> None:
+        """Skip an offering that was really launched."""
         if offering in self._left:
             self._left.remove(offering)
 
@@ -74,7 +76,7 @@ class Rehearsals:
             self._refusals[offering] = error
         self._left.remove(offering)
 
-    def _tell(self) -> None:
+    def _report_refusals(self) -> None:
         for offering, error in self._refusals.items():
             self._refused(offering, error)
         self._refusals = {}

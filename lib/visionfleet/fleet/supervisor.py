@@ -10,11 +10,11 @@ from visionfleet.fleet.base import Member, MemberState
 from visionfleet.host.process import EXIT_CONFIG
 from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused, listens
 
-# Faults of supervisor's XML-RPC interface that mean: it is as wished already.
+# XML-RPC faults that mean: already in the wanted state.
 _ALREADY_STARTED, _NOT_RUNNING = 60, 70
-# supervisord is ending, or just starts again.
+# supervisord is shutting down or restarting.
 _SHUTDOWN_STATE = 6
-# Asked to start a process that still stops, supervisor answers with this one.
+# The answer to starting a process that is still stopping.
 _ABNORMAL_TERMINATION = 40
 _STATES: dict[str, MemberState] = {
     "STARTING": "running",
@@ -59,8 +59,8 @@ class SupervisorFleet:
         ]
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
-        """Start the first `count` processes that stand still, and those that failed last of all;
-        names make it idempotent here.
+        """Start the first `count` stopped processes, those that failed last at the end. Idempotent,
+        as names are fixed.
         """
         processes = self._processes()
         still = [p for p in processes if not _state(p) and p["statename"] in _STARTABLE]
@@ -73,7 +73,7 @@ class SupervisorFleet:
         return started
 
     def terminate(self, names: Sequence[str]) -> None:
-        """Send TERM to processes; supervisor kills what has not ended within its limit."""
+        """Send SIGTERM; supervisor kills processes that exceed their limit."""
         for name in names:
             with _wrapped(f"stop {name}", {_NOT_RUNNING}):
                 self._rpc.supervisor.stopProcess(f"{GROUP}:{name}", False)
@@ -85,12 +85,12 @@ class SupervisorFleet:
 
 
 def lacking(socket: str) -> str:
-    """Say that there is no supervisor; nothing when there is one."""
+    """The reason why this fleet cannot be used; empty if it can."""
     return "" if listens(socket) else NO_SUPERVISOR.format(socket=socket)
 
 
 def _state(process: dict[str, Any]) -> MemberState | None:
-    """One that has refused to start is started again later, as one that supervisor gave up."""
+    """A process that refused to start is relaunched later, like one that supervisor gave up."""
     return "failed" if has_refused(process) else _STATES.get(process["statename"])
 
 
@@ -103,7 +103,7 @@ def _fault(process: dict[str, Any], state: MemberState) -> str:
 
 
 def _failed_at(process: dict[str, Any]) -> float:
-    """When one ended otherwise than well; 0 for one that did not, or has never run."""
+    """When it last exited with a failure, else 0."""
     return float(process["stop"]) if process["exitstatus"] else 0.0
 
 
@@ -116,5 +116,5 @@ def _wrapped(doing: str, fine: set[int]) -> Iterator[None]:
             raise TryLater(f"supervisor: {doing}: {fault.faultString}") from fault
         if fault.faultCode not in fine:
             raise GiveUp(f"supervisor: {doing}: {fault.faultString}") from fault
-    except Exception as error:  # the socket's, HTTP's, the XML parser's: no whole answer
+    except Exception as error:  # from the socket, HTTP or the XML parser
         raise TryLater(f"supervisor: {doing}: {error}") from error

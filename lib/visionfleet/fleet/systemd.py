@@ -1,4 +1,4 @@
-"""The fleet of one machine under systemd: instances of the classifier's unit, by `systemctl`."""
+"""The fleet of one machine under systemd: instances of the classifier unit, by `systemctl`."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -16,10 +16,10 @@ from visionfleet.host.systemctl import BOOTED, answer, systemctl
 
 Systemctl = Callable[..., "CompletedProcess[str]"]
 
-# What systemd does not start again, a person has to mend; whether they have, shows a new start.
+# Failed units are retried after this time: an operator may have fixed the cause.
 RETRY_SECONDS = 60.0
-# A place that no machine has: its stop does nothing, and shows whether we may.
-_NOBODY = 999999
+# No such unit ever runs: stopping it has no effect, and shows whether polkit permits it.
+_UNUSED_NUMBER = 999999
 _NAME = re.compile(r"visionfleet-classifier@(0|[1-9][0-9]*)\.service")
 _PROPERTIES = (
     "Id",
@@ -33,7 +33,7 @@ _PROPERTIES = (
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What systemd says of one instance; times are those of its wall clock, 0 when it has none."""
+    """A unit instance as systemd shows it; times are wall clock, 0 if unset."""
 
     number: int
     state: str
@@ -50,14 +50,14 @@ class Unit:
 
 @dataclass(slots=True)
 class SystemdFleet:
-    """Workers are named by `host` and the number of their unit; there are `places` of them.
+    """Workers are named by `host` and unit number, of which there are `unit_count`.
 
-    `now` is the machine's wall clock. While `stopping`, nobody is launched: it may be that all of
-    visionfleet stops, and what began now would stay.
+    `now` is the wall clock. While `stopping` nothing is launched: all of visionfleet may be
+    stopping, and new units would stay.
     """
 
     host: str
-    places: int
+    unit_count: int
     maximum: int
     now: Callable[[], float]
     stopping: Callable[[], bool]
@@ -78,26 +78,26 @@ class SystemdFleet:
         return list(self._members().values())
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
-        """Start the first `count` that stand still, and those that failed last of all; names make
-        it idempotent here.
+        """Start the first `count` stopped units, those that failed last at the end. Idempotent, as
+        names are fixed.
         """
         there = self._members()
-        still = [number for number in range(self.places) if number not in there]
+        still = [number for number in range(self.unit_count) if number not in there]
         still.sort(key=lambda number: self._failed_at.get(number, 0.0))
         room = 0 if self.stopping() else self.maximum - len(there)
         started = []
         for number in still[: max(0, min(count, room))]:
-            # It fails while a stop is under way, as that of the whole machine.
+            # Fails while a stop job is pending, e.g. a shutdown of the machine.
             self._call(number, "--job-mode=fail", "start")
             self._ended.discard(number)
             started.append(self._worker(number))
         return started
 
     def terminate(self, names: Sequence[str]) -> None:
-        """Send TERM to workers; systemd kills what has not ended within its limit."""
+        """Send SIGTERM; systemd kills units that exceed their limit."""
         units = {self._worker(unit.number): unit for unit in self._units()}
         for unit in [units[name] for name in names if name in units]:
-            if unit.state == "activating":  # it did not come up
+            if unit.state == "activating":  # it has not become ready
                 self._failed_at[unit.number] = self.now()
             self._ended.add(unit.number)
             self._call(unit.number, "stop")
@@ -113,7 +113,7 @@ class SystemdFleet:
         if unit.state == "failed":
             self._failed_at[unit.number] = unit.ended_at
             old = not 0 <= now - unit.ended_at <= RETRY_SECONDS
-            if old or unit.number in self._ended:  # of its stop we know; it can be started again
+            if old or unit.number in self._ended:  # stopped by us, or long ago: startable
                 return None
             return Member(name, unit.started_at, "failed", fault=unit.fault)
         state: MemberState = "stopping" if unit.state == "deactivating" else "running"
@@ -135,7 +135,7 @@ def unit_name(number: int | str) -> str:
 
 
 def units(shown: str) -> Iterator[Unit]:
-    """Read what `systemctl show` prints: a block of lines for each unit."""
+    """Parse the output of `systemctl show`: a block of lines per unit."""
     for block in shown.strip().split("\n\n"):
         told = dict(line.partition("=")[::2] for line in block.splitlines())
         named = _NAME.fullmatch(told.get("Id", ""))
@@ -155,7 +155,7 @@ def _seconds(timestamp: str) -> float:
 
 
 def lacking(settings: ClassifierSection, ask: Systemctl = systemctl, booted: Path = BOOTED) -> str:
-    """Say what a fleet of units lacks on this machine; nothing when it lacks nothing."""
+    """The reason why this fleet cannot be used; empty if it can."""
     if not booted.exists():
         return (
             "scaler.fleet: systemd does not run this machine; set scaler.fleet to ec2, or to "
@@ -171,15 +171,15 @@ def lacking(settings: ClassifierSection, ask: Systemctl = systemctl, booted: Pat
     try:
         return _unusable(ask)
     except TryLater:
-        return ""  # that passes, and is waited for
+        return ""  # temporary: waited for later
     except Denied as error:
         return f"scaler.fleet: {error}"
 
 
 def _unusable(ask: Systemctl) -> str:
-    """Look at the unit, and try whether we may stop it; raises Denied."""
+    """Check the unit and our permission to stop it; raises Denied."""
     state = answer(ask("show", "--property=LoadState", "--value", unit_name(0))).strip()
     if state != "loaded":
         return f"scaler.fleet: {unit_name(0)} is {state}; `sudo visionfleet install` puts it there"
-    answer(ask("--no-ask-password", "stop", unit_name(_NOBODY)))
+    answer(ask("--no-ask-password", "stop", unit_name(_UNUSED_NUMBER)))
     return ""

@@ -1,4 +1,4 @@
-"""Ends instances, and asks again for what EC2 has accepted and its list does not show."""
+"""Terminates instances, and repeats the call while they are still listed as running."""
 
 import logging
 from collections.abc import Callable, Collection, Sequence
@@ -22,17 +22,17 @@ class Terminations:
     ) -> None:
         self._instances, self._breaker = instances, breaker
         self._alarms, self._clock = alarms, clock
-        self._next_at: dict[str, float] = {}  # ids, and when to ask for each again
+        self._next_at: dict[str, float] = {}  # by id: when to repeat the call
 
     def asked(self, name: str) -> bool:
         return name in self._next_at
 
     def ask_again(self, up: Collection[str]) -> None:
-        """Ask for those that are up still."""
+        """Repeat the call for those still up."""
         self._next_at = {name: at for name, at in self._next_at.items() if name in up}
         try:
             self.ask(list(self._next_at))
-        except TryLater as error:  # the look itself is good, and the next one asks again
+        except TryLater as error:  # not the observation's fault; repeated next time
             log.warning("terminate not answered", extra={"reason": str(error)})
 
     def ask(self, ids: Sequence[str]) -> None:

@@ -81,7 +81,7 @@ class Child:
             file.readinto(payload)
         return header, payload
 
-    def make_way(self) -> None:
+    def lower_priority(self) -> None:
         """Let everybody else's work go first from now on."""
         with contextlib.suppress(OSError):  # it has ended, or systemd forbids it
             os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)

@@ -39,6 +39,9 @@ _DRAFT_MARGIN = 4
 # The shorter side for which the header is judged, where the model is not known.
 _USUAL_SIDE = 256
 
+# What a file says of the kind of its format, for a reason that tells what to write otherwise.
+_KIND_OF = {"JPEG": jpeg.kind_of, "TIFF": tiff.kind_of}
+
 # Dimensions and cost are bounded here, by what decoding takes; Pillow's bound knows pixels alone.
 Image.MAX_IMAGE_PIXELS = None
 pi_heif.register_heif_opener(thumbnails=False)
@@ -122,6 +125,8 @@ def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) ->
 def _load(image: Image.Image, data: bytes) -> Image.Image:
     if image.format == "TIFF":
         return tiff.load(image)
+    if image.format == "PNG":
+        return png.load(image, data)
     return gif.load(image) if image.format == "GIF" else jpeg.load(image, data)
 
 
@@ -155,7 +160,7 @@ def _open(data: bytes, limits: ImageLimits) -> Iterator[Image.Image]:
 
 
 def _identify(data: bytes, limits: ImageLimits) -> Image.Image:
-    needed = webp.with_alpha(png.picture_only(data))
+    needed = tiff.openable(webp.with_alpha(png.picture_only(data)))
     try:
         return Image.open(io.BytesIO(needed), formats=limits.formats)
     except Exception as error:
@@ -184,7 +189,9 @@ def _fault(data: bytes, formats: tuple[str, ...]) -> str:
             try:
                 read(io.BytesIO(data), "")
             except Exception as error:
-                return f": {error} is unknown" if isinstance(error, KeyError) else f": {error}"
+                kind = _KIND_OF[format_](data) if format_ in _KIND_OF else ""
+                said = f"{error} is unknown" if isinstance(error, KeyError) else str(error)
+                return f": {said} ({kind})" if kind else f": {said}"
     return ""
 
 

@@ -10,13 +10,21 @@ from collections.abc import Iterator
 
 from PIL import Image
 
+from visionfleet.errors import BadImage
 from visionfleet.imaging.parts import bounded
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _LARGEST_PROFILE_BYTES = 4 << 20
-_DEPTH = 24  # where the header tells the bits of a sample
+_DEPTH, _COLOURS, _INTERLACED = 24, 25, 28  # where the header tells them
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# First column and row, and steps, of the seven passes of an interlaced picture.
+_PASSES = (
+    *((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4)),
+    *((0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)),
+)
 _RESERVED = 8
+_UNPACKED_AT_ONCE = 1 << 20
 
 
 def picture_only(data: bytes) -> bytes:
@@ -67,6 +75,39 @@ def mend_transparency(image: Image.Image, data: bytes) -> None:
         image.info["transparency"] = tuple(value >> 8 for value in clear)
     elif image.mode == "L" and depth in (2, 4):
         image.info["transparency"] = clear * 255 // ((1 << depth) - 1)
+
+
+def load(image: Image.Image, data: bytes) -> Image.Image:
+    """Decode an opened image; raises BadImage where its palette or its last rows are missing.
+
+    Pillow makes both black, silently. What is black at its lower end is unpacked once more.
+    """
+    if image.mode == "P" and image.palette is None:
+        raise BadImage("cannot_be_decoded", "the image cannot be decoded: it has no palette")
+    image.load()
+    end = image.crop((0, max(0, image.height - 2), *image.size))
+    if not any(end.tobytes()) and not _has_bytes(data, _unpacked_bytes(image.size, data)):
+        raise BadImage("cannot_be_decoded", "the image cannot be decoded: rows are missing")
+    return image
+
+
+def _unpacked_bytes(size: tuple[int, int], data: bytes) -> int:
+    """Tell how many bytes the rows have, each with the one that tells its filter."""
+    bits, total = data[_DEPTH] * _SAMPLES[data[_COLOURS]], 0
+    for left, top, right, down in _PASSES if data[_INTERLACED] else ((0, 0, 1, 1),):
+        across, rows = -(-(size[0] - left) // right), -(-(size[1] - top) // down)
+        total += rows * (1 + -(-across * bits // 8)) if across > 0 else 0
+    return total
+
+
+def _has_bytes(data: bytes, wanted: int) -> bool:
+    unpacking, found = zlib.decompressobj(), 0
+    for kind, start, end in _chunks(data):
+        rest = data[start + _RESERVED : end - 4] if kind == b"IDAT" else b""
+        while rest and found < wanted:
+            found += len(unpacking.decompress(rest, _UNPACKED_AT_ONCE))
+            rest = unpacking.unconsumed_tail
+    return found >= wanted
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

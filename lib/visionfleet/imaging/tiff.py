@@ -1,5 +1,6 @@
 """What Pillow reads of TIFF once it is told: kinds that its table lacks, and odd colour maps."""
 
+import io
 import sys
 
 from PIL import Image, ImagePalette, TiffImagePlugin
@@ -8,9 +9,18 @@ from visionfleet.errors import BadImage
 from visionfleet.imaging.tones import tags
 
 _BITS_PER_SAMPLE, _PLANAR, _COLOR_MAP = 258, 284, 320
+_TOLD_OF_UNKNOWN_KINDS = {
+    258: "BitsPerSample",
+    339: "SampleFormat",
+    262: "PhotometricInterpretation",
+    259: "Compression",
+}
 _SEPARATE = 2
 _LITTLE, _BIG = b"II", b"MM"
 _UNSIGNED, _VOID = (1,), (4,)
+
+# Pillow looks for the 43 of BigTIFF at one place, libtiff where its byte order puts it.
+_BIG_ENDIAN_BIGTIFF, _BIG_ENDIAN_FOR_PILLOW = b"MM\0+", b"MM+\0"
 
 # Byte order, photometric interpretation, sample format, fill order, bits, extra samples: as Pillow
 # asks its table, and as it is answered by modes and the order of bytes.
@@ -29,6 +39,7 @@ def _more_kinds() -> dict[_Key, tuple[str, str]]:
             kinds[order, photometric, _UNSIGNED, 1, (8, 8), (0,)] = ("L", "LX")
             for extra, mode in (((), "LA"), ((1,), "La"), ((2,), "LA")):
                 kinds[order, photometric, _UNSIGNED, 1, (8, 8), extra] = (mode, mode)
+        kinds[order, 1, (2,), 1, (8,), ()] = ("I", "I;8S")
         kinds[order, 1, (2,), 1, (16,), ()] = ("I", "I;16NS")
         for extra in ((), (0,), (2,)):
             kinds[order, 1, _UNSIGNED, 1, (16, 16), extra] = ("RGBX", "RGBX")  # see `load`
@@ -43,12 +54,36 @@ def _more_kinds() -> dict[_Key, tuple[str, str]]:
 # libtiff reads what Pillow's own reader gets wrong: planes of 16 bits, subsampled colours. It gives
 # numbers in the order of this machine, which is what the kinds above say.
 TiffImagePlugin.READ_LIBTIFF = True
+TiffImagePlugin.PREFIXES.append(_BIG_ENDIAN_FOR_PILLOW)
 TiffImagePlugin.OPEN_INFO.update(_more_kinds())  # type: ignore[arg-type]
+
+
+def openable(data: bytes) -> bytes:
+    """Say of a big-endian BigTIFF that it is one in the way that Pillow understands."""
+    if not data.startswith(_BIG_ENDIAN_BIGTIFF):
+        return data
+    return _BIG_ENDIAN_FOR_PILLOW + data[4:]
+
+
+def kind_of(data: bytes) -> str:
+    """Say what the first directory tells of its first sample; empty where it cannot be read."""
+    try:
+        file = io.BytesIO(data)
+        directory = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2] == 43 else 8])
+        file.seek(directory.next)
+        directory.load(file)
+        told = {name: directory.get(tag) for tag, name in _TOLD_OF_UNKNOWN_KINDS.items()}
+    except Exception:  # it is asked about files that cannot be read
+        return ""
+    values = {name: v[0] if isinstance(v, tuple) and v else v for name, v in told.items()}
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
 def load(image: Image.Image) -> Image.Image:
     """Decode an opened image as it is stored; of EXIF nothing is read, as odd entries are fatal."""
     _mend_palette(image)
+    if (header := image.fp.getbuffer()[:4]) == _BIG_ENDIAN_FOR_PILLOW:  # type: ignore[attr-defined]
+        header[:] = _BIG_ENDIAN_BIGTIFF
     image.load_end = lambda: None  # type: ignore[attr-defined]
     image.load()
     image._size = image.im.size  # of Pillow's, upright; it would turn the whole picture now

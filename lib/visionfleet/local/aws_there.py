@@ -8,7 +8,7 @@ from visionfleet.aws.endpoints import by_service, for_all
 from visionfleet.errors import GiveUp
 from visionfleet.host.loopback import loopback_address
 
-_LOOK_SECONDS = 2.0
+_LOOK_SECONDS = 10.0
 
 
 def embeds_aws(setting: str | None, environment: Mapping[str, str]) -> bool:

@@ -1,1 +1,1 @@
-"""The parts of the scaler: what it sees, how it decides, what it does, who of several acts."""
+"""The scaler: observation, decision, execution, and leader election."""

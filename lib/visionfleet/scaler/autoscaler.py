@@ -1,4 +1,4 @@
-"""One tick of the scaler: a look, a decision, its steps, and the status that tells of them."""
+"""One tick of the scaler: elect, observe, decide, act, publish the status."""
 
 import logging
 import time
@@ -23,16 +23,17 @@ from visionfleet.scaler.usage import UsageMeter
 
 log = logging.getLogger("scaler")
 
-# A look that took longer says how it was, and not how it is.
+# No action is taken on an observation older than this.
 STALE_SECONDS = 30.0
-# The first of few images is launched for after two looks: at most 5 s after it came.
-LOOK_SOON_SECONDS = 0.8
+# A miscount of a few images is ruled out by a second observation after this time.
+RECHECK_SECONDS = 0.8
 
 
 @dataclass(slots=True)
 class Autoscaler:
-    """A standby decides too, to know the past when its turn comes. `now` is AWS's time, and `clock`
-    monotonic.
+    """A standby decides too, so that its history is complete when it takes over.
+
+    `now` is AWS's time, `clock` is monotonic.
     """
 
     observer: FleetObserver
@@ -52,7 +53,7 @@ class Autoscaler:
     acting: bool | None = None
 
     def tick(self) -> Decision:
-        """Look, decide, act, report; raises TryLater or GiveUp when something is not answered."""
+        """Raises TryLater or GiveUp when the queue, the fleet or S3 fails."""
         self.metrics.ticks.inc()
         with self.metrics.failed_ticks.count_exceptions():
             decision = self._tick()
@@ -62,8 +63,8 @@ class Autoscaler:
     def _tick(self) -> Decision:
         self._elect()
         seen, decision, now = self._decide()
-        if decision.look_soon:
-            self.pause(LOOK_SOON_SECONDS)
+        if decision.recheck:
+            self.pause(RECHECK_SECONDS)
             seen, decision, now = self._decide()
         log_decision(decision, logging.INFO if self.acting else logging.DEBUG)
         if self.acting:
@@ -83,7 +84,7 @@ class Autoscaler:
         try:
             acting = lease.renew()
         except VisionfleetError:
-            self.observer.lose_sight()
+            self.observer.record_outage()
             raise
         self.metrics.lease_held.set(acting)
         if acting and not self.acting:

@@ -1,4 +1,4 @@
-"""How long a worker took from its launch until it was ready, by phase. No I/O here."""
+"""Boot times: from the launch of a worker until it is ready, by phase. No I/O here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ PHASES = ("instance", "system", "start", "aws", "artefact", "model", "warm_up")
 
 @dataclass(frozen=True, slots=True)
 class Boot:
-    """`phases` come one after another: `instance` until its kernel starts and `system` until the
-    worker's process does, for one that is bought; then what the worker calls its own.
+    """`phases` are consecutive: on EC2 `instance` (until the kernel starts) and `system` (until the
+    worker's process starts), then those of the worker itself.
     """
 
     seconds: float
@@ -21,17 +21,17 @@ class Boot:
 def measured(
     report: WorkerReport, launched_at: float, began_at: float, reported_at: float, bought: bool
 ) -> Boot | None:
-    """Join what fleet and worker say; None of a worker that does not tell its boot.
+    """Combine what fleet and worker know; None if the worker does not report its boot time.
 
-    `launched_at` and the report's times are AWS's, `began_at` and `reported_at` of the scaler's
-    clock: no boot is longer than that lets it be, nor shorter than the worker says.
+    `launched_at` and the report's times are AWS's; `began_at` and `reported_at` are on the scaler's
+    clock and bound the boot time from above, the worker's own boot time from below.
     """
     own = report.boot_seconds
     if own is None:
         return None
     ready_since = max(0.0, report.reported_at - report.started_at - own)
-    by_clocks = report.started_at + own - launched_at
-    seconds = max(own, min(by_clocks, reported_at - ready_since - began_at))
+    by_timestamps = report.started_at + own - launched_at
+    seconds = max(own, min(by_timestamps, reported_at - ready_since - began_at))
     before: dict[str, float] = {}
     if bought and report.host_up_seconds is not None:
         system = min(report.host_up_seconds, seconds - own)

@@ -1,25 +1,26 @@
-"""How long a worker that is not needed stays: as long as would lately have cost least. No I/O here.
+"""Adapts the scale-in cooldown to the load. No I/O here.
 
-One that is kept costs its time; one that left, and is needed again, costs a boot and a wait for it.
-Of some lengths it is reckoned what each would have cost, and the past is forgotten by and by.
+Keeping a surplus worker costs its time; draining one that is needed again costs a boot and a wait.
+The cost that each candidate length would have had is tracked with exponential decay, and the
+cheapest is used.
 """
 
 import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-# Lengths, in shares of the setting: the first of the cheapest is taken.
+# Candidates, as multiples of the setting; the first of the cheapest is used.
 SHARES: Final = (1.0, 0.5, 0.25, 2.0)
 LONGEST: Final = max(SHARES)
-# A start costs the boot that is paid for, and those who wait for it, at twice that.
+# A restart costs the boot itself plus the clients' waiting, valued at twice the boot.
 _START_BOOTS = 3.0
 _FORGET_SECONDS = 1800.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cooldown:
-    """`peaks` are the sizes that were worth keeping, each with when it last was, the greatest and
-    oldest first. For each share there is the size that it would have kept, and its cost lately.
+    """`peaks` are (last time, size) pairs of the sizes worth keeping, largest and oldest first.
+    `sizes` and `costs` are per candidate: the fleet size it would have kept, and its recent cost.
     """
 
     since: float = math.inf
@@ -29,12 +30,12 @@ class Cooldown:
     sizes: tuple[int, ...] = ()
     costs: tuple[float, ...] = ()
 
-    def keeps(self, now: float) -> int | None:
-        """Count the workers that were worth keeping, None if not watched for long enough."""
+    def size_to_keep(self, now: float) -> int | None:
+        """The number of workers to keep; None if not observed for a whole cooldown."""
         return None if self.since > now - self.seconds else self._size(now - self.seconds)
 
-    def noted(self, size: int, hold: float, boot_seconds: float, now: float) -> "Cooldown":
-        """Take note of the size worth keeping now; what was last seen held until now."""
+    def updated(self, size: int, hold: float, boot_seconds: float, now: float) -> "Cooldown":
+        """Record the size worth keeping now; the last one counts until now."""
         held = [(now, self.peaks[-1][1])] if self.peaks else []
         peaks = [peak for peak in (*self.peaks[:-1], *held) if peak[1] > size]
         recent = tuple(peak for peak in peaks if peak[0] >= now - LONGEST * hold)
@@ -47,7 +48,7 @@ class Cooldown:
         return next((size for at, size in self.peaks if at > start), self.peaks[-1][1])
 
     def _costs(self, sizes: tuple[int, ...], start_cost: float, now: float) -> tuple[float, ...]:
-        """In worker-seconds. The setting itself is ahead of the others by a start."""
+        """In worker-seconds. All but the configured length start one restart behind."""
         if not self.sizes:
             return tuple(0.0 if share == 1.0 else start_cost for share in SHARES)
         passed = now - self.at

@@ -1,28 +1,30 @@
-"""Who is to be ended that has not drained, and whose start has failed. No I/O here."""
+"""Finds dead workers and failed starts. No I/O here."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from visionfleet.scaler.failed_starts import FailedStarts, noted
+from visionfleet.scaler.failed_starts import FailedStarts, updated
 
 if TYPE_CHECKING:
     from visionfleet.scaler.decision import History, Observation, Policy, Worker
 
 _UNSTARTED = frozenset({"failed", "broken"})
 _AT_WORK = frozenset({"idle", "busy"})
-_BOOTS_TO_WAIT = 3  # a boot that takes longer than so many that were seen has failed
+_BOOTS_TO_WAIT = 3  # a boot that takes so many times the learned boot time has failed
 
 
-def found(seen: "Observation", policy: "Policy", history: "History", now: float) -> dict[str, str]:
-    """Name the dead, and say why."""
+def find_dead(
+    seen: "Observation", policy: "Policy", history: "History", now: float
+) -> dict[str, str]:
+    """Workers to terminate although they have not drained, each with the reason."""
     limit, silent = boot_limit_seconds(policy, history), policy.silent_seconds
-    # Most are at work and have just said so: a look at many must be quick.
-    doubtful = [
+    # Most workers are healthy and reported just now: skip them fast.
+    suspects = [
         w
         for w in seen.workers
         if w.state not in _AT_WORK or w.reported_at is None or now - w.reported_at > silent
     ]
-    whys = {w.name: _death(w, policy, limit, now) for w in doubtful}
+    whys = {w.name: _reason_dead(w, policy, limit, now) for w in suspects}
     return {name: why for name, why in whys.items() if why}
 
 
@@ -36,18 +38,18 @@ def failed_starts(
     if not failed and not before.count:
         return before
     up = {(w.name, w.launched_at) for w in seen.workers if w.state in _AT_WORK}
-    return noted(before, failed, len(slow), up, now)
+    return updated(before, failed, len(slow), up, now)
 
 
 def boot_limit_seconds(policy: "Policy", history: "History") -> float:
-    """After how long a start has failed: longer after each that was only slow."""
+    """When a start counts as failed; the limit doubles after each timeout."""
     learned = _BOOTS_TO_WAIT * (history.boot_seconds or 0.0)
-    return max(policy.times.boot_limit_seconds, learned) * history.failed_starts.patience
+    return max(policy.times.boot_limit_seconds, learned) * history.failed_starts.limit_factor
 
 
-def _death(worker: "Worker", policy: "Policy", boot_limit_seconds: float, now: float) -> str:
-    """Say why a worker is to be ended that has not drained; nothing of one that is well, or on its
-    way out, or back.
+def _reason_dead(worker: "Worker", policy: "Policy", boot_limit_seconds: float, now: float) -> str:
+    """The reason to terminate a worker that has not drained; empty if it is healthy, about to end,
+    or about to be restarted.
     """
     name, state = worker.name, worker.state
     if state in {"drained", "stopping", "failed"}:

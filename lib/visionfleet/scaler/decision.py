@@ -14,7 +14,7 @@ from visionfleet.scaler.deafness import DEAF_SECONDS, Deafness
 from visionfleet.scaler.failed_starts import FailedStarts
 from visionfleet.scaler.forecast import Forecast
 
-if TYPE_CHECKING:  # what simulates imports no schema library
+if TYPE_CHECKING:  # the simulation does not import pydantic
     from visionfleet.config import Config
     from visionfleet.config.fields import Market
     from visionfleet.config.scaler import FleetTimes, ScalerSection
@@ -26,18 +26,19 @@ State = Literal[
 ]  # fmt: skip
 _F = TypeVar("_F", bound=float | None)
 
-# What works or will. All others count for the maximum alone.
+# States that count as capacity. All others count against the maximum only.
 _CAPACITY = frozenset({"booting", "idle", "busy"})
 _AT_WORK = frozenset({"idle", "busy"})
-_PHANTOMS = 2  # images that SQS may count in an empty queue
-_TOO_LITTLE = 0.05  # of a worker's time: nobody is wanted for it
+_PHANTOMS = 2  # images that SQS may miscount in an empty queue
+_NEGLIGIBLE_LOAD = 0.05  # of a worker: load not worth another worker
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One worker. `reported_at` is None until it has reported; `since` is of its state, and `fault`
-    says why it does not work. A `failed` one is started again by its fleet, a `crashing` one ends
-    again and again at work, and a `broken` one has never come up and will not.
+    """One worker. `reported_at` is None until its first report; `since` is the start of its state.
+
+    `fault` says why it does not work: a `failed` one is restarted by its fleet, a `crashing` one
+    has become ready but crashes repeatedly, a `broken` one has never become ready and will not.
     """
 
     name: str
@@ -52,8 +53,9 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Counts are approximate, learned times None when unknown; of `handled`, growth counts.
-    `boots` ended since the last look. `wall` is Unix time, None where the clock tells it.
+    """Queue counts are approximate; learned times are None if unknown; `handled` is a counter.
+
+    `boots` ended since the last observation. `wall` is Unix time, None where `now` is.
     """
 
     visible: int
@@ -73,7 +75,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The section `scaler`, and what follows from elsewhere."""
+    """The section `scaler` and what is derived from other sections."""
 
     settings: "ScalerSection"
     times: "FleetTimes"
@@ -87,14 +89,14 @@ class Policy:
         return cls(settings, settings.times, maximum, config.classifier.silent_seconds)
 
     def minimum_at(self, now: float) -> int:
-        """The minimum that the schedule asks for at a Unix time, within the maximum."""
+        """The scheduled minimum at a Unix time, capped by the maximum."""
         more = [window.minimum for window in self.settings.schedule if window.holds(now)]
         return min(max([self.settings.minimum, *more]), self.maximum)
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What earlier looks tell. With `waiting` the last one saw images in the queue."""
+    """State carried between decisions. `waiting`: the last observation had visible messages."""
 
     cooldown: Cooldown = field(default_factory=Cooldown)
     forecast: Forecast = field(default_factory=Forecast)
@@ -108,8 +110,10 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do now. `reason` is a sentence; `at_maximum` is true once per episode. Of those to
-    terminate, `dead` have not left by themselves. `look_soon` asks whether this is a wrong count.
+    """What to do now. `reason` is a sentence; `at_maximum` is true once per episode.
+
+    `dead` are those of `terminate` that have not drained. `recheck`: observe again before
+    launching, as the count may be wrong.
     """
 
     launch: int = 0
@@ -118,7 +122,7 @@ class Decision:
     reason: str = ""
     at_maximum: bool = False
     dead: tuple[str, ...] = ()
-    look_soon: bool = False
+    recheck: bool = False
 
     @property
     def changes(self) -> bool:
@@ -129,21 +133,21 @@ Decide = Callable[[Observation, Policy, History, float], tuple[Decision, History
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What a decision is made of. `dead` has names and reasons; `able` workers are capacity."""
+class _Inputs:
+    """The inputs of a decision. `dead` maps names to reasons; `available` workers are capacity."""
 
     seen: Observation
     policy: Policy
     history: History
     now: float
     dead: Mapping[str, str]
-    able: tuple[Worker, ...]
+    available: tuple[Worker, ...]
 
     @property
-    def doubtful(self) -> bool:
-        """Tell of so few images, seen once with nobody there, that they may be a wrong count."""
+    def maybe_miscount(self) -> bool:
+        """So few messages, seen once in an idle fleet, may be a miscount of SQS."""
         few = 0 < self.seen.visible <= _PHANTOMS
-        return few and not self.able and not self.history.waiting
+        return few and not self.available and not self.history.waiting
 
     @property
     def boot_seconds(self) -> float:
@@ -157,100 +161,106 @@ class _Look:
 def decide(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
-    """Size the fleet to keep pace with the arrivals, and to clear what would wait too long."""
-    look = _look(seen, policy, history, now)
-    forecast = look.history.forecast
-    pace = forecast.rate * look.service_seconds
-    kept = _sized(look, max(math.ceil(pace - _TOO_LITTLE), int(forecast.anything_lately)))
-    need = _sized(look, _need(look, pace))
-    hold, boot = policy.settings.hold_seconds, look.boot_seconds
-    cooldown = look.history.cooldown.noted(kept, hold, boot, now)
-    return _act(replace(look, history=replace(look.history, cooldown=cooldown)), need)
+    """Size the fleet to keep up with the arrival rate and to clear the backlog in time."""
+    inputs = _inputs(seen, policy, history, now)
+    forecast = inputs.history.forecast
+    pace = forecast.rate * inputs.service_seconds
+    size_kept = _bounded(
+        inputs, max(math.ceil(pace - _NEGLIGIBLE_LOAD), int(forecast.anything_lately))
+    )
+    need = _bounded(inputs, _need(inputs, pace))
+    hold, boot = policy.settings.hold_seconds, inputs.boot_seconds
+    cooldown = inputs.history.cooldown.updated(size_kept, hold, boot, now)
+    return _act(replace(inputs, history=replace(inputs.history, cooldown=cooldown)), need)
 
 
 def per_message(
     seen: Observation, policy: Policy, history: History, now: float
 ) -> tuple[Decision, History]:
-    """One worker per message up to the maximum; without messages all idle ones leave at once."""
-    look = _look(seen, policy, history, now)
-    need = _sized(look, seen.images)
+    """One worker per message up to the maximum; without messages all idle workers drain at once."""
+    inputs = _inputs(seen, policy, history, now)
+    need = _bounded(inputs, seen.images)
     at_once = Cooldown(since=now, peaks=((now, need),))
-    return _act(replace(look, history=replace(look.history, cooldown=at_once)), need)
+    return _act(replace(inputs, history=replace(inputs.history, cooldown=at_once)), need)
 
 
 POLICIES: dict[str, Decide] = {"pace": decide, "per_message": per_message}
 
 
-def _look(seen: Observation, policy: Policy, history: History, now: float) -> _Look:
+def _inputs(seen: Observation, policy: Policy, history: History, now: float) -> _Inputs:
     history = _learn(seen, policy, history, now)
-    dead = deaths.found(seen, policy, history, now)
+    dead = deaths.find_dead(seen, policy, history, now)
     deafness = history.deafness.noted(seen.visible, seen.handled, seen.workers, now)
     useless = {*dead, deafness.deaf}
-    able = tuple(w for w in seen.workers if w.state in _CAPACITY and w.name not in useless)
+    available = tuple(w for w in seen.workers if w.state in _CAPACITY and w.name not in useless)
     failed = deaths.failed_starts(seen, dead, history, now)
     history = replace(history, failed_starts=failed, deafness=deafness)
-    return _Look(seen, policy, history, now, dead, able)
+    return _Inputs(seen, policy, history, now, dead, available)
 
 
-def _need(look: _Look, pace: float) -> int:
-    """Count the workers that keep pace and clear in time what a new one would still find."""
-    left = _work_after_a_boot(look, pace)
-    need = math.ceil(pace + left / look.policy.settings.target_wait_seconds - _TOO_LITTLE)
-    # More workers than images are of no use.
-    return min(need, max(look.seen.images, math.ceil(pace)))
+def _need(inputs: _Inputs, pace: float) -> int:
+    """Workers for the arrival rate plus the backlog that a new worker would still find."""
+    left = _work_after_a_boot(inputs, pace)
+    need = math.ceil(pace + left / inputs.policy.settings.target_wait_seconds - _NEGLIGIBLE_LOAD)
+    # More workers than images are useless.
+    return min(need, max(inputs.seen.images, math.ceil(pace)))
 
 
-def _work_after_a_boot(look: _Look, pace: float) -> float:
-    """Seconds of work that are left when a worker launched now would be up."""
-    boot, now = look.boot_seconds, look.now
-    done = sum(min(boot, now - w.launched_at) if w.state == "booting" else boot for w in look.able)
-    return max(0.0, look.seen.images * look.service_seconds + pace * boot - done)
+def _work_after_a_boot(inputs: _Inputs, pace: float) -> float:
+    """The backlog in seconds of work at the time when a worker launched now would be ready."""
+    boot, now = inputs.boot_seconds, inputs.now
+    done = sum(
+        min(boot, now - w.launched_at) if w.state == "booting" else boot for w in inputs.available
+    )
+    return max(0.0, inputs.seen.images * inputs.service_seconds + pace * boot - done)
 
 
-def _sized(look: _Look, size: int) -> int:
-    """One for any image, none for those in flight without a worker: they become visible again."""
-    seen, policy = look.seen, look.policy
-    if (seen.visible == 0 and not look.able) or look.doubtful:
+def _bounded(inputs: _Inputs, size: int) -> int:
+    """Apply minimum and spare. At least one worker for any message; none for messages in flight
+    without a worker, as those become visible again.
+    """
+    seen, policy = inputs.seen, inputs.policy
+    if (seen.visible == 0 and not inputs.available) or inputs.maybe_miscount:
         size = 0
     elif seen.images:
         size = max(1, size)
-    minimum = policy.minimum_at(look.now if seen.wall is None else seen.wall)
+    minimum = policy.minimum_at(inputs.now if seen.wall is None else seen.wall)
     return max(size + policy.settings.spare if size else 0, minimum)
 
 
-def _act(look: _Look, need: int) -> tuple[Decision, History]:
-    seen, failed, maximum = look.seen, look.history.failed_starts, look.policy.maximum
-    capacity = len(look.able)
-    wanted = max(0, min(need - capacity, maximum - len(seen.workers)))  # who is to go still counts
-    launch = failed.allowed(wanted, any(w.state == "booting" for w in look.able), look.now)
+def _act(inputs: _Inputs, need: int) -> tuple[Decision, History]:
+    seen, failed, maximum = inputs.seen, inputs.history.failed_starts, inputs.policy.maximum
+    capacity = len(inputs.available)
+    wanted = max(0, min(need - capacity, maximum - len(seen.workers)))
+    launch = failed.allowed(wanted, any(w.state == "booting" for w in inputs.available), inputs.now)
     notes, full = [], need > capacity + wanted
-    if look.doubtful:
+    if inputs.maybe_miscount:
         notes.append("another look comes first, this may be a wrong count")
     if full:
         notes.append(f"no more can be opened: {maximum} is the maximum")
     if failed.count and need > capacity + launch:
         notes.append(reasons.failed_starts(failed, held=wanted > launch))
     drain: tuple[str, ...]
-    if deaf := look.history.deafness.deaf:
+    if deaf := inputs.history.deafness.deaf:
         drain, leave = (deaf,), f"{deaf} took nothing for {DEAF_SECONDS:.0f} s though images wait"
     elif capacity > maximum:
-        drain, leave = _lightest(look, capacity - maximum), f"{maximum} is the maximum now"
+        drain, leave = _least_loaded(inputs, capacity - maximum), f"{maximum} is the maximum now"
     else:
-        drain = () if need > capacity else _to_drain(look, need)
-        leave = f"needed {need} of {capacity} for {look.history.cooldown.seconds:.0f} s"
-    ended = tuple(w.name for w in seen.workers if w.state == "drained" or w.name in look.dead)
-    at_maximum = full and not look.history.at_maximum
-    dead = tuple(look.dead)
-    decision = Decision(launch, drain, ended, "", at_maximum, dead, look.doubtful)
-    reason = reasons.of(decision, seen, need, capacity, look.dead, leave, notes)
-    history = replace(look.history, at_maximum=full, waiting=seen.visible > 0)
+        drain = () if need > capacity else _to_drain(inputs, need)
+        leave = f"needed {need} of {capacity} for {inputs.history.cooldown.seconds:.0f} s"
+    ended = tuple(w.name for w in seen.workers if w.state == "drained" or w.name in inputs.dead)
+    at_maximum = full and not inputs.history.at_maximum
+    dead = tuple(inputs.dead)
+    decision = Decision(launch, drain, ended, "", at_maximum, dead, inputs.maybe_miscount)
+    reason = reasons.of(decision, seen, need, capacity, inputs.dead, leave, notes)
+    history = replace(inputs.history, at_maximum=full, waiting=seen.visible > 0)
     return replace(decision, reason=reason), history
 
 
-def _lightest(look: _Look, count: int) -> tuple[str, ...]:
-    """Pick who must leave since the maximum was lowered: who has the least in flight goes first."""
+def _least_loaded(inputs: _Inputs, count: int) -> tuple[str, ...]:
+    """Pick workers to drain after the maximum was lowered, the least loaded first."""
     order = ("idle", "booting", "busy")
-    first = sorted(look.able, key=lambda w: (order.index(w.state), w.since))
+    first = sorted(inputs.available, key=lambda w: (order.index(w.state), w.since))
     return tuple(w.name for w in first[:count])
 
 
@@ -259,36 +269,37 @@ def known(learned: float | None, otherwise: _F) -> float | _F:
 
 
 def _learn(seen: Observation, policy: Policy, history: History, now: float) -> History:
-    """Keep the times that workers told, for when there is nobody to tell them, and the arrivals."""
+    """Update the learned times, kept for when no worker reports them, and the forecast."""
     boot = known(seen.boot_seconds, history.boot_seconds)
     window, horizon = policy.times.pace_seconds, known(boot, policy.times.boot_seconds)
     return replace(
         history,
-        forecast=history.forecast.noted(seen.images + seen.handled, window, horizon, now),
+        forecast=history.forecast.updated(seen.images + seen.handled, window, horizon, now),
         boot_seconds=boot,
         service_seconds=known(seen.service_seconds, history.service_seconds),
     )
 
 
-def _to_drain(look: _Look, need: int) -> tuple[str, ...]:
-    """Pick the workers that were not needed for the whole cooldown, those on demand first, then the
-    longest idle, and that what waits does not need: whoever boots has cleared nothing yet.
+def _to_drain(inputs: _Inputs, need: int) -> tuple[str, ...]:
+    """Pick idle workers not needed for a whole cooldown: on demand first, then the longest idle.
+
+    Workers that are booting do not count for the backlog.
     """
-    settings, now = look.policy.settings, look.now
-    if (kept := look.history.cooldown.keeps(now)) is None:
-        return ()  # not watched for long enough, as after a restart
-    keep = max(need, kept)
-    work = look.seen.visible * look.service_seconds
-    clearing = math.ceil(work / settings.target_wait_seconds - _TOO_LITTLE)
-    at_work = sum(w.state in _AT_WORK for w in look.able)
-    surplus = max(0, min(len(look.able) - keep, at_work - clearing))
-    dearest_first = sorted(look.able, key=lambda w: (w.market != "on-demand", w.since))
-    idle = [w for w in dearest_first if w.state == "idle"]
+    settings, now = inputs.policy.settings, inputs.now
+    if (size_kept := inputs.history.cooldown.size_to_keep(now)) is None:
+        return ()  # not observed for long enough, e.g. after a restart
+    keep = max(need, size_kept)
+    work = inputs.seen.visible * inputs.service_seconds
+    clearing = math.ceil(work / settings.target_wait_seconds - _NEGLIGIBLE_LOAD)
+    at_work = sum(w.state in _AT_WORK for w in inputs.available)
+    surplus = max(0, min(len(inputs.available) - keep, at_work - clearing))
+    in_order = sorted(inputs.available, key=lambda w: (w.market != "on-demand", w.since))
+    idle = [w for w in in_order if w.state == "idle"]
     paid = [w.name for w in idle if now - w.launched_at >= settings.paid_seconds]
     return tuple(paid[:surplus])
 
 
 def wanted(seen: Observation, decision: Decision) -> int:
-    """Count the workers that a decision leaves at work or brings there."""
+    """The fleet's capacity after the decision."""
     gone = {*decision.terminate, *decision.drain}
     return decision.launch + sum(w.state in _CAPACITY and w.name not in gone for w in seen.workers)

@@ -1,11 +1,11 @@
-"""Looks and decides, prints what would be done, and touches neither lease nor fleet."""
+"""Observes and decides, prints the decisions, and touches neither lease nor fleet."""
 
 import sys
 import time
 from collections.abc import Callable
 
 from visionfleet.errors import VisionfleetError
-from visionfleet.scaler.autoscaler import LOOK_SOON_SECONDS
+from visionfleet.scaler.autoscaler import RECHECK_SECONDS
 from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
 from visionfleet.scaler.observation import FleetObserver
 from visionfleet.scaler.status import learned
@@ -20,18 +20,18 @@ def run(
     wait: Callable[[float], bool],
     pause: Callable[[float], object] = time.sleep,
 ) -> int:
-    """Print each new decision until `wait` says that it is the end; 1 when the last look failed.
+    """Print each new decision until `wait` returns true; 1 if the last observation failed.
 
-    It comes to a decision as the scaler does, after another look where one may be wrong.
+    Decides as the scaler does, with a second observation where the count may be wrong.
     """
     decide = POLICIES[policy.settings.policy]
     history, told, over = _history(status_store), "", False
     while not over:
         failed, decision = False, None
         try:
-            while decision is None or decision.look_soon:
+            while decision is None or decision.recheck:
                 if decision is not None:
-                    pause(LOOK_SOON_SECONDS)
+                    pause(RECHECK_SECONDS)
                 now = time.monotonic()
                 decision, history = decide(observer.observe(now, wall()), policy, history, now)
         except VisionfleetError as error:
@@ -53,7 +53,7 @@ def _history(status_store: StatusStore) -> History:
 
 
 def steps(decision: Decision) -> list[str]:
-    """Say in words what a decision would do, one line a step, and why."""
+    """A decision in words, one line per step, and its reason."""
     words = [f"would launch {decision.launch}"] if decision.launch else []
     words += [f"would ask {name} to drain" for name in decision.drain]
     words += [f"would terminate {name}" for name in decision.terminate]

@@ -1,19 +1,19 @@
-"""Who acts: what to write for the lease that was seen, and whether it lets us act. No I/O here.
+"""Leader election by a lease: what to write, and whether this scaler may act. No I/O here.
 
-Each scaler counts by its own monotonic clock how much of a lease is left: its holder from before it
-wrote it, all others from when they saw it. So it has ended for the holder first, by a margin more,
-whatever time any host takes it to be.
+Each scaler measures the remaining time on its own monotonic clock: the holder from before its
+write, the others from when they first saw it. So the lease ends for the holder first, plus a
+margin, whatever the hosts' wall clocks say.
 """
 
 from visionfleet.contract.messages import Lease
 
 NOBODY = Lease(holder="", expires_at=0.0, term=0)
-# Renewed when this share is left: 60 s means one write in 40 s, and 20 s for further tries.
+# Renewed when this share is left: 60 s means a write every 40 s, with 20 s for retries.
 RENEW_SHARE = 1 / 3
 
 
 def claim(seen: Lease, name: str, left: float, now: float, lease_seconds: float) -> Lease | None:
-    """Make the lease to write now; None while ours is fresh, or another's is alive.
+    """The lease to write now; None while ours is fresh or another's is valid.
 
     `left` is in seconds; `now` is AWS's time, which workers compare with.
     """

@@ -1,4 +1,4 @@
-"""Carries decisions out, step by step, as long as this scaler may act."""
+"""Executes decisions step by step, while this scaler may act."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ log = logging.getLogger("scaler")
 
 @dataclass(frozen=True, slots=True)
 class Executor:
-    """Terminates, drains and launches. `now` is wall time; `new_id` makes decision ids."""
+    """Terminates, drains and launches. `now` is AWS's time; `new_id` makes decision ids."""
 
     fleet: Fleet
     store: Store
@@ -24,7 +24,9 @@ class Executor:
     new_id: Callable[[float], str]
 
     def carry_out(self, decision: Decision, may_act: Callable[[], bool]) -> bool:
-        """Take all steps; False when `may_act` said no before one of them. Raises TryLater."""
+        """Execute all steps; False if `may_act` returned false before one of them.
+        Raises TryLater.
+        """
         for step in self._steps(decision):
             if not may_act():
                 return False
@@ -32,7 +34,7 @@ class Executor:
         return True
 
     def _steps(self, decision: Decision) -> Iterator[Callable[[], None]]:
-        """Terminations come first: what is gone counts no more for the maximum."""
+        """Terminations first: they make room below the maximum."""
         if not decision.changes:
             return
         why = {"decision": self.new_id(self.now()), "reason": decision.reason}
@@ -59,5 +61,5 @@ class Executor:
     def _launch(self, count: int, why: dict[str, str]) -> None:
         started = self.fleet.launch(count, why["decision"])
         self.metrics.launches.inc(len(started))
-        level = logging.INFO if started else logging.DEBUG  # no capacity: the fleet told it once
+        level = logging.INFO if started else logging.DEBUG  # the fleet has logged why
         log.log(level, "launched", extra=why | {"workers": ",".join(started)})

@@ -1,27 +1,29 @@
-"""Starts of workers that failed, in a row, and how long to wait for the next one. No I/O here."""
+"""Consecutive failed starts, and the backoff before the next one. No I/O here."""
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
-Life = tuple[str, float]  # name and start: a worker that is started again has another
+Life = tuple[str, float]  # name and launch time
 
-# So many may be bad luck, or one bad place; after them starts are tried one at a time, and rarely.
+# More than a few failures in a row: then one start at a time, with backoff.
 AT_ONCE = 3
 _FIRST_WAIT_SECONDS = 15.0
 _LONGEST_WAIT_SECONDS = 300.0
-_LONGEST_LIMIT = 8  # times the boot limit
+_LONGEST_LIMIT = 8  # multiples of the boot limit
 
 
 @dataclass(frozen=True, slots=True)
 class FailedStarts:
-    """Those since a worker last came up: how many, in how many looks, how many of them for the boot
-    limit, when the last was seen, and what was said of it. `known` and `up` are the lives that the
-    last look found failed and at work.
+    """Failures since a worker last became ready.
+
+    `rounds` counts the observations with new failures, `timed_out` the timeouts among them; `fault`
+    is the last reason. `known` and `up` are the failed and the working workers of the last
+    observation.
     """
 
     count: int = 0
-    looks: int = 0
-    cut_off: int = 0
+    rounds: int = 0
+    timed_out: int = 0
     last_at: float = 0.0
     fault: str = ""
     known: frozenset[Life] = frozenset()
@@ -29,36 +31,34 @@ class FailedStarts:
 
     @property
     def retry_at(self) -> float:
-        """When the next start may be tried."""
+        """When the next start is allowed."""
         if self.count < AT_ONCE:
             return 0.0
-        wait = _FIRST_WAIT_SECONDS * (1 << min(self.looks - 1, 10))
+        wait = _FIRST_WAIT_SECONDS * (1 << min(self.rounds - 1, 10))
         return self.last_at + min(wait, _LONGEST_WAIT_SECONDS)
 
     @property
-    def patience(self) -> int:
-        """How many times as long a start may take: twice for each that was cut off."""
-        return min(1 << self.cut_off, _LONGEST_LIMIT)
+    def limit_factor(self) -> int:
+        """The factor on the boot limit: doubled by each timeout."""
+        return min(1 << self.timed_out, _LONGEST_LIMIT)
 
     def allowed(self, wanted: int, booting: bool, now: float) -> int:
-        """Of the starts that are wanted, those to try now."""
+        """How many of the wanted starts to make now."""
         if self.count < AT_ONCE:
             return wanted
         return min(wanted, 1) if now >= self.retry_at and not booting else 0
 
 
-def noted(
+def updated(
     before: FailedStarts,
     failed: Mapping[Life, str],
-    cut_off: int,
+    timed_out: int,
     up: Set[Life],
     now: float,
 ) -> FailedStarts:
-    """Take note of a look: whose start has failed, and why, how many of them were too slow, and who
-    is at work.
-    """
+    """Record an observation: failed starts with their reasons, how many timed out, who is up."""
     new = failed.keys() - before.known
-    if up - before.up:  # somebody came up
+    if up - before.up:  # a worker became ready
         before = FailedStarts()
     seen = replace(before, known=frozenset(failed), up=frozenset(up))
     if not new:
@@ -66,8 +66,8 @@ def noted(
     return replace(
         seen,
         count=before.count + len(new),
-        looks=before.looks + 1,
-        cut_off=before.cut_off + cut_off,
+        rounds=before.rounds + 1,
+        timed_out=before.timed_out + timed_out,
         last_at=now,
         fault=next((failed[life] for life in sorted(new) if failed[life]), before.fault),
     )

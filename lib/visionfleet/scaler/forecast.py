@@ -1,7 +1,7 @@
-"""How fast images will come, by the window whose forecast has lately erred least. No I/O here.
+"""Forecasts the arrival rate by the moving window with the least recent error. No I/O here.
 
-The rate of each window is held against what came until a worker launched then was up. The shortest
-window tells first of a jump or a fall: the forecast never strays far from it.
+Each window's rate is compared with the arrivals during the following boot time. The forecast stays
+near the shortest window's rate, which reacts first to a jump or a drop.
 """
 
 import math
@@ -14,62 +14,64 @@ from visionfleet.scaler.window import within
 
 Points = tuple[tuple[float, float], ...]
 
-# Windows in lengths of the shortest: 30 s to 15 minutes on EC2.
+# Window lengths, as multiples of the shortest: 30 s to 15 minutes on EC2.
 _WINDOWS: Final = (1.0, 2.0, 4.0, 10.0, 30.0)
 _FORGET_SECONDS = 600.0
-# In mean errors: what is added to the forecast, and how far below and above the shortest window's
-# rate it may be. At most half of a rate is added.
+# In mean errors: the safety margin, and the allowed distance below and above the shortest window's
+# rate. The margin is at most half of the rate.
 _MARGIN, _BELOW, _ABOVE = 0.3, 1.0, 0.5
-_MOST_ADDED = 0.5
+_MAX_MARGIN_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """`arrived` are the images that had ever come, by when; `said` the rates of all windows at the
-    looks since a boot ago; `errors` how far off each has been lately, in images a second.
+    """Rates are in images per second.
+
+    `arrived` are (time, images ever arrived); `predicted` are (time, rates of all windows) of the
+    last boot time; `errors` is the mean absolute error of each window.
     """
 
     arrived: Points = ()
-    said: tuple[tuple[float, tuple[float, ...]], ...] = ()
+    predicted: tuple[tuple[float, tuple[float, ...]], ...] = ()
     errors: tuple[float, ...] = (0.0,) * len(_WINDOWS)
 
-    def noted(self, images: float, window: float, boot_seconds: float, now: float) -> "Forecast":
-        """Take note of the images that had ever come by now; `window` is the shortest."""
+    def updated(self, images: float, window: float, boot_seconds: float, now: float) -> "Forecast":
+        """Record the images ever arrived; `window` is the shortest, in seconds."""
         earlier = tuple(point for point in self.arrived if point[0] < now)
         arrived = within((*earlier, (now, images)), now - max(_WINDOWS[-1] * window, boot_seconds))
         rates = tuple(_rate(_since(arrived, now - share * window)) for share in _WINDOWS[1:])
-        said = (*self.said, (now, (_steady_rate(_since(arrived, now - window)), *rates)))
+        predicted = (*self.predicted, (now, (_steady_rate(_since(arrived, now - window)), *rates)))
         errors = self._errors(arrived, boot_seconds, now)
-        return Forecast(arrived, within(said, now - boot_seconds), errors)
+        return Forecast(arrived, within(predicted, now - boot_seconds), errors)
 
     @property
     def rate(self) -> float:
-        """Images a second that are to be expected."""
-        if not self.said:
+        """The expected arrival rate, in images per second."""
+        if not self.predicted:
             return 0.0
-        rates, errors = self.said[-1][1], self.errors
+        rates, errors = self.predicted[-1][1], self.errors
         best = errors.index(min(errors))
-        expected = rates[best] + min(_MARGIN * errors[best], _MOST_ADDED * rates[best])
+        expected = rates[best] + min(_MARGIN * errors[best], _MAX_MARGIN_SHARE * rates[best])
         now, error = rates[0], errors[0]
         return max(0.0, now - _BELOW * error, min(expected, now + _ABOVE * error))
 
     @property
     def anything_lately(self) -> bool:
-        return bool(self.said) and self.said[-1][1][0] > 0
+        return bool(self.predicted) and self.predicted[-1][1][0] > 0
 
     def _errors(self, arrived: Points, boot_seconds: float, now: float) -> tuple[float, ...]:
-        """Hold what was said a boot ago against what has come since then."""
-        if not self.said or self.said[0][0] > now - boot_seconds:
+        """Compare the rates predicted one boot time ago with the arrivals since."""
+        if not self.predicted or self.predicted[0][0] > now - boot_seconds:
             return self.errors
         came = _rate(_since(arrived, now - boot_seconds))
-        said = within(self.said, now - boot_seconds)[0][1]
-        share = 1 - math.exp((self.said[-1][0] - now) / _FORGET_SECONDS)
-        pairs = zip(self.errors, said, strict=True)
+        predicted = within(self.predicted, now - boot_seconds)[0][1]
+        share = 1 - math.exp((self.predicted[-1][0] - now) / _FORGET_SECONDS)
+        pairs = zip(self.errors, predicted, strict=True)
         return tuple(error + share * (abs(came - rate) - error) for error, rate in pairs)
 
 
 def _since(points: Points, start: float) -> Points:
-    """Keep the points since `start`, and the last one before it."""
+    """The points since `start`, and the last one before it."""
     return points[max(0, bisect_right(points, (start, math.inf)) - 1) :]
 
 
@@ -81,8 +83,8 @@ def _rate(points: Points) -> float:
 
 
 def _steady_rate(points: Points) -> float:
-    """Leave out the steepest step: it may be a burst that is over, which the backlog shows anyway,
-    or a wrong count.
+    """The rate without the steepest step: a burst that is over is in the backlog already, and it
+    may be a miscount.
     """
     if len(points) < 3:
         return 0.0

@@ -1,4 +1,4 @@
-"""Removes what dead processes have left behind, one call to AWS at a time, beside the real work."""
+"""Removes what dead processes left behind, one AWS call per tick."""
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -19,16 +19,18 @@ from visionfleet.logs.episode import Episode
 
 log = logging.getLogger("scaler")
 
-# Six missed heartbeats; a web process renews its own every five minutes.
+# Six missed heartbeats.
 QUEUE_SECONDS = 6 * HEARTBEAT_SECONDS
-# A worker reports every few minutes at the least, also one that no fleet knows.
+# Workers report every few minutes at least, also those not in the fleet.
 OBJECT_SECONDS = 3600.0
 
 
 @dataclass(slots=True)
 class GarbageCollector:
-    """Sweeps every so often, spread over ticks. A reply queue is removed when two sweeps in a row
-    have seen the same old heartbeat: after an outage of SQS every heartbeat is old.
+    """Sweeps periodically, spread over ticks.
+
+    A reply queue is removed only when two sweeps saw the same old heartbeat: after an outage of SQS
+    every heartbeat is old.
     """
 
     queues: ReplyQueues
@@ -42,7 +44,7 @@ class GarbageCollector:
     def step(
         self, members: Collection[str], now: float, wall: float, may_act: Callable[[], bool]
     ) -> None:
-        """Make at most one call; what AWS refuses is told once and never stops the scaler.
+        """Make at most one call; errors are logged once per episode and never stop the scaler.
 
         `now` is monotonic, `wall` AWS's time.
         """
@@ -50,7 +52,7 @@ class GarbageCollector:
             self._due_at = now + self.every_seconds
         if self._sweep is None and now >= self._due_at:
             self._due_at = now + self.every_seconds
-            self._sweep = self._whole(members, wall)
+            self._sweep = self._sweep_all(members, wall)
         if self._sweep is None or not may_act():
             return
         try:
@@ -62,8 +64,8 @@ class GarbageCollector:
             self._sweep = None
             self._outage.failed(error)
 
-    def _whole(self, members: Collection[str], now: float) -> Iterator[None]:
-        """Stop after each call, before which the lease is looked at again."""
+    def _sweep_all(self, members: Collection[str], now: float) -> Iterator[None]:
+        """Yields after each call, so that the lease is checked before the next."""
         yield from self._queues(now)
         listed = self.store.listed(FLEET_PREFIX)
         yield
@@ -88,7 +90,7 @@ class GarbageCollector:
 
 
 def stale_heartbeat(tags: Mapping[str, str], now: float) -> str | None:
-    """Give the heartbeat of a reply queue that nobody listens to; None for any other queue."""
+    """The heartbeat of an abandoned reply queue; None for any other queue."""
     beat = tags.get(HEARTBEAT_TAG, "")
     if not (REPLIES_TAGS.items() <= tags.items() and beat.isascii() and beat.isdigit()):
         return None
@@ -96,7 +98,7 @@ def stale_heartbeat(tags: Mapping[str, str], now: float) -> str | None:
 
 
 def is_leftover(key: str, modified_at: float, members: Collection[str], now: float) -> bool:
-    """Tell whether an object is the report or the drain request of a worker that is long gone."""
+    """Whether an object is the report or drain request of a worker long gone."""
     worker = reporting_worker(key) or draining_worker(key)
     if worker is None or worker in members:
         return False

@@ -1,18 +1,18 @@
-"""How many images the workers have finished, between their reports too. No I/O here."""
+"""Counts the images that workers have finished, interpolated between reports. No I/O here."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from visionfleet.contract.messages import WorkerReport
-from visionfleet.scaler.lives import Told
+from visionfleet.scaler.lives import SeenReport
 
-# A worker that has not reported for longer goes on at its old rate no further.
+# The last rate is extrapolated no longer than this.
 _CARRIED_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """A worker's last report, and the images a second between it and the one before."""
+    """A worker's last report, and its throughput between the last two."""
 
     report: WorkerReport
     reported_at: float
@@ -21,13 +21,15 @@ class _Known:
 
 @dataclass(slots=True)
 class Throughput:
-    """Adds up: who goes takes nothing with it. Between reports a worker keeps its last rate."""
+    """A counter over all workers, also those gone; between reports the last rate is
+    extrapolated.
+    """
 
     _total: int = 0
     _known: dict[str, _Known] = field(default_factory=dict)
 
-    def count(self, told: Iterable[Told], now: float) -> float:
-        """Take note of the reports of a look; returns the images since the first one."""
+    def count(self, told: Iterable[SeenReport], now: float) -> float:
+        """Record the reports; returns the images finished since the first call."""
         reports = [(one.report, one.reported_at) for one in told if one.report is not None]
         self._known = {report.worker: self._noted(report, at) for report, at in reports}
         carried = sum(
@@ -50,5 +52,5 @@ class Throughput:
 
 
 def _between(said: float, seen: float) -> float:
-    """Seconds between two reports, as the worker says, unless its clock was set meanwhile."""
+    """Seconds between two reports on the worker's clock, unless that was set meanwhile."""
     return said if said > 0 and abs(said - seen) <= _CARRIED_SECONDS else max(seen, 1.0)

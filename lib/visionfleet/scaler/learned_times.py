@@ -1,4 +1,4 @@
-"""How long boots and images take, by what the workers report. No I/O here."""
+"""Learns boot and service times from the workers' reports. No I/O here."""
 
 from collections.abc import Collection, Iterable
 
@@ -11,8 +11,9 @@ def boot_seconds(boots: Collection[Boot]) -> float | None:
 
 
 def service_seconds(reports: Collection[WorkerReport]) -> float | None:
-    """Give the time of a worker for an image; their rates are what adds up. An older worker tells
-    its time alone, which is no capacity: it counts where no other is known.
+    """Seconds per image of an average worker: the mean of the rates.
+
+    Older workers report only their latency, used if no worker reports its capacity.
     """
     able = [r.capacity_per_second for r in reports if r.capacity_per_second]
     if able:

@@ -1,4 +1,7 @@
-"""What fleet and worker say of one life of a worker, joined by this scaler's clock. No I/O here."""
+"""Combines what the fleet and the workers report, on the scaler's clock. No I/O here.
+
+A life is one incarnation of a worker name, from its launch to its end.
+"""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,24 +12,25 @@ from visionfleet.scaler import boots
 from visionfleet.scaler.boots import Boot
 from visionfleet.scaler.decision import State, Worker
 
-# A worker notes its own start a moment after its fleet did; whole seconds on one side.
+# A worker records its own start a moment after the fleet; some fleets round to seconds.
 _CLOCK_SLACK_SECONDS = 2.0
-# A worker looks every few seconds whether it is asked to drain: by then it has read it, or never
-# will, as one that began after it was written.
-UNREAD_SECONDS = 60.0
-# A worker that ends by itself so often in this time is no capacity; before it is up, it is broken.
+# Workers poll for drain requests every few seconds: after this time the request was read, or
+# belongs to an earlier life.
+DRAIN_UNREAD_SECONDS = 60.0
+# A worker that crashes so often within this time is not capacity; one that does before it is ready
+# is broken.
 MOST_CRASHES = 3
 CRASH_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """A member from its launch to its end. Its fleet says when that was, by a clock of its own;
-    `began_at` is what this scaler makes of it, and `seen_at` the look that first saw it.
+    """One life of a worker. `launched_at` is on the fleet's clock, `began_at` the same on the
+    scaler's; `seen_at` is the first observation of it.
 
-    `up` tells that it has been ready for work, `boot` how long that took, `leaving` that it goes as
-    it should, and `process_at` when its process began. `crashes` are the times at which a life of
-    this name ended otherwise, and `unready` how many in a row did before they were up.
+    `up`: it has been ready; `boot`: how long that took; `leaving`: its end is expected;
+    `process_at`: the start of its process. `crashes` are the times of unexpected ends of this name,
+    `failed_boots` counts consecutive ones before it was ready.
     """
 
     launched_at: float
@@ -36,14 +40,14 @@ class Life:
     up: bool = False
     leaving: bool = False
     crashes: tuple[float, ...] = ()
-    unready: int = 0
-    seen_to_begin: bool = False
+    failed_boots: int = 0
+    start_observed: bool = False
     boot: Boot | None = None
 
-    def noted(self, member: Member, told: "Told", now: float) -> "Life":
-        """Take note of a look at it: a process that is another's ended by itself."""
+    def updated(self, member: Member, told: "SeenReport", now: float) -> "Life":
+        """Record an observation; a new process means that the last one crashed."""
         report = told.report
-        ends = member.state != "running" or self.unready >= MOST_CRASHES
+        ends = member.state != "running" or self.failed_boots >= MOST_CRASHES
         life = replace(self, leaving=self.leaving or ends)
         if report is None or not _of_this_life(report, told.reported_at, self):
             return life
@@ -61,9 +65,9 @@ class Life:
             or report.state in {"draining", "drained", "stopped"},
         )
 
-    def measured(self, member: Member, told: "Told", now: float) -> Boot | None:
-        """Measure a boot whose begin was seen, and that nothing interrupted."""
-        seen = self.seen_to_begin or now > self.seen_at
+    def measured(self, member: Member, told: "SeenReport", now: float) -> Boot | None:
+        """Measure the boot, if its start was observed and nothing interrupted it."""
+        seen = self.start_observed or now > self.seen_at
         if self.up or self.crashes or not seen or told.report is None:
             return None
         bought = member.market is not None
@@ -72,48 +76,52 @@ class Life:
         )
 
     def crashed(self, now: float) -> "Life":
-        """Note an end; one that was expected is none."""
+        """Record an end; an expected one is not a crash."""
         if self.leaving:
-            return replace(self, up=False, leaving=False, unready=0)
+            return replace(self, up=False, leaving=False, failed_boots=0)
         recent = tuple(at for at in self.crashes if now - at < CRASH_SECONDS)
-        unready = 0 if self.up else self.unready + 1
-        return replace(self, up=False, crashes=(*recent, now), unready=unready)
+        failed_boots = 0 if self.up else self.failed_boots + 1
+        return replace(self, up=False, crashes=(*recent, now), failed_boots=failed_boots)
 
-    def follow(self, launched_at: float, began_at: float, now: float) -> "Life":
-        """Begin the next life of this name, which the fleet has started again."""
+    def next_life(self, launched_at: float, began_at: float, now: float) -> "Life":
+        """The next life of this name, after a restart by the fleet."""
         ended = self.crashed(now)
         return Life(
             launched_at,
             began_at,
             now,
             crashes=ended.crashes,
-            unready=ended.unready,
-            seen_to_begin=True,
+            failed_boots=ended.failed_boots,
+            start_observed=True,
         )
 
     def fault(self, now: float) -> str:
-        """Say why it counts for nothing, empty while it does."""
+        """Why this worker is not capacity; empty if it is."""
         crashes = sum(now - at < CRASH_SECONDS for at in self.crashes)
-        if self.unready >= MOST_CRASHES:
-            return f"it has ended {self.unready} times before it was ready"
+        if self.failed_boots >= MOST_CRASHES:
+            return f"it has ended {self.failed_boots} times before it was ready"
         often = crashes >= MOST_CRASHES
         return f"it has crashed {crashes} times in {CRASH_SECONDS / 60:.0f} min" if often else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """A worker's report, and the times of the looks that first saw it and the request to drain."""
+class SeenReport:
+    """A worker's report and its drain request, each with the time of the observation that first saw
+    it.
+    """
 
     report: WorkerReport | None = None
     reported_at: float = 0.0
     asked_at: float | None = None
 
 
-def worker(member: Member, life: Life, told: Told, clear_since: float, now: float) -> Worker:
-    """Join what the fleet and the worker itself say.
+def worker(
+    member: Member, life: Life, told: SeenReport, readable_since: float, now: float
+) -> Worker:
+    """The worker as decisions see it.
 
-    A report or request of an earlier life of its name counts for nothing. Silence counts from
-    `clear_since` on, when the reports could be read again.
+    Reports and requests of an earlier life are ignored. Silence counts from `readable_since`, when
+    reports became readable again after an outage.
     """
     name, began_at, report = member.name, life.began_at, told.report
     if report is not None and not _of_this_life(report, told.reported_at, life):
@@ -124,25 +132,25 @@ def worker(member: Member, life: Life, told: Told, clear_since: float, now: floa
     if member.state != "running":
         return ours(state, began_at, began_at)
     if report is None:
-        return ours(state, began_at, max(began_at, clear_since))
+        return ours(state, began_at, max(began_at, readable_since))
     if state in {"booting", "idle", "busy", "crashing"} and _unread(told.asked_at, life, now):
         state = "draining"
     if state == "booting":
-        began_at = max(began_at, clear_since)
+        began_at = max(began_at, readable_since)
     since = told.reported_at - max(0.0, report.reported_at - report.since)
-    return ours(state, since, began_at, max(told.reported_at, clear_since))
+    return ours(state, since, began_at, max(told.reported_at, readable_since))
 
 
 def _state(
     member: Member, life: Life, report: WorkerReport | None, now: float
 ) -> tuple[State, str]:
-    """Tell the state of a worker, and why it is not at work."""
+    """The state of a worker, and why it is not working."""
     fault = (report.fault if report else None) or member.fault or life.fault(now)
     if member.state != "running":
         return member.state, fault
     if report is not None and report.state == "stopped":
         return "stopping", ""
-    if (report and report.fault) or life.unready >= MOST_CRASHES:
+    if (report and report.fault) or life.failed_boots >= MOST_CRASHES:
         return "broken", fault
     if report is None:
         return "booting", ""
@@ -153,11 +161,13 @@ def _state(
 
 
 def _of_this_life(report: WorkerReport, reported_at: float, life: Life) -> bool:
-    """Tell by what was seen, or else by the clocks, which may differ."""
+    """By the order of observations, else by the timestamps of two clocks."""
     clocks_say_so = report.started_at >= life.launched_at - _CLOCK_SLACK_SECONDS
     return reported_at > life.seen_at or clocks_say_so
 
 
 def _unread(asked_at: float | None, life: Life, now: float) -> bool:
-    """Tell whether a worker is about to read that it is to drain."""
-    return asked_at is not None and asked_at >= life.seen_at and now - asked_at <= UNREAD_SECONDS
+    """Whether a drain request is pending that the worker has yet to read."""
+    return (
+        asked_at is not None and asked_at >= life.seen_at and now - asked_at <= DRAIN_UNREAD_SECONDS
+    )

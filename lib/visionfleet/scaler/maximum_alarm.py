@@ -1,4 +1,4 @@
-"""What the acting scaler tells CloudWatch: a full fleet, and that it is alive at all."""
+"""Publishes to CloudWatch that the fleet is at its maximum, and that a scaler is acting at all."""
 
 import logging
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from visionfleet.logs.episode import Episode
 
 log = logging.getLogger("scaler")
 
-# CloudWatch counts by minutes: with a tick on top there is still one in each.
+# CloudWatch's periods are a minute: one data point in each, with a tick to spare.
 EVERY_SECONDS = 50.0
 
 
 @dataclass(slots=True)
 class AlarmPublisher:
-    """Publishes every so often; what CloudWatch refuses is told once and never stops the scaler."""
+    """Publishes periodically; errors are logged once per episode and never stop the scaler."""
 
     publish: Callable[[bool], None]
     _due_at: float = 0.0

@@ -54,17 +54,17 @@ class ScalerMetrics:
         self._boots = histogram("launch_to_ready_seconds", about, buckets=_BOOT_SECONDS)
         about = "Seconds of one phase of that."
         self._phases = histogram("boot_phase_seconds", about, ["phase"], buckets=_BOOT_SECONDS)
-        self._begin_labels()
+        self._create_labels()
 
-    def _begin_labels(self) -> None:
-        """Have every label that is known beforehand from the start."""
+    def _create_labels(self) -> None:
+        """Create all label values known in advance."""
         for phase in PHASES:
             self._phases.labels(phase)
         self._count_workers(())
         self._count_markets(())
         self._worker_seconds.labels("", "")
         for period in PERIODS:
-            self._dollars.labels(period).set(math.nan)  # nobody knows yet
+            self._dollars.labels(period).set(math.nan)  # not known yet
 
     def observed(
         self, seen: Observation, decision: Decision, policy: Policy, now: float, seconds: float

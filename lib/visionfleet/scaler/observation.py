@@ -1,4 +1,4 @@
-"""What the scaler sees in one look at queue, fleet and workers."""
+"""Observes queue, fleet and worker reports."""
 
 from dataclasses import dataclass, field
 
@@ -13,12 +13,11 @@ from visionfleet.scaler.worker_reports import WorkerReports
 
 @dataclass(slots=True)
 class FleetObserver:
-    """All times in what it observes are of one monotonic clock: a report is as old as the look that
-    first saw it, whatever time the worker's host takes it to be.
+    """All times in an observation are on one monotonic clock: a report's age counts from when it
+    was first seen, whatever the worker's clock says.
 
-    After a time in which it could not see, it owes every worker a new chance to report: in an
-    outage of S3 none can, and the first look after it would take all for dead. `members` are those
-    of the last look.
+    After an outage of S3 silence counts anew, as workers could not report: the first observation
+    would otherwise find all of them dead. `members` are those of the last observation.
     """
 
     requests: Queue
@@ -28,22 +27,22 @@ class FleetObserver:
     members: tuple[Member, ...] = ()
     _lives: dict[str, Life] = field(default_factory=dict)
     _looked_at: float | None = None
-    _clear_since: float | None = None
+    _readable_since: float | None = None
 
     def observe(self, now: float, wall: float) -> Observation:
-        """Look once, and see all or nothing; raises TryLater when anything does not answer.
+        """Observe everything or raise TryLater.
 
         `now` is monotonic, `wall` AWS's time.
         """
-        since = self._clear_since
-        self.lose_sight()
+        since = self._readable_since
+        self.record_outage()
         counts = self.requests.counts()
         members = self.fleet.members()
         told = self.reports.read([member.name for member in members], now)
-        self._clear_since = since = now if since is None else since
+        self._readable_since = since = now if since is None else since
         known_boots = {id(life.boot) for life in self._lives.values()}
         self._lives = {
-            member.name: self._life(member, now, wall).noted(member, said, now)
+            member.name: self._life(member, now, wall).updated(member, said, now)
             for member, said in zip(members, told, strict=True)
         }
         self._looked_at, self.members = now, tuple(members)
@@ -63,17 +62,17 @@ class FleetObserver:
             boots=tuple(boot for boot in boots if id(boot) not in known_boots),
         )
 
-    def lose_sight(self) -> None:
-        """Note that S3 does not answer, whoever asked it: workers cannot report either."""
-        self._clear_since = None
+    def record_outage(self) -> None:
+        """Record that S3 fails, so that workers cannot report either."""
+        self._readable_since = None
 
     def _life(self, member: Member, now: float, wall: float) -> Life:
         known = self._lives.get(member.name)
         if known is not None and known.launched_at == member.launched_at:
             return known
         began_at = now - max(0.0, wall - member.launched_at)
-        if self._looked_at is not None:  # it was not there then
+        if self._looked_at is not None:  # it started after the last observation
             began_at = max(began_at, self._looked_at)
         if known is not None:
-            return known.follow(member.launched_at, began_at, now)
-        return Life(member.launched_at, began_at, now, seen_to_begin=self._looked_at is not None)
+            return known.next_life(member.launched_at, began_at, now)
+        return Life(member.launched_at, began_at, now, start_observed=self._looked_at is not None)

@@ -1,4 +1,4 @@
-"""A decision in words: what is done and why, or why nothing is. No I/O here."""
+"""Words a decision: what is done and why, or why nothing is. No I/O here."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ def of(
     leave: str,
     notes: Sequence[str],
 ) -> str:
-    """`leave` says why those leave who are asked to drain, `notes` why no more is done."""
+    """`leave` is the reason to drain, `notes` say why no more is done."""
     waits = f"{seen.visible} waiting and {seen.in_flight} in flight"
     steps = [] if decision.changes else [f"hold at {capacity}: {waits} need {need}"]
     if decision.launch:
@@ -34,7 +34,7 @@ def of(
 
 
 def failed_starts(failed: FailedStarts, held: bool = False) -> str:
-    """`held` tells that no other start is tried for a while."""
+    """`held`: further starts are delayed."""
     starts = "the last start" if failed.count == 1 else f"the last {failed.count} starts"
     held_back = " and another is not tried yet" if held else ""
     return f"{starts} failed{held_back}: {failed.fault or 'the log of the worker says why'}"

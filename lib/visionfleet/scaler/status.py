@@ -1,4 +1,4 @@
-"""The published status: what the scaler saw, decided and did, with a short history. No I/O here."""
+"""The published status: what the scaler observed and decided, with a short history. No I/O here."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from visionfleet.scaler import reasons
 from visionfleet.scaler.decision import Decision, History, Observation, Policy, known
 
 _HISTORY_SECONDS = 3600.0
-# Points of the history: of those that tell no decision, one in ten seconds is kept.
+# At most one history entry in ten seconds, except for those with a decision.
 _POINT_SECONDS = 10.0
 _MOST_POINTS = 600
 
@@ -72,14 +72,14 @@ def _alarms(seen: Observation, history: History, policy: Policy) -> Iterable[str
 
 
 def _fault(seen: Observation, history: History) -> str:
-    """Say why nobody works, to who waits for it; nothing while somebody does."""
+    """Why no worker works, for waiting clients; empty while one does."""
     works = any(worker.state in {"idle", "busy"} for worker in seen.workers)
     starts = history.failed_starts
     return "" if works or not starts.count else reasons.failed_starts(starts)
 
 
 def learned(history: History, status: FleetStatus | None) -> History:
-    """Take over the times that an earlier scaler learned, where this one has none yet."""
+    """Adopt the times learned by an earlier scaler, where none are known yet."""
     if status is None:
         return history
     return replace(
@@ -90,20 +90,20 @@ def learned(history: History, status: FleetStatus | None) -> History:
 
 
 def worth_writing(status: FleetStatus, written: FleetStatus | None, every_seconds: float) -> bool:
-    """Tell whether a status says something new, or the last one is old."""
+    """Whether the status changed, or the written one is old."""
     if written is None or abs(status.at - written.at) >= every_seconds:
         return True
-    return _gist(status) != _gist(written)
+    return _significant(status) != _significant(written)
 
 
-def _gist(status: FleetStatus) -> tuple[object, ...]:
+def _significant(status: FleetStatus) -> tuple[object, ...]:
     who = status.holder, status.term, status.policy, status.minimum, status.maximum
     seen = status.visible, status.in_flight, status.states, status.alarms, status.markets
     return (*seen, status.market_reason, status.fault, status.decided_at, *who)
 
 
 def _extend(history: Sequence[StatusEntry], entry: StatusEntry) -> tuple[StatusEntry, ...]:
-    """Add an entry that differs from the last, in place of one without a reason that is fresh."""
+    """Append an entry, unless it equals the last; it replaces a recent one without a decision."""
     kept = [old for old in history if entry.at - old.at <= _HISTORY_SECONDS]
     if kept and not entry.reason and _same(kept[-1], entry):
         return tuple(kept)

@@ -1,15 +1,15 @@
-"""The fleet's status in S3: its history survives the process that wrote it."""
+"""The fleet status in S3; its history survives restarts of the scaler."""
 
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.documents import STATUS
 from visionfleet.contract.messages import FleetStatus, encode
 from visionfleet.scaler.status import worth_writing
 
-STATUS_SECONDS = 60.0  # an unchanged status is written this often, as a sign of life
+STATUS_SECONDS = 60.0  # an unchanged status is rewritten, as a heartbeat
 
 
 class StatusStore:
-    """Written only over what we read or wrote: who lost its lease overwrites no successor's."""
+    """Conditional writes: a scaler that lost its lease cannot overwrite its successor's status."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -23,7 +23,7 @@ class StatusStore:
         return self.status
 
     def keep(self, status: FleetStatus) -> bool:
-        """Take a new status and write it when that is worth a call; False when it is not ours."""
+        """Write the status if it is worth a call; False if another scaler has written one."""
         self.status = status
         if not worth_writing(status, self._written, STATUS_SECONDS):
             return True

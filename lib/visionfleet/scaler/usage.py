@@ -1,4 +1,4 @@
-"""What the fleet uses, added up day by day. No I/O here: times are arguments."""
+"""Aggregates the fleet's usage by day. No I/O here: times are arguments."""
 
 import math
 from collections import defaultdict
@@ -10,14 +10,14 @@ from visionfleet.contract.usage import DayUsage, WorkerTime
 from visionfleet.fleet.base import Member
 
 KEPT_DAYS = 35
-_PLACES = 3  # of seconds
+_PLACES = 3  # decimals of seconds
 
 Kind = tuple[str | None, str | None]  # instance type, market
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What was used between two looks."""
+    """Usage between two observations."""
 
     images: int = 0
     scaler_seconds: float = 0.0
@@ -27,7 +27,7 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """Seconds that a worker has been there, and those of them that are in the books."""
+    """A worker's age, and the seconds of it already billed."""
 
     age: float
     billed: float
@@ -35,10 +35,10 @@ class _Account:
 
 @dataclass(slots=True)
 class UsageMeter:
-    """Reads what was used since the last look. Times are of a monotonic clock, `wall` apart: it
-    tells the age of workers that are new.
+    """Meters usage since the last observation. Times are monotonic, except for `wall`, which gives
+    the age of new workers.
 
-    Instances are paid for from their launch, and for a minute at least.
+    Instances are billed from their launch, for a minimum time.
     """
 
     _accounts: dict[str, _Account] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class UsageMeter:
     _handled: float = 0.0
 
     def begin(self, gap_seconds: float) -> None:
-        """Start afresh where an earlier scaler has kept the books until so long ago."""
+        """Restart; an earlier scaler has metered until `gap_seconds` ago."""
         self._accounts, self._looked_at = {}, None
         self._gap_seconds = max(0.0, gap_seconds)
 
@@ -59,7 +59,7 @@ class UsageMeter:
         now: float,
         wall: float,
     ) -> Used:
-        """Read after a look that saw these members, and so many images handled in all."""
+        """Meter up to an observation with these members and `handled` images in total."""
         elapsed = None if self._looked_at is None else now - self._looked_at
         running = [member for member in members if member.state == "running"]
         accounts, seconds = {}, defaultdict[Kind, float](float)
@@ -69,7 +69,7 @@ class UsageMeter:
             accounts[member.name] = _Account(account.age, billed)
             seconds[member.instance_type, member.market] += billed - account.billed
         self._accounts, self._looked_at = accounts, now
-        # What is carried on between two reports may have been too much: it is not counted twice.
+        # An extrapolated count may have been too high: never count an image twice.
         before = handled if elapsed is None else self._handled
         self._handled = max(handled, before)
         images = math.floor(self._handled) - math.floor(before)
@@ -80,19 +80,19 @@ class UsageMeter:
     def _account(
         self, member: Member, minimum_seconds: float, elapsed: float | None, wall: float
     ) -> _Account:
-        """Tell a worker's age now, and what of it is in the books already."""
+        """A worker's age, and how much of it is billed already."""
         known = self._accounts.get(member.name)
         if known is not None and elapsed is not None:
             return replace(known, age=known.age + elapsed)
         age = max(0.0, wall - member.launched_at)
-        if elapsed is not None:  # it was not there then
+        if elapsed is not None:  # it started after the last observation
             return _Account(min(age, elapsed), 0.0)
         booked = age - self._gap_seconds
         return _Account(age, max(minimum_seconds, booked) if booked > 0 else 0.0)
 
 
 def added(days: Sequence[DayUsage], used: Used, now: float) -> tuple[DayUsage, ...]:
-    """Add what was used to the day that `now`, in Unix seconds, is in; days that are old go."""
+    """Add usage to the day of `now` (Unix seconds, UTC); drop days older than KEPT_DAYS."""
     today = day_of(now)
     oldest = (today - timedelta(days=KEPT_DAYS - 1)).isoformat()
     kept = {one.day: one for one in days if one.day >= oldest}

@@ -1,4 +1,4 @@
-"""What was seen within the last so many seconds. No I/O here."""
+"""Samples of a sliding window. No I/O here."""
 
 from typing import TypeVar
 
@@ -6,7 +6,7 @@ _N = TypeVar("_N")
 
 
 def within(samples: tuple[tuple[float, _N], ...], start: float) -> tuple[tuple[float, _N], ...]:
-    """Keep the samples since `start`, and the last one before it, which covers its beginning."""
+    """The samples since `start`, and the last one before it, which covers the start."""
     first = 0
     while first + 1 < len(samples) and samples[first + 1][0] <= start:
         first += 1

@@ -1,4 +1,4 @@
-"""What workers report and what they were asked, read from S3 only where it has changed."""
+"""Worker reports and drain requests, re-read from S3 only when their ETag changed."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from visionfleet.aws.s3 import Store
 from visionfleet.contract import documents
 from visionfleet.contract.documents import Document
 from visionfleet.contract.names import FLEET_PREFIX
-from visionfleet.scaler.lives import Told
+from visionfleet.scaler.lives import SeenReport
 
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept(Generic[_T]):
-    """A document as it was read, with its ETag; a value of None is one that cannot be read."""
+    """A cached document with its ETag; a value of None was unreadable."""
 
     value: _T | None = None
     etag: str | None = None
@@ -24,7 +24,7 @@ class _Kept(Generic[_T]):
 
 @dataclass(slots=True)
 class _WorkerDocuments(Generic[_T]):
-    """One document of each worker."""
+    """A cache of one kind of document, one per worker."""
 
     store: Store
     document: Callable[[str], Document[_T]]
@@ -43,20 +43,22 @@ class _WorkerDocuments(Generic[_T]):
 
 
 class WorkerReports:
-    """One listing per look. Requests are read back: a new scaler knows whom another has asked."""
+    """Lists once per observation. Drain requests are read too: an earlier scaler may have made
+    them.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._reports = _WorkerDocuments(store, documents.worker_report)
         self._drain_requests = _WorkerDocuments(store, documents.drain_request)
 
-    def read(self, workers: Sequence[str], now: float) -> list[Told]:
-        """Say of each what it told, and when it was asked to drain. Raises TryLater."""
+    def read(self, workers: Sequence[str], now: float) -> list[SeenReport]:
+        """Each worker's report and drain request. Raises TryLater."""
         listed = self._store.listed(FLEET_PREFIX) if workers else []
         etags = {entry.key: entry.etag for entry in listed}
         reports = self._reports.read(workers, etags, now)
         asked = self._drain_requests.read(workers, etags, now)
         return [
-            Told(report.value, report.seen_at, None if ask.value is None else ask.seen_at)
+            SeenReport(report.value, report.seen_at, None if ask.value is None else ask.seen_at)
             for report, ask in zip(reports, asked, strict=True)
         ]

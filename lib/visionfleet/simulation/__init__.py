@@ -1,1 +1,1 @@
-"""Replays a trace of requests against a policy. No I/O here, and no clock: randomness is seeded."""
+"""Replays a trace of requests against a policy. No I/O and no clock; randomness is seeded."""

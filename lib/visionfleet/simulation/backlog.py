@@ -1,4 +1,4 @@
-"""The simulated queue: first come first served, and what was in a dead worker's hand comes back."""
+"""The simulated queue: FIFO; messages of dead workers become visible again."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Backlog:
-    """`waits` counts images by whole seconds; one that came back counts with its last start."""
+    """`waits` is a histogram of whole seconds; a redelivered image counts by its last start."""
 
     visible: int = 0
     arrived: int = 0
@@ -22,12 +22,12 @@ class Backlog:
 
     @property
     def lost(self) -> int:
-        """Images that came, and neither wait nor were started nor will come back."""
+        """Images that are neither waiting, started, nor going to become visible again."""
         returning = sum(group[1] for groups in self._returning.values() for group in groups)
         return self.arrived - self.started - self.visible - returning
 
     def arrive(self, second: int, images: int) -> None:
-        """Take in what came within a second, and what becomes visible again in it."""
+        """Add the arrivals of a second, and what becomes visible again in it."""
         for group in self._returning.pop(second, ()):
             self._groups.appendleft(group)
             self.visible += group[1]
@@ -53,7 +53,7 @@ class Backlog:
             self._last_wait = wait
 
     def give_back(self, second: int, visibility_seconds: int) -> None:
-        """Let an image that was just started become visible again later."""
+        """Redeliver an image that was just started, after the visibility timeout."""
         if self.waits.get(self._last_wait, 0) > 0:
             self.waits[self._last_wait] -= 1
             self.started -= 1

@@ -1,4 +1,4 @@
-"""What a simulated world is like."""
+"""The conditions of a simulation."""
 
 from dataclasses import dataclass, field
 
@@ -8,11 +8,13 @@ from visionfleet.simulation.starts import StoppedTier
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """`boot_spread` is the deviation of the boot time's logarithm. Counts are `lag_seconds` old,
-    wrong by a share of up to `noise`, and one or two too high in a share `phantoms` of the looks.
-    Of a launch, a share `refused` of the workers is not had. `crashes_per_hour` is per worker, and
-    a call of it to AWS takes `call_seconds`. A worker that is ended while busy has `grace_seconds`
-    for its image. Any worker may get an image, as with SQS, or if `packed` who finished last.
+    """`boot_spread` is the standard deviation of the log of the boot time.
+
+    Counts are `lag_seconds` old, off by a relative error of up to `noise`, and 1 or 2 too high in a
+    share `phantoms` of the observations. A share `refused` of the workers of a launch is not
+    provided. `crashes_per_hour` is per worker; `call_seconds` is the duration of an AWS call. A
+    busy worker that is terminated has `grace_seconds` for its image. Images go to random workers,
+    as with SQS, or, if `packed`, to the one that finished last.
     """
 
     service_seconds: float = 0.5

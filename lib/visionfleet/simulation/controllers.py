@@ -1,4 +1,4 @@
-"""The policies of the scaler as controllers for the simulated world."""
+"""The scaler's policies as controllers of a simulation."""
 
 from dataclasses import dataclass, field, replace
 
@@ -8,7 +8,7 @@ from visionfleet.simulation.world import Controller
 
 @dataclass(slots=True)
 class PolicyController:
-    """`starts_at`, in Unix seconds, is when the replay begins: for policies with a schedule."""
+    """`starts_at`: the Unix time of the replay's start, for policies with a schedule."""
 
     decide: Decide
     policy: Policy
@@ -32,7 +32,7 @@ class FixedFleet:
 
 
 def controller(name: str, policy: Policy) -> Controller:
-    """Make a controller by its name, also `fixed:N`; raises KeyError for an unknown one."""
+    """Make a controller by name, including `fixed:N`; raises KeyError for an unknown one."""
     kind, _, count = name.partition(":")
     if kind == "fixed" and count.isdecimal():
         return FixedFleet(int(count))

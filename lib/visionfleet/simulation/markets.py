@@ -1,4 +1,4 @@
-"""The markets of the simulated EC2, asked in turn as the real fleet asks them."""
+"""Simulated EC2 markets, tried in the same order as by the real fleet."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,14 +8,14 @@ from visionfleet.config.fields import Market
 from visionfleet.fleet.offerings import SHORT_SECONDS, Offerings, in_order
 from visionfleet.scaler.decision import Worker
 
-NOTICE_SECONDS = 120  # between the notice of an interruption and the end
+NOTICE_SECONDS = 120  # from the interruption notice to the end
 _SECONDS_PER_HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class MarketConditions:
-    """`markets` are in the order of preference. Spot refuses a share `spot_refusals` of the
-    launches, and takes each worker back at a rate of `interruptions_per_hour`.
+    """`markets` are in order of preference. Spot refuses a share `spot_refusals` of the launches,
+    and interrupts each worker at the rate `interruptions_per_hour`.
     """
 
     markets: tuple[Market, ...] = ("on-demand",)
@@ -38,7 +38,7 @@ class Markets:
         self._offerings = Offerings(in_order(self.conditions.markets, (), ()), self.random)
 
     def launch(self, now: float) -> Market | None:
-        """Tell on which market a launch succeeds, None if all refuse."""
+        """The market on which a launch succeeds; None if all refuse."""
         for offering in self._offerings.open(now):
             rate = self.conditions.spot_refusals if offering.market == "spot" else 0.0
             if rate and self.random.random() < rate:
@@ -55,7 +55,7 @@ class Markets:
         self.billed_seconds[worker.market or "on-demand"] += paid
 
     def interrupted(self, workers: Iterable[Worker]) -> Worker | None:
-        """Pick the spot worker that gets a notice in this second, if one does."""
+        """The spot worker that gets a notice in this second, if any."""
         rate = self.conditions.interruptions_per_hour
         if not rate:
             return None

@@ -1,4 +1,4 @@
-"""What a replay costs and how long its images waited."""
+"""The outcome of a replay: cost and waiting times."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`waits` counts images by whole seconds in the queue; `billed_hours` are worker-hours with the
-    minimum per start, `on_demand_hours` those of them that were not spot, `work_hours` pure
-    service; `busy_kills` ended in the middle of an image.
+    """`waits` is a histogram of whole seconds in the queue. `billed_hours` are worker-hours with
+    the minimum per start, `on_demand_hours` the part not on spot, `work_hours` pure service time;
+    `busy_kills` are workers terminated in the middle of an image.
     """
 
     waits: Mapping[int, int]
@@ -29,7 +29,7 @@ class Outcome:
         return sum(self.waits.values())
 
     def wait_quantile(self, share: float) -> float:
-        """The wait in seconds that this share of the images did not exceed."""
+        """The quantile of the waiting time, in seconds."""
         below, limit = 0, share * self.served
         for seconds in sorted(self.waits):
             below += self.waits[seconds]

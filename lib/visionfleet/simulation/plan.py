@@ -1,4 +1,4 @@
-"""What fleets would cost a month, and how long images would wait: figures of replays, priced."""
+"""Monthly cost and waiting times of alternative fleets: replays with prices."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from visionfleet.config.scaler import ScheduleWindow
 
 
-# The markets of a fleet in the order of preference; `both` launches on demand what spot refuses.
+# By name, in order of preference; `both` falls back to on demand when spot refuses.
 MARKETS: Mapping[str, tuple["Market", ...]] = {
     "spot": ("spot",),
     "on-demand": ("on-demand",),
@@ -30,7 +30,7 @@ MARKETS: Mapping[str, tuple["Market", ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Hours with more workers, in words and as the setting has them."""
+    """Schedule windows, in words and as the setting."""
 
     words: str = "none"
     windows: tuple["ScheduleWindow", ...] = ()
@@ -38,7 +38,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What of a fleet its replay depends on: two that differ in their prices alone share one."""
+    """What a replay depends on; options that differ only in price share one."""
 
     service_seconds: float
     hold_seconds: float
@@ -48,7 +48,7 @@ class Replayed:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One fleet that could be had; `market` is one of `MARKETS`."""
+    """One possible fleet; `market` is a key of `MARKETS`."""
 
     instance_type: str
     market: str
@@ -57,8 +57,8 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An option by its replay; dollars are of a month of 730 hours. One that was `held_back` had
-    as many workers as it may.
+    """An option with its replay's figures; dollars are per month of 730 hours. `held_back`: it
+    reached the maximum.
     """
 
     option: Option
@@ -95,7 +95,7 @@ class Estimate:
 def service_seconds(
     types: Sequence[tuple[str, float | None]], reference_seconds: float, prices: PriceTable
 ) -> dict[str, float]:
-    """Tell an image's time on each type: as measured, or by vCPUs from that on the first type."""
+    """Seconds per image on each type: as measured, else scaled by vCPUs from the first type."""
     first = prices.instances[types[0][0]].vcpus
     return {
         name: reference_seconds * first / prices.instances[name].vcpus if known is None else known
@@ -106,7 +106,7 @@ def service_seconds(
 def estimate(
     option: Option, outcome: Outcome, hours: float, prices: PriceTable, maximum: int
 ) -> Estimate | None:
-    """Price a replay of so many hours; None where the option has no price."""
+    """Price a replay of `hours`; None if the option has no price."""
     dollars = _worker_dollars(option, outcome, prices)
     if dollars is None:
         return None
@@ -155,12 +155,12 @@ def by_cost(estimates: Iterable[Estimate]) -> list[Estimate]:
 
 
 def cheapest_within(estimates: Iterable[Estimate], p95_seconds: float) -> Estimate | None:
-    """Pick the cheapest that serves all, and 95 % of it without a longer wait."""
+    """The cheapest that serves everything with a p95 wait of at most `p95_seconds`."""
     good = (e for e in by_cost(estimates) if not e.unserved and e.p95_wait_seconds <= p95_seconds)
     return next(good, None)
 
 
 def quickest(estimates: Iterable[Estimate]) -> Estimate | None:
-    """Pick what comes nearest where none is quick enough."""
+    """The nearest miss, if none is fast enough."""
     ordered = sorted(by_cost(estimates), key=lambda e: (e.unserved, e.p95_wait_seconds))
     return next(iter(ordered), None)

@@ -1,4 +1,4 @@
-"""How long starts take: of instances that stand stopped while there are some, else of new ones."""
+"""Simulated start times: of stopped instances while there are any, else of new ones."""
 
 import math
 from collections import deque
@@ -8,8 +8,10 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class StoppedTier:
-    """So many instances stand ready stopped. A start takes `start_seconds`; one that is ended is
-    stopped instead, which takes `stop_seconds`, and stands ready again.
+    """A warm pool of stopped instances.
+
+    A start takes `start_seconds`; a terminated one is stopped instead, which takes `stop_seconds`,
+    and can be started again.
     """
 
     instances: int = 0
@@ -19,7 +21,7 @@ class StoppedTier:
 
 @dataclass(slots=True)
 class Starts:
-    """`boot_spread` is the deviation of the logarithm of what a start takes."""
+    """`boot_spread` is the standard deviation of the log of the start time."""
 
     boot_seconds: float
     boot_spread: float
@@ -32,12 +34,12 @@ class Starts:
         self._ready_at = deque([0.0] * self.tier.instances)
 
     def next_takes(self, now: float) -> float:
-        """Tell what the next start takes, in the middle."""
+        """The median duration of the next start."""
         stands = bool(self._ready_at) and self._ready_at[0] <= now
         return self.tier.start_seconds if stands else self.boot_seconds
 
     def up_at(self, name: str, now: float) -> float:
-        """Start a worker; returns when it will be up."""
+        """Start a worker; returns when it will be ready."""
         seconds = self.next_takes(now)
         if self._ready_at and self._ready_at[0] <= now:
             self._ready_at.popleft()

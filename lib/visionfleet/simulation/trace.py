@@ -1,4 +1,4 @@
-"""Traces: counts per minute, scaled to a fleet, and the arrivals per second drawn from them."""
+"""Traces: counts per minute, scaled to a fleet, and arrivals per second drawn from them."""
 
 import csv
 import math
@@ -11,11 +11,11 @@ SECONDS_PER_MINUTE = 60
 
 
 class BadTrace(ValueError):
-    """A trace that cannot be read; the sentence names the line."""
+    """A trace cannot be read; the message names the line."""
 
 
 def read(lines: Iterable[str]) -> list[int]:
-    """Read `minute,count` rows with a header; one row is one minute. Raises BadTrace."""
+    """Read `minute,count` rows with a header, one per minute. Raises BadTrace."""
     counts = []
     for number, row in enumerate(csv.DictReader(lines), start=2):
         text = row.get("count") or ""
@@ -28,7 +28,7 @@ def read(lines: Iterable[str]) -> list[int]:
 
 
 def read_seconds(lines: Iterable[str]) -> list[int]:
-    """Read `second,count` rows, which may leave out seconds: the arrivals as they were."""
+    """Read `second,count` rows, possibly with gaps: exact arrivals."""
     found: dict[int, int] = {}
     for number, row in enumerate(csv.DictReader(lines), start=2):
         second, count = (row.get(name) or "" for name in ("second", "count"))
@@ -41,12 +41,12 @@ def read_seconds(lines: Iterable[str]) -> list[int]:
 
 
 def has_seconds(lines: Sequence[str]) -> bool:
-    """Tell whether a trace has the second of each arrival, and not the minute alone."""
+    """Whether a trace has seconds, not just minutes."""
     return bool(lines) and lines[0].strip() == "second,count"
 
 
 def begins_at(lines: Iterable[str]) -> float:
-    """Tell when the first row is, in Unix seconds: of its date, or else of a Monday's midnight."""
+    """The Unix time of the first row: its date, else midnight on a Monday."""
     minute = next((row.get("minute") or "" for row in csv.DictReader(lines)), "")
     try:
         begun = datetime.fromisoformat(minute)
@@ -56,14 +56,18 @@ def begins_at(lines: Iterable[str]) -> float:
 
 
 def scale(counts: Sequence[int], workers: int, service_seconds: float, share: float) -> float:
-    """The factor that makes the minute at the quantile `share` need so many busy workers."""
+    """The factor with which the minute at quantile `share` keeps the given number of
+    workers busy.
+    """
     ordered = sorted(counts)
     busiest = ordered[min(len(ordered) - 1, int(share * len(ordered)))]
     return workers * SECONDS_PER_MINUTE / service_seconds / max(1, busiest)
 
 
 def arrivals(counts: Iterable[int], factor: float, random: Random) -> list[int]:
-    """Draw the arrivals of each second: Poisson, with the scaled rate of its minute."""
+    """Draw the arrivals of each second from a Poisson distribution with the minute's
+    scaled rate.
+    """
     drawn: list[int] = []
     for count in counts:
         table = _poisson_table(count * factor / SECONDS_PER_MINUTE)
@@ -72,7 +76,7 @@ def arrivals(counts: Iterable[int], factor: float, random: Random) -> list[int]:
 
 
 def _poisson_table(mean: float) -> list[float]:
-    """Cumulative probabilities of 0, 1, 2 ... events, up to far beyond the mean."""
+    """Cumulative probabilities of 0, 1, 2 ... events, far beyond the mean."""
     if mean == 0:
         return [1.0]
     table, total = [], 0.0

@@ -1,4 +1,4 @@
-"""What the workers of a simulated world tell of themselves, by the code of the real ones."""
+"""Reports of simulated workers, computed by the real workers' code."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from visionfleet.classifier.capacity import FETCH, FINISH, MODEL, STORE, Capacity
 from visionfleet.contract.messages import WorkerReport
 
-_NOTED_CALLS = 20  # of each stage, for a size of batches
-_FINISH_CALLS = 2  # a reply, and a delete
+_NOTED_CALLS = 20  # per stage and batch size
+_FINISH_CALLS = 2  # reply and delete
 
 
 @dataclass(slots=True)
 class WorkerModel:
-    """One stands for all, which are alike. A call to AWS and an image in the model take so long."""
+    """One model for all workers, as they are identical."""
 
     call_seconds: float
     image_seconds: float
@@ -20,11 +20,11 @@ class WorkerModel:
     batch: int = 8
     _capacity: Capacity = field(default_factory=Capacity)
     _reported: tuple[float, int] = (0.0, 0)
-    _sizes: set[int] = field(default_factory=set)  # of batches: more of them tell nothing new
-    _told: float | None = None
+    _sizes: set[int] = field(default_factory=set)  # batch sizes already measured
+    _capacity_per_second: float | None = None
 
     def report(self, now: float, handled: int, workers: int) -> WorkerReport:
-        """Report after so many images of all workers, which have passed their stages since then."""
+        """A report after `handled` images of all workers."""
         meters = self._capacity.measured or self._capacity.measure(self.prefetch, self.batch)
         at, before = self._reported
         self._reported, images = (now, handled), handled - before
@@ -38,7 +38,7 @@ class WorkerModel:
                 meters[MODEL].note(size, size * self.image_seconds)
                 meters[STORE].note(1, self.call_seconds)
                 meters[FINISH].note(1, _FINISH_CALLS * self.call_seconds)
-            self._told = self._capacity.per_second()
+            self._capacity_per_second = self._capacity.per_second()
         return WorkerReport(
             worker="each",
             state="busy" if images else "idle",
@@ -46,7 +46,7 @@ class WorkerModel:
             reported_at=now,
             started_at=0.0,
             handled=handled,
-            capacity_per_second=self._told,
+            capacity_per_second=self._capacity_per_second,
             version="simulated",
             host="simulated",
         )

@@ -1,7 +1,7 @@
-"""The simulated service: a queue whose counts lag, workers that boot, break and cost money.
+"""The simulated service: a queue with lagging counts, workers that boot, crash and cost money.
 
-Time goes in whole seconds. Images are started first come first served; an image that a worker had
-in flight when it was ended or crashed comes back after the visibility timeout, as with SQS.
+Time advances in whole seconds. Images are processed in FIFO order; one in flight on a worker that
+is terminated or crashes becomes visible again after the visibility timeout, as with SQS.
 """
 
 import math
@@ -21,11 +21,11 @@ from visionfleet.simulation.starts import Starts
 from visionfleet.simulation.worker_model import WorkerModel
 
 _SECONDS_PER_HOUR = 3600.0
-_PATIENCE_SECONDS = 86400  # for what is left when the trace has ended
+_DRAIN_LIMIT_SECONDS = 86400  # to drain the queue after the end of the trace
 
 
 class Controller(Protocol):
-    """A policy under test: looks every `interval_seconds`, and remembers what it must."""
+    """A policy under test, called every `interval_seconds`; it keeps its own state."""
 
     interval_seconds: int
 
@@ -40,7 +40,7 @@ class _Machine:
 
 @dataclass(slots=True)
 class World:
-    """One replay. `run` plays all arrivals, then waits until the queue is empty."""
+    """One replay: `run` plays all arrivals, then waits until the queue is empty."""
 
     conditions: Conditions
     controller: Controller
@@ -55,13 +55,13 @@ class World:
     _recent_starts: int = 0
     _in_service: float = 0.0
     _busy: int = 0
-    _most_busy: int = 0  # since the last look
-    _told: int = 0
+    _most_busy: int = 0  # since the last observation
+    _counted: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
-    _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images a report before
+    _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images at the previous report
     _starting: Starts = field(init=False)
     _workers: WorkerModel = field(init=False)
-    _service_told: float | None = None
+    _reported_service_seconds: float | None = None
     _markets: Markets = field(init=False)
     _launches: int = 0
     _busy_kills: int = 0
@@ -80,16 +80,16 @@ class World:
         self._starts = deque([0] * window)
 
     def run(self, arrivals: Sequence[int], progress: Callable[[], None] = lambda: None) -> Outcome:
-        """Play the arrivals of each second; `progress` is told every simulated hour."""
+        """Play the arrivals of each second; `progress` is called every simulated hour."""
         interval, next_look, second = self.controller.interval_seconds, 0, 0
         last, soon = len(arrivals), False
-        while second < last or (self._backlog.left and second < last + _PATIENCE_SECONDS):
+        while second < last or (self._backlog.left and second < last + _DRAIN_LIMIT_SECONDS):
             self._backlog.arrive(second, arrivals[second] if second < last else 0)
             self._move(second)
             self._serve(second)
             if second >= next_look or soon:
                 next_look += interval if second >= next_look else 0
-                soon = self._look(second)
+                soon = self._step(second)
             second += 1
             if second % 3600 == 0:
                 progress()
@@ -112,7 +112,7 @@ class World:
             machine.view = replace(machine.view, state="idle", since=second, reported_at=math.inf)
             self._ready.append(machine)
             if self.conditions.service_seconds > 1:
-                self._credit += 1  # it may start its first image at once
+                self._credit += 1  # so that it starts its first image at once
 
     def _finish_drains(self, second: int) -> None:
         for name in [name for name, (_, at) in self._draining.items() if at <= second]:
@@ -124,7 +124,7 @@ class World:
         workers, service = len(self._ready), self.conditions.service_seconds
         credit = self._credit + workers / service
         starts = min(self._backlog.visible, int(credit))
-        # A worker that waited may start at once, but not make up for the time it had nothing.
+        # An idle worker starts at once, but idle time is not accumulated.
         self._credit = min(credit - starts, workers if service > 1 else min(1.0, workers))
         window = self._starts
         self._recent_starts += starts - window.popleft()
@@ -138,10 +138,12 @@ class World:
             self._reported = (second, self._backlog.started, self._reported[1])
             if self._ready:
                 told = self._workers.report(float(second), self._backlog.started, workers)
-                self._service_told = learned_times.service_seconds([told])
+                self._reported_service_seconds = learned_times.service_seconds([told])
 
-    def _look(self, second: int) -> bool:
-        """Look, and do what is decided; tells whether the next look is to come soon."""
+    def _step(self, second: int) -> bool:
+        """Observe, decide and act; returns whether the controller wants to observe
+        again at once.
+        """
         decision = self.controller(self._observe(second), float(second))
         for name in decision.terminate:
             self._terminate(name, second)
@@ -152,7 +154,7 @@ class World:
         self._peak = max(self._peak, size)
         if second % 60 == 0:
             self._timeline.append((second, self._backlog.visible, size))
-        return decision.look_soon
+        return decision.recheck
 
     def _machines(self) -> list[_Machine]:
         draining = (machine for machine, _ in self._draining.values())
@@ -173,19 +175,21 @@ class World:
             in_flight=in_flight,
             workers=tuple(machine.view for machine in self._machines()),
             boot_seconds=self._starting.next_takes(second) if self._backlog.started else None,
-            service_seconds=self._service_told,
+            service_seconds=self._reported_service_seconds,
             handled=self._handled(second),
         )
 
     def _handled(self, second: int) -> float:
-        """What the reports say, carried on to now with the rate between the last two."""
+        """The reported count, extrapolated by the rate of the last two reports."""
         at, images, before = self._reported
         return images + (images - before) / self.conditions.report_seconds * (second - at)
 
     def _mark_busy(self, now: float) -> None:
-        """Say who is busy, and who was since the last look: the first if packed, else anybody."""
-        ready, images = self._ready, max(0, self._backlog.started - self._told)
-        self._told = self._backlog.started
+        """Set busy and idle, also for work since the last observation: the first workers if packed,
+        else random ones.
+        """
+        ready, images = self._ready, max(0, self._backlog.started - self._counted)
+        self._counted = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
         packed, most = self.conditions.packed, self._most_busy
         self._most_busy = busy
@@ -212,7 +216,9 @@ class World:
             self._booting.append(_Machine(view, self._starting.up_at(name, second)))
 
     def _interrupt(self, name: str, second: int) -> None:
-        """Have a worker drain until it is taken back; what takes longer than that comes back."""
+        """Drain a worker before its interruption; an image that takes longer becomes
+        visible again.
+        """
         if self.conditions.service_seconds > NOTICE_SECONDS and self._busy:
             self._backlog.give_back(second + NOTICE_SECONDS, self.conditions.visibility_seconds)
         self._drain(name, second)
@@ -241,7 +247,9 @@ class World:
                     return
 
     def _cut_off(self, second: int) -> None:
-        """End a busy worker, whose image comes back unless the grace period is enough for it."""
+        """Terminate a busy worker; its image becomes visible again unless it ends within the grace
+        period.
+        """
         if self.conditions.service_seconds > self.conditions.grace_seconds:
             self._busy_kills += 1
             self._backlog.give_back(second, self.conditions.visibility_seconds)

@@ -1,6 +1,8 @@
 """What S3 and SQS answer is tested at two emulators; where they differ, AWS's documents decide."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +10,10 @@ from testkit.aws.embedded import Cloud, cloud
 from testkit.aws.emulator_differences import PAGE, differences
 from testkit.aws.ministack import ministack
 
-EMULATORS = {"moto": cloud, "ministack": ministack}
+EMULATORS: dict[str, Callable[[Path], AbstractContextManager[Cloud]]] = {
+    "moto": cloud,
+    "ministack": ministack,
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -17,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         spec = getattr(item, "callspec", None)
         given = spec.params if spec else {}
-        case = given.get("case") or getattr(item, "originalname", "")
+        case = str(given.get("case") or getattr(item, "originalname", ""))
         if does := known.get((str(given.get("running_aws")), case)):
             item.add_marker(pytest.mark.xfail(strict=True, reason=does))
 

@@ -3,7 +3,7 @@
 import json
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
@@ -214,9 +214,13 @@ def no_wait(_: float) -> None:
     pass
 
 
+def move_tasks(sqs: FakeMoveTasks) -> MoveTasks:
+    return MoveTasks(cast(Any, sqs), "arn:dead", "arn:requests")
+
+
 def test_move_task_gets_its_rate_and_is_followed_to_its_end() -> None:
     sqs = FakeMoveTasks("arn:dead", 25)
-    tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
+    tasks = move_tasks(sqs)
     before = tasks.latest()
     assert before is None
     tasks.start(50)
@@ -234,7 +238,7 @@ def test_move_task_gets_its_rate_and_is_followed_to_its_end() -> None:
 
 def test_move_task_is_told_from_an_earlier_one() -> None:
     sqs = FakeMoveTasks("arn:dead", 5)
-    tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
+    tasks = move_tasks(sqs)
     tasks.start(None)
     list(by_task(tasks, None, no_wait))
     before = tasks.latest()
@@ -246,7 +250,7 @@ def test_move_task_is_told_from_an_earlier_one() -> None:
 
 def test_move_task_failure_and_conflict_give_their_reason() -> None:
     sqs = FakeMoveTasks("arn:dead", 25, ends_as="FAILED")
-    tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
+    tasks = move_tasks(sqs)
     tasks.start(None)
     with pytest.raises(GiveUp, match="one only"):
         tasks.start(None)
@@ -256,7 +260,7 @@ def test_move_task_failure_and_conflict_give_their_reason() -> None:
 
 def test_move_task_that_is_never_listed_is_an_error() -> None:
     sqs = FakeMoveTasks("arn:dead", 25, hidden_looks=1000)
-    tasks = MoveTasks(sqs, "arn:dead", "arn:requests")  # type: ignore[arg-type]
+    tasks = move_tasks(sqs)
     tasks.start(None)
     with pytest.raises(TryLater, match="does not list it"):
         list(by_task(tasks, None, no_wait))

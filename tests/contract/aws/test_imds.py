@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 
 import pytest
+from urllib3 import HTTPResponse
 
 from testkit.aws.imds import INTERRUPTION, REBALANCE, ImdsServer, imds_server
 from testkit.processes.ports import free_port
@@ -142,6 +143,18 @@ def test_instance_reads_its_id(service: ImdsServer, clock: Clock) -> None:
     assert imds.instance_id(metadata) == "i-0123456789abcdef0"
     service.documents["/latest/meta-data/instance-id"] = b"<html>a proxy</html>"
     with pytest.raises(TryLater):
+        imds.instance_id(metadata)
+
+
+@pytest.mark.parametrize("said", ["<p>login</p>\n", "é", "\0"])
+def test_what_is_no_token_is_tried_again(
+    said: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something else may answer at that address, with letters that no header can have."""
+    page = HTTPResponse(said.encode(), status=200)
+    metadata = imds.Metadata("http://127.0.0.1:1", clock)
+    monkeypatch.setattr(metadata, "_request", lambda *_: page)
+    with pytest.raises(TryLater, match="metadata token"):
         imds.instance_id(metadata)
 
 

@@ -132,10 +132,10 @@ def test_concurrent_result_write_is_try_later(aws: Cloud, finish: Finish) -> Non
 class NameLost(Store):
     """S3 that fails between the result and the label under the file's name."""
 
-    def put(self, key: str, *rest: Any, **more: Any) -> None:
+    def put(self, key: str, *rest: Any, **more: Any) -> str:
         if "by-name" in key:
             raise TryLater("503")
-        super().put(key, *rest, **more)
+        return super().put(key, *rest, **more)
 
 
 def test_label_by_name_survives_a_crashed_writer(aws: Cloud, finish: Finish) -> None:
@@ -150,7 +150,7 @@ def test_undecodable_message_is_dead_lettered_with_its_reason(
     aws: Cloud, completion: Completion
 ) -> None:
     aws.send(f"{NAME}-requests", "no message")
-    completion.bury(received(completion), "not\x1bJSON" * 200)
+    completion.dead_letter(received(completion), "not\x1bJSON" * 200)
     (dead,) = Queue(aws.sqs, f"{NAME}-requests-dead").inspect(1, 5)
     assert dead.message.body == "no message"
     assert dead.attributes["reason"].startswith("not JSONnot JSON")
@@ -161,5 +161,5 @@ def test_undecodable_message_is_dead_lettered_with_its_reason(
 def test_worker_survives_a_missing_dead_letter_queue(aws: Cloud, completion: Completion) -> None:
     aws.send(f"{NAME}-requests", "no message")
     nowhere = replace(completion, dead_letters="nowhere")
-    nowhere.bury(received(completion), "bad")
+    nowhere.dead_letter(received(completion), "bad")
     assert sum(aws.counts()) == 1, "the message is not deleted"

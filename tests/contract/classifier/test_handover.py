@@ -9,11 +9,11 @@ import pytest
 
 from visionfleet.aws.sqs import Queue, Received
 from visionfleet.classifier import handover
-from visionfleet.classifier.handover import HandoverFile, Takeover, notes_about, take_over
+from visionfleet.classifier.handover import HandoverJournal, Takeover, journal_header, take_over
 from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.errors import LeaseLost, TryLater
 
-ABOUT = notes_about("http://sqs/requests")
+ABOUT = journal_header("http://sqs/requests")
 
 
 class Sqs:
@@ -34,7 +34,7 @@ class Worker:
     """It dies when its notes are left as they are, and their lock goes."""
 
     def __init__(self, folder: Path) -> None:
-        self.notes = HandoverFile(folder, ABOUT)
+        self.notes = HandoverJournal(folder, ABOUT)
         self.in_flight = InFlight(100, self.notes)
 
     def receives(self, *names: str) -> list[Delivery]:
@@ -161,8 +161,8 @@ def test_claim_extends_what_is_ours_still(worker: Worker, tmp_path: Path) -> Non
     sqs.lost.add("b")
     found = claimed(worker, tmp_path, sqs, now=150.0)
     assert sqs.extended == [(["a", "b"], 60)]
-    assert [(d.message.receipt, d.expires_at) for d in found.taken(200.0)] == [("a", 210.0)]
-    assert found.taken(211.0) == [], "the boot took too long"
+    assert [(d.message.receipt, d.expires_at) for d in found.held(200.0)] == [("a", 210.0)]
+    assert found.held(211.0) == [], "the boot took too long"
 
 
 def test_claim_touches_nothing_that_may_be_anothers(worker: Worker, tmp_path: Path) -> None:
@@ -178,8 +178,8 @@ def test_claim_while_sqs_is_away_holds_what_time_is_left(worker: Worker, tmp_pat
     sqs = Sqs()
     sqs.away = True
     found = claimed(worker, tmp_path, sqs, now=150.0)
-    assert len(found.taken(159.0)) == 1
-    assert found.taken(161.0) == []
+    assert len(found.held(159.0)) == 1
+    assert found.held(161.0) == []
 
 
 def test_what_has_seen_many_workers_end_goes_back(worker: Worker, tmp_path: Path) -> None:

@@ -2,13 +2,13 @@
 
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from testkit.processes.waiting import wait_until
 from visionfleet.classifier.isolation import ChildFailed, Isolation
 from visionfleet.errors import BadImage
 
@@ -33,10 +33,10 @@ def children() -> Iterator[Children]:
     made: list[Isolation] = []
 
     def make(
-        *command: str, limit: float = 20.0, slow_places: int = 0, another_try: bool = False
+        *command: str, limit: float = 20.0, slow_places: int = 0, retry_crashed: bool = False
     ) -> Isolation:
         argv = command or (sys.executable, "-c", CHILD)
-        made.append(Isolation(argv, "decoded", limit, 1, 0.1, slow_places, another_try, keep=1))
+        made.append(Isolation(argv, "decoded", limit, 1, 0.1, slow_places, retry_crashed, keep=1))
         return made[-1]
 
     yield make
@@ -75,13 +75,13 @@ if not pathlib.Path({str(mark)!r}).exists():
     pathlib.Path({str(mark)!r}).touch()
     os.kill(os.getpid(), 9)
 """.encode()
-    assert children(another_try=True).ask({}, once)
+    assert children(retry_crashed=True).ask({}, once)
     with pytest.raises(BadImage):
-        children(another_try=True).ask({}, b"os.kill(os.getpid(), 9)")
+        children(retry_crashed=True).ask({}, b"os.kill(os.getpid(), 9)")
 
 
 def test_child_that_died_at_rest_blames_no_image(children: Children) -> None:
-    isolation = children(another_try=True)
+    isolation = children(retry_crashed=True)
     pid = isolation.ask({}, b"pass")[0]["pid"]
     with pytest.raises(BadImage):
         isolation.ask({}, b"os._exit(3)")
@@ -104,7 +104,7 @@ def test_child_that_hangs_is_killed(children: Children, hang: str) -> None:
 
 
 def test_child_is_bounded_in_memory_and_processor_time(children: Children) -> None:
-    isolation = children(another_try=True)
+    isolation = children(retry_crashed=True)
     grow = b"try: bytearray(200 << 20)\nexcept MemoryError: pass\nelse: os._exit(9)"
     isolation.ask({}, grow)
     with pytest.raises(BadImage, match="signal 24"):
@@ -118,14 +118,15 @@ def test_failed_start_does_not_blame_the_image(children: Children) -> None:
         children("/nowhere").ask({}, b"")
 
 
-def test_slow_image_makes_way_for_others(children: Children) -> None:
-    isolation = children(limit=30.0, slow_places=1)
-    with ThreadPoolExecutor(2) as threads:
-        slow = threads.submit(isolation.ask, {}, b"time.sleep(1.5)")
-        began = time.monotonic()
+def test_slow_image_makes_way_for_others(children: Children, tmp_path: Path) -> None:
+    isolation, begun, go = children(limit=60.0, slow_places=1), tmp_path / "begun", tmp_path / "go"
+    waits = f"open({str(begun)!r}, 'w')\nwhile not os.path.exists({str(go)!r}): time.sleep(.02)"
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(isolation.ask, {}, waits.encode())
+        wait_until(begun.exists)
         isolation.ask({}, b"pass")
-        assert time.monotonic() - began < 1.2
         assert not slow.done()
+        go.touch()
         assert slow.result()
 
 

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from testkit.classifier.pipeline_world import (
-    World,
-    started,
-)
+from testkit.classifier.pipeline_world import World, started
 from testkit.processes.waiting import wait_until
+from visionfleet.classifier.capacity import FINISH
 from visionfleetd.classifier import wiring
 
 
@@ -32,7 +30,7 @@ def test_idle_worker_is_healthy(world: World) -> None:
 
 
 def test_hung_receive_is_detected(world: World) -> None:
-    world.sqs.parks_seconds = 2.0
+    world.sqs.parks_seconds = 60.0
     wait_until(lambda: "receive loop" in str(world.loops.stuck()), 10)
 
 
@@ -114,7 +112,9 @@ def test_lost_delivery_reaches_neither_model_nor_s3(wide: World) -> None:
     wide.sqs.add("second", "third")
     wait_until(lambda: wide.in_flight() == 3, 10)
     first, second = (
-        next(held for held in wide.pipeline.completion.in_flight.held() if held.job == name)
+        next(
+            held for held in wide.pipeline.completion.in_flight.held() if held.message.body == name
+        )
         for name in ("first", "second")
     )
     first.lost = second.lost = True
@@ -141,7 +141,7 @@ def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> 
     wait_until(lambda: wide.in_flight() == 7, 10)
     stopping = threading.Thread(target=wide.stop)
     stopping.start()
-    time.sleep(0.2)
+    assert wide.pipeline.hurry.wait(10)
     wide.model.go.set()
     stopping.join(10)
     assert (wide.sqs.deleted, wide.results.keys) == (["first"], ["results/first.json"])
@@ -159,11 +159,12 @@ def test_stop_out_of_time_hands_back_what_hangs(wide: World) -> None:
 
 
 def test_late_receive_is_handed_back(wide: World) -> None:
-    wide.sqs.parks_seconds = 3.0
-    wait_until(lambda: wide.loops.stuck() != [], 10)
+    wide.sqs.parks_seconds = 60.0
+    wait_until(lambda: "receive loop" in str(wide.loops.stuck()), 10)
     wide.stop(seconds=0.3)
     assert wide.pipeline.receiver.alive(), "it is abandoned"
     wide.sqs.add("late")
+    wide.sqs.awake.set()
     wait_until(lambda: not wide.pipeline.working(), 10)
     assert wide.sqs.given_back == [("late", 0)]
 
@@ -218,7 +219,7 @@ def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
 
 
 def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(wiring.GATHER_SECONDS, wiring.FINISH, 60.0)
+    monkeypatch.setitem(wiring.GATHER_SECONDS, FINISH, 60.0)
     made = World(prefetch=32, batch_size=8)
     made.model.go.set()
     made.pipeline.start()
@@ -230,7 +231,7 @@ def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(wiring.GATHER_SECONDS, wiring.FINISH, 60.0)
+    monkeypatch.setitem(wiring.GATHER_SECONDS, FINISH, 60.0)
     made = World(prefetch=32, batch_size=1)
     made.sqs.add(*(f"slow{i}" for i in range(20)), "odd")
     made.pipeline.start()

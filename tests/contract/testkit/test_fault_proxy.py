@@ -43,10 +43,10 @@ def proxy(aws: Cloud, calls: list[Call]) -> Iterator[FaultProxy]:
         yield made
 
 
-def client(proxy: FaultProxy, service: str, attempts: int = 1) -> Any:
+def client(proxy: FaultProxy, service: Any, attempts: int = 1) -> Any:
     retries: Any = {"mode": "standard", "total_max_attempts": attempts}
     config = Config(retries=retries, s3={"addressing_style": "path"}, read_timeout=5)
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
+    keys: Any = {"aws_access_key_id": "x", "aws_secret_access_key": "x"}
     return boto3.client(service, "us-east-1", endpoint_url=proxy.url, config=config, **keys)
 
 

@@ -47,9 +47,10 @@ def test_sigterm_returns_unstarted_messages(aws: Cloud, start: Start) -> None:
     with start("w0", model="slow", VISIONFLEET_CLASSIFIER__BATCH_SIZE="1") as process:
         wait_until(lambda: len(aws.keys("results/job")) >= 1, 60, process.tail)
         status, seconds = process.stop(20)
-        assert (status, seconds < 8) == (0, True), process.tail()
+        assert (status, seconds < 15) == (0, True), process.tail()
         visible, in_flight = aws.counts()
     assert in_flight == 0, "nothing hangs until its visibility timeout"
+    assert visible > 0, "not all of them were worked off"
     assert visible + len(aws.keys("results/job")) == 20
     assert report(aws, "w0")["state"] == "stopped"
     with start("w1"):
@@ -64,7 +65,7 @@ def test_second_sigterm_ends_at_once(aws: Cloud, start: Start) -> None:
         process.signal(signal.SIGTERM)
         process.wait_for_output("stopping")
         process.signal(signal.SIGTERM)
-        assert process.wait(2) == 130
+        assert process.wait() == 130
 
 
 def test_drained_worker_finishes_its_work_and_takes_no_more(aws: Cloud, start: Start) -> None:
@@ -77,9 +78,9 @@ def test_drained_worker_finishes_its_work_and_takes_no_more(aws: Cloud, start: S
         assert results(aws, jobs).keys() == set(jobs)
         aws.send_request("late", encoded(numbered(11)))
         with start("w1"):
-            late = wait_until(lambda: aws.result("late"), 30, "another worker takes it")
+            late = wait_until(lambda: aws.result("late"), 60, "another worker takes it")
         assert late["worker"] == "w1"
-        assert process.stop(5)[0] == 0
+        assert process.stop()[0] == 0
 
 
 def test_drain_request_older_than_the_worker_is_ignored(aws: Cloud, start: Start) -> None:
@@ -100,7 +101,7 @@ def test_redelivered_message_is_answered_from_its_result(aws: Cloud, start: Star
     aws.s3.put_object(Bucket=BUCKETS[1], Key="results/job0.json", Body=json.dumps(before).encode())
     with start("w0"):
         reply = wait_until(lambda: aws.receive(REPLIES, 1), 40, "the reply")
-        wait_until(lambda: aws.counts() == (0, 0), 10, "the queue is empty")
+        wait_until(lambda: aws.counts() == (0, 0), 30, "the queue is empty")
     assert reply[0]["result"]["code"] == "first"
     assert aws.result(jobs[0]) == before, "the first result stays"
 

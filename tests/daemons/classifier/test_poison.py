@@ -58,7 +58,7 @@ def test_stop_does_not_wait_for_an_image_that_hangs(aws: Cloud, start: Start) ->
     with start("w0", **POISONED, VISIONFLEET_CLASSIFIER__STOP_SECONDS="2") as process:
         process.wait_for_output("job received", 60)
         status, seconds = process.stop(20)
-    assert (status, seconds < 10) == (0, True), process.tail()
+    assert (status, seconds < 15) == (0, True), process.tail()
     assert aws.counts() == (1, 0), "another worker has it at once"
 
 
@@ -76,7 +76,7 @@ def test_poison_for_the_model_costs_no_neighbour_a_delivery(
         lives += 1
         with start(f"life{lives}", **on_runtime) as process:
             wait_until(lambda: not process.running or aws.counts() == (0, 0), 120, process.tail)
-            assert process.running or process.wait(1) == -signal.SIGSEGV, process.tail()
+            assert process.running or process.wait() == -signal.SIGSEGV, process.tail()
     assert lives in {2, 3}, "each poison ends one life at the most"
     assert "taken over" in process.output()
     assert f"precision chosen runtime={runtime}" in process.output()

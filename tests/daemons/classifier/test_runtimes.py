@@ -1,5 +1,8 @@
 """Workers on both runtimes in one fleet."""
 
+from functools import partial
+from typing import Any
+
 import pytest
 
 from testkit.aws.embedded import Cloud
@@ -16,7 +19,7 @@ def test_half_of_the_fleet_may_run_each_runtime(aws: Cloud, start: Start) -> Non
         start("openvino", VISIONFLEET_MODEL__RUNTIME="openvino") as other,
     ):
         for process, worker in ((one, "torch"), (other, "openvino")):
-            wait_until(lambda w=worker: report(aws, w).get("boot_seconds"), 90, process.tail)
+            wait_until(partial(boot_seconds, aws, worker), 90, process.tail)
             assert f"precision chosen runtime={worker} precision=float32" in process.output()
         jobs: list[str] = []
         while len(workers(aws, jobs)) < 2:
@@ -27,6 +30,10 @@ def test_half_of_the_fleet_may_run_each_runtime(aws: Cloud, start: Start) -> Non
         found = results(aws, jobs)
     assert all(found[f"job{i}"]["label"] == f"label-{i % PICTURES}" for i in range(len(jobs)))
     assert len({result["model"]["fingerprint"] for result in found.values()}) == 1
+
+
+def boot_seconds(aws: Cloud, worker: str) -> Any:
+    return report(aws, worker).get("boot_seconds")
 
 
 def send_more(aws: Cloud, first: int) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testkit import pages, release
+from testkit import ROOT, pages, release
 from testkit.aws.embedded import Cloud
 from testkit.processes.daemons import started
 from testkit.processes.ports import free_port
@@ -74,7 +74,7 @@ def typed(command: str, environment: Mapping[str, str], folder: Path) -> str:
 
 def test_distributions_hold_what_a_host_needs(archive: Path, wheel: Path) -> None:
     assert list(release.faults(archive, wheel)) == []
-    assert f"## {__version__} " in (release.ROOT / "CHANGELOG.md").read_text()
+    assert f"## {__version__} " in (ROOT / "CHANGELOG.md").read_text()
     with zipfile.ZipFile(wheel) as packed:
         (points,) = [name for name in packed.namelist() if name.endswith("entry_points.txt")]
         assert packed.read(points).count(b"visionfleet") >= 4

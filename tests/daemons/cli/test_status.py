@@ -58,9 +58,9 @@ def test_status_tells_ages_by_the_time_of_aws(aws: Cloud, tmp_path: Path, off: f
 
 def put_fleet(aws: Cloud, told_at: float = 1e9) -> None:
     """Put what a scaler and three workers write, and a report that cannot be read."""
-    status = {"v": 1, "at": told_at, "visible": 5, "in_flight": 2, "minimum": 0, "maximum": 4}
-    status |= {"states": {"idle": 1, "busy": 1}, "decision": "launch 1: 5 waiting"}
-    put(aws, "fleet/status.json", {**status, "decided_at": told_at})
+    queue = {"v": 1, "at": told_at, "visible": 5, "in_flight": 2, "minimum": 0, "maximum": 4}
+    fleet = {"states": {"idle": 1, "busy": 1}, "decision": "launch 1: 5 waiting"}
+    put(aws, "fleet/status.json", {**queue, **fleet, "decided_at": told_at})
     for name, state in (("w-1", "busy"), ("w-2", "idle"), ("w-3", "stopped")):
         times = dict.fromkeys(("since", "reported_at", "started_at"), told_at)
         report = {"v": 1, "worker": name, "state": state, "version": "0", "host": "h"}

@@ -8,6 +8,7 @@ import threading
 import xmlrpc.client
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,8 @@ def test_fatal_programs_are_restarted_until_they_run(directory: Path) -> None:
 
     with supervisord(directory) as (process, supervisor):
         for name in ("flaky:flaky_00", "flaky:flaky_01", "removed:removed"):
-            wait_until(
-                lambda name=name: told(f"process={name} state=FATAL wait_seconds=5"),
-                20,
-                process.tail,
-            )
+            line = f"process={name} state=FATAL wait_seconds=5"
+            wait_until(partial(told, line), 20, process.tail)
         wait_until(
             lambda: told("process=refusing:refusing status=78 wait_seconds=5"), 20, process.tail
         )

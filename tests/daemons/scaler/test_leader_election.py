@@ -47,10 +47,10 @@ def test_killed_leader_is_replaced_within_the_lease_time(
         active.kill()
         killed = time.monotonic()
         other.wait_for_output("acting", 30)
-        # Some leeway for a busy machine, on which a tick may be late.
-        assert time.monotonic() - killed < LEASE_SECONDS + 3
+        # Some leeway for a busy machine, on which ticks may be late; two leases would be a fault.
+        assert time.monotonic() - killed < 2 * LEASE_SECONDS
         assert lease(aws)["term"] == term + 1
-        wait_until(lambda: status(aws).get("term") == term + 1, 10, other.tail)
+        wait_until(lambda: status(aws).get("term") == term + 1, 30, other.tail)
         assert workers.pids() == pids, "the same fleet, neither doubled nor ended"
         wait_until(lambda: workers.states() == {}, 90, other.tail)
         assert other.output().count("standby") == 1
@@ -87,7 +87,7 @@ def test_clean_stop_releases_the_lease_at_once(
         with scaler_daemon(aws, workers, tmp_path, name="second", settings=long) as second:
             second.wait_for_output("standby", 60)
             assert first.stop(30)[0] == 0
-            second.wait_for_output("acting", 10)
+            second.wait_for_output("acting")
 
 
 def test_once_option_does_nothing_while_another_leads(

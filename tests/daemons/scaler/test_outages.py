@@ -43,7 +43,7 @@ def test_outage_longer_than_the_silence_limit_costs_no_worker(aws: Cloud, tmp_pa
             assert it.output().count("tick failed") == 1
 
 
-def test_first_message_launches_a_worker_within_5_seconds(
+def test_first_message_launches_a_worker_at_the_next_look(
     aws: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Sent right after a look at the queue: the longest delay there is."""
@@ -61,7 +61,7 @@ def test_first_message_launches_a_worker_within_5_seconds(
         seconds = time.monotonic() - sent
     with capsys.disabled():
         print(f"\nfrom the first message to the launch: {seconds:.1f} s with default settings")
-    assert seconds <= 5.0
+    assert seconds < 8, "5 s on an idle machine; a look later it would be more than 8 on any"
 
 
 def test_garbage_collector_removes_stale_objects_and_queues(aws: Cloud, tmp_path: Path) -> None:

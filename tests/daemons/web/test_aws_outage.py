@@ -97,7 +97,7 @@ def test_web_stops_in_time_without_aws(web: Web, relay: OutageRelay) -> None:
     web.process.wait_for_output("replies cannot be received", 20)
     status, seconds = web.process.stop()
     assert status == 0
-    assert seconds < 8
+    assert seconds < 15
 
 
 def test_hung_upload_does_not_delay_the_stop(
@@ -119,7 +119,7 @@ def test_hung_upload_does_not_delay_the_stop(
 
 def until_an_image_comes(silent: socket.socket, held: ExitStack) -> None:
     """Take connections and answer none of them, until one of them is an upload."""
-    silent.settimeout(10)
+    silent.settimeout(30)
     piece = b""
     while b"images/" not in piece:
         one, _ = silent.accept()

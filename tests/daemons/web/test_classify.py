@@ -181,7 +181,7 @@ def test_root_serves_the_page(web: Web) -> None:
 def test_health_and_readiness_answer(web: Web) -> None:
     assert web.get("/healthz").json() == {"status": "ok"}
     assert web.get("/readyz").json() == {"ready": True, "reasons": []}
-    assert requests.head(f"{web.url}/healthz", timeout=5).status_code == 200
+    assert requests.head(f"{web.url}/healthz", timeout=30).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"[]", b"7", b'{"v": 1'])

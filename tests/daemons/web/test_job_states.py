@@ -14,12 +14,13 @@ import requests
 from testkit import ROOT
 from testkit.aws.aging_proxy import AgingProxy, aging_proxy
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, emptied
-from testkit.aws.fault_proxy import FaultProxy, Faults, fault_proxy
+from testkit.aws.fault_proxy import FaultProxy, fault_proxy
+from testkit.aws.faults import Faults
 from testkit.classifier.stand_in import label_of, stand_in, succeeded
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, launched
 
-PAGE = (ROOT / "docs" / "delivery.md").read_text().partition("## What may be left")[2]
+PAGE = (ROOT / "docs" / "delivery.md").read_text().partition("## What a crash can leave behind")[2]
 IMAGES = [encoded(numbered(number)) for number in range(3)]
 OTHER = encoded(numbered(9))
 ANY = {

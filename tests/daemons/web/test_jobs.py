@@ -1,7 +1,9 @@
 """Jobs that outlive their request: 202, polling, lost replies, and a web daemon that was killed."""
 
+import http.client
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -86,7 +88,7 @@ def test_lost_reply_costs_seconds_not_the_whole_wait(aws: Cloud, web: Web, path:
         answer = web.post(path, data=IMAGE)
     assert answer.status_code == 200
     assert label_of(IMAGE) in answer.text
-    assert 4 < time.monotonic() - started < 15
+    assert 4 < time.monotonic() - started < 22
 
 
 def test_lost_reply_is_found_at_the_end_of_a_short_wait(aws: Cloud, web: Web) -> None:
@@ -102,7 +104,7 @@ def test_foreign_and_malformed_replies_do_no_harm(aws: Cloud, web: Web) -> None:
         aws.send(mine, body)
     with stand_in(aws):
         assert web.post("/", data=IMAGE).text == label_of(IMAGE)
-    wait_until(lambda: aws.counts(mine) == (0, 0), 10, lambda: str(aws.counts(mine)))
+    wait_until(lambda: aws.counts(mine) == (0, 0), 30, lambda: str(aws.counts(mine)))
 
 
 def test_job_of_another_web_process_can_be_awaited(aws: Cloud, web: Web, tmp_path: Path) -> None:
@@ -117,13 +119,21 @@ def test_job_of_another_web_process_can_be_awaited(aws: Cloud, web: Web, tmp_pat
 
 
 def test_disconnected_client_frees_memory_and_its_job_goes_on(aws: Cloud, web: Web) -> None:
-    with pytest.raises(requests.ReadTimeout):
-        requests.post(f"{web.url}/", data=IMAGE, timeout=1)
+    before = web.process.output().count("job accepted")
+    with closing(http.client.HTTPConnection(web.url.removeprefix("http://"), timeout=30)) as client:
+        client.request("POST", "/", IMAGE)
+        wait_until(
+            lambda: web.process.output().count("job accepted") > before, 30, web.process.tail
+        )
     job = web.process.output().rpartition("job accepted job=")[2].split()[0]
     with stand_in(aws):
         done = web.get(f"/v1/jobs/{job}?wait=20")
     assert done.json()["label"] == label_of(IMAGE)
     assert "Traceback" not in web.process.output()
+
+
+def accepted(web: Web) -> int:
+    return web.process.output().count("job accepted")
 
 
 def test_deleted_reply_queue_is_recreated(aws: Cloud, tmp_path: Path) -> None:

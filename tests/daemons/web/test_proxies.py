@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import urljoin
 
 import pytest
@@ -56,15 +57,15 @@ class Client:
         self._session = requests.Session()
         self._url = url
 
-    def ask(self, method: str, path: str, **options: object) -> requests.Response:
-        headers = {"Host": "vision.example", **options.pop("headers", {})}  # type: ignore[dict-item]
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"Host": "vision.example", **options.pop("headers", {})}
         return self._session.request(
             method,
             urljoin(self._url, path),
             headers=headers,
             timeout=30,
             allow_redirects=False,
-            **options,  # type: ignore[arg-type]
+            **options,
         )
 
 

@@ -10,7 +10,7 @@ from testkit.images.pictures import encoded, numbered
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import reply_queues, web_daemon
-from testkit.web.load import client_load
+from testkit.web.load import ClientLoad, client_load
 from visionfleet.web.http.server import drop_openings
 
 IMAGE = encoded(numbered(0))
@@ -25,16 +25,20 @@ def test_rolling_restart_fails_no_request(aws: Cloud, tmp_path: Path) -> None:
             client_load(port, IMAGE, new=4, kept=4) as clients,
             client_load(port, b"", new=8, kept=2) as quick,
         ):
-            wait_until(lambda: clients.answered > 100, 120, "load")
+            wait_for_more(clients, 100)
             for web in old:
-                before = clients.answered
                 status, seconds = web.process.stop(30)
-                assert (status, seconds < 10) == (0, True), web.process.tail()
+                assert (status, seconds < 20) == (0, True), web.process.tail()
                 running.enter_context(web_daemon(aws, tmp_path, **shared))
-                wait_until(lambda before=before: clients.answered > before + 100, 120, "load")
+                wait_for_more(clients, 100)
         assert clients.failures + quick.failures == []
         assert len(reply_queues(aws)) == 2
         print(f"{clients.answered} uploads and {quick.answered} others, none failed")
+
+
+def wait_for_more(clients: ClientLoad, answers: int) -> None:
+    before = clients.answered
+    wait_until(lambda: clients.answered > before + answers, 120, "load")
 
 
 def test_idle_connection_may_send_one_more_request_on_stop(aws: Cloud, tmp_path: Path) -> None:
@@ -61,13 +65,13 @@ def test_leaving_listener_loses_no_connection() -> None:
     with ExitStack() as open_:
         second = open_.enter_context(listener(port))
         early = [open_.enter_context(begun(port)) for _ in range(40)]
-        wait_until(lambda: all(connected(one) for one in early), 5, "early ones to connect")
+        wait_until(lambda: all(connected(one) for one in early), 30, "early ones to connect")
         drop_openings(first)
         late = [open_.enter_context(begun(port)) for _ in range(40)]
         held = [open_.enter_context(one) for one in accepted(first)]
         assert 0 < len(held) < 40, "what was there before is still to be had, and nothing else"
         first.close()
-        wait_until(lambda: all(connected(one) for one in early + late), 10, "all to connect")
+        wait_until(lambda: all(connected(one) for one in early + late), 30, "all to connect")
         held += [open_.enter_context(one) for one in accepted(second)]
         assert len(held) == 80
 

@@ -43,7 +43,7 @@ def test_idle_daemon_stops_at_once_and_deletes_its_queue(aws: Cloud, tmp_path: P
         assert tags["heartbeat"].isdigit()
         status, seconds = web.process.stop()
     assert status == 0
-    assert seconds < 5  # and not the 20 s of the parked poll
+    assert seconds < 10  # and not the 20 s of the parked poll
     assert reply_queues(aws) == []
 
 
@@ -66,12 +66,12 @@ def test_waiting_request_is_answered_on_stop(aws: Cloud, tmp_path: Path, number:
 def test_request_that_outlasts_the_stop_gets_its_job(aws: Cloud, tmp_path: Path) -> None:
     with web_daemon(aws, tmp_path, WEB__STOP_SECONDS="1") as web:
         clients = [Client(web, path) for path in ("/", "/v1/classify", "/v1/classify?wait=200")]
-        wait_until(lambda: web.process.output().count("job accepted") == 3, 10, web.process.tail)
+        wait_until(lambda: web.process.output().count("job accepted") == 3, 30, web.process.tail)
         status, seconds = web.process.stop()
         for client in clients:
             client.join()
     assert status == 0
-    assert seconds < 6
+    assert seconds < 12  # and not the 25 s and more that they would wait
     jobs = set()
     for client in clients:
         assert client.answer is not None
@@ -95,14 +95,14 @@ def test_unready_daemon_still_accepts_connections(aws: Cloud, tmp_path: Path) ->
 def test_stopping_daemon_accepts_no_connections(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
         with requests.Session() as kept:
-            assert kept.get(f"{web.url}/readyz", timeout=5).status_code == 200
+            assert kept.get(f"{web.url}/readyz", timeout=30).status_code == 200
             client = Client(web)
             web.process.wait_for_output("job accepted")
             web.process.signal(signal.SIGTERM)
             web.process.wait_for_output("stopping")
-            wait_until(lambda: not connects(web), 5, "listening to end")
+            wait_until(lambda: not connects(web), 30, "listening to end")
             # Only a connection that was kept open can still ask.
-            readiness = kept.get(f"{web.url}/readyz", timeout=5)
+            readiness = kept.get(f"{web.url}/readyz", timeout=30)
             assert (readiness.status_code, readiness.json()["reasons"]) == (503, ["stopping"])
         fleet.gate.set()
         client.join()

@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -144,9 +145,9 @@ def test_silent_metadata_is_retried_and_a_role_lasts_one_boot(
         service.documents[USER_DATA] = user_data("web", settings)
         service.status = 503
         with booted_instance(service, baked, tmp_path / "s", "i-silent") as machine:
-            restarts = lambda: int(machine.show("visionfleet-instance", "NRestarts"))  # noqa: E731
-            web = lambda: machine.show("visionfleet-web", "ActiveState")  # noqa: E731
-            wait_until(lambda: restarts() >= 2, 30, machine.console)
+            restarts = partial(machine.show, "visionfleet-instance", "NRestarts")
+            web = partial(machine.show, "visionfleet-web", "ActiveState")
+            wait_until(lambda: int(restarts()) >= 2, 30, machine.console)
             assert web() == "inactive"
             service.status = None
             wait_until(lambda: web() == "active", 30, machine.console)

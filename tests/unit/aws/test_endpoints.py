@@ -54,7 +54,7 @@ def sent_to(client: Any) -> list[str]:
         urls.append(request.url)
         body = b"{}" if "X-Amz-Target" in request.headers else b""
         raw: Any = type("Raw", (), {"stream": lambda *_, **__: iter((body,))})()
-        headers = {"ETag": '"1"', "Content-Length": str(len(body))}
+        headers: Any = {"ETag": '"1"', "Content-Length": str(len(body))}
         return AWSResponse(request.url, 200, headers, raw)
 
     client.meta.events.register("before-send", answer)

@@ -96,7 +96,7 @@ RAISED = {
         urllib3.exceptions.LocationParseError("x"),
         boto.EndpointConnectionError(endpoint_url="u"),
         boto.ReadTimeoutError(endpoint_url="u"),
-        boto.SSLError(endpoint_url="u", error="certificate is not yet valid"),
+        boto.SSLError(endpoint_url="u", error=ssl.SSLError("certificate is not yet valid")),
         boto.ProxyConnectionError(proxy_url="u"),
         boto.ResponseStreamingError(error="cut"),
         boto.IncompleteReadError(actual_bytes=1, expected_bytes=2),

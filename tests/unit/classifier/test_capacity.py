@@ -70,29 +70,30 @@ def test_capacity_is_not_the_time_in_hand() -> None:
 def test_processor_time_bounds_the_capacity() -> None:
     made, spent = worker(), [5.0]
     made.cpu_seconds = lambda: spent[0]
-    made.told(0.0, 0)
+    made.report(0.0, 0)
     for second in range(1, 5):
         spent[0] += 0.05 * 10
-        told, _ = made.told(float(second), 10 * second)
+        told, _ = made.report(float(second), 10 * second)
     assert told == pytest.approx(2 / 0.05, rel=0.05), "the 5 s of the start are of no image"
 
 
 def test_what_a_full_worker_does_corrects_the_estimate() -> None:
     made = worker()
     for step in range(50):
-        made.look(0.25 * step, 30, 10 * step)
+        made.observe(0.25 * step, 30, 10 * step)
     assert made.per_second() == pytest.approx(40, rel=0.05)
-    made.look(20.0, 3, 500)
-    made.look(30.0, 30, 501)
+    made.observe(20.0, 3, 500)
+    made.observe(30.0, 30, 501)
     assert made.per_second() == pytest.approx(40, rel=0.05), "it was not full in between"
 
 
 def test_busy_share_is_of_the_time_since_the_last_report() -> None:
     made = worker(image=0.1)
-    assert made.told(0.0, 0)[1] is None
-    capacity, busy = made.told(10.0, 20)
-    assert (capacity, busy) == (pytest.approx(10, rel=0.05), pytest.approx(0.2, rel=0.1))
-    assert made.told(20.0, 20)[1] == 0.0
+    assert made.report(0.0, 0)[1] is None
+    capacity, busy = made.report(10.0, 20)
+    assert capacity == pytest.approx(10, rel=0.05)
+    assert busy == pytest.approx(0.2, rel=0.1)
+    assert made.report(20.0, 20)[1] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -100,12 +101,12 @@ def test_busy_share_is_of_the_time_since_the_last_report() -> None:
 )
 def test_slow_worker_holds_two_seconds_of_work(call: float, image: float, enough: int) -> None:
     made = worker(call, image)
-    made.look(0.0, 0, 0)
-    assert made.enough_in_flight() == enough
+    made.observe(0.0, 0, 0)
+    assert made.target_in_flight() == enough
 
 
 def test_worker_holds_a_batch_until_its_model_has_answered() -> None:
     made = Capacity()
     made.measure(32, 8)[FETCH].note(1, 0.01)
-    made.look(0.0, 8, 0)
-    assert made.enough_in_flight() == 8
+    made.observe(0.0, 8, 0)
+    assert made.target_in_flight() == 8

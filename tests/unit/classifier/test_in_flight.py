@@ -54,7 +54,7 @@ ENDS: dict[str, tuple[Callable[[Completion, Delivery], object], list[str]]] = {
     "answered": (answer, ["delete"]),
     "tried again": (lambda by, one: by.retry(one, "S3 is away"), ["visible later"]),
     "handed back": (lambda by, one: by.hand_back([one]), ["visible in 0"]),
-    "dead letter": (lambda by, one: by.bury(one, "no JSON"), ["send", "delete"]),
+    "dead letter": (lambda by, one: by.dead_letter(one, "no JSON"), ["send", "delete"]),
 }
 
 
@@ -80,9 +80,9 @@ def test_lost_delivery_keeps_its_place_until_it_is_dropped() -> None:
     lost, kept = taken(in_flight, "a", "b")
     lost.lost = True
     assert (in_flight.held(), in_flight.counts().in_flight) == ([kept], 2)
-    assert not in_flight.still_ours(lost)
-    assert in_flight.still_ours(kept)
-    assert not in_flight.still_ours(lost)
+    assert not in_flight.holds_lease(lost)
+    assert in_flight.holds_lease(kept)
+    assert not in_flight.holds_lease(lost)
     assert in_flight.counts().in_flight == 1
 
 

@@ -1,8 +1,11 @@
 """Images that S3 refuses: one of them, or all."""
 
+from typing import cast
+
 import pytest
 
 from testkit.aws.fakes import Clock
+from visionfleet.aws.s3 import Store
 from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.errors import Denied, GiveUp, NotFound, TryLater, Unfit
 
@@ -39,12 +42,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 def images(s3: S3, clock: Clock) -> UploadedImages:
-    return UploadedImages(s3, clock)  # type: ignore[arg-type]
+    return UploadedImages(cast(Store, s3), clock)
 
 
 def tries(images: UploadedImages, clock: Clock, seconds: float) -> list[type[Exception]]:
     """Try to read image b once in two seconds for so long; returns what came of each."""
-    end, found = clock.now + seconds, []
+    end, found = clock.now + seconds, list[type[Exception]]()
     while clock.now <= end:
         try:
             images.read("images/b")

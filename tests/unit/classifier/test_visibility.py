@@ -14,7 +14,7 @@ from visionfleet.errors import LeaseLost, TryLater, VisionfleetError
 
 
 class StubbornQueue:
-    """Notes every extension; loses, fails or blocks on demand."""
+    """Journal every extension; loses, fails or blocks on demand."""
 
     def __init__(self) -> None:
         self.extended: list[str] = []
@@ -112,10 +112,10 @@ def test_outage_is_nobodys_time_also_of_those_that_wait(
     """Two threads may meet one outage; it is counted once."""
     (early,) = take(heartbeat, "a")
     for began in (0.0, 1.0, 50.0, 50.0):
-        heartbeat.in_flight.excuse(began, began + 50.0)
+        heartbeat.in_flight.discount_outage(began, began + 50.0)
     beat(heartbeat, clock, 150)
     (late,) = take(heartbeat, "b")
-    heartbeat.in_flight.excuse(140.0, 170.0)
+    heartbeat.in_flight.discount_outage(140.0, 170.0)
     assert early.received_at == pytest.approx(130.0)
     assert late.received_at == 170.0
     beat(heartbeat, clock, 229)
@@ -166,12 +166,12 @@ def test_release_waits_for_the_running_heartbeat(
     beating = threading.Thread(target=heartbeat.beat)
     beating.start()
     assert queue.entered.wait(10)
-    released = threading.Event()
-    releasing = threading.Thread(target=lambda: (end(heartbeat, delivery), released.set()))
+    releasing = threading.Thread(target=end, args=(heartbeat, delivery))
     releasing.start()
-    assert not released.wait(0.1)
+    releasing.join(0.1)
+    assert releasing.is_alive()
     queue.may_go.set()
-    assert released.wait(10)
-    beating.join(10)
     releasing.join(10)
+    assert not releasing.is_alive()
+    beating.join(10)
     assert queue.extended == ["a"]

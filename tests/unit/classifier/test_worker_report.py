@@ -27,7 +27,7 @@ class Shelf:
     broken: bool = False
     refused: set[str] = field(default_factory=set)
     written: list[tuple[float, str]] = field(default_factory=list)
-    models: list[str] = field(default_factory=list)
+    models: list[list[str]] = field(default_factory=list)
 
     def put_json(self, key: str, text: str) -> None:
         if self.broken:
@@ -90,8 +90,9 @@ def test_unchanged_state_is_reported_regularly() -> None:
 
 def test_drain_states_are_reported_at_once_and_once() -> None:
     shelf = Shelf()
-    line = ((1, "busy"), (1.1, "draining"), (1.2, "draining"), (1.3, "drained"), (1.4, "drained"))
-    observe(shelf, reporter(shelf), *line)
+    made = reporter(shelf)
+    observe(shelf, made, (1, "busy"), (1.1, "draining"), (1.2, "draining"))
+    observe(shelf, made, (1.3, "drained"), (1.4, "drained"))
     assert shelf.written[1:] == [(1, "busy"), (1.1, "draining"), (1.3, "drained")]
 
 
@@ -132,7 +133,7 @@ MODEL = ModelDescription(
 def test_model_is_told_once_and_again_where_s3_failed() -> None:
     shelf = Shelf()
     made = reporter(shelf)
-    made.untold, shelf.broken = MODEL, True
+    made.unpublished_model, shelf.broken = MODEL, True
     observe(shelf, made, (1.0, "idle"))
     shelf.broken = False
     observe(shelf, made, (2.0, "idle"), (40.0, "idle"), (80.0, "idle"))
@@ -142,7 +143,9 @@ def test_model_is_told_once_and_again_where_s3_failed() -> None:
 def test_role_that_may_not_tell_the_model_still_reports() -> None:
     shelf = Shelf(refused={"fleet/model.json"})
     made = reporter(shelf)
-    made.untold = MODEL
+    made.unpublished_model = MODEL
     observe(shelf, made, (1.0, "idle"))
-    assert made.untold is None
     assert shelf.written[-1] == (1.0, "idle")
+    shelf.refused.clear()
+    observe(shelf, made, (40.0, "idle"))
+    assert shelf.models == [], "it is not tried with each report"

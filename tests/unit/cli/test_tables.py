@@ -63,8 +63,14 @@ def test_dead_letters_keep_their_names_whole_in_80_columns(
 ) -> None:
     shown: list[RenderableType] = []
     monkeypatch.setattr(terminal, "show", shown.append)
-    row = {"message_id": "8d6ffd39-35b5-4a31-b2b9-c5d1a3b3a4a7", "job": None, "received": 4}
-    row |= {"file_name": "x" * 60, "first_sent": "2026-11-28T23:08:09Z", "reason": "gave_up"}
+    row: dict[str, object] = {
+        "message_id": "8d6ffd39-35b5-4a31-b2b9-c5d1a3b3a4a7",
+        "job": None,
+        "received": 4,
+        "file_name": "x" * 60,
+        "first_sent": "2026-11-28T23:08:09Z",
+        "reason": "gave_up",
+    }
     dead._print_table([row])
     text = printed(*shown)
     assert "8d6ffd39-35b5-4a31-b2b9-c5d1a3b3a4a7  11-28 23:08  4 " in text

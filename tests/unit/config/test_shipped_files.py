@@ -7,7 +7,7 @@ import yaml
 
 from testkit import ROOT
 from visionfleet.config import Config, load
-from visionfleet.config.fields import what_and_who
+from visionfleet.config.fields import what_and_when
 from visionfleet.config.reference import configuration_file, settings_page
 from visionfleet.config.schema import settings
 
@@ -30,7 +30,7 @@ def test_settings_are_at_most_87_and_each_is_described() -> None:
     """The 87th is scaler.prices_file."""
     assert len(settings()) <= 87
     for key, field in settings().items():
-        for sentence in what_and_who(str(field.description)):
+        for sentence in what_and_when(str(field.description)):
             assert sentence.endswith("."), key
             assert sentence[0] in "`f" or sentence[0].isupper(), key
 

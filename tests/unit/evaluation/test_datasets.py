@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from visionfleet.evaluation.datasets import BadDataset, class_indices, count, read
+from visionfleet.evaluation.datasets import BadDataset, class_indices, count, read, read_any
 
 FILES = {"cat/1.jpg": b"c1", "dog/2.PNG": b"d2", "dog/notes.txt": b"no", "readme.jpg": b"no class"}
 
@@ -49,6 +49,15 @@ def test_dataset_folders_are_labels_or_numbers() -> None:
 def test_dataset_folder_that_is_no_label_is_reported() -> None:
     with pytest.raises(BadDataset, match="no label of the model: cow, horse"):
         class_indices({"cat", "horse", "cow"}, ("cat",))
+
+
+def test_images_in_no_folder_have_no_class(tmp_path: Path) -> None:
+    """They are not of the first class: else every precision would get nearly all of them wrong."""
+    for name in ("a.jpg", "b.png", "000_tench.jpg"):
+        (tmp_path / name).write_bytes(b"")
+    assert [one.folder for one in read_any(tmp_path, 9)] == ["000", "", ""]
+    with pytest.raises(BadDataset, match="no label of the model"):
+        class_indices({""}, ("tench",))
 
 
 def test_dataset_without_images_is_reported(tmp_path: Path) -> None:

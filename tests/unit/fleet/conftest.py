@@ -46,8 +46,10 @@ def make(clock: Clock, region: Region, bucket: Bucket) -> Make:
             Ec2Section(
                 launch_template=template,
                 markets=tuple(dict.fromkeys(o.market for o in offered)) or ("on-demand",),
-                instance_types=tuple(dict.fromkeys(o.instance_type for o in offered)),
-                subnets=tuple(dict.fromkeys(o.subnet for o in offered)),
+                instance_types=tuple(
+                    dict.fromkeys(filter(None, (o.instance_type for o in offered)))
+                ),
+                subnets=tuple(dict.fromkeys(filter(None, (o.subnet for o in offered)))),
             ),
             maximum,
             f"process-{next(numbers)}",

@@ -12,7 +12,7 @@ from testkit.fleet.ec2_fleet import MAXIMUM, A, Make, checked, crash_at, states
 from visionfleet.contract.names import LAUNCHES_KEY
 from visionfleet.errors import Denied, GiveUp, Superseded, TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet
-from visionfleet.fleet.launch_ledger import ABANDONED_SECONDS, HEARD_SECONDS, SEEN_SECONDS
+from visionfleet.fleet.launch_ledger import ABANDONED_SECONDS, LISTED_SECONDS, PENDING_SECONDS
 from visionfleet.fleet.offerings import SHORT_SECONDS
 
 
@@ -64,7 +64,7 @@ def test_confirmed_instance_that_never_appears_is_dropped(
 ) -> None:
     region.list_seconds = 1e9
     make().launch(2, "d1")
-    clock.now += SEEN_SECONDS
+    clock.now += LISTED_SECONDS
     assert make().members() == []
 
 
@@ -144,7 +144,7 @@ def test_scaler_paused_after_observing_launches_nothing(
     sleeper.members()
     other.members()
     other.launch(MAXIMUM - 1, "d1")
-    clock.now += SEEN_SECONDS
+    clock.now += LISTED_SECONDS
     other.members()
     empty_the_ledger(make(), region, "d2")
     with pytest.raises(Superseded):
@@ -167,7 +167,7 @@ def test_scaler_paused_after_its_ledger_write_launches_nothing(
 
     def sleep(at: str) -> None:
         if at == f"get {LAUNCHES_KEY} done" and next(reads) == 1:  # what it wrote is its own
-            clock.now += HEARD_SECONDS
+            clock.now += PENDING_SECONDS
             region.room[("", "")] = 0
             assert make().members() == []
             region.room.clear()
@@ -188,7 +188,7 @@ def test_refused_launch_of_another_scaler_counts_until_closed(
     region.room[("", "")] = 0
     other = make()
     assert len(other.members()) == 2
-    clock.now += HEARD_SECONDS - 1
+    clock.now += PENDING_SECONDS - 1
     assert len(other.members()) == 2
     clock.now += SHORT_SECONDS
     assert other.members() == []

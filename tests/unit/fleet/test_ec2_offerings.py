@@ -9,7 +9,7 @@ from testkit.aws.fake_s3 import Bucket
 from testkit.aws.fakes import Clock
 from testkit.fleet.ec2_fleet import A, B, Make, checked, launches
 from visionfleet.errors import Denied, TryLater
-from visionfleet.fleet.launch_ledger import SEEN_SECONDS
+from visionfleet.fleet.launch_ledger import LISTED_SECONDS
 from visionfleet.fleet.offerings import REFUSED_SECONDS, SHORT_SECONDS, Offering, in_order
 
 
@@ -122,7 +122,7 @@ def test_used_launch_token_is_an_alarm_and_its_launch_counts(
     assert "IdempotentParameterMismatch" in str(fleet.alarms())
     clock.now += 250
     assert {m.name for m in fleet.members()} == {m.id for m in region.alive()}
-    clock.now += SEEN_SECONDS
+    clock.now += LISTED_SECONDS
     assert len(fleet.members()) == len(region.alive()) == 2
     assert fleet.alarms() == ()
 

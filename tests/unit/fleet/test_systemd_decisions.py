@@ -8,7 +8,7 @@ from testkit.fleet.policies import policy
 from visionfleet.aws.sqs import Counts
 from visionfleet.fleet.systemd import SystemdFleet
 from visionfleet.scaler.decision import Decision, History, decide
-from visionfleet.scaler.lives import Told
+from visionfleet.scaler.lives import SeenReport
 from visionfleet.scaler.observation import FleetObserver
 
 POLICY = policy(2, boot_seconds=5, hold_seconds=60, service_seconds=1)
@@ -20,8 +20,8 @@ class Waiting:
     def counts(self) -> Counts:
         return Counts(5, 0)
 
-    def read(self, workers: list[str], _now: float) -> list[Told]:
-        return [Told() for _ in workers]
+    def read(self, workers: list[str], _now: float) -> list[SeenReport]:
+        return [SeenReport() for _ in workers]
 
 
 class Machine:

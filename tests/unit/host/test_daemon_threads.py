@@ -9,7 +9,7 @@ from visionfleet.host.daemon_threads import run_bounded, run_in_thread
 
 def test_an_unexpected_exception_is_handed_over() -> None:
     told: list[BaseException] = []
-    run_in_thread("odd", lambda: {}["missing"], told.append).join()
+    run_in_thread("odd", lambda: {"here": None}["missing"], told.append).join()
     run_in_thread("exit", lambda: sys.exit(3), told.append).join()
     assert [type(error) for error in told] == [KeyError, SystemExit]
 

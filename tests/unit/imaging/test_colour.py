@@ -82,10 +82,18 @@ def test_grey_ramp_is_the_same_at_any_depth(data: bytes) -> None:
     [RAMP * 1e9, RAMP - 0.5, np.full((32, 32), np.nan), np.full((32, 32), np.inf)],
     ids=["unknown range", "negative", "not a number", "infinite"],
 )
-def test_pixels_without_a_known_white_are_refused(pixels: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_pixels_without_a_known_white_are_refused(pixels: np.ndarray) -> None:
     with pytest.raises(BadImage, match="no known white") as caught:
         seen(tiff(pixels.astype("<f4").tobytes(), 32, form=3))
     assert caught.value.code == "cannot_be_decoded"
+
+
+def test_bytes_with_a_sign_are_grey_or_refused() -> None:
+    signed = np.rint(RAMP * 255 - 128).astype(np.int8)
+    with pytest.raises(BadImage, match="no known white"):
+        seen(tiff(signed.tobytes(), 8, form=2))
+    bright = seen(tiff(np.maximum(signed, 0).tobytes(), 8, form=2))
+    assert (bright[:, :, 0] == np.maximum(signed, 0)).all()
 
 
 def test_byte_colour_map_is_not_black() -> None:

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def upper_half_is_white(data: bytes) -> bool:
 
 
 @pytest.mark.parametrize(("kind", "scale"), [(np.uint8, 1), (np.uint16, 257)])
-def test_png_has_its_transparent_grey(kind: type, scale: int) -> None:
+def test_png_has_its_transparent_grey(kind: type[np.unsignedinteger[Any]], scale: int) -> None:
     grey = (np.asarray(COLOURS.convert("L")).astype(int) * scale).astype(kind)
     grey[grey == 9], grey[:32] = 10, 9
     chunk = (b"tRNS", struct.pack(">H", 9))

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import time
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from PIL import Image
 from testkit import ROOT
 from testkit.images.pictures import encoded, numbered
 from testkit.images.reading import Limits, read_pixels
+from testkit.images.tiff import tiff
 from visionfleet.config import Config
 from visionfleet.errors import BadImage
 from visionfleet.imaging import cost
@@ -37,6 +39,25 @@ LIMITS = Limits(1_000_000, 1_000_000, EVERY)
         (b"\x00\x00\x00\x18ftypmp42", "a video"),
         (b"\x00\x00\x00\x18ftypcrx ", "a camera's raw file"),
         (bytes(128) + b"DICM", "a DICOM file"),
+        (encoded(numbered(1), "TGA"), "a TGA file"),  # begins as a cursor does
+        (encoded(numbered(1), "PCX"), "a PCX file"),
+        (b"\x00\x00\x01\x00moov" + bytes(99), "a video"),  # and this as an icon
+        (b"\x00\x00\x00\x08wide\x00\x00", "a video"),
+        (b"{\\rtf1 text}", "an RTF document"),
+        (b"[ {", "a JSON document"),
+        (b'\xef\xbb\xbf<svg xmlns="a"/>', "an SVG drawing"),
+        (b"<?xml?><!-- " + b"x" * 3000 + b" --><svg:svg/>", "an SVG drawing"),
+        (b"<!DOCTYPE svg PUBLIC 'a'>\n<svg/>", "an SVG drawing"),
+        ("<svg/>".encode("utf-16"), "an SVG drawing"),
+        (b"<!-- saved --><html><svg/>", "an HTML page"),
+        (b"<?xml version='1.0'?><Error><Code>svg</Code></Error>", "an XML document"),
+        (b"\n\n%PDF-1.4", "a PDF document"),
+        (b"/9j/4AAQSkZJRgABAQ", "an image in base64"),
+        (b"data:image/png;base64,iVBORw0KGgo", "an image in a data URL"),
+        (b"\xff\xd8\xff\xf7\x00\x0b", "a JPEG-LS file"),
+        (b"[section]", ""),
+        (b"{name}, hello", ""),
+        (b"<3", ""),
         (b"hello", ""),
         (b"", ""),
     ],
@@ -63,6 +84,32 @@ def test_refused_formats_are_named(data: bytes, name: str) -> None:
 def test_damaged_header_is_not_an_unknown_format(start: bytes, sentence: str) -> None:
     with pytest.raises(BadImage, match=sentence):
         check_header(start, LIMITS)
+
+
+@pytest.mark.parametrize("part", [b"<!--", b"<?", b"<!doctype", b"<a", b"<!-- -->"])
+def test_markup_without_an_end_takes_no_time(part: bytes) -> None:
+    started = time.process_time()
+    name_of(part * 1_000_000)
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        (
+            tiff(bytes(900), (16, 16), {258: [14], 262: [0]}),
+            r"BitsPerSample 14, .*Interpretation 0",
+        ),
+        (tiff(bytes(900), (16, 16), {258: [8], 262: [1], 259: [34712]}), "Compression 34712"),
+        (b"\xff\xd8\xff\xc0\0\x11\x0c\0\x40\0\x60" + bytes(20), "SOF0, 12 bits, 96x64"),
+        (b"\xff\xd8\xff\xf7\0\x11\x08\0\x40\0\x60" + bytes(20), "JPEG-LS"),
+        (b"\xff\xd8\xff\xe8\0\4SP\xff\xf7\0\x11\x08\0\x40\0\x60" + bytes(20), "SOF55"),
+        (b"\xff\xd8\xff\xc0\0", "begins like a JPEG file"),
+    ],
+)
+def test_refused_kinds_of_a_format_are_told(data: bytes, kind: str) -> None:
+    with pytest.raises(BadImage, match=kind):
+        check_header(data, LIMITS)
 
 
 def test_format_excluded_by_settings_is_named() -> None:

@@ -12,6 +12,7 @@ from testkit.fleet.scaler_world import (
     scaler,
     status_of,
 )
+from visionfleet.aws.s3 import Listed
 from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import TryLater
 from visionfleet.scaler.garbage_collector import GarbageCollector
@@ -203,7 +204,7 @@ def test_failed_garbage_collection_stops_nothing(caplog: pytest.LogCaptureFixtur
     class Refusing(FakeStore):
         """Lists nothing."""
 
-        def listed(self, prefix: str) -> list:  # type: ignore[type-arg]
+        def listed(self, prefix: str) -> list[Listed]:
             raise TryLater("list: no answer")
 
     ours.garbage_collector = GarbageCollector(ours.garbage_collector.queues, Refusing(world), 600.0)

@@ -12,7 +12,7 @@ def watched(sizes: list[int], hold: float = HOLD, before: Cooldown | None = None
     cooldown = before or Cooldown()
     start = 0.0 if before is None else cooldown.at + STEP
     for index, size in enumerate(sizes):
-        cooldown = cooldown.noted(size, hold, BOOT, start + index * STEP)
+        cooldown = cooldown.updated(size, hold, BOOT, start + index * STEP)
     return cooldown
 
 
@@ -52,21 +52,23 @@ def test_size_is_kept_until_the_cooldown_is_over() -> None:
     cooldown = watched([2, 1, 0], hold=60)
     kept = {}
     for now in range(12, 100, STEP):
-        cooldown = cooldown.noted(0, 60, BOOT, now)
-        kept[now] = cooldown.keeps(now)
+        cooldown = cooldown.updated(0, 60, BOOT, now)
+        kept[now] = cooldown.size_to_keep(now)
     assert kept[56] is None, "not watched for long enough"
     assert (kept[60], kept[64], kept[68], kept[96]) == (2, 1, 0, 0)
 
 
 def test_what_was_last_seen_holds_through_a_gap_of_looks() -> None:
-    cooldown = watched([3] * 60).noted(0, HOLD, BOOT, 1000.0)
-    assert cooldown.keeps(1000.0) == 3, "it was needed when last seen, and nobody looked since"
+    cooldown = watched([3] * 60).updated(0, HOLD, BOOT, 1000.0)
+    assert cooldown.size_to_keep(1000.0) == 3, (
+        "it was needed when last seen, and nobody looked since"
+    )
 
 
 def test_no_cooldown_means_none() -> None:
     cooldown = watched([5, 0], hold=0.0)
     assert cooldown.seconds == 0
-    assert cooldown.keeps(cooldown.at) == 0
+    assert cooldown.size_to_keep(cooldown.at) == 0
 
 
 def test_memory_is_bounded_by_the_size_of_the_fleet() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -23,8 +24,8 @@ FAULT = "/birds.pt: cannot be read (model.path)"
 START = 1000.0
 
 
-def worker(name: str, state: State, at: float = START, **more: object) -> Worker:
-    return Worker(name, state, at, at, **more)  # type: ignore[arg-type]
+def worker(name: str, state: State, at: float = START, **more: Any) -> Worker:
+    return Worker(name, state, at, at, **more)
 
 
 def over(
@@ -116,12 +117,15 @@ def test_boot_limit_follows_what_boots_take() -> None:
 
 def test_boot_that_is_cut_off_is_told_and_gets_longer() -> None:
     """Boots of 500 s, none of which was ever seen to end, under a limit of 300 s."""
-    history, launched, launches, told = History(), None, 0, ""
+    history, launches, told = History(), 0, ""
+    launched: float | None = None
     for now in range(1000, 3000, 4):
         up = launched is not None and now - launched > 500
         state: State = "busy" if up else "booting"
-        crew = [worker("w", state, launched, reported_at=now if up else None)] if launched else []
-        decision, history = decide(Observation(1, 0, tuple(crew)), POLICY, history, float(now))
+        crew: tuple[Worker, ...] = ()
+        if launched is not None:
+            crew = (worker("w", state, launched, reported_at=now if up else None),)
+        decision, history = decide(Observation(1, 0, crew), POLICY, history, float(now))
         told += decision.reason if decision.dead else ""
         launched = None if decision.terminate else launched
         if decision.launch:

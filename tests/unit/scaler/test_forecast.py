@@ -16,7 +16,7 @@ def followed(rates: Iterable[float], seed: int | None = None) -> list[float]:
     for index, rate in enumerate(rates):
         came = rate * STEP
         images += came if seed is None else sum(random.random() < 0.5 for _ in range(int(came * 2)))
-        forecast = forecast.noted(images, WINDOW, BOOT, float(index * STEP))
+        forecast = forecast.updated(images, WINDOW, BOOT, float(index * STEP))
         said.append(forecast.rate)
     return said
 
@@ -68,6 +68,6 @@ def test_nothing_is_expected_before_anything_was_seen() -> None:
 def test_arrivals_are_kept_for_the_longest_window() -> None:
     forecast = Forecast()
     for second in range(0, 5000, STEP):
-        forecast = forecast.noted(float(second), WINDOW, BOOT, float(second))
+        forecast = forecast.updated(float(second), WINDOW, BOOT, float(second))
     assert len(forecast.arrived) <= 30 * WINDOW / STEP + 2
-    assert len(forecast.said) <= BOOT / STEP + 2
+    assert len(forecast.predicted) <= BOOT / STEP + 2

@@ -2,12 +2,12 @@
 
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.scaler.handled_images import Throughput
-from visionfleet.scaler.lives import Told
+from visionfleet.scaler.lives import SeenReport
 
 
 def report(
     handled: int, at: float, worker: str = "w", state: WorkerState = "busy", started: float = 0.0
-) -> Told:
+) -> SeenReport:
     made = WorkerReport(
         worker=worker,
         state=state,
@@ -18,7 +18,7 @@ def report(
         version="1",
         host="h",
     )
-    return Told(made, at)
+    return SeenReport(made, at)
 
 
 def test_throughput_extrapolates_busy_workers_between_reports() -> None:
@@ -49,5 +49,5 @@ def test_rate_is_right_when_a_workers_clock_is_set() -> None:
         handled = Throughput()
         handled.count([report(0, 0)], 0)
         said = report(60, 30 + off).report
-        assert handled.count([Told(said, 30)], 30) == 60
-        assert handled.count([Told(said, 30)], 40) == 80, "2 a second, for 10 s"
+        assert handled.count([SeenReport(said, 30)], 30) == 60
+        assert handled.count([SeenReport(said, 30)], 40) == 80, "2 a second, for 10 s"

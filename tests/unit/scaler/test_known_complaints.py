@@ -8,7 +8,7 @@ import pytest
 from bench.rivals import Keda
 from testkit.fleet.policies import changed
 from tests.unit.simulation.test_world import POLICY
-from visionfleet.scaler.decision import Decision, History, Observation, Worker, decide
+from visionfleet.scaler.decision import Decision, History, Observation, State, Worker, decide
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import PolicyController, controller
 from visionfleet.simulation.outcome import Outcome
@@ -22,8 +22,8 @@ def play(arrivals: list[int], conditions: Conditions = CALM) -> Outcome:
     return World(conditions, controller("pace", POLICY)).run(arrivals)
 
 
-def worker(name: str, state: str = "idle", age: float = 1000.0, silent: float = 0.0) -> Worker:
-    return Worker(name, state, NOW - age, NOW - age, NOW - silent)  # type: ignore[arg-type]
+def worker(name: str, state: State = "idle", age: float = 1000.0, silent: float = 0.0) -> Worker:
+    return Worker(name, state, NOW - age, NOW - age, NOW - silent)
 
 
 def settled(seen: Observation) -> tuple[Decision, History]:
@@ -85,9 +85,9 @@ def test_7_one_message_scales_the_fleet_from_zero() -> None:
     assert outcome.served == 1
     assert outcome.wait_quantile(1.0) <= 100
     first, history = decide(Observation(1, 0, ()), POLICY, History(), NOW)
-    assert (first.launch, first.look_soon) == (0, True), "a look that may be wrong"
+    assert (first.launch, first.recheck) == (0, True), "a look that may be wrong"
     decision, _ = decide(Observation(1, 0, ()), POLICY, history, NOW + 1)
-    assert (decision.launch, decision.look_soon) == (1, False)
+    assert (decision.launch, decision.recheck) == (1, False)
 
 
 @pytest.mark.parametrize(

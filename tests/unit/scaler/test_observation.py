@@ -15,7 +15,7 @@ from visionfleet.scaler.decision import (
     wanted,
 )
 from visionfleet.scaler.learned_times import service_seconds
-from visionfleet.scaler.lives import UNREAD_SECONDS, Life, Told, worker
+from visionfleet.scaler.lives import DRAIN_UNREAD_SECONDS, Life, SeenReport, worker
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(19, boot_seconds=30)
@@ -45,34 +45,39 @@ NOW = 1020.0
 @pytest.mark.parametrize(
     ("member", "told", "state", "shows"),
     [
-        ("running", Told(), "booting", "no report yet"),
-        ("running", Told(report("idle", 50.0), 1000.0), "booting", "of an earlier life"),
-        ("running", Told(report("idle", 50.0), 1010.0), "idle", "its clock is wrong: it changed"),
-        ("running", Told(report("idle"), 1000.0), "idle", "as it says"),
-        ("running", Told(report("busy"), 1010.0), "busy", "as it says"),
-        ("running", Told(report("idle"), 1010.0, 1015.0), "draining", "has not read it yet"),
-        ("running", Told(report("idle"), 1010.0, 999.0), "idle", "an earlier life was asked"),
-        ("running", Told(report("drained"), 1010.0, 1005.0), "drained", "as it says"),
-        ("running", Told(report("stopped"), 1010.0), "stopping", "ends by itself"),
-        ("stopping", Told(report("drained"), 1010.0), "stopping", "its fleet is ending it"),
-        ("failed", Told(report("idle"), 1010.0), "failed", "its fleet gave up on it for now"),
+        ("running", SeenReport(), "booting", "no report yet"),
+        ("running", SeenReport(report("idle", 50.0), 1000.0), "booting", "of an earlier life"),
+        (
+            "running",
+            SeenReport(report("idle", 50.0), 1010.0),
+            "idle",
+            "its clock is wrong: it changed",
+        ),
+        ("running", SeenReport(report("idle"), 1000.0), "idle", "as it says"),
+        ("running", SeenReport(report("busy"), 1010.0), "busy", "as it says"),
+        ("running", SeenReport(report("idle"), 1010.0, 1015.0), "draining", "has not read it yet"),
+        ("running", SeenReport(report("idle"), 1010.0, 999.0), "idle", "an earlier life was asked"),
+        ("running", SeenReport(report("drained"), 1010.0, 1005.0), "drained", "as it says"),
+        ("running", SeenReport(report("stopped"), 1010.0), "stopping", "ends by itself"),
+        ("stopping", SeenReport(report("drained"), 1010.0), "stopping", "its fleet is ending it"),
+        ("failed", SeenReport(report("idle"), 1010.0), "failed", "its fleet gave up on it for now"),
     ],
 )
 def test_worker_state_by_report_and_instance(
-    member: MemberState, told: Told, state: State, shows: str
+    member: MemberState, told: SeenReport, state: State, shows: str
 ) -> None:
     assert worker(Member("w", 100.0, member), LIFE, told, 0.0, NOW).state == state, shows
 
 
 def test_request_that_is_never_read_counts_no_longer() -> None:
-    told = Told(report("idle"), 1010.0, 1005.0)
+    told = SeenReport(report("idle"), 1010.0, 1005.0)
     member = Member("w", 100.0)
-    assert worker(member, LIFE, told, 0.0, 1005.0 + UNREAD_SECONDS).state == "draining"
-    assert worker(member, LIFE, told, 0.0, 1006.0 + UNREAD_SECONDS).state == "idle"
+    assert worker(member, LIFE, told, 0.0, 1005.0 + DRAIN_UNREAD_SECONDS).state == "draining"
+    assert worker(member, LIFE, told, 0.0, 1006.0 + DRAIN_UNREAD_SECONDS).state == "idle"
 
 
 def test_times_are_of_the_scalers_clock() -> None:
-    found = worker(Member("w", 100.0), LIFE, Told(report("idle"), 1010.0), 0.0, NOW)
+    found = worker(Member("w", 100.0), LIFE, SeenReport(report("idle"), 1010.0), 0.0, NOW)
     assert (found.reported_at, found.launched_at) == (1010.0, 990.0)
     assert found.since == 1000.0, "10 s before it reported"
 
@@ -81,23 +86,23 @@ def test_worker_without_progress_is_no_capacity() -> None:
     member = Member("w", 100.0, "running")
     for state in ("busy", "draining"):
         stuck = report(state).model_copy(update={"stuck": "the store-3 has been at one step"})
-        assert worker(member, LIFE, Told(stuck, 1010.0), 0.0, NOW).state == "stuck"
+        assert worker(member, LIFE, SeenReport(stuck, 1010.0), 0.0, NOW).state == "stuck"
     ended = report("stopped").model_copy(update={"stuck": "the store-3 has been at one step"})
-    assert worker(member, LIFE, Told(ended, 1010.0), 0.0, NOW).state == "stopping"
+    assert worker(member, LIFE, SeenReport(ended, 1010.0), 0.0, NOW).state == "stopping"
 
 
 def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
     member = Member("w", 100.0)
 
-    def seen(told: Told, clear_since: float) -> Worker:
-        return worker(member, LIFE, told, clear_since, 2000.0)
+    def seen(told: SeenReport, readable_since: float) -> Worker:
+        return worker(member, LIFE, told, readable_since, 2000.0)
 
-    assert seen(Told(report("busy"), 1010.0), 50.0).reported_at == 1010.0
-    assert seen(Told(report("busy"), 1010.0), 1700.0).reported_at == 1700.0
-    paid = seen(Told(report("busy"), 1010.0), 1700.0).launched_at
+    assert seen(SeenReport(report("busy"), 1010.0), 50.0).reported_at == 1010.0
+    assert seen(SeenReport(report("busy"), 1010.0), 1700.0).reported_at == 1700.0
+    paid = seen(SeenReport(report("busy"), 1010.0), 1700.0).launched_at
     assert paid == 990.0, "what is paid is paid"
-    assert seen(Told(), 1700.0).launched_at == 1700.0, "it may have booted meanwhile"
-    assert seen(Told(report("booting"), 1010.0), 1700.0).launched_at == 1700.0
+    assert seen(SeenReport(), 1700.0).launched_at == 1700.0, "it may have booted meanwhile"
+    assert seen(SeenReport(report("booting"), 1010.0), 1700.0).launched_at == 1700.0
 
 
 def test_mean_service_time_is_weighted_by_work() -> None:
@@ -198,10 +203,10 @@ def lives(*looks: tuple[float, WorkerReport | None]) -> list[Worker]:
     for began_at, said in looks:
         now += 10.0
         if life.launched_at != began_at:
-            life = life.follow(began_at, now, now)
-        told = Told(said, now if said else 0.0)
+            life = life.next_life(began_at, now, now)
+        told = SeenReport(said, now if said else 0.0)
         member = Member("w", began_at)
-        life = life.noted(member, told, now)
+        life = life.updated(member, told, now)
         seen.append(worker(member, life, told, 0.0, now))
     return seen
 
@@ -210,10 +215,10 @@ def test_worker_that_cannot_start_says_why() -> None:
     said = report("booting").model_copy(update={"fault": "no such model"})
     (seen,) = lives((100.0, said))
     assert (seen.state, seen.fault) == ("broken", "no such model")
-    kept = worker(Member("w", 100.0, "failed"), LIFE, Told(said, 1010.0), 0.0, NOW)
+    kept = worker(Member("w", 100.0, "failed"), LIFE, SeenReport(said, 1010.0), 0.0, NOW)
     assert (kept.state, kept.fault) == ("failed", "no such model")
     fleet = Member("w", 100.0, "failed", fault="its unit has failed")
-    assert worker(fleet, LIFE, Told(), 0.0, NOW).fault == "its unit has failed"
+    assert worker(fleet, LIFE, SeenReport(), 0.0, NOW).fault == "its unit has failed"
 
 
 def test_worker_that_ends_before_it_is_ready_is_broken() -> None:
@@ -234,7 +239,7 @@ def test_worker_that_crashes_at_work_is_crashing() -> None:
     seen = lives(*busy)
     assert [one.state for one in seen] == ["busy", "busy", "busy", "crashing"]
     assert seen[-1].fault == "it has crashed 3 times in 5 min"
-    later = worker(Member("w", 130.0), LIFE, Told(report("busy"), 2000.0), 0.0, 2000.0)
+    later = worker(Member("w", 130.0), LIFE, SeenReport(report("busy"), 2000.0), 0.0, 2000.0)
     assert later.state == "busy"
 
 

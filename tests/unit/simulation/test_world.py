@@ -1,5 +1,6 @@
 """The simulated world itself: queue, traces, and the policies in it."""
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -48,7 +49,7 @@ def test_killed_worker_returns_its_image_after_the_timeout() -> None:
                 return Decision(terminate=(seen.workers[0].name,), launch=1)
             return Decision(launch=int(now == 0))
 
-    long = Conditions(**{**_fields(EXACT), "service_seconds": 20.0})
+    long = replace(EXACT, service_seconds=20.0)
     outcome = World(long, Kill()).run([0] * 35 + [1] + [0] * 100)
     assert (outcome.busy_kills, outcome.served, outcome.unserved) == (1, 1, 0)
     assert outcome.wait_quantile(1.0) >= long.visibility_seconds
@@ -62,7 +63,7 @@ def test_image_of_an_ended_worker_is_done_within_its_grace() -> None:
             gone = tuple(w.name for w in seen.workers) if now == 40 else ()
             return Decision(terminate=gone, launch=int(now in {0, 41}))
 
-    grace = Conditions(**{**_fields(EXACT), "service_seconds": 20.0, "grace_seconds": 30.0})
+    grace = replace(EXACT, service_seconds=20.0, grace_seconds=30.0)
     outcome = World(grace, Kill()).run([0] * 35 + [1] + [0] * 100)
     assert (outcome.busy_kills, outcome.served) == (0, 1)
     assert outcome.wait_quantile(1.0) < grace.visibility_seconds
@@ -80,13 +81,9 @@ def test_packed_work_leaves_the_other_workers_idle(packed: bool, idle: int) -> N
             sinces[:] = [now - w.since for w in seen.workers if w.state == "idle"]
             return Decision(launch=8 if now == 0 else 0)
 
-    World(Conditions(**{**_fields(EXACT), "packed": packed}), Fixed()).run([1] * 600)
+    World(replace(EXACT, packed=packed), Fixed()).run([1] * 600)
     assert sum(since > 300 for since in sinces) >= idle
     assert packed or max(sinces) <= 60
-
-
-def _fields(conditions: Conditions) -> dict[str, object]:
-    return {name: getattr(conditions, name) for name in conditions.__slots__}
 
 
 def test_trace_is_read_and_its_faults_are_reported() -> None:
@@ -149,7 +146,7 @@ def test_simulated_workers_tell_their_capacity(call: float, image: float) -> Non
             told.append(seen.service_seconds)
             return Decision(launch=int(now == 0))
 
-    conditions = Conditions(**{**_fields(EXACT), "service_seconds": image, "call_seconds": call})
+    conditions = replace(EXACT, service_seconds=image, call_seconds=call)
     World(conditions, Fixed()).run([1] * 120)
     assert told[30] is None
     assert told[-1] == pytest.approx(image, rel=0.1)

@@ -116,9 +116,13 @@ class Known:
 
 
 def translated(
-    method: str, path: str, body: bytes = b"", status: int = 200, **headers: str
+    method: str,
+    path: str,
+    body: bytes = b"",
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
 ) -> list[str]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
     return [str(call) for call in calls(SignedRequest(method, path, named, body, status), Known())]
 
 
@@ -144,7 +148,7 @@ def translated(
 def test_iam_actions_of_s3_requests(
     method: str, path: str, status: int, headers: dict[str, str], answer: list[str]
 ) -> None:
-    told = translated(method, path, status=status, **headers)
+    told = translated(method, path, status=status, headers=headers)
     assert [each.replace(" on arn:aws:s3:::", " ") for each in told] == [
         f"s3:{each}" for each in answer
     ]
@@ -190,7 +194,8 @@ def test_presigned_post_counts_as_put_by_its_signer() -> None:
     ],
 )
 def test_iam_actions_of_sqs_requests(action: str, body: dict[str, Any], answer: list[str]) -> None:
-    told = translated("POST", "/", json.dumps(body).encode(), x_amz_target=f"AmazonSQS.{action}")
+    headers = {"x_amz_target": f"AmazonSQS.{action}"}
+    told = translated("POST", "/", json.dumps(body).encode(), headers=headers)
     assert [each.replace(QUEUES, "") for each in told] == [f"sqs:{each}" for each in answer]
 
 

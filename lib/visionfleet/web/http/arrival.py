@@ -1,11 +1,15 @@
 """Connections before their first bytes, and after their last answer."""
 
 import asyncio
+import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from visionfleet.web.http.gate import DRAIN_BYTES, Gate
+from visionfleet.web.http.stream import last_answer
+from visionfleet.web.problems import Problem
 
 # From the accept to the first bytes, and from there to the end of the first headers, the TLS
 # handshake included; one is enough.
@@ -14,13 +18,26 @@ HEADER_SECONDS = 15.0
 HEADER_BYTES = 32 << 10
 # So long is read on after an answer to a body that is still coming.
 LINGER_SECONDS = 5.0
+_TLS_HANDSHAKE = b"\x16"  # RFC 8446, 5.1
+# What a method may begin with, or an empty line before it (RFC 9112, 2.2).
+_METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~\r\n-]")
 
 
 class Arrival:
-    """A connection of which nothing is known; `serve` is called when it is to be served."""
+    """A connection of which nothing is known; `serve` gets it when it is to be served, or is over,
+    and must not know it before: what knows each other waits for the garbage collector. `tls` tells
+    what is spoken here.
+    """
 
-    def __init__(self, client: socket.socket, gate: Gate, serve: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        client: socket.socket,
+        gate: Gate,
+        serve: Callable[["Arrival"], object],
+        tls: bool = False,
+    ) -> None:
         self._client, self._gate, self._serve = client, gate, serve
+        self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(HEADER_SECONDS, self.abort)
         self._loop.add_reader(client, self._look)
@@ -30,7 +47,7 @@ class Arrival:
         if self._client.fileno() != -1:
             self._cease()
             self._client.close()
-            self._serve()
+            self._serve(self)
 
     def _look(self) -> None:
         try:
@@ -39,11 +56,22 @@ class Arrival:
             return
         except OSError:
             first = b""
-        if first:
-            self._cease()
-            self._gate.start(first, self._serve)
-        else:
+        if not first:
             self.abort()
+            return
+        self._cease()
+        fault = fault_of_start(first, self._tls)
+        begin = partial(self._refuse, fault) if fault else partial(self._serve, self)
+        self._gate.start(first, begin)
+
+    def _refuse(self, fault: str) -> None:
+        """Say at once what it would wait for in vain."""
+        if self._client.fileno() == -1:  # it gave way to another before its turn
+            return
+        with suppress(OSError):  # it is gone
+            self._client.send(last_answer(Problem("bad_parameter", fault)))
+        Drain(socket.socket(fileno=self._client.detach()), self._gate)
+        self._serve(self)
 
     def _cease(self) -> None:
         self._timer.cancel()
@@ -77,3 +105,13 @@ class Drain:
         self._timer.cancel()
         self._loop.remove_reader(self._client)
         self._client.close()
+
+
+def fault_of_start(first: bytes, tls: bool) -> str:
+    """Say why a client's first bytes can begin nothing that is spoken here; empty if they can."""
+    if tls:
+        other = "this port speaks TLS: use https:// in place of http://"
+        return "" if first.startswith(_TLS_HANDSHAKE) else other
+    if first.startswith(_TLS_HANDSHAKE):
+        return "this port speaks plain HTTP: use http:// in place of https://"
+    return "" if _METHOD.match(first) else "this is not a request as in HTTP/1.1"

@@ -42,8 +42,14 @@ class Connection(ClientStream):
         super().__init__(client)
 
     def expect_head(self, seconds: float) -> None:
-        """Close when no head has come by then."""
-        self._head_timer = asyncio.get_running_loop().call_later(seconds, self.abort)
+        """Close when no head has come by then; whoever has begun one is told."""
+        self._head_timer = asyncio.get_running_loop().call_later(seconds, self._end_slow_head)
+
+    def _end_slow_head(self) -> None:
+        if self.has_read:
+            self.refuse(Problem("too_slow", "the head of the request comes too slowly"))
+        else:
+            self.abort()
 
     def begin(self, version: str) -> None:
         self._cancel_head_timer()

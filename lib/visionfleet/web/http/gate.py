@@ -11,6 +11,8 @@ from visionfleet.web.http.rate_limit import Bucket, take
 STRANGERS = 256
 # Strangers have one turn, and then the loop is without them for so many times as long.
 REST = 4.0
+# Passes of the loop from a turn to the end of what it leads to, the answer and its close.
+TURN_PASSES = 8
 # What is read after a refusal, so that its client sees it: pieces, for all connections together.
 DRAIN_BYTES = 64 << 10
 DRAINS_PER_SECOND = 64.0
@@ -26,7 +28,7 @@ class Closable(Protocol):
 class Turns:
     """Calls one after the other, one in each turn of the loop: many at once hold nobody up.
 
-    It `rests` after each for that many times as long as the turn took.
+    It `rests` after each for that many times as long as the turn took, with all that it led to.
     """
 
     def __init__(self, clock: Callable[[], float], rests: float = 0.0) -> None:
@@ -56,14 +58,16 @@ class Turns:
         if self._under_way:
             started = self._clock()
             self._waiting.popleft()()
-            asyncio.get_running_loop().call_soon(self._rest, started)
+            self._follow(started, TURN_PASSES if self._rests else 0)
 
-    def _rest(self, started: float) -> None:
-        if self._rests:
-            seconds = self._rests * (self._clock() - started)
-            asyncio.get_running_loop().call_later(seconds, self._next)
+    def _follow(self, started: float, passes: int) -> None:
+        loop = asyncio.get_running_loop()
+        if passes:
+            loop.call_soon(self._follow, started, passes - 1)
+        elif self._rests:
+            loop.call_later(self._rests * (self._clock() - started), self._next)
         else:
-            self._next()
+            loop.call_soon(self._next)
 
 
 class Gate:

@@ -7,9 +7,10 @@ import ssl
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from tornado.http1connection import HTTP1ServerConnection
+from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import (
     HTTPConnection,
@@ -124,18 +125,19 @@ class WebServer(HTTPServer):
                 client.close()
 
     def _receive(self, client: socket.socket, address: Any) -> None:
-        def serve() -> None:
-            self._gate.leave(arrival)
-            self.connections.leave(arrival)
-            if client.fileno() != -1:
-                try:
-                    self._serve(client, address)
-                except OSError:  # it went away meanwhile
-                    client.close()
-
-        arrival = Arrival(client, self._gate, serve)
+        begin = partial(self._begin, client, address)
+        arrival = Arrival(client, self._gate, begin, tls=self._tls is not None)
         self.connections.open.add(arrival)
         self._gate.arrive(arrival)
+
+    def _begin(self, client: socket.socket, address: Any, arrival: Arrival) -> None:
+        self._gate.leave(arrival)
+        self.connections.leave(arrival)
+        if client.fileno() != -1:
+            try:
+                self._serve(client, address)
+            except OSError:  # it went away meanwhile
+                client.close()
 
     def _serve(self, client: socket.socket, address: Any) -> None:
         stream: Connection
@@ -165,7 +167,8 @@ class WebServer(HTTPServer):
         if server_conn not in self._known:
             server_conn.stream.expect_head(HEADER_SECONDS)
         self._known.add(server_conn)
-        return _InTime(inner, server_conn.stream, self._public_path)
+        assert isinstance(request_conn, HTTP1Connection)
+        return _InTime(inner, server_conn.stream, request_conn, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
@@ -194,9 +197,11 @@ class _InTime(HTTPMessageDelegate):
         self,
         inner: HTTPMessageDelegate,
         stream: Connection,
+        exchange: HTTP1Connection,
         public_path: str,
     ) -> None:
         self._inner = inner
+        self._exchange = exchange
         self._public_path = public_path
         self._stream = stream
         self._came = 0
@@ -208,6 +213,9 @@ class _InTime(HTTPMessageDelegate):
         assert isinstance(start_line, RequestStartLine)
         self._stream.begin(start_line.version)
         _mend_expectation(start_line.version, headers)
+        # Tornado looks for `close` alone; RFC 9110, 7.6.1 has a list.
+        options = headers.get("Connection", "").lower().split(",")
+        self._exchange._disconnect_on_finish |= "close" in (one.strip() for one in options)
         if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
             self._stream.body_open = True
             self._look_later()

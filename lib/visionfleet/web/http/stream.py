@@ -1,4 +1,4 @@
-"""Connections as clients use them: half closed, and with chunk extensions.
+"""Connections as clients use them: half closed, with chunk extensions and trailers.
 
 Tornado takes the end of what a client sends for the end of the connection, and answers what is no
 HTTP with a bare 400.
@@ -6,6 +6,7 @@ HTTP with a bare 400.
 
 import asyncio
 import json
+import re
 import socket
 import sys
 from collections.abc import Awaitable
@@ -13,7 +14,7 @@ from http import HTTPStatus
 
 from tornado.concurrent import Future, future_add_done_callback
 from tornado.httputil import HTTPInputError
-from tornado.iostream import IOStream
+from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from visionfleet.web.problems import PROBLEM_TYPE, Problem
 
@@ -22,11 +23,15 @@ LOOK_SECONDS = 1.0
 # And is sent an interim answer after this long, which only who has left answers, with a reset.
 PROBE_SECONDS = 10.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# The length of a chunk and its extensions.
+# The length of a chunk and its extensions, and all trailers of a body.
 CHUNK_LINE_BYTES = 1024
+TRAILER_BYTES = 4096
 _BARE_CONTINUE = b"HTTP/1.1 100 (Continue)\r\n\r\n"
 _BARE_REFUSAL = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 _CLOSED = 7  # TCP_CLOSE, tcp_states.h
+_CRLF = b"\r\n"
+_LAST_CHUNK = re.compile(rb"0+\r\n")
+_TRAILER = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n\0]*\r\n")
 
 
 class ClientStream(IOStream):
@@ -36,6 +41,9 @@ class ClientStream(IOStream):
 
     def __init__(self, client: socket.socket) -> None:
         self.body_open = False
+        self.has_read = False
+        self._end = b""  # of the body, as it is said after its trailers
+        self._skipping: asyncio.Future[None] | None = None  # reads them
         self._is_silent = True  # nothing of the answer to the present request is written
         self._version = ""
         self._looks = False
@@ -49,6 +57,7 @@ class ClientStream(IOStream):
         """Read; an end of stream between reads closes nothing: who half-closed gets its answer."""
         count = super().read_from_fd(buf)
         if count != 0:
+            self.has_read |= count is not None
             return count
         if not self.reading():
             self.io_loop.add_callback(self._stop_reading)
@@ -67,11 +76,37 @@ class ClientStream(IOStream):
             if error := line.exception():
                 bare.set_exception(error)
                 bare.exception()
+                return
+            first = without_extensions(line.result())
+            if _LAST_CHUNK.fullmatch(first):
+                self._skipping = asyncio.ensure_future(self._skip_trailers(bare))
             else:
-                bare.set_result(without_extensions(line.result()))
+                bare.set_result(first)
 
         future_add_done_callback(whole, cut)
         return bare
+
+    def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
+        """Read; what ends a body was read with its trailers."""
+        if not self._end:
+            return super().read_bytes(num_bytes, partial)
+        read: Future[bytes] = Future()
+        read.set_result(self._end)
+        self._end = b""
+        return read
+
+    async def _skip_trailers(self, last: "Future[bytes]") -> None:
+        """Read what follows the last chunk; fields there may be ignored (RFC 9112, 7.1.2)."""
+        room, line = TRAILER_BYTES, b""
+        try:
+            while room and (line := await super().read_until(_CRLF, room)) != _CRLF:
+                room = room - len(line) if _TRAILER.fullmatch(line) else 0
+        except (StreamClosedError, UnsatisfiableReadError) as error:
+            last.set_exception(error)
+            last.exception()
+        else:
+            self._end = line[:2]
+            last.set_result(b"0\r\n")
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
         """Write; in place of Tornado's bare refusal one that says why, and that it is the last."""
@@ -90,7 +125,7 @@ class ClientStream(IOStream):
         if not self.body_open:
             self._answer_last("head_too_large", "the request line and the headers are too long")
         elif self._is_silent:
-            self._answer_last("bad_body", "the first line of a chunk is too long")
+            self._answer_last("bad_body", "the first line of a chunk, or a trailer, is too long")
 
     def _answer_last(self, code: str, detail: str) -> None:
         self.body_open = True  # more may come

@@ -13,7 +13,7 @@ DRAINED_MIB = gate.DRAIN_BYTES * gate.DRAINS_PER_SECOND / (1 << 20)
 @pytest.mark.parametrize(
     "sentence",
     [
-        f"Strangers have {gate.STRANGERS} connections of each process.",
+        f"Unauthenticated clients have at most {gate.STRANGERS} connections per process.",
         f"has {WORDS[gate.REST]} times as long for all others",
         f"{DRAINED_MIB:g} MiB a second",
         f"read for {WORDS[arrival.LINGER_SECONDS]} seconds at most",

@@ -51,7 +51,7 @@ def test_data_url_is_decoded() -> None:
 
 
 def inflated(encoding: str, body: bytes, step: int = 7) -> bytes:
-    decoder, found = Inflate(encoding), []
+    decoder, found = Inflate(encoding), list[bytes]()
     for i in range(0, len(body), step):
         found += decoder.add(body[i : i + step])
     decoder.end()

@@ -1,4 +1,5 @@
 import asyncio
+import time
 from itertools import pairwise
 
 from visionfleet.web.http.gate import DRAINS_PER_SECOND, STRANGERS, Gate, Turns
@@ -35,6 +36,25 @@ def test_one_waiter_goes_on_in_each_turn_of_the_loop() -> None:
         return [later - earlier for earlier, later in pairwise(seen)]
 
     assert max(asyncio.run(run())) == 1
+
+
+def test_rest_is_as_long_as_a_turn_and_what_it_led_to() -> None:
+    """The answer is made passes of the loop after the turn, and costs the most."""
+
+    async def run() -> float:
+        turns, began = Turns(time.monotonic, rests=4.0), list[float]()
+
+        async def waiter(works: float) -> None:
+            await turns.mine()
+            began.append(time.monotonic())
+            for _ in range(5):
+                await asyncio.sleep(0)
+            time.sleep(works)
+
+        await asyncio.gather(waiter(0.05), waiter(0.0))
+        return began[1] - began[0]
+
+    assert asyncio.run(run()) >= 5 * 0.05
 
 
 def test_oldest_stranger_gives_way_and_clients_with_a_key_stay() -> None:

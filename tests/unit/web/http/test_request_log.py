@@ -1,4 +1,5 @@
 import logging
+from functools import partial
 
 import pytest
 
@@ -19,10 +20,10 @@ def test_strangers_share_a_line_and_others_have_their_own(
     now = [0.0]
     log = RequestLog(lambda: now[0])
     for path in "abc":
-        log.write("request", lambda path=path: {"path": path}, stranger=True)
+        log.write("request", partial(dict, path=path), stranger=True)
     log.write("refused", lambda: {"path": "x"}, stranger=True)
     for path in "de":
-        log.write("request", lambda path=path: {"path": path}, stranger=False)
+        log.write("request", partial(dict, path=path), stranger=False)
     now[0] = 60.0
     log.write("request", lambda: {"path": "f"}, stranger=True)
     assert told(caplog) == [

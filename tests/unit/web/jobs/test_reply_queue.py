@@ -5,7 +5,9 @@ import threading
 import time
 from collections.abc import Iterator, Sized
 from contextlib import contextmanager
+from functools import partial
 from random import Random
+from typing import cast
 
 import pytest
 
@@ -14,7 +16,7 @@ from testkit.processes.waiting import wait_until
 from visionfleet.aws.sqs import Received
 from visionfleet.contract.messages import Reply, decode_result, encode
 from visionfleet.host.watchdog import Watchdog
-from visionfleet.web.jobs.reply_queue import CROWD, ReplyPoller
+from visionfleet.web.jobs.reply_queue import CROWD, ReplyPoller, ReplyQueue
 from visionfleet.web.load.readiness import Readiness
 
 
@@ -58,7 +60,7 @@ def polled(queue: FakeQueue, awaited: Sized) -> Iterator[list[str]]:
         raise error
 
     poller = ReplyPoller(
-        queue,  # type: ignore[arg-type]
+        cast(ReplyQueue, queue),
         1,
         lambda one: delivered.append(one.job),
         awaited,
@@ -75,9 +77,10 @@ def polled(queue: FakeQueue, awaited: Sized) -> Iterator[list[str]]:
 def test_replies_are_deleted_at_once_with_few_waiting() -> None:
     queue = FakeQueue()
     with polled(queue, range(CROWD)) as delivered:
-        for job in ("a", "b"):
-            queue.come(job)
-            wait_until(lambda job=job: [job] in queue.deletes, 5, "deleted")
+        queue.come("a")
+        wait_until(lambda: queue.deletes == [["a"]], 30, "deleted")
+        queue.come("b")
+        wait_until(lambda: queue.deletes == [["a"], ["b"]], 30, "deleted")
     assert delivered == ["a", "b"]
 
 
@@ -87,13 +90,13 @@ def test_replies_are_deleted_in_batches_with_many_waiting() -> None:
     with polled(queue, awaited) as delivered:
         for start in range(0, 12, 4):
             queue.come(*jobs[start : start + 4])
-            wait_until(lambda start=start: len(delivered) == start + 4, 5, "delivered")
-        wait_until(lambda: queue.deletes == [jobs[:12]], 5, "one delete for all of them")
+            wait_until(partial(delivered.__contains__, jobs[start + 3]), 30, "delivered")
+        wait_until(lambda: queue.deletes == [jobs[:12]], 30, "one delete for all of them")
         queue.come(jobs[12])
-        wait_until(lambda: len(delivered) == 13, 5, "delivered")
+        wait_until(lambda: len(delivered) == 13, 30, "delivered")
         assert len(queue.deletes) == 1
         awaited.clear()
-        wait_until(lambda: queue.deletes[1:] == [jobs[12:]], 5, "deleted when nobody waits")
+        wait_until(lambda: queue.deletes[1:] == [jobs[12:]], 30, "deleted when nobody waits")
     assert delivered == jobs
 
 
@@ -102,5 +105,5 @@ def test_replies_are_delivered_once(count: int) -> None:
     queue, jobs = FakeQueue(), [str(number) for number in range(count)]
     with polled(queue, range(100)) as delivered:
         queue.come(*jobs)
-        wait_until(lambda: len(delivered) == count, 5, "delivered")
+        wait_until(lambda: len(delivered) == count, 30, "delivered")
     assert delivered == jobs

@@ -62,15 +62,25 @@ def test_admission_refuses_beyond_waiting_or_queue_limits(
 
 def test_retry_after_is_long_enough_to_be_admitted() -> None:
     refused = refusal(seen(2000, 10), 0, WEB)
-    assert refused is not None
+    assert refused
+    assert refused.retry_seconds
     done = int(refused.retry_seconds * 10 / 0.5)
     assert refusal(seen(2000 - done, 10), 0, WEB) is None
 
 
-def status(**more: float) -> FleetStatus:
-    states = {"booting": 5, "idle": 1, "busy": 2, "draining": 1}
-    fixed = {"visible": 9, "in_flight": 9, "minimum": 0, "maximum": 7, "states": states}
-    return FleetStatus(at=1000, decision="", decided_at=0, **fixed, **more)
+def status(service_seconds: float | None = None, boot_seconds: float | None = None) -> FleetStatus:
+    return FleetStatus(
+        at=1000,
+        visible=9,
+        in_flight=9,
+        minimum=0,
+        maximum=7,
+        states={"booting": 5, "idle": 1, "busy": 2, "draining": 1},
+        decision="",
+        decided_at=0,
+        service_seconds=service_seconds,
+        boot_seconds=boot_seconds,
+    )
 
 
 def test_fleet_load_is_read_from_status() -> None:
