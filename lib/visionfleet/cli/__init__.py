@@ -1,4 +1,4 @@
-"""The admin command `visionfleet`: one module per subcommand, imported when it is asked for."""
+"""The admin command `visionfleet`: one module per subcommand, imported on demand."""
 
 import argparse
 import contextlib
@@ -63,20 +63,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        with contextlib.suppress(OSError):  # the interpreter's last flush would complain once more
+        with contextlib.suppress(OSError):  # the interpreter's final flush would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     return code
 
 
 def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the parser with the options of the command that is named, and those of no other."""
+    """The parser with the options of the named command only."""
     named = next((word for word in argv if not word.startswith("-")), None)
     return parser_of([named] if named in _COMMANDS else [])
 
 
 def parser_of(whole: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentParser:
-    """Make the parser with the options of these commands, whose modules are imported for it."""
+    """The parser with the options of these commands; imports their modules."""
     parts = (listed("commands", _FOR_PEOPLE), listed("run by machines", _FOR_MACHINES))
     parser = Parser(
         prog="visionfleet",
@@ -90,6 +90,6 @@ def parser_of(whole: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentParse
         command = subparsers.add_parser(name, description=about[:1].upper() + about[1:])
         if name in whole:
             module = import_module(f"visionfleet.cli.{name.replace('-', '_')}")
-            command.set_defaults(run=getattr(module, "run", None))  # or its subcommands have one
+            command.set_defaults(run=getattr(module, "run", None))  # or defined by its subcommands
             module.add_arguments(command)
     return parser

@@ -71,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    drawn = plots.figure() if arguments.plot else None  # before all the rest is for nothing
+    drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
     config = loaded(arguments).config
     names = [str(path.resolve()) for path in photos(arguments.images)]
     trials = list(_tried(config, arguments, names))
@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tried(config: Config, arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[Trial]:
     cpus, gpus = cpu_topology.cpus(), cpu_topology.gpus()
-    one = config.classifier.ec2_instance or gpus > 0  # of such a host, workers are given
+    one = config.classifier.ec2_instance or gpus > 0  # then the number of workers is fixed
     for _, threads in shapes(len(cpus))[: 1 if one else None]:
         places = placements(cpus, min(gpus, 1) if config.classifier.ec2_instance else gpus, threads)
         threads = len(places[0].cpus)
@@ -115,7 +115,7 @@ def _tried(config: Config, arguments: argparse.Namespace, names: Sequence[str]) 
 def _workers(
     config: Config, places: Sequence[Placement], threads: int, names: Sequence[str]
 ) -> Iterator[list["subprocess.Popen[str]"]]:
-    """Have a process for each worker, where and as it would be; raises BadModel."""
+    """Start a process for each worker, placed as in production; raises BadModel."""
     model = config.model.model_copy(update={"threads": threads})
     own = json.loads(config.model_copy(update={"model": model}).model_dump_json())
     with ExitStack() as running:
@@ -145,7 +145,7 @@ def _process(place: Placement) -> Iterator["subprocess.Popen[str]"]:
 def _trial(
     workers: Sequence["subprocess.Popen[str]"], settings: HostSettings, duration: float
 ) -> Trial:
-    for length in (_WARM_UP_SECONDS, duration):  # the first has kernels made for the batch
+    for length in (_WARM_UP_SECONDS, duration):  # the first compiles kernels for the batch size
         question = {"batch_size": settings.batch_size, "prefetch": settings.prefetch}
         for worker in workers:
             _ask(worker, {**question, "seconds": length})
@@ -169,7 +169,7 @@ def _answer(worker: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def _settings(found: Trial, s3_seconds: float) -> dict[str, dict[str, int]]:
-    """What is in S3's hands is in the worker's, too, so prefetch has to be that much more."""
+    """The prefetch also covers images being fetched from and stored to S3, so it is larger."""
     chosen = found.settings
     on_the_way = math.ceil(found.images_per_second / chosen.workers * s3_seconds)
     return {

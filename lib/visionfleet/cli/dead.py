@@ -19,7 +19,7 @@ from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample, reaso
 from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task
 from visionfleet.errors import NotFound, VisionfleetError
 
-MAXIMUM_PER_SECOND = 500  # what SQS allows a move task
+MAXIMUM_PER_SECOND = 500  # SQS's limit of a move task
 
 REDRIVE = """
 Move dead letters back to the request queue, where workers try them again.
@@ -94,7 +94,7 @@ def _row(dead: DeadLetter, results: Store) -> dict[str, object]:
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
-    """Show what `dead show` takes for a name; the rest of the columns is for the reason."""
+    """The first column is the id for `dead show`; the reason gets the remaining width."""
     whole_words = (Column(name, no_wrap=True) for name in ("job or message id", "sent", "received"))
     table = terminal.table(*whole_words, Column("file: reason", overflow="fold"))
     for row in rows:

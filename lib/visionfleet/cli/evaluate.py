@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 
-_MAXIMUM_CLASSES = 50  # for a table, or a confusion matrix, that can be read
-_LOST_SHARE = 0.1  # share of the right answers that the proposed threshold gives up
+_MAXIMUM_CLASSES = 50  # for a readable table or confusion matrix
+_LOST_SHARE = 0.1  # the share of correct answers below the proposed threshold
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     config = loaded(arguments).config
-    # Each thread decodes and computes: to wait for one another in every layer took a fifth longer.
+    # Each thread decodes and computes: parallelism within layers took a fifth longer.
     threads = config.model.threads or cpu_quota.granted()
     alone = config.model.model_copy(update={"threads": 1})
     config = config.model_copy(update={"model": alone})
@@ -83,7 +83,7 @@ def summary(model: "Inference", measured: Benchmark) -> dict[str, object]:
 
 
 def _calibration(model: "Inference", measured: Benchmark) -> dict[str, float]:
-    """Propose both settings; the scores at hand have been divided by the present temperature."""
+    """Propose both settings; the given scores are divided by the current temperature."""
     further = measured.evaluation.temperature()
     return {
         "temperature": round(model.temperature * further, 3),

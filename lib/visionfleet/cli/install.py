@@ -12,7 +12,7 @@ from visionfleet.host.installation import Installation, fault_of_place
 from visionfleet.host.systemctl import POLKIT
 from visionfleet.shipped import shipped
 
-# README says the same.
+# As in README.
 NEXT = """
 sudoedit /etc/visionfleet/visionfleet.yaml   # region, bucket names
 sudo visionfleet provision                   # creates buckets and queues; safe to repeat
@@ -65,5 +65,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def next_commands() -> str:
-    """The scaler starts the classifiers of hosts that have what classifies."""
+    """On hosts with the classifier extra, the scaler starts the classifiers."""
     return NEXT.format(scaler=SCALER if find_spec("openvino") else "")

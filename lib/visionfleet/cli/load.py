@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    drawn = plots.figure() if arguments.plot else None  # before all the rest is for nothing
+    drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
     stop = threading.Event()
     files = [(path.name, path.read_bytes()) for path in photos(arguments.images)]
     client = Client(arguments.url, arguments.parallel, stop, api_key(arguments), patient=False)
@@ -92,7 +92,7 @@ def _loaded(
         error = answer.code if answer.problem else None
         return Sample(at, late + answer.seconds, error, late)
 
-    # Whoever stops it does not wait for calls under way: the end of a pool joins no thread.
+    # When interrupted, do not wait for pending calls: a pool's threads are not joined.
     with ThreadPool(arguments.parallel) as pool:
         waited_for = []
         total = int(arguments.rate * arguments.seconds)

@@ -60,7 +60,7 @@ def _want(target: str, unit: str, file: Path, folder: Path) -> None:
 
 
 def _listed(numbers: tuple[int, ...]) -> str:
-    """Write 0-3,8 for 0, 1, 2, 3, 8."""
+    """0-3,8 for 0, 1, 2, 3, 8."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:

@@ -30,8 +30,8 @@ from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.plan import Option, Replayed, Schedule
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # where the maximum is `cores`, which mean nothing on EC2
-_PAID_SECONDS = 60.0  # EC2 bills so much of an instance at the least
+_WORKERS = 19  # if the maximum is `cores`, which does not apply to EC2
+_PAID_SECONDS = 60.0  # EC2's minimum billed time
 _HOLDS = (60.0, 120.0, 300.0)
 _SCHEDULE = re.compile(r"(\d{1,4})@(\d\d:\d\d)-(\d\d:\d\d)(?:/([a-z,-]+))?")
 _STDOUT = Path("-")
@@ -40,7 +40,7 @@ _SECONDS = seconds(0, 86400)
 
 @dataclass(frozen=True, slots=True)
 class _Traffic:
-    """What comes in each second of so many hours, from a Unix time on."""
+    """Arrivals in each second of a period, starting at a Unix time."""
 
     arrivals: Sequence[int]
     hours: float
@@ -136,7 +136,7 @@ def _tell(
 
 
 def _options(arguments: argparse.Namespace, config: Config, prices: PriceTable) -> Iterator[Option]:
-    """Combine all that is compared; raises BadPrices for a type that has no price."""
+    """All combinations to compare; raises BadPrices for a type without a price."""
     types = arguments.type or [(name, None) for name in _types(config, prices)]
     for name, _ in types:
         if name not in prices.instances:
@@ -151,7 +151,7 @@ def _options(arguments: argparse.Namespace, config: Config, prices: PriceTable) 
 
 
 def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
-    """Spot that neither refuses nor takes back does as on demand, and shares its replay."""
+    """Spot without refusals and interruptions behaves like on demand, and shares its replay."""
     refused, taken = arguments.spot_refusals, arguments.interruptions
     if market == "on-demand" or not (refused or taken):
         return MarketConditions()
@@ -159,7 +159,7 @@ def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
 
 
 def _types(config: Config, prices: PriceTable) -> Sequence[str]:
-    """Take those of the configuration that have a price, or else all that have one."""
+    """The configured types with a price, or else all with one."""
     chosen = [name for name in config.ec2.instance_types if name in prices.instances]
     return chosen or list(prices.instances)
 
@@ -180,7 +180,7 @@ def _conditions(arguments: argparse.Namespace) -> Conditions:
 
 
 def _policy(arguments: argparse.Namespace, config: Config) -> Policy:
-    """The configured policy as it would be on EC2."""
+    """The configured policy, as on EC2."""
     policy, times = Policy.of(config, _WORKERS), FLEET_TIMES["ec2"]
     return replace(
         policy,
@@ -220,7 +220,7 @@ def _timed_type(text: str) -> tuple[str, float | None]:
 
 
 def schedule(text: str) -> Schedule:
-    """Read `2@08:00-18:00/mon-fri`; without days: of all. `none` is no schedule."""
+    """Parse `2@08:00-18:00/mon-fri`; all days by default. `none` is no schedule."""
     if text == "none":
         return Schedule()
     found = _SCHEDULE.fullmatch(text)

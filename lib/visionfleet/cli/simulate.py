@@ -24,8 +24,8 @@ from visionfleet.simulation.markets import MarketConditions
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # where the maximum is `cores`, which mean nothing in a simulated world
-_BUSIEST_SHARE = 0.999  # of all minutes; the few above it may be what no fleet is paid for
+_WORKERS = 19  # if the maximum is `cores`, which does not apply to a simulation
+_BUSIEST_SHARE = 0.999  # quantile of the minutes; rarer peaks are not worth a fleet
 _KNOWN = ", ".join([*POLICIES, "fixed:N"])
 
 
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 class NoSimulation(VisionfleetError):
-    """A trace that cannot be read, or a policy that does not exist."""
+    """An unreadable trace, or an unknown policy."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -100,8 +100,8 @@ def add_markets(parser: argparse.ArgumentParser) -> None:
 
 
 def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketConditions:
-    """The markets of the configuration; spot with on demand behind it where that has no spot and an
-    option is about it.
+    """The configured markets; spot with fallback to on demand if there is no spot and an option
+    concerns it.
     """
     asked = arguments.spot_refusals is not None or arguments.interruptions is not None
     markets = config.ec2.markets
@@ -111,7 +111,7 @@ def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketCo
 
 
 def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
-    """The policy of the configuration, with the times of the simulated world and no schedule."""
+    """The configured policy, with the simulation's times and no schedule."""
     policy = Policy.of(config, _WORKERS)
     update = {"service_seconds": service_seconds, "schedule": ()}
     return replace(
@@ -122,7 +122,7 @@ def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Poli
 
 
 def read_trace(path: Path) -> tuple[list[int], float]:
-    """Read the counts of each minute, and when the first is; raises NoSimulation."""
+    """Read the counts per minute, and the time of the first; raises NoSimulation."""
     return _read(path, lambda lines: (trace.read(lines), trace.begins_at(lines)))
 
 

@@ -113,7 +113,7 @@ def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
 
 
 def _markets(status: FleetStatus) -> str:
-    """Say which share of the workers is of which market, and why."""
+    """The share of workers on each market, and why."""
     total = sum(status.markets.values())
     counted = [f"{n} {m} ({n / total:.0%})" for m, n in sorted(status.markets.items())]
     shares = ", ".join(counted) or "none"

@@ -76,7 +76,7 @@ def stack_files(arguments: argparse.Namespace, whole: LoadedConfig) -> StackFile
 
 
 def _stop_on_signals() -> threading.Event:
-    """Make an event that a signal sets; the second signal interrupts whatever is waited for."""
+    """An event that a signal sets; the second signal interrupts any wait."""
     stop = threading.Event()
     ask = process.beside_signals(stop.set)
 

@@ -127,9 +127,7 @@ class Ec2Fleet:
         return names
 
     def _attempts(self) -> Iterator[tuple[int, Offering]]:
-        """The open offerings with their attempt numbers, within the call budget; one call is
-        reserved for each market not tried yet.
-        """
+        """Open offerings, numbered, within the call budget; each further market gets a call."""
         open_, asked = self._offerings.open(self._clock()), set[Market]()
         for attempt, offering in enumerate(open_):
             behind = {one.market for one in open_[attempt:]} - {offering.market}
