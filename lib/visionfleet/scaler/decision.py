@@ -54,7 +54,6 @@ class Worker:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Queue counts are approximate; learned times are None if unknown; `handled` is a counter.
-
     `boots` ended since the last observation. `wall` is Unix time, None where `now` is.
     """
 
@@ -165,12 +164,10 @@ def decide(
     inputs = _inputs(seen, policy, history, now)
     forecast = inputs.history.forecast
     pace = forecast.rate * inputs.service_seconds
-    size_kept = _bounded(
-        inputs, max(math.ceil(pace - _NEGLIGIBLE_LOAD), int(forecast.anything_lately))
-    )
+    steady = max(math.ceil(pace - _NEGLIGIBLE_LOAD), int(forecast.anything_lately))
     need = _bounded(inputs, _need(inputs, pace))
     hold, boot = policy.settings.hold_seconds, inputs.boot_seconds
-    cooldown = inputs.history.cooldown.updated(size_kept, hold, boot, now)
+    cooldown = inputs.history.cooldown.updated(_bounded(inputs, steady), hold, boot, now)
     return _act(replace(inputs, history=replace(inputs.history, cooldown=cooldown)), need)
 
 
@@ -208,10 +205,8 @@ def _need(inputs: _Inputs, pace: float) -> int:
 
 def _work_after_a_boot(inputs: _Inputs, pace: float) -> float:
     """The backlog in seconds of work at the time when a worker launched now would be ready."""
-    boot, now = inputs.boot_seconds, inputs.now
-    done = sum(
-        min(boot, now - w.launched_at) if w.state == "booting" else boot for w in inputs.available
-    )
+    boot, now, workers = inputs.boot_seconds, inputs.now, inputs.available
+    done = sum(min(boot, now - w.launched_at) if w.state == "booting" else boot for w in workers)
     return max(0.0, inputs.seen.images * inputs.service_seconds + pace * boot - done)
 
 

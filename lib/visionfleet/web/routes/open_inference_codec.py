@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (KServe v2): encoded images in, classifications and vectors out.
+"""The Open Inference Protocol (KServe v2): encoded images in, classifications and embeddings out.
 No I/O here.
 
 With Triton's extensions `classification` (score:index:label) and `binary_tensor_data`.
@@ -22,7 +22,7 @@ from visionfleet.web.routes.parameters import TOP_MAXIMUM, first_fault
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("classification", "binary_tensor_data")
 INPUT, OUTPUT, VECTOR = "image", "classification", "embedding"
-# Of one dimension: the product of all stays a number that can be written.
+# Per dimension, so that their product remains a reasonable number.
 MAX_SIZE = 1 << 31
 _LENGTH = struct.Struct("<I")
 
@@ -78,7 +78,7 @@ class InferRequest(_Part):
 
     @property
     def wanted(self) -> dict[str, _OutputParameters]:
-        """The outputs that are asked for, by name; classifications unless any is named."""
+        """The requested outputs by name; classifications by default."""
         outputs = self.outputs or (RequestedOutput(),)
         return {one.name or OUTPUT: one.parameters or _OutputParameters() for one in outputs}
 
@@ -101,7 +101,7 @@ class InferRequest(_Part):
 
 
 def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]]:
-    """Read a request and its images, at most `maximum`; `body` is JsonBody's. Raises Problem."""
+    """Parse a request and its images, at most `maximum`; `body` is JsonBody's. Raises Problem."""
     text, *cut, tail = body
     try:
         request = InferRequest.model_validate_json(text)
@@ -134,7 +134,7 @@ def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]
 def answer(
     request: InferRequest, model: tuple[str, str], results: Sequence[Succeeded]
 ) -> tuple[dict[str, object], bytes]:
-    """Write the JSON of an answer, and the bytes that follow it; `model` is name and version."""
+    """The JSON of a response, and the bytes after it; `model` is (name, version)."""
     tensors, tails = [], []
     for name in request.wanted:
         write = _vectors if name == VECTOR else _classifications
@@ -174,7 +174,7 @@ def _vectors(_request: InferRequest, results: Sequence[Succeeded]) -> _Written:
 def metadata(
     model: tuple[str, str | None], described: ModelDescription | None
 ) -> dict[str, object]:
-    """Describe the model; its version is its fingerprint, once a worker has told it."""
+    """The model's metadata; its version is the fingerprint, once a worker has reported it."""
     name, version = model
     told = {} if described is None else {"parameters": described.model_dump(exclude={"v"})}
     size = described.embedding if described else None
@@ -190,7 +190,7 @@ def metadata(
 
 
 def header_length(text: str | None) -> int | None:
-    """Read the header; raises Problem."""
+    """Parse the header; raises Problem."""
     if text is None or (text.isascii() and text.isdigit() and len(text) < 19):
         return None if text is None else int(text)
     raise _bad(f"{HEADER_LENGTH}: expected a number of bytes, got {text[:40]!r}")
@@ -222,7 +222,7 @@ def _elements(tail: bytes, maximum: int) -> list[bytes]:
 
 
 def _flat(data: list[Any]) -> list[Any]:
-    """Unfold one level of nesting, which a shape of [n, 1] may have."""
+    """Flatten one level of nesting, as in a shape of [n, 1]."""
     return [inner for entry in data for inner in (entry if isinstance(entry, list) else [entry])]
 
 

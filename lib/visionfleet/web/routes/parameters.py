@@ -1,4 +1,4 @@
-"""What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
+"""Query parameters, headers and JSON bodies of requests. No I/O here."""
 
 import re
 from codecs import BOM_UTF8
@@ -15,7 +15,7 @@ TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
 _IMAGE_JSON = '{"image": "<base64>"} or {"images": ["<base64>", ...]}'
 _Body = TypeVar("_Body", bound=BaseModel)
-KEY_PATTERN = "^[!-~]{1,255}$"  # of an Idempotency-Key
+KEY_PATTERN = "^[!-~]{1,255}$"  # the header Idempotency-Key
 
 
 class Target(BaseModel):
@@ -64,7 +64,7 @@ class Start(Images):
 
 
 def read_target(body: bytes) -> str:
-    """Read of what type a file is that is to come; raises Problem."""
+    """Parse the announced file type; raises Problem."""
     expected = '{"content_type": "image/jpeg"} or no body'
     found = _read(Target, body or b"{}", expected).content_type or "application/octet-stream"
     known = {*CONTENT_TYPES.values(), "application/octet-stream"}
@@ -74,12 +74,12 @@ def read_target(body: bytes) -> str:
 
 
 def read_start(body: bytes) -> Start:
-    """Read a JSON body with images, or which upload is meant; raises Problem."""
+    """Parse a JSON body with images, or with an upload id; raises Problem."""
     return _read(Start, body, f"JSON as {_IMAGE_JSON}")
 
 
 def read_name(body: bytes) -> Named:
-    """Read a JSON body that may be empty; raises Problem."""
+    """Parse an optional JSON body with a file name; raises Problem."""
     return _read(Named, body or b"{}", '{"file_name": "<name>"} or no body')
 
 
@@ -101,7 +101,9 @@ def first_fault(error: ValidationError) -> str:
 
 
 def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:
-    """Decode the images of a JSON body, one to `maximum`; `cut` were decoded; raises Problem."""
+    """Decode 1 to `maximum` images of a JSON body; those in `cut` are decoded already. Raises
+    Problem.
+    """
     found = [*([] if body.image is None else [body.image]), *(body.images or ())]
     if not found:
         raise Problem("no_file", f"the JSON has no image; send it as {_IMAGE_JSON}")
@@ -120,28 +122,28 @@ def _decoded(text: str, cut: Sequence[bytes]) -> bytes:
 
 
 def idempotency_key(key: str | None) -> str | None:
-    """Read the header, None without one; raises Problem when it is no key."""
+    """Validate the header, None without one; raises Problem."""
     if key is not None and not re.fullmatch(KEY_PATTERN, key):
         raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
     return key
 
 
 def wait_seconds(text: str | None, default: float, maximum: float) -> float:
-    """Read `wait`; raises Problem when it is no number from 0 to `maximum`."""
+    """Parse `wait`, from 0 to `maximum`; raises Problem."""
     if text is None:
         return default
     try:
         value = float(text) if text.isascii() and "_" not in text else -1.0
     except ValueError:
         value = -1.0
-    if not 0 <= value <= maximum:  # false for not-a-number as well
+    if not 0 <= value <= maximum:  # false for NaN as well
         expected = f"expected 0 to {maximum:g} seconds"
         raise Problem("bad_parameter", f"wait: {expected}, got {text[:40]!r}")
     return value
 
 
 def top(text: str | None) -> int:
-    """Read `top`; raises Problem when it is no whole number from 1 to `TOP_MAXIMUM`."""
+    """Parse `top`, a whole number from 1 to `TOP_MAXIMUM`; raises Problem."""
     if text is None:
         return TOP_DEFAULT
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
