@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -98,19 +99,18 @@ def test_what_is_no_http_takes_turns_and_rests() -> None:
     """It is cheap, but anybody may send as much of it as the network takes."""
 
     async def answered() -> tuple[int, int]:
-        gate = Gate(lambda _: False, time.monotonic)
+        gate = HeldGate()
         server = WebServer(Application([]), 1000, gate)
         (listener,) = bind_sockets(0, "127.0.0.1")
         server.add_sockets([listener])
-        held, waiting = [], []
-        gate.start = lambda _first, serve: waiting.append(serve)
+        held = []
         for _ in range(STRANGERS + 2):
             reader, writer = await asyncio.open_connection(*listener.getsockname())
             writer.write(b"\x16\x03 no http")
             held.append((reader, writer))
-        while len(waiting) < len(held):
+        while len(gate.waiting) < len(held):
             await asyncio.sleep(0.01)
-        for serve in waiting:  # those of the oldest, who gave way, as well
+        for serve in gate.waiting:  # those of the oldest, who gave way, as well
             serve()
         found = [await came(reader) for reader, _ in held]
         for _, writer in held:
@@ -120,6 +120,17 @@ def test_what_is_no_http_takes_turns_and_rests() -> None:
         return found.count(b"HTTP/1.1 400"), found.count(b"")
 
     assert asyncio.run(answered()) == (STRANGERS, 2)
+
+
+class HeldGate(Gate):
+    """Keeps the turn of each connection for the test."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: False, time.monotonic)
+        self.waiting: list[Callable[[], object]] = []
+
+    def start(self, first: bytes, serve: Callable[[], object]) -> None:
+        self.waiting.append(serve)
 
 
 async def came(reader: asyncio.StreamReader) -> bytes:
