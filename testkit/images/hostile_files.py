@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from testkit.images.pictures import encoded, numbered
+from testkit.images.tiff import Tags, tiff
 
 RED, WHITE, GREY = (255, 0, 0), (255, 255, 255), (128, 128, 128)
 Colour = tuple[int, int, int]
@@ -85,6 +86,13 @@ def refused() -> Iterator[Sample]:
         "largest sizes there are": (2**31 - 1, 2**31 - 1),
     }.items():
         yield Sample(f"png {name}", png(*size), "too_many_pixels")
+    for name, size in {"column": (1, 90_000_000), "row": (90_000_000, 1)}.items():
+        yield Sample(f"png of one {name}", png(*size, colour=0), "too_many_pixels")
+    tile: Tags = {258: [8], 262: [1], 273: [], 278: [], 279: [], 324: [8], 325: [900]}
+    for sides in ((30_000, 30_000), (2**31, 16)):
+        large = tile | {322: ("L", [sides[0]]), 323: ("L", [sides[1]])}
+        name = f"tiff with a tile of {sides}"
+        yield Sample(name, tiff(bytes(900), (30, 30), large), "too_many_pixels")
     gif = bytearray(encoded(solid("P", 0), "GIF"))
     gif[6:10] = struct.pack("<HH", 65_000, 65_000)
     yield Sample("gif bomb", bytes(gif), "too_many_pixels")

@@ -140,8 +140,10 @@ def _checked(config: Config, stop: threading.Event) -> WebClients | None:
 
 
 def _bound(web: WebSection) -> list[socket.socket]:
+    # Tornado would take :: for IPv6 alone.
+    address = None if web.address == "::" else web.address
     try:
-        return bind_sockets(web.port, web.address, backlog=BACKLOG, reuse_port=web.share_port)
+        return bind_sockets(web.port, address, backlog=BACKLOG, reuse_port=web.share_port)
     except OSError as error:
         where = f"{web.address}:{web.port}"
         log.error("cannot listen", extra={"address": where, "reason": str(error)})

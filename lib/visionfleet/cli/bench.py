@@ -41,25 +41,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds(0.001, 3600),
         default=1.0,
         metavar="SECONDS",
-        help="longest p95 of an image in a worker; default: %(default)g",
+        help="maximum p95 latency of an image in a worker; default: %(default)g",
     )
     parser.add_argument(
         "--s3-seconds",
         type=seconds(0, 60),
         default=0.1,
-        help="that S3 takes for an image, for prefetch; default: %(default)g",
+        help="time of an image's S3 transfers, for prefetch; default: %(default)g",
     )
     parser.add_argument(
-        "--seconds", type=seconds(0.2, 600), default=2.0, help="of each trial; default: 2"
+        "--seconds", type=seconds(0.2, 600), default=2.0, help="length of each trial; default: 2"
     )
     parser.add_argument(
-        "--batch", type=whole(1, 256), default=32, help="largest to try; default: %(default)s"
+        "--batch",
+        type=whole(1, 256),
+        default=32,
+        help="largest batch size to try; default: %(default)s",
     )
     parser.add_argument(
         "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
     )
-    parser.add_argument("--json", action="store_true", help="print all as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="p95 over images a second")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="plot of p95 over images per second"
+    )
     parser.add_argument(
         "--output", type=Path, metavar="FILE.yaml", help="write the settings there; default: stdout"
     )

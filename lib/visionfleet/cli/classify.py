@@ -31,19 +31,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--url", default="http://127.0.0.1:8080", help="the web daemon; default: %(default)s"
     )
     add_key(parser)
-    parser.add_argument("--json", action="store_true", help="print a JSON object a line, as done")
     parser.add_argument(
-        "--top", type=whole(1, 1000), help="classes of each image; default: 1, in the JSON 5"
+        "--json", action="store_true", help="print one JSON object per line, as results come"
     )
     parser.add_argument(
-        "--parallel", type=whole(1, 256), default=8, help="at the same time; default: %(default)s"
+        "--top", type=whole(1, 1000), help="classes per image; default: 1, in the JSON 5"
+    )
+    parser.add_argument(
+        "--parallel",
+        type=whole(1, 256),
+        default=8,
+        help="requests at the same time; default: %(default)s",
     )
     parser.add_argument(
         "--wait",
         type=seconds(0, 86400),
         default=300.0,
         metavar="SECONDS",
-        help="longest wait for one answer; default: %(default)g",
+        help="maximum wait for one answer; default: %(default)g",
     )
 
 

@@ -24,7 +24,7 @@ _ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bash
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh"))
-    parser.epilog = 'As: eval "$(visionfleet completion bash)" in ~/.bashrc.'
+    parser.epilog = 'For bash, put this into ~/.bashrc: eval "$(visionfleet completion bash)"'
 
 
 def run(arguments: argparse.Namespace) -> int:

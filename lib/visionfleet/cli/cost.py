@@ -28,9 +28,11 @@ class NoUse(VisionfleetError):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    about = "table of prices; default: that of scaler.prices_file"
+    about = "price table; default: scaler.prices_file"
     parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
-    parser.add_argument("--json", action="store_true", help="print it as JSON, with each day's use")
+    parser.add_argument(
+        "--json", action="store_true", help="print it as JSON, with each day's usage"
+    )
     add_config(parser)
 
 

@@ -27,14 +27,12 @@ _LOST_SHARE = 0.1  # the share of correct answers below the proposed threshold
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("data", type=Path, help="folder or ZIP file with one folder per class")
-    parser.add_argument(
-        "--limit", type=whole(1, 10**9), help="look at N images, spread over the data"
-    )
+    parser.add_argument("--limit", type=whole(1, 10**9), help="use N images, spread over the data")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="find model.temperature and model.unknown_below; with images kept for this alone",
+        help="propose model.temperature and model.unknown_below; use images reserved for this",
     )
 
 

@@ -30,19 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("/"),
         metavar="FOLDER",
-        help="root of a machine that is being made; default: this machine",
+        help="root directory of an image being built; default: this machine",
     )
     parser.add_argument(
         "--prefix",
         type=Path,
         default=Path(sys.prefix),
         metavar="FOLDER",
-        help="where these packages will lie on that machine; default: where they are now",
+        help="path of these packages on that machine; default: where they are now",
     )
     parser.add_argument(
         "--remove",
         action="store_true",
-        help="take all of it away, but for configuration, keys and state",
+        help="uninstall everything except configuration, keys and state",
     )
 
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signal",
         action="store_true",
-        help="wait until the daemons are ready, and tell the CloudFormation stack",
+        help="wait until the daemons are ready, and signal the CloudFormation stack",
     )
 
 

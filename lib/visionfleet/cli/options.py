@@ -34,7 +34,7 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is asked for"
+        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is required"
     )
 
 

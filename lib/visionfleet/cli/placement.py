@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generate",
         type=Path,
         metavar="FOLDER",
-        help="write units there; systemd's generator does so at boot and at every daemon-reload",
+        help="write units there, as systemd's generator does at boot and at every daemon-reload",
     )
 
 

@@ -41,13 +41,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
     defaults = Conditions()
-    parser.add_argument("--boot", type=seconds(*limits), default=defaults.boot_seconds)
-    parser.add_argument("--service", type=seconds(0.001, 3600), default=defaults.service_seconds)
-    parser.add_argument("--call", type=seconds(0, 60), default=defaults.call_seconds)
-    parser.add_argument("--lag", type=seconds(0, 600), default=float(defaults.lag_seconds))
-    parser.add_argument("--crashes", type=seconds(0, 100), default=0.0, help="per worker and hour")
+    times = {
+        "boot": (seconds(*limits), defaults.boot_seconds, "boot time of a worker"),
+        "service": (seconds(0.001, 3600), defaults.service_seconds, "seconds per image"),
+        "call": (seconds(0, 60), defaults.call_seconds, "latency of a worker's AWS calls"),
+        "lag": (seconds(0, 600), float(defaults.lag_seconds), "age of the queue counts"),
+    }
+    for name, (read, default, about) in times.items():
+        text = f"{about}; default: {default:g}"
+        parser.add_argument(f"--{name}", type=read, default=default, metavar="SECONDS", help=text)
+    parser.add_argument(
+        "--crashes", type=seconds(0, 100), default=0.0, help="crashes per worker and hour"
+    )
     add_markets(parser)
-    parser.add_argument("--factor", type=float, help="scale the minutes; default: to the maximum")
+    parser.add_argument(
+        "--factor",
+        type=float,
+        help="multiplies the counts; default: scale to the maximum of workers",
+    )
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--json", type=Path, metavar="FILE.json")
@@ -81,9 +92,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def add_markets(parser: argparse.ArgumentParser) -> None:
     share = number("a share", 0, 1)
-    refusals = "share of the launches that spot refuses"
+    refusals = "share of launches that spot refuses"
     parser.add_argument("--spot-refusals", type=share, metavar="RATE", help=refusals)
-    taken = "that spot takes back, per worker and hour"
+    taken = "spot interruptions per worker and hour"
     rate = number("a number", 0, 100)
     parser.add_argument("--interruptions", type=rate, metavar="RATE", help=taken)
 

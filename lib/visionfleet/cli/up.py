@@ -43,7 +43,7 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
         "--var",
         type=Path,
         metavar="FOLDER",
-        help="where logs go; default: var beside the configuration's folder",
+        help="folder for logs; default: var beside the configuration's folder",
     )
 
 

@@ -3,7 +3,7 @@
 from PIL import Image
 
 from visionfleet.errors import BadImage
-from visionfleet.imaging import gif, jpeg
+from visionfleet.imaging import gif, jpeg, tiff
 
 MAX_DECODE_BYTES = 370 << 20
 # The limit of pixels of a progressive JPEG over all its scans, about 10 ns each.
@@ -27,6 +27,8 @@ _MODE_BYTES = {
 }
 _ALPHA_BYTES = 8
 _TRANSPARENT_COLOUR_BYTES = 12
+# Pillow keeps a pointer per row, and decoders two rows of at most this many bytes per pixel.
+_ROW_BYTES, _COLUMN_BYTES = 8, 16
 # The decoders' overhead, in bytes per pixel.
 _FORMAT_BYTES = {"WEBP": 13, "AVIF": 7, "HEIF": 7, "TIFF": 4, "GIF": 1}
 
@@ -37,6 +39,9 @@ def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
     pixel = _TRANSPARENT_COLOUR_BYTES if transparent else _MODE_BYTES.get(image.mode, _ALPHA_BYTES)
     pixel += _FORMAT_BYTES.get(image.format or "", 0)
     needed = image.width * image.height * pixel
+    needed += image.height * _ROW_BYTES + image.width * _COLUMN_BYTES
+    if image.format == "TIFF":
+        needed += tiff.tile_bytes(image)
     if image.format in {"JPEG", "MPO"}:
         needed += jpeg.coefficient_bytes(image, size)
         scanned = jpeg.scans(image, data) * size[0] * size[1]

@@ -25,6 +25,7 @@ _PASSES = (
 )
 _RESERVED = 8
 _UNPACKED_AT_ONCE = 1 << 20
+_END_PIXELS = 1024
 
 
 def picture_only(data: bytes) -> bytes:
@@ -85,7 +86,8 @@ def load(image: Image.Image, data: bytes) -> Image.Image:
     if image.mode == "P" and image.palette is None:
         raise BadImage("cannot_be_decoded", "the image cannot be decoded: it has no palette")
     image.load()
-    end = image.crop((0, max(0, image.height - 2), *image.size))
+    width, height = image.size
+    end = image.crop((max(0, width - _END_PIXELS), max(0, height - 2), width, height))
     if not any(end.tobytes()) and not _has_bytes(data, _unpacked_bytes(image.size, data)):
         raise BadImage("cannot_be_decoded", "the image cannot be decoded: rows are missing")
     return image

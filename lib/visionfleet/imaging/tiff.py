@@ -8,7 +8,7 @@ from PIL import Image, ImagePalette, TiffImagePlugin
 from visionfleet.errors import BadImage
 from visionfleet.imaging.tones import tags
 
-_BITS_PER_SAMPLE, _PLANAR, _COLOR_MAP = 258, 284, 320
+_BITS_PER_SAMPLE, _PLANAR, _COLOR_MAP, _TILE_WIDTH, _TILE_LENGTH = 258, 284, 320, 322, 323
 _TOLD_OF_UNKNOWN_KINDS = {
     258: "BitsPerSample",
     339: "SampleFormat",
@@ -77,6 +77,16 @@ def kind_of(data: bytes) -> str:
         return ""
     values = {name: v[0] if isinstance(v, tuple) and v else v for name, v in told.items()}
     return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
+
+
+def tile_bytes(image: Image.Image) -> int:
+    """Tell what one of its tiles takes, which may be larger than the picture; 0 of strips."""
+    sides = [*tags(image, _TILE_WIDTH), *tags(image, _TILE_LENGTH)]
+    bits = [value for value in tags(image, _BITS_PER_SAMPLE) if isinstance(value, int)]
+    if len(sides) != 2 or not all(isinstance(side, int) for side in sides):
+        return 0
+    samples: int = sides[0] * sides[1] * sum(bits or [8])
+    return samples // 8
 
 
 def load(image: Image.Image) -> Image.Image:

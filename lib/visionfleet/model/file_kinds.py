@@ -5,6 +5,7 @@ File names are ignored: `.pth.tar` is not an archive, and a web page may be call
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Iterator
 from typing import Literal
@@ -33,6 +34,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"Rar!", "a RAR archive", _UNPACK),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file, as of Keras", _AS_ONNX),
     (b"\x93NUMPY", "an array of NumPy", "bring a state dict with its architecture"),
+    (b"ftrt", "an engine of TensorRT, for one kind of GPU", _AS_ONNX),
     (b"GGUF", "a GGUF file, as of language models", "bring a model that classifies images"),
     (b"\xff\xd8\xff", "a JPEG image", "name the model's file"),
     (b"\x89PNG", "a PNG image", "name the model's file"),
@@ -41,6 +43,7 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
 # Top-level fields of ONNX's ModelProto; the graph is unique to it.
 _ONNX_FIELDS, _ONNX_GRAPH = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}), 7
 _MOST_FIELDS = 100_000
+_NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a]")
 
 
 def kind_of(data: bytes | memoryview, where: object) -> FileKind:
@@ -81,8 +84,8 @@ def _told(head: bytes) -> str:
     if text := _text(head):
         return text
     return (
-        "is no model of a kind that is known: state dict, safetensors, TorchScript, "
-        "exported program, ONNX"
+        "is no model of a kind that is known: state dict, safetensors, TorchScript, exported "
+        "program, ONNX; of another program (TensorFlow, Core ML) save it as ONNX"
     )
 
 
@@ -99,6 +102,8 @@ def _text(head: bytes) -> str:
     try:
         head[:-3].decode()
     except UnicodeDecodeError:
+        return ""
+    if _NO_TEXT.search(head):
         return ""
     first = head.decode(errors="replace").strip().splitlines()[0][:60]
     return f"is text, not a model ({first!r}): {_AGAIN}"
@@ -124,6 +129,11 @@ def _kind_of_zip(data: bytes, where: object) -> FileKind:
         return "tensors"
     if "model.weights.h5" in names:
         raise BadModel(f"{where}: is a model of Keras: {_AS_ONNX}")
+    if whole and all(name.endswith(".npy") for name in whole):
+        raise BadModel(
+            f"{where}: holds arrays of NumPy: save them as safetensors, by the names of the "
+            "network's parts: safetensors.numpy.save_file(dict(numpy.load(FILE)), NAME)"
+        )
     held = ", ".join(sorted(whole)[:3])
     raise BadModel(f"{where}: is a ZIP archive ({held or 'empty'}), not a model: {_UNPACK}")
 

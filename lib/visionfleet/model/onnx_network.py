@@ -14,6 +14,8 @@ from visionfleet.model.openvino_library import library
 _LEAST_PROBABILITY = 1e-9
 _EXTERNAL = "its weights are in a file of their own, which has to be beside it"
 
+_OPERATIONS = "export it with operations of ONNX's own (quantised with QDQ, not QOperator)"
+
 
 class OnnxNetwork(nn.Module):
     """Scores of normalized images; external weights are found relative to its path.
@@ -29,18 +31,29 @@ class OnnxNetwork(nn.Module):
             raise BadModel(f"{path}: takes {len(model.inputs)} tensors, not one of images")
         shape = model.inputs[0].get_partial_shape()
         sides = [0 if side.is_dynamic else side.get_length() for side in shape]
-        if len(sides) != 4 or model.inputs[0].get_element_type().to_string() not in {"f32", "f16"}:
+        numbers = model.inputs[0].get_element_type().to_string()
+        known = len(sides) == 4 and numbers in {"f32", "f16"} and {0, 3} & {sides[1], sides[3]}
+        if not known or len({side for side in sides[1:] if side not in (0, 3)}) > 1:
             raise BadModel(
-                f"{path}: takes no images of N x 3 x H x W in floating point, but {shape}"
+                f"{path}: takes no images of N x 3 x side x side in floating point, but {shape} "
+                f"of {numbers}: let it take those, and export it again"
             )
         self.images = sides[0]
         self.channels_last = sides[3] == 3 and sides[1] != 3
         self.side = sides[2]
         self.metadata: dict[str, str] = {}
-        ranks = [output.get_partial_shape().rank for output in model.outputs]
-        self._output = next((i for i, rank in enumerate(ranks) if str(rank) == "2"), 0)
+        self._shapes = [output.get_partial_shape() for output in model.outputs]
+        self._output = self._rows()[0]
         self.probabilities = False
         self._runs = self._session() or self._by_openvino(model)
+
+    def _rows(self) -> list[int]:
+        return [i for i, shape in enumerate(self._shapes) if str(shape.rank) == "2"] or [0]
+
+    def prefer(self, classes: int) -> None:
+        """Take the first rows of so many scores, where it gives others too."""
+        sizes = {i: str(self._shapes[i][1]) for i in self._rows() if len(self._rows()) > 1}
+        self._output = next((i for i, size in sizes.items() if size == str(classes)), self._output)
 
     def forward(self, images: Tensor) -> Tensor:
         given = images.permute(0, 2, 3, 1) if self.channels_last else images
@@ -48,7 +61,8 @@ class OnnxNetwork(nn.Module):
             rows = self._runs(np.ascontiguousarray(given.float().numpy()))[self._output]
         except Exception as error:  # runtimes raise exceptions of their own
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
-        scores = torch.from_numpy(np.array(rows, np.float32)).flatten(1)
+        scores = torch.from_numpy(np.array(rows, np.float32))
+        scores = scores.flatten(1) if max((1, *scores.shape[2:])) == 1 else scores
         return scores.clamp(min=_LEAST_PROBABILITY).log() if self.probabilities else scores
 
     def openvino_model(self, side: int, singly: bool) -> Any:
@@ -74,6 +88,8 @@ class OnnxNetwork(nn.Module):
             reason = lines[-1] if lines else "unknown"
             if "external" in str(error).lower():
                 reason = _EXTERNAL
+            elif "No conversion rule" in reason:
+                reason += f"; {_OPERATIONS}"
             raise BadModel(f"{self._path}: OpenVINO cannot read it: {reason}") from error
 
     def _session(self) -> Any:

@@ -55,7 +55,10 @@ def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
         if not isinstance(loaded, Mapping) or not list(_state_dicts(loaded)):
             raise BadModel(f"{where}: cannot be loaded: {_reason(error)}") from error
     if not isinstance(loaded, Mapping):
-        raise BadModel(f"{where}: holds a {type(loaded).__name__}, not a state dict")
+        raise BadModel(
+            f"{where}: holds a {type(loaded).__name__}, not a state dict: "
+            "torch.save(model.state_dict(), FILE)"
+        )
     return loaded
 
 

@@ -71,7 +71,7 @@ def test_leaving_listener_loses_no_connection() -> None:
         held = [open_.enter_context(one) for one in accepted(first)]
         assert 0 < len(held) < 40, "what was there before is still to be had, and nothing else"
         first.close()
-        wait_until(lambda: all(connected(one) for one in early + late), 10, "all to connect")
+        wait_until(lambda: all(connected(one) for one in early + late), 30, "all to connect")
         held += [open_.enter_context(one) for one in accepted(second)]
         assert len(held) == 80
 

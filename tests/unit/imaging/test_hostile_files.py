@@ -11,7 +11,7 @@ from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
 from visionfleet.imaging.model_input import Preprocessing
 
-LIMITS = Limits(20_000_000, 50_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
+LIMITS = Limits(20_000_000, 100_000_000, ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP"))
 HOW = Preprocessing(16, 16, (0, 0, 0), (1, 1, 1))
 CORPUS = hostile_files()
 SEEDS = [encoded(numbered(7, 48), f) for f in ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP")]

@@ -1,7 +1,7 @@
 """Extracts a row of scores from a network's output, whatever its structure."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -13,6 +13,7 @@ from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.torch_network import MODEL_ERRORS, last_line
 
 _LEAST_PROBABILITY = 1e-9
+_BATCHES = (3, 4, 8, 16, 32, 64)
 
 
 class Scores(nn.Module):
@@ -32,6 +33,10 @@ class Scores(nn.Module):
         self.network, self.at = network, at
         self.probabilities, self.bgr = probabilities, bgr
 
+    def train(self, mode: bool = True) -> "Scores":
+        self.training = mode  # an exported program, which is one of inference, refuses to be asked
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         given: Any = self.network(images.flip(1) if self.bgr else images)
         scores: Tensor = given if self.at is None else given[self.at]
@@ -45,20 +50,30 @@ class Answered(NamedTuple):
     note: str = ""
 
 
-def answered(found: Found, where: str, bgr: bool = False) -> Answered:
-    """Run a network on two images to locate its scores; raises BadModel."""
+def answered(found: Found, where: str, classes: int = 0, bgr: bool = False) -> Answered:
+    """Run a network on two images to locate its scores; raises BadModel.
+
+    If it has several outputs, the one with `classes` columns is taken, else the first with rows.
+    """
+    if isinstance(found.module, OnnxNetwork):
+        found.module.prefer(classes)
     side = found.preprocessing.crop
     images = torch.rand((2, 3, side, side), generator=torch.Generator().manual_seed(1)) * 4 - 2
     given = _given(found.module, images, where)
-    at = _place(given)
+    at = _place(given, classes)
     scores = given if at is None else given[at]
     if not isinstance(scores, Tensor) or scores.ndim < 2 or max((1, *scores.shape[2:])) > 1:
         raise BadModel(f"{where}: gives {_shape(scores)}, and not a row of scores for each image")
     rows = scores.flatten(1).float()
+    if rows.shape[1] == 1:
+        raise BadModel(
+            f"{where}: gives one score for each image, as of yes or no: give it one for each of "
+            "two classes (of a logit: torch.cat([-score, score], 1)), and save it again"
+        )
     if not rows.isfinite().all():
         raise BadModel(f"{where}: gives scores that are not finite")
     sums = rows.sum(dim=1)
-    probabilities = bool((rows >= 0).all() and (sums - 1).abs().max() < 1e-3) and rows.shape[1] > 1
+    probabilities = bool((rows >= 0).all() and (sums - 1).abs().max() < 1e-3)
     note = "it gives probabilities, which were made scores again" if probabilities else ""
     if isinstance(found.module, OnnxNetwork):
         found.module.probabilities = probabilities  # converted together with the network
@@ -79,19 +94,47 @@ def _given(module: nn.Module, images: Tensor, where: str) -> Any:
             return module(images[:1])  # supports only one image at a time
         except MODEL_ERRORS as error:
             side = images.shape[-1]
+            remedy = next((told for told, other in _others(images) if _takes(module, other)), "")
+            if remedy:
+                raise BadModel(f"{where}: {remedy}, and save it again") from error
             raise BadModel(
                 f"{where}: cannot take an image of {side} x {side} pixels: {last_line(error)}; "
                 "say its side: --crop PIXELS"
             ) from error
 
 
-def _place(given: Any) -> str | int | None:
-    if isinstance(given, Mapping):
-        return "logits" if "logits" in given else next(iter(given), None)
-    if isinstance(given, list | tuple):
-        fitting = (i for i, one in enumerate(given) if isinstance(one, Tensor) and one.ndim == 2)
-        return next(fitting, 0)
-    return None
+def _others(images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Give what else networks take, each with what to do about it."""
+    one = images[:1]
+    yield "takes images of one channel: let it take three (x.mean(1, keepdim=True))", one[:, :1]
+    last = "takes N x H x W x 3: let it take N x 3 x H x W (x.permute(0, 2, 3, 1))"
+    yield last, one.permute(0, 2, 3, 1)
+    for kind in (torch.float16, torch.bfloat16, torch.float64):
+        name = str(kind).removeprefix("torch.")
+        yield f"takes {name}: make it one of float32 (network.float())", one.to(kind)
+    yield "takes bytes: let it take floating point, normalised", one.to(torch.uint8)
+    for number in _BATCHES:
+        many = one.expand(number, -1, -1, -1)
+        yield f"takes {number} images at a time: let it take any number (a dynamic axis)", many
+
+
+def _takes(module: nn.Module, images: Tensor) -> bool:
+    try:
+        module(images)
+    except MODEL_ERRORS:
+        return False
+    return True
+
+
+def _place(given: Any, classes: int) -> str | int | None:
+    if isinstance(given, Tensor):
+        return None
+    places = given.keys() if isinstance(given, Mapping) else range(len(given))
+    rows = [at for at in places if isinstance(given[at], Tensor) and given[at].ndim == 2]
+    fitting = [at for at in rows if given[at].shape[1] == classes]
+    if "logits" in places and not fitting:
+        return "logits"
+    return next(iter([*fitting, *rows, *places]), None)
 
 
 def _shape(given: object) -> str:

@@ -1,6 +1,7 @@
 """Reads a model's file: weights alone, or a complete network."""
 
 import ast
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from visionfleet.model.exported_program import load_program
 from visionfleet.model.file_kinds import kind_of
 from visionfleet.model.importing import architectures
 from visionfleet.model.importing.architectures import Architecture, head_names, shapes_of
-from visionfleet.model.importing.folders import from_folder, is_described
+from visionfleet.model.importing.folders import IN_PARTS, from_folder, is_described
 from visionfleet.model.importing.found import Found, Tell, Wanted, labels_by_index, usual
 from visionfleet.model.importing.libraries import timm_library
 from visionfleet.model.importing.processors import of_timm
@@ -35,6 +36,7 @@ _ASSUMED = (
 _NAMES = ("class_names", "classes", "labels", "names", "idx_to_class", "class_to_idx", "id2label")
 _SCRIPT = "torch.jit.script(model.eval()).save(FILE)"
 _MOST_NAMED = 6
+_PART = re.compile(r"-\d{5}-of-\d{5}$")
 _SAME = 1e-3
 
 
@@ -45,6 +47,8 @@ def from_file(path: Path, wanted: Wanted, tell: Tell) -> Found:
     if kind in {"tensors", "safetensors"}:
         if wanted.architecture is None and is_described(path.parent):
             return from_folder(path.parent, wanted)
+        if _PART.search(path.stem):
+            raise BadModel(f"{path}: {IN_PARTS}")
         return _of_weights(path, data, wanted, tell)
     if wanted.architecture is not None:
         raise BadModel(f"{path}: brings its network with it; leave --architecture out")
@@ -52,7 +56,7 @@ def from_file(path: Path, wanted: Wanted, tell: Tell) -> Found:
         return _of_onnx(path, data, wanted)
     if kind == "exported":
         module = load_program(data, path).module()
-        how = usual(_side_of_program(module) or 224)
+        how = usual(_side_of_program(module, path) or 224)
     else:
         module, kind = load_torchscript(data, path).eval(), "torchscript"
         how = usual(wanted.crop or _side_of(module))
@@ -98,12 +102,18 @@ def _side_of(module: nn.Module) -> int:
     return _SIDES[0]
 
 
-def _side_of_program(module: Any) -> int | None:
+def _side_of_program(module: Any, path: Path) -> int | None:
     for node in module.graph.nodes:
         value = node.meta.get("val")
         if node.op == "placeholder" and isinstance(value, Tensor) and value.ndim == 4:
-            side = value.shape[2]
-            return int(side) if isinstance(side, int) else None
+            fixed = [side if isinstance(side, int) else 0 for side in value.shape[1:]]
+            if len({side for side in fixed if side not in (0, 1, 3)}) > 1:
+                shape = " x ".join(str(side or "?") for side in fixed)
+                raise BadModel(
+                    f"{path}: takes images of {shape}, not of 3 x side x side: "
+                    "let it take those, and export it again"
+                )
+            return fixed[1] or None
     return None
 
 

@@ -18,6 +18,10 @@ _WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _SHARDS = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 _MODEL_FILES = {".pt", ".pth", ".pt2", ".ckpt", ".bin", ".safetensors", ".onnx", ".ts", ".tar"}
 _UNNAMED = "LABEL_"
+IN_PARTS = (
+    "its weights are in several files, and no config.json beside them names the network: "
+    "copy it there and name the folder, or save all weights in one file"
+)
 
 
 def from_folder(folder: Path, wanted: Wanted) -> Found:
@@ -65,6 +69,8 @@ def _without_configuration(folder: Path) -> str:
         return "holds an adapter (LoRA) alone: merge it into its model and save that"
     if (folder / "saved_model.pb").is_file():
         return "is a SavedModel of TensorFlow: save it as ONNX (tf2onnx) and import that"
+    if any((folder / name).is_file() for name in _SHARDS):
+        return IN_PARTS
     files = sorted(p.name for p in folder.iterdir() if p.suffix in _MODEL_FILES and p.is_file())
     if not files:
         return "has no config.json and no file of a model in it: name a folder or a file with one"
@@ -81,6 +87,14 @@ def _of_timm(folder: Path, config: Mapping[str, Any], wanted: Wanted) -> Found:
     told = dict(config.get("pretrained_cfg") or {})
     arguments = dict(config.get("model_args") or {})
     classes = config.get("num_classes", told.get("num_classes", 1000))
+    channels = arguments.get("in_chans", (told.get("input_size") or [3])[0])
+    if classes == 0 or channels != 3:
+        lacks = (
+            "gives features and tells no classes apart"
+            if classes == 0
+            else (f"takes images of {channels} channels, not three")
+        )
+        raise BadModel(f"{folder}: by its config.json it {lacks}; import one that does")
     network = timm.create_model(name, num_classes=classes, **arguments)
     file = weights_file(folder, _WEIGHTS)
     data = file.read_bytes()

@@ -71,7 +71,7 @@ def imported(
         return ready
     found = find(source, wanted, tell)
     tell(f"{found.what}: trying it ...")
-    module, scores, note = answered(found, source)
+    module, scores, note = answered(found, source, len(wanted.labels or found.labels or ()))
     labels, guessed = labels_for(found, scores, wanted, source)
     about = info(name or plain_name(found.name), found.data)
     loaded = Loaded(

@@ -140,6 +140,8 @@ class Form:
         disposition = self._headers.get(b"content-disposition")
         if disposition is None:
             raise ValueError("a part has no Content-Disposition")
+        if self._headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
+            raise ValueError("a part is a multipart itself; send each file as a part of its own")
         self._name = file_name(disposition)
         self._pieces = []
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()

@@ -6,6 +6,7 @@ size in memory, and blocks all others.
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 
 from visionfleet.web.http.encodings import Base64, from_base64, without_data_url
@@ -87,8 +88,8 @@ class JsonBody:
         """The remaining text, the images, and the data after the JSON."""
         if self._left:
             raise Problem("bad_parameter", "the body is shorter than its JSON is said to be")
-        found = [bytes(self._text), *self._images, b"".join(self._tail)]
-        return [FormFile("", data) for data in found]
+        found = [self._text.removeprefix(BOM_UTF8), *self._images, b"".join(self._tail)]
+        return [FormFile("", bytes(data)) for data in found]
 
     def _read(self, piece: bytes) -> None:
         at, self._half = 0, b""

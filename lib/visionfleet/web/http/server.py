@@ -7,6 +7,7 @@ import ssl
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
@@ -124,18 +125,19 @@ class WebServer(HTTPServer):
                 client.close()
 
     def _receive(self, client: socket.socket, address: Any) -> None:
-        def serve() -> None:
-            self._gate.leave(arrival)
-            self.connections.leave(arrival)
-            if client.fileno() != -1:
-                try:
-                    self._serve(client, address)
-                except OSError:  # disconnected meanwhile
-                    client.close()
-
-        arrival = Arrival(client, self._gate, serve, tls=self._tls is not None)
+        begin = partial(self._begin, client, address)
+        arrival = Arrival(client, self._gate, begin, tls=self._tls is not None)
         self.connections.open.add(arrival)
         self._gate.arrive(arrival)
+
+    def _begin(self, client: socket.socket, address: Any, arrival: Arrival) -> None:
+        self._gate.leave(arrival)
+        self.connections.leave(arrival)
+        if client.fileno() != -1:
+            try:
+                self._serve(client, address)
+            except OSError:  # it went away meanwhile
+                client.close()
 
     def _serve(self, client: socket.socket, address: Any) -> None:
         stream: Connection

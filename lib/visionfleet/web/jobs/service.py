@@ -79,7 +79,7 @@ class Service:
         self, upload: Upload, top: int, once: Once | None, waits: ExitStack
     ) -> tuple[str, "asyncio.Future[Result]", Result | Queued | None]:
         with closing(upload.memory):
-            job, claimed, answer = await self._claimed(once)
+            job, claimed, answer = await self._claimed(upload, once)
             reply = waits.enter_context(self.pending.expecting(job, ours=answer is None))
             # Cached results have no embedding.
             if answer is None and self.submissions.config.web.cache and not upload.embed:
@@ -89,7 +89,7 @@ class Service:
         return job, reply, answer
 
     async def _claimed(
-        self, once: Once | None
+        self, upload: Upload, once: Once | None
     ) -> tuple[str, Claimed | None, Result | Queued | None]:
         """Find the job of a repeated upload, and its answer if no request needs to be sent.
 
@@ -99,7 +99,7 @@ class Service:
         if once is None:
             return new, None, None
         call = self._threads.call
-        claimed = await call("claim", reason, "", self.submissions.claim, once, new)
+        claimed = await call("claim", reason, "", self.submissions.claim, once, new, upload.data)
         job = claimed.claim.job
         if job == new:
             return job, claimed, None

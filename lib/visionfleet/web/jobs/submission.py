@@ -133,10 +133,11 @@ class Submissions:
         )
         self.requests.send(messages.encode(request))
 
-    def claim(self, once: Once, job: str) -> Claimed:
-        """Claim a job for an upload, or find its existing one; raises TryLater, or Refusal if the
-        bytes differ.
+    def claim(self, once: Once, job: str, data: bytes) -> Claimed:
+        """Claim a job for an upload, or find its existing one; raises TryLater, Refusal if the
+        bytes differ, or BadImage, which leaves the key free.
         """
+        decode.check_header(data, self.config.images)
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
         if new := self.results.put_json_if(document.key, messages.encode(claim), None):

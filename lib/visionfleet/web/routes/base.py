@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import re
+import time
 from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
@@ -72,6 +73,7 @@ class Handler(RequestHandler):
 
     def initialize(self, context: Context, route: str = "other") -> None:
         """Start a request, which keeps the current configuration to its end."""
+        self.begun = time.monotonic()  # tornado's own uses the wall clock, which may be set
         self.context = context
         self.config = context.config
         self.public_path = self.config.web.public_path
@@ -203,14 +205,12 @@ class Handler(RequestHandler):
             answer = problem_of(answer)
             status = answer.status
             if answer.job is None:
-                trusted = self.config.web.trusted_proxies
-                self.context.log.refused(
-                    self.request, answer, self.request_id, trusted, self.stranger
-                )
+                of = (self.request_id, self.config.web.trusted_proxies, self.stranger)
+                self.context.log.refused(self.request, answer, *of)
                 return
         self.jobs.append(str(answer.job))
         fields = {"job": answer.job, "status": str(status)}
-        log.info("job answered", extra={**fields, "seconds": self.request.request_time()})
+        log.info("job answered", extra={**fields, "seconds": time.monotonic() - self.begun})
         self.context.jobs_answered += 1
 
     def finish(
@@ -230,7 +230,7 @@ class Handler(RequestHandler):
         return sent
 
     def on_finish(self) -> None:
-        status_code, seconds = self.get_status(), self.request.request_time()
+        status_code, seconds = self.get_status(), time.monotonic() - self.begun
         known = self.request.method in self.SUPPORTED_METHODS
         method = str(self.request.method) if known else "other"
         metrics = self.context.metrics
@@ -266,12 +266,12 @@ class Handler(RequestHandler):
         problem = problem_of(refused)
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
-        self.set_header("Content-Type", content_type)
         if self.stranger and self.has_body:
             self.set_header("Connection", "close")
-        for name, value in problem.headers.items():
+        for name, value in {"Content-Type": content_type, **problem.headers}.items():
             self.set_header(name, value)
         self.finish(json.dumps(body))
+        refused.__traceback__ = None  # it knows this handler, and the body keeps what refused it
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
         return PROBLEM_TYPE, problem.document(self.request_id)

@@ -76,8 +76,8 @@ class UploadsHandler(Handler):
         body="target",
     )
     async def post(self) -> None:
-        target = parameters.read_target(self.body.take()[0])
-        self.answer(201, await self.service.presign(target.content_type))
+        content_type = parameters.read_target(self.body.take()[0])
+        self.answer(201, await self.service.presign(content_type))
 
 
 class UploadedHandler(Handler):

@@ -17,7 +17,7 @@ from visionfleet.contract.model_description import ModelDescription
 from visionfleet.contract.vectors import decode_vector
 from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
-from visionfleet.web.routes.parameters import TOP_MAXIMUM
+from visionfleet.web.routes.parameters import TOP_MAXIMUM, first_fault
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("classification", "binary_tensor_data")
@@ -33,7 +33,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class _InputParameters(_Part):
+class _TensorParameters(_Part):
+    shared_memory_region: str | None = None
+
+
+class _InputParameters(_TensorParameters):
     binary_data_size: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -47,7 +51,7 @@ class InputTensor(_Part):
     data: list[Any] | None = None
 
 
-class _OutputParameters(_Part):
+class _OutputParameters(_TensorParameters):
     classification: Annotated[int, Field(ge=1, le=TOP_MAXIMUM)] | None = None
     binary_data: bool | None = None
 
@@ -102,7 +106,7 @@ def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]
     try:
         request = InferRequest.model_validate_json(text)
     except ValidationError as error:
-        raise _bad(_first_fault(error)) from error
+        raise _bad(first_fault(error)) from error
     tensor = request.inputs[0]
     if tensor.datatype != "BYTES":
         raise _bad(f"input '{tensor.name}': expected datatype BYTES, got {tensor.datatype[:20]}")
@@ -113,8 +117,11 @@ def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]
             )
     if len(request.wanted) < len(request.outputs or ()):
         raise _bad("each output can be asked for once")
-    expected = prod(tensor.shape)
-    if not tensor.shape or not 1 <= expected <= maximum:
+    places = (tensor.parameters, *request.wanted.values())
+    if any(one is not None and one.shared_memory_region for one in places):
+        raise _bad("there is no shared memory here: images and results travel in the bodies")
+    expected = prod(tensor.shape) if tensor.shape else 0
+    if not 1 <= expected <= maximum:
         raise _bad(
             f"input '{tensor.name}': expected 1 to {maximum} images, its shape says {expected}"
         )
@@ -191,7 +198,7 @@ def header_length(text: str | None) -> int | None:
 
 def _images(tensor: InputTensor, cut: Sequence[bytes], tail: bytes, maximum: int) -> list[bytes]:
     size = tensor.parameters.binary_data_size if tensor.parameters else None
-    if size is not None:
+    if size is not None and tensor.data is None:
         if size != len(tail):
             raise _bad(f"binary_data_size is {size}, {len(tail)} bytes follow the JSON")
         return _elements(tail, maximum)
@@ -227,11 +234,6 @@ def _from_base64(entry: Any, cut: Sequence[bytes]) -> bytes:
         return image(text, cut)
     except ValueError as error:
         raise _bad(f"data: expected strings in base64: {error}") from error
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(map(str, fault['loc'])) or 'request'}: {fault['msg']}"
 
 
 def _bad(detail: str) -> Problem:

@@ -1,8 +1,9 @@
 """Query parameters, headers and JSON bodies of requests. No I/O here."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,6 +14,7 @@ from visionfleet.web.problems import Problem
 TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
 _IMAGE_JSON = '{"image": "<base64>"} or {"images": ["<base64>", ...]}'
+_Body = TypeVar("_Body", bound=BaseModel)
 KEY_PATTERN = "^[!-~]{1,255}$"  # the header Idempotency-Key
 
 
@@ -21,7 +23,7 @@ class Target(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    content_type: str = "application/octet-stream"
+    content_type: str | None = None
 
 
 class EncodedImage(BaseModel):
@@ -61,41 +63,41 @@ class Start(Images):
     upload: Annotated[str, Field(max_length=100)] | None = None
 
 
-def read_target(body: bytes) -> Target:
+def read_target(body: bytes) -> str:
     """Parse the announced file type; raises Problem."""
-    try:
-        target = Target.model_validate_json(body or b"{}")
-    except ValidationError as error:
-        raise Problem("bad_body", 'expected {"content_type": "image/jpeg"} or no body') from error
+    expected = '{"content_type": "image/jpeg"} or no body'
+    found = _read(Target, body or b"{}", expected).content_type or "application/octet-stream"
     known = {*CONTENT_TYPES.values(), "application/octet-stream"}
-    if target.content_type not in known:
-        expected = ", ".join(sorted(known))
-        raise Problem("bad_parameter", f"content_type: expected one of {expected}")
-    return target
+    if found not in known:
+        raise Problem("bad_parameter", f"content_type: expected one of {', '.join(sorted(known))}")
+    return found
 
 
 def read_start(body: bytes) -> Start:
     """Parse a JSON body with images, or with an upload id; raises Problem."""
-    try:
-        return Start.model_validate_json(body)
-    except ValidationError as error:
-        raise Problem("bad_body", f"expected JSON as {_IMAGE_JSON}") from error
+    return _read(Start, body, f"JSON as {_IMAGE_JSON}")
 
 
 def read_name(body: bytes) -> Named:
-    """Parse a JSON body that may be empty; raises Problem."""
-    try:
-        return Named.model_validate_json(body or b"{}")
-    except ValidationError as error:
-        raise Problem("bad_body", 'expected {"file_name": "<name>"} or no body') from error
+    """Parse an optional JSON body with a file name; raises Problem."""
+    return _read(Named, body or b"{}", '{"file_name": "<name>"} or no body')
 
 
 def read_label(body: bytes) -> str:
-    """Parse a corrected label; raises Problem."""
+    """Read what an image shows; raises Problem."""
+    return _read(Label, body, '{"label": "<what it shows>"}').label
+
+
+def _read(kind: type[_Body], body: bytes, expected: str) -> _Body:
     try:
-        return Label.model_validate_json(body).label
+        return kind.model_validate_json(body.removeprefix(BOM_UTF8))
     except ValidationError as error:
-        raise Problem("bad_body", 'expected {"label": "<what it shows>"}') from error
+        raise Problem("bad_body", f"expected {expected}; {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, fault['loc'])) or 'request'}: {fault['msg']}"
 
 
 def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:
@@ -131,7 +133,7 @@ def wait_seconds(text: str | None, default: float, maximum: float) -> float:
     if text is None:
         return default
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else -1.0
     except ValueError:
         value = -1.0
     if not 0 <= value <= maximum:  # false for NaN as well

@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+import socket
 import time
+from contextlib import suppress
 
 import pytest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from visionfleet.web.http import arrival
 from visionfleet.web.http.connection import Connection
 from visionfleet.web.http.gate import Gate
 from visionfleet.web.http.server import OpenSet, WebServer
@@ -60,3 +63,32 @@ def test_nothing_is_left_of_a_connection_that_is_over(sent: bytes) -> None:
 def connections() -> int:
     gc.collect()
     return sum(type(one) is Connection for one in gc.get_objects())
+
+
+def test_who_sends_on_after_a_refusal_stalls_and_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would else see a reset in the midst of a body, and answer 502 by itself."""
+    monkeypatch.setattr(arrival, "LINGER_SECONDS", 0.6)
+
+    async def talk() -> tuple[bytes, bool, float]:
+        loop, gate = asyncio.get_running_loop(), Gate(lambda _: False, time.monotonic)
+        while gate.may_drain():
+            pass
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        with listener, socket.create_connection(listener.getsockname()) as client:
+            server, _ = await loop.sock_accept(listener)
+            client.setblocking(False)
+            server.setblocking(False)
+            server.send(b"HTTP/1.1 401 No\r\n\r\n")
+            started = loop.time()
+            arrival.Drain(server, gate)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await loop.sock_sendall(client, bytes(64 << 20))
+            found, is_open = await loop.sock_recv(client, 100), server.fileno() != -1
+            while server.fileno() != -1:
+                await asyncio.sleep(0.05)
+            return found, is_open, loop.time() - started
+
+    found, is_open, seconds = asyncio.run(talk())
+    assert (found, is_open) == (b"HTTP/1.1 401 No\r\n\r\n", True)
+    assert 0.5 < seconds < 5
