@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -94,23 +95,33 @@ def test_who_sends_on_after_a_refusal_stalls_and_finds_it(monkeypatch: pytest.Mo
     assert 0.5 < seconds < 5
 
 
+class HoldingGate(Gate):
+    """Gives nobody a turn."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: False, time.monotonic)
+        self.waiting: list[Callable[[], object]] = []
+
+    def start(self, first: bytes, serve: Callable[[], object]) -> None:
+        self.waiting.append(serve)
+
+
 def test_what_is_no_http_takes_turns_and_rests() -> None:
     """It is cheap, but anybody may send as much of it as the network takes."""
 
     async def answered() -> tuple[int, int]:
-        gate = Gate(lambda _: False, time.monotonic)
+        gate = HoldingGate()
         server = WebServer(Application([]), 1000, gate)
         (listener,) = bind_sockets(0, "127.0.0.1")
         server.add_sockets([listener])
-        held, waiting = [], []
-        gate.start = lambda _first, serve: waiting.append(serve)
+        held = []
         for _ in range(STRANGERS + 2):
             reader, writer = await asyncio.open_connection(*listener.getsockname())
             writer.write(b"\x16\x03 no http")
             held.append((reader, writer))
-        while len(waiting) < len(held):
+        while len(gate.waiting) < len(held):
             await asyncio.sleep(0.01)
-        for serve in waiting:  # those of the oldest, who gave way, as well
+        for serve in gate.waiting:  # those of the oldest, who gave way, as well
             serve()
         found = [await came(reader) for reader, _ in held]
         for _, writer in held:
