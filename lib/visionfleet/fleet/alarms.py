@@ -16,7 +16,7 @@ class Alarms:
         return tuple(f"{what}: {reason}" for what, reason in self._reasons.items())
 
     def as_one(self, of: str) -> tuple[str, ...]:
-        """Tell how many there are `of` them in one sentence, with the first of them."""
+        """Summarize the alarms `of` a kind in one sentence, quoting the first ones."""
         told = self.sentences()
         if not told:
             return ()

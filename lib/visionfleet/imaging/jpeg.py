@@ -63,7 +63,7 @@ def _segments(data: bytes) -> Iterator[slice]:
 
 
 def kind_of(data: bytes) -> str:
-    """Say what the header of the frame tells; empty where there is none."""
+    """The variant by the frame header; empty without one."""
     for part in _segments(data):
         marker, bits = data[part.start + 1 : part.start + 2], data[part.start + 4 : part.start + 5]
         if part.stop - part.start > _FRAME_BYTES and marker in _FRAMES and bits:

@@ -82,6 +82,8 @@ def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always:
         handler.setFormatter(FieldsFormatter())
         root.handlers = [handler]
     root.setLevel(logging.WARNING)
+    # It warns, with a traceback, of headers that are cut off: who asked tells of them in a line.
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
     # Looked up for each line, and never written.
     logging.logProcesses = logging.logMultiprocessing = False
     set_level(level)

@@ -95,22 +95,11 @@ def test_who_sends_on_after_a_refusal_stalls_and_finds_it(monkeypatch: pytest.Mo
     assert 0.5 < seconds < 5
 
 
-class HoldingGate(Gate):
-    """Gives nobody a turn."""
-
-    def __init__(self) -> None:
-        super().__init__(lambda _: False, time.monotonic)
-        self.waiting: list[Callable[[], object]] = []
-
-    def start(self, first: bytes, serve: Callable[[], object]) -> None:
-        self.waiting.append(serve)
-
-
 def test_what_is_no_http_takes_turns_and_rests() -> None:
     """It is cheap, but anybody may send as much of it as the network takes."""
 
     async def answered() -> tuple[int, int]:
-        gate = HoldingGate()
+        gate = HeldGate()
         server = WebServer(Application([]), 1000, gate)
         (listener,) = bind_sockets(0, "127.0.0.1")
         server.add_sockets([listener])
@@ -131,6 +120,17 @@ def test_what_is_no_http_takes_turns_and_rests() -> None:
         return found.count(b"HTTP/1.1 400"), found.count(b"")
 
     assert asyncio.run(answered()) == (STRANGERS, 2)
+
+
+class HeldGate(Gate):
+    """Keeps the turn of each connection for the test."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: False, time.monotonic)
+        self.waiting: list[Callable[[], object]] = []
+
+    def start(self, first: bytes, serve: Callable[[], object]) -> None:
+        self.waiting.append(serve)
 
 
 async def came(reader: asyncio.StreamReader) -> bytes:
