@@ -169,12 +169,16 @@ def _found(
         path.stem,
         *(str(saved[n]) for n in ("arch", "architecture", "model_name") if n in saved),
     ]
-    for one in architectures.named_in(" ".join(hints)):
+    named = architectures.named_in(" ".join(hints))
+    for one in named:
         if architectures.fits(one, tensors):
             return one, ""
     tell("looking for the architecture by the names and shapes of its parts ...")
     fitting = architectures.fitting(tensors)
     if not fitting:
+        for one in named[:1]:
+            shapes = shapes_of(one, 1000)
+            put_into(tensors, one, shapes, head_names(one, shapes), path)  # tells what is not its
         raise BadModel(f"{path}: {_unknown(tensors)}")
     if len(fitting) == 1:
         return fitting[0], ""
