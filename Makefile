@@ -34,7 +34,7 @@ run: $(ARTEFACT) ## run the whole service in the foreground; Ctrl-C stops it
 	@$(BIN)/visionfleet up --config etc/local.yaml
 
 .PHONY: demo
-demo: $(RUNTIME) ## run it on free ports, upload images, show what happened [IMAGES=folder]
+demo: $(RUNTIME) ## run it on free ports, upload images, show the result [IMAGES=folder]
 	@$(BIN)/visionfleet demo --config etc/local.yaml $(if $(IMAGES),--images '$(IMAGES)')
 
 # It waits for minutes and hardly computes, so it begins first and runs beside others.
@@ -48,11 +48,11 @@ INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' EXTRAS='$(EXTRAS)' PYTHON='$(o
 	sh systemd/install.sh
 
 .PHONY: install
-install: ## put packages, units, configuration and model where systemd finds them [EXTRAS=classifier]
+install: ## install packages, units, configuration and model on this host [EXTRAS=classifier]
 	@$(INSTALL) install
 
 .PHONY: uninstall
-uninstall: ## remove them again; configuration, keys and state stay
+uninstall: ## uninstall them; configuration, keys and state stay
 	@$(INSTALL) uninstall
 
 .PHONY: test
@@ -62,24 +62,24 @@ test: ## check, then all tests; they need root, and the packages that .ci/run in
 	@$(MAKE) --jobs 2 --output-sync=target test-system test-machine test-image test-page
 
 .PHONY: test-parts
-test-parts: $(DEVELOPMENT) $(MINISTACK) ## tests of functions, edges, model and daemons
+test-parts: $(DEVELOPMENT) $(MINISTACK) ## unit, contract, model and daemon tests
 	$(BIN)/python -m pytest -n 4 --dist worksteal \
 		$(IDLE) tests/daemons tests/model tests/contract tests/unit $(addprefix --ignore ,$(ONCE))
 
 .PHONY: test-system
-test-system: $(DEVELOPMENT) ## the whole service
+test-system: $(DEVELOPMENT) ## black-box tests of the whole service
 	$(BIN)/python -m pytest tests/system --ignore $(IDLE) $(ONCE)
 
 .PHONY: test-page
-test-page: $(DEVELOPMENT) ## the page in a browser; needs: apt-get install chromium
+test-page: $(DEVELOPMENT) ## browser tests of the web page; needs: apt-get install chromium
 	$(BIN)/python -m pytest tests/browser
 
 .PHONY: test-machine
-test-machine: $(DEVELOPMENT) ## a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap
+test-machine: $(DEVELOPMENT) ## tests on a booted systemd; needs root, and: apt-get install systemd-container mmdebstrap
 	$(BIN)/python -m pytest tests/machine --ignore tests/machine/image
 
 .PHONY: test-image
-test-image: $(DEVELOPMENT) ## the image for EC2; needs, beside the above: apt-get install packer openssh-client
+test-image: $(DEVELOPMENT) ## tests of the EC2 image; also needs: apt-get install packer openssh-client
 	$(BIN)/python -m pytest tests/machine/image
 
 .PHONY: test-clients
@@ -104,14 +104,14 @@ settings: $(RUNTIME) ## write etc/visionfleet.yaml and docs/settings.md from the
 
 # uv has an environment of its own, for those alone who make locks.
 .PHONY: lock
-lock: $(DEVELOPMENT) ## lock the image's packages: the versions that are in .venv, with their hashes
+lock: $(DEVELOPMENT) ## lock the image's packages: the versions in .venv, with hashes
 	$(BIN)/python -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --disable-pip-version-check uv==0.13.9
 	$(BIN)/python -m testkit.lock .venv-lock/bin/uv
 
 # Packer 1.6 of Debian takes the file alone, without plugins.pkr.hcl beside it.
 .PHONY: ami
-ami: ## bake the image for EC2 from the commit that is checked out [AMI_VARIABLES='-var region=...']
+ami: ## bake the EC2 image from the checked-out commit [AMI_VARIABLES='-var region=...']
 	@mkdir -p build
 	git archive --format=tar.gz --output=build/visionfleet.tar.gz HEAD
 	CHECKPOINT_DISABLE=1 packer build $(AMI_VARIABLES) packer/visionfleet.pkr.hcl
@@ -125,7 +125,7 @@ release: $(DEVELOPMENT) ## build and check wheel and source archive of this vers
 	@SIGN_WITH='$(SIGN_WITH)' $(BIN)/python -m testkit.release dist
 
 .PHONY: bench-classifier
-bench-classifier: $(DEVELOPMENT) ## CPU and images/s by runtime, against the bare loop, before, LitServe [PHOTOS=folder]
+bench-classifier: $(DEVELOPMENT) ## CPU and images/s by runtime, against the bare loop, an older release and LitServe [PHOTOS=folder]
 	$(BIN)/python -m bench.bench_classifier $(if $(PHOTOS),--photos '$(PHOTOS)')
 
 .PHONY: bench-web
@@ -133,19 +133,19 @@ bench-web: $(DEVELOPMENT) ## uploads per CPU second against Flask, a bare handle
 	$(BIN)/python -m bench.bench_web
 
 .PHONY: bench-calls
-bench-calls: $(DEVELOPMENT) ## CPU of one call of S3 by boto3, by our direct way, and by others
+bench-calls: $(DEVELOPMENT) ## CPU of one S3 call by boto3, by direct calls, and by other clients
 	$(BIN)/python -m bench.bench_calls
 
 .PHONY: bench-chaos
-bench-chaos: $(DEVELOPMENT) ## kills, frozen processes, clock steps, faults of AWS: is any job lost?
+bench-chaos: $(DEVELOPMENT) ## kills, frozen processes, clock steps, AWS faults: is any job lost?
 	$(BIN)/python -m bench.bench_chaos
 
 .PHONY: bench-strangers
-bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds take? 12 minutes
+bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds cost? 25 minutes
 	$(BIN)/python -m bench.bench_strangers
 
 .PHONY: bench-scaling
-bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against others [TRACES=folder]
+bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against other autoscalers [TRACES=folder]
 	$(if $(TRACES),TRACES='$(TRACES)') $(BIN)/python -m bench.bench_scaling
 
 .PHONY: bench-draft

@@ -90,7 +90,7 @@ class BuildWithShippedFiles(build_py):
 setup(
     name="visionfleet",
     version=VERSION,
-    description="Elastic image recognition: uploads over HTTP, workers that follow the queue",
+    description="Autoscaling image classification: uploads over HTTP, workers that follow the load",
     long_description=(ROOT / "README.md").read_text(),
     long_description_content_type="text/markdown",
     license="MIT",

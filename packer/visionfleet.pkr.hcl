@@ -3,25 +3,25 @@
 variable "region" {
   type        = string
   default     = "us-east-1"
-  description = "Where the image is made."
+  description = "Region in which the image is built."
 }
 
 variable "copy_to_regions" {
   type        = list(string)
   default     = []
-  description = "Where it is copied to when it is done."
+  description = "Regions that the image is copied to."
 }
 
 variable "instance_type" {
   type        = string
   default     = "c7i.large"
-  description = "Type of the machine that it is made on; its processor is the image's."
+  description = "Type of the build instance; its architecture is the image's."
 }
 
 variable "architecture" {
   type        = string
   default     = "amd64"
-  description = "Debian's word for the processor: amd64 or arm64."
+  description = "Architecture, in Debian's terms: amd64 or arm64."
 
   validation {
     condition     = contains(["amd64", "arm64"], var.architecture)
@@ -32,7 +32,7 @@ variable "architecture" {
 variable "name_prefix" {
   type        = string
   default     = "visionfleet"
-  description = "What the image's name begins with; the time follows."
+  description = "Prefix of the image's name; architecture and time follow."
 }
 
 variable "volume_gib" {
@@ -55,49 +55,49 @@ variable "debian" {
 variable "debian_snapshot" {
   type        = string
   default     = ""
-  description = "Debian's packages as they were then, as 20261128T000000Z; empty: the newest."
+  description = "Debian's packages as of that time, such as 20261128T000000Z; empty: the newest."
 }
 
 variable "source_owner" {
   type        = string
   default     = "136693071363"
-  description = "Account of the image that is built on; the default is Debian's."
+  description = "Owner account of the source image; the default is Debian's."
 }
 
 variable "source_name" {
   type        = string
   default     = ""
-  description = "Pattern of its name, the newest is taken; empty: that Debian, of the architecture."
+  description = "Name pattern of the source image, of which the newest is used; empty: that Debian and architecture."
 }
 
 variable "subnet_id" {
   type        = string
   default     = ""
-  description = "Subnet of the machine; empty: one of the default VPC."
+  description = "Subnet of the build instance; empty: one of the default VPC."
 }
 
 variable "source_archive" {
   type        = string
   default     = "build/visionfleet.tar.gz"
-  description = "Archive of the sources, as `make ami` makes it with git archive."
+  description = "Source archive, as `make ami` creates it with git archive."
 }
 
 variable "torch_index_url" {
   type        = string
   default     = "https://download.pytorch.org/whl/cpu"
-  description = "Index of builds of torch for the CPU; empty: PyPI's, for GPUs, by their hashes."
+  description = "Package index of torch's CPU builds; empty: PyPI's GPU builds, checked by hash."
 }
 
 variable "install_environment" {
   type        = map(string)
   default     = {}
-  description = "Environment of apt-get and `make install`, as HTTPS_PROXY or PIP_INDEX_URL."
+  description = "Environment of apt-get and `make install`, such as HTTPS_PROXY or PIP_INDEX_URL."
 }
 
 variable "apt_packages" {
   type        = list(string)
   default     = []
-  description = "Debian packages beside those that are needed, as a driver for GPUs."
+  description = "Additional Debian packages, such as a GPU driver."
 }
 
 # The rest is for a stand-in of AWS; the defaults are AWS itself.
@@ -105,13 +105,13 @@ variable "apt_packages" {
 variable "ec2_endpoint_url" {
   type        = string
   default     = ""
-  description = "Another endpoint of EC2; its region, account and metadata are not checked."
+  description = "Another EC2 endpoint; its region, account and metadata are not checked."
 }
 
 variable "ssh_host" {
   type        = string
   default     = ""
-  description = "Address of the machine; empty: what EC2 says."
+  description = "Address of the build instance; empty: as EC2 reports it."
 }
 
 variable "ssh_port" {
@@ -122,7 +122,7 @@ variable "ssh_port" {
 variable "ssh_private_key_file" {
   type        = string
   default     = ""
-  description = "Key to log in with; empty: a temporary one, which EC2 hands to the machine."
+  description = "SSH key; empty: a temporary one, which EC2 installs."
 }
 
 locals {

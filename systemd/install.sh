@@ -1,13 +1,13 @@
 #!/bin/sh
-# What `make install` and `make uninstall` do; the Makefile tells the variables.
-#   DESTDIR  root of the machine that is being made; empty: this one
-#   PREFIX   where the virtual environment lies on that machine
+# Implements `make install` and `make uninstall`; the Makefile sets the variables.
+#   DESTDIR  root directory of an image being built; empty: this machine
+#   PREFIX   path of the virtual environment on that machine
 #   EXTRAS   extras of the package: classifier, or nothing
 #   PYTHON   interpreter of the virtual environment, at the same path on that machine
-# It makes the environment; `visionfleet install` in it does the rest, as it does for a wheel.
+# It creates the environment; `visionfleet install` in it does the rest, as for a wheel.
 set -eu
 umask 022
-# In memory, where Debian 13 has /tmp, PyTorch's builds do not fit.
+# Debian 13 has /tmp in memory, where PyTorch's builds do not fit.
 TMPDIR=${TMPDIR:-/var/tmp}
 export TMPDIR
 cd "$(dirname "$0")/.."

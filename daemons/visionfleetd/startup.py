@@ -1,4 +1,4 @@
-"""What every daemon's `main` does first: arguments, configuration, logs, and a patient check."""
+"""The start of every daemon: arguments, configuration, logs, and checks with retries."""
 
 import argparse
 import logging
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# A check is a few calls, each of which is tried again and again in an outage.
+# A check is a few calls, each retried many times in an outage.
 CHECK_SECONDS = 300.0
-# A role that was just made, or changed, is known everywhere by then; else a person has to look.
+# IAM changes propagate within this time; after it an operator must look.
 DENIED_SECONDS = 120.0
 
 
 class Stopped(Enum):
-    """In place of an answer: the stop came first."""
+    """Returned instead of an answer: the stop came first."""
 
     STOPPED = auto()
 
@@ -54,7 +54,7 @@ def parser(daemon: str, about: str) -> argparse.ArgumentParser:
 
 
 def configuration(arguments: argparse.Namespace) -> Config:
-    """Load the configuration and set up the logs; ends the process when it is faulty."""
+    """Load the configuration and set up logging; exits on faults."""
     try:
         loaded = load(arguments.config, os.environ)
     except BadConfig as error:
@@ -80,7 +80,7 @@ def end_faulty(error: BadConfig | BadKeys, daemon: str) -> NoReturn:
 
 @contextmanager
 def reloading() -> Iterator[None]:
-    """Tell systemd of a reload, which is over when the block is."""
+    """Notify systemd of a reload, which lasts until the block ends."""
     systemd.reloading()
     try:
         yield
@@ -95,9 +95,10 @@ def reloaded(
     log: logging.Logger,
     renew: Callable[[], object] = lambda: None,
 ) -> Config:
-    """Return what is in effect from now on; what needs a restart keeps its value, and is named.
+    """The configuration to use from now on; settings that need a restart are logged and keep their
+    values.
 
-    A faulty configuration changes nothing, nor does one beside which `renew` raises BadConfig.
+    A faulty configuration changes nothing, also if `renew` raises BadConfig.
     """
     try:
         fresh = load(path, os.environ).config
@@ -117,7 +118,7 @@ def reloaded(
 def metrics_served(
     registry: "CollectorRegistry", address: str, port: int, log: logging.Logger
 ) -> Iterator[None]:
-    """Serve metrics in the block, unless the port is 0 or taken: to work without is better."""
+    """Serve metrics within the block, unless the port is 0 or in use: the daemon works without."""
     with ExitStack() as stack:
         try:
             if port:
@@ -139,9 +140,9 @@ def verify(
     log: logging.Logger,
     random: Random,
 ) -> bool:
-    """Call each check until AWS answers, as `answered` does; False when `stop` was set first.
+    """Run each check until AWS answers, as `answered` does; False if `stop` was set first.
 
-    A check is one call where that can be: of a check that fails, all its calls are made again.
+    Checks should be single calls: when a check fails, all its calls are repeated.
     """
     return all(answered(check, stop, log, random) is not STOPPED for check in checks)
 
@@ -154,10 +155,10 @@ def answered(
     check_seconds: float = CHECK_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> "_T | Stopped":
-    """Call a check until AWS answers, and give its answer, or STOPPED when `stop` was set first.
+    """Retry a call until AWS answers, and return its answer, or STOPPED if `stop` was set first.
 
-    systemd is told that it may take `check_seconds`. What is missing or refused ends the process:
-    at once, or after a while where a role or its credentials may not have got about yet.
+    Extends systemd's start timeout by `check_seconds`. NotFound and Denied exit the process: at
+    once, or after a while if a role or its credentials may still be propagating.
     """
     systemd.notify(extend_timeout(check_seconds))
     denied_until: float | None = None

@@ -2,50 +2,50 @@
 
 
 class VisionfleetError(Exception):
-    """Anything visionfleet raises on purpose."""
+    """The base of all errors that visionfleet raises on purpose."""
 
 
 class TryLater(VisionfleetError):
-    """An outside service failed in a way that passes: throttling, a timeout, a 5xx answer."""
+    """A temporary failure of an outside service: throttling, a timeout, a 5xx response."""
 
 
 class GiveUp(VisionfleetError):
-    """An outside service refused, and somebody has to mend it: permissions, a missing bucket.
+    """A permanent failure that an operator must fix: permissions, a missing bucket.
 
-    At the start it ends a daemon; at work it is waited out, and told as what needs a person.
+    At start it ends the daemon; later it is retried, and raises an alarm.
     """
 
 
 class NotFound(GiveUp):
-    """The object or queue asked for does not exist."""
+    """The object or queue does not exist."""
 
 
 class Denied(GiveUp):
-    """Who asks may not, or is unknown: for good, or until a role or a policy has got about."""
+    """Not authenticated or not permitted: permanently, or until an IAM change has propagated."""
 
 
 class Unfit(GiveUp):
-    """One object or message is refused for what it is: archived, too long; others are not."""
+    """One object or message is refused for a reason of its own: archived, too long."""
 
 
 class AlreadyExists(GiveUp):
-    """A conditional write lost, or the token of a launch was used: somebody was there first."""
+    """A conditional write lost, or a client token was used already."""
 
 
 class NoCapacity(GiveUp):
-    """EC2 has no such machine there just now; another type or another subnet may have one."""
+    """EC2 lacks capacity for now; another type or subnet may have it."""
 
 
 class Superseded(TryLater):
-    """Another scaler has launched since we looked, so what we know of the fleet is old."""
+    """Another scaler has launched meanwhile, so our observation is outdated."""
 
 
 class LeaseLost(GiveUp):
-    """A message is no longer ours: its visibility ran out and another worker may have it."""
+    """The visibility timeout of a message expired: another worker may have it."""
 
 
 class BadMessage(VisionfleetError):
-    """A message body that cannot be decoded. `raw` keeps the body as it was received."""
+    """A message body that cannot be decoded. `raw` is the body as received."""
 
     def __init__(self, reason: str, raw: str) -> None:
         super().__init__(reason)
@@ -53,7 +53,7 @@ class BadMessage(VisionfleetError):
 
 
 class BadImage(VisionfleetError):
-    """Bytes that cannot be classified. `code` is the stable name of the reason, for machines."""
+    """Bytes that cannot be classified. `code` is the stable name of the reason."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -65,15 +65,15 @@ class BadModel(VisionfleetError):
 
 
 class BadKeys(VisionfleetError):
-    """A file of API keys that cannot be read or written, or a key's name that is none."""
+    """A key file that cannot be read or written, or an invalid key name."""
 
 
 class BadPrices(VisionfleetError):
-    """A table of prices that cannot be read, or lacks what is asked of it."""
+    """A price table that cannot be read, or lacks a needed entry."""
 
 
 class BadConfig(VisionfleetError):
-    """A faulty configuration. `faults` holds every fault found, one sentence each."""
+    """An invalid configuration. `faults` has every fault, one sentence each."""
 
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("\n".join(faults))

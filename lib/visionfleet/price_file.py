@@ -1,4 +1,4 @@
-"""The file with the table of prices: one's own, or the one that comes with the package."""
+"""Loads the price table: the operator's, or the one shipped with the package."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from visionfleet.shipped import shipped
 
 
 def price_table(path: Path | None) -> PriceTable:
-    """Read it; raises BadPrices, which names the file and all its faults."""
+    """Load it; raises BadPrices with the file's name and all faults."""
     file = path or shipped("etc/prices.yaml")
     try:
         return PriceTable.read(file.read_text())

@@ -121,7 +121,7 @@ def cloud_stack(folder: Path, **over: str) -> Iterator[CloudStack]:
     module = "testkit.aws.embedded_server"
     with started_module(module, "--port", str(port), log=folder / "aws.log") as process:
         process.wait_for_output("embedded AWS at", seconds=60)
-        wait_until(lambda: accepts(port), 10, process.tail)
+        wait_until(lambda: accepts(port), 30, process.tail)
         yield create(connect(f"http://127.0.0.1:{port}"), **over)
 
 

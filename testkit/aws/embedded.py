@@ -95,7 +95,7 @@ def cloud(
         module, "--port", str(port), log=log, env=environment, stop_seconds=30
     ) as process:
         process.wait_for_output("embedded AWS at", seconds=60)
-        wait_until(lambda: accepts(port), 10, process.tail)
+        wait_until(lambda: accepts(port), 30, process.tail)
         made = connect(f"http://127.0.0.1:{port}")
         provision(made, attributes or {})
         yield made

@@ -1,6 +1,5 @@
 """What a chaos run is to do, and what came of it."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -68,7 +67,7 @@ class Outcome:
     wrong: int = 0
     accepted: int = 0
     most_attempts: int = 0
-    by_runtime: Counter[str] = field(default_factory=Counter)
+    by_runtime: dict[str, int] = field(default_factory=dict)
     requests_left: int = 0
     dead_letters: int = 0
     clients: dict[str, int] = field(default_factory=dict)  # what they did beside plain uploads

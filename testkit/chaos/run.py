@@ -195,7 +195,7 @@ def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outco
     outcome = Outcome(jobs=plan.jobs, accepted=len(promised), surprises=promises.surprises)
     with ThreadPoolExecutor(8) as pool:
         found = dict(zip(promised, pool.map(partial(outcome_of, ports), promised), strict=True))
-    right = set()
+    right, by_runtime = set(), Counter[str]()
     runtimes = {worker_name(n): plan.runtime_of(n) for n in range(plan.workers)}
     for job, answer in found.items():
         if answer is None or answer.status == 202:
@@ -210,7 +210,7 @@ def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outco
             assert isinstance(attempts, int)
             outcome.most_attempts = max(outcome.most_attempts, attempts)
             worker, _, _ = str(answer.document["worker"]).partition("-")
-            outcome.by_runtime[runtimes[worker]] += 1
+            by_runtime[runtimes[worker]] += 1
     twice = {number for number, jobs in promises.jobs.items() if number % 3 == 0 and len(jobs) > 1}
     outcome.wrong += len(twice)
     good = {number for number, jobs in promises.jobs.items() if jobs <= right} - twice
@@ -218,7 +218,7 @@ def judge(plan: Plan, aws: Cloud, ports: list[int], promises: Promises) -> Outco
     outcome.stuck += plan.jobs - len(promises.jobs)  # never accepted
     outcome.wrong += _wrong_among_the_unclaimed(aws, set(promised))
     outcome.requests_left, outcome.dead_letters = sum(aws.counts()), sum(aws.counts(DEAD))
-    outcome.clients = dict(promises.counts)
+    outcome.clients, outcome.by_runtime = dict(promises.counts), dict(by_runtime)
     return outcome
 
 

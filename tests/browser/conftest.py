@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from testkit.aws.embedded import Cloud, cloud
 from testkit.web.browser import chromium
@@ -13,6 +13,7 @@ from testkit.web.daemon import Web, web_daemon
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
+    expect.set_options(timeout=30_000)  # milliseconds; only a failure waits for so long
     with chromium() as made:
         yield made
 

@@ -71,7 +71,7 @@ def test_page_fits_narrow_screens_and_axe_finds_no_fault(
     with stand_in(aws):
         page.set_input_files("#files", files)
         expect(page.locator(".card.done, .card.failed")).to_have_count(2)
-    expect(page.locator("#chart .mark")).to_have_count(4, timeout=15_000)
+    expect(page.locator("#chart .mark")).to_have_count(4)
     page.locator("#key-form").evaluate("form => { form.hidden = false; }")
     page.get_by_role("button", name="Correct this answer").click()
     page.screenshot(path=tmp_path / f"{scheme}-{width}.png", full_page=True)

@@ -62,7 +62,7 @@ def test_label_is_corrected_by_keyboard(page: Page, aws: Cloud, workers: None, m
     page.reload()
     card = answered(page)
     before = kept_in(aws)
-    expect(page.locator("#known-labels option")).to_have_count(3, timeout=15_000)
+    expect(page.locator("#known-labels option")).to_have_count(3)
     page.get_by_role("button", name="Clear").focus()
     page.keyboard.press("Tab")
     expect(card.get_by_role("button", name="Correct this answer")).to_be_focused()

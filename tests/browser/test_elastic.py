@@ -22,8 +22,8 @@ def test_page_shows_the_fleet_scaling_from_zero_and_back(context: BrowserContext
         files = [picture("photo.jpg", ESPRESSO.read_bytes(), "image/jpeg")]
         files += [picture("noise.png", encoded(numbered(1))), picture("cut.jpg", photo()[:-9000])]
         page.set_input_files("#files", files)
-        expect(page.locator("#starting")).to_contain_text("start", timeout=15_000)
-        expect(page.locator("#decisions")).to_contain_text("Launch", timeout=15_000)
+        expect(page.locator("#starting")).to_contain_text("start")
+        expect(page.locator("#decisions")).to_contain_text("Launch")
         expect(page.locator(".card.done")).to_have_count(2, timeout=60_000)
         expect(page.locator(".card.failed .state")).to_have_text(
             "This image is broken: its content cannot be read.", timeout=30_000

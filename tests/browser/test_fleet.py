@@ -37,7 +37,7 @@ def test_page_says_that_there_is_no_status_yet(page: Page) -> None:
 
 def test_page_shows_queue_workers_and_decisions(page: Page, write_status: WriteStatus) -> None:
     write_status()
-    expect(page.locator("#visible")).to_have_text("23", timeout=15_000)
+    expect(page.locator("#visible")).to_have_text("23")
     expect(page.locator("#in-flight")).to_have_text("16")
     expect(page.locator("#workers")).to_have_text("6")
     expect(page.locator("#crew li")).to_have_text(["4 busy", "1 idle", "1 booting"])
@@ -55,7 +55,7 @@ def test_ages_are_those_of_the_answer_whatever_the_clocks(page: Page) -> None:
     status = {**fleet_status(told_at), "workers": [], "now": told_at + 3}
     page.route("**/v1/fleet", lambda route: route.fulfill(json=status))
     page.reload()
-    expect(page.locator("#freshness")).to_have_text("live", timeout=15_000)
+    expect(page.locator("#freshness")).to_have_text("live")
     expect(page.locator("#decisions li").last).to_contain_text("20 min ago")
 
 
@@ -67,7 +67,7 @@ def period(name: str, **fields: object) -> dict[str, object]:
 
 def test_page_shows_what_the_fleet_costs(page: Page, write_status: WriteStatus) -> None:
     write_status()
-    expect(page.locator("#visible")).to_have_text("23", timeout=15_000)
+    expect(page.locator("#visible")).to_have_text("23")
     expect(page.locator("#cost")).to_be_hidden()
     month = period("last 30 days", dollars=2.5, unpriced=["m9.huge, spot"])
     month["dollars_per_thousand_images"] = None
@@ -85,7 +85,7 @@ def test_page_shows_what_the_fleet_costs(page: Page, write_status: WriteStatus) 
     )
     alone = period("today", worker_dollars=None, unpriced=["workers of no known instance type"])
     write_status(cost={"prices": "us-east-1, 2026-11-29", "periods": [alone]})
-    expect(page.locator("#costs li")).to_have_count(1, timeout=15_000)
+    expect(page.locator("#costs li")).to_have_count(1)
     expect(page.locator("#costs li")).to_have_text("Today1000 images in 1.50 worker-hours")
     expect(page.locator("#prices")).to_have_text(
         "No price is known of: workers of no known instance type."
@@ -110,7 +110,7 @@ def test_page_shows_which_market_and_why(page: Page, write_status: WriteStatus) 
 def test_chart_follows_the_fleet(page: Page, write_status: WriteStatus) -> None:
     write_status()
     path = page.locator("#chart .workers")
-    expect(path).to_have_attribute("d", re.compile("M.*H.*V"), timeout=15_000)
+    expect(path).to_have_attribute("d", re.compile("M.*H.*V"))
     before = path.get_attribute("d")
     write_status(states={}, visible=0, in_flight=0, decision="terminate 6: drained or dead")
     expect(page.locator("#pulse")).to_have_text("asleep, no workers")
@@ -138,9 +138,7 @@ def test_page_says_how_long_the_first_worker_takes(
 
 def test_page_says_that_the_scaler_is_silent(page: Page, write_status: WriteStatus) -> None:
     write_status(at=time.time() - 600)
-    expect(page.locator("#freshness")).to_have_text(
-        "the scaler was last heard of 10 min ago", timeout=15_000
-    )
+    expect(page.locator("#freshness")).to_have_text("the scaler was last heard of 10 min ago")
 
 
 def test_page_polls_only_while_it_is_visible(page: Page, write_status: WriteStatus) -> None:

@@ -100,7 +100,7 @@ def test_temporary_failures_are_retried(page: Page, aws: Cloud) -> None:
     with stand_in(aws):
         page.set_input_files("#files", [picture("cat.png", CAT)])
         expect(page.locator(".card .state")).to_contain_text("Trying again in 1.0 s")
-        expect(page.locator(".card .state")).to_have_text(label_of(CAT), timeout=15_000)
+        expect(page.locator(".card .state")).to_have_text(label_of(CAT))
     assert len(refused) == 2
 
 

@@ -30,7 +30,7 @@ def told(aws: Cloud) -> Iterator[None]:
 
 
 def test_page_tells_what_the_model_knows(told: None, page: Page) -> None:
-    expect(page.locator("#model-name")).to_have_text("The model knows 252 classes", timeout=15_000)
+    expect(page.locator("#model-name")).to_have_text("The model knows 252 classes")
     page.locator("#model-name").click()
     expect(page.locator("#model-detail")).to_contain_text("as 224 x 224 pixels")
     expect(page.locator("#model-detail")).to_contain_text("below 75.0 %, it is not sure")
@@ -54,7 +54,7 @@ def test_model_is_asked_for_until_it_is_told(told: None, page: Page) -> None:
     page.route("**/v1/fleet", lambda route: route.fulfill(json=status))
     page.route("**/v1/model", answer)
     page.reload()
-    expect(page.locator("#model-name")).to_have_text("The model knows 252 classes", timeout=20_000)
+    expect(page.locator("#model-name")).to_have_text("The model knows 252 classes")
     assert failures == []
 
 

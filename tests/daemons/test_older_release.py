@@ -165,7 +165,7 @@ def test_classifier_answers_recorded_requests(aws: Cloud, tmp_path: Path) -> Non
     with classifier(aws, tmp_path, "w0") as process:
         jobs = {request["job"] for request in asked}
         wait_until(lambda: all(map(aws.result, jobs)), 40, process.tail)
-        wait_until(lambda: aws.counts() == (0, 0), 10, process.tail)
+        wait_until(lambda: aws.counts() == (0, 0), 30, process.tail)
     came = [reply for _ in asked for reply in aws.receive(replies)]
     assert {reply["job"] for reply in came} == jobs
     for reply in came:

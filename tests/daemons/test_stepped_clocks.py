@@ -1,5 +1,7 @@
 """The three daemons, each on a host whose clock is an hour off and is set by hours meanwhile."""
 
+import re
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -92,3 +94,20 @@ def everything_goes_on(aws: Cloud, hosts: Hosts, number: int) -> None:
     assert abs(hosts.web.get("/v1/fleet").json()["now"] - time.time()) < 60
     form_ends_at = hosts.web.post("/v1/uploads").json()["expires_at"]
     assert abs(form_ends_at - time.time() - UPLOAD_EXPIRE_SECONDS) < 60
+
+
+def test_step_within_a_request_is_not_its_duration(aws: Cloud, tmp_path: Path) -> None:
+    own, image = set_clock(tmp_path, "web", 0.0), encoded(numbered(0))
+    head = "POST /v1/jobs HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    head += f"Content-Length: {len(image)}\r\nExpect: 100-continue\r\n\r\n"
+    with launched({**aws.environment, **own}, tmp_path) as web:
+        web.process.wait_for_output("web: ready", 90)
+        address = ("127.0.0.1", int(web.url.rpartition(":")[2]))
+        with socket.create_connection(address, timeout=30) as client:
+            client.sendall(head.encode())
+            assert b" 100 " in client.recv(100), "it has begun"
+            set_clock(tmp_path, "web", -HOUR)
+            client.sendall(image)
+            assert b" 202 " in client.recv(100)
+        said = web.process.wait_for_output("web: request ")
+        assert all(0 <= float(found) < 60 for found in re.findall(r" seconds=(\S+)", said)), said

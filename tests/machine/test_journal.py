@@ -29,7 +29,7 @@ def test_journal_follows_an_image_from_upload_to_label(service: Host) -> None:
     (job,) = service.upload_all([encoded(numbered(2))])
     (result,) = service.results([job])
     done = lambda: entries(service, kind("job done"), f"JOB_ID={job}")  # noqa: E731
-    (entry,) = wait_until(done, 10, "the end of the job in the journal")
+    (entry,) = wait_until(done, 30, "the end of the job in the journal")
     assert entry["WORKER_ID"] == result["worker"]
     assert entry["MODEL"] == result["model"]["name"]
     assert entry["SYSLOG_IDENTIFIER"] == "visionfleet-classifier"
@@ -47,7 +47,7 @@ def test_journal_tells_what_failed_and_why(service: Host) -> None:
     (job,) = service.upload_all([whole[: len(whole) // 2]])
     (result,) = service.results([job])
     failed = lambda: entries(service, "--since=-1h", kind("job failed"), f"JOB_ID={job}")  # noqa: E731
-    (entry,) = wait_until(failed, 10, "the failure in the journal")
+    (entry,) = wait_until(failed, 30, "the failure in the journal")
     assert entry["VISIONFLEET_CODE"] == result["code"]
     assert entry["REASON"]
 
@@ -59,7 +59,7 @@ def test_journal_tells_which_reload_was_refused(service: Host) -> None:
             service.machine.systemctl(*KILL_MAIN, unit)
             mine = f"_PID={service.pid(unit)}"
             wait_until(partial(entries, service, refused, mine), 20, f"{unit}: a refusal")
-            (fault,) = wait_until(partial(entries, service, kind("fault"), mine), 10, "a fault")
+            (fault,) = wait_until(partial(entries, service, kind("fault"), mine), 30, "a fault")
             assert "log.level: expected one of" in fault["VISIONFLEET_FAULT"]
             assert fault["PRIORITY"] == "3"
             assert service.machine.show(unit, "ActiveState") == "active"

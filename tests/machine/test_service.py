@@ -39,7 +39,7 @@ def test_systemd_status_line_describes_each_daemon(service: Host) -> None:
     assert "acting" in service.status(SCALER)
     assert "ready" in service.status(WEB)
     for unit in CLASSIFIERS:
-        wait_until(partial(tells_its_model, service, unit), 10, "a status")
+        wait_until(partial(tells_its_model, service, unit), 30, "a status")
 
 
 def tells_its_model(service: Host, unit: str) -> bool:
@@ -64,7 +64,7 @@ def test_journal_follows_one_image(service: Host) -> None:
         return {json.loads(line)["_SYSTEMD_UNIT"].partition("@")[0] for line in lines}
 
     units = {"visionfleet-web.service", "visionfleet-classifier"}
-    wait_until(lambda: told() == units, 10, lambda: f"told by {told()}")
+    wait_until(lambda: told() == units, 30, lambda: f"told by {told()}")
 
 
 def test_journal_of_a_unit_holds_its_daemon_log(service: Host) -> None:

@@ -102,7 +102,7 @@ def test_scaler_that_may_start_nobody_says_how_to_mend_it(elastic: Host) -> None
     rule = machine.run("cat", RULE).stdout
     machine.run("rm", RULE)
     try:
-        wait_until(lambda: asked(elastic, "stop", NOBODY) != 0, 10, "polkit to see that it is gone")
+        wait_until(lambda: asked(elastic, "stop", NOBODY) != 0, 30, "polkit to see that it is gone")
         assert machine.run("systemctl", "restart", SCALER, check=False).returncode != 0
         assert machine.show(SCALER, "ExecMainStatus") == "78"
         assert f"`sudo visionfleet install` makes the rule {RULE}" in told(elastic)

@@ -149,9 +149,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--number",
         type=int,
         default=os.getpid(),
-        help="of this worker on its host; default: its process",
+        help="number of this worker on its host; default: its process id",
     )
-    parser.add_argument("--once", action="store_true", help="answer what waits now, then exit")
+    parser.add_argument(
+        "--once", action="store_true", help="process what is in the queue, then exit"
+    )
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)
     signals = process.signal_events(log)

@@ -39,9 +39,9 @@ FLEET_SECONDS = 5.0  # to wait for a fleet that boots at the same time
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = startup.parser("scaler", __doc__ or "")
-    parser.add_argument("--once", action="store_true", help="one look and its steps, then exit")
+    parser.add_argument("--once", action="store_true", help="run one tick, then exit")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be done, and do nothing of it"
+        "--dry-run", action="store_true", help="print what would be done, and do nothing"
     )
     arguments = parser.parse_args(argv)
     config = startup.configuration(arguments)

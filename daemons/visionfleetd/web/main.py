@@ -45,22 +45,22 @@ from visionfleetd.web.wiring import THREADS, WebClients, assembled
 log = logging.getLogger("web")
 
 BACKLOG = 1024
-# Processes of one host that may share a port; each has a port of its own for its metrics.
+# The most processes of one host on a shared port; each has its own metrics port.
 MAX_PROCESSES = 64
-# Open files that are not connections of clients: AWS, logs, libraries.
+# File descriptors reserved for AWS, logs and libraries.
 OTHER_FILES = 400
-# At a stop an idle connection may bring one more request, which is answered with its close.
+# At a stop idle connections may send one more request, answered with `Connection: close`.
 LINGER_SECONDS = 3.0
-# At a stop: to write the last answers, for a parked poll to come back, and to remove the queue.
+# At a stop: to send the last responses, to end the long poll, and to remove the queue.
 LAST_ANSWERS_SECONDS = 2.0
 POLLER_SECONDS = 1.0
 REMOVE_SECONDS = 3.0
-# What a stop may take beyond web.unready_seconds and web.stop_seconds: all of these, and to end.
+# Beyond web.unready_seconds and web.stop_seconds: the sum of these, and to exit.
 STOP_MARGIN_SECONDS = 10.0
 
 
 class Signals:
-    """TERM and INT end the daemon, the second one at once; HUP has the configuration read again."""
+    """TERM and INT stop the daemon, the second one at once; HUP reloads the configuration."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.stop = threading.Event()
@@ -77,7 +77,7 @@ class Signals:
         self._came.set()
 
     async def wait(self) -> bool:
-        """Wait for a signal; True is the end, False a reload."""
+        """Wait for a signal; True for a stop, False for a reload."""
         await self._came.wait()
         self._came.clear()
         return self.stop.is_set()
@@ -86,18 +86,18 @@ class Signals:
 def main(argv: Sequence[str] | None = None) -> None:
     arguments = startup.parser("web", __doc__ or "").parse_args(argv)
     config = startup.configuration(arguments)
-    # It would write a line for each malformed body, which the client is told of anyway.
+    # It would log each malformed body, which is reported to the client anyway.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     logging.getLogger("tornado.general").addFilter(MalformedFilter(time.monotonic))
     access, tls = secured(config.web)
     if (files := process.allow_open_files()) <= OTHER_FILES:
         fault = f"the hard limit of open files is {files}, more than {OTHER_FILES} are needed"
         startup.end_faulty(BadConfig((fault,)), "web")
-    _leave(uvloop.run(_run(config, arguments.config, access, tls)))
+    _exit(uvloop.run(_run(config, arguments.config, access, tls)))
 
 
-def _leave(status: int) -> NoReturn:
-    """End without the threads that are parked in calls to AWS, which may last a minute yet."""
+def _exit(status: int) -> NoReturn:
+    """Exit without joining threads blocked in AWS calls, which may take another minute."""
     logging.shutdown()
     sys.stdout.flush()
     os._exit(status)
@@ -129,7 +129,7 @@ async def _run(
 
 
 def _checked(config: Config, stop: threading.Event) -> WebClients | None:
-    """Make the clients and try them, None when a stop came first; raises SystemExit."""
+    """Create and verify the AWS clients; None if a stop came first. Raises SystemExit."""
     random = Random()
     clients = startup.answered(partial(WebClients, config), stop, log, random)
     if clients is startup.STOPPED:
@@ -140,8 +140,10 @@ def _checked(config: Config, stop: threading.Event) -> WebClients | None:
 
 
 def _bound(web: WebSection) -> list[socket.socket]:
+    # Tornado would take :: for IPv6 alone.
+    address = None if web.address == "::" else web.address
     try:
-        return bind_sockets(web.port, web.address, backlog=BACKLOG, reuse_port=web.share_port)
+        return bind_sockets(web.port, address, backlog=BACKLOG, reuse_port=web.share_port)
     except OSError as error:
         where = f"{web.address}:{web.port}"
         log.error("cannot listen", extra={"address": where, "reason": str(error)})
@@ -165,7 +167,7 @@ async def _serve(
     gate = Gate(knows, time.monotonic, hides=tls is not None)
     http = WebServer(application(context), max_connections, gate, tls, public_path)
     metrics_fields = _served_metrics(context)
-    # What is there now stays: a look through all of it would hold the loop for a tenth of a second.
+    # Exclude permanent objects from garbage collection, which would block the loop for 0.1 s.
     gc.freeze()
     poller.start()
     http.add_sockets(sockets)
@@ -209,7 +211,9 @@ def _poller(context: Context, replies: ReplyQueue, watchdog: Watchdog) -> ReplyP
 
 
 async def _drain(http: WebServer, context: Context) -> None:
-    """Be unready, take no new connections, answer what waits, tell the rest their job, close."""
+    """Become unready, stop listening, answer pending requests, send the rest their job
+    ids, close.
+    """
     web, requests = context.config.web, context.requests
     context.readiness.stopping = True
     await asyncio.sleep(web.unready_seconds)
@@ -225,7 +229,7 @@ async def _drain(http: WebServer, context: Context) -> None:
 
 
 def _remove(replies: ReplyQueue) -> None:
-    """Remove the reply queue; one that stays is found by its old heartbeat."""
+    """Remove the reply queue; otherwise it is found by its old heartbeat."""
     try:
         replies.remove()
     except VisionfleetError as error:

@@ -1,4 +1,4 @@
-"""Which settings a web process reads, and which of them a reload changes at once."""
+"""The settings that a web process reads, and those that a reload applies."""
 
 import logging
 import ssl
@@ -33,7 +33,7 @@ REACH = Reach(
 
 
 def reload(context: Context, tls: ssl.SSLContext | None, path: Path | None) -> None:
-    """Read configuration, certificate and key again; a request that is open keeps what it has."""
+    """Reload configuration, certificate and key; open requests keep the old ones."""
     with startup.reloading():
         again = partial(renew, tls, context.config.web)
         context.adopt(startup.reloaded(path, context.config, REACH, log, again))

@@ -1,4 +1,4 @@
-"""Who may come in to the web daemon, and how: its keys and its certificate."""
+"""The web daemon's API keys and TLS certificate."""
 
 import os
 import ssl
@@ -23,7 +23,7 @@ NO_KEYS = (
 def secured(
     web: WebSection, environment: Mapping[str, str] = os.environ
 ) -> tuple[Access | None, ssl.SSLContext | None]:
-    """Read keys, None for none asked, and certificate, None for plain HTTP; ends if faulty."""
+    """Load keys (None: not required) and certificate (None: plain HTTP); exit if faulty."""
     try:
         return _access(web, environment), _tls(web)
     except (BadConfig, BadKeys) as error:
@@ -31,7 +31,9 @@ def secured(
 
 
 def renew(tls: ssl.SSLContext | None, web: WebSection) -> None:
-    """Read both again for new connections, tried apart first: half would spoil the one in use."""
+    """Reload both for new connections; loaded separately first, as a partial load would break the
+    context in use.
+    """
     if tls is not None and _tls(web) is not None:
         tls.load_cert_chain(str(web.tls_certificate), str(web.tls_key))
 

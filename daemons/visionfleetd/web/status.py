@@ -1,4 +1,4 @@
-"""How a web process is: its line for `systemctl status`, and what its watchdog allows."""
+"""A web process's line for `systemctl status`, and its watchdog limits."""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ EVENT_LOOP = "event loop"
 
 
 class StatusLine:
-    """The line for `systemctl status`, written in the loop, which so shows that it turns."""
+    """The line for `systemctl status`, written on the loop, which proves that it is running."""
 
     def __init__(self, context: Context, watchdog: Watchdog) -> None:
         self._context, self._watchdog, self._pace = context, watchdog, Pace()
@@ -35,7 +35,9 @@ class StatusLine:
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """A look for replies is a receive and at most three calls: delete, beat, make it again."""
+    """A poll step is a receive and at most three calls: delete, heartbeat, create the
+    queue again.
+    """
     clients = client_factory(config.aws)
     receive = clients.longest_call_seconds(config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
     poll = receive + 3 * clients.longest_call_seconds(config.aws.read_timeout_seconds)

@@ -1,4 +1,4 @@
-"""The parts of a web process, put together."""
+"""Wires up a web process."""
 
 import os
 import socket
@@ -25,9 +25,9 @@ from visionfleet.web.load.readiness import Readiness
 from visionfleet.web.metrics import WebMetrics
 from visionfleet.web.routes.context import Context
 
-# Calls to AWS at the same time: each is mostly a wait, and 32 put some hundreds of images a second.
+# Concurrent AWS calls: mostly waiting, and 32 store some hundred images a second.
 THREADS = 32
-# A silent reply queue is noticed this long after its long poll should have come back.
+# A reply queue counts as failing this long after its long poll should have returned.
 POLL_GRACE_SECONDS = 15
 
 
@@ -36,17 +36,17 @@ class WebClients:
         clients = client_factory(config.aws)
         s3 = clients.client("s3", connections=THREADS)
         self._sqs = clients.sqs(THREADS + 1)
-        parked = clients.sqs(1, config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
+        long_poll = clients.sqs(1, config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
         direct = clients.direct_s3(s3, config.storage.input_bucket, THREADS)
         self.uploads = Store(s3, config.storage.input_bucket, direct)
         self.results = Store(s3, config.storage.output_bucket)
         self._name = names.requests_queue(config.name)
-        # SQS refuses the name of a deleted queue for 60 s, so each life has a name of its own.
+        # SQS refuses the name of a deleted queue for 60 s, so each process has its own.
         life = f"{os.getpid()}-{os.urandom(4).hex()}"
         replies = names.replies_queue(config.name, socket.gethostname(), life)
         self.clock = clients.clock
         beats, key = time.monotonic, self._kms_key
-        self.replies = ReplyQueue(self._sqs, parked, replies, self.clock, beats, key)
+        self.replies = ReplyQueue(self._sqs, long_poll, replies, self.clock, beats, key)
 
     def find_requests(self) -> None:
         self.requests = Queue(self._sqs, self._name)
@@ -61,7 +61,7 @@ class WebClients:
 
 
 def assembled(config: Config, clients: WebClients, pool: Executor, keys: Access | None) -> Context:
-    """Make what the handlers share, once the queue of requests is found."""
+    """Create what the handlers share, once the request queue is found."""
     readiness = Readiness(config.queue.wait_seconds + POLL_GRACE_SECONDS, time.monotonic)
     metrics = WebMetrics()
     threads = Threads(pool, metrics)

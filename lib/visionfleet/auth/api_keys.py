@@ -1,7 +1,7 @@
-"""API keys: how they look, how they are kept, and whether one is right. No I/O here.
+"""API keys: format, storage, verification. No I/O here.
 
-A key is `vf_<id>_<secret>`. The secret has 256 random bits, so its hash may be quick: a slow one
-would let anybody burn a core with wrong keys. The salt keeps equal keys from showing.
+A key is `vf_<id>_<secret>`. The secret has 256 random bits, so a fast hash is safe; a slow one
+would let anybody burn CPU with wrong keys. The salt hides equal keys.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ _NAME = r"^[\w.@+-]{1,64}$"
 
 
 class ApiKey(BaseModel):
-    """One line of the file of keys. `per_second` None is the rate that all keys have."""
+    """One line of the key file. `per_second` None means the general rate limit."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -37,7 +37,7 @@ class ApiKey(BaseModel):
 
 
 def make(name: str, random: bytes, now: float, per_second: float | None) -> tuple[str, ApiKey]:
-    """Make a key of `ID_BYTES + SECRET_BYTES + SALT_BYTES` of randomness; raises BadKeys."""
+    """Make a key of `ID_BYTES + SECRET_BYTES + SALT_BYTES` random bytes; raises BadKeys."""
     id_, rest = random[:ID_BYTES].hex(), random[ID_BYTES:]
     secret, salt = rest[:SECRET_BYTES].hex(), rest[SECRET_BYTES:].hex()
     try:
@@ -55,7 +55,7 @@ def make(name: str, random: bytes, now: float, per_second: float | None) -> tupl
 
 
 def read(text: str) -> dict[str, ApiKey]:
-    """Read a file of keys, by id; raises BadKeys with the number of the faulty line."""
+    """Parse a key file, by id; raises BadKeys with the number of the faulty line."""
     found: dict[str, ApiKey] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -83,7 +83,7 @@ def check(key: str, keys: dict[str, ApiKey]) -> ApiKey | None:
 
 
 def within(head: bytes) -> list[str]:
-    """Find what may be keys in the head of a request, wherever they stand; a few are enough."""
+    """Find possible keys anywhere in raw request headers; at most a few."""
     return [found[0].decode() for found in islice(_ANYWHERE.finditer(head), 3)]
 
 

@@ -1,4 +1,4 @@
-"""The file of API keys: changed whole or not at all, and read again when it has changed."""
+"""The file of API keys: replaced atomically, reloaded when it has changed."""
 
 import fcntl
 import logging
@@ -15,14 +15,14 @@ from visionfleet.errors import BadKeys
 log = logging.getLogger("web")
 
 CREDENTIAL = "web-keys"
-# A revoked key is refused after this at the latest.
+# A revoked key is refused after this time at most.
 CHECK_SECONDS = 1.0
 
 _FileVersion = tuple[int, int, int]
 
 
 def find(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """Find the file: the one that is set, else systemd's credential `web-keys`, else none."""
+    """The path of the file: the setting, else systemd's credential `web-keys`, else none."""
     folder = environment.get("CREDENTIALS_DIRECTORY")
     if setting is not None or folder is None:
         return setting
@@ -39,7 +39,7 @@ def load(path: Path) -> dict[str, ApiKey]:
 
 @contextmanager
 def edit(path: Path) -> Iterator[dict[str, ApiKey]]:
-    """Give the keys to be changed; when the block ends well they are the file's content."""
+    """Yield the keys for editing; written back when the block ends without an exception."""
     lock = path.with_name(path.name + ".lock")
     try:
         with lock.open("a") as held:
@@ -52,7 +52,7 @@ def edit(path: Path) -> Iterator[dict[str, ApiKey]]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put a new file in the old one's place, with its owner and mode; a first one is 0600."""
+    """Replace the file, keeping owner and mode; a new one is 0600."""
     number, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     new = Path(name)
     try:
@@ -72,7 +72,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 class KeyFile:
-    """The keys now: those `configured`, and those of the file when it could be read last."""
+    """The current keys: those `configured`, and those of the file when last readable."""
 
     def __init__(
         self, path: Path | None, clock: Callable[[], float], configured: Mapping[str, ApiKey]

@@ -1,1 +1,1 @@
-"""AWS: makes clients of botocore, calls S3, SQS and the rest, and turns its errors into ours."""
+"""The AWS edge: botocore clients for S3, SQS and others, with wrapped errors."""

@@ -1,4 +1,4 @@
-"""Makes botocore's clients, and the direct ways beside them, as the configuration says."""
+"""Creates botocore clients and the direct clients beside them, as configured."""
 
 import os
 import re
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-_LONGEST_WAIT_SECONDS = 20.0  # botocore, between two tries
+_LONGEST_WAIT_SECONDS = 20.0  # botocore's longest backoff
 # Enough for a few seconds of throttling, soon enough for the daemons to tell of an outage.
 MAX_ATTEMPTS = 4
-# TCP asks for a connection again after 1 s and 2 s more: one lost packet is no failure.
+# TCP retransmits a SYN after 1 s and 2 s more: a lost packet must not fail the call.
 _CONNECT_TIMEOUT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
 class ClientFactory:
-    """How AWS is reached; an endpoint on this machine checks no credentials: placeholders do.
+    """How AWS is reached; an endpoint on this machine gets placeholder credentials.
 
-    Its clients share credentials: those of an instance role are fetched and renewed once.
-    `bucket_owner` is the account whose buckets S3 is asked for; another's are refused.
+    All clients share credentials: those of an instance role are fetched and renewed once.
+    `bucket_owner` is the expected owner of buckets; others are refused.
     """
 
     region: str
@@ -55,7 +55,7 @@ class ClientFactory:
     bucket_owner: str | None = None
 
     def longest_call_seconds(self, read_timeout_seconds: float) -> float:
-        """Bound the duration of one call with all its attempts and the waits between."""
+        """The upper bound of a call's duration with all retries and backoffs."""
         tries = (1 + self.max_attempts) * (_CONNECT_TIMEOUT_SECONDS + read_timeout_seconds)
         return tries + (self.max_attempts - 1) * _LONGEST_WAIT_SECONDS
 
@@ -66,9 +66,10 @@ class ClientFactory:
         read_timeout_seconds: float | None = None,
         max_attempts: int | None = None,
     ) -> Any:
-        """Make a client with a pool of `connections`, for threads; a long poll wants its own.
+        """Create a client with a pool of `connections`, for threads; long polls need one of their
+        own.
 
-        Raises Denied while there are no credentials: a client made without stays without.
+        Raises Denied while there are no credentials: a client created without never gets any.
         """
         endpoint_url = self._endpoint(service)
         config = BotoConfig(
@@ -77,10 +78,10 @@ class ClientFactory:
             max_pool_connections=connections,
             retries={"mode": "standard", "total_max_attempts": max_attempts or self.max_attempts},
             s3=_s3_options(endpoint_url),
-            # Forms that are handed to clients would else be of a kind that newer regions refuse.
+            # Presigned forms would otherwise use a signature that newer regions refuse.
             signature_version="s3v4" if service == "s3" else None,
             tcp_keepalive=True,
-            # Each costs 0.25 ms of CPU per call: what we pass is typed, and TLS guards the bytes.
+            # Each costs 0.25 ms of CPU per call; parameters are typed, and TLS protects the bytes.
             parameter_validation=False,
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
@@ -91,15 +92,16 @@ class ClientFactory:
             )
         client.meta.events.register("before-parse", require_whole)
         client.meta.events.register("before-parse", self.clock.heard)
-        # To ask before each body whether it may come is a round trip more for every image.
+        # `Expect: 100-continue` would cost another round trip per image.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         if self.bucket_owner and service == "s3":
             client.meta.events.register("provide-client-params.s3", self._of_owner)
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
-        """Make the direct way to a bucket, None where there is none, as by a proxy; raises TryLater
-        or GiveUp when there are credentials that cannot be used."""
+        """The direct client of a bucket, None where it cannot be used, e.g. behind a proxy. Raises
+        TryLater or GiveUp when credentials cannot be used.
+        """
         with wrapped_errors(f"bucket {bucket}"):
             presigned = client.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": "x"}
@@ -110,7 +112,7 @@ class ClientFactory:
         return DirectS3(calls, str(url.path).removesuffix("x"), owner) if calls else None
 
     def sqs(self, connections: int, read_timeout_seconds: float | None = None) -> "SQSClient":
-        """Make a client whose calls for each message are direct; raises as `client` does."""
+        """A client whose per-message calls are direct; raises like `client`."""
         client: SQSClient = self.client("sqs", connections, read_timeout_seconds)
         with wrapped_errors("client of sqs"):
             url = parse_url(client.generate_presigned_url("list_queues"))
@@ -144,18 +146,18 @@ class ClientFactory:
 
     @cached_property
     def clock(self) -> ServerClock:
-        """AWS's time, as the answers to these clients tell it."""
+        """AWS's time, from the responses to these clients."""
         return ServerClock()
 
     @cached_property
     def _session(self) -> Session:
-        """A session with credentials. One without is not kept: they may come yet."""
+        """A session with credentials. One without is not kept, as they may appear later."""
         with wrapped_errors("credentials"):
             return new_session(self.placeholder_credentials)
 
 
 def _s3_options(endpoint_url: str | None) -> Any:
-    # "auto" would sign for the global endpoint, which newer regions do not answer at.
+    # "auto" would sign for the global endpoint, which newer regions do not support.
     style = "path" if endpoint_url else "virtual"
     return {"addressing_style": style, "us_east_1_regional_endpoint": "regional"}
 

@@ -1,4 +1,4 @@
-"""The CloudFormation edge: tells a stack that waits for its hosts how the start of one went."""
+"""The CloudFormation edge: signals the outcome of a host's start to the waiting stack."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from visionfleet.aws.errors import wrapped_errors
 
 
 def signal_resource(client: Any, stack: str, resource: str, instance: str, ready: bool) -> None:
-    """Count an instance; raises TryLater, and GiveUp, of a stack that does not wait as well.
+    """Signal for an instance; raises TryLater, and GiveUp, also if the stack is not waiting.
 
     Permission: cloudformation:SignalResource on the stack.
     """

@@ -1,4 +1,4 @@
-"""The CloudWatch edge: publishes what the alarms of a deployment look at."""
+"""The CloudWatch edge: publishes the metrics of a deployment's alarms."""
 
 from typing import TYPE_CHECKING
 

@@ -1,7 +1,7 @@
-"""Calls to AWS that are signed and sent here: boto3's take ten times the CPU.
+"""AWS calls that are signed and sent here, as boto3 takes ten times the CPU.
 
-Only those that each image needs come this way. Every answer but success is left to boto3, which
-knows the errors, to ask again.
+Only for the calls that each image needs. Any response but success is left to boto3, which retries
+and knows the errors.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class SigningKey:
-    """Signature version 4, with the key kept for its day. `credentials` are botocore's."""
+    """Signature version 4, with the daily key cached. `credentials` are botocore's."""
 
     def __init__(self, credentials: Any, region: str, service: str) -> None:
         self._credentials, self._region, self._service = credentials, region, service
@@ -26,7 +26,7 @@ class SigningKey:
     def signed(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], now: float
     ) -> dict[str, str]:
-        """Return all headers, names in lower case; `path` needs no escaping, and has no query."""
+        """All headers, with lower-case names; `path` must need no escaping and have no query."""
         frozen = self._credentials.get_frozen_credentials()
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
         whole = {**headers, "x-amz-date": moment}
@@ -59,7 +59,7 @@ class SigningKey:
 
 
 class DirectCalls:
-    """To one service. `heard` is told the Date of each success. For many threads."""
+    """Calls to one service, thread-safe. `heard` gets the Date header of each success."""
 
     def __init__(
         self,
@@ -75,10 +75,10 @@ class DirectCalls:
     def ask(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str]
     ) -> HttpAnswer | None:
-        """Give an answer of success, or None; names of `headers` are in lower case."""
+        """The response, or None unless successful; names of `headers` are lower case."""
         try:
             answer = self._connections.exchange(self._head(method, path, body, headers), body)
-        except Exception as error:  # of sockets, TLS, credentials and what is no HTTP
+        except Exception as error:  # sockets, TLS, credentials, malformed HTTP
             log.debug("not direct", extra={"path": path, "reason": str(error)})
             return None
         if answer.status != 200:

@@ -1,5 +1,5 @@
-"""Where each service of AWS is: what is for one goes before what is for all, and the environment
-before files. No I/O here.
+"""Endpoints of AWS services: those of one service take precedence over global ones, and the
+environment over files. No I/O here.
 
 The names are AWS's own, as its command line tool reads them: AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL.
 """
@@ -13,13 +13,13 @@ _IGNORED = "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"
 
 
 def for_all(setting: str | None, environment: Mapping[str, str]) -> str | None:
-    """Tell the endpoint of all services; `setting` is aws.endpoint_url, None is AWS itself."""
+    """The endpoint of all services; `setting` is aws.endpoint_url. None is AWS itself."""
     given = None if _ignored(environment) else environment.get(_ALL)
     return setting if _SETTING in environment else given or setting
 
 
 def by_service(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """Find the endpoints of single services, by names as botocore has them."""
+    """The endpoints of single services, by botocore's service names."""
     if _ignored(environment):
         return {}
     found = {
@@ -31,7 +31,7 @@ def by_service(environment: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def of_profile(service: str, profile: Mapping[str, Any], whole: Mapping[str, Any]) -> str | None:
-    """Find a service's endpoint in AWS's configuration file, as botocore has read it."""
+    """A service's endpoint in AWS's configuration file, as parsed by botocore."""
     section = whole.get("services", {}).get(profile.get("services"), {}).get(service, {})
     found: str | None = section.get("endpoint_url") or profile.get("endpoint_url")
     return found

@@ -1,4 +1,4 @@
-"""Wraps whatever goes wrong in a call to AWS into our errors: try later, give up, or a kind of it.
+"""Wraps all errors of AWS calls: try later, give up, or a subclass.
 
 docs/aws-errors.md has the table of codes.
 """
@@ -22,7 +22,7 @@ from visionfleet.errors import (
     VisionfleetError,
 )
 
-# Codes on which another try later can help, beside every 5xx and all that tell of a rate.
+# Retryable codes, besides all 5xx and throttling.
 _PASSING = {
     "DependencyTimeoutException",
     "InternalError",
@@ -42,7 +42,7 @@ _PASSING = {
     "ExpiredToken",
     "ExpiredTokenException",
     "TokenRefreshRequired",
-    # A clock that is not set yet.
+    # A clock that is not synchronized yet.
     "RequestExpired",
     "RequestInTheFuture",
     "RequestTimeTooSkewed",
@@ -51,7 +51,7 @@ _RATE = re.compile(
     "Throttl|SlowDown|TooManyRequests|RequestLimitExceeded|BandwidthLimitExceeded"
     "|ProvisionedThroughputExceeded|TransactionInProgress|PriorRequestNotComplete"
 )
-# Wrong keys have the same codes as a wrong clock, and another sentence.
+# Wrong keys have the same codes as a wrong clock, but another message.
 _CLOCK = re.compile("expired|not yet current|skewed", re.IGNORECASE)
 _SIGNATURE = {"InvalidSignatureException", "SignatureDoesNotMatch"}
 _DENIED = {
@@ -102,7 +102,7 @@ _TAKEN = {
     "IdempotentParameterMismatch",
     "PreconditionFailed",
 }
-# EC2 tells some of these with status 500, but to ask for the same again does not help.
+# EC2 returns some of these with status 500, but the same request cannot succeed.
 _NO_CAPACITY = {
     "InsufficientCapacity",
     "InsufficientFreeAddressesInSubnet",
@@ -113,7 +113,7 @@ _NO_CAPACITY = {
     "SpotMaxPriceTooLow",
     "UnfulfillableCapacity",
 }
-# What botocore refuses by itself, where another try is no better.
+# Refused by botocore itself, so retrying is useless.
 _REFUSED_HERE = (boto.BotoCoreError, UnicodeEncodeError)
 _NO_ANSWER = (
     boto.ConnectionError,
@@ -131,10 +131,10 @@ _NO_CREDENTIALS = (boto.NoCredentialsError, boto.SSOError)
 
 @contextmanager
 def wrapped_errors(doing: str) -> Iterator[None]:
-    """Turn what a call raises into TryLater or a kind of GiveUp; `doing` opens the sentence.
+    """Turn exceptions into TryLater or a kind of GiveUp; `doing` starts the message.
 
-    Read the answer in the block too: one that is cut off or is none of AWS's is no answer, whatever
-    urllib3, botocore, a parser or the look for a field says of it.
+    Parse the response within the block too: if it is truncated or malformed, any exception of
+    urllib3, botocore, a parser or a field lookup means TryLater.
     """
     try:
         yield
@@ -155,9 +155,9 @@ def wrapped_errors(doing: str) -> Iterator[None]:
 def entry_error(
     code: str, sender_fault: bool, doing: str, invalid: type[GiveUp] = LeaseLost
 ) -> TryLater | GiveUp:
-    """Judge one entry of a batch; its code may have a suffix, as some implementations give.
+    """The error of one entry of a batch; its code may have a suffix in some implementations.
 
-    An `invalid` one is a receipt that is no longer ours, or a message that is too long.
+    An `invalid` one is a receipt that is no longer valid, or a message that is too long.
     """
     plain = _plain(code)
     if plain in _LOST:
@@ -169,7 +169,7 @@ def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     sentence = f"{doing}: {error}"
-    # An answer to HEAD has no body; any other without a code is of something between.
+    # Responses to HEAD have no body; others without a code come from something in between.
     if (not code or code.isdigit()) and not error.operation_name.startswith("Head"):
         return Denied(sentence) if status in {401, 403} else TryLater(sentence)
     if code in _MISSING or code == "404":
@@ -193,5 +193,5 @@ def _judged(code: str, status: int, sentence: str) -> TryLater | GiveUp:
 
 
 def _plain(code: str) -> str:
-    """Cut off whose code it is: `KMS.`, `Client.`, `AWS.SimpleQueueService.`, or a namespace."""
+    """Strip prefixes of a code: `KMS.`, `Client.`, `AWS.SimpleQueueService.`, or a namespace."""
     return code.rpartition("#")[2].rpartition(".")[2]

@@ -1,6 +1,7 @@
-"""HTTP at the least CPU: one request and its answer on a connection that is kept, no more.
+"""Minimal HTTP/1.1 over pooled connections, for the least CPU per call.
 
-urllib3 connects; its and http.client's way with requests, headers and answers takes thrice as long.
+urllib3 connects; its and http.client's handling of requests, headers and responses takes three
+times as long.
 """
 
 import ssl
@@ -16,7 +17,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Url
 from urllib3.util.ssl_ import create_urllib3_context
 
-# A body from here on is not copied to be sent with its head.
+# Larger bodies are sent separately from the headers, to avoid a copy.
 _LARGE_BYTES = 64 << 10
 _LINE_BYTES = 64 << 10
 _MOST_HEADERS = 100
@@ -24,12 +25,12 @@ _WITHOUT_BODY = {204, 304}
 
 
 class BadAnswerError(Exception):
-    """It is not whole, or not of the kind that AWS gives."""
+    """A response that is incomplete, or not as AWS sends it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """`headers` by their names in lower case."""
+    """`headers` have lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -39,7 +40,7 @@ class HttpAnswer:
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     connect_seconds: float
-    read_seconds: float  # between two pieces of an answer
+    read_seconds: float  # between two reads of a response
 
 
 class _Connection:
@@ -50,7 +51,7 @@ class _Connection:
         self._file: BufferedReader = made.sock.makefile("rb")
 
     def alive(self) -> bool:
-        """Tell whether it can be used again: nothing comes unasked but its end."""
+        """Whether it can be reused: any readable data means that it was closed."""
         return self._made.is_connected
 
     def close(self) -> None:
@@ -58,7 +59,7 @@ class _Connection:
         self._made.close()
 
     def exchange(self, head: bytes, body: bytes) -> tuple[HttpAnswer, bool]:
-        """Ask; tells too whether the connection may be kept."""
+        """Send a request; also returns whether the connection can be kept."""
         socket: Any = self._made.sock
         if len(body) < _LARGE_BYTES:
             socket.sendall(b"".join((head, body)))
@@ -116,7 +117,7 @@ class _Connection:
 
 
 class HttpConnections:
-    """To one host, for many threads; `most` are kept."""
+    """A connection pool of one host, thread-safe; at most `most` are kept idle."""
 
     def __init__(self, url: Url, timeouts: Timeouts, most: int, ca_certs: str) -> None:
         self._url, self._timeouts, self._most = url, timeouts, most
@@ -125,7 +126,7 @@ class HttpConnections:
         weakref.finalize(self, _close_all, self._idle)
 
     def exchange(self, head: bytes, body: bytes) -> HttpAnswer:
-        """Send a request and read its answer; raises what goes wrong, of whatever kind."""
+        """Send a request and read the response; raises any kind of exception."""
         connection = self._idle_one() or self._new_one()
         kept = False
         try:
@@ -140,7 +141,7 @@ class HttpConnections:
     def _idle_one(self) -> _Connection | None:
         while True:
             try:
-                connection = self._idle.pop()  # the one used last: others may be closed some day
+                connection = self._idle.pop()  # the most recently used one
             except IndexError:
                 return None
             if connection.alive():
@@ -184,7 +185,7 @@ def _status(line: str) -> tuple[str, int]:
 
 def _number(text: str, base: int) -> int:
     try:
-        if text.isalnum():  # no sign, no space
+        if text.isalnum():  # no sign or space
             return int(text, base)
     except ValueError:
         pass

@@ -1,6 +1,6 @@
-"""EC2's instance metadata service: who this instance is, and its user data.
+"""EC2's instance metadata service (IMDSv2): instance id and user data.
 
-IMDSv2: a token first, then questions with it. In a container the hop limit must be 2.
+A token is requested first. In a container the hop limit must be 2.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ _IPV4, _IPV6 = "http://169.254.169.254", "http://[fd00:ec2::254]"
 
 
 def endpoint(environment: Mapping[str, str]) -> str:
-    """Tell where the metadata is, by the variables that boto3 obeys too."""
+    """The endpoint of the metadata service, by the variables that boto3 uses too."""
     given = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT")
     mode = environment.get("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE", "").lower()
     return (given or (_IPV6 if mode == "ipv6" else _IPV4)).rstrip("/")
@@ -34,9 +34,9 @@ class Metadata:
         self._renew_at = 0.0
 
     def find(self, path: str) -> bytes | None:
-        """Read a path, None where there is nothing; raises TryLater."""
+        """Read a path, None if there is nothing; raises TryLater."""
         answer = self._get(path)
-        if answer.status == 401:  # the token was of an earlier life of this instance
+        if answer.status == 401:  # the token has expired
             self._token = ""
             answer = self._get(path)
         if answer.status == 404:
@@ -66,7 +66,7 @@ class Metadata:
 
 
 def instance_id(metadata: Metadata) -> str:
-    """Read the id of this instance; raises TryLater where nothing or something else answers."""
+    """The id of this instance; raises TryLater without a valid response."""
     found = (metadata.find(INSTANCE_ID) or b"").decode("ascii", "replace")
     if not found.startswith("i-"):
         raise TryLater(f"metadata {INSTANCE_ID}: no id of an instance")

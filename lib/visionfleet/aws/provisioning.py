@@ -1,4 +1,4 @@
-"""Makes what must exist before the daemons start: buckets, queues, dead letters. Idempotent."""
+"""Creates buckets and queues before the daemons start. Idempotent."""
 
 import json
 from collections.abc import Iterator
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
-REPLY_RETENTION_SECONDS = 3600  # a reply that old has been read from S3 long since
+REPLY_RETENTION_SECONDS = 3600  # the client has read the result from S3 long before
 
-# SQS's maximum, counted from the first sending: time for a person to look at it and redrive it.
+# SQS's maximum, counted from the first send: time for an operator to inspect and redrive.
 DEAD_RETENTION_SECONDS = 1_209_600
 
 
 def provision_buckets(client: "S3Client", region: str, buckets: set[str]) -> Iterator[str]:
-    """A bucket is ours when S3 lists it as ours: a stranger's may let us in as well as our own."""
+    """Buckets must be listed as ours: another account's bucket may grant us access too."""
     for bucket in sorted(buckets):
         with wrapped_errors(f"bucket {bucket}"):
-            # They come in order, so it is the first; other implementations list them all.
+            # Sorted by name, so it is the first; other implementations list all.
             listed = client.list_buckets(Prefix=bucket, MaxBuckets=10).get("Buckets", ())
             ours = bucket in {each.get("Name") for each in listed}
             if ours and _is_decided(client, bucket):
@@ -68,7 +68,7 @@ def make_reply_queue(
 
 
 def renew_reply_queue(client: "SQSClient", url: str, tags: dict[str, str]) -> None:
-    """Set the tags of a reply queue anew: a queue without a fresh heartbeat is nobody's."""
+    """Renew the heartbeat tag of a reply queue; without it the queue counts as abandoned."""
     with wrapped_errors(f"tag queue {url}"):
         client.tag_queue(QueueUrl=url, Tags=tags)
 
@@ -81,10 +81,10 @@ def delete_reply_queue(client: "SQSClient", name: str) -> None:
 def _make_bucket(client: "S3Client", region: str, bucket: str) -> None:
     where: Any = {"CreateBucketConfiguration": {"LocationConstraint": region}}
     try:
-        # us-east-1 is the one region that must not be named.
+        # us-east-1 must not be named as a location.
         client.create_bucket(Bucket=bucket, **({} if region == "us-east-1" else where))
     except client.exceptions.BucketAlreadyOwnedByYou:
-        pass  # since it was looked for
+        pass  # created meanwhile
     except client.exceptions.BucketAlreadyExists as error:
         raise GiveUp(
             f"bucket {bucket}: another account has one of this name, and names are unique in all "
@@ -93,7 +93,7 @@ def _make_bucket(client: "S3Client", region: str, bucket: str) -> None:
 
 
 def _is_decided(client: "S3Client", bucket: str) -> bool:
-    """Tell whether somebody has said what the public may; an earlier call may have ended first."""
+    """Whether public access is configured already; an earlier run may have been interrupted."""
     try:
         client.get_public_access_block(Bucket=bucket)
     except ClientError as error:
@@ -116,7 +116,7 @@ def _close_bucket(client: "S3Client", bucket: str) -> None:
 
 
 def _make_queue(client: "SQSClient", name: str, attributes: dict[str, str]) -> str:
-    """CreateQueue refuses a queue that exists with other attributes, so they are set apart."""
+    """CreateQueue fails if a queue exists with other attributes, so they are set separately."""
     with wrapped_errors(f"queue {name}"):
         try:
             url = client.get_queue_url(QueueName=name)["QueueUrl"]

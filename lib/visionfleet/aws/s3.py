@@ -1,4 +1,4 @@
-"""The S3 edge: objects of one bucket, with boto's errors turned into ours."""
+"""The S3 edge: objects of one bucket, with wrapped errors."""
 
 import json
 import logging
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _JSON = "application/json"
-# Header of each condition that boto3 takes by name.
+# The header of each condition that boto3 has as a parameter.
 _CONDITIONS = {"IfNoneMatch": "if-none-match", "IfMatch": "if-match"}
 _T = TypeVar("_T")
 MOST_DETOURS = 20
@@ -28,7 +28,7 @@ MOST_DETOURS = 20
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An object as a listing shows it; `modified_at` is in Unix seconds of S3's clock."""
+    """An object in a listing; `modified_at` is in Unix seconds of S3's clock."""
 
     key: str
     etag: str
@@ -37,7 +37,7 @@ class Listed:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """What S3 says of an object; its age is by S3's clock alone."""
+    """Metadata of an object; its age is by S3's clock alone."""
 
     size: int
     etag: str
@@ -52,15 +52,16 @@ class PresignedPost:
 
 
 class Store:
-    """Permissions: s3:GetObject, s3:PutObject, s3:DeleteObject on the objects of the bucket, and
-    s3:ListBucket, without which a missing object is answered with 403 in place of 404."""
+    """Permissions: s3:GetObject, s3:PutObject, s3:DeleteObject on the bucket's objects, and
+    s3:ListBucket, without which S3 answers 403 instead of 404 for missing objects.
+    """
 
     def __init__(self, client: "S3Client", bucket: str, direct: DirectS3 | None = None) -> None:
         self._client = client
         self._bucket = bucket
         self._direct = direct
-        self._detours = 0  # in a row
-        self._unreadable: set[str] = set()  # these were told
+        self._fallbacks = 0  # consecutive direct calls that failed
+        self._unreadable: set[str] = set()  # keys already logged
 
     def verify(self) -> None:
         try:
@@ -78,12 +79,12 @@ class Store:
         metadata: Mapping[str, str] = {},
         condition: Mapping[str, str] = {},
     ) -> str:
-        """Write an object and return its ETag; raises AlreadyExists where `condition` fails."""
+        """Write an object and return its ETag; raises AlreadyExists if `condition` fails."""
         headers = {"content-type": content_type}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
         if self._direct and (etag := self._direct.put(key, body, headers)):
-            self._detours = 0
+            self._fallbacks = 0
             return etag
         with wrapped_errors(f"put {key}"):
             answer = self._client.put_object(
@@ -95,7 +96,7 @@ class Store:
                 **condition,  # type: ignore[arg-type]
             )
             etag = answer["ETag"]
-        self._note_detour()
+        self._count_fallback()
         return etag
 
     def put_json(self, key: str, text: str) -> None:
@@ -104,7 +105,7 @@ class Store:
     def put_json_if(self, key: str, text: str, etag: str | None) -> str | None:
         """Write JSON text if the object still has this ETag (None: if there is no object).
 
-        Returns the new ETag; None when somebody else has written, or is writing, meanwhile.
+        Returns the new ETag; None on a conflict with another write.
         """
         condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
         try:
@@ -120,24 +121,24 @@ class Store:
 
     def get(self, key: str) -> bytes:
         if self._direct and (found := self._direct.get(key)) is not None:
-            self._detours = 0
+            self._fallbacks = 0
             return found
         found = self._get(key)[0]
-        self._note_detour()
+        self._count_fallback()
         return found
 
-    def _note_detour(self) -> None:
-        """Tell once of direct calls that fail where boto3's do not: each image is sent twice."""
+    def _count_fallback(self) -> None:
+        """Log once if direct calls keep failing while boto3's succeed: each image is sent twice."""
         if self._direct is None:
             return
-        count = self._detours + 1  # threads may lose one, but not step over the one that is told
-        self._detours = count
+        count = self._fallbacks + 1  # a race may lose a count, but not skip the limit
+        self._fallbacks = count
         if count == MOST_DETOURS:
             extra = {"bucket": self._bucket, "calls": count}
             log.warning("direct calls fail, boto3's do not", extra=extra)
 
     def _get(self, key: str, **more: Any) -> tuple[bytes, str]:
-        """Without an ETag it is no answer of S3, but of something between."""
+        """Without an ETag it is not a response of S3."""
         with wrapped_errors(f"get {key}"):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, **more)
             return answer["Body"].read(), answer["ETag"]
@@ -149,12 +150,12 @@ class Store:
             return None
 
     def read(self, document: Document[_T]) -> _T | None:
-        """Read what an object holds; None when there is none, or none that can be read."""
+        """The value of an object; None if it is missing or unreadable."""
         body = self.find(document.key)
         return None if body is None else self._decoded(document, body)
 
     def read_tagged(self, document: Document[_T]) -> tuple[_T | None, str | None]:
-        """Read what an object holds and its ETag, which is None when there is no object."""
+        """The value of an object and its ETag, which is None if there is no object."""
         found = self.find_tagged(document.key)
         return (None, None) if found is None else (self._decoded(document, found[0]), found[1])
 
@@ -186,13 +187,13 @@ class Store:
             return Stat(found["ContentLength"], found["ETag"], age_seconds)
 
     def get_start(self, key: str, size: int) -> bytes:
-        """Read the first bytes of an object that is not empty; raises NotFound."""
+        """The first bytes of a non-empty object; raises NotFound."""
         return self._get(key, Range=f"bytes=0-{size - 1}")[0]
 
     def copy(
         self, source: tuple[str, str], key: str, content_type: str, metadata: Mapping[str, str]
     ) -> bool:
-        """Copy within the bucket; `source` is key and ETag. False when it is another one now."""
+        """Copy within the bucket; `source` is (key, ETag). False if it has changed."""
         try:
             with wrapped_errors(f"copy {source[0]} to {key}"):
                 self._client.copy_object(
@@ -211,8 +212,8 @@ class Store:
     def presigned_post(
         self, key: str, content_type: str, max_bytes: int, expires_at: float
     ) -> PresignedPost:
-        """Sign a form by which one file may be posted, until `expires_at` by S3's clock; S3 refuses
-        more bytes. No call is made.
+        """Presign a POST form for one file, until `expires_at` by S3's clock and up to a size.
+        Makes no call.
         """
         with wrapped_errors(f"sign {key}"):
             signed = self._client.generate_presigned_post(
@@ -223,7 +224,7 @@ class Store:
                     {"Content-Type": content_type},
                     ["content-length-range", 1, max_bytes],
                 ],
-                # botocore counts from what this host takes for the time.
+                # botocore counts from this host's time.
                 ExpiresIn=round(expires_at - time.time()),
             )
         return PresignedPost(signed["url"], signed["fields"], expires_at)
@@ -236,7 +237,7 @@ class Store:
             pages = self._client.get_paginator("list_objects_v2")
             found: list[Listed] = []
             for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
-                if "IsTruncated" not in page:  # other XML than a page, and no empty one
+                if "IsTruncated" not in page:  # not a listing
                     raise TryLater(f"list {prefix}: no list in the answer")
                 found += (
                     Listed(entry["Key"], entry["ETag"], entry["LastModified"].timestamp())
@@ -250,14 +251,14 @@ class Store:
 
 
 def _age_seconds(modified: datetime, date: str) -> float:
-    """Compare with the time of the answer; 0 when that is not told."""
+    """The age by the response's Date; 0 if there is none."""
     try:
-        # A proxy may have added a date of its own behind: "Sat, 28 Nov 2026 18:59:35 GMT" is one.
+        # A proxy may have appended a second date: "Sat, 28 Nov 2026 18:59:35 GMT" is one.
         return (parsedate_to_datetime(date[:29]) - modified).total_seconds()
     except (TypeError, ValueError):
         return 0.0
 
 
 def file_name_metadata(file_name: str) -> dict[str, str]:
-    """Metadata that keeps a file's name; S3 takes ASCII only, so it is written as JSON does."""
+    """Metadata with the file name; S3 allows ASCII only, so it is escaped as in JSON."""
     return {"file-name": json.dumps(file_name)[1:-1][:512]} if file_name else {}

@@ -1,17 +1,18 @@
-"""Wall time as AWS tells it: hosts whose clocks are wrong, or are set, agree on it all the same."""
+"""Wall time by AWS's clock, so that hosts with wrong or stepped clocks agree."""
 
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-# A Date is cut to whole seconds, and its answer takes a while: less is no difference.
+# Date has whole seconds and some latency: smaller differences are ignored.
 _JITTER_SECONDS = 2.0
 
 
 class ServerClock:
-    """Unix seconds by the `Date` of the last answers, carried on by the monotonic clock. Until the
-    first answer it is what this host took for the time when the clock was made.
+    """Unix seconds by the `Date` of responses, extrapolated by the monotonic clock.
+
+    Before the first response it is the host's time at creation.
     """
 
     def __init__(
@@ -28,16 +29,16 @@ class ServerClock:
         return self._monotonic() + self._ahead
 
     def heard(self, response_dict: Mapping[str, Any], **_: Any) -> None:
-        """Take note of an answer, as botocore tells it; a fault may not be of AWS."""
+        """Record a response, as a botocore event; error responses may not come from AWS."""
         if response_dict["status_code"] < 300:
             self.note(response_dict["headers"].get("Date", ""))
 
     def note(self, date: str) -> None:
-        if date == self._last:  # the same second, and to read it takes CPU
+        if date == self._last:  # unchanged: skip the parsing
             return
         self._last = date
         try:
-            # A proxy may have added a date of its own behind.
+            # A proxy may have appended its own date.
             told = parsedate_to_datetime(date[:29]).timestamp() + 0.5
         except (TypeError, ValueError):
             return

@@ -1,4 +1,4 @@
-"""Makes sessions of botocore, quicker than boto3 does, which adds nothing that is used here."""
+"""Creates botocore sessions directly, faster than by boto3."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from botocore.session import Session
 
 
 class _TrustingLoader(Loader):
-    """Takes every folder for a service: botocore's own looks into each of the 400.
+    """Takes every folder for a service: botocore's loader looks into each of the 400.
 
-    On a new volume each look is a read of the disk. A folder without a model is told later.
+    Each look reads the disk of a new volume. A folder without a model fails later.
     """
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002
@@ -19,13 +19,13 @@ class _TrustingLoader(Loader):
 
 
 def new_session(placeholder_credentials: bool) -> Session:
-    """Make a session that has credentials; raises NoCredentialsError."""
+    """Create a session with credentials; raises NoCredentialsError."""
     session = Session()
     usual: Loader = session.get_component("data_loader")
     trusting = _TrustingLoader(extra_search_paths=usual.search_paths)
     session.register_component("data_loader", trusting)
     if placeholder_credentials:
-        # botocore signs nothing without credentials, and looks for an instance role for seconds.
+        # Without credentials botocore does not sign, and searches for an instance role for seconds.
         session.set_credentials("placeholder", "placeholder")
     if session.get_credentials() is None:
         raise NoCredentialsError

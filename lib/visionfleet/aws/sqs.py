@@ -1,4 +1,4 @@
-"""The SQS edge: one queue, long polling, batches of ten, and boto's errors turned into ours."""
+"""The SQS edge: one queue, long polling, batches of ten, and wrapped errors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -24,7 +24,7 @@ SendAll = Callable[[Sequence[str]], Mapping[str, VisionfleetError]]
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One delivery of a message. `receive_count` is 1 the first time."""
+    """One delivery of a message. `receive_count` starts at 1."""
 
     message_id: str
     body: str
@@ -34,7 +34,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetterMessage:
-    """One delivery with all that SQS tells of it; times are Unix seconds."""
+    """One delivery with all attributes; times are Unix seconds."""
 
     message: Received
     sent_at: float
@@ -44,22 +44,22 @@ class DeadLetterMessage:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What SQS says of a queue's size: approximate, and up to a minute old."""
+    """The queue's approximate counts, up to a minute old."""
 
     visible: int
     in_flight: int
 
 
 class Queue:
-    """`parked` is a client of its own for receiving: its read timeout is that of a long poll.
+    """`receiver` is a separate client for receiving, with a read timeout beyond a long poll's.
 
     Permissions: sqs:GetQueueUrl, sqs:GetQueueAttributes, and of sqs:SendMessage,
     sqs:ReceiveMessage, sqs:ChangeMessageVisibility, sqs:DeleteMessage those that are used.
     """
 
-    def __init__(self, client: "SQSClient", name: str, parked: "SQSClient | None" = None) -> None:
+    def __init__(self, client: "SQSClient", name: str, receiver: "SQSClient | None" = None) -> None:
         self._client = client
-        self._parked = parked or client
+        self._receiver = receiver or client
         self.name = name
         with wrapped_errors(f"queue {name}"):
             self.url = client.get_queue_url(QueueName=name)["QueueUrl"]
@@ -70,7 +70,7 @@ class Queue:
     def inspect(
         self, wait_seconds: int, hold_seconds: int, maximum: int = BATCH
     ) -> list[DeadLetterMessage]:
-        """Receive with all attributes and hold for `hold_seconds`; SQS counts it as a receive."""
+        """Receive with all attributes, invisible for `hold_seconds`; counts as a receive."""
         return self._receive(
             _dead_letter,
             maximum,
@@ -90,9 +90,9 @@ class Queue:
         )
 
     def extend(self, receipts: Sequence[str], seconds: int) -> dict[str, VisionfleetError]:
-        """Hold messages invisible for `seconds` from now; 0 hands them back.
+        """Change the visibility timeout to `seconds` from now; 0 returns the messages.
 
-        Returns the receipts that failed: LeaseLost where the message is no longer ours.
+        Returns the receipts that failed: LeaseLost if the receipt is no longer valid.
         """
         call = self._client.change_message_visibility_batch
         more = {"VisibilityTimeout": seconds}
@@ -106,8 +106,9 @@ class Queue:
         return self._attributes("QueueArn")["QueueArn"]
 
     def kms_key(self) -> str:
-        """Tell the customer's key that encrypts the messages; empty where SQS has its own."""
-        # With the ARN, for SQS leaves out what is not set: an empty answer were no answer.
+        """The customer key that encrypts the messages; empty for SQS's own."""
+        # Also request the ARN: SQS omits unset attributes, and an empty response would look like a
+        # failure.
         return self._attributes("QueueArn", "KmsMasterKeyId").get("KmsMasterKeyId", "")
 
     def counts(self) -> Counts:
@@ -121,7 +122,7 @@ class Queue:
         self, read: Callable[[Mapping[str, Any]], _T], maximum: int, **how: Any
     ) -> list[_T]:
         with wrapped_errors(f"receive from {self.name}"):
-            answer = self._parked.receive_message(
+            answer = self._receiver.receive_message(
                 QueueUrl=self.url, MaxNumberOfMessages=min(maximum, BATCH), **how
             )
             return [read(message) for message in answer.get("Messages", ())]
@@ -149,7 +150,7 @@ class Queue:
 
 
 class Outbox:
-    """Sends to queues by name, and remembers their URLs; raises NotFound when a queue is gone."""
+    """Sends to queues by name, and caches their URLs; raises NotFound if a queue was removed."""
 
     def __init__(self, client: "SQSClient") -> None:
         self._client = client
@@ -160,7 +161,7 @@ class Outbox:
             send_to(self._client, url, body, attributes)
 
     def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send messages in as few calls as can be; returns those that failed, with the reason."""
+        """Send messages in as few calls as possible; returns those that failed, with the error."""
         return send_apart(lambda some: self._send_batch(queue, some), bodies)
 
     def _send_batch(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
@@ -185,20 +186,20 @@ class Outbox:
 def send_to(
     client: "SQSClient", url: str, body: str, attributes: Mapping[str, str] | None = None
 ) -> None:
-    """Send one message to a queue by its URL; `attributes` are texts that are not empty."""
+    """Send one message to a queue URL; `attributes` are non-empty strings."""
     carried: dict[str, MessageAttributeValueTypeDef] = {
         name: {"DataType": "String", "StringValue": text}
         for name, text in (attributes or {}).items()
     }
     with wrapped_errors("send"):
         answer = client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
-        _ = answer["MessageId"]  # without, it is no answer of SQS
+        _ = answer["MessageId"]  # without it, not a response of SQS
 
 
 def send_apart(send_all: SendAll, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-    """Send in batches that SQS takes; of one that is refused as a whole, each message by itself.
+    """Send in batches; if a whole batch is refused, send its messages one by one.
 
-    Returns the messages that failed, with the reason; raises NotFound and TryLater.
+    Returns the messages that failed, with the error; raises NotFound and TryLater.
     """
     failed: dict[str, VisionfleetError] = {}
     for batch in batches(bodies):
@@ -216,7 +217,9 @@ def send_apart(send_all: SendAll, bodies: Sequence[str]) -> dict[str, Visionflee
 
 
 def batches(bodies: Sequence[str]) -> Iterator[list[str]]:
-    """Split messages into calls of ten at most, and of `BATCH_BYTES` unless one alone has more."""
+    """Split messages into calls of at most ten, and of `BATCH_BYTES` unless a single
+    one has more.
+    """
     batch: list[str] = []
     size = 0
     for body in bodies:
@@ -255,7 +258,7 @@ def _received(message: Mapping[str, Any]) -> Received:
 def _failures(
     answer: Mapping[str, Any], sent: Sequence[str], doing: str, invalid: type[GiveUp]
 ) -> dict[str, VisionfleetError]:
-    """What an answer says nothing of was not taken: it is no answer of SQS."""
+    """Entries missing from the response count as failed."""
     failed: dict[str, VisionfleetError] = {
         sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing, invalid)
         for entry in answer.get("Failed", ())

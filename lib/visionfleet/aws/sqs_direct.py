@@ -1,4 +1,4 @@
-"""The calls of SQS that each image needs, made directly."""
+"""The direct SQS calls, some per image."""
 
 import json
 import logging
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# By boto3's name. Their parameters and answers are the same in JSON as in boto3.
+# By boto3's names; parameters and responses are the same in JSON as in boto3.
 _OPERATIONS = {
     "change_message_visibility_batch": "ChangeMessageVisibilityBatch",
     "delete_message_batch": "DeleteMessageBatch",
@@ -28,7 +28,7 @@ _JSON = {"content-type": "application/x-amz-json-1.0", "x-amzn-query-mode": "tru
 
 
 class DirectSQS:
-    """A client of SQS as boto3's, which makes all other calls, and those again that fail."""
+    """An SQS client like boto3's, which makes all other calls, and retries those that fail."""
 
     def __init__(self, client: "SQSClient", calls: DirectCalls, path: str) -> None:
         self._client, self._calls, self._path = client, calls, path

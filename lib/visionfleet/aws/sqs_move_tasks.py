@@ -1,4 +1,4 @@
-"""The SQS edge for message move tasks: SQS itself moves dead letters back, at a given rate."""
+"""The SQS edge for message move tasks: SQS redrives dead letters itself, at a given rate."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ RUNNING = frozenset({"RUNNING", "CANCELLING"})
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """What SQS says of a task: `status` is RUNNING, COMPLETED, CANCELLING, CANCELLED or FAILED."""
+    """A task as SQS reports it: `status` is RUNNING, COMPLETED, CANCELLING, CANCELLED or FAILED."""
 
     started_at_ms: int
     status: str

@@ -1,4 +1,4 @@
-"""Tells an answer of AWS from one that is cut off, or that something between has sent."""
+"""Rejects responses that are truncated, or not from AWS."""
 
 import json
 from collections.abc import Mapping
@@ -13,15 +13,18 @@ _WITHOUT_BODY = {204, 304}
 
 
 def _has_length(headers: Mapping[str, str]) -> bool:
-    """Tell whether an answer says where it ends. Without, its headers were cut off, or it ends with
-    the connection, as AWS's never do."""
+    """Whether a response says where it ends. Otherwise its headers were truncated, or it ends with
+    the connection, as AWS's never do.
+    """
     return "Content-Length" in headers or "Transfer-Encoding" in headers
 
 
 def require_whole(
     operation_model: "OperationModel", response_dict: Mapping[str, Any], **_: Any
 ) -> None:
-    """Refuse, before botocore reads it, an answer that it would take for whole, or for empty."""
+    """Check a response before botocore parses it: it would take a truncated one for complete or
+    empty.
+    """
     status, headers, body = (response_dict[name] for name in ("status_code", "headers", "body"))
     if operation_model.http["method"] == "HEAD":
         return
@@ -34,15 +37,15 @@ def require_whole(
 
 
 def _as_long(headers: Mapping[str, str], body: object) -> bool:
-    """Tell whether a body is as long as it was said to be; a stream is looked after by its own."""
+    """Whether a body has its declared length; streams check that themselves."""
     if not isinstance(body, bytes) or "Content-Encoding" in headers:
         return True
     return len(body) == int(headers.get("Content-Length", len(body)))
 
 
 def json_object(body: bytes) -> Mapping[str, Any]:
-    """Read what SQS has answered. In a page, in cut JSON and in an error with status 200 botocore
-    would find no message, no queue, no tag, and no fault.
+    """Parse an SQS response. In an HTML page, truncated JSON, or an error with status 200 botocore
+    would find no message, queue, tag or fault.
     """
     try:
         found = json.loads(body)

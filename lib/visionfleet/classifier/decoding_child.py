@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visionfleet.errors import BadImage
-from visionfleet.host.child import Header, bound
+from visionfleet.host.child import Header, limit_resources
 from visionfleet.imaging.cost import MAX_DECODE_BYTES
 from visionfleet.imaging.decode import decode
 from visionfleet.imaging.model_input import Preprocessing
@@ -24,7 +24,7 @@ class _Limits:
 
 
 def decoded(question: Header, data: bytes) -> tuple[Header, bytes]:
-    bound(MAX_DECODE_BYTES + 2 * len(data) + _MARGIN_BYTES, CPU_SECONDS)
+    limit_resources(MAX_DECODE_BYTES + 2 * len(data) + _MARGIN_BYTES, CPU_SECONDS)
     how = Preprocessing(**question["how"])
     limits: dict[str, Any] = question["limits"]
     try:

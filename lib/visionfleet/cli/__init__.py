@@ -1,4 +1,4 @@
-"""The admin command `visionfleet`: one module per subcommand, imported when it is asked for."""
+"""The admin command `visionfleet`: one module per subcommand, imported on demand."""
 
 import argparse
 import contextlib
@@ -17,33 +17,33 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE, what `yes | head` leaves
 
 _FOR_PEOPLE = {
     "up": "run the whole service on this machine",
-    "demo": "run the service on free ports and show it at work",
+    "demo": "run the service on free ports and demonstrate it",
     "classify": "classify images over HTTP",
-    "status": "show the queue, the workers, the last decision",
+    "status": "show the queue, the workers and the last scaling decision",
     "dead": "list, show and redrive the requests that failed too often",
     "keys": "add, list and revoke the API keys of the web daemon",
-    "load": "send images at a rate to a deployment, and measure how long the answers take",
-    "bench": "find the settings for the model on this host",
-    "config": "check the configuration, show what is in effect, describe every setting",
-    "provision": "make the buckets and queues; again is harmless",
-    "install": "put units, commands and configuration where systemd looks for them",
-    "shipped": "print where a file lies that comes with visionfleet",
-    "placement": "show which classifiers systemd starts on this machine, and where they run",
+    "load": "send images to a deployment at a given rate, and measure latencies",
+    "bench": "find the best settings for the model on this host",
+    "config": "check the configuration, show the settings in effect, describe every setting",
+    "provision": "create the buckets and queues; safe to repeat",
+    "install": "install units, commands and configuration on this host",
+    "shipped": "print the path of a file that comes with visionfleet",
+    "placement": "show which classifiers systemd starts on this machine, and on which CPUs or GPUs",
     "model": "import, teach, build and inspect models",
-    "evaluate": "measure the model on labelled images",
-    "simulate": "replay a trace against policies, without AWS",
-    "plan": "reckon what fleets would cost a month on a trace, and how long images would wait",
+    "evaluate": "measure the model's accuracy on labelled images",
+    "simulate": "replay a trace against scaling policies, without AWS",
+    "plan": "compare fleets by monthly cost and waiting time on a trace",
     "cost": "show what the fleet cost today, yesterday and in the last 30 days",
-    "completion": "print what completes these commands in bash or zsh",
+    "completion": "print shell completions for bash or zsh",
 }
 _FOR_MACHINES = {
     "instance": (
-        "take role and settings from the user data of this EC2 instance, and start its daemons"
+        "read role and settings from this EC2 instance's user data, and start its daemons"
     ),
-    "embedded-aws": "run a stand-in for AWS on aws.endpoint_url, with its buckets and queues made",
-    "revive": "start again what supervisor has given up; run by supervisor as an event listener",
+    "embedded-aws": "run an AWS emulator at aws.endpoint_url, with buckets and queues",
+    "revive": "restart programs that supervisor gave up on; run by supervisor as an event listener",
     "end-supervisor": (
-        "end supervisord when its program has ended for good; run by supervisor as a listener"
+        "stop supervisord when its program has exited for good; run by supervisor as a listener"
     ),
 }
 _COMMANDS = _FOR_PEOPLE | _FOR_MACHINES
@@ -63,33 +63,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        with contextlib.suppress(OSError):  # the interpreter's last flush would complain once more
+        with contextlib.suppress(OSError):  # the interpreter's final flush would fail again
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     return code
 
 
 def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the parser with the options of the command that is named, and those of no other."""
+    """The parser with the options of the named command only."""
     named = next((word for word in argv if not word.startswith("-")), None)
     return parser_of([named] if named in _COMMANDS else [])
 
 
 def parser_of(whole: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentParser:
-    """Make the parser with the options of these commands, whose modules are imported for it."""
+    """The parser with the options of these commands; imports their modules."""
     parts = (listed("commands", _FOR_PEOPLE), listed("run by machines", _FOR_MACHINES))
     parser = Parser(
         prog="visionfleet",
-        description="Elastic image recognition: set it up, run it, use it, watch it.",
-        epilog="\n\n".join((*parts, "`visionfleet COMMAND --help` tells the rest.")),
+        description="Autoscaling image classification: set it up, run it, use it, watch it.",
+        epilog="\n\n".join((*parts, "`visionfleet COMMAND --help` describes a command.")),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help="one of these")
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help="see below")
     for name, about in _COMMANDS.items():
         command = subparsers.add_parser(name, description=about[:1].upper() + about[1:])
         if name in whole:
             module = import_module(f"visionfleet.cli.{name.replace('-', '_')}")
-            command.set_defaults(run=getattr(module, "run", None))  # or its subcommands have one
+            command.set_defaults(run=getattr(module, "run", None))  # or defined by its subcommands
             module.add_arguments(command)
     return parser

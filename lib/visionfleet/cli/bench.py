@@ -41,32 +41,37 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=seconds(0.001, 3600),
         default=1.0,
         metavar="SECONDS",
-        help="longest p95 of an image in a worker; default: %(default)g",
+        help="maximum p95 latency of an image in a worker; default: %(default)g",
     )
     parser.add_argument(
         "--s3-seconds",
         type=seconds(0, 60),
         default=0.1,
-        help="that S3 takes for an image, for prefetch; default: %(default)g",
+        help="time of an image's S3 transfers, for prefetch; default: %(default)g",
     )
     parser.add_argument(
-        "--seconds", type=seconds(0.2, 600), default=2.0, help="of each trial; default: 2"
+        "--seconds", type=seconds(0.2, 600), default=2.0, help="length of each trial; default: 2"
     )
     parser.add_argument(
-        "--batch", type=whole(1, 256), default=32, help="largest to try; default: %(default)s"
+        "--batch",
+        type=whole(1, 256),
+        default=32,
+        help="largest batch size to try; default: %(default)s",
     )
     parser.add_argument(
         "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
     )
-    parser.add_argument("--json", action="store_true", help="print all as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="p95 over images a second")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="plot of p95 over images per second"
+    )
     parser.add_argument(
         "--output", type=Path, metavar="FILE.yaml", help="write the settings there; default: stdout"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    drawn = plots.figure() if arguments.plot else None  # before all the rest is for nothing
+    drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
     config = loaded(arguments).config
     names = [str(path.resolve()) for path in photos(arguments.images)]
     trials = list(_tried(config, arguments, names))
@@ -90,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tried(config: Config, arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[Trial]:
     cpus, gpus = cpu_topology.cpus(), cpu_topology.gpus()
-    one = config.classifier.ec2_instance or gpus > 0  # of such a host, workers are given
+    one = config.classifier.ec2_instance or gpus > 0  # then the number of workers is fixed
     for _, threads in shapes(len(cpus))[: 1 if one else None]:
         places = placements(cpus, min(gpus, 1) if config.classifier.ec2_instance else gpus, threads)
         threads = len(places[0].cpus)
@@ -110,7 +115,7 @@ def _tried(config: Config, arguments: argparse.Namespace, names: Sequence[str]) 
 def _workers(
     config: Config, places: Sequence[Placement], threads: int, names: Sequence[str]
 ) -> Iterator[list["subprocess.Popen[str]"]]:
-    """Have a process for each worker, where and as it would be; raises BadModel."""
+    """Start a process for each worker, placed as in production; raises BadModel."""
     model = config.model.model_copy(update={"threads": threads})
     own = json.loads(config.model_copy(update={"model": model}).model_dump_json())
     with ExitStack() as running:
@@ -140,7 +145,7 @@ def _process(place: Placement) -> Iterator["subprocess.Popen[str]"]:
 def _trial(
     workers: Sequence["subprocess.Popen[str]"], settings: HostSettings, duration: float
 ) -> Trial:
-    for length in (_WARM_UP_SECONDS, duration):  # the first has kernels made for the batch
+    for length in (_WARM_UP_SECONDS, duration):  # the first compiles kernels for the batch size
         question = {"batch_size": settings.batch_size, "prefetch": settings.prefetch}
         for worker in workers:
             _ask(worker, {**question, "seconds": length})
@@ -164,7 +169,7 @@ def _answer(worker: "subprocess.Popen[str]") -> dict[str, Any]:
 
 
 def _settings(found: Trial, s3_seconds: float) -> dict[str, dict[str, int]]:
-    """What is in S3's hands is in the worker's, too, so prefetch has to be that much more."""
+    """The prefetch also covers images being fetched from and stored to S3, so it is larger."""
     chosen = found.settings
     on_the_way = math.ceil(found.images_per_second / chosen.workers * s3_seconds)
     return {

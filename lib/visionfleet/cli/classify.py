@@ -31,25 +31,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--url", default="http://127.0.0.1:8080", help="the web daemon; default: %(default)s"
     )
     add_key(parser)
-    parser.add_argument("--json", action="store_true", help="print a JSON object a line, as done")
     parser.add_argument(
-        "--top", type=whole(1, 1000), help="classes of each image; default: 1, in the JSON 5"
+        "--json", action="store_true", help="print one JSON object per line, as results come"
     )
     parser.add_argument(
-        "--parallel", type=whole(1, 256), default=8, help="at the same time; default: %(default)s"
+        "--top", type=whole(1, 1000), help="classes per image; default: 1, in the JSON 5"
+    )
+    parser.add_argument(
+        "--parallel",
+        type=whole(1, 256),
+        default=8,
+        help="requests at the same time; default: %(default)s",
     )
     parser.add_argument(
         "--wait",
         type=seconds(0, 86400),
         default=300.0,
         metavar="SECONDS",
-        help="longest wait for one answer; default: %(default)g",
+        help="maximum wait for one answer; default: %(default)g",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class InputImage:
-    """Its name as shown, its bytes or the file they are in (None: standard input), its folder."""
+    """Name as shown, data or path (None: standard input), folder."""
 
     name: str
     content: bytes | Path | None
@@ -96,7 +101,7 @@ def images(names: Iterable[str]) -> Iterator[InputImage]:
 
 
 def photos(path: str | None) -> list[Path]:
-    """List the image files there, of the package's own photos without a path; raises GiveUp."""
+    """The image files there, by default the package's own photos; raises GiveUp."""
     found = [image.content for image in images([path or str(_PHOTOS)])]
     files = [content for content in found if isinstance(content, Path) and content.is_file()]
     if not files:
@@ -119,7 +124,7 @@ def classified(
             return Answer(image.name, 0.0, problem=str(error.strerror), code="unreadable")
         return client.classify(image.name, data, top, wait_seconds)
 
-    # Whoever stops listening does not wait for calls under way: the end of a pool joins no thread.
+    # When interrupted, do not wait for pending calls: a pool's threads are not joined.
     with ThreadPool(parallel) as pool:
         answers = pool.imap_unordered(classify, found)
         yield from terminal.tracked(answers, "classifying", len(found))
@@ -136,12 +141,12 @@ def json_line(answer: Answer) -> str:
 
 
 def table(answers: Iterable[Answer], top: int = 1) -> Table:
-    file = Column("file", overflow="fold")  # the end of a path tells most
+    file = Column("file", overflow="fold")  # the end of a path matters most
     made = terminal.table(file, "label", "score", "seconds")
     for answer in answers:
         label = Text(answer.guess) if answer.problem is None else Text(answer.problem, "red")
         made.add_row(Text(answer.file), label, _score(answer.score), f"{answer.seconds:.2f}")
-        shown = 0 if answer.label is None else 1  # the first of them is the answer
+        shown = 0 if answer.label is None else 1  # the first is the answer itself
         for other in answer.top[shown : top if top > 1 else shown]:
             made.add_row("", Text(str(other.get("label"))), _score(other.get("score")), "")
     return made

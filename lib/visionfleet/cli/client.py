@@ -1,5 +1,6 @@
-"""A patient HTTP client of the web daemon: it follows 202, tries 429 and 503 again when they say,
-and asks again for a job that was accepted when the connection breaks."""
+"""An HTTP client of the web daemon with retries: follows 202, obeys Retry-After of 429 and 503, and
+polls an accepted job when its connection breaks.
+"""
 
 import json
 import threading
@@ -10,9 +11,9 @@ from urllib.parse import urljoin
 
 import urllib3
 
-LONG_POLL_SECONDS = 25.0  # what proxies on the way allow
-BREATH_SECONDS = 0.5  # between two questions that were answered at once
-_MARGIN_SECONDS = 15.0  # for the server's own work on top of the wait it was asked for
+LONG_POLL_SECONDS = 25.0  # proxies may time out later
+BREATH_SECONDS = 0.5  # between two polls answered at once
+_MARGIN_SECONDS = 15.0  # for the server's work beyond the requested wait
 _BUSY = {429, 503}
 _RETRY_AFTER = urllib3.Retry()
 
@@ -21,7 +22,7 @@ Response = urllib3.BaseHTTPResponse
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came of one image: no `problem` when it was classified, a `reason` for no label."""
+    """The outcome for one image: no `problem` if classified; a `reason` if there is no label."""
 
     file: str
     seconds: float
@@ -41,7 +42,7 @@ class Answer:
 
 
 class Refused(Exception):
-    """An image got no answer: a sentence, the code of the problem, and the job if there is one."""
+    """An image got no answer: message, problem code, and job id if there is one."""
 
     def __init__(self, sentence: str, code: str, job: str | None = None) -> None:
         super().__init__(sentence)
@@ -50,9 +51,9 @@ class Refused(Exception):
 
 
 class Client:
-    """Asks one web daemon; may be shared by threads. `stop` ends all waiting between calls.
+    """Talks to one web daemon; thread-safe. `stop` ends waits between calls.
 
-    One that is not `patient` takes a busy server's first answer for an answer.
+    Unless `patient`, a busy server's first response is final.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Client:
         self._http = urllib3.PoolManager(maxsize=connections, block=False, retries=False)
 
     def classify(self, file: str, data: bytes, top: int, wait_seconds: float) -> Answer:
-        """Upload one image and wait for its answer; never raises for what a server may say."""
+        """Upload one image and wait for its answer; never raises for a server response."""
         started = time.monotonic()
         try:
             found = self._ask(file, data, top, started + wait_seconds)
@@ -102,7 +103,7 @@ class Client:
     def _patiently(
         self, method: str, url: str, deadline: float, job: str | None, fields: Any
     ) -> Response:
-        """Ask until the server is not busy; a job that is accepted outlives broken connections."""
+        """Retry while the server is busy; an accepted job survives broken connections."""
         while True:
             broken = None
             try:
@@ -154,7 +155,7 @@ def _document(response: Response) -> dict[str, Any]:
 
 
 def _refusal(response: Response, job: str | None) -> Refused:
-    """Read a problem after RFC 9457; what is none is told by its status."""
+    """Parse a problem document (RFC 9457); otherwise use the status."""
     status = f"{response.status} {response.reason or ''}".strip()
     try:
         found = _document(response)
@@ -166,7 +167,7 @@ def _refusal(response: Response, job: str | None) -> Refused:
 
 
 def _retry_after(response: Response) -> float:
-    """Read Retry-After, seconds or a date; a second when there is none that can be read."""
+    """Parse Retry-After, seconds or a date; 1 s if invalid."""
     try:
         pause = _RETRY_AFTER.parse_retry_after(response.headers.get("Retry-After", "1"))
     except urllib3.exceptions.InvalidHeader:

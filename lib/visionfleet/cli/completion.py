@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator
 
-# The words of a command line so far, without options, say which words may come.
+# Maps the words so far, without options, to the possible next words.
 _SCRIPT = """
 _visionfleet() {
     local word="${COMP_WORDS[COMP_CWORD]}" path="" words="" each
@@ -24,7 +24,7 @@ _ZSH = "autoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bash
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("shell", choices=("bash", "zsh"))
-    parser.epilog = 'As: eval "$(visionfleet completion bash)" in ~/.bashrc.'
+    parser.epilog = 'For bash, put this into ~/.bashrc: eval "$(visionfleet completion bash)"'
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def script() -> str:
 
 
 def _words(parser: argparse.ArgumentParser, path: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield what may come after each path of commands: options, and commands below it."""
+    """Yield the options and subcommands possible after each path of commands."""
     below: dict[str, argparse.ArgumentParser] = {}
     words = []
     for action in parser._actions:

@@ -12,10 +12,8 @@ from visionfleet.config.yaml_source import Key
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
-    add_config(
-        command(below, "check", "print `ok` or every fault, then with exit status 78", check)
-    )
-    add_config(command(below, "show", "print every setting, and where it was set, as YAML", show))
+    add_config(command(below, "check", "print `ok`, or every error and exit with status 78", check))
+    add_config(command(below, "show", "print every setting and where it was set, as YAML", show))
     command(below, "schema", "print the JSON schema of the configuration", schema)
     command(below, "defaults", "print a file with every setting and its default", defaults)
     command(below, "reference", "print a page that describes every setting", reference)

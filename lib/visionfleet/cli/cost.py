@@ -24,13 +24,15 @@ _NO_USE = "No scaler has told yet what the fleet uses: is visionfleet-scaler run
 
 
 class NoUse(VisionfleetError):
-    """No scaler has written a status, or an older one."""
+    """There is no status, or only one of an older release."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    about = "table of prices; default: that of scaler.prices_file"
+    about = "price table; default: scaler.prices_file"
     parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
-    parser.add_argument("--json", action="store_true", help="print it as JSON, with each day's use")
+    parser.add_argument(
+        "--json", action="store_true", help="print it as JSON, with each day's usage"
+    )
     add_config(parser)
 
 
@@ -79,7 +81,7 @@ def _notes(periods: tuple[PeriodCost, ...], prices: PriceTable) -> str:
 
 
 def dollars(amount: float | None) -> str:
-    """Write an amount with as many places as tell something of it."""
+    """An amount with as many decimals as are significant."""
     if amount is None:
         return "unknown"
     return f"{amount:,.2f}" if amount >= 1 or amount == 0 else f"{amount:.4f}"

@@ -19,28 +19,27 @@ from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample, reaso
 from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task
 from visionfleet.errors import NotFound, VisionfleetError
 
-MAXIMUM_PER_SECOND = 500  # what SQS allows a move task
+MAXIMUM_PER_SECOND = 500  # SQS's limit of a move task
 
 REDRIVE = """
-Move dead letters back to the requests, where workers try them again.
+Move dead letters back to the request queue, where workers try them again.
 
-Without --limit and --only-decodable SQS itself moves them, as a message move task: it goes on when
-this command ends, and the command run again follows it. Where there is no such task (the embedded
-AWS) or where dead letters are chosen, they are moved one by one: each is sent before it is deleted,
-so none is lost; one may be sent twice when this is interrupted, which does no harm. What cannot be
-decoded comes back as a dead letter.
+Without --limit and --only-decodable SQS itself moves them, in a message move task. The task
+continues if this command is interrupted; run again, the command follows it. Where SQS has no such
+task (the embedded AWS), or with these options, messages are moved one by one: each is sent before
+it is deleted, so none is lost. One may be sent twice if the command is interrupted, which does no
+harm. Requests that cannot be decoded become dead letters again.
 
 A moved job is tried again from the first attempt. A failed result with the code gave_up stays
-until there is a better one: an answer takes its place. Every other result stays for good: a job
-that has one is answered from it.
+until a new result replaces it. Any other result is final: the job is answered from it.
 """
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
-    some = command(below, "list", "list dead letters, and why each is there", list_dead)
+    some = command(below, "list", "list dead letters with the reason for each", list_dead)
     some.add_argument("--limit", type=whole(1, 10**6), default=100, help="default: %(default)s")
-    one = command(below, "show", "show all there is to know of one dead letter", show)
+    one = command(below, "show", "show the details of one dead letter", show)
     one.add_argument("which", metavar="MESSAGE_ID_OR_JOB")
     for parser in (some, one):
         parser.add_argument("--json", action="store_true", help="print it as JSON")
@@ -50,16 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_redrive(below: Subparsers) -> None:
-    parser = command(below, "redrive", "move dead letters back to the requests", redrive)
+    parser = command(below, "redrive", "move dead letters back to the request queue", redrive)
     parser.description = REDRIVE
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
         "--rate", type=whole(1, MAXIMUM_PER_SECOND), metavar="PER_SECOND", help="default: no limit"
     )
-    parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="move N at the most")
+    parser.add_argument("--limit", type=whole(1, 10**9), metavar="N", help="move at most N")
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--only-decodable", action="store_true", help="leave those that no worker can decode"
+        "--only-decodable", action="store_true", help="skip those that no worker can decode"
     )
     which.add_argument(
         "--all", dest="only_decodable", action="store_false", help="move all; the default"
@@ -95,7 +94,7 @@ def _row(dead: DeadLetter, results: Store) -> dict[str, object]:
 
 
 def _print_table(rows: list[dict[str, object]]) -> None:
-    """Show what `dead show` takes for a name; the rest of the columns is for the reason."""
+    """The first column is the id for `dead show`; the reason gets the remaining width."""
     whole_words = (Column(name, no_wrap=True) for name in ("job or message id", "sent", "received"))
     table = terminal.table(*whole_words, Column("file: reason", overflow="fold"))
     for row in rows:

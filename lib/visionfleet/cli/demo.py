@@ -34,7 +34,7 @@ SEED = 20
 PARALLEL = 32
 SAMPLE_ROWS = 12
 SAMPLE_SECONDS = 0.25
-ZERO_SECONDS = 60.0  # on top of the settings, for the fleet to leave
+ZERO_SECONDS = 60.0  # beyond the settings, for the fleet to reach zero
 _CHART_WIDTH, _CHART_HEIGHT, _LABELS_SHOWN = 60, 4, 4
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
@@ -61,7 +61,7 @@ class FleetSize:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    for number in (signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C: there is nothing to finish
+    for number in (signal.SIGTERM, signal.SIGHUP):  # like Ctrl-C: nothing to clean up
         signal.signal(number, signal.default_int_handler)
     found = _images(arguments)
     with ExitStack() as last:
@@ -172,7 +172,7 @@ def chart(sizes: Sequence[FleetSize]) -> Iterator[Text]:
 
 
 def bars(values: Sequence[float], height: int) -> list[str]:
-    """Draw values as columns, `height` lines from the top one down; the greatest is full."""
+    """Draw values as columns in `height` lines, top first; the maximum is full height."""
     greatest = max(values, default=0)
     filled = [round(value / greatest * height * 8) if greatest else 0 for value in values]
     return [
@@ -182,7 +182,7 @@ def bars(values: Sequence[float], height: int) -> list[str]:
 
 
 def columns(values: Sequence[tuple[float, float]], width: int, until: float) -> list[float]:
-    """Give each of `width` columns up to `until` its highest sample, or the last one before."""
+    """For each of `width` columns up to `until`, its highest sample, or the previous one."""
     found: list[float] = []
     last = 0.0
     ends = [until * column / width for column in range(1, width)]
@@ -207,7 +207,7 @@ def _images(arguments: argparse.Namespace) -> list[InputImage]:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Find free ports of the loopback; all are held until the last is found."""
+    """Find free loopback ports; all are held until the last is found."""
     with ExitStack() as held:
         probes = [held.enter_context(socket.socket()) for _ in range(count)]
         for probe in probes:

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _provision(config: Config, endpoint_url: str) -> None:
-    """Provision through a port that nobody else knows, so that nobody meets half of it."""
+    """Provision on a private port, so that clients never see it half done."""
     usual = client_factory(config.aws)
     clients = dataclasses.replace(usual, endpoint_url=endpoint_url, service_endpoints={})
     for line in provision(config, clients):

@@ -1,7 +1,7 @@
-"""`visionfleet end-supervisor`: supervisor's event listener that ends it with its program.
+"""`visionfleet end-supervisor`: a supervisor event listener that stops supervisor with its program.
 
-In a container that has one program, supervisord alone is a container that seems to run. Whoever
-runs it sees one that has ended, and starts it again or tells somebody.
+Otherwise a container with one program would keep running supervisord alone. So the container exits,
+and its orchestrator restarts it or alerts somebody.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from visionfleet.local.supervisor_events import EXITED, FATAL, SupervisorEvent, 
 
 
 def add_arguments(_parser: argparse.ArgumentParser) -> None:
-    """There are none."""
+    """None needed."""
 
 
 def run(_arguments: argparse.Namespace) -> int:
@@ -30,7 +30,7 @@ def run(_arguments: argparse.Namespace) -> int:
 
 
 def reason(event: SupervisorEvent) -> str | None:
-    """Tell why supervisord shall end; None for what supervisor itself starts again."""
+    """Why supervisord shall end; None if supervisor itself restarts the process."""
     name = event.payload.get("processname", "")
     if event.name == FATAL:
         return f"{name} does not start"

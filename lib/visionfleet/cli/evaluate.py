@@ -20,27 +20,25 @@ if TYPE_CHECKING:
     from visionfleet.model.inference import Inference
 
 
-_MAXIMUM_CLASSES = 50  # for a table, or a confusion matrix, that can be read
-_LOST_SHARE = 0.1  # share of the right answers that the proposed threshold gives up
+_MAXIMUM_CLASSES = 50  # for a readable table or confusion matrix
+_LOST_SHARE = 0.1  # the share of correct answers below the proposed threshold
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("data", type=Path, help="folder or ZIP file with one folder per class")
-    parser.add_argument(
-        "--limit", type=whole(1, 10**9), help="look at N images, spread over the data"
-    )
+    parser.add_argument("--limit", type=whole(1, 10**9), help="use N images, spread over the data")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument(
         "--calibrate",
         action="store_true",
-        help="find model.temperature and model.unknown_below; with images kept for this alone",
+        help="propose model.temperature and model.unknown_below; use images reserved for this",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
     config = loaded(arguments).config
-    # Each thread decodes and computes: to wait for one another in every layer took a fifth longer.
+    # Each thread decodes and computes: parallelism within layers took a fifth longer.
     threads = config.model.threads or cpu_quota.granted()
     alone = config.model.model_copy(update={"threads": 1})
     config = config.model_copy(update={"model": alone})
@@ -85,7 +83,7 @@ def summary(model: "Inference", measured: Benchmark) -> dict[str, object]:
 
 
 def _calibration(model: "Inference", measured: Benchmark) -> dict[str, float]:
-    """Propose both settings; the scores at hand have been divided by the present temperature."""
+    """Propose both settings; the given scores are divided by the current temperature."""
     further = measured.evaluation.temperature()
     return {
         "temperature": round(model.temperature * further, 3),

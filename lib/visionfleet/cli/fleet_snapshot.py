@@ -1,4 +1,4 @@
-"""One deployment as the admin commands see it: its queues and buckets, and a snapshot of all."""
+"""A deployment as the admin commands see it: queues, buckets, and a snapshot of their state."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ class Snapshot:
 
 
 class Deployment:
-    """Raises NotFound when its queues are not there. `now` is AWS's time, once it has answered."""
+    """Raises NotFound without its queues. `now` is AWS's time, after the first response."""
 
     def __init__(self, config: Config) -> None:
         clients = client_factory(config.aws)

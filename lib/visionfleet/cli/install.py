@@ -12,7 +12,7 @@ from visionfleet.host.installation import Installation, fault_of_place
 from visionfleet.host.systemctl import POLKIT
 from visionfleet.shipped import shipped
 
-# README says the same.
+# As in README.
 NEXT = """
 sudoedit /etc/visionfleet/visionfleet.yaml   # region, bucket names
 sudo visionfleet provision                   # creates buckets and queues; safe to repeat
@@ -30,19 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=Path("/"),
         metavar="FOLDER",
-        help="root of a machine that is being made; default: this machine",
+        help="root directory of an image being built; default: this machine",
     )
     parser.add_argument(
         "--prefix",
         type=Path,
         default=Path(sys.prefix),
         metavar="FOLDER",
-        help="where these packages will lie on that machine; default: where they are now",
+        help="path of these packages on that machine; default: where they are now",
     )
     parser.add_argument(
         "--remove",
         action="store_true",
-        help="take all of it away, but for configuration, keys and state",
+        help="uninstall everything except configuration, keys and state",
     )
 
 
@@ -65,5 +65,5 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def next_commands() -> str:
-    """The scaler starts the classifiers of hosts that have what classifies."""
+    """On hosts with the classifier extra, the scaler starts the classifiers."""
     return NEXT.format(scaler=SCALER if find_spec("openvino") else "")

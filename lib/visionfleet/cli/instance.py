@@ -14,7 +14,7 @@ from visionfleet.errors import Denied, GiveUp, TryLater
 from visionfleet.host.systemctl import systemctl
 from visionfleet.host.user_data import FIRST_LINE, InstanceRoles, StackSignal, read
 
-# In the order in which they are merged, over those of the image.
+# In merge order, after those of the image.
 OPERATORS, DEPLOYMENTS = "80-operator.yaml", "90-instance.yaml"
 _SIGNAL_UNIT = "visionfleet-signal.service"
 _HEADER = "# From the user data of this instance, written at each boot.\n"
@@ -25,12 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--signal",
         action="store_true",
-        help="wait until the daemons are ready, and tell the CloudFormation stack",
+        help="wait until the daemons are ready, and signal the CloudFormation stack",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Faulty settings stay where they are, so that each fault's line can be looked up."""
+    """Faulty settings are left in place, so that the reported lines can be looked up."""
     folder = path_of(arguments.config, os.environ).parent / "conf.d"
     metadata = Metadata(endpoint(os.environ), time.monotonic)
     wanted = read(metadata.find(USER_DATA) or b"")
@@ -56,7 +56,9 @@ def _write(path: Path, settings: str) -> None:
 
 
 def _start(wanted: InstanceRoles) -> None:
-    """Start the units by their target, with which they stop and restart; until the next boot."""
+    """Start the units by their target, so that they stop and restart with it; until the
+    next boot.
+    """
     _systemctl("enable", "--runtime", *wanted.units)
     _systemctl("start", "--no-block", "visionfleet.target")
     if wanted.signal is not None:
@@ -81,20 +83,20 @@ def _signal(arguments: argparse.Namespace, wanted: InstanceRoles | None, metadat
 
 
 def _are_ready(units: tuple[str, ...]) -> bool:
-    """Wait for the daemons to be ready; raises TryLater while systemd tries one again."""
+    """Wait for the daemons to be ready; raises TryLater while systemd restarts one."""
     if systemctl("start", *units, timeout_seconds=None).returncode == 0:
         return True
     if systemctl("--quiet", "is-failed", *units, timeout_seconds=30).returncode == 0:
-        return False  # as one whose configuration is refused: it is not tried again
+        return False  # e.g. refused configuration: not restarted
     raise TryLater(f"{' '.join(units)}: not ready yet")
 
 
 def _told(client: object, to: StackSignal, instance: str, ready: bool) -> int:
     try:
         signal_resource(client, to.stack, to.resource, instance, ready)
-    except Denied:  # the role may have been made a moment ago
+    except Denied:  # the IAM role may still be propagating
         raise
-    except GiveUp as error:  # a host that replaces another one outside an update
+    except GiveUp as error:  # replaced outside a stack update: nobody waits
         print(f"nobody waits for this instance: {error}")
         return 0
     print(f"told {to.stack}: {to.resource}", "is ready" if ready else "failed")

@@ -13,17 +13,17 @@ from visionfleet.errors import BadKeys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
-    new = command(below, "add", "make a key and print it; it can never be shown again", add)
-    new.add_argument("name", help="whose key it is; letters, digits and . _ @ + -")
+    new = command(below, "add", "create a key and print it; it is not shown again", add)
+    new.add_argument("name", help="owner of the key; letters, digits and . _ @ + -")
     rate = number("requests per second", 1e-6, 1e6)
     new.add_argument(
-        "--per-second", type=rate, help="requests that it may make; default: as all keys"
+        "--per-second", type=rate, help="rate limit of this key; default: web.key_per_second"
     )
     command(below, "list", "list the keys, without their secrets", list_keys)
-    old = command(below, "revoke", "take a key back; the daemon obeys within a second", revoke)
+    old = command(below, "revoke", "revoke a key; it takes effect within a second", revoke)
     old.add_argument("which", metavar="ID_OR_NAME")
     for parser in below.choices.values():
-        parser.add_argument("--file", type=Path, help="the file of keys; default: web.keys_file")
+        parser.add_argument("--file", type=Path, help="the key file; default: web.keys_file")
         add_config(parser)
 
 

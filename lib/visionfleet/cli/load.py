@@ -20,42 +20,47 @@ from visionfleet.measurement.latencies import Sample, Summary, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", help="the web daemon, as http://127.0.0.1:8080")
+    parser.add_argument("url", metavar="URL", help="the web daemon, such as http://127.0.0.1:8080")
     parser.add_argument(
         *("--rate", "-r"),
         type=number("images a second", 0.01, 10_000),
         default=5.0,
-        help="images a second; default: %(default)g",
+        help="images per second; default: %(default)g",
     )
     parser.add_argument(
-        "--seconds", type=seconds(0.1, 86400), default=30.0, help="for how long; default: 30"
+        "--seconds", type=seconds(0.1, 86400), default=30.0, help="duration; default: 30"
     )
     parser.add_argument(
         "--arrivals",
         choices=("poisson", "even"),
         default="poisson",
-        help="as people come, who know nothing of each other, or evenly; default: %(default)s",
+        help="distribution of the arrivals; default: %(default)s",
     )
-    parser.add_argument("--seed", type=whole(0, 2**31), default=1, help="of times and images")
+    parser.add_argument(
+        "--seed", type=whole(0, 2**31), default=1, help="random seed of times and images"
+    )
     parser.add_argument(
         "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
     )
     add_key(parser)
     parser.add_argument(
-        "--wait", type=seconds(0, 86400), default=60.0, help="longest for an answer; default: 60"
+        "--wait",
+        type=seconds(0, 86400),
+        default=60.0,
+        help="maximum wait for an answer; default: 60",
     )
     parser.add_argument(
         "--parallel",
         type=whole(1, 4096),
         default=256,
-        help="most images that are waited for at the same time; default: %(default)s",
+        help="maximum of images waited for at the same time; default: %(default)s",
     )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="latencies over time")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot of latencies over time")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    drawn = plots.figure() if arguments.plot else None  # before all the rest is for nothing
+    drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
     stop = threading.Event()
     files = [(path.name, path.read_bytes()) for path in photos(arguments.images)]
     client = Client(arguments.url, arguments.parallel, stop, api_key(arguments), patient=False)
@@ -87,7 +92,7 @@ def _loaded(
         error = answer.code if answer.problem else None
         return Sample(at, late + answer.seconds, error, late)
 
-    # Whoever stops it does not wait for calls under way: the end of a pool joins no thread.
+    # When interrupted, do not wait for pending calls: a pool's threads are not joined.
     with ThreadPool(arguments.parallel) as pool:
         waited_for = []
         total = int(arguments.rate * arguments.seconds)

@@ -14,14 +14,14 @@ _LABELS_SHOWN = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
-    one = command(below, "inspect", "tell what a model file is", inspect)
-    one.add_argument("file", type=Path, nargs="?", help="default: that of the default model")
+    one = command(below, "inspect", "print what a model file is", inspect)
+    one.add_argument("file", type=Path, nargs="?", help="default: the default model")
     one.add_argument("--json", action="store_true", help="print what is known as JSON")
 
-    made = command(below, "build", "make the configured model's artefact, for workers", build)
+    made = command(below, "build", "build the configured model's artefact, for workers", build)
     add_config(made)
-    made.add_argument("--into", type=Path, metavar="FOLDER", help="default: the cache of this user")
-    made.add_argument("--share", action="store_true", help="put it into the output bucket, too")
+    made.add_argument("--into", type=Path, metavar="FOLDER", help="default: this user's cache")
+    made.add_argument("--share", action="store_true", help="also upload it to the output bucket")
 
     add_teach(below)
     add_import(below)

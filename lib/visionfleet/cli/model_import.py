@@ -16,9 +16,13 @@ def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         help="a file, a folder with config.json, or a name in torchvision, timm or on the hub",
     )
     one.add_argument("--into", type=Path, default=Path(), metavar="FOLDER", help="default: here")
-    one.add_argument("--name", help="stands in every result; default: that of the source")
-    one.add_argument("--labels", metavar="FILE", help="one a line, or JSON, in the scores' order")
-    one.add_argument("--architecture", metavar="NAME", help="of weights: resnet18, timm:resnet26")
+    one.add_argument("--name", help="model name in results; default: that of the source")
+    one.add_argument(
+        "--labels", metavar="FILE", help="one per line or JSON, in the order of the scores"
+    )
+    one.add_argument(
+        "--architecture", metavar="NAME", help="network of weights, such as resnet18, timm:resnet26"
+    )
     for side, what in (("resize", "shorter side after resizing"), ("crop", "side of the square")):
         one.add_argument(f"--{side}", type=int, metavar="PIXELS", help=what)
     for values in ("mean", "std"):

@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 
 
 def add_teach(below: Subparsers) -> None:
-    about = "teach the configured model other classes, from photos in folders named by class"
+    about = "train the configured model on your classes, from photos in folders named by class"
     taught = command(below, "teach", about, teach)
     add_config(taught)
     taught.add_argument(
-        "folder", type=Path, nargs="?", help="one folder in it a class, of 5 photos or more"
+        "folder", type=Path, nargs="?", help="has one folder per class, with 5 photos or more"
     )
     taught.add_argument(
         "--from-corrections",
         action="store_true",
-        help="learn, too, from the images whose labels were corrected over HTTP",
+        help="also learn from images whose labels were corrected over HTTP",
     )
-    taught.add_argument("--name", default="taught", help="of the model; default: %(default)s")
+    taught.add_argument("--name", default="taught", help="name of the model; default: %(default)s")
     taught.add_argument(
         "--into",
         type=Path,
         default=Path(),
         metavar="FOLDER",
-        help="where file and labels go; default: here",
+        help="folder for file and labels; default: here",
     )
     taught.add_argument(
         "--serve",
         action="store_true",
-        help="put it into the output bucket, write conf.d/taught-model.yaml, drain the old workers",
+        help="upload it to the output bucket, write conf.d/taught-model.yaml, drain old workers",
     )
     taught.add_argument("--json", action="store_true", help="print report and settings as JSON")
 

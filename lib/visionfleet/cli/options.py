@@ -1,4 +1,4 @@
-"""Options that several subcommands share, and their checks."""
+"""Options shared by several subcommands, and their validation."""
 
 import argparse
 import os
@@ -34,12 +34,12 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is asked for"
+        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is required"
     )
 
 
 def api_key(arguments: argparse.Namespace) -> str | None:
-    """Read the key; on the command line every user of the machine could see it."""
+    """The key, only from a file: a command line is visible to all users of the machine."""
     path: Path | None = arguments.key_file
     try:
         return None if path is None else path.read_text().strip()
@@ -52,7 +52,7 @@ def loaded(arguments: argparse.Namespace) -> LoadedConfig:
 
 
 def config_path(given: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """Take that of `make run` in a checkout, where nobody names one and the host has none."""
+    """The default path: that of `make run` in a checkout, if the host has none."""
     root = checkout()
     named = given is not None or CONFIG_VARIABLE in environment
     if root is None or named or path_of(given, environment).exists():

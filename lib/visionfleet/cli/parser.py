@@ -1,4 +1,4 @@
-"""The parser of `visionfleet`: argparse that proposes what may have been meant."""
+"""The parser of `visionfleet`: argparse with suggestions for typos."""
 
 import argparse
 import difflib
@@ -11,7 +11,7 @@ _NAMES = 16
 
 
 class Parser(argparse.ArgumentParser):
-    """Ends with a proposal where a command or an option is mistyped; its subcommands do as well."""
+    """Suggests commands or options for mistyped ones, also in subcommands."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
@@ -38,7 +38,7 @@ def proposal(word: str, known: Sequence[str]) -> str:
 
 
 def listed(title: str, commands: Mapping[str, str]) -> str:
-    """Write a section of the help, as argparse writes its own."""
+    """Format a section of the help like argparse."""
     lines = [f"{title}:"]
     for name, about in commands.items():
         indent = " " * (4 + _NAMES)

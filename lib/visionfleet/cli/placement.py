@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--generate",
         type=Path,
         metavar="FOLDER",
-        help="write units there; systemd's generator does so at boot and at every daemon-reload",
+        help="write units there, as systemd's generator does at boot and at every daemon-reload",
     )
 
 
@@ -60,7 +60,7 @@ def _want(target: str, unit: str, file: Path, folder: Path) -> None:
 
 
 def _listed(numbers: tuple[int, ...]) -> str:
-    """Write 0-3,8 for 0, 1, 2, 3, 8."""
+    """0-3,8 for 0, 1, 2, 3, 8."""
     parts: list[list[int]] = []
     for number in numbers:
         if parts and number == parts[-1][-1] + 1:

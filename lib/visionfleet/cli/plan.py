@@ -30,8 +30,8 @@ from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.plan import Option, Replayed, Schedule
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # where the maximum is `cores`, which mean nothing on EC2
-_PAID_SECONDS = 60.0  # EC2 bills so much of an instance at the least
+_WORKERS = 19  # if the maximum is `cores`, which does not apply to EC2
+_PAID_SECONDS = 60.0  # EC2's minimum billed time
 _HOLDS = (60.0, 120.0, 300.0)
 _SCHEDULE = re.compile(r"(\d{1,4})@(\d\d:\d\d)-(\d\d:\d\d)(?:/([a-z,-]+))?")
 _STDOUT = Path("-")
@@ -40,7 +40,7 @@ _SECONDS = seconds(0, 86400)
 
 @dataclass(frozen=True, slots=True)
 class _Traffic:
-    """What comes in each second of so many hours, from a Unix time on."""
+    """Arrivals in each second of a period, starting at a Unix time."""
 
     arrivals: Sequence[int]
     hours: float
@@ -49,55 +49,55 @@ class _Traffic:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
-    about = "table of prices; default: that of scaler.prices_file"
+    about = "price table; default: scaler.prices_file"
     parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
-    about = "wait that 95 %% of the images must not exceed; default: 30"
+    about = "maximum p95 wait of the recommended fleet; default: 30"
     parser.add_argument("--p95", type=_SECONDS, default=30.0, metavar="SECONDS", help=about)
     _add_fleets(parser)
     _add_world(parser)
-    about = "write all figures as JSON; without a FILE print them alone"
+    about = "write all figures as JSON to FILE; without FILE, print only them"
     parser.add_argument("--json", nargs="?", type=Path, const=_STDOUT, metavar="FILE", help=about)
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="cost against wait")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot of cost against wait")
     add_config(parser)
 
 
 def _add_fleets(parser: argparse.ArgumentParser) -> None:
-    fleets = parser.add_argument_group("fleets that are compared")
-    about = "instance type, and the time of an image on it; repeatable; default: all with a price"
+    fleets = parser.add_argument_group("compared fleets")
+    about = "instance type, and its seconds per image; repeatable; default: all with a price"
     fleets.add_argument("--type", action="append", type=_timed_type, metavar="TYPE[=S]", help=about)
     about = (
-        "spot, on-demand, or both: on demand what spot refuses; repeatable; default: the first "
+        "spot, on-demand, or both (on demand what spot refuses); repeatable; default: the first "
         "two, with --spot-refusals all"
     )
     fleets.add_argument("--market", action="append", choices=[*plan.MARKETS], help=about)
     about = "cooldown before scale-in; repeatable; default: 60, 120, 300"
     fleets.add_argument("--hold", action="append", type=_SECONDS, metavar="SECONDS", help=about)
     about = (
-        "at least N workers at these hours in UTC, as 2@08:00-18:00/mon-fri; repeatable; "
+        "at least N workers at these hours in UTC, such as 2@08:00-18:00/mon-fri; repeatable; "
         "default: none, and that of the configuration"
     )
     shape = "N@HH:MM-HH:MM[/DAYS]"
     fleets.add_argument("--schedule", action="append", type=schedule, metavar=shape, help=about)
-    about = "workers at the most; default: scaler.maximum"
+    about = "maximum of workers; default: scaler.maximum"
     fleets.add_argument("--maximum", type=whole(1, 1000), metavar="N", help=about)
 
 
 def _add_world(parser: argparse.ArgumentParser) -> None:
-    world, usual = parser.add_argument_group("what is simulated"), Conditions()
+    world, usual = parser.add_argument_group("simulation"), Conditions()
     options: dict[str, tuple[Callable[[str], float], float, str]] = {
         "service": (
             seconds(0.001, 3600),
             usual.service_seconds,
-            "seconds of an image on the first type; on others by their vCPUs",
+            "seconds per image on the first type; scaled by vCPUs on others",
         ),
-        "boot": (_SECONDS, usual.boot_seconds, "seconds until an instance takes work"),
+        "boot": (_SECONDS, usual.boot_seconds, "seconds until an instance accepts work"),
         "spot-refusals": (number("a share", 0, 1), 0.0, "share of launches that spot refuses"),
         "interruptions": (
             number("a rate", 0, 100),
             0.0,
-            "workers that spot takes back, per worker and hour",
+            "spot interruptions per worker and hour",
         ),
-        "factor": (number("a factor", 1e-6, 1e6), 1.0, "the counts of the trace times this"),
+        "factor": (number("a factor", 1e-6, 1e6), 1.0, "multiplies the counts of the trace"),
     }
     for name, (read, default, about) in options.items():
         text = f"{about}; default: {default:g}"
@@ -136,7 +136,7 @@ def _tell(
 
 
 def _options(arguments: argparse.Namespace, config: Config, prices: PriceTable) -> Iterator[Option]:
-    """Combine all that is compared; raises BadPrices for a type that has no price."""
+    """All combinations to compare; raises BadPrices for a type without a price."""
     types = arguments.type or [(name, None) for name in _types(config, prices)]
     for name, _ in types:
         if name not in prices.instances:
@@ -151,7 +151,7 @@ def _options(arguments: argparse.Namespace, config: Config, prices: PriceTable) 
 
 
 def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
-    """Spot that neither refuses nor takes back does as on demand, and shares its replay."""
+    """Spot without refusals and interruptions behaves like on demand, and shares its replay."""
     refused, taken = arguments.spot_refusals, arguments.interruptions
     if market == "on-demand" or not (refused or taken):
         return MarketConditions()
@@ -159,7 +159,7 @@ def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
 
 
 def _types(config: Config, prices: PriceTable) -> Sequence[str]:
-    """Take those of the configuration that have a price, or else all that have one."""
+    """The configured types with a price, or else all with one."""
     chosen = [name for name in config.ec2.instance_types if name in prices.instances]
     return chosen or list(prices.instances)
 
@@ -180,7 +180,7 @@ def _conditions(arguments: argparse.Namespace) -> Conditions:
 
 
 def _policy(arguments: argparse.Namespace, config: Config) -> Policy:
-    """The configured policy as it would be on EC2."""
+    """The configured policy, as on EC2."""
     policy, times = Policy.of(config, _WORKERS), FLEET_TIMES["ec2"]
     return replace(
         policy,
@@ -220,7 +220,7 @@ def _timed_type(text: str) -> tuple[str, float | None]:
 
 
 def schedule(text: str) -> Schedule:
-    """Read `2@08:00-18:00/mon-fri`; without days: of all. `none` is no schedule."""
+    """Parse `2@08:00-18:00/mon-fri`; all days by default. `none` is no schedule."""
     if text == "none":
         return Schedule()
     found = _SCHEDULE.fullmatch(text)

@@ -1,4 +1,4 @@
-"""What `visionfleet plan` shows: a table, a recommendation, JSON, a plot."""
+"""The output of `visionfleet plan`: table, recommendation, JSON, plot."""
 
 import textwrap
 from collections.abc import Sequence
@@ -47,7 +47,7 @@ def page(estimates: Sequence[Estimate], p95_seconds: float, prices: PriceTable) 
 
 
 def recommendation(estimates: Sequence[Estimate], p95_seconds: float) -> str:
-    """Say in words which fleet is the cheapest one that is quick enough."""
+    """The cheapest fleet that is fast enough, in words."""
     best, nearest = cheapest_within(estimates, p95_seconds), quickest(estimates)
     if best is not None:
         thousand = best.dollars_per_thousand_images

@@ -1,4 +1,4 @@
-"""Plots, drawn with matplotlib where that is installed."""
+"""Plots by matplotlib, if installed."""
 
 import importlib
 from pathlib import Path
@@ -8,7 +8,7 @@ from visionfleet.errors import GiveUp
 
 
 def figure(width: float = 8.0, height: float = 4.5) -> Any:
-    """Make an empty figure, inches wide and high; raises GiveUp where matplotlib is missing."""
+    """An empty figure, size in inches; raises GiveUp without matplotlib."""
     try:
         library = importlib.import_module("matplotlib.figure")
     except ImportError as error:
@@ -17,7 +17,7 @@ def figure(width: float = 8.0, height: float = 4.5) -> Any:
 
 
 def write(drawn: Any, path: Path) -> None:
-    """Write a figure in the format that the name ends in; raises GiveUp."""
+    """Write a figure in the format of the file suffix; raises GiveUp."""
     try:
         drawn.savefig(path, dpi=110)
     except (OSError, ValueError) as error:

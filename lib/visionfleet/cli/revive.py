@@ -7,7 +7,7 @@ from visionfleet.local.supervisor_restarts import Restarter
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("group", nargs="*", help="look after these groups alone; default: all")
+    parser.add_argument("group", nargs="*", help="restart only these groups; default: all")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from visionfleet.shipped import shipped
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "name", help="as cloudformation/visionfleet.yaml or etc/supervisor/web.conf"
+        "name", help="such as cloudformation/visionfleet.yaml or etc/supervisor/web.conf"
     )
 
 

@@ -24,8 +24,8 @@ from visionfleet.simulation.markets import MarketConditions
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # where the maximum is `cores`, which mean nothing in a simulated world
-_BUSIEST_SHARE = 0.999  # of all minutes; the few above it may be what no fleet is paid for
+_WORKERS = 19  # if the maximum is `cores`, which does not apply to a simulation
+_BUSIEST_SHARE = 0.999  # quantile of the minutes; rarer peaks are not worth a fleet
 _KNOWN = ", ".join([*POLICIES, "fixed:N"])
 
 
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 class NoSimulation(VisionfleetError):
-    """A trace that cannot be read, or a policy that does not exist."""
+    """An unreadable trace, or an unknown policy."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +41,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
     defaults = Conditions()
-    parser.add_argument("--boot", type=seconds(*limits), default=defaults.boot_seconds)
-    parser.add_argument("--service", type=seconds(0.001, 3600), default=defaults.service_seconds)
-    parser.add_argument("--call", type=seconds(0, 60), default=defaults.call_seconds)
-    parser.add_argument("--lag", type=seconds(0, 600), default=float(defaults.lag_seconds))
-    parser.add_argument("--crashes", type=seconds(0, 100), default=0.0, help="per worker and hour")
+    times = {
+        "boot": (seconds(*limits), defaults.boot_seconds, "boot time of a worker"),
+        "service": (seconds(0.001, 3600), defaults.service_seconds, "seconds per image"),
+        "call": (seconds(0, 60), defaults.call_seconds, "latency of a worker's AWS calls"),
+        "lag": (seconds(0, 600), float(defaults.lag_seconds), "age of the queue counts"),
+    }
+    for name, (read, default, about) in times.items():
+        text = f"{about}; default: {default:g}"
+        parser.add_argument(f"--{name}", type=read, default=default, metavar="SECONDS", help=text)
+    parser.add_argument(
+        "--crashes", type=seconds(0, 100), default=0.0, help="crashes per worker and hour"
+    )
     add_markets(parser)
-    parser.add_argument("--factor", type=float, help="scale the minutes; default: to the maximum")
+    parser.add_argument(
+        "--factor",
+        type=float,
+        help="multiplies the counts; default: scale to the maximum of workers",
+    )
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
     parser.add_argument("--plot", type=Path, metavar="FILE.png")
     parser.add_argument("--json", type=Path, metavar="FILE.json")
@@ -81,16 +92,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 def add_markets(parser: argparse.ArgumentParser) -> None:
     share = number("a share", 0, 1)
-    refusals = "share of the launches that spot refuses"
+    refusals = "share of launches that spot refuses"
     parser.add_argument("--spot-refusals", type=share, metavar="RATE", help=refusals)
-    taken = "that spot takes back, per worker and hour"
+    taken = "spot interruptions per worker and hour"
     rate = number("a number", 0, 100)
     parser.add_argument("--interruptions", type=rate, metavar="RATE", help=taken)
 
 
 def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketConditions:
-    """The markets of the configuration; spot with on demand behind it where that has no spot and an
-    option is about it.
+    """The configured markets; spot with fallback to on demand if there is no spot and an option
+    concerns it.
     """
     asked = arguments.spot_refusals is not None or arguments.interruptions is not None
     markets = config.ec2.markets
@@ -100,7 +111,7 @@ def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketCo
 
 
 def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
-    """The policy of the configuration, with the times of the simulated world and no schedule."""
+    """The configured policy, with the simulation's times and no schedule."""
     policy = Policy.of(config, _WORKERS)
     update = {"service_seconds": service_seconds, "schedule": ()}
     return replace(
@@ -111,7 +122,7 @@ def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Poli
 
 
 def read_trace(path: Path) -> tuple[list[int], float]:
-    """Read the counts of each minute, and when the first is; raises NoSimulation."""
+    """Read the counts per minute, and the time of the first; raises NoSimulation."""
     return _read(path, lambda lines: (trace.read(lines), trace.begins_at(lines)))
 
 

@@ -24,13 +24,13 @@ NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument("--watch", action="store_true", help="go on until Ctrl-C")
+    parser.add_argument("--watch", action="store_true", help="refresh until Ctrl-C")
     parser.add_argument(
         "--interval",
         type=seconds(0.2, 3600),
         default=2.0,
         metavar="SECONDS",
-        help="time between two looks with --watch; default: %(default)g",
+        help="refresh interval with --watch; default: %(default)g",
     )
 
 
@@ -113,7 +113,7 @@ def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
 
 
 def _markets(status: FleetStatus) -> str:
-    """Say which share of the workers is of which market, and why."""
+    """The share of workers on each market, and why."""
     total = sum(status.markets.values())
     counted = [f"{n} {m} ({n / total:.0%})" for m, n in sorted(status.markets.items())]
     shares = ", ".join(counted) or "none"

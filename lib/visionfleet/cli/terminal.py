@@ -1,4 +1,4 @@
-"""What a person sees in a terminal: tables, a progress bar, times."""
+"""Terminal output: tables, a progress bar, times."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Column, Table
 
 _Item = TypeVar("_Item")
-_WIDE = 10_000  # columns; into a pipe, nothing is ever shortened
+_WIDE = 10_000  # columns: nothing is truncated in a pipe
 
 
 def show(*parts: RenderableType) -> None:
@@ -48,7 +48,7 @@ def utc(seconds: float) -> str:
 
 
 def escaped(text: str) -> str:
-    """Escape what a terminal would obey: names and bodies are a stranger's."""
+    """Escape control sequences in untrusted text, such as names and bodies."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
@@ -56,5 +56,5 @@ def escaped(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Make a file's name safe to print and to send: bytes that are not UTF-8 become U+FFFD."""
+    """Replace bytes of a file name that are not UTF-8, for printing and sending."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -43,7 +43,7 @@ def add_file_options(parser: argparse.ArgumentParser) -> None:
         "--var",
         type=Path,
         metavar="FOLDER",
-        help="where logs go; default: var beside the configuration's folder",
+        help="folder for logs; default: var beside the configuration's folder",
     )
 
 
@@ -76,7 +76,7 @@ def stack_files(arguments: argparse.Namespace, whole: LoadedConfig) -> StackFile
 
 
 def _stop_on_signals() -> threading.Event:
-    """Make an event that a signal sets; the second signal interrupts whatever is waited for."""
+    """An event that a signal sets; the second signal interrupts any wait."""
     stop = threading.Event()
     ask = process.beside_signals(stop.set)
 

@@ -1,4 +1,4 @@
-"""Says in words what a setting may be, read off the JSON schema. No I/O here."""
+"""Describes the values that a setting accepts, by the JSON schema. No I/O here."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ Node = Mapping[str, Any]
 
 
 def expectation(schema: Node, key: Key) -> str:
-    """Describe the values a key takes: `an integer from 1 to 65535`."""
+    """The values a key accepts: `an integer from 1 to 65535`."""
     return _describe(node_of(schema, key), schema)
 
 

@@ -9,7 +9,7 @@ from visionfleet.config.fields import FileOrS3, FilePath, Section, Sha256, Three
 
 Precision = Literal["auto", "float32", "bfloat16", "float16", "int8"]
 Runtime = Literal["auto", "torch", "openvino"]
-# One name everywhere: in results, in paths of the API, on the page. `default` means this one too.
+# One name everywhere: in results, in API paths, on the page. `default` means it too.
 DEFAULT_MODEL = "efficientnet_lite0"
 
 
@@ -123,10 +123,10 @@ class ClassifierSection(Section):
 
     @property
     def drain_check_seconds(self) -> float:
-        """Time between two looks whether the worker is asked to drain: each is a call to S3."""
+        """The interval of polls for a drain request; each is an S3 call."""
         return min(5.0, self.report_seconds / 5)
 
     @property
     def silent_seconds(self) -> float:
-        """Age of its last report at which a worker counts as dead; one lost report is none."""
+        """The age of the last report at which a worker counts as dead; tolerates a lost one."""
         return max(30.0, 4 * self.report_seconds)

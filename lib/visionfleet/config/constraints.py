@@ -1,20 +1,20 @@
-"""Constraints that tie settings together; one of whose keys is faulty is left out. No I/O here."""
+"""Cross-field rules of settings; skipped if one of their keys is faulty. No I/O here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from visionfleet.config.schema import Config
 
-# botocore gives up on a long poll this many seconds after the server should have answered.
+# The margin of a long poll's read timeout over its wait time.
 RECEIVE_MARGIN_SECONDS = 5
-# A model counts as the fleet's for so long after a worker has reported it: some reports may be
-# lost, but the cache is not to answer for a model that nobody has any more.
+# A model reported within this time counts as the fleet's: tolerates lost reports, without serving
+# cached results of a model that is gone.
 MODEL_TRUST_SECONDS = 120.0
 
 
 @dataclass(frozen=True, slots=True)
 class Constraint:
-    """`broken` tells whether a configuration breaks it; the fault is reported at `keys[0]`."""
+    """`broken` tells whether a configuration violates it; reported at `keys[0]`."""
 
     keys: tuple[str, ...]
     broken: Callable[[Config], bool]
@@ -22,7 +22,7 @@ class Constraint:
 
 
 def _has_form(location: str | None) -> bool:
-    """Tell whether an address in S3 has a bucket and a key; any path will do."""
+    """Whether an S3 URL has a bucket and a key; any path is fine."""
     if location is None or not location.startswith("s3://"):
         return True
     bucket, _, key = location.removeprefix("s3://").partition("/")
@@ -30,7 +30,8 @@ def _has_form(location: str | None) -> bool:
 
 
 CONSTRAINTS = (
-    # AWS: a receive whose answer was lost must not come back while it is still invisible.
+    # A message whose receive response was lost must not reappear while the call may still be
+    # pending.
     Constraint(
         ("queue.visibility_timeout_seconds", "queue.wait_seconds"),
         lambda c: (
@@ -80,7 +81,7 @@ CONSTRAINTS = (
         lambda c: c.scaler.fleet == "ec2" and c.scaler.maximum == "cores",
         "must be a number with scaler.fleet: ec2, whose workers are not on this machine",
     ),
-    # It is renewed when a third is left: one look must fall between that and the margin.
+    # Renewed when a third is left: a tick must fall between that and the margin.
     Constraint(
         ("scaler.lease_seconds", "scaler.interval_seconds"),
         lambda c: (

@@ -1,4 +1,4 @@
-"""What the sections of the configuration are made of: their base, and types of their values."""
+"""Building blocks of the configuration's sections: their base class, and value types."""
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -17,12 +17,12 @@ def _known_zone(name: str) -> str:
 
 
 def _as_text(value: object) -> object:
-    """Take digits without quotes too, which YAML reads as a number."""
+    """Accept unquoted digits, which YAML parses as a number."""
     return str(value) if type(value) is int else value
 
 
 _T = TypeVar("_T")
-# YAML gives lists and strings; a strict tuple or path would refuse them.
+# YAML yields lists and strings; strict tuples and paths would refuse them.
 ListOf = Annotated[tuple[_T, ...], Field(strict=False)]
 Three = Annotated[tuple[float, float, float], Field(strict=False)]
 FilePath = Annotated[Path, Field(strict=False)]
@@ -39,7 +39,7 @@ Network = Annotated[IPv4Network, Field(strict=False)] | Annotated[IPv6Network, F
 WebOrigin = Annotated[str, Field(pattern=r"^(\*|https?://[^/\s]+)$")]
 HostName = Annotated[str, Field(pattern=r"^(\*|[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-# In EC2's words; the order of a list of them is that of preference.
+# As EC2 names them; the order of a list is that of preference.
 Market = Literal["spot", "on-demand"]
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

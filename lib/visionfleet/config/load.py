@@ -1,4 +1,4 @@
-"""Loads the configuration: defaults, then the file, then its drop-ins, then the environment."""
+"""Loads the configuration: defaults, then the file, its drop-ins, and the environment."""
 
 import difflib
 import json
@@ -50,7 +50,7 @@ def load(path: Path | None, environment: Mapping[str, str]) -> LoadedConfig:
 
 
 def path_of(path: Path | None, environment: Mapping[str, str]) -> Path:
-    """Tell which file is loaded; None means VISIONFLEET_CONFIG or `DEFAULT_PATH`."""
+    """The file to load; None means VISIONFLEET_CONFIG or `DEFAULT_PATH`."""
     return path or Path(environment.get(CONFIG_VARIABLE, DEFAULT_PATH))
 
 
@@ -63,14 +63,14 @@ def _read_environment(environment: Mapping[str, str], into: SourcedValues) -> No
 
 
 def _forget_empty_sections(settings: SourcedValues) -> None:
-    """Drop `web:` with nothing below it; an unknown section stays, to be reported."""
+    """Drop an empty `web:`; unknown sections stay, to be reported."""
     for key, value in list(settings.values.items()):
         if len(key) == 1 and value in (None, {}) and keys_below(key):
             del settings.values[key]
 
 
 def _anchor_paths(settings: SourcedValues) -> None:
-    """Take relative paths from the folder of the file that names them, not from the process's."""
+    """Resolve relative paths from the folder of their file, not the working directory."""
     for key in path_keys():
         value, origin = settings.values.get(key), settings.origins.get(key)
         if isinstance(value, str) and origin is not None and not value.startswith("s3://"):
@@ -78,13 +78,13 @@ def _anchor_paths(settings: SourcedValues) -> None:
 
 
 def _anchored(path: Path, directory: Path) -> Path:
-    """Resolve `..` on the way to a file, but not the file itself: a link keeps its name."""
+    """Resolve `..` in the path, but not a link at its end."""
     whole = directory / path
     return path if path.is_absolute() else whole.parent.resolve() / whole.name
 
 
 def _check(settings: SourcedValues) -> Config:
-    """Validate; a faulty key is reported and left at its default, so that the rest is checked."""
+    """Validate; faulty keys are reported and set to their default, so that the rest is checked."""
     errors = _errors(settings.tree())
     faults = list(settings.faults)
     faults += [f"{_origin(settings, key)}: {_sentence(errors[key], key)}" for key in errors]
@@ -96,7 +96,7 @@ def _check(settings: SourcedValues) -> Config:
 
 
 def _errors(tree: dict[str, object]) -> dict[Key, ErrorDetails]:
-    """Find the first error of each setting: a union reports one for each of its members."""
+    """The first error of each setting: a union reports one for each of its members."""
     found: dict[Key, ErrorDetails] = {}
     try:
         Config.model_validate(tree)
@@ -115,7 +115,7 @@ def _without(settings: SourcedValues, faulty: Set[Key]) -> Config:
 
 
 def _origin(settings: SourcedValues, key: Key) -> Origin:
-    """Find where a key was set; for an unknown section, where its first key was."""
+    """Where a key was set; for an unknown section, where its first key was."""
     for candidate, origin in settings.origins.items():
         if candidate[: len(key)] == key:
             return origin
@@ -140,7 +140,7 @@ def _sentence(error: ErrorDetails, key: Key) -> str:
 def _shown(value: object) -> str:
     try:
         text = json.dumps(value, default=str)
-    except (TypeError, ValueError):  # keys that JSON has not, or a list that holds itself
+    except (TypeError, ValueError):  # keys impossible in JSON, or a recursive list
         text = repr(value)
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."
 

@@ -1,4 +1,4 @@
-"""Writes the shipped configuration file and the reference page from the schema. No I/O here."""
+"""Generates the shipped configuration file and the reference page from the schema. No I/O here."""
 
 import re
 import textwrap
@@ -30,7 +30,7 @@ This page is for operators: every setting, its default, its allowed values and w
 
 
 def written(value: object) -> str:
-    """Write a value as YAML in one line; as an item of a list it gets no document marks."""
+    """A value as YAML in one line, without document marks."""
     text: str = yaml.safe_dump([value], default_flow_style=True, width=10**9, allow_unicode=True)
     return text.strip()[1:-1]
 
@@ -46,7 +46,7 @@ def configuration_file() -> Iterator[str]:
         for key in keys:
             what, _ = what_and_when(node_of(schema, key)["description"])
             may_be = expectation(schema, key)
-            if " to " in may_be:  # other kinds of values are told by the description
+            if " to " in may_be:  # other types are explained by the description
                 what += f" {may_be[0].upper()}{may_be[1:]}."
             yield from _comment(what, indent)
             yield f"{indent}{key[-1]}: {written(reduce(getitem, key, defaults))}"

@@ -1,4 +1,4 @@
-"""What differs between two configurations, and what of it a reload reaches. No I/O here."""
+"""The difference of two configurations, and what of it a reload applies. No I/O here."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,13 +10,15 @@ from visionfleet.config.schema import Config
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What a daemon reads, in dotted keys or whole sections; all but `live` needs a restart."""
+    """The settings that a daemon reads, as dotted keys or sections; all but `live` need
+    a restart.
+    """
 
     concerns: frozenset[str]
     live: frozenset[str]
 
     def split(self, keys: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Split changed keys into those that take effect now and those that need a restart."""
+        """Split changed keys into those applied now and those that need a restart."""
         own = [key for key in keys if key in self.live or _within(key, self.concerns)]
         now = tuple(key for key in own if key in self.live)
         return now, tuple(key for key in own if key not in self.live)

@@ -1,4 +1,4 @@
-"""Settings that were, and what to do instead. No I/O here."""
+"""Removed settings, and their replacements. No I/O here."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ _EC2_INSTANCE = "use classifier.ec2_instance, which is this and the other two of
 _METRICS_ADDRESS = "renamed to metrics.address, which is for all daemons"
 _FLEET = "it follows from scaler.fleet now: {} for supervisor, {} for ec2"
 
-# A key, or `key: value` where the key is still there.
+# A key, or `key: value` where only the value was removed.
 REMOVED: Mapping[str, str] = {
     "aws.connect_timeout_seconds": "removed: it is 3 s now",
     "aws.max_attempts": "removed: set AWS's own variable AWS_MAX_ATTEMPTS in the environment",

@@ -27,8 +27,8 @@ FleetKind = Literal["systemd", "supervisor", "ec2"]
 
 @dataclass(frozen=True, slots=True)
 class FleetTimes:
-    """`pace_seconds` is the shortest window of arrivals. `boot_seconds` is reckoned with until a
-    worker has told; one that has not reported after `boot_limit_seconds` is dead.
+    """`pace_seconds` is the shortest window of arrivals. `boot_seconds` is the prior of the boot
+    time; a worker without a report after `boot_limit_seconds` is dead.
     """
 
     pace_seconds: float
@@ -38,7 +38,7 @@ class FleetTimes:
 
 FLEET_TIMES: Mapping[FleetKind, FleetTimes] = {
     "ec2": FleetTimes(30.0, 60.0, 300.0),
-    # Slow machines load torch in some ten seconds; a process that takes two minutes hangs.
+    # Slow machines need some ten seconds to load torch; after two minutes the process hangs.
     "systemd": FleetTimes(10.0, 5.0, 120.0),
     "supervisor": FleetTimes(10.0, 5.0, 120.0),
 }
@@ -57,7 +57,9 @@ class ScheduleWindow(Section):
     """Zone of the times, like Europe/Berlin."""
 
     def holds(self, now: float) -> bool:
-        """At a Unix time; a window whose end is not after its start goes on into the next day."""
+        """Whether it contains a Unix time; a window that ends before its start continues on the
+        next day.
+        """
         local = datetime.fromtimestamp(now, ZoneInfo(self.timezone))
         time, weekday = f"{local:%H:%M}", local.weekday()
         today, yesterday = DAYS[weekday] in self.days, DAYS[weekday - 1] in self.days
@@ -125,7 +127,9 @@ class ScalerSection(Section):
 
     @property
     def lease_margin_seconds(self) -> float:
-        """A scaler stops so long before its lease ends: more than the last call of a step takes."""
+        """A scaler stops acting this long before its lease ends: longer than the last call of a
+        step.
+        """
         return max(0.5, self.lease_seconds / 12)
 
 

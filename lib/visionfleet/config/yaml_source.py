@@ -1,4 +1,4 @@
-"""Reads YAML into plain values that remember where each came from."""
+"""Parses YAML into plain values with their origins."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -11,7 +11,7 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a value was set; `line` and `column` count from 1, 0 where there are none."""
+    """Where a value was set; `line` and `column` count from 1, 0 if unknown."""
 
     source: str
     line: int = 0
@@ -24,7 +24,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class SourcedValues:
-    """Values by dotted key as a tuple, their origins, and the faults met while reading."""
+    """Values by dotted key as a tuple, their origins, and faults found while parsing."""
 
     values: dict[Key, object] = field(default_factory=dict)
     origins: dict[Key, Origin] = field(default_factory=dict)
@@ -35,7 +35,7 @@ class SourcedValues:
         self.origins[key] = origin
 
     def tree(self) -> dict[str, object]:
-        """Nest the values: {("web", "port"): 80} becomes {"web": {"port": 80}}."""
+        """Nested values: {("web", "port"): 80} becomes {"web": {"port": 80}}."""
         root: dict[str, object] = {}
         for key, value in self.values.items():
             node: object = root
@@ -47,7 +47,7 @@ class SourcedValues:
 
 
 def read_file(path: Path, into: SourcedValues) -> None:
-    """Merge one YAML file over `into`; what is wrong with it is added to the faults."""
+    """Merge a YAML file over `into`; faults are added to it."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -58,7 +58,7 @@ def read_file(path: Path, into: SourcedValues) -> None:
 
 
 def read_text(text: str, source: str, directory: Path, into: SourcedValues) -> None:
-    """Merge YAML over `into`; `source` names it in faults, relative paths are from `directory`."""
+    """Merge YAML over `into`; `source` names it in faults, relative paths start at `directory`."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
         _read_root(root, Origin(source, directory=directory), into)
@@ -68,12 +68,12 @@ def read_text(text: str, source: str, directory: Path, into: SourcedValues) -> N
         into.faults.append(f"{where}: not YAML: {error.problem or error.context}")
     except yaml.YAMLError as error:
         into.faults.append(f"{source}: not YAML: {str(error).splitlines()[0]}")
-    except RecursionError:  # also of an alias that holds itself
+    except RecursionError:  # also for a recursive alias
         into.faults.append(f"{source}: not YAML that can be read: it is nested too deeply")
 
 
 def read_value(text: str) -> object:
-    """Read a value that stands alone, as in the environment; what is not YAML is taken as text."""
+    """Parse a single value, as from the environment; invalid YAML is taken as text."""
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError):
@@ -100,7 +100,7 @@ def _read_mapping(node: yaml.MappingNode, above: Key, file: Origin, into: Source
 def _entries(
     node: yaml.MappingNode, above: Key, file: Origin, into: SourcedValues
 ) -> Iterator[tuple[str, yaml.Node, Origin]]:
-    """Go through a mapping; PyYAML itself would silently keep the last of two equal keys."""
+    """The entries of a mapping; PyYAML would silently keep the last of two equal keys."""
     lines: dict[str, int] = {}
     for key_node, value in node.value:
         name, mark = str(key_node.value), key_node.start_mark

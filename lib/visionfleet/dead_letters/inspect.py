@@ -1,4 +1,4 @@
-"""Looks at dead letters without losing any, and finds out why each of them is there."""
+"""Inspects dead letters without losing any, and finds the reason for each."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,16 +10,16 @@ from visionfleet.contract import documents
 from visionfleet.contract.messages import Failed, Request, Succeeded
 from visionfleet.errors import BadMessage, TryLater
 
-REASON = "reason"  # the attribute in which a worker says why it buried a message
+REASON = "reason"  # the attribute with a worker's reason
 
-HOLD_SECONDS = 60  # then a message in flight comes back by itself, whatever becomes of us
-WAIT_SECONDS = 1  # a long poll asks all of SQS's servers, a short one only some
-EMPTY_RECEIVES = 2  # after so many in a row we believe that there is no more
+HOLD_SECONDS = 60  # visibility timeout, if this process dies
+WAIT_SECONDS = 1  # a long poll queries all SQS servers, a short one only some
+EMPTY_RECEIVES = 2  # consecutive ones, then there are no more
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A message that failed too often, or cannot be decoded: then `fault` says what is wrong."""
+    """A message that failed too often, or could not be decoded (see `fault`)."""
 
     delivery: DeadLetterMessage
     request: Request | None
@@ -35,7 +35,7 @@ class DeadLetter:
 
 
 class DeadLetterSample:
-    """Receives dead letters, each once, and gives all of them back at the end of the with block."""
+    """Receives each dead letter once, and returns all of them when the with block ends."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
@@ -45,13 +45,13 @@ class DeadLetterSample:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(TryLater):  # they come back by themselves, only later
+        with suppress(TryLater):  # they become visible again later
             self._queue.extend(list(self._receipts.values()), 0)
 
     def dead_letters(self, limit: int | None = None) -> Iterator[DeadLetter]:
-        """Yield what was not yielded before until no more comes, or `limit` of it."""
+        """Yield new ones until there are no more, or `limit` of them."""
         empty = stale = 0
-        # What we hold for long comes again: then one round through all of it brings no news.
+        # Messages held for long are redelivered: a full round of those brings nothing new.
         while empty < EMPTY_RECEIVES and stale <= len(self._receipts) // BATCH:
             left = BATCH if limit is None else limit - len(self._receipts)
             if left <= 0:
@@ -65,7 +65,7 @@ class DeadLetterSample:
     def _keep(self, delivery: DeadLetterMessage) -> bool:
         message = delivery.message
         new = message.message_id not in self._receipts
-        self._receipts[message.message_id] = message.receipt  # the newest receipt counts
+        self._receipts[message.message_id] = message.receipt  # only the newest receipt is valid
         return new
 
     def forget(self, dead: DeadLetter) -> None:
@@ -84,7 +84,7 @@ def result(dead: DeadLetter, results: Store) -> Succeeded | Failed | None:
 
 
 def reason(dead: DeadLetter, answer: Succeeded | Failed | None) -> str:
-    """Say why it is there: what a worker noted, what is wrong with it, or its result."""
+    """Why it is there: the worker's note, the fault, or its result."""
     noted = dead.delivery.attributes.get(REASON) or dead.fault
     if noted:
         return noted

@@ -1,4 +1,4 @@
-"""Moves dead letters back to the requests: by a task of SQS, or one by one where it has none."""
+"""Redrives dead letters: by an SQS move task, or one by one where that is not supported."""
 
 import hashlib
 from collections.abc import Callable, Generator, Iterator
@@ -10,11 +10,11 @@ from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample
 from visionfleet.errors import GiveUp, TryLater
 
 POLL_SECONDS = 1.0
-UNSEEN_POLLS = 10  # SQS may take a moment to list a task that it has started
+UNSEEN_POLLS = 10  # SQS may take a moment to list a new task
 
 
 def by_task(tasks: MoveTasks, before: Move | None, wait: Callable[[float], None]) -> Iterator[Move]:
-    """Follow the task that was started after `before`; raises GiveUp when it did not complete."""
+    """Follow the task started after `before`; raises GiveUp if it did not complete."""
     unseen = 0
     while (move := tasks.latest()) is None or move == before:
         unseen += 1
@@ -48,9 +48,9 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True)
 class MoveOneByOne:
-    """Sends each dead letter to the requests, and only then deletes it: at least once.
+    """Sends each dead letter to the requests, then deletes it: at least once.
 
-    What cannot be decoded comes back as a new dead letter, so a text is moved once only in a run.
+    Undecodable ones return as new dead letters, so a body is moved only once per run.
     """
 
     dead: Queue

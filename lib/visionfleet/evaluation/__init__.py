@@ -1,1 +1,1 @@
-"""How good a model is on labelled images."""
+"""Evaluates a model on labelled images."""

@@ -1,4 +1,4 @@
-"""What the answers to labelled images say of a model: accuracy, calibration, mistakes. No I/O."""
+"""Accuracy, calibration and confusions on labelled images. No I/O."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ import numpy as np
 from visionfleet.evaluation import calibration
 from visionfleet.evaluation.calibration import Booleans, Floats, Wholes
 
-_LEAST = 1e-12  # a probability in place of one that was rounded to zero
+_LEAST = 1e-12  # replaces probabilities rounded to zero
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Rows of probabilities, the class that each image has, and the folder it came from."""
+    """Rows of probabilities, the class of each image, and its folder."""
 
     labels: tuple[str, ...]
     folders: Sequence[str]
@@ -41,7 +41,7 @@ class Evaluation:
         return calibration.expected_calibration_error(self.confidences, self.right)
 
     def unknown(self, below: float) -> tuple[float, float]:
-        """Share of images that a threshold leaves without a label, and top-1 of the others."""
+        """The share of images below a threshold, and the top-1 accuracy of the others."""
         known = self.confidences >= below
         return _mean(~known), _mean(self.right[known])
 
@@ -49,14 +49,14 @@ class Evaluation:
         return calibration.fit_temperature(self.log_probabilities(), self.targets)
 
     def threshold(self, temperature: float, lost: float) -> float:
-        """Find the score, after such a division, that gives up this share of the right answers."""
+        """The score, after such a scaling, below which this share of correct answers lies."""
         scores = self.log_probabilities() / temperature
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         confidences = 1 / powers.sum(axis=1)
         return calibration.unknown_threshold(confidences, self.right, lost)
 
     def log_probabilities(self) -> Floats:
-        """Logits, up to one constant a row."""
+        """Logits, up to a constant per row."""
         return np.log(np.maximum(self.probabilities, _LEAST))
 
     def per_class(self) -> dict[str, float]:

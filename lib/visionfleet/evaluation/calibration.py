@@ -1,5 +1,7 @@
-"""How far the probabilities of a model can be believed. No I/O. Scores are logits, or logarithms
-of probabilities, which differ from them by one constant a row."""
+"""Calibration of a model's probabilities. No I/O.
+
+Scores are logits or log probabilities, which differ by a constant per row.
+"""
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +26,9 @@ def expected_calibration_error(confidences: Floats, right: Booleans, bins: int =
 
 
 def swept_calibration_error(confidences: Floats, right: Booleans) -> float:
-    """Find the error over bins of equally many images, as many bins as leave accuracy rising.
+    """The calibration error with equal-mass bins: the most bins for which accuracy is monotonic.
 
-    Of a few hundred images it says less than bins of equal width do of scores that are all true
+    For a few hundred images a perfect model gets a smaller error than with equal-width bins
     (Roelofs, Cain, Shlens and Mozer: Mitigating Bias in Calibration Error Estimation, 2022).
     """
     order = np.argsort(confidences, kind="stable")
@@ -43,9 +45,11 @@ def swept_calibration_error(confidences: Floats, right: Booleans) -> float:
 
 
 def fit_temperature(scores: Floats, targets: Wholes) -> float:
-    """Find what to divide the scores by, so that the right classes become the likeliest."""
+    """The divisor of the scores (temperature) that maximizes the likelihood of the
+    right classes.
+    """
     low, high = np.log(TEMPERATURES)
-    # Of log T the loss has one valley: each step keeps the part of the interval that holds it.
+    # The loss has one minimum in log T: golden-section search.
     while high - low > 1e-4:
         left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         if negative_log_likelihood(scores / np.exp(left), targets) <= negative_log_likelihood(
@@ -58,12 +62,12 @@ def fit_temperature(scores: Floats, targets: Wholes) -> float:
 
 
 def negative_log_likelihood(scores: Floats, targets: Wholes) -> float:
-    """Mean over the images, in nats."""
+    """The mean over the images, in nats."""
     highest = scores.max(axis=1, keepdims=True)
     totals = np.log(np.exp(scores - highest).sum(axis=1)) + highest[:, 0]
     return float((totals - scores[np.arange(len(targets)), targets]).mean())
 
 
 def unknown_threshold(confidences: Floats, right: Booleans, lost: float) -> float:
-    """Find the score below which this share of the right answers is given up; 0 without any."""
+    """The score below which this share of correct answers lies; 0 without any."""
     return float(np.quantile(confidences[right], lost)) if right.any() else 0.0

@@ -1,4 +1,4 @@
-"""Labelled images from a folder or a ZIP file: one folder per class, or files named by class."""
+"""Labelled images from a folder or ZIP file: one folder per class, or files named by class."""
 
 import re
 import zipfile
@@ -11,13 +11,13 @@ from visionfleet.errors import VisionfleetError
 
 _T = TypeVar("_T")
 
-# 000_tench.jpg beside the class folders, or without any: the number is the class.
+# For 000_tench.jpg outside class folders: the number is the class.
 _NUMBERED = re.compile(r"(\d+)_[^/]*")
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 class BadDataset(VisionfleetError):
-    """A data set that cannot be read, or whose classes the model does not know."""
+    """A data set that cannot be read, or whose classes are not the model's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def count(path: Path) -> int:
 
 
 def read_any(folder: Path, maximum: int) -> Iterator[Labelled]:
-    """Read images of a folder, those that lie in no folder of a class as well."""
+    """Read the images of a folder, including those outside class folders."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
     for path in spread(files, maximum):
         name = path.relative_to(folder).as_posix()
@@ -43,7 +43,7 @@ def read_any(folder: Path, maximum: int) -> Iterator[Labelled]:
 
 
 def read(path: Path, maximum: int | None = None) -> Iterator[Labelled]:
-    """Read the images in order of their names, or `maximum` of them, spread over all classes."""
+    """Read the images sorted by name, or `maximum` of them, spread over all classes."""
     names = spread(_names(path), maximum)
     if path.is_dir():
         for name in names:
@@ -62,10 +62,10 @@ def spread(values: Sequence[_T], maximum: int | None) -> Sequence[_T]:
 
 
 def class_indices(folders: set[str], labels: tuple[str, ...]) -> dict[str, int]:
-    """Find each folder's class: its name is a label, or the number of one.
+    """The class of each folder, by label or number.
 
-    Labels are compared without case, and up to their first comma: `tench` is `tench, Tinca tinca`.
-    Raises BadDataset that names what no label fits.
+    Labels are compared case-insensitively, up to the first comma: `tench` is `tench, Tinca tinca`.
+    Raises BadDataset naming what matches no label.
     """
     known = {_plain(label): index for index, label in reversed(list(enumerate(labels)))}
     numbers = {str(index): index for index in range(len(labels))}
@@ -95,6 +95,6 @@ def _names(path: Path) -> list[str]:
 
 
 def _folder(name: str) -> str:
-    """Name the class of an image; empty for one that lies in no class."""
+    """The class of an image; empty outside class folders."""
     number = _NUMBERED.fullmatch(name)
     return number[1] if number else PurePosixPath(name).parent.name

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 log = logging.getLogger("scaler")
 
+_TOLD = 3  # of many that are alike
+
 
 class Alarms:
     def __init__(self) -> None:
@@ -12,6 +14,16 @@ class Alarms:
 
     def sentences(self) -> tuple[str, ...]:
         return tuple(f"{what}: {reason}" for what, reason in self._reasons.items())
+
+    def as_one(self, of: str) -> tuple[str, ...]:
+        """Summarize the alarms `of` a kind in one sentence, quoting the first ones."""
+        told = self.sentences()
+        if not told:
+            return ()
+        left = len(told) - _TOLD
+        more = (f"and {left} more",) if left > 0 else ()
+        are = "is" if len(told) == 1 else "are"
+        return (f"{len(told)} of {of} {are} refused: {'; '.join((*told[:_TOLD], *more))}",)
 
     def warn(self, what: str, reason: str) -> None:
         if what not in self._reasons:

@@ -69,14 +69,15 @@ class Ec2Fleet:
         self._rehearsals = Rehearsals(offered, self._rehearse, self._refused, self._budget, clock)
         self._list_breaker = CircuitBreaker("list instances", random)
         self._launch_breaker = CircuitBreaker("launch", random)
-        self._alarms = Alarms()
+        self._alarms, self._refusals = Alarms(), Alarms()  # a refusal ends when a launch succeeds
         breaker = CircuitBreaker("terminate", random)
         self._terminations = Terminations(instances, breaker, self._alarms, clock)
         self._snapshot: _Snapshot | None = None
         self._market_reason = ""
 
     def alarms(self) -> tuple[str, ...]:
-        return self._alarms.sentences()
+        refused = self._refusals.as_one(f"{len(self._offerings.offered)} offerings")
+        return (*self._alarms.sentences(), *refused)
 
     def market_reason(self) -> str:
         return self._market_reason
@@ -126,9 +127,7 @@ class Ec2Fleet:
         return names
 
     def _attempts(self) -> Iterator[tuple[int, Offering]]:
-        """The open offerings with their attempt numbers, within the call budget; one call is
-        reserved for each market not tried yet.
-        """
+        """Open offerings, numbered, within the call budget; each further market gets a call."""
         open_, asked = self._offerings.open(self._clock()), set[Market]()
         for attempt, offering in enumerate(open_):
             behind = {one.market for one in open_[attempt:]} - {offering.market}
@@ -207,7 +206,7 @@ class Ec2Fleet:
     def _note_success(self, launch: Launch, count: int) -> None:
         offering = _offering(launch)
         self._launch_breaker.succeeded()
-        self._alarms.resolved(str(offering))
+        self._refusals.resolved(str(offering))
         self._offerings.succeeded()
         fields = {"launch": launch_ledger.token(launch), "offering": str(offering), "count": count}
         if count < launch.count:
@@ -222,7 +221,7 @@ class Ec2Fleet:
         self._offerings.close(offering, SHORT_SECONDS, self._clock(), str(error))
 
     def _refused(self, offering: Offering, error: GiveUp) -> None:
-        self._alarms.warn(str(offering), str(error))
+        self._refusals.warn(str(offering), str(error))
         self._offerings.close(offering, REFUSED_SECONDS, self._clock(), str(error))
 
     def _rehearse(self, offering: Offering) -> None:
@@ -261,9 +260,8 @@ class Ec2Fleet:
             self._alarms.warn(name, "it is stopped: start it or terminate it")
         there = {m.name for m in snapshot.members() if m.state == "running"} | stopped
         there |= set(map(launch_ledger.token, launch_ledger.current(snapshot.ledger, snapshot.at)))
-        # Alarms about listing or an offering end only when that works again.
-        lasting = {"list", *map(str, self._offerings.offered)}
-        self._alarms.keep((there | lasting).__contains__)
+        # An alarm about listing ends only when that works again.
+        self._alarms.keep((there | {"list"}).__contains__)
 
     def _current_market_reason(self, snapshot: _Snapshot) -> str:
         """Keep the reason while a worker is on another market."""

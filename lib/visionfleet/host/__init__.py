@@ -1,1 +1,1 @@
-"""This machine and this process: signals, systemd, watchdog, CPUs."""
+"""This machine and process: signals, systemd, watchdog, CPUs."""

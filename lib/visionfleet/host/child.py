@@ -1,7 +1,7 @@
-"""A child process that answers questions: what one of them does to it happens to nobody else.
+"""A child process that answers questions, so that a crash affects nothing else.
 
-A question and its answer are a header and a payload each. The header is one message of JSON on a
-socket, the payload lies in a memory file that both have: whatever the child does, no send blocks.
+Questions and answers have a header and a payload. The header is a JSON message on a socket, the
+payload is in a shared memory file: no send blocks, whatever the child does.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ Header = Mapping[str, Any]
 Answer = tuple[Header, bytearray]
 
 _HEADER_BYTES = 64 << 10
-_END_SECONDS = 2.0  # from the end of the conversation to that of the process
+_END_SECONDS = 2.0  # from the end of the connection to that of the process
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _FIRST_TO_GO = "1000"  # of oom_score_adj
 
 
 class ChildEnded(VisionfleetError):
-    """The child is no more; `status` is negative where a signal ended it."""
+    """The child has exited; `status` is negative if a signal killed it."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"signal {-status}" if status < 0 else f"status {status}")
@@ -38,14 +38,15 @@ class ChildEnded(VisionfleetError):
 
 
 class Child:
-    """The parent's side, of one thread at a time."""
+    """The parent's side, used by one thread at a time."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with ExitStack() as failed:
             failed.enter_context(self._socket)
             with theirs:
-                # In a session of its own: Ctrl-C is the parent's to hear. It prints into our log.
+                # In its own session, so that Ctrl-C reaches only the parent. Its output goes to our
+                # log.
                 self._process = subprocess.Popen(
                     command, stdin=theirs.fileno(), stdout=2, start_new_session=True
                 )
@@ -58,13 +59,13 @@ class Child:
         return self._process.poll() is None
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Wait for the end of its start; raises TimeoutError and ChildEnded."""
+        """Wait until it has started; raises TimeoutError and ChildEnded."""
         if not self._ready:
             self._hear(seconds)
             self._ready = True
 
     def ask(self, header: Header, payload: bytes) -> None:
-        """Put a question, whose answer must be taken before the next; raises ChildEnded."""
+        """Send a question, whose answer must be read before the next; raises ChildEnded."""
         self._file = _memory_file(payload)
         try:
             socket.send_fds(self._socket, [json.dumps(header).encode()], [self._file.fileno()])
@@ -72,7 +73,9 @@ class Child:
             raise ChildEnded(self.end(_END_SECONDS)) from error
 
     def answer(self, seconds: float) -> Answer:
-        """Wait for the answer; raises ChildEnded, and TimeoutError, after which it may yet come."""
+        """Wait for the answer; raises ChildEnded, and TimeoutError, after which it may still
+        arrive.
+        """
         header = self._hear(seconds)
         assert self._file is not None
         with self._file as file:
@@ -82,12 +85,12 @@ class Child:
         return header, payload
 
     def lower_priority(self) -> None:
-        """Let everybody else's work go first from now on."""
-        with contextlib.suppress(OSError):  # it has ended, or systemd forbids it
+        """Give all other processes priority from now on."""
+        with contextlib.suppress(OSError):  # it has exited, or systemd forbids it
             os.setpriority(os.PRIO_PROCESS, self._process.pid, 19)
 
     def end(self, grace_seconds: float = 0.0) -> int:
-        """Kill it unless it ends by itself within that time; returns its exit status."""
+        """Close the connection, and kill it unless it exits in time; returns its exit status."""
         self._socket.close()
         if self._file is not None:
             self._file.close()
@@ -110,7 +113,7 @@ class Child:
 
 
 def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:
-    """Be the child: answer what is asked on standard input until the parent is gone."""
+    """Run as the child: answer questions on standard input until the parent is gone."""
     _end_with_parent()
     with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(0)) as parent:
         parent.send(b"{}")
@@ -126,8 +129,8 @@ def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:
             parent.send(json.dumps(header).encode())
 
 
-def bound(memory_bytes: int, cpu_seconds: int) -> None:
-    """Let this process take no more than that from now on: MemoryError, or its end by SIGXCPU."""
+def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
+    """Limit this process's memory (MemoryError) and CPU time (SIGXCPU) from now on."""
     pages = int(Path("/proc/self/statm").read_text().split()[5])
     _limit(resource.RLIMIT_DATA, pages * resource.getpagesize() + memory_bytes)
     used = resource.getrusage(resource.RUSAGE_SELF)
@@ -140,7 +143,7 @@ def _limit(what: int, soft: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """Also where it hangs; and be what the kernel ends first when memory is short."""
+    """Exit with the parent even when hanging, and be the OOM killer's first choice."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Spreads the classifiers of one machine over its CPUs and GPUs. No I/O here."""
+"""Distributes the classifiers of one machine over its CPUs and GPUs. No I/O here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Placement:
 def placements(
     cpus: Sequence[Cpu], gpus: int, cpus_per_worker: int | None
 ) -> tuple[Placement, ...]:
-    """Give each GPU a worker; without GPUs, so many CPUs; without a number, one worker all of it.
+    """One worker per GPU; without GPUs per so many CPUs; without a number a single worker.
 
-    The threads of a core stay together, and so do the cores of a package.
+    Threads of a core stay together, and so do the cores of a package.
     """
     ordered = [cpu.number for cpu in sorted(cpus, key=lambda c: (c.package, c.core, c.number))]
     count = gpus or max(1, len(ordered) // (cpus_per_worker or len(ordered)))
@@ -45,7 +45,7 @@ def drop_in(place: Placement) -> str:
         lines += [
             "Environment=CUDA_DEVICE_ORDER=PCI_BUS_ID",
             f"Environment=CUDA_VISIBLE_DEVICES={place.gpu}",
-            # A /dev of its own would have no GPU in it; the list keeps the other devices out.
+            # PrivateDevices= would hide the GPU; the list still excludes other devices.
             "PrivateDevices=no",
             "DevicePolicy=closed",
             *(f"DeviceAllow=char-{name} rw" for name in ("nvidia", "nvidia-frontend")),

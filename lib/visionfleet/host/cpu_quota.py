@@ -1,4 +1,4 @@
-"""How many processor cores this process is granted: its affinity and its cgroup's quota."""
+"""The cores granted to this process: by affinity and cgroup quota."""
 
 import os
 from collections.abc import MutableMapping
@@ -9,14 +9,16 @@ _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
 
 def granted() -> int:
-    """Count the cores this process may use, at least 1; 1.5 cores of quota count as 1."""
+    """The number of usable cores, at least 1; a quota of 1.5 counts as 1."""
     allowed = len(os.sched_getaffinity(0))
     quota = _quota(_CGROUP_V2, _CGROUP_V1)
     return max(1, min(allowed, int(quota))) if quota else allowed
 
 
 def yield_while_waiting(environment: MutableMapping[str, str]) -> None:
-    """Before torch's import: let OpenMP's threads sleep, not spin; others use the same cores."""
+    """To be called before torch's import: OpenMP threads sleep instead of spinning, as others use
+    the same cores.
+    """
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

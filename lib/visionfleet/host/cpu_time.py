@@ -1,4 +1,4 @@
-"""Processor time of this process and of its children, those that still run too."""
+"""CPU time of this process and its children, including running ones."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def cpu_seconds(proc: Path = Path("/proc")) -> float:
-    """Add up what proc(5) says; a child whose line cannot be read counts once it has ended."""
+    """The sum by proc(5); a child whose line cannot be read counts once it has exited."""
     own, children = os.times(), set[str]()
     for task in (proc / "self/task").glob("*/children"):
         try:

@@ -1,4 +1,4 @@
-"""Reads which CPUs and GPUs this machine has, from sysfs: at boot no driver is loaded yet."""
+"""Reads CPUs and GPUs from sysfs, as no driver is loaded yet at boot."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ from visionfleet.host.cpu_placement import Cpu, Placement, placements
 
 SYSFS = Path("/sys")
 _NVIDIA = "0x10de"
-_DISPLAY = "0x03"  # the class of GPUs, with and without an outlet for a screen
+_DISPLAY = "0x03"  # the PCI class of GPUs, with or without a display
 
 
 def cpus(sysfs: Path = SYSFS) -> tuple[Cpu, ...]:
@@ -16,8 +16,8 @@ def cpus(sysfs: Path = SYSFS) -> tuple[Cpu, ...]:
 
 
 def placed(settings: ClassifierSection) -> tuple[Placement, ...]:
-    """Give the classifiers of this machine their CPUs and GPUs."""
-    if settings.ec2_instance:  # the fleet knows one worker of this name
+    """The placement of this machine's classifiers."""
+    if settings.ec2_instance:  # the fleet expects one worker per instance
         return placements(cpus(), min(gpus(), 1), None)
     return placements(cpus(), gpus(), settings.cpus_per_worker)
 

@@ -1,4 +1,4 @@
-"""Threads that do not hold up the end of the process, and what becomes of what nobody expected."""
+"""Daemon threads, bounded calls, and the handling of unexpected exceptions."""
 
 import logging
 import os
@@ -11,7 +11,7 @@ Crashed = Callable[[BaseException], None]
 
 
 def crash(log: logging.Logger) -> Crashed:
-    """Make what ends the process at once; started again it loses nothing, all is in S3 and SQS."""
+    """A handler that ends the process at once; nothing is lost, all state is in S3 and SQS."""
 
     def crashed(error: BaseException) -> None:
         log.critical("crashed", exc_info=error)
@@ -21,7 +21,7 @@ def crash(log: logging.Logger) -> Crashed:
 
 
 def run_in_thread(name: str, work: Callable[[], None], crashed: Crashed) -> threading.Thread:
-    """Start a daemon thread; `crashed` is told of any exception that leaves `work`."""
+    """Start a daemon thread; `crashed` gets any exception that leaves `work`."""
 
     def guarded() -> None:
         try:
@@ -35,7 +35,7 @@ def run_in_thread(name: str, work: Callable[[], None], crashed: Crashed) -> thre
 
 
 def run_bounded(name: str, work: Callable[[], None], seconds: float, crashed: Crashed) -> bool:
-    """Do what may hang, as a last call to AWS may, and wait no longer; tells whether it ended."""
+    """Run something that may hang, with a time limit; returns whether it ended."""
     thread = run_in_thread(name, work, crashed)
     thread.join(seconds)
     return not thread.is_alive()

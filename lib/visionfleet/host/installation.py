@@ -1,4 +1,4 @@
-"""Puts units, commands, configuration and pages where systemd and its people look for them."""
+"""Installs units, commands, configuration and manual pages for systemd and operators."""
 
 import filecmp
 import os
@@ -18,7 +18,7 @@ UNITS = (
     *("visionfleet-instance.service", "visionfleet-signal.service"),
 )
 COMMANDS = ("visionfleet", "visionfleet-web", "visionfleet-scaler", "visionfleet-classifier")
-STOP_SECONDS = 120.0  # more than the longest TimeoutStopSec= of the units
+STOP_SECONDS = 120.0  # above the longest TimeoutStopSec= of the units
 _SYSTEMD = Path("usr/lib/systemd")
 _SHARE = Path("usr/share/visionfleet")
 _DOCUMENTS = Path("usr/share/doc/visionfleet")
@@ -27,7 +27,7 @@ _ETC = Path("etc/visionfleet")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A file of ours: its path in the sources, and where it goes below the root of the machine."""
+    """A file: its path in the sources, and its destination below the machine's root."""
 
     source: str
     target: Path
@@ -36,7 +36,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """`prefix` is the environment of the packages, as the machine whose `root` it is sees it."""
+    """`prefix` is the virtual environment, as seen by the machine whose root is `root`."""
 
     root: Path
     prefix: Path
@@ -59,7 +59,7 @@ class Installation:
             self._reload_systemd()
 
     def remove(self) -> None:
-        """Stop it and take it all away; configuration, keys, state and the user stay."""
+        """Stop and uninstall; configuration, keys, state and the user stay."""
         if self.is_this_machine and BOOTED.exists():
             _run("systemctl", "stop", "visionfleet.target", "visionfleet*")
             _run("systemctl", "disable", "--quiet", *UNITS)
@@ -99,7 +99,7 @@ class Installation:
         target.chmod(placed.mode)
 
     def _configure(self) -> None:
-        """Keep an edited file; what this version ships lies beside it then."""
+        """Keep an edited file, and put this version's beside it."""
         source, own = self.shipped("etc/visionfleet.yaml"), self.root / _ETC / "visionfleet.yaml"
         if not own.exists():
             shutil.copyfile(source, own)
@@ -114,7 +114,7 @@ class Installation:
 
 
 def fault_of_place(prefix: Path, base: Path) -> str | None:
-    """Tell why units could not run what is installed in `prefix`; None when they can."""
+    """Why units could not run what is installed in `prefix`; None if they can."""
     if prefix == base:
         return (
             "install visionfleet into an environment of its own: python3 -m venv /opt/visionfleet"

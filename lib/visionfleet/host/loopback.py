@@ -1,4 +1,4 @@
-"""Tells an endpoint on this machine from one elsewhere. No I/O here."""
+"""Tells whether an endpoint is on this machine. No I/O here."""
 
 import ipaddress
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""The port that Prometheus scrapes, for each of the three daemons."""
+"""The Prometheus endpoint of the three daemons."""
 
 import errno
 from threading import Thread
@@ -24,11 +24,11 @@ class MetricsServer:
 
 
 def serve(registry: CollectorRegistry, address: str, port: int, tries: int = 1) -> MetricsServer:
-    """Answer on the first free one of `tries` ports from `port` on; OSError when none is free.
+    """Serve on the first free one of `tries` ports from `port` on; raises OSError.
 
     One port per process: behind a shared one counters would seem to go backwards.
     """
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series beside each
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # an extra series for each counter
     ProcessCollector(registry=registry)
     for candidate in range(port, port + tries):
         try:

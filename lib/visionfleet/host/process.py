@@ -1,4 +1,4 @@
-"""The shell of a daemon: signals, the stop event, and what a process is to its machine."""
+"""Process control of daemons: signals, the stop event, process facts."""
 
 import logging
 import os
@@ -22,12 +22,12 @@ EXIT_FORCED = 130
 
 
 def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
-    """Make what a signal's handler may call: each call has `work` done once, on another thread.
+    """Make a function for signal handlers: each call runs `work` once, on another thread.
 
-    A handler interrupts the main thread anywhere, even where that holds a lock that `work` needs.
-    What nobody expected of `work` ends the process.
+    A handler interrupts the main thread anywhere, even while it holds a lock that `work` needs. An
+    unexpected exception of `work` ends the process.
     """
-    calls: SimpleQueue[None] = SimpleQueue()  # whose put may interrupt itself, by its documentation
+    calls: SimpleQueue[None] = SimpleQueue()  # its put is documented as reentrant
 
     def run() -> None:
         while True:
@@ -39,7 +39,7 @@ def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
 
 
 def stop_on_signals(on_stop: Callable[[str], None]) -> None:
-    """Call `on_stop` with the signal's name on the first TERM or INT; the second ends at once."""
+    """Call `on_stop` with the signal's name on the first TERM or INT; the second exits at once."""
     seen: list[str] = []
     stop = beside_signals(lambda: on_stop(seen[0]))
 
@@ -55,7 +55,7 @@ def stop_on_signals(on_stop: Callable[[str], None]) -> None:
 
 @dataclass(slots=True)
 class SignalEvents:
-    """What signals ask of a loop: `stop` for good, a reload each time anew. It waits on both."""
+    """Signals as events for a loop: a stop, and reloads."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     _reload: threading.Event = field(default_factory=threading.Event)
@@ -75,9 +75,9 @@ class SignalEvents:
         return asked
 
     def wait(self, seconds: float) -> bool:
-        """Wait for one of them, or for so long; tells whether it is the end."""
+        """Wait for either, up to a time; returns whether to stop."""
         if self._wake.wait(seconds):
-            self._wake.clear()  # first, so that what is asked for now is not lost
+            self._wake.clear()  # first, so that no signal is lost
         return self.stop.is_set()
 
 
@@ -87,7 +87,7 @@ def reload_on_hangup(on_hangup: Callable[[], None]) -> None:
 
 
 def signal_events(log: logging.Logger) -> SignalEvents:
-    """Make the events that TERM, INT and HUP set from now on; the stop is told in the log."""
+    """Events set by TERM, INT and HUP from now on; a stop is logged."""
     events = SignalEvents()
 
     def stop(name: str) -> None:
@@ -100,18 +100,18 @@ def signal_events(log: logging.Logger) -> SignalEvents:
 
 
 def boot_clock() -> float:
-    """Seconds since this machine booted, those included in which it was suspended."""
+    """Seconds since this machine booted, including suspend."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def started_at() -> float:
-    """Tell when this process started, by the boot clock; proc(5): field 22 is in ticks of it."""
+    """The start of this process by the boot clock; proc(5): field 22 is in ticks of it."""
     fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
     return int(fields[19]) / os.sysconf("SC_CLK_TCK")
 
 
 def allow_open_files(most: int = 65536) -> int:
-    """Raise this process's soft limit of open files towards the hard one; returns what it is."""
+    """Raise the soft limit of open files towards the hard one; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
     if soft < wanted:
@@ -124,7 +124,7 @@ def age_seconds() -> float:
 
 
 class StartupTimer:
-    """Seconds by the name of the phase, in the order in which they ended."""
+    """Seconds by phase of the start, in order."""
 
     def __init__(self, began: float, now: Callable[[], float]) -> None:
         self.seconds: dict[str, float] = {}
@@ -132,7 +132,7 @@ class StartupTimer:
         self._now = now
 
     def end(self, phase: str) -> None:
-        """Book the time since the last phase ended under this name; a name twice adds up."""
+        """Attribute the time since the last phase ended to this one; repeated names add up."""
         now = self._now()
         self.seconds[phase] = self.seconds.get(phase, 0.0) + max(0.0, now - self._last)
         self._last = now

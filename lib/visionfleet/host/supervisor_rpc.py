@@ -1,4 +1,4 @@
-"""supervisor's XML-RPC over its unix socket, with the standard library alone."""
+"""supervisor's XML-RPC over its unix socket, using only the standard library."""
 
 import http.client
 import socket
@@ -9,11 +9,11 @@ from typing import Any
 from visionfleet.host.process import EXIT_CONFIG
 
 SCHEME = "unix://"
-GROUP = "classifier"  # the program of the workers, in etc/supervisor
+GROUP = "classifier"  # the workers' program in etc/supervisor
 
 
 def has_refused(process: Mapping[str, Any]) -> bool:
-    """Tell of one from getAllProcessInfo whether it ended for what a person has to mend."""
+    """Whether a process of getAllProcessInfo has exited with a configuration error."""
     return (process["statename"], process["exitstatus"]) == ("EXITED", EXIT_CONFIG)
 
 
@@ -29,7 +29,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class UnixTransport(xmlrpc.client.Transport):
-    """An XML-RPC transport with a fresh connection for each call, which is tried once."""
+    """An XML-RPC transport with a new connection for each call, without retries."""
 
     def __init__(self, path: str, timeout_seconds: float) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = UnixConnection(self.path, self.timeout_seconds)
-        self._connection = (host, connection)  # where close() finds it
+        self._connection = (host, connection)  # for close()
         return connection
 
     def request(self, host: Any, handler: str, request_body: Any, verbose: bool = False) -> Any:
@@ -51,13 +51,13 @@ class UnixTransport(xmlrpc.client.Transport):
 
 
 def listens(path: str) -> bool:
-    """Tell whether anybody who lets us in listens on a unix socket."""
+    """Whether a server accepts us on a unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:
             probe.connect(path)
         except TimeoutError:
-            return True  # it is there, and busy
+            return True  # listening, but busy
         except OSError:
             return False
         return True
@@ -66,8 +66,8 @@ def listens(path: str) -> bool:
 def connect(server_url: str, timeout_seconds: float = 10.0) -> xmlrpc.client.ServerProxy:
     """Make a proxy for supervisor at the address that its children get; no I/O yet.
 
-    A call raises OSError when supervisor is not reached, does not answer in time or answers no
-    XML-RPC, and xmlrpc.client.Fault when supervisor refuses.
+    A call raises OSError if supervisor cannot be reached, times out or sends malformed XML-RPC, and
+    xmlrpc.client.Fault if supervisor refuses.
     """
     if not server_url.startswith(SCHEME + "/"):
         raise ValueError(f"{server_url!r} is not of the form unix:///path/of/the.sock")

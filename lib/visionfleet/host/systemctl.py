@@ -1,4 +1,4 @@
-"""Asks systemd by `systemctl`, as the user of this process."""
+"""Runs `systemctl` as this process's user."""
 
 import subprocess
 from pathlib import Path
@@ -8,11 +8,11 @@ from visionfleet.errors import Denied, TryLater
 
 RULE = "/usr/share/polkit-1/rules.d/50-visionfleet.rules"
 POLKIT = Path("/usr/share/dbus-1/system-services/org.freedesktop.PolicyKit1.service")
-BOOTED = Path("/run/systemd/system")  # it is there where systemd runs the machine
+BOOTED = Path("/run/systemd/system")  # exists where systemd is the init system
 
 
 def systemctl(*arguments: str, timeout_seconds: float | None = 10.0) -> "CompletedProcess[str]":
-    """Run it to its end, whatever its status; raises TryLater when it does not come to one."""
+    """Run it, whatever its exit status; raises TryLater if it does not finish."""
     command = ("systemctl", *arguments)
     try:
         return subprocess.run(
@@ -23,7 +23,7 @@ def systemctl(*arguments: str, timeout_seconds: float | None = 10.0) -> "Complet
 
 
 def answer(done: "CompletedProcess[str]") -> str:
-    """Give what was printed; raises TryLater, or Denied where nobody lets us."""
+    """The output; raises TryLater, or Denied without permission."""
     if done.returncode == 0:
         return done.stdout
     said = " ".join(done.stderr.split())

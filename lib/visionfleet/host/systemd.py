@@ -1,4 +1,4 @@
-"""What a daemon tells systemd over its notification socket, as sd_notify(3) does."""
+"""Notifications to systemd, as by sd_notify(3)."""
 
 import contextlib
 import logging
@@ -19,7 +19,7 @@ def notify(*lines: str) -> None:
         return
     name = "\0" + address[1:] if address.startswith("@") else address
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender, contextlib.suppress(OSError):
-        sender.settimeout(1.0)  # a systemd that is being re-executed reads later
+        sender.settimeout(1.0)  # systemd may be re-executing
         sender.connect(name)
         sender.sendall("\n".join(lines).encode())
 
@@ -30,7 +30,7 @@ def reloading() -> None:
 
 
 def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
-    """Tell how often systemd wants a sign of life; None when it wants none of this process."""
+    """The watchdog interval of systemd; None without one for this process."""
     microseconds = environment.get("WATCHDOG_USEC", "")
     pid = environment.get("WATCHDOG_PID", "")
     if not microseconds.isdigit() or pid not in {"", str(os.getpid())}:
@@ -39,7 +39,7 @@ def watchdog_seconds(environment: Mapping[str, str]) -> float | None:
 
 
 def power_off(environment: Mapping[str, str]) -> str | None:
-    """Ask `visionfleet-poweroff.path` for the end of this machine; returns what went wrong."""
+    """Power off by `visionfleet-poweroff.path`; returns an error or None."""
     folder = environment.get("RUNTIME_DIRECTORY", "").split(":")[0] or "/run/visionfleet"
     try:
         (Path(folder) / "poweroff").touch()
@@ -50,7 +50,7 @@ def power_off(environment: Mapping[str, str]) -> str | None:
 
 @dataclass(slots=True)
 class Notifier:
-    """Tells systemd how this process is, from a thread of its own; `status` must not block."""
+    """Notifies systemd regularly from its own thread; `status` must not block."""
 
     log: logging.Logger
     watchdog: Watchdog
@@ -62,13 +62,13 @@ class Notifier:
     _stopping: bool = False
 
     def ready(self) -> None:
-        """Tell that the work begins, and go on telling; without systemd there is no thread."""
+        """Send READY and start the thread; does nothing without systemd."""
         notify("READY=1")
         if os.environ.get("NOTIFY_SOCKET"):
             run_in_thread("systemd", self._run, self.crashed)
 
     def stopping(self, maximum_seconds: float) -> None:
-        """Tell that the end begins, and may take so long; what hangs then is the stop's affair."""
+        """Send STOPPING with the time that it may take; the thread ends."""
         self._stopping = True
         notify("STOPPING=1", extend_timeout(maximum_seconds))
 

@@ -1,7 +1,6 @@
-"""What the user data of an EC2 instance asks of it: roles, settings of its own, and whom to tell
-when it is ready. No I/O here.
+"""Parses the user data of an EC2 instance: roles, settings, and the stack to signal. No I/O here.
 
-It is YAML below a first line `#visionfleet`, which cloud-init leaves alone. Nothing is executed.
+It is YAML below a first line `#visionfleet`, which cloud-init ignores. Nothing is executed.
 """
 
 from collections.abc import Iterator, Mapping
@@ -29,7 +28,7 @@ _EXPECTED = f"expected one or a list of {', '.join(UNITS)}"
 
 @dataclass(frozen=True, slots=True)
 class StackSignal:
-    """The stack, and the resource in it, that waits for this instance."""
+    """The stack and its resource that wait for this instance."""
 
     stack: str
     resource: str
@@ -37,7 +36,7 @@ class StackSignal:
 
 @dataclass(frozen=True, slots=True)
 class InstanceRoles:
-    """The operator's settings (`settings`) give way to those of the deployment (`visionfleet`)."""
+    """The deployment's settings (`visionfleet`) override the operator's (`settings`)."""
 
     units: tuple[str, ...]
     settings: str
@@ -46,7 +45,7 @@ class InstanceRoles:
 
 
 def read(data: bytes) -> InstanceRoles | None:
-    """Read user data, None where it is not for us; raises BadConfig with all its faults."""
+    """Parse user data, None if it is not for us; raises BadConfig with all faults."""
     if data.partition(b"\n")[0].strip() != FIRST_LINE.encode():
         return None
     settings = SourcedValues()

@@ -1,17 +1,17 @@
-"""Whether the loops of this process make progress, and how systemd hears of it. No I/O here."""
+"""Tracks whether the loops of this process make progress, for systemd's watchdog. No I/O here."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
 
-PERIOD_SECONDS = 5.0  # between two notifications, at most
-PACE_SECONDS = 10.0  # what a rate is counted over
+PERIOD_SECONDS = 5.0  # the longest interval of notifications
+PACE_SECONDS = 10.0  # the window of a rate
 
 
 class Watchdog:
-    """Since when each loop has been at its present step. `clock` is monotonic, in seconds.
+    """Tracks the start of each loop's current step. `clock` is monotonic, in seconds.
 
-    A step may last for the loop's `allowed_seconds`, a rest for ever. A loop without an entry is
-    not judged. Each loop has one thread, and each note is a single assignment.
+    A step may take the loop's `allowed_seconds`; rest is unlimited. A loop without an entry is not
+    watched. Each loop has one thread, and each update is a single assignment.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Pace:
         self._points: deque[tuple[float, int]] = deque()
 
     def per_second(self, count: int, now: float) -> float:
-        """Take note of a count that only grows; returns its rate since about PACE_SECONDS ago."""
+        """Record a counter; returns its rate over about PACE_SECONDS."""
         self._points.append((now, count))
         while len(self._points) > 2 and now - self._points[1][0] >= PACE_SECONDS:
             self._points.popleft()
@@ -52,7 +52,7 @@ class Pace:
 
 
 def period_seconds(watchdog_seconds: float | None) -> float:
-    """Tell how often to notify: four times in the interval of the watchdog, where it is short."""
+    """The interval of notifications: a quarter of the watchdog's, or less."""
     return min(PERIOD_SECONDS, (watchdog_seconds or PERIOD_SECONDS * 4) / 4)
 
 

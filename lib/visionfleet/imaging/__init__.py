@@ -1,1 +1,1 @@
-"""From uploaded bytes to the pixels a model wants."""
+"""From uploaded bytes to a model's input."""

@@ -1,6 +1,7 @@
-"""From the pixels of any mode to what a person sees of them on a screen: eight bits of sRGB.
+"""Converts pixels of any mode to 8-bit sRGB as seen on a screen.
 
-For memory and time, `resampled_mode` is before the resize and `to_srgb` on the few pixels left.
+To save memory and time, `resampled_mode` is applied before the resize, and `to_srgb` to the few
+pixels after it.
 """
 
 import io
@@ -15,10 +16,10 @@ from visionfleet.imaging.tones import DEEP_GREY, Tones
 
 _ALPHA = {"RGBA", "LA", "PA", "La", "RGBa"}
 _STRIP_ROWS = 256
-# Colour spaces of ICC profiles, by the modes that they describe.
+# Colour spaces of ICC profiles, by Pillow mode.
 _PROFILE_SPACES = {"RGB": "RGB", "L": "GRAY", "CMYK": "CMYK"}
 _LARGEST_PROFILE_BYTES = 4 << 20
-_UNSEEN_DIFFERENCE = 2  # of 255: a profile that changes no colour by more is sRGB
+_UNSEEN_DIFFERENCE = 2  # of 255: a profile that changes all colours by less counts as sRGB
 
 
 def resampled_mode(image: Image.Image, tones: Tones) -> Image.Image:
@@ -31,12 +32,12 @@ def resampled_mode(image: Image.Image, tones: Tones) -> Image.Image:
     if tones.inverted:
         return _inverted(image)
     if image.mode in {"RGBA", "LA"} and tones.alpha_may_be_unset and _all_clear(image):
-        return image.convert(image.mode[:-1])  # nobody has set these bytes, or looks at them
+        return image.convert(image.mode[:-1])  # the padding bytes are undefined
     return image
 
 
 def to_srgb(image: Image.Image, space: bytes | Primaries | None) -> Image.Image:
-    """Apply the colour profile, and lay what is transparent on white."""
+    """Apply the colour profile, and composite transparency on white."""
     if image.mode not in _ALPHA:
         return _profiled(image, space)
     straight = image.convert("LA" if image.mode in {"LA", "La"} else "RGBA")
@@ -61,7 +62,7 @@ def _inverted(image: Image.Image) -> Image.Image:
 def _eight_bits(image: Image.Image, tones: Tones) -> Image.Image:
     scale = 255 / tones.white
     made = Image.new("L" if tones.clear is None else "LA", image.size)
-    for top in range(0, image.height, _STRIP_ROWS):  # numbers of four bytes are many at once
+    for top in range(0, image.height, _STRIP_ROWS):  # strips limit the memory of four-byte samples
         rows = (0, top, image.width, min(image.height, top + _STRIP_ROWS))
         values = np.asarray(image.crop(rows))
         values = values.view(np.uint32) if tones.unsigned else values
@@ -92,7 +93,7 @@ def _profiled(image: Image.Image, space: bytes | Primaries | None) -> Image.Imag
 
 @lru_cache(maxsize=32)
 def _transform(space: bytes | Primaries, mode: str, kind: str) -> ImageCms.ImageCmsTransform | None:
-    """Make the way to sRGB, 5 ms; None for a profile that is sRGB, or cannot be used."""
+    """The transform to sRGB (takes 5 ms); None for an sRGB or unusable profile."""
     try:
         profile = icc.profile(space) if isinstance(space, Primaries) else space
         given = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -1,7 +1,7 @@
-"""Which colours the numbers of a file mean: its profile, or what says it in a few numbers.
+"""Finds the colour space of a file: its ICC profile, or a description in a few numbers.
 
-PNG says it in chunks (cICP before iCCP before sRGB before gAMA and cHRM, as browsers look), AVIF
-and HEIC in a box after ITU-T H.273, BMP in the fifth version of its header.
+PNG has chunks (cICP before iCCP before sRGB before gAMA and cHRM, as in browsers), AVIF and HEIC a
+box after ITU-T H.273, BMP its version 5 header.
 """
 
 import struct
@@ -18,7 +18,7 @@ _SRGB_CURVE = 0.0
 
 @dataclass(frozen=True, slots=True)
 class Primaries:
-    """x and y of CIE 1931; `gamma` 0 is the curve of sRGB."""
+    """CIE 1931 x and y; `gamma` 0 is the sRGB curve."""
 
     red: Point = (0.640, 0.330)
     green: Point = (0.300, 0.600)
@@ -28,8 +28,8 @@ class Primaries:
 
 
 SRGB = Primaries()
-# ITU-T H.273, tables 2 and 3. Curves of video are seen through the curve of sRGB, as browsers do
-# it, and so are those of high dynamic range, for want of a tone mapping.
+# ITU-T H.273, tables 2 and 3. Video transfer curves are treated as sRGB's, as in browsers, and so
+# are HDR curves, as there is no tone mapping.
 _PRIMARIES = {
     1: SRGB,
     4: Primaries((0.670, 0.330), (0.210, 0.710), (0.140, 0.080), (0.310, 0.316)),
@@ -44,7 +44,7 @@ _BOX_SEARCH_BYTES = 1 << 16
 
 
 def colour_space(image: Image.Image, data: bytes) -> bytes | Primaries | None:
-    """Find the profile of an opened image, or its primaries; None where both are those of sRGB."""
+    """The profile of an opened image, or its primaries; None if both are sRGB's."""
     if image.format == "PNG":
         return _of_png(png.colour_chunks(data))
     profile: bytes | None = image.info.get("icc_profile")
@@ -68,7 +68,7 @@ def _of_png(chunks: dict[bytes, bytes]) -> bytes | Primaries | None:
         return None
     points = chunks.get(b"cHRM", b"")
     made = _primaries(points) if len(points) == 32 else SRGB
-    # The exponent of sRGB's encoding, 1/2.2, stands for its curve.
+    # 1/2.2, the exponent of sRGB's encoding, stands for its curve.
     exponent = _SRGB_CURVE if 45_000 <= gamma <= 46_000 else min(10.0, max(0.1, 100_000 / gamma))
     return _unless_srgb(Primaries(made.red, made.green, made.blue, made.white, exponent))
 
@@ -94,7 +94,7 @@ def _unless_srgb(found: Primaries) -> Primaries | None:
 
 
 def _of_bmp(data: bytes) -> bytes | None:
-    """Read the profile that a header of 124 bytes says is embedded, at an offset from its start."""
+    """The embedded profile of a version 5 header, at an offset from its start."""
     header = data[14:138]
     if len(header) < 124 or header[:4] != b"\x7c\0\0\0" or header[56:60] != b"DEBM":
         return None

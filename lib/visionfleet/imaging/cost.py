@@ -1,4 +1,4 @@
-"""What decoding an image may take at most; measured by `python -m bench.decode_cost`."""
+"""Limits the cost of decoding; measured by `python -m bench.decode_cost`."""
 
 from PIL import Image
 
@@ -6,10 +6,10 @@ from visionfleet.errors import BadImage
 from visionfleet.imaging import gif, jpeg, tiff
 
 MAX_DECODE_BYTES = 370 << 20
-# Pixels that a progressive JPEG may ask for over all its passes, some 10 ns each.
+# The limit of pixels of a progressive JPEG over all its scans, about 10 ns each.
 MAX_SCANNED_PIXELS = 1_000_000_000
 
-# Bytes of a pixel with its conversions: Pillow takes four for each of three or four bytes.
+# Bytes per pixel including conversions: Pillow uses four for each of three or four channels.
 _MODE_BYTES = {
     "1": 2,
     "L": 1,
@@ -27,14 +27,14 @@ _MODE_BYTES = {
 }
 _ALPHA_BYTES = 8
 _TRANSPARENT_COLOUR_BYTES = 12
-# Pillow keeps a pointer to each row, and decoders two rows of at most so much a pixel.
+# Pillow keeps a pointer per row, and decoders two rows of at most this many bytes per pixel.
 _ROW_BYTES, _COLUMN_BYTES = 8, 16
-# What decoders take beside the picture, bytes a pixel.
+# The decoders' overhead, in bytes per pixel.
 _FORMAT_BYTES = {"WEBP": 13, "AVIF": 7, "HEIF": 7, "TIFF": 4, "GIF": 1}
 
 
 def check_cost(image: Image.Image, data: bytes, size: tuple[int, int]) -> None:
-    """Judge an image whose header tells `size`; raises BadImage with code `too_many_pixels`."""
+    """Check an image with `size` in its header; raises BadImage with code `too_many_pixels`."""
     transparent = "transparency" in image.info or not gif.covers_canvas(image)
     pixel = _TRANSPARENT_COLOUR_BYTES if transparent else _MODE_BYTES.get(image.mode, _ALPHA_BYTES)
     pixel += _FORMAT_BYTES.get(image.format or "", 0)

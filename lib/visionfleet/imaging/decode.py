@@ -1,4 +1,4 @@
-"""The one gate for uploaded bytes: a light check of the header, and the full decode.
+"""The entry point for uploaded bytes: a cheap header check, and the full decode.
 
 Pure, and in the order of Pillow's security chapter: size, formats, dimensions, cost, then pixels.
 """
@@ -11,7 +11,7 @@ from typing import Protocol
 
 import pi_heif
 
-# All that are accepted: when one misses Pillow looks through all of its forty at the first image.
+# All accepted formats: if one is missing, Pillow imports its forty plugins at the first image.
 from PIL import (  # noqa: F401
     AvifImagePlugin,
     BmpImagePlugin,
@@ -32,23 +32,23 @@ from visionfleet.imaging.formats import CONTENT_TYPES, is_accepted, name_of
 from visionfleet.imaging.orientation import orientation_of
 from visionfleet.imaging.tones import Tones, tones_of
 
-# How many times the side that the model wants a JPEG keeps at the least when it is decoded at a
-# reduced size. With four pixels differ by 2 of 255 at most and 0.2 in the mean, a tenth of what it
-# takes to save a photo once more; with two by 10, and 0.6.
+# The least ratio of a reduced JPEG's side to the model's input. With four, pixels differ by at most
+# 2 of 255 and 0.2 on average, a tenth of the effect of saving a photo again; with two by 10 and
+# 0.6.
 _DRAFT_MARGIN = 4
-# The shorter side for which the header is judged, where the model is not known.
+# The shorter side assumed in header checks, where the model is unknown.
 _USUAL_SIDE = 256
 
-# What a file says of the kind of its format, for a reason that tells what to write otherwise.
+# Describes variants of these formats in error messages.
 _KIND_OF = {"JPEG": jpeg.kind_of, "TIFF": tiff.kind_of}
 
-# Dimensions and cost are bounded here, by what decoding takes; Pillow's bound knows pixels alone.
+# Dimensions and cost are limited here; Pillow's own limit considers only pixels.
 Image.MAX_IMAGE_PIXELS = None
 pi_heif.register_heif_opener(thumbnails=False)
 
 
 class ImageLimits(Protocol):
-    """What an image may be at the most. `formats` are names as Pillow spells them."""
+    """The limits of an image. `formats` are Pillow's names."""
 
     @property
     def max_bytes(self) -> int: ...
@@ -60,7 +60,7 @@ class ImageLimits(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What the first bytes of an image say of it; width and height in pixels."""
+    """The header of an image; width and height in pixels."""
 
     format: str
     width: int
@@ -73,9 +73,9 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A decoded image as it was stored: not turned, in its own colours.
+    """A decoded image as stored: not rotated, in its own colours.
 
-    Of a `reduced` one a pixel stands for so many each way of the `whole` size.
+    A pixel of a `reduced` one represents so many in each direction of the `whole` size.
     """
 
     image: Image.Image
@@ -91,7 +91,7 @@ class Photo:
 
 
 def check_header(data: bytes, limits: ImageLimits) -> Header:
-    """Look at the header without decoding a pixel. Raises BadImage with a code:
+    """Check the header without decoding pixels. Raises BadImage with a code:
 
     `empty`, `too_large`, `not_an_image`, `too_many_pixels` or `cannot_be_decoded`.
     """
@@ -106,8 +106,8 @@ def check_header(data: bytes, limits: ImageLimits) -> Header:
 def decode(data: bytes, limits: ImageLimits, shorter_side: int | None = None) -> Photo:
     """Decode the first picture of a file; raises BadImage with the codes of `check_header`.
 
-    `shorter_side` allows a JPEG to be decoded at a reduced size, never below four times that many
-    pixels: a stronger reduction in the decoder changes what the resize then averages.
+    `shorter_side` allows decoding a JPEG at a reduced size of at least four times that: a stronger
+    reduction in the decoder would change the result of the resize.
     """
     data = jpeg.without_padding(data)
     with _open(data, limits) as image, undecodable():
@@ -132,7 +132,7 @@ def _load(image: Image.Image, data: bytes) -> Image.Image:
 
 @contextmanager
 def undecodable() -> Iterator[None]:
-    """Turn whatever a decoder raises into BadImage: odd files find ways that nobody has listed."""
+    """Turn any exception of a decoder into BadImage: malformed files cause all kinds."""
     try:
         yield
     except BadImage:
@@ -182,7 +182,7 @@ def _refusal(name: str, formats: tuple[str, ...]) -> str:
 
 
 def _fault(data: bytes, formats: tuple[str, ...]) -> str:
-    """Say what the reader says for whose format the first bytes are; Pillow keeps it to itself."""
+    """The message of the plugin for the file's signature, which Pillow hides."""
     for format_ in formats:
         read, accepts = Image.OPEN.get(format_, (None, None))
         if read and accepts and accepts(data[:16]) is True:
@@ -196,7 +196,7 @@ def _fault(data: bytes, formats: tuple[str, ...]) -> str:
 
 
 def _reduce(image: Image.Image, shorter_side: int) -> int:
-    """Let a JPEG be decoded at 1/2, 1/4 or 1/8, and tell the divisor; 1 of other formats."""
+    """Decode a JPEG at 1/2, 1/4 or 1/8; returns the divisor, 1 for other formats."""
     (width, height), share = image.size, _DRAFT_MARGIN * shorter_side / min(image.size)
     image.draft("RGB", (max(1, round(width * share)), max(1, round(height * share))))
     return round(max(width / image.width, height / image.height))

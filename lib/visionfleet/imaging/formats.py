@@ -1,22 +1,22 @@
-"""Which formats are accepted, and what else a file may be, told from its first bytes."""
+"""Accepted formats, and recognition of other files by their signature."""
 
 import re
 from collections.abc import Sequence
 
-# As Pillow names them, each with its media type. HEIF is what phones call HEIC.
+# Pillow's names, with media types. HEIF includes HEIC.
 CONTENT_TYPES = {
     "AVIF": "image/avif",
     "BMP": "image/bmp",
     "GIF": "image/gif",
     "HEIF": "image/heic",
     "JPEG": "image/jpeg",
-    "MPO": "image/jpeg",  # a JPEG with further pictures behind it, as some phones write them
+    "MPO": "image/jpeg",  # a JPEG followed by further pictures, as by some phones
     "PNG": "image/png",
     "TIFF": "image/tiff",
     "WEBP": "image/webp",
 }
 
-# What people upload by mistake or in hope: the signature, where it stands, and its name.
+# Other files that people upload: signature, offset, name.
 _SIGNATURES = (
     (0, b"\xff\x0a", "a JPEG XL file"),
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL file"),
@@ -118,7 +118,7 @@ _ISO_MEDIA = {
 
 
 def name_of(data: bytes) -> str:
-    """Say what a file is by its first bytes: `a JPEG XL file`; empty when that is not known."""
+    """What a file is by its signature, e.g. `a JPEG XL file`; empty if unknown."""
     if data[4:8] == b"ftyp":
         return _ISO_MEDIA.get(data[8:11], "a video")
     for place, signature, name in _SIGNATURES:
@@ -128,7 +128,7 @@ def name_of(data: bytes) -> str:
 
 
 def _without_signature(data: bytes) -> str:
-    """Tell formats that begin with small numbers alone, by what those may be."""
+    """Recognize formats that begin with small numbers only, by plausible values."""
     few, count = data[:4], int.from_bytes(data[4:6], "little")
     if few[:2] == b"\0\0" and few[3:] == b"\0" and few[2] in _ICONS and 0 < count < 256:
         return _ICONS[few[2]]
@@ -172,12 +172,12 @@ def _markup(head: bytes) -> str:
 
 
 def is_file(data: bytes) -> bool:
-    """Tell a file of a kind that is known here from text, which may begin with `BM` as well."""
+    """Whether it is a known kind of file, and not text, which may start with `BM` too."""
     return b"\0" in data[:32] and bool(name_of(data))
 
 
 def is_accepted(name: str, formats: Sequence[str]) -> bool:
-    """Tell whether what `name_of` says is one of these formats, as Pillow names them."""
+    """Whether a name by `name_of` is one of these formats."""
     plain = name.partition(" or ")[0]
     pillow = {"a HEIC file": "HEIF", "a BigTIFF file": "TIFF"}.get(plain)
     return any(

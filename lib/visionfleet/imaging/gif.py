@@ -1,4 +1,4 @@
-"""GIFs whose first picture leaves a part of the canvas to what lies behind it."""
+"""GIFs whose first frame does not cover the whole canvas."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ _PICTURES_TRIED = 5
 
 
 def check_parts(data: bytes) -> None:
-    """Count what stands before the first picture; raises BadImage when there is too much."""
+    """Count the blocks before the first frame; raises BadImage if there are too many."""
     if data.startswith(_SIGNATURES) and len(data) > _SCREEN_BYTES:
         for _ in bounded(_blocks(data)):
             pass
 
 
 def _blocks(data: bytes) -> Iterator[int]:
-    """Go over the blocks of all extensions before the first picture, and bytes that are none."""
+    """Iterate over the extension blocks before the first frame, and stray bytes."""
     flags = data[_FLAGS]
     at = _SCREEN_BYTES + (3 << ((flags & _COLOURS) + 1) if flags & _HAS_COLOURS else 0)
     while (kind := data[at : at + 1]) not in _PICTURES_AND_END:
@@ -35,15 +35,15 @@ def _blocks(data: bytes) -> Iterator[int]:
 
 
 def covers_canvas(image: Image.Image) -> bool:
-    """Tell it of an opened image, before it is loaded."""
+    """Whether the first frame of an opened image, not loaded yet, covers the canvas."""
     tiles = getattr(image, "tile", [])
     return image.format != "GIF" or not tiles or tiles[0][1] == (0, 0, *image.size)
 
 
 def load(image: Image.Image) -> Image.Image:
-    """Decode an opened image; what its first picture does not cover is transparent.
+    """Decode an opened image; what its first frame does not cover is transparent.
 
-    Animations often begin with a picture that is nothing but transparent: the next one counts.
+    Animations often start with a fully transparent frame: then the next one is used.
     """
     if not covers_canvas(image):
         return _on_canvas(image)

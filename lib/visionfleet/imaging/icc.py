@@ -1,4 +1,4 @@
-"""ICC profiles of colour spaces that a file tells in numbers, after ICC.1:2010."""
+"""Builds ICC profiles of colour spaces given by numbers, after ICC.1:2010."""
 
 import struct
 
@@ -16,13 +16,13 @@ _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 
 
 def profile(space: Primaries) -> bytes:
-    """Make a profile of three colorants and one curve; the primaries need not be good ones."""
+    """A profile of three primaries and one curve; unusual primaries are fine."""
     with np.errstate(all="ignore"):
         return matrix_profile(_colorants(space), space.gamma)
 
 
 def matrix_profile(colorants: _Matrix, gamma: float) -> bytes:
-    """Make a profile from the colorants red, green and blue, one in a row, adapted to D50."""
+    """A profile of the colorants red, green and blue, one per row, adapted to D50."""
     text = b"desc" + bytes(4) + struct.pack(">L", 5) + b"wide\0" + bytes(78)
     parts = {b"desc": text, b"wtpt": _xyz(_D50)}
     parts |= dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(_xyz, colorants), strict=True))

@@ -1,4 +1,4 @@
-"""What a JPEG tells of its cost, and files whose end marker is missing."""
+"""The decoding cost of JPEGs, and JPEGs without an end marker."""
 
 import io
 import re
@@ -11,7 +11,7 @@ from visionfleet.imaging.parts import bounded
 
 _START = b"\xff\xd8"
 _END = b"\xff\xd9"
-START_OF_SCAN = b"\xff\xda"  # in compressed data a marker never stands by chance
+START_OF_SCAN = b"\xff\xda"  # never occurs in compressed data
 _OF_APPLICATIONS, _ADOBE, _ADOBE_BYTES = range(0xE0, 0xF0), 0xEE, 12
 _KEPT = (b"Exif\0", b"ICC_PROFILE\0")
 _WITHOUT_LENGTH = {0x00, 0x01, *range(0xD0, 0xDA)}
@@ -22,14 +22,14 @@ _FRAMES, _FRAME_BYTES = (
 )
 _FILL = re.compile(rb"\xff+")
 _COEFFICIENT_BYTES = 2
-# So much less of the data still reaches the last blocks of a picture that is whole.
+# A complete picture's last blocks still depend on the data if so much is cut off.
 _CUT_BYTES = 16
 
 
 def without_padding(data: bytes) -> bytes:
-    """Leave out what stands between the segments, which Pillow would read byte by byte.
+    """Strip fill bytes between segments, which Pillow would read one by one.
 
-    Raises BadImage for more segments than anybody writes. What is no JPEG is returned as it is.
+    Raises BadImage for too many segments. Other formats are returned unchanged.
     """
     if not data.startswith(_START):
         return data
@@ -40,7 +40,7 @@ def without_padding(data: bytes) -> bytes:
 
 
 def _segments(data: bytes) -> Iterator[slice]:
-    """Go over the segments; the last is the rest from the first scan on, some are empty."""
+    """Iterate over the segments; the last is the rest from the first scan on, some are empty."""
     at = len(_START)
     while fill := _FILL.search(data, at):
         at = fill.end()
@@ -60,7 +60,7 @@ def _segments(data: bytes) -> Iterator[slice]:
 
 
 def kind_of(data: bytes) -> str:
-    """Say what the header of the frame tells; empty where there is none."""
+    """The variant by the frame header; empty without one."""
     for part in _segments(data):
         marker, bits = data[part.start + 1 : part.start + 2], data[part.start + 4 : part.start + 5]
         if part.stop - part.start > _FRAME_BYTES and marker in _FRAMES and bits:
@@ -70,9 +70,9 @@ def kind_of(data: bytes) -> str:
 
 
 def picture_only(data: bytes) -> bytes:
-    """Leave out the segments of applications but for EXIF, profile and Adobe's of its full size.
+    """Strip application segments except EXIF, ICC profile and Adobe.
 
-    For a file that Pillow refuses because of what one of them says, as no viewer does.
+    For files that Pillow refuses because of the contents of one, as no viewer does.
     """
     kept, at = [data[:2]], 2
     while data[at : at + 1] == b"\xff" and data[at : at + 2] != START_OF_SCAN:
@@ -86,7 +86,7 @@ def picture_only(data: bytes) -> bytes:
 
 
 def load(image: Image.Image, data: bytes) -> Image.Image:
-    """Decode an opened image; of a JPEG that is whole but for its end marker too."""
+    """Decode an opened image, also a JPEG that lacks only its end marker."""
     try:
         image.load()
         return image
@@ -97,7 +97,7 @@ def load(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def coefficient_bytes(image: Image.Image, size: tuple[int, int]) -> int:
-    """Tell what libjpeg keeps of a progressive picture until its last scan, at any reduction."""
+    """The memory libjpeg uses for a progressive JPEG until its last scan, at any reduction."""
     layers = getattr(image, "layer", []) if image.info.get("progressive") else []
     most = max((across * down for _, across, down, _ in layers), default=1)
     samples = sum(across * down for _, across, down, _ in layers) / most
@@ -105,10 +105,10 @@ def coefficient_bytes(image: Image.Image, size: tuple[int, int]) -> int:
 
 
 def scans(image: Image.Image, data: bytes) -> int:
-    """Count the scans of an opened picture that will be decoded: one, if the first has them all."""
+    """The number of scans of an opened image that will be decoded; 1 if the first is complete."""
     parts, opened = len(getattr(image, "layer", [])), image.fp  # type: ignore[attr-defined]
     size = 6 + 2 * parts
-    end = opened.tell()  # Pillow has read up to the end of the first scan's header
+    end = opened.tell()  # Pillow has read up to the first scan's header
     opened.seek(max(0, end - size - len(START_OF_SCAN)))
     head = opened.read(5)
     opened.seek(end)
@@ -118,10 +118,10 @@ def scans(image: Image.Image, data: bytes) -> int:
 
 
 def _is_whole(data: bytes, size: tuple[int, int]) -> bool:
-    """Tell a missing end marker from missing rows: libjpeg fills both with grey, silently.
+    """Tell a missing end marker from missing rows: libjpeg silently fills both with grey.
 
-    If the last bytes of the data make a difference to the lower right corner, the data reaches
-    that far. A picture that is plain there is taken for a truncated one.
+    If the last bytes of the data affect the lower right corner, the data is complete. A picture
+    with a uniform corner counts as truncated.
     """
     corner = (max(0, size[0] - 8), max(0, size[1] - 8), *size)
     ends = []

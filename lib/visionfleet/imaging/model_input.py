@@ -1,4 +1,4 @@
-"""What a model wants of an image. Pure, and without Pillow: a worker decodes in its children."""
+"""The input that a model expects. Pure, and without Pillow: workers decode in child processes."""
 
 from dataclasses import dataclass
 

@@ -1,6 +1,6 @@
-"""Which way up a photo is: the Orientation of its EXIF block, read alone and tolerantly.
+"""The Orientation tag of EXIF, parsed separately and tolerantly.
 
-Odd entries beside it are nobody's business here; XMP is not asked, as nobody else turns by it.
+Malformed entries beside it do not matter; XMP is ignored, as by other viewers.
 """
 
 from PIL import Image
@@ -8,12 +8,12 @@ from PIL import Image
 from visionfleet.imaging.tones import tags
 
 _ORIENTATION = 0x0112
-# Types of EXIF 3.0, table 4, whose values are whole numbers: bytes each, and whether signed.
+# Integer types of EXIF 3.0, table 4: size in bytes, signed.
 _INTEGERS = {1: (1, False), 3: (2, False), 4: (4, False), 6: (1, True), 8: (2, True), 9: (4, True)}
 _ENTRY_BYTES = 12
 _HEADERS = {b"II*\x00": "little", b"MM\x00*": "big"}
 
-# What turns the stored picture upright.
+# The transposition to upright.
 TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -26,7 +26,7 @@ TRANSPOSE = {
 
 
 def orientation_of(image: Image.Image) -> int:
-    """Tell the orientation of an opened image, 1 to 8; 1, upright, where none can be read."""
+    """The orientation of an opened image, 1 to 8; 1 (upright) if unreadable."""
     if image.format == "TIFF":
         found = tags(image, _ORIENTATION)
         return found[0] if found and found[0] in TRANSPOSE else 1
@@ -34,7 +34,7 @@ def orientation_of(image: Image.Image) -> int:
 
 
 def read_orientation(exif: bytes) -> int:
-    """Find the orientation in an EXIF block, with or without its `Exif` header."""
+    """The orientation in an EXIF block, with or without its `Exif` header."""
     start = min((at for at in map(exif.find, _HEADERS) if 0 <= at <= 12), default=None)
     if start is None:
         return 1

@@ -1,7 +1,7 @@
-"""Of a PNG what its picture needs: text, times and further frames are left out before Pillow.
+"""Strips a PNG to what its picture needs, before Pillow: no text, times or further frames.
 
-Then no compressed text can be a bomb, a fault in what nobody looks at refuses no picture, and of an
-animation the default image is seen, as every viewer of pictures shows it.
+So compressed text cannot be a decompression bomb, faults in irrelevant chunks do not matter, and of
+an animation the default image is used, as by picture viewers.
 """
 
 import struct
@@ -16,7 +16,7 @@ from visionfleet.imaging.parts import bounded
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _CRITICAL = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _LARGEST_PROFILE_BYTES = 4 << 20
-_DEPTH, _COLOURS, _INTERLACED = 24, 25, 28  # where the header tells them
+_DEPTH, _COLOURS, _INTERLACED = 24, 25, 28  # offsets in the header
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # First column and row, and steps, of the seven passes of an interlaced picture.
 _PASSES = (
@@ -29,7 +29,7 @@ _END_PIXELS = 1024
 
 
 def picture_only(data: bytes) -> bytes:
-    """Leave out every chunk that is not about the pixels; what is no PNG is returned as it is."""
+    """Strip all chunks that do not affect the pixels; other formats are returned unchanged."""
     if not data.startswith(SIGNATURE):
         return data
     kept, left_out = [slice(0, len(SIGNATURE))], False
@@ -42,7 +42,7 @@ def picture_only(data: bytes) -> bytes:
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:
-    """Find the chunks that say what the numbers mean, each by its kind."""
+    """The chunks that define the colour space, by type."""
     if not data.startswith(SIGNATURE):
         return {}
     wanted = {b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"}
@@ -56,7 +56,7 @@ def colour_chunks(data: bytes) -> dict[bytes, bytes]:
 
 
 def profile_in(chunk: bytes) -> bytes | None:
-    """Unpack the profile of an `iCCP` chunk, within a bound; None where there is none."""
+    """The decompressed profile of an `iCCP` chunk, up to a limit; None without one."""
     packed = chunk.partition(b"\0")[2][1:]
     unpacking = zlib.decompressobj()
     try:
@@ -67,7 +67,7 @@ def profile_in(chunk: bytes) -> bytes | None:
 
 
 def mend_transparency(image: Image.Image, data: bytes) -> None:
-    """Say the transparent colour in the bits of the mode: a file says it in its own."""
+    """Convert the transparent colour from the file's bit depth to the mode's."""
     clear = image.info.get("transparency")
     if image.format != "PNG" or clear is None or isinstance(clear, bytes):
         return
@@ -94,7 +94,7 @@ def load(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def _unpacked_bytes(size: tuple[int, int], data: bytes) -> int:
-    """Tell how many bytes the rows have, each with the one that tells its filter."""
+    """The size of all rows, each with its filter byte."""
     bits, total = data[_DEPTH] * _SAMPLES[data[_COLOURS]], 0
     for left, top, right, down in _PASSES if data[_INTERLACED] else ((0, 0, 1, 1),):
         across, rows = -(-(size[0] - left) // right), -(-(size[1] - top) // down)
@@ -113,7 +113,7 @@ def _has_bytes(data: bytes, wanted: int) -> bool:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Go over all chunks: the kind, and where it starts and ends with its length and check sum."""
+    """Iterate over the chunks: type, start, end (including length and CRC)."""
     at = len(SIGNATURE)
     while at + _RESERVED <= len(data):
         (size,), kind = struct.unpack_from(">L", data, at), data[at + 4 : at + 8]

@@ -1,7 +1,7 @@
-"""From a decoded photo to the pixels a model wants. Pure: Pillow in, numpy out.
+"""From a decoded photo to a model's input. Pure: Pillow in, numpy out.
 
-The geometry of torchvision's ImageClassification preset, on which its weights were validated, done
-in one step from the square of the source that is seen: values differ by 1 of 255 at most.
+The geometry of torchvision's ImageClassification preset, with which its weights were validated, in
+one step from the visible square of the source: values differ by at most 1 of 255.
 """
 
 import math
@@ -16,7 +16,7 @@ from visionfleet.imaging.orientation import TRANSPOSE
 
 _Box = tuple[float, float, float, float]
 
-# Each with the radius of its filter, in pixels of the result when it shrinks.
+# With the filter's radius, in pixels of the result when shrinking.
 _RESAMPLING = {
     "bilinear": (Image.Resampling.BILINEAR, 1),
     "bicubic": (Image.Resampling.BICUBIC, 2),
@@ -25,9 +25,9 @@ _RESAMPLING = {
 
 
 def prepare(photo: Photo, how: Preprocessing) -> Pixels:
-    """Make crop x crop x 3 bytes, which the whole batch normalises later; raises BadImage."""
+    """An array of crop x crop x 3 bytes, normalized later by batch; raises BadImage."""
     with undecodable():
-        # Of the whole size: a reduced picture goes on behind its edges, by less than a pixel.
+        # Of the whole size: a reduced picture may exceed it by less than a pixel.
         box = stored_box(photo.size, photo.orientation, how)
         left, top, right, bottom = (side / photo.reduced for side in box)
         square = _resample(photo, (left, top, right, bottom), how)
@@ -38,11 +38,11 @@ def prepare(photo: Photo, how: Preprocessing) -> Pixels:
 
 
 def stored_box(size: tuple[int, int], orientation: int, how: Preprocessing) -> _Box:
-    """Find the square that a model sees, in pixels of the picture as it is stored."""
+    """The square that a model sees, in pixels of the stored picture."""
     sideways = orientation >= 5
     width, height = reversed(size) if sideways else size
     left, top, right, bottom = _centre(width, height, how)
-    # The corners of the upright picture, found again in the stored one.
+    # The corners of the upright picture, transformed to the stored one.
     if orientation in {2, 3, 7, 8} if not sideways else orientation in {6, 7}:
         left, right = width - right, width - left
     if orientation in {3, 4} or orientation in {7, 8}:
@@ -51,7 +51,7 @@ def stored_box(size: tuple[int, int], orientation: int, how: Preprocessing) -> _
 
 
 def _centre(width: int, height: int, how: Preprocessing) -> _Box:
-    # 640x480 to a shorter side of 256: 341x256, the longer side rounded down.
+    # 640x480 to a shorter side of 256: 341x256, the longer side is rounded down.
     shorter = min(width, height)
     across = max(how.resize, int(how.resize * width / shorter))
     down = max(how.resize, int(how.resize * height / shorter))
@@ -61,14 +61,14 @@ def _centre(width: int, height: int, how: Preprocessing) -> _Box:
 
 
 def _resample(photo: Photo, box: _Box, how: Preprocessing) -> Image.Image:
-    """Resize the box to the square, and convert no more of the picture than that needs."""
+    """Resize the box to the square, converting no more of the picture than needed."""
     image = photo.image
     resampling, radius = _RESAMPLING[how.interpolation]
     reach = [math.ceil(radius * max(1.0, (box[2 + i] - box[i]) / how.crop)) + 1 for i in (0, 1)]
     left, top = (max(0, math.floor(box[i]) - reach[i]) for i in (0, 1))
     right, bottom = (min(image.size[i], math.ceil(box[2 + i]) + reach[i]) for i in (0, 1))
     if 2 * (right - left) * (bottom - top) > image.width * image.height:
-        left, top, near = 0, 0, image  # a copy of most of it would cost more than it spares
+        left, top, near = 0, 0, image  # copying most of it would cost more than it saves
     else:
         near = image.crop((left, top, right, bottom))
     inner = (box[0] - left, box[1] - top, box[2] - left, box[3] - top)

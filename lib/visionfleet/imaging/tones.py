@@ -1,4 +1,4 @@
-"""How the numbers of a file are meant, where the mode of Pillow does not say it. No numpy here."""
+"""The meaning of sample values where Pillow's mode does not define it. No numpy here."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from PIL import Image
 from visionfleet.errors import BadImage
 
 DEEP_GREY = {"I;16", "I;16B", "I;16L", "I;16N", "I", "F"}
-_BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 259, 262, 339  # of TIFF 6.0
+_BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _SAMPLE_FORMAT = 258, 259, 262, 339  # TIFF 6.0 tags
 _WHITE_IS_ZERO, _UNSIGNED = 0, 1
-_FAX = {2, 3, 4, 32771}  # compressions that begin with white
+_FAX = {2, 3, 4, 32771}  # fax compressions: 0 is white
 _LARGEST_NUMBER = 2.0**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Tones:
-    white: float = 0.0  # in greys of more than eight bits
-    inverted: bool = False  # white is black, and black white
-    unsigned: bool = False  # 32 bits that Pillow takes for a number with a sign
+    white: float = 0.0  # in greyscale of more than 8 bits
+    inverted: bool = False  # 0 is white
+    unsigned: bool = False  # 32-bit samples that Pillow takes as signed
     alpha_may_be_unset: bool = False
-    clear: int | None = None  # the grey of more than eight bits that is transparent
+    clear: int | None = None  # transparent grey of more than 8 bits
 
 
 def tones_of(image: Image.Image) -> Tones:
-    """Read them off a loaded image; raises BadImage for a range whose white is not known."""
+    """Determine them from a loaded image; raises BadImage for a range without a known white."""
     unsigned = image.mode == "I" and _tag(image, _SAMPLE_FORMAT, _UNSIGNED) == _UNSIGNED
     deep = image.mode in DEEP_GREY
     clear = image.info.get("transparency") if deep else None
@@ -39,7 +39,7 @@ def tones_of(image: Image.Image) -> Tones:
 
 
 def _is_inverted(image: Image.Image) -> bool:
-    """Tell what Pillow leaves to be inverted, and what it inverts without having been told to."""
+    """Whether Pillow has left the inversion to us, or has inverted without being asked."""
     if image.format != "TIFF":
         return False
     photometric = _tag(image, _PHOTOMETRIC)
@@ -53,14 +53,14 @@ def _has_extra_samples(image: Image.Image) -> bool:
 
 
 def _white(image: Image.Image, unsigned: bool) -> float:
-    """Tell which value is white: by the bits of whole numbers, by the largest of others."""
+    """The value of white: by the bits of integers, by the maximum of floats."""
     if image.mode.startswith("I;16"):
         return float((1 << (_tag(image, _BITS_PER_SAMPLE) or 16)) - 1)
     darkest, brightest = (float(value) for value in image.getextrema())  # type: ignore[arg-type]
     if unsigned and darkest < 0:
         return _LARGEST_NUMBER
     steps = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0, _LARGEST_NUMBER)
-    # Comparisons with a value that is no number are false.
+    # Comparisons with NaN are false.
     white = next((step for step in steps if darkest >= 0 and brightest <= step), None)
     if white is None:
         reason = f"its values from {darkest:g} to {brightest:g} have no known white"
@@ -69,7 +69,7 @@ def _white(image: Image.Image, unsigned: bool) -> float:
 
 
 def tags(image: Image.Image, tag: int) -> Sequence[Any]:
-    """Read the values of a tag of a TIFF; none where it has none."""
+    """The values of a TIFF tag; empty if missing."""
     found = getattr(image, "tag_v2", {}).get(tag, ())
     return found if isinstance(found, (tuple, bytes)) else (found,)
 

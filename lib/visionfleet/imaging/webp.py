@@ -1,10 +1,10 @@
-"""Animated WebP: what its first picture does not cover is transparent, as in every browser."""
+"""Animated WebP: what the first frame does not cover is transparent, as in browsers."""
 
 _FLAGS, _ANIMATED, _ALPHA = 20, 0x02, 0x10
 
 
 def with_alpha(data: bytes) -> bytes:
-    """Say of an animation that it has alpha: without it Pillow makes what is uncovered black."""
+    """Set the alpha flag of an animation: otherwise Pillow fills uncovered areas with black."""
     extended = data[8:16] == b"WEBPVP8X" and len(data) > _FLAGS
     if not extended or data[_FLAGS] & (_ANIMATED | _ALPHA) != _ANIMATED:
         return data

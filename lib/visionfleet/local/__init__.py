@@ -1,1 +1,1 @@
-"""What stands in for AWS and systemd when everything runs on one machine."""
+"""Replacements for AWS and systemd when everything runs on one machine."""

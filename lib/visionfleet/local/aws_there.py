@@ -1,4 +1,4 @@
-"""Tells whether `visionfleet up` is to embed an AWS, or to use one that is there."""
+"""Decides whether `visionfleet up` embeds an AWS, or uses an existing one."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ _LOOK_SECONDS = 10.0
 
 
 def embeds_aws(setting: str | None, environment: Mapping[str, str]) -> bool:
-    """Not where the environment or the setting has one elsewhere, nor where one answers."""
+    """Not if the environment or the settings name another, or if one answers."""
     used = {for_all(setting, environment), *map(by_service(environment).get, ("s3", "sqs"))}
     if used == {None}:
         raise GiveUp(
@@ -25,10 +25,10 @@ def embeds_aws(setting: str | None, environment: Mapping[str, str]) -> bool:
 
 
 def _answers(url: str) -> bool:
-    """Tell whether S3 answers there, and is not embedded in another `visionfleet up`."""
+    """Whether S3 answers there, and is not embedded in another `visionfleet up`."""
     http = urllib3.PoolManager(retries=False, timeout=_LOOK_SECONDS)
     try:
-        # The embedded AWS refuses what comes from a page, in plain text.
+        # The embedded AWS refuses browsers, with plain text.
         answer = http.request("GET", url, headers={"Origin": url})
     except (urllib3.exceptions.HTTPError, OSError):
         return False

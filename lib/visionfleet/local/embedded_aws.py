@@ -1,6 +1,6 @@
-"""The embedded AWS: moto behind a WSGI server with keep-alive, all of it in memory.
+"""The embedded AWS: moto in memory, behind a WSGI server with keep-alive.
 
-It has no access control: for one machine, on loopback only.
+It has no access control, so it is for loopback only.
 """
 
 import logging
@@ -24,10 +24,10 @@ from visionfleet.web.http.targets import is_called, names_of
 
 logger = logging.getLogger("visionfleet.local.embedded_aws")
 
-# A parked long poll holds a thread: 19 classifiers, web processes and scalers park about 30.
+# Each long poll occupies a thread: 19 classifiers, web processes and scalers hold about 30.
 THREADS = 128
 
-# Clients keep idle connections: closing one at the moment of its next use is a reset for nothing.
+# Clients keep idle connections: closing one just when it is used again would reset it.
 IDLE_CONNECTION_SECONDS = 3600
 
 STOP_SECONDS = 1
@@ -55,16 +55,16 @@ class EmbeddedServer(wsgi.Server):
         self.gateway = Gateway
 
     def error_log(self, msg: str = "", level: int = logging.INFO, traceback: bool = False) -> None:
-        # A client that went away (INFO) is no news.
+        # A disconnected client (INFO) is not worth a line.
         logger.log(level if level > logging.INFO else logging.DEBUG, msg, exc_info=traceback)
 
 
 def serve(
     host: str, port: int, stop: threading.Event, prepare: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until stop is set, first for `prepare` alone, at a URL of its own; raises OSError."""
+    """Serve until stop is set, first only for `prepare`, at a URL of its own; raises OSError."""
     with patched_moto(stop) as lock:
-        # It finds out by itself which service is asked for.
+        # Determines the service of each request.
         shared = no_web_pages(one_at_a_time(DomainDispatcherApplication(create_backend_app), lock))
         if prepare is not None:
             with _serving("127.0.0.1", 0, shared, threading.Event()) as url:
@@ -80,7 +80,7 @@ def serve(
 
 
 def no_web_pages(application: WsgiApplication) -> WsgiApplication:
-    """Refuse what a page in a browser of this machine asks: there is no access control here."""
+    """Refuse requests of pages in this machine's browsers: there is no access control."""
     names = names_of(True, (), socket.gethostname())
 
     def refusing(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

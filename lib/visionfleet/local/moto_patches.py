@@ -1,4 +1,4 @@
-"""What moto lacks as a stand-in for AWS under many impatient clients, patched from outside."""
+"""Patches moto, so that it can stand in for AWS under many concurrent clients."""
 
 import errno
 import inspect
@@ -22,7 +22,7 @@ from visionfleet.errors import VisionfleetError
 
 CONNECTION = "visionfleet.connection"  # the key of the client's socket in the WSGI environ
 
-# A parked poll looks up this often, for all but a new message, which wakes it at once.
+# How often a long poll checks for visible messages; new ones wake it at once.
 LOOK_UP_SECONDS = 0.5
 
 WsgiApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -38,7 +38,7 @@ _RECEIVE_PARAMETERS = [
 
 
 class UnknownMotoError(VisionfleetError):
-    """The installed moto is not built inside as the patches expect."""
+    """The installed moto has other internals than the patches expect."""
 
 
 def check_moto() -> None:
@@ -60,7 +60,7 @@ def _faults() -> Iterator[str]:
         probe = make_queue("probe", "us-east-1", "123456789012")
         probe.redrive_policy = {"deadLetterTargetArn": "arn:aws:sqs:us-east-1:123456789012:dead"}
         same = dict(Attributes(probe)) == dict(probe.attributes)
-    except Exception:  # of some other moto, whatever it is
+    except Exception:  # of an unknown version of moto
         probe, same = None, False
     if not isinstance(getattr(probe, "_messages_lock", None), threading.Condition):
         yield "the condition Queue._messages_lock"
@@ -73,7 +73,7 @@ def _faults() -> Iterator[str]:
 
 @contextmanager
 def patched_moto(stop: threading.Event) -> Iterator[threading.RLock]:
-    """Patch moto for the length of a with block; the value is the lock for one_at_a_time()."""
+    """Patch moto within a with block; the value is the lock for one_at_a_time()."""
     check_moto()
     lock = threading.RLock()
     receive = sqs.SQSBackend.receive_message
@@ -92,7 +92,7 @@ def patched_moto(stop: threading.Event) -> Iterator[threading.RLock]:
 
 
 def modules_once() -> Callable[[], Iterable[str]]:
-    """Look at moto's 170 folders once: they took 1.0 of the 2.3 ms of an S3 get."""
+    """List moto's 170 folders only once: that took 1.0 of the 2.3 ms of an S3 get."""
     names = tuple(backends.list_of_moto_modules())
     return lambda: names
 
@@ -103,7 +103,7 @@ def unix_time_millis() -> float:
 
 
 class Attributes(Mapping[str, Any]):
-    """A queue's attributes, each computed when asked for: ten messages took 28 ms, now 1.7."""
+    """A queue's attributes, computed on access: ten messages took 28 ms, now 1.7."""
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
@@ -135,7 +135,7 @@ class Attributes(Mapping[str, Any]):
 
 
 def one_at_a_time(application: WsgiApplication, lock: threading.RLock) -> WsgiApplication:
-    """Let one request at a time into moto: else two conditional puts both won now and then."""
+    """Serialize requests to moto: two conditional puts could both succeed."""
 
     def serialised(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["wsgi.input"] = io.BytesIO(whole_body(environ))
@@ -146,7 +146,7 @@ def one_at_a_time(application: WsgiApplication, lock: threading.RLock) -> WsgiAp
 
 
 def whole_body(environ: dict[str, Any]) -> bytes:
-    """Read the request's body; moto would store what came of an upload that broke off."""
+    """Read the complete body; moto would store a truncated upload."""
     body: bytes = environ["wsgi.input"].read()
     if len(body) < int(environ.get("CONTENT_LENGTH") or 0):
         raise ConnectionResetError(errno.ECONNRESET, "the client went away during its request")
@@ -162,7 +162,7 @@ def queue_init_with(lock: threading.RLock, init: Callable[..., None]) -> Callabl
 
 
 def receive_for_connected_clients(receive: Receive, stop: threading.Event) -> Receive:
-    """Wait for messages as moto does, but take none for a client that has gone away meanwhile."""
+    """Wait for messages as moto does, but take none for a disconnected client."""
 
     def receive_message(
         self: Any, queue_name: str, count: int, wait_seconds_timeout: int, *more: Any
@@ -187,7 +187,7 @@ def client_disconnected() -> bool:
 
 
 def is_closed_by_peer(connection: socket.socket) -> bool:
-    """Tell whether the other end is closed, without waiting and without taking its bytes."""
+    """Whether the peer has closed, without blocking or consuming data."""
     poll = select.poll()
     poll.register(connection, select.POLLIN)
     if not poll.poll(0):

@@ -1,4 +1,4 @@
-"""Many varied images from a few photos: random crops, flips and brightness, from a seed."""
+"""Makes many varied images from a few photos: random crops, flips and brightness, seeded."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -9,13 +9,13 @@ from random import Random
 
 from PIL import Image, ImageEnhance, ImageOps
 
-# What the wheel of scikit-image has inside, without a download. The licences as its documentation
-# says: rocket.jpg (SpaceX) is in the public domain, camera.png (Lav Varshney), chelsea.png (Stefan
-# van der Walt) and coffee.png (Rachel Michetti, Pikolo Espresso Bar) are CC0. The default model
-# knows what they show: a tripod, a cat, an espresso, a missile.
+# Included in scikit-image's wheel, without a download. Licences as in its documentation: rocket.jpg
+# (SpaceX) is in the public domain, camera.png (Lav Varshney), chelsea.png (Stefan van der Walt) and
+# coffee.png (Rachel Michetti, Pikolo Espresso Bar) are CC0. The default model knows what they show:
+# a tripod, a cat, an espresso, a missile.
 PHOTOS = ("camera.png", "chelsea.png", "coffee.png", "rocket.jpg")
 SIDE = 256
-_SHARES = (0.7, 1.0)  # of the shorter side of the photo
+_SHARES = (0.7, 1.0)  # of the photo's shorter side
 _BRIGHTNESS = (0.6, 1.4)
 
 
@@ -35,7 +35,7 @@ def shipped_photos() -> dict[str, Path]:
 
 
 def sample_images(photos: Mapping[str, Path], count: int, seed: int) -> Iterator[SampleImage]:
-    """Make `count` crops, the photos in turn; the same seed makes the same ones."""
+    """Make `count` crops, cycling through the photos; deterministic by the seed."""
     random = Random(seed)
     opened = {name: Image.open(path).convert("RGB") for name, path in photos.items()}
     for number in range(count):

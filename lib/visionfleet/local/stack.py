@@ -1,6 +1,6 @@
-"""The whole service on one machine: supervisord and all below it, in a session of their own.
+"""The whole service on one machine: supervisord and its children, in a session of their own.
 
-What is left of the session in the end is killed. When this process dies, supervisord gets TERM.
+At the end the rest of the session is killed. If this process dies, supervisord gets TERM.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from visionfleet.host import supervisor_rpc
 from visionfleet.host.loopback import loopback_address
 
 READY_SECONDS = 60.0
-STOP_SECONDS = 120.0  # supervisord itself kills what does not end, so this is for it alone
+STOP_SECONDS = 120.0  # for supervisord itself, which kills its children in time
 
 _TAIL_LINES = 20
 _SOCKET_BYTES = 107  # sun_path has 108 bytes, the last one is 0
@@ -36,12 +36,12 @@ _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 class StackFailed(VisionfleetError):
-    """The stack did not start, or ended by itself; the end of the log is part of the sentence."""
+    """The stack did not start, or ended by itself; the message has the end of the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class StackFiles:
-    """`embedded` is whether the stack has an AWS of its own, or uses one that is there."""
+    """`embedded`: whether the stack has its own AWS, or uses an existing one."""
 
     config: Path
     supervisor: Path
@@ -54,7 +54,7 @@ class StackFiles:
 
 
 class Stack:
-    """A running supervisord. `environment` is what its processes get beside ours."""
+    """A running supervisord. `environment` is added to that of its processes."""
 
     def __init__(self, config: Config, files: StackFiles, environment: Mapping[str, str]) -> None:
         self._config, self._files = config, files
@@ -68,7 +68,7 @@ class Stack:
         return f"http://{_host_in_url(self._config.web.address)}:{self._config.web.port}"
 
     def wait_until_ready(self, stop: threading.Event) -> bool:
-        """Wait for GET /readyz; False when `stop` was set first, StackFailed when it fails."""
+        """Wait for GET /readyz; False if `stop` was set first, StackFailed on failure."""
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             self.check()
@@ -118,7 +118,7 @@ class Stack:
         try:
             return self._rpc.getAllProcessInfo()  # type: ignore[return-value]
         except (OSError, xmlrpc.client.Error):
-            return []  # not there yet, or no more
+            return []  # not started yet, or ended
 
     def _answers(self) -> bool:
         try:
@@ -135,7 +135,7 @@ class Stack:
 def running(
     config: Config, files: StackFiles, environment: Mapping[str, str] | None = None
 ) -> Iterator[Stack]:
-    """Run a stack for the length of a with block; what it leaves after a stop is killed."""
+    """Run a stack within a with block; leftovers of a stop are killed."""
     check(config, files)
     for folder in (config.supervisor.socket.parent, files.logs):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -155,7 +155,7 @@ def running(
 
 
 def check(config: Config, files: StackFiles) -> None:
-    """Raise GiveUp when the stack cannot start, with the setting to change."""
+    """Raise GiveUp if the stack cannot start, naming the setting to change."""
     if not _program("supervisord").exists():
         raise GiveUp("supervisord is missing: pip install 'visionfleet[local]'")
     if not files.supervisor.is_file():
@@ -193,7 +193,9 @@ def _start(
 
 
 def _environment(config: Config, files: StackFiles, more: Mapping[str, str]) -> dict[str, str]:
-    """Names that start with VISIONFLEET_ are settings, so ours for supervisor must not."""
+    """Names starting with VISIONFLEET_ are settings, so supervisor's variables need
+    another prefix.
+    """
     path = os.pathsep.join((str(_program("")), os.environ.get("PATH", os.defpath)))
     return {
         **os.environ,
@@ -230,7 +232,7 @@ def _check_socket(path: Path) -> None:
 def _check_port(host: str, port: int, setting: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # TIME_WAIT is no use of it
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # ignore TIME_WAIT
         try:
             probe.bind((host, port))
         except OSError as error:
@@ -251,7 +253,7 @@ def _members(session: int) -> list[int]:
 
 
 def _kill_all(session: int) -> None:
-    """Kill what is left of a session, also what it starts meanwhile."""
+    """Kill the rest of a session, including processes it is starting."""
     killed: list[int] = []
     while left := [pid for pid in _members(session) if pid not in killed]:
         for pid in left:
@@ -261,5 +263,5 @@ def _kill_all(session: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """Ask the kernel for TERM when the parent dies, however it dies; called in the child."""
+    """Have the kernel send TERM when the parent dies; called in the child."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The events that supervisor sends its listeners, as in "Events" of supervisor's documentation."""
+"""The events that supervisor sends to listeners, see "Events" in its documentation."""
 
 import os
 import select
@@ -20,9 +20,9 @@ class SupervisorEvent:
 def events(
     seconds_to_wait: Callable[[], float | None] = lambda: None,
 ) -> Iterator[SupervisorEvent | None]:
-    """Yield events until supervisor closes stdin, and None after each wait without one."""
+    """Yield events until supervisor closes stdin, and None after each timeout."""
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sys.exit(0))  # there is nothing to finish
+        signal.signal(number, lambda *_: sys.exit(0))  # nothing to clean up
     _answer("READY\n")
     received = b""
     while True:

@@ -1,8 +1,8 @@
-"""A supervisor event listener that starts again what supervisor has given up (state FATAL), and
-what has refused to start (status 78).
+"""A supervisor event listener that restarts processes in state FATAL, and those that exited with a
+configuration error (status 78).
 
-Such a process is started again after a wait that grows from 5 s to 60 s while it goes on failing,
-to 300 s for one of many workers, unless somebody else has started it.
+The backoff grows from 5 s to 60 s while a process keeps failing, to 300 s for one of many workers,
+unless somebody else has restarted it.
 """
 
 import sys
@@ -24,8 +24,8 @@ LONGEST_WAIT_OF_A_WORKER_SECONDS = 300.0  # there may be 19, and the scaler trie
 # runs), so a failure soon after a start is the same trouble, and one much later a new one.
 FORGET_SECONDS = 300.0
 
-# Faults of supervisor. After SPAWN_ERROR (also: ended at once) it goes on trying by itself, and a
-# new event tells when it gives up; after others (NO_FILE ...) the process stays FATAL in silence.
+# Faults of supervisor. After SPAWN_ERROR (also: exited at once) it retries by itself, and sends an
+# event when it gives up; after others (NO_FILE ...) the process stays FATAL without one.
 BAD_NAME = 10
 SPAWN_ERROR = 50
 ALREADY_STARTED = 60
@@ -34,10 +34,10 @@ LEFT_ALONE = frozenset({BAD_NAME, SPAWN_ERROR, ALREADY_STARTED})
 
 @dataclass(slots=True)
 class RestartBackoff:
-    """A growing wait for each process, and who is due; times are monotonic seconds."""
+    """A growing backoff per process; times are monotonic seconds."""
 
     due: dict[str, float] = field(default_factory=dict)
-    # Of its last failure: the wait that was given, and its end.
+    # By process: the backoff after its last failure, and its end.
     _last: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def failed(self, name: str, now: float) -> float:
@@ -98,7 +98,7 @@ class Restarter:
         try:
             return supervisor_rpc.has_refused(self._supervisor.getProcessInfo(name))  # type: ignore[arg-type]
         except (xmlrpc.client.Fault, OSError):
-            return False  # it is gone, or supervisor is
+            return False  # the process or supervisor is gone
 
     def _restart(self, name: str) -> None:
         try:
@@ -115,7 +115,7 @@ class Restarter:
         process: Any = self._supervisor.getProcessInfo(name)
         if process["statename"] != "FATAL" and not supervisor_rpc.has_refused(process):
             return f"left-alone state={process['statename']}"
-        # Without waiting: supervisor tells by another event when it comes to FATAL again.
+        # Without waiting: another event tells if it becomes FATAL again.
         self._supervisor.startProcess(name, False)
         return "started"
 
@@ -125,5 +125,5 @@ class Restarter:
 
 
 def _log(line: str) -> None:
-    """Standard output belongs to supervisor's protocol."""
+    """To standard error: standard output is for supervisor's protocol."""
     print(f"revive: {line}", file=sys.stderr, flush=True)

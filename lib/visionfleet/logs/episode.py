@@ -1,4 +1,4 @@
-"""An outage is told once when it begins and once when it is over, not at each try."""
+"""Logs an outage once at its start and once at its end, instead of each failure."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Episode:
-    """`failing` and `over` are the two sentences; without `over` its end is told at DEBUG."""
+    """`failing` and `over` are the two messages; without `over` its end is logged at DEBUG."""
 
     log: logging.Logger
     failing: str
@@ -17,7 +17,7 @@ class Episode:
     _since: float | None = None
 
     def failed(self, reason: object, **fields: object) -> None:
-        """Tell of a failure: at WARNING when it begins an episode, at DEBUG within one."""
+        """Log a failure: at WARNING when it starts an episode, at DEBUG within one."""
         level = logging.WARNING if self._since is None else logging.DEBUG
         self.log.log(level, self.failing, extra={"reason": str(reason)} | fields)
         self._since = self.clock() if self._since is None else self._since

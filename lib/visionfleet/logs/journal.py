@@ -1,4 +1,4 @@
-"""Hands entries to systemd's journal, and never waits for it."""
+"""Sends entries to systemd's journal without blocking."""
 
 import errno
 import fcntl
@@ -22,7 +22,7 @@ def stderr_is_journal(environment: Mapping[str, str], descriptor: int = 2) -> bo
 
 
 class Journal:
-    """Never waits: each call tells whether it went well; `write_line` is another way."""
+    """Non-blocking: calls return whether they succeeded; `write_line` is the fallback."""
 
     def __init__(self, address: str = SOCKET, descriptor: int = 2) -> None:
         self._address = address
@@ -31,7 +31,7 @@ class Journal:
         self._stream = socket.socket(fileno=os.dup(descriptor))
 
     def send(self, entry: bytes) -> bool:
-        """Send an entry; a large one goes in a sealed file in memory."""
+        """Send an entry; a large one by a sealed memfd."""
         try:
             self._socket.sendto(entry, self._address)
         except BlockingIOError:

@@ -1,6 +1,6 @@
-"""Entries of systemd's journal: how a fact is named and written there. No I/O here.
+"""Fields of journal entries. No I/O here.
 
-After https://systemd.io/JOURNAL_NATIVE_PROTOCOL/; systemd-python needs headers hosts do not have.
+After https://systemd.io/JOURNAL_NATIVE_PROTOCOL/; systemd-python would need headers to build.
 """
 
 import re
@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 Field = tuple[str, str]
 
-# What operators ask for by name. All else is named VISIONFLEET_<NAME>, so that no field of ours can
-# be taken for one of systemd's.
+# Fields for operators' queries. All others are named VISIONFLEET_<NAME>, so that none collides with
+# systemd's.
 _NAMES = {
     "job": "JOB_ID",
     "worker": "WORKER_ID",
@@ -17,14 +17,14 @@ _NAMES = {
     "model": "MODEL",
     "reason": "REASON",
 }
-# Lists, joined by commas: the entry is found by each of their members.
+# Comma-separated lists: the entry has one field value for each member.
 _LISTS = {
     "jobs": "JOB_ID",
     "workers": "WORKER_ID",
     "drain": "WORKER_ID",
     "terminate": "WORKER_ID",
 }
-# syslog(3), from the numbers of Python's levels.
+# syslog(3) priorities by Python's levels.
 _PRIORITIES = ((50, 2), (40, 3), (30, 4), (20, 6))
 _DEBUG = 7
 _LONGEST_NAME = 64

@@ -1,17 +1,17 @@
-"""The kinds of facts in the log, each with its MESSAGE_ID for the journal. No I/O here.
+"""Log messages with their MESSAGE_ID for the journal. No I/O here.
 
-An id is for ever, and a sentence changes with its id. `docs/journal.md` explains them.
+Ids never change, and a changed message gets a new id. `docs/journal.md` explains them.
 """
 
 MESSAGE_IDS = {
-    # jobs, in the order in which one goes through
+    # jobs, in processing order
     "job accepted": "0bf8e23c71c54295a66c1138b3dbf6bf",
     "job received": "00b8a2825ef04242a8cb46a152e2e507",
     "job done": "04f4adf2ed3a4e78beab5af2ac0b0d61",
     "job failed": "73e4a21844c0468aa1726dda1f1642b6",
     "job answered": "225d6db968b543b095307624cfb04f44",
     "refused": "922b4ee6445942eaa3bdb771d97d3723",
-    # jobs that meet trouble
+    # jobs with problems
     "will be tried again": "64105c77ce164e5b86da5573ecdb7726",
     "image refused": "c536f9f931324c379167a3b79c27dba2",
     "waiting for S3": "df58e04e65014e0795627b3d6cdb17f0",

@@ -1,4 +1,4 @@
-"""Structured logs: one line per fact, as text on standard error, or as fields of the journal."""
+"""Structured logs: one line per event, as text on standard error or as journal fields."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from visionfleet.logs.journal import Journal
 from visionfleet.logs.journal_fields import Field, encoded, fields, priority
 from visionfleet.logs.message_ids import MESSAGE_IDS
 
-# What every LogRecord has; anything else was given as a field.
+# Attributes of every LogRecord; all others are fields.
 _PLAIN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
@@ -31,7 +31,7 @@ class FieldsFormatter(logging.Formatter):
 
 
 class JournalHandler(logging.Handler):
-    """Writes plainly what the journal does not take; lines lost are counted, and told later."""
+    """Falls back to plain lines; lost lines are counted, and reported later."""
 
     def __init__(self, to: Journal, daemon: str, always: Mapping[str, object]) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class JournalHandler(logging.Handler):
 
 
 def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always: object) -> None:
-    """Send all logs to standard error; `always` are fields of each entry of the journal."""
+    """Send all logs to standard error; `always` are fields of each journal entry."""
     root = logging.getLogger()
     if stream is None and journal.stderr_is_journal(os.environ):
         root.handlers = [JournalHandler(Journal(), daemon, always)]
@@ -82,7 +82,9 @@ def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always:
         handler.setFormatter(FieldsFormatter())
         root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    # Looked up for each line, and written nowhere.
+    # It warns, with a traceback, of headers that are cut off: who asked tells of them in a line.
+    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+    # Looked up for each line, and never written.
     logging.logProcesses = logging.logMultiprocessing = False
     set_level(level)
 

@@ -1,1 +1,1 @@
-"""Measures a deployment and a host: when images arrive, how long answers take, what is best."""
+"""Load tests of a deployment, and trials of a host's settings."""

@@ -1,7 +1,7 @@
-"""When the images of an open-loop load arrive: whether earlier ones are answered or not.
+"""Arrival times of an open-loop load, independent of responses. No I/O here.
 
-No I/O here. A closed loop, where a client waits for its answer before it asks again, hides what
-people feel: a service that stalls is asked less. Open loops go on, as people do.
+A closed loop, where each client waits for its response, hides what users experience: a stalled
+service simply gets fewer requests.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from random import Random
 
 
 def evenly(rate: float, seconds: float) -> Iterator[float]:
-    """Give the seconds after the start at which images arrive, one every 1 / `rate`."""
+    """Arrival times in seconds at a constant rate."""
     for number in range(int(rate * seconds + 1e-9)):
         yield number / rate
 
 
 def poisson(rate: float, seconds: float, random: Random) -> Iterator[float]:
-    """The same for people who know nothing of each other: `rate` a second in the mean."""
+    """Arrival times in seconds of a Poisson process with mean `rate`."""
     at = random.expovariate(rate)
     while at < seconds:
         yield at

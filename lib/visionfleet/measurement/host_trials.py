@@ -1,4 +1,4 @@
-"""Which settings of a host are worth a trial, and which of those are best. No I/O here."""
+"""Chooses which settings of a host to try, and which are best. No I/O here."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -6,17 +6,17 @@ from typing import Any
 
 from visionfleet.measurement.latencies import percentile
 
-# Two trials that differ by less are alike: then the one that answers sooner is taken.
+# Smaller differences count as equal: then the lower latency wins.
 _ALIKE = 0.97
 BATCHES = (1, 2, 4, 8, 16, 32)
-# Images in a worker's hands for each of a batch: one batch is computed, others are decoded.
+# Images in flight per image of a batch: one batch is computed, others are decoded.
 _HANDS = (1, 2, 4)
 _USUAL_HANDS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class HostSettings:
-    """So many workers, each with `threads` and as many CPUs."""
+    """A number of workers, each with `threads` and as many CPUs."""
 
     workers: int
     threads: int
@@ -26,7 +26,7 @@ class HostSettings:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What all workers did together; latencies from an image's decoding to its answer."""
+    """The result of all workers; latencies from an image's decoding to its answer."""
 
     settings: HostSettings
     images_per_second: float
@@ -35,20 +35,20 @@ class Trial:
 
 
 def shapes(cores: int) -> list[tuple[int, int]]:
-    """List workers and threads that fill the cores: one worker first, and one a core last."""
+    """Combinations of workers and threads that fill the cores, from one worker to one per core."""
     sizes = {cores >> shift for shift in range(cores.bit_length())} | {1}
     return [(cores // threads, threads) for threads in sorted(sizes - {0}, reverse=True)]
 
 
 def first_round(workers: int, threads: int, most: int) -> Iterator[HostSettings]:
-    """Try each batch up to `most` with twice as many images in flight."""
+    """Try each batch size up to `most` with twice as many images in flight."""
     for size in BATCHES:
         if size <= most:
             yield HostSettings(workers, threads, size, _USUAL_HANDS * size)
 
 
 def second_round(best: HostSettings) -> Iterator[HostSettings]:
-    """Try the best batch with fewer and with more images in flight."""
+    """Try the best batch size with fewer and more images in flight."""
     for hands in _HANDS:
         if hands != _USUAL_HANDS:
             size = best.batch_size
@@ -56,16 +56,16 @@ def second_round(best: HostSettings) -> Iterator[HostSettings]:
 
 
 def together(settings: HostSettings, answers: Sequence[Mapping[str, Any]]) -> Trial:
-    """Sum up what each worker says: `images` in `seconds`, and their `latencies`."""
+    """Sum up the workers' results: `images` in `seconds`, and `latencies`."""
     rate = sum(answer["images"] / answer["seconds"] for answer in answers)
     latencies = sorted(seconds for answer in answers for seconds in answer["latencies"])
     return Trial(settings, rate, percentile(latencies, 0.5), percentile(latencies, 0.95))
 
 
 def best(trials: Sequence[Trial], limit_seconds: float) -> Trial | None:
-    """Find the most images a second whose p95 keeps the limit; None when no trial does.
+    """The highest throughput with a p95 within the limit; None if no trial meets it.
 
-    Of those that are nearly as quick the one that answers soonest.
+    Among nearly equal ones, the lowest latency.
     """
     fit = [trial for trial in trials if trial.p95_seconds <= limit_seconds]
     if not fit:

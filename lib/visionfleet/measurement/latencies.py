@@ -1,4 +1,4 @@
-"""Sums up the latencies of a load: percentiles, errors by kind. No I/O here."""
+"""Summarizes a load test: percentiles, and errors by kind. No I/O here."""
 
 import math
 from collections import Counter
@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 SHARES = (0.5, 0.95, 0.99)
-_LATE_SECONDS = 0.1  # whoever sends an image later than this has more to send than they can
+_LATE_SECONDS = 0.1  # the load generator is overloaded beyond this
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One image: when it was due, the seconds from then to its end, and the code of an error.
+    """One image: its due time, seconds from then to the response, error code.
 
-    `late_seconds` of these it was kept waiting before it was sent.
+    `late_seconds` of these passed before it was sent.
     """
 
     at: float
@@ -24,9 +24,9 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`latencies` are of images that were answered, by name: p50, p95, p99, mean and max.
+    """`latencies` of answered images: p50, p95, p99, mean and max.
 
-    `late` images were sent late: then the load is less than what was asked for.
+    `late` images were sent late: then the load was lower than requested.
     """
 
     sent: int
@@ -38,7 +38,7 @@ class Summary:
 
 
 def summary(samples: Sequence[Sample]) -> Summary:
-    """The rate is that of the answers, until the last of all images has come to its end."""
+    """The rate counts answers until the last image has ended."""
     seconds = sorted(sample.seconds for sample in samples if sample.error is None)
     errors = Counter(sample.error for sample in samples if sample.error is not None)
     until = max((sample.at + sample.seconds for sample in samples), default=0.0)
@@ -49,7 +49,7 @@ def summary(samples: Sequence[Sample]) -> Summary:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Find the value that `share` of the ordered values do not exceed: one that was measured."""
+    """The measured value that a `share` of the sorted values do not exceed."""
     return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
 

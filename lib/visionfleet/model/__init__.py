@@ -1,1 +1,1 @@
-"""The only package that imports torch: the network, its checkpoints and the forward pass."""
+"""The only package that imports torch and OpenVINO: networks, artefacts, inference."""

@@ -1,9 +1,9 @@
-"""The artefact: all that a worker needs of its model, in one file that was made once.
+"""The artefact: a single file with all that a worker needs of its model.
 
-Eight bytes that name the format, the length of a JSON manifest and its SHA-256, the manifest, and
-the runtime's files, each at a multiple of 64 bytes. A file is mapped into memory, so a runtime
-reads only what it uses; whatever is used is first compared with its SHA-256 in the manifest.
-Nothing in it is ever unpickled. A later version may add fields, which are ignored here.
+Eight magic bytes, the length of a JSON manifest and its SHA-256, the manifest, and the runtime's
+files, aligned to 64 bytes. The file is memory-mapped, so a runtime reads only what it uses; each
+file is verified against its SHA-256 in the manifest before use. Nothing is ever unpickled. Later
+versions may add fields, which are ignored.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ _LARGEST_MANIFEST = 1 << 26
 
 
 class FilePlace(BaseModel):
-    """Where in the artefact a file is: bytes after the manifest, aligned."""
+    """A file's position in the artefact: bytes after the manifest, aligned."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class FilePlace(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What an artefact says of itself; `source` is the SHA-256 of what it was made from."""
+    """Metadata of an artefact; `source` is the SHA-256 of what it was made from."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
 
@@ -59,7 +59,9 @@ class Manifest(BaseModel):
     files: dict[str, FilePlace] = {}
 
     def fingerprint(self) -> str:
-        """Give 16 digits for what decides an answer, but the runtime; kept answers hang on it."""
+        """16 digits that identify all that affects answers, except the runtime; part of
+        cache keys.
+        """
         deciding = {"source", "labels", "preprocessing", "temperature", "unknown_below"}
         text = json.dumps(self.model_dump(mode="json", include=deciding), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -72,7 +74,7 @@ class Artefact:
     _content: memoryview
 
     def file(self, name: str) -> memoryview:
-        """Give a file's bytes, checked; raises BadModel."""
+        """A file's bytes, verified; raises BadModel."""
         place = self.manifest.files.get(name)
         if place is None:
             raise BadModel(f"{self.where}: there is no {name} in it")
@@ -82,16 +84,16 @@ class Artefact:
         return data
 
     def release(self) -> None:
-        """Give the memory of its pages back: runtimes keep weights in a form of their own.
+        """Free the mapped pages, as runtimes copy the weights.
 
-        What is used in place is read again, from the page cache. Nobody has written to it.
+        Pages still in use are read again from the page cache; they are never modified.
         """
         if isinstance(mapped := self._content.obj, mmap.mmap):
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def graph_file(chosen: Chosen) -> str:
-    """Name OpenVINO's files, but for their suffixes: those are the names that all releases know."""
+    """The base name of OpenVINO's files, known to all releases."""
     return "int8" if chosen.precision == "int8" else "model"
 
 
@@ -110,7 +112,7 @@ def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
 
 
 def decode(data: memoryview, where: str) -> Artefact:
-    """Read the manifest; raises BadModel for what is no artefact, cut short or damaged."""
+    """Parse the manifest; raises BadModel for other files, and truncated or damaged ones."""
     if not is_artefact(data) or len(data) < _HEAD.size:
         raise BadModel(f"{where}: no artefact of this version of visionfleet: make it again")
     _, length, digest = _HEAD.unpack(data[: _HEAD.size])
@@ -131,7 +133,7 @@ def is_artefact(data: bytes | memoryview) -> bool:
 
 
 def open_file(path: Path, sha256: str | None = None) -> Artefact:
-    """Map an artefact into memory, of this SHA-256 if one is given; raises OSError, BadModel."""
+    """Map an artefact, of the given SHA-256 if any; raises OSError, BadModel."""
     with path.open("rb") as file:
         content = _mapped(file.fileno())
     digest = hashlib.sha256(content).hexdigest() if sha256 else None
@@ -141,7 +143,7 @@ def open_file(path: Path, sha256: str | None = None) -> Artefact:
 
 
 def open_bytes(data: bytes, where: str) -> Artefact:
-    """Open what has no file to stay in, by a nameless one: a runtime wants its weights mapped."""
+    """Open an artefact in memory as an unlinked file, as runtimes want mapped weights."""
     with tempfile.TemporaryFile() as file:
         file.write(data)
         file.flush()
@@ -151,5 +153,5 @@ def open_bytes(data: bytes, where: str) -> Artefact:
 def _mapped(file: int) -> memoryview:
     if not os.fstat(file).st_size:
         return memoryview(b"")
-    # Written to by nobody, but OpenVINO takes no memory that could not be.
+    # Never written to, but OpenVINO refuses read-only memory.
     return memoryview(mmap.mmap(file, 0, access=mmap.ACCESS_COPY))

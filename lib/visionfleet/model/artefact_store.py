@@ -1,4 +1,4 @@
-"""Where artefacts are kept, so that each is made once: in folders of this machine, and in S3."""
+"""Stores artefacts in local folders and in S3, so that each is made only once."""
 
 import fcntl
 import hashlib
@@ -20,7 +20,7 @@ from visionfleet.model.source import Source, read_labels, write_whole
 
 log = logging.getLogger("classifier")
 
-# What decides the content of an artefact; the rest of the section is for a model at work.
+# The settings that affect an artefact's content; the rest of the section does not.
 _DECIDING = (
     "name",
     "sha256",
@@ -32,14 +32,14 @@ _DECIDING = (
     "runtime",
     "precision",
 )
-# Raise it where another content is made of the same settings, which earlier releases still read.
+# Increment when the same settings produce other content; earlier releases keep reading theirs.
 _EDITION = 2
 
 
 def key_of(choice: ModelSection, source: Source, here: Processor) -> str:
-    """Name the artefact of a model for a kind of processor; raises BadModel, TryLater for S3.
+    """The name of a model's artefact for a kind of processor; raises BadModel, TryLater for S3.
 
-    Whoever would make another one, as by an OpenVINO of another version, gives it another name.
+    Anything that changes the result, such as the version of OpenVINO, changes the name.
     """
     told = {name: getattr(choice, name) for name in _DECIDING}
     told |= {"samples": str(choice.samples), "processor": here.name}
@@ -56,13 +56,13 @@ def key_of(choice: ModelSection, source: Source, here: Processor) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ArtefactStore:
-    """`folders` are looked through in turn, then S3; artefacts are kept in the first, and in S3."""
+    """Searches `folders` in order, then S3; stores in the first folder and in S3."""
 
     folders: Sequence[Path]
     bucket: Store | None = None
 
     def find(self, key: str) -> Artefact | None:
-        """Look for an artefact; one that cannot be read counts as none. TryLater when S3 fails."""
+        """Look up an artefact; an unreadable one counts as missing. TryLater if S3 fails."""
         for folder in self.folders:
             try:
                 return artefact.open_file(folder / _file(key))
@@ -73,7 +73,7 @@ class ArtefactStore:
         return self._shared(key)
 
     def keep(self, key: str, data: bytes) -> Artefact:
-        """Keep an artefact wherever that is possible, and open it."""
+        """Store an artefact wherever possible, and open it."""
         try:
             self.share(key, data)
         except (GiveUp, TryLater) as error:
@@ -82,7 +82,9 @@ class ArtefactStore:
 
     @contextmanager
     def alone(self, key: str) -> Iterator[None]:
-        """Let nobody else on this machine make this artefact meanwhile, where that can be told."""
+        """Hold a lock, so that no other process of this machine makes this artefact;
+        best effort.
+        """
         try:
             self.folders[0].mkdir(parents=True, exist_ok=True)
             lock = (self.folders[0] / f"{key}.lock").open("w")
@@ -107,7 +109,7 @@ class ArtefactStore:
             self.bucket.put(artefact_key(key), data)
 
     def path(self, key: str) -> Path:
-        """Where an artefact of this machine's own making is."""
+        """The path of an artefact made on this machine."""
         return self.folders[0] / _file(key)
 
     def _kept(self, key: str, data: bytes) -> Artefact:

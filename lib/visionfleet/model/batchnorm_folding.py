@@ -1,7 +1,7 @@
-"""Folds batch norms into the convolutions before them: the same answers with less work.
+"""Folds batch norms into the preceding convolutions: the same answers with less work.
 
-One forward pass is watched for the norms that take what a convolution gave, untouched or through
-a max pool. The folded network must answer the same.
+A traced forward pass finds the norms whose input is a convolution's output, directly or through a
+max pool. The folded network must give the same answers.
 """
 
 import copy
@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-_TOLERANCE = 1e-3  # of the largest score
+_TOLERANCE = 1e-3  # relative to the largest score
 
 
 def fold(module: nn.Module, images: Tensor) -> tuple[nn.Module, int]:
-    """Return a folded copy and the number of norms folded; the module itself when none can be."""
+    """A folded copy and the number of norms folded; the module itself if none can be."""
     pairs, expected = _watch(module, images)
     if not pairs:
         return module, 0
@@ -37,7 +37,7 @@ def _same(folded: nn.Module, images: Tensor, expected: Tensor) -> bool:
 
 class _Watch:
     def __init__(self) -> None:
-        # By id; held, so that it is not given to another tensor. The version tells of changes.
+        # By id, and kept alive, so that ids are not reused. The version detects in-place changes.
         self._given: dict[int, tuple[str, Tensor, int]] = {}
         self._calls: Counter[str] = Counter()
         self._pooled: set[str] = set()
@@ -68,7 +68,7 @@ class _Watch:
         self._given[id(output)] = (name, output, output._version)
 
     def _pools(self, _part: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        # A pool that also tells where the largest were gives a tuple.
+        # A pool that also returns indices returns a tuple.
         if isinstance(output, Tensor) and (convolution := self._source(inputs)):
             self._given[id(output)] = (convolution, output, output._version)
             self._pooled.add(convolution)
@@ -76,12 +76,12 @@ class _Watch:
     def _takes(self, name: str, norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...]) -> None:
         self._calls[name] += 1
         if convolution := self._source(inputs):
-            # With a negative factor the largest would become the smallest.
+            # A negative factor would turn the maximum into the minimum.
             rising = norm.weight is None or bool((norm.weight > 0).all())
             self._pairs.append((convolution, name, rising))
 
     def _source(self, inputs: tuple[Tensor, ...]) -> str | None:
-        """Name the convolution that gave this, unless it was changed since; hooks see no names."""
+        """The convolution that produced this, unless modified since; hooks do not know names."""
         if not inputs:
             return None
         taken = inputs[0]
@@ -93,7 +93,7 @@ def _watch(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, str]], Te
     watch = _Watch()
     hooks = watch.hooks(module)
     try:
-        with torch.no_grad():  # not inference mode: there tensors have no version
+        with torch.no_grad():  # not inference mode, where tensors have no version
             answer: Tensor = module(images)
     finally:
         for hook in hooks:

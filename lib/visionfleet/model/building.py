@@ -1,4 +1,4 @@
-"""Makes a model's artefact: loads the model, has everything tried, writes what was chosen."""
+"""Builds a model's artefact: loads the model, runs the trials, writes the chosen one."""
 
 from collections.abc import Mapping
 
@@ -18,9 +18,9 @@ from visionfleet.model.trials import Contest, compete
 def made(
     config: Config, source: Source, environment: Mapping[str, str], asked: Asked | None = None
 ) -> bytes:
-    """Make the artefact; raises BadModel, and TryLater when S3 fails.
+    """Build the artefact; raises BadModel, and TryLater if S3 fails.
 
-    `asked` is what is tried in place of what the settings name, where that is known to be good.
+    `asked` replaces the choice of the settings where the best one is known.
     """
     choice, here = config.model, processor.here(environment)
     loaded = load(choice.model_copy(update={"temperature": None, "unknown_below": None}), source)
@@ -30,7 +30,7 @@ def made(
         samples = from_folder(choice.samples, loaded.labels, how, config.images)
     asked = asked or Asked(choice.runtime, choice.precision)
     threads = choice.threads or cpu_quota.granted()
-    # It takes half a minute, and the crops alone are too few to tell what it loses.
+    # int8 takes half a minute, and crops alone cannot show its loss of accuracy.
     int8 = choice.precision == "int8" or choice.samples is not None
     size = config.classifier.batch_size
     contest = compete(loaded, asked, samples, size, threads, here.bfloat16, int8)

@@ -1,4 +1,4 @@
-"""Chooses runtime and precision: the cheapest that answers as float32 does. No I/O here."""
+"""Chooses runtime and precision: the cheapest that agrees with float32. No I/O here."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,14 +24,14 @@ class Candidate(NamedTuple):
 
 TORCH_FLOAT32 = Candidate("torch", "float32")
 
-# Fewer pictures than this would say nothing of the agreement, however slow the model is.
+# The fewest pictures for a meaningful agreement, however slow the model is.
 _LEAST_PICTURES = 8
-# Share of answers that a precision must have in common with float32: what is lost must not be seen.
+# The least share of answers equal to float32's.
 AGREEMENT_FLOORS: dict[str, float] = {"int8": 0.97}
 AGREEMENT_FLOOR = 0.99
-# Share of labelled samples that a precision may get wrong beyond those that float32 gets wrong.
+# The most additional errors on labelled samples, as a share.
 _LOST_SHARE = 0.005
-# A lower precision must be quicker by this to be worth its rounding.
+# A lower precision must be faster by this factor.
 _WORTH = 1.05
 
 Run = Callable[[Sequence[Pixels]], Floats]
@@ -40,7 +40,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What one candidate did: rows of probabilities, and its speed; or why it cannot be used."""
+    """The result of one candidate: rows of probabilities, and its speed; or why it is unusable."""
 
     probabilities: Floats
     images_per_second: float
@@ -49,9 +49,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A candidate against float32: share of the same answers, largest probability difference.
+    """A candidate compared with float32: share of equal answers, largest probability difference.
 
-    `top1` is the share of labelled samples it gets right, None without any.
+    `top1` is its accuracy on labelled samples, None without any.
     """
 
     images_per_second: float
@@ -63,9 +63,9 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What is used, and what was measured of each candidate; `images` is on how many.
+    """The choice, and the measurements of each candidate on `images` pictures.
 
-    `images_per_second` are of the cores that a worker has, or of a GPU.
+    `images_per_second` are for the cores of a worker, or a GPU.
     """
 
     runtime: RuntimeName
@@ -77,7 +77,7 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the configuration asks for."""
+    """The choice requested by the configuration."""
 
     runtime: str = "auto"
     precision: str = "auto"
@@ -92,11 +92,10 @@ class Asked:
 def candidates(
     asked: Asked, cuda: bool, bfloat16: bool, convertible: bool, openvino: bool, int8: bool
 ) -> tuple[Candidate, ...]:
-    """List what is worth a trial, torch in float32 first: the others are compared with it.
+    """The candidates worth a trial, torch in float32 first as the reference.
 
-    `bfloat16`: the device multiplies it; `convertible`: the model has weights of floating point;
-    `int8`: it takes half a minute, and may.
-    Raises BadModel.
+    `bfloat16`: the device multiplies it; `convertible`: the weights are floating point; `int8`: it
+    takes half a minute, and is allowed. Raises BadModel.
     """
     if asked.precision == "float16" and not cuda:
         raise BadModel("model.precision: float16 is for GPUs; a processor takes bfloat16")
@@ -122,10 +121,10 @@ def choose(
     device: str = "cpu",
     tie: float = 0.01,
 ) -> Chosen:
-    """Compare each trial with the first; raises BadModel when nothing that was asked for will do.
+    """Compare each trial with the first; raises BadModel if none that was requested is usable.
 
-    `targets` are the right classes of the pictures, where they are known. Two classes whose
-    probabilities in float32 differ by less than `tie` are a tie: either may win.
+    `targets` are the right classes, if known. Classes whose float32 probabilities differ by less
+    than `tie` are tied: either may win.
     """
     exact = next(iter(trials.values()))
     measured = {name: _compare(exact, trial, targets, tie) for name, trial in trials.items()}
@@ -151,9 +150,9 @@ def _cheapest(fit: Mapping[Candidate, Measured]) -> Candidate:
 
 
 def try_out(run: Run, batches: Iterable[Sequence[Pixels]], limit: float, clock: Clock) -> Trial:
-    """Run the first batch to warm up and then all, at least two, while `limit` seconds last.
+    """Run one batch as a warm-up, then all, but at least two, until `limit` seconds are over.
 
-    The quickest counts. Raises RuntimeError when the model fails.
+    The fastest batch counts. Raises RuntimeError if the model fails.
     """
     rows: list[Floats] = []
     best, end = 0.0, 0.0
@@ -204,7 +203,7 @@ def floor_of(precision: str) -> float:
 
 
 def _fault(name: Candidate, found: Measured, reference: Measured, images: int) -> str:
-    """Say why a candidate cannot be used; nothing when it can."""
+    """Why a candidate is unusable; empty if it is usable."""
     floor = floor_of(name.precision)
     if found.fault:
         return f"{name.precision}: the model fails in it: {found.fault}"

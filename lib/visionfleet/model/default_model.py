@@ -1,4 +1,4 @@
-"""The default model: EfficientNet-Lite0, the weights of a package, and labels of our own."""
+"""The default model: EfficientNet-Lite0 with packaged weights and our own labels."""
 
 import hashlib
 from importlib import resources
@@ -14,9 +14,9 @@ from visionfleet.model.source import Source
 if TYPE_CHECKING:
     from visionfleet.model.loaded import Loaded
 
-# What the network was trained on, of values from 0 to 1.
+# The normalization of its training, for values from 0 to 1.
 PREPROCESSING = Preprocessing(256, 224, (127 / 255,) * 3, (128 / 255,) * 3, "bicubic")
-# Both as `python -m bench.default_model` found them: see models/README.md.
+# Both by `python -m bench.default_model`: see models/README.md.
 TEMPERATURE = 0.645
 UNKNOWN_BELOW = 0.75
 
@@ -26,7 +26,7 @@ SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def load_default() -> "Loaded":
-    # They import torch, and what is known of the model is asked for without it.
+    # Imported late, as they import torch; the rest of this module does not need it.
     from visionfleet.model.efficientnet_lite import EfficientNetLite0, renamed
     from visionfleet.model.loaded import Loaded, info
     from visionfleet.model.state_dict import fit, load_tensors, state_dict_of
@@ -55,7 +55,7 @@ def load_default() -> "Loaded":
 
 
 def weights() -> Path:
-    """Find the file in the package, of which no code is run."""
+    """The weights file in the package, none of whose code is run."""
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
         raise BadModel(

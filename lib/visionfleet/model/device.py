@@ -1,10 +1,10 @@
-"""Where torch runs a model: chosen once, at the start."""
+"""The device for torch, chosen once at start."""
 
 import torch
 
 
 def choose() -> torch.device:
-    """Take the GPU when torch sees one; CUDA_VISIBLE_DEVICES= in the environment hides it."""
+    """The GPU if torch finds one; CUDA_VISIBLE_DEVICES= in the environment hides it."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

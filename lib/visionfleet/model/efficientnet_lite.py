@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 (Tan and others, 2020), and what its published weights call its parts.
+"""EfficientNet-Lite0 (Tan and others, 2020), and the key names of its published weights.
 
 No I/O here.
 """
@@ -13,8 +13,7 @@ from torch.nn import functional
 FEATURES = 1280
 _NORM_EPSILON = 1e-3
 
-# Stages: how much wider the inside of a block is than what comes in; side of the kernel; stride of
-# the first block; channels that come out; blocks.
+# Stages: expansion factor; kernel size; stride of the first block; output channels; blocks.
 _STAGES = (
     (1, 3, 1, 16, 1),
     (6, 3, 2, 24, 2),
@@ -26,7 +25,7 @@ _STAGES = (
 )
 
 FIRST_KEY = "_conv_stem.weight"
-# The keys of the PyTorch port of EfficientNet, in which the weights are published.
+# The keys of the published PyTorch weights.
 _THEIR_KEYS = tuple(
     (re.compile(theirs), ours)
     for theirs, ours in (
@@ -46,9 +45,10 @@ _THEIR_KEYS = tuple(
 
 
 class SameConvolution(nn.Conv2d):
-    """Gives side / stride, rounded up, as TensorFlow does: an odd pixel goes to right and bottom.
+    """Pads like TensorFlow's SAME: output side / stride rounded up, odd padding at right and
+    bottom.
 
-    It matters at stride 2, where PyTorch's padding looks at other pixels.
+    It differs from PyTorch's padding at stride 2.
     """
 
     def forward(self, images: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def _layer(
 
 
 class Block(nn.Module):
-    """Widen, filter each channel by itself, narrow again."""
+    """Inverted residual: expand, depthwise convolution, project."""
 
     def __init__(self, inputs: int, wider: int, kernel: int, stride: int, outputs: int) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ class EfficientNetLite0(nn.Module):
         self.classify = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """N,3,H,W -> N,FEATURES: what the last layer tells the classes from."""
+        """N,3,H,W -> N,FEATURES: the input of the last layer."""
         inside = self.blocks(functional.relu6(self.stem(images)))
         return functional.relu6(self.head(inside)).mean(dim=(2, 3))
 
@@ -115,7 +115,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def renamed(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give published weights the names of this network's parts; other keys stay."""
+    """Map published keys to this network's names; other keys are unchanged."""
     return {_ours(key): value for key, value in published.items()}
 
 

@@ -1,4 +1,4 @@
-"""Runs a model over labelled images, on several threads that decode and classify."""
+"""Runs a model over labelled images, with several threads."""
 
 import time
 from collections import deque
@@ -23,7 +23,7 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """What came out, and the seconds it took: on the clock, and of all processors together."""
+    """The results, wall seconds, and CPU seconds."""
 
     evaluation: Evaluation
     unreadable: int
@@ -39,7 +39,7 @@ def measure(
     threads: int,
     progress: Progress = lambda _images: None,
 ) -> Benchmark:
-    """Classify batches, one a thread; raises BadDataset when a folder is no class of the model."""
+    """Classify batches, one per thread; raises BadDataset for a folder that is not a class."""
     started, started_cpu = time.perf_counter(), time.process_time()
     folders: list[str] = []
     rows: list[np.ndarray] = [np.empty((0, len(model.labels)), np.float32)]
@@ -58,7 +58,7 @@ def measure(
 
 @dataclass(frozen=True, slots=True)
 class _Answered:
-    """A batch: its size, and of its readable images the folders and rows of probabilities."""
+    """A batch: its size, and folders and probabilities of its readable images."""
 
     images: int
     folders: list[str]
@@ -74,7 +74,7 @@ def _answered(
         under_way: deque[Future[_Answered]] = deque()
         while batch := tuple(islice(source, batch_size)):
             if new := {item.folder for item in batch} - known:
-                class_indices(new, model.labels)  # a wrong folder is told at once
+                class_indices(new, model.labels)  # fail early for a wrong folder
                 known |= new
             under_way.append(pool.submit(_answer, model, batch, limits))
             if len(under_way) > threads:

@@ -1,7 +1,7 @@
-"""Loads programs of `torch.export.save`, and refuses what could run as Python code.
+"""Loads programs of `torch.export.save`, and refuses those that could run Python code.
 
-torch unpickles parts of such files, finds functions by name and evaluates sizes given as text, so
-the archive is looked through before torch sees it.
+torch unpickles parts of such files, resolves functions by name and evaluates sizes given as text,
+so the archive is checked before torch reads it.
 """
 
 import io
@@ -34,14 +34,14 @@ _CHECKS = {"target": _TARGET, "expr_str": _SIZE, "path_name": _TENSOR_FILE}
 
 def load_program(data: bytes, where: object) -> Any:
     _examine(data, where)
-    # Costs a second and more, for torch's compiler comes with it.
+    # Takes over a second, as it imports torch's compiler.
     from torch import export
 
     try:
         with warnings.catch_warnings(), _tensors_only():
             warnings.simplefilter("ignore")
             return export.load(io.BytesIO(data))
-    except Exception as error:  # torch raises many kinds for a damaged file
+    except Exception as error:  # torch raises many kinds for damaged files
         raise BadModel(f"{where}: cannot be loaded: {first_line(error)}") from error
 
 
@@ -70,7 +70,7 @@ def _strings(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 @contextmanager
 def _tensors_only() -> Iterator[None]:
-    """Make every `torch.load` refuse code, also those inside torch that ask for all."""
+    """Make every `torch.load` refuse code, also those within torch that would allow it."""
     before: Any = os.environ.get(_TENSORS_ONLY)
     os.environ[_TENSORS_ONLY] = "1"
     try:

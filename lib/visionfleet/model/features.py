@@ -1,4 +1,4 @@
-"""The last layer of a network in torch, and the features that it makes the scores of."""
+"""Splits a torch network at its last layer, whose input are the features."""
 
 from functools import partial
 
@@ -18,7 +18,7 @@ class Split(nn.Module):
 
 
 def split(module: nn.Module, images: Tensor) -> nn.Module:
-    """Take a network apart, in place; one whose last layer cannot be told stays as it is."""
+    """Split a network in place; unchanged if its last layer cannot be found."""
     name = last_layer(module, images)
     if name is None:
         return module
@@ -29,7 +29,7 @@ def split(module: nn.Module, images: Tensor) -> nn.Module:
 
 
 def last_layer(module: nn.Module, images: Tensor) -> str | None:
-    """Name the linear layer that gives the network's scores, as one forward pass shows it."""
+    """The name of the linear layer that produces the scores, found by a forward pass."""
     given: list[tuple[str, Tensor, int]] = []
 
     def gave(name: str, _part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

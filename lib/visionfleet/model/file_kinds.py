@@ -1,6 +1,6 @@
-"""Tells by its content what a model's file is, or what it is instead and what to do. No I/O here.
+"""Recognizes model files by their content, and says what other files are. No I/O here.
 
-Its name is never asked: `.pth.tar` is no archive, and a web page may be called `model.pt`.
+File names are ignored: `.pth.tar` is not an archive, and a web page may be called `model.pt`.
 """
 
 import io
@@ -16,14 +16,14 @@ FileKind = Literal["torchscript", "exported", "tensors", "safetensors", "onnx", 
 
 ARTEFACT_MAGIC = b"VFLEET02"
 ANY_ARTEFACT = b"VFLEET"
-# The pickled magic number that files of `torch.save` begin with that are no ZIP archives.
+# The pickled magic number of legacy `torch.save` files.
 _OLD_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _AGAIN = "copy or download it again"
 _UNPACK = "unpack it, and name the model's file in it"
 _AS_ONNX = "save the model as ONNX and import that: visionfleet model import FILE.onnx"
 
-# What files begin with that people take for models, what they are, and what to do.
+# Signatures of files mistaken for models: what they are, and what to do.
 _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file: git lfs pull"),
     (b"\x1f\x8b", "a gzip archive", _UNPACK),
@@ -40,14 +40,14 @@ _OTHERS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "a PNG image", "name the model's file"),
     (b"%PDF", "a PDF document", "name the model's file"),
 )
-# Top-level fields of ONNX's ModelProto; its graph is the one that no other has there.
+# Top-level fields of ONNX's ModelProto; the graph is unique to it.
 _ONNX_FIELDS, _ONNX_GRAPH = frozenset({1, 2, 3, 4, 5, 6, 7, 8, 14, 20, 25, 26}), 7
 _MOST_FIELDS = 100_000
 _NO_TEXT = re.compile(rb"[\0-\x08\x0e-\x1a]")
 
 
 def kind_of(data: bytes | memoryview, where: object) -> FileKind:
-    """Tell which kind of model a file is; raises BadModel for what is none, with what to do."""
+    """The kind of a model file; raises BadModel for others, with what to do."""
     head = bytes(data[:1024])
     if head.startswith(ANY_ARTEFACT):
         return "artefact"
@@ -65,7 +65,7 @@ def kind_of(data: bytes | memoryview, where: object) -> FileKind:
 
 
 def _told(head: bytes) -> str:
-    """Say what it is instead of a model."""
+    """What it is instead of a model."""
     if not head.strip(b"\0"):
         what = "is empty" if not head else "holds nothing but zeros"
         return f"{what}: {_AGAIN}"
@@ -139,7 +139,7 @@ def _kind_of_zip(data: bytes, where: object) -> FileKind:
 
 
 def _is_safetensors(data: bytes | memoryview, where: object) -> bool:
-    """Eight bytes that tell the length of a JSON object, the object, and the tensors."""
+    """Eight bytes with the length of a JSON object, the object, and the tensors."""
     if bytes(data[8:9]) != b"{":
         return False
     length = int.from_bytes(data[:8], "little")
@@ -162,9 +162,9 @@ def _is_safetensors(data: bytes | memoryview, where: object) -> bool:
 
 
 def _end_of_onnx(data: bytes | memoryview) -> int | None:
-    """Where an ONNX file should end; None for anything else."""
+    """Where an ONNX file should end; None for other files."""
     if bytes(data[:1]) != b"\x08" or len(data) < 4 or data[1] > 31:
-        return None  # it begins with the version of the format
+        return None  # the first field is the format's version
     fields = list(_fields(data))
     if any(field not in _ONNX_FIELDS or wire not in (0, 2) for field, wire, _ in fields):
         return None
@@ -172,7 +172,7 @@ def _end_of_onnx(data: bytes | memoryview) -> int | None:
 
 
 def _fields(data: bytes | memoryview) -> Iterator[tuple[int, int, int]]:
-    """Give number, wire type and end of a protobuf message's fields; the last may end behind it."""
+    """Number, wire type and end of a protobuf message's fields; the last may exceed the data."""
     place = 0
     for _ in range(_MOST_FIELDS):
         if place >= len(data):

@@ -1,4 +1,4 @@
-"""The model at work: batches of pixels in, rankings out, whatever the runtime."""
+"""The model in use: batches of pixels in, rankings out, for any runtime."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeAlias
@@ -15,7 +15,7 @@ Ranking: TypeAlias = tuple[Ranked, ...]
 
 
 class Described(Protocol):
-    """What is known of a model beside its network."""
+    """A model's properties besides its network."""
 
     @property
     def info(self) -> ModelInfo: ...
@@ -30,7 +30,7 @@ class Described(Protocol):
 
 
 class Inference:
-    """A network with its labels; one that was made for one image at a time is fed `singly`."""
+    """A network with its labels; `singly` feeds one image at a time, for models traced so."""
 
     def __init__(
         self, network: Network, about: Described, chosen: Chosen, singly: bool = False
@@ -44,7 +44,7 @@ class Inference:
 
     @property
     def features(self) -> int | None:
-        """How long the vectors of `rank_and_embed` are; None: this model has none."""
+        """The length of `rank_and_embed`'s vectors; None if there are none."""
         return self._network.features
 
     def rank(self, batch: Sequence[Pixels], top: int) -> list[Ranking]:
@@ -52,7 +52,7 @@ class Inference:
         return self._ranked(self.probabilities(batch), top)
 
     def rank_and_embed(self, batch: Sequence[Pixels], top: int) -> list[tuple[Ranking, str | None]]:
-        """Rank, and write each image's features as results have them."""
+        """Rank, and encode each image's features as in results."""
         scores, features = self.scores_and_features(batch)
         rankings = self._ranked(self._probable(scores), top)
         if features is None:
@@ -61,7 +61,7 @@ class Inference:
         return list(zip(rankings, texts, strict=True))
 
     def _ranked(self, found: Floats, top: int) -> list[Ranking]:
-        # Equal scores in the order of their index, whatever `top` is.
+        # Equal scores in the order of their index, for any `top`.
         order = np.argsort(-found, axis=1, kind="stable")[:, :top]
         scores = np.take_along_axis(found, order, axis=1)
         return [
@@ -73,7 +73,7 @@ class Inference:
         ]
 
     def probabilities(self, batch: Sequence[Pixels]) -> Floats:
-        """Compute a row of probabilities for each image; RuntimeError if it fails."""
+        """A row of probabilities for each image; RuntimeError if it fails."""
         return self._probable(self.scores(batch))
 
     def _probable(self, scores: Floats) -> Floats:
@@ -88,7 +88,7 @@ class Inference:
         return self._checked(self._network.scores(batch), batch)
 
     def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
-        """Compute scores, and rows of features where the network tells them."""
+        """Scores, and features where the network provides them."""
         if self._singly and len(batch) > 1:
             each = [self.scores_and_features([pixels]) for pixels in batch]
             rows = [features for _, features in each if features is not None]
@@ -106,7 +106,7 @@ class Inference:
 
 
 def softmax(scores: Floats) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is told by its reader
+    with np.errstate(invalid="ignore", over="ignore"):  # callers check for non-finite values
         powers = np.exp(scores - scores.max(axis=1, keepdims=True))
         found: Floats = powers / powers.sum(axis=1, keepdims=True)
     return found

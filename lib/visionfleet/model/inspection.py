@@ -1,4 +1,4 @@
-"""Tells what a model file is, without a configuration: its kind, input, labels and size."""
+"""Inspects a model file without a configuration: kind, input, labels and size."""
 
 import hashlib
 import warnings
@@ -20,12 +20,14 @@ from visionfleet.model.loading import load_torchscript
 from visionfleet.model.state_dict import load_tensors, state_dict_of
 from visionfleet.model.torch_network import MODEL_ERRORS
 
-_SIDES = (224, 32, 299, 64, 28)  # that a TorchScript file is tried with
+_SIDES = (224, 32, 299, 64, 28)  # tried with a TorchScript file
 
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a file says of itself, or None; packed quantised weights are no parameters."""
+    """The properties of a file, None if unknown; packed quantized weights do not count as
+    parameters.
+    """
 
     kind: str
     bytes: int
@@ -41,7 +43,7 @@ class Inspection:
 
 
 def inspect(data: bytes, where: object) -> Inspection:
-    """Look at a file's content, and run TorchScript on blank images; raises BadModel."""
+    """Inspect a file's content, and run TorchScript on blank images; raises BadModel."""
     kind = kind_of(data, where)
     if kind == "artefact":
         found = _of_artefact(artefact.decode(memoryview(data), str(where)).manifest)
@@ -60,7 +62,7 @@ def inspect(data: bytes, where: object) -> Inspection:
 
 
 def _of_the_default_model() -> dict[str, Any]:
-    """Tell what stands in no file: it belongs to the weights all the same."""
+    """Properties that belong to the default weights, but are in no file."""
     return {
         "kind": "weights of the default model",
         "input": _shape(default_model.PREPROCESSING.crop),
@@ -92,7 +94,7 @@ def _of_tensors(saved: Mapping[str, Any], where: object) -> dict[str, Any]:
     scores = int(matrices[-1].shape[0]) if matrices else None
     return {
         "kind": "state dict",
-        # The counters and running means of batch norms are no parameters.
+        # Batch norm counters and running means are not parameters.
         "parameters": _count(v for n, v in weights.items() if "running_" not in n and v.ndim),
         "scores": scores,
         "architecture": _own_network(weights, scores),

@@ -1,4 +1,4 @@
-"""What loading a model gives, whatever the model came from."""
+"""A loaded torch model, from any source."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,9 +16,8 @@ Kind = Literal["module", "torchscript", "exported", "onnx"]
 class Loaded:
     """A model in torch: float32 on the CPU, in evaluation mode.
 
-    Scores are divided by `temperature` before softmax; `unknown_below` is of the highest
-    probability. `source` is the file it was loaded from, and `architecture` the network it was
-    put into.
+    Scores are divided by `temperature` before softmax; `unknown_below` applies to the highest
+    probability. `source` is its file, `architecture` the network it was loaded into.
     """
 
     module: nn.Module
@@ -37,5 +36,5 @@ class Loaded:
 
 
 def info(name: str, data: bytes) -> ModelInfo:
-    """Name a model and its file: the fingerprint is the start of the file's SHA-256."""
+    """A model's name and fingerprint: the start of its file's SHA-256."""
     return ModelInfo(name=name, fingerprint=hashlib.sha256(data).hexdigest()[:16])

@@ -1,7 +1,7 @@
-"""Finds and loads a model: the default, a torchvision architecture, or a file of the user's.
+"""Loads a model: the default, a torchvision architecture, or the user's file.
 
 Nothing is ever unpickled: tensors load with `weights_only`, and the SHA-256 of the user's file must
-match. What a file is, its content tells, never its name.
+match. The kind of a file is recognized by its content, never its name.
 """
 
 import io
@@ -34,7 +34,7 @@ _IMPORT = "visionfleet model import {}"
 
 
 def load(choice: ModelSection, source: Source = _HERE) -> Loaded:
-    """Load the configured model; raises BadModel with what to do about it, TryLater for S3."""
+    """Load the configured model; raises BadModel with what to do, TryLater for S3."""
     loaded = _load(choice, source)
     if choice.temperature is not None:
         loaded = replace(loaded, temperature=choice.temperature)
@@ -87,7 +87,7 @@ def _load_file(choice: ModelSection, path: str, source: Source) -> Loaded:
 def load_module(
     data: bytes, path: str, architecture: str | None, classes: int
 ) -> tuple[nn.Module, Kind]:
-    """Make the network of a model's file; raises BadModel."""
+    """Load the network of a model file; raises BadModel."""
     kind = kind_of(data, path)
     if kind == "artefact":
         raise BadModel(
@@ -96,7 +96,7 @@ def load_module(
     if kind == "onnx":
         raise BadModel(f"{path}: is an ONNX file; make an artefact of it: {_IMPORT.format(path)}")
     if kind in {"tensors", "safetensors"}:
-        saved = load_tensors(data, path)  # a pickled model is told first that code is never run
+        saved = load_tensors(data, path)  # for pickled models, first say that code is never run
         if architecture is None:
             raise BadModel(
                 f"{path}: holds weights only; name their network in model.architecture, "
@@ -123,7 +123,7 @@ def _published(architecture: str, classes: int) -> nn.Module:
 
 def load_torchscript(data: bytes, path: object) -> nn.Module:
     with warnings.catch_warnings():
-        # torch advises newer formats; the files that people have are still TorchScript.
+        # torch warns of TorchScript, in which many existing files are.
         warnings.simplefilter("ignore")
         try:
             module: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]

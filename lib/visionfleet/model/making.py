@@ -1,8 +1,8 @@
-"""From the configuration to an artefact; also as a process of its own, which a worker starts.
+"""From the configuration to an artefact, also as a process of its own that a worker starts.
 
-Such a process ends with what it imports: torch alone would stay 500 MiB in a worker that has no
-use for it. It reads the configuration from stdin and writes the artefact to the file named; a
-reason why it cannot goes to stdout.
+The process takes its imports with it: torch alone would leave 500 MiB in a worker that does not use
+it. It reads the configuration from stdin and writes the artefact to the named file; errors go to
+stdout.
 """
 
 import os
@@ -26,7 +26,7 @@ from visionfleet.model.published_names import check_names
 from visionfleet.model.source import Source, cache_folder, write_whole
 
 BAD_MODEL, TRY_LATER = 78, 75  # EX_CONFIG and EX_TEMPFAIL of sysexits.h
-_LIMIT_SECONDS = 280.0  # of a start on EC2, which is given up after 300
+_LIMIT_SECONDS = 280.0  # below the limit of a start on EC2, 300 s
 
 
 def source_of(config: Config) -> Source:
@@ -38,9 +38,9 @@ def _fetch(settings: AwsSection, bucket: str, key: str) -> bytes:
 
 
 def make(config: Config, asked: Asked | None = None) -> bytes:
-    """Make the configured model's artefact; raises BadModel, and TryLater when S3 fails."""
+    """Make the configured model's artefact; raises BadModel, and TryLater if S3 fails."""
     check_names(config.model)
-    # It brings torch.
+    # Imports torch.
     from visionfleet.model.building import made
 
     cpu_quota.yield_while_waiting(os.environ)
@@ -50,7 +50,7 @@ def make(config: Config, asked: Asked | None = None) -> bytes:
 def build(
     config: Config, folder: Path | None, share: bool, asked: Asked | None = None
 ) -> tuple[Artefact, Path]:
-    """Make it anew, and keep it; raises as `make` does, and OSError."""
+    """Build it anew, and store it; raises like `make`, and OSError."""
     key = key_of(config.model, source_of(config), processor.here(os.environ))
     s3 = client_factory(config.aws).client("s3") if share else None
     bucket = Store(s3, config.storage.output_bucket) if s3 else None
@@ -58,14 +58,14 @@ def build(
     data = make(config, asked)
     path = store.path(key)
     write_whole(path, data)
-    path.chmod(0o644)  # made by root, and read by the daemons
+    path.chmod(0o644)  # made by root, but read by the daemons
     if share:
         store.share(key, data)
     return artefact.open_file(path), path
 
 
 def make_apart(config: Config) -> bytes:
-    """Make it in a process of its own; raises as `make` does."""
+    """Make it in a separate process; raises like `make`."""
     check_names(config.model)
     with tempfile.TemporaryDirectory() as folder:
         made = Path(folder, "artefact")

@@ -1,4 +1,4 @@
-"""What every runtime gives: a network in one precision, images in, scores out."""
+"""The interface of runtimes: a network in one precision, images in, scores out."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -13,14 +13,14 @@ Floats = npt.NDArray[np.float32]
 
 class Network(Protocol):
     def scores(self, batch: Sequence[Pixels]) -> Floats:
-        """Compute a row of scores for each image; RuntimeError if it fails. Threads may call it."""
+        """A row of scores for each image; RuntimeError if it fails. Thread-safe."""
         ...
 
     @property
     def features(self) -> int | None:
-        """How long the vector is of which its last layer makes the scores; None: not known."""
+        """The length of the last layer's input; None if unknown."""
         ...
 
     def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
-        """Compute the same scores, and a row of features for each image where they are known."""
+        """The same scores, and a row of features for each image, where known."""
         ...

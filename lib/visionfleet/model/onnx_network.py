@@ -1,4 +1,4 @@
-"""An ONNX file as a network: OpenVINO serves it, and ONNX's own runtime says what is right."""
+"""An ONNX file as a network: served by OpenVINO, and checked against ONNX Runtime."""
 
 import importlib
 from pathlib import Path
@@ -18,9 +18,9 @@ _OPERATIONS = "export it with operations of ONNX's own (quantised with QDQ, not 
 
 
 class OnnxNetwork(nn.Module):
-    """Scores of normalised images; weights in files beside it are found by its path.
+    """Scores of normalized images; external weights are found relative to its path.
 
-    What is made for one image at a time is told by `images`; 0 is any number.
+    `images` is the fixed batch size; 0 is any.
     """
 
     def __init__(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class OnnxNetwork(nn.Module):
         return [i for i, shape in enumerate(self._shapes) if str(shape.rank) == "2"] or [0]
 
     def prefer(self, classes: int) -> None:
-        """Take the first rows of so many scores, where it gives others too."""
+        """Select the first output with this number of scores, if there are others."""
         sizes = {i: str(self._shapes[i][1]) for i in self._rows() if len(self._rows()) > 1}
         self._output = next((i for i, size in sizes.items() if size == str(classes)), self._output)
 
@@ -59,14 +59,14 @@ class OnnxNetwork(nn.Module):
         given = images.permute(0, 2, 3, 1) if self.channels_last else images
         try:
             rows = self._runs(np.ascontiguousarray(given.float().numpy()))[self._output]
-        except Exception as error:  # its runtimes have kinds of their own
+        except Exception as error:  # runtimes raise exceptions of their own
             raise RuntimeError(str(error).strip().splitlines()[-1]) from error
         scores = torch.from_numpy(np.array(rows, np.float32))
         scores = scores.flatten(1) if max((1, *scores.shape[2:])) == 1 else scores
         return scores.clamp(min=_LEAST_PROBABILITY).log() if self.probabilities else scores
 
     def openvino_model(self, side: int, singly: bool) -> Any:
-        """Give what OpenVINO makes of it, for a batch of any size or of one."""
+        """OpenVINO's conversion, for any batch size or for one."""
         model = self._read()
         images = 1 if singly else -1
         shape = [images, side, side, 3] if self.channels_last else [images, 3, side, side]
@@ -100,7 +100,7 @@ class OnnxNetwork(nn.Module):
         runtime.set_default_logger_severity(4)
         try:
             session = runtime.InferenceSession(self._path, providers=["CPUExecutionProvider"])
-        except Exception:  # it knows fewer operations than OpenVINO, or older files
+        except Exception:  # it supports fewer operations than OpenVINO, or only older files
             return None
         self.metadata = dict(session.get_modelmeta().custom_metadata_map)
         name = session.get_inputs()[0].name
@@ -115,4 +115,4 @@ class OnnxNetwork(nn.Module):
         return lambda images: [np.array(rows) for rows in compiled([images]).values()]
 
     def __deepcopy__(self, _memo: object) -> "OnnxNetwork":
-        return self  # there are no weights here that anybody could change
+        return self  # its weights cannot be converted

@@ -1,4 +1,4 @@
-"""From the configuration to a model at work: by its artefact, which is made when there is none."""
+"""Opens the configured model by its artefact, which is made if missing."""
 
 import gc
 import logging
@@ -34,10 +34,10 @@ def open_model(
     bucket: Store | None = None,
     lanes: int = 1,
 ) -> Inference:
-    """Open the configured model and warm it up; raises BadModel, and TryLater when S3 fails.
+    """Open the configured model and warm it up; raises BadModel, and TryLater if S3 fails.
 
-    Artefacts are shared with others in `bucket`. `lanes` threads may ask the model at a time, each
-    of which computes with as many as are configured.
+    Artefacts are shared through `bucket`. Up to `lanes` threads may call the model concurrently,
+    each with the configured number of threads.
     """
     phases = phases or StartupTimer(time.monotonic(), time.monotonic)
     cpu_quota.yield_while_waiting(environment)
@@ -58,7 +58,7 @@ def open_model(
 def find_or_make(
     config: Config, environment: Mapping[str, str], bucket: Store | None = None
 ) -> Artefact:
-    """Look for the artefact, on this machine and in S3; make it where there is none."""
+    """Find the artefact, on this machine or in S3; make it if there is none."""
     source, here = making.source_of(config), processor.here(environment)
     if given := own_artefact(config.model, source, here):
         return given
@@ -67,20 +67,20 @@ def find_or_make(
     if found := store.find(key):
         return found
     with store.alone(key):
-        # A worker that will run on torch may as well import it now.
+        # A worker on torch needs its import anyway.
         make = making.make if config.model.runtime == "torch" else making.make_apart
         return store.find(key) or store.keep(key, make(config))
 
 
 def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) -> Inference:
-    """Bring an artefact's network to work; raises BadModel."""
+    """Load an artefact's network; raises BadModel."""
     manifest, chosen = found.manifest, found.manifest.chosen
     if chosen.runtime == "openvino":
         name = graph_file(chosen)
         graph = Graph(found.file(f"{name}.xml"), found.file(f"{name}.bin"))
         network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes)
     else:
-        # Takes seconds and half a GiB, so only where it is what was chosen.
+        # Takes seconds and half a GiB, so only if chosen.
         from visionfleet.model.torch_opening import torch_network
 
         network = torch_network(found, threads)
@@ -95,7 +95,7 @@ def _as_configured(manifest: Manifest, choice: ModelSection) -> Manifest:
 
 
 def _warm_up(model: Inference, batch_size: int) -> None:
-    """Have kernels compiled for the sizes to come; raises BadModel for a model that fails."""
+    """Compile kernels for the expected batch sizes; raises BadModel for a failing model."""
     side = model.preprocessing.crop
     picture = np.zeros((side, side, 3), np.uint8)
     try:
@@ -108,7 +108,7 @@ def _warm_up(model: Inference, batch_size: int) -> None:
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep the garbage collector from what imports make: it was a third of torch's import."""
+    """Disable the garbage collector during imports: it took a third of torch's import."""
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Makes OpenVINO's files of a network in torch, and the same in int8. For building only."""
+"""Converts a torch network to OpenVINO's files, also in int8. Only used for building."""
 
 import logging
 import tempfile
@@ -18,20 +18,20 @@ from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.openvino_library import converter, library, quantiser
 from visionfleet.model.openvino_network import Graph, read
 
-# What does its work in bfloat16 where that is asked for, by weights that it rounds to it.
+# Operations that compute in bfloat16 on request, rounding their weights.
 _MULTIPLYING = {"Convolution", "GroupConvolution", "MatMul"}
 _SHAPING = {"Transpose", "Reshape"}
 
 
 def convert(module: nn.Module, how: Preprocessing, singly: bool) -> Graph:
-    """Convert a network, with the normalisation of its pixels; any exception when it cannot be."""
+    """Convert a network, including the normalization of pixels; any exception if impossible."""
     if isinstance(module, OnnxNetwork):
         layout = "NHWC" if module.channels_last else "NCHW"
         network = module.openvino_model(how.crop, singly)
         return _graph(_with_features(_with_normalisation(network, how, layout)))
     shape = (1 if singly else 2, 3, how.crop, how.crop)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch advises newer formats
+        warnings.simplefilter("ignore")  # torch warns of TorchScript
         model = converter().convert_model(
             module,
             example_input=torch.zeros(shape),
@@ -43,7 +43,7 @@ def convert(module: nn.Module, how: Preprocessing, singly: bool) -> Graph:
 
 
 def quantise(graph: Graph, samples: Sequence[Pixels]) -> Graph:
-    """Quantise to int8 by what `samples` make of the network; ImportError without NNCF."""
+    """Quantize to int8 using `samples`; ImportError without NNCF."""
     nncf = quantiser()
     logging.getLogger("nncf").setLevel(logging.ERROR)
     dataset = nncf.Dataset([pixels[None] for pixels in samples])
@@ -52,7 +52,7 @@ def quantise(graph: Graph, samples: Sequence[Pixels]) -> Graph:
 
 
 def in_bfloat16(graph: Graph) -> Graph:
-    """Keep the weights as bfloat16 computes with them: half the bytes, and the same answers."""
+    """Store weights in bfloat16 if used in bfloat16 only: half the bytes, the same answers."""
     model, makes = read(graph), library().opset13
     for node in model.get_ordered_ops():
         if _is_in_float32(node) and _only_multiplies(node.output(0)):
@@ -62,13 +62,13 @@ def in_bfloat16(graph: Graph) -> Graph:
 
 
 def _is_in_float32(node: Any) -> bool:
-    """Tell whether a node is a constant in float32."""
+    """Whether a node is a float32 constant."""
     constant = node.get_type_name() == "Constant"
     return constant and bool(node.get_output_element_type(0) == library().Type.f32)
 
 
 def _only_multiplies(value: Any) -> bool:
-    """Whether all that takes it takes it for weights, and so rounds it to bfloat16 itself."""
+    """Whether all consumers use it as weights that they round to bfloat16 anyway."""
     takers = [(taker.get_node(), taker.get_index()) for taker in value.get_target_inputs()]
     return all(
         (node.get_type_name() in _MULTIPLYING and index == 1)
@@ -78,9 +78,9 @@ def _only_multiplies(value: Any) -> bool:
 
 
 def _marked(graph: Graph) -> Graph:
-    """Have OpenVINO take weights of 16 bits as they are: unmarked, it keeps 32 bits in memory.
+    """Mark 16-bit weights for OpenVINO to use as is: otherwise it keeps a 32-bit copy in memory.
 
-    The mark is what it writes itself where it compresses weights, which it can to float16 alone.
+    The same mark is written by its own compression of weights, which supports only float16.
     """
     layers = ElementTree.fromstring(bytes(graph.structure))  # noqa: S314  just written
     for layer in layers.iterfind("layers/layer[@type='Convert']"):
@@ -111,7 +111,7 @@ def _with_normalisation(model: Any, how: Preprocessing, layout: str = "NCHW") ->
 
 
 def _with_features(model: Any) -> Any:
-    """Give what goes into the last layer out, too, where that is a matrix by known weights."""
+    """Add the input of the last layer as an output, if that is a matrix product with constants."""
     node = model.output(0).get_node().input_value(0).get_node()
     while node.get_type_name() in {"Add", "Convert"}:
         inputs = [each.get_source_output().get_node() for each in node.inputs()]
@@ -126,7 +126,7 @@ def _with_features(model: Any) -> Any:
 
 
 def _is_known(node: Any) -> bool:
-    """Tell whether a node is a constant, or made of one."""
+    """Whether a node is a constant, or computed from one."""
     while node.get_type_name() in {"Convert", "Transpose", "Reshape", "Multiply"}:
         node = node.input_value(0).get_node()
     return bool(node.get_type_name() == "Constant")

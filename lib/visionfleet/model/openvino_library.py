@@ -1,4 +1,4 @@
-"""The only door to OpenVINO: without what it would tell its makers, and without its converter."""
+"""The only import of OpenVINO, with telemetry and converter disabled."""
 
 import importlib
 import importlib.metadata
@@ -12,7 +12,7 @@ _TELEMETRY = "openvino_telemetry"
 
 
 def version() -> str | None:
-    """Which OpenVINO there is; importing none of it."""
+    """OpenVINO's version, without importing it."""
     try:
         return importlib.metadata.version("openvino")
     except importlib.metadata.PackageNotFoundError:
@@ -20,7 +20,7 @@ def version() -> str | None:
 
 
 def library() -> Any:
-    """Import OpenVINO; its converter would take as long again, and is for building only."""
+    """Import OpenVINO without its converter, which takes as long again and is only for building."""
     with _absent(_CONVERTER, _TELEMETRY):
         return importlib.import_module("openvino")
 
@@ -32,7 +32,7 @@ def converter() -> Any:
 
 
 def quantiser() -> Any:
-    """Import NNCF; raises ImportError where it is not installed."""
+    """Import NNCF; raises ImportError if not installed."""
     library()
     with _absent(_TELEMETRY):
         return importlib.import_module("nncf")
@@ -40,7 +40,7 @@ def quantiser() -> Any:
 
 @contextmanager
 def _absent(*names: str) -> Iterator[None]:
-    """Have these imports fail, which OpenVINO and NNCF are prepared for."""
+    """Let these imports fail, which OpenVINO and NNCF handle."""
     missing: Any = None
     hidden = [name for name in names if name not in sys.modules]
     sys.modules.update(dict.fromkeys(hidden, missing))

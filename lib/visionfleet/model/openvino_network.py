@@ -1,4 +1,4 @@
-"""A network on OpenVINO: on a processor, in one precision, from OpenVINO's own files."""
+"""A network on OpenVINO: CPU, one precision, from OpenVINO's own files."""
 
 import threading
 from collections.abc import Sequence
@@ -11,15 +11,15 @@ from visionfleet.imaging.model_input import Pixels
 from visionfleet.model.network import Floats
 from visionfleet.model.openvino_library import library
 
-# What a network in int8 does not do in int8 it does in float32.
+# Operations of an int8 network without int8 support use float32.
 _HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """A network as OpenVINO keeps it: N x H x W x 3 bytes in, N x classes scores out.
+    """OpenVINO's files of a network: N x H x W x 3 bytes in, N x classes scores out.
 
-    Where its last layer can be told, there is a second output: N x features, its input.
+    A second output are the features, N x features, if the last layer is known.
     """
 
     structure: bytes | memoryview
@@ -27,16 +27,17 @@ class Graph:
 
 
 class OpenVinoNetwork:
-    """`lanes` batches are computed at a time, each by `threads`."""
+    """Runs `lanes` batches concurrently, each with `threads`."""
 
     def __init__(self, graph: Graph, precision: str, threads: int, lanes: int = 1) -> None:
-        self._graph = graph  # its weights are used where they are
+        self._graph = graph  # keeps the mapped weights alive
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "INFERENCE_NUM_THREADS": threads * lanes,
             "NUM_STREAMS": lanes,
             "PERFORMANCE_HINT": "LATENCY",
-            # Which cores a worker has is its unit's matter; two would pin themselves to the same.
+            # CPU pinning is up to the systemd unit; two workers would pin themselves to the same
+            # cores.
             "ENABLE_CPU_PINNING": False,
         }
         try:
@@ -52,7 +53,7 @@ class OpenVinoNetwork:
         return int(outputs[1].partial_shape[1].get_length()) if len(outputs) > 1 else None
 
     def scores(self, batch: Sequence[Pixels]) -> Floats:
-        # A copy: the request reuses its own.
+        # A copy, as the request reuses its buffer.
         return np.array(self._infer(batch)[0], np.float32)
 
     def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
@@ -71,16 +72,16 @@ class OpenVinoNetwork:
 
 
 def read(graph: Graph) -> Any:
-    """Give OpenVINO's model; it uses the weights where they are, so `graph` has to outlive it."""
+    """OpenVINO's model; it uses the weights in place, so `graph` must outlive it."""
     openvino = library()
     weights = np.frombuffer(graph.weights, np.uint8)
-    # What cannot be written to, OpenVINO copies; a mapped file can be, and is not.
+    # OpenVINO copies read-only memory; the mapping is writable, but never written.
     tensor = openvino.Tensor(weights, shared_memory=weights.flags.writeable)
     return openvino.Core().read_model(bytes(graph.structure), tensor)
 
 
 def _reason(error: Exception) -> str:
-    """Keep the sentence of OpenVINO's errors, which name their source files first."""
+    """Strip source file names from OpenVINO's error messages."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     told = [line for line in lines if not line.startswith("Exception from ")]
     return (told or lines or [type(error).__name__])[-1]

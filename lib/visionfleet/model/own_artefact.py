@@ -1,4 +1,4 @@
-"""An artefact that `model.path` names: served as it is, on any kind of processor."""
+"""An artefact as `model.path`: used as is, on any kind of processor."""
 
 import hashlib
 from dataclasses import replace
@@ -16,7 +16,7 @@ _SUFFIX = ".artefact"
 
 
 def own_artefact(choice: ModelSection, source: Source, here: Processor) -> Artefact | None:
-    """Open the artefact in `model.path`; None when that is none. Raises BadModel, TryLater."""
+    """Open the artefact in `model.path`; None if it is not one. Raises BadModel, TryLater."""
     if choice.path is None or choice.sha256 is None:
         return None
     found = _found(choice.path, choice.sha256, source)
@@ -38,7 +38,7 @@ def is_artefact(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(6) == ANY_ARTEFACT
     except OSError:
-        return False  # whoever reads it next tells why it cannot be
+        return False  # the next reader reports the error
 
 
 def renamed(found: Artefact, name: str) -> Artefact:
@@ -84,7 +84,7 @@ def _labels(found: Artefact, location: str | None, source: Source) -> tuple[str,
 
 
 def _multiplies(precision: str, here: Processor) -> bool:
-    """Whether it is quick here; a file made elsewhere holds what float32 needs as well."""
+    """Whether its precision is fast here; otherwise its float32 weights are used."""
     if precision == "float16":
         return here.gpu
     return precision != "bfloat16" or here.bfloat16 or here.gpu

@@ -1,8 +1,8 @@
-"""How quickly one worker of this host could work: photos are decoded and classified, no queue.
+"""Measures the throughput of one worker on this host: decoding and classifying, without a queue.
 
-A process of its own for each worker, as they are at work: it reads trials from stdin, a JSON
-object a line, and writes what came of each. Images are decoded on threads beside the model, and so
-many are in flight as `prefetch` says; a batch is what is there, as in a worker.
+One process per worker, as in production: reads trials from stdin, a JSON object per line, and
+writes results. Images are decoded on threads beside the model, with `prefetch` images in flight;
+batches are dynamic, as in a worker.
 """
 
 import json
@@ -27,7 +27,7 @@ _Ready = tuple[float, Pixels]
 
 
 class Pace:
-    """Decodes and classifies the photos over and over, for some seconds at a time."""
+    """Decodes and classifies the photos repeatedly, for some seconds at a time."""
 
     def __init__(self, config: Config, model: Inference, photos: Sequence[bytes]) -> None:
         self._limits, self._model = config.images, model
@@ -36,7 +36,7 @@ class Pace:
             raise BadModel("none of the images can be decoded")
 
     def run(self, batch_size: int, prefetch: int, seconds: float) -> dict[str, object]:
-        """Give the images answered, the seconds it took, and each image's latency."""
+        """The number of images, the seconds, and each image's latency."""
         free, ready = threading.Semaphore(prefetch), queue.SimpleQueue[_Ready]()
         stop, latencies = threading.Event(), list[float]()
         threads = min(prefetch, max(1, len(os.sched_getaffinity(0))))
@@ -87,7 +87,7 @@ class Pace:
 
 
 def _gathered(ready: "queue.SimpleQueue[_Ready]", most: int) -> list[_Ready]:
-    """Wait for an image, and take what else is there."""
+    """Wait for an image, and take what else is queued."""
     batch = [ready.get()]
     while len(batch) < most and not ready.empty():
         batch.append(ready.get())
@@ -95,8 +95,8 @@ def _gathered(ready: "queue.SimpleQueue[_Ready]", most: int) -> list[_Ready]:
 
 
 def main() -> None:
-    """Read where to run, the configuration and the photos' paths, and then trials."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever started it ends it
+    """Read placement, configuration and photo paths, then trials."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # ended by its parent
     said = json.loads(sys.stdin.readline())
     os.sched_setaffinity(0, said["cpus"])
     config = Config.model_validate_json(json.dumps(said["config"]))

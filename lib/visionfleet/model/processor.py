@@ -1,13 +1,13 @@
-"""Tells one kind of processor from another: what is quickest on one need not be on the next."""
+"""Identifies kinds of processors, as the fastest choice differs between them."""
 
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Processors with one of these multiply bfloat16 themselves; on others it is slower than float32.
+# Flags of processors with bfloat16 multiplication; elsewhere it is slower than float32.
 _BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16", "svebf16"}
-# What decides which kernels a runtime has there.
+# Flags that decide which kernels a runtime uses.
 _KERNEL_FLAGS = _BFLOAT16_FLAGS | {
     *("avx", "avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_fp16", "amx_int8", "amx_fp16"),
     *("asimd", "asimddp", "i8mm", "sve", "sve2", "fphp"),
@@ -18,7 +18,7 @@ _CPUINFO, _DEVICES = Path("/proc/cpuinfo"), Path("/dev")
 
 @dataclass(frozen=True, slots=True)
 class Processor:
-    """`name` is the same on machines that compute alike; a GPU is one that may be used."""
+    """`name` is equal for machines with the same kernels; includes a usable GPU."""
 
     name: str
     bfloat16: bool
@@ -36,7 +36,7 @@ def here(environment: Mapping[str, str]) -> Processor:
 
 
 def described(machine: str, cpuinfo: str, gpu: bool) -> Processor:
-    """Read the first processor in /proc/cpuinfo: `flags` on x86, `Features` on ARM."""
+    """Parse the first processor in /proc/cpuinfo: `flags` on x86, `Features` on ARM."""
     first, _, _ = cpuinfo.partition("\n\n")
     lines = [line.partition(":") for line in first.splitlines()]
     values = {name.strip(): value.strip() for name, _, value in lines}

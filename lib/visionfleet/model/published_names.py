@@ -1,4 +1,4 @@
-"""The architectures that torchvision knows, read in its sources: its import takes seconds."""
+"""Names of torchvision's architectures, parsed from its sources, as its import takes seconds."""
 
 import difflib
 import importlib.util
@@ -15,7 +15,7 @@ _REGISTERED = re.compile(
 
 
 def check_names(choice: ModelSection) -> None:
-    """Raise BadModel for a name that no network has, where that can be told."""
+    """Raise BadModel for an unknown name, if that can be determined."""
     if choice.path is None:
         _check(choice.name, "model.name")
     elif choice.architecture is not None:
@@ -32,14 +32,14 @@ def _check(name: str, setting: str) -> None:
 
 
 def unknown(name: str, names: Set[str], whom: str = "torchvision") -> str:
-    """Say that a name is none of theirs, and which are near."""
+    """An error for an unknown name, with similar ones."""
     near = difflib.get_close_matches(name, names, n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"neither `{DEFAULT_MODEL}` nor known to {whom}{hint}"
 
 
 def known() -> Set[str]:
-    """Find the names; none where torchvision is missing, or writes them in another way."""
+    """The names; empty if torchvision is missing or has another structure."""
     found = importlib.util.find_spec("torchvision")
     if found is None or found.origin is None:
         return frozenset()

@@ -1,4 +1,4 @@
-"""The pictures that runtimes and precisions are compared on, and int8 is fitted to."""
+"""The pictures on which runtimes and precisions are compared, and int8 is calibrated."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,25 +14,26 @@ from visionfleet.imaging.decode import Photo, decode
 from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.imaging.preprocess import prepare
 
-# What float32 takes for so many is the most of a trial's time.
+# float32 on so many pictures takes most of a trial's time.
 _MOST_COMPARED = 256
 _MOST_FITTED = 300
-# Random crops of the built-in photos, of each kind, and their shares of the shorter side: nearly
-# whole, for small pieces of a photo show nothing, and of nothing every precision is unsure.
+# Random crops of each built-in photo, and their share of the shorter side: nearly whole, as every
+# precision is unsure about small pieces.
 _CROPS = 128
 _SHARES = (0.8, 1.0)
-# Four photos are few, and three show what ImageNet has two names for: a tabby is a tiger cat, too.
+# Tolerant, as three of four photos show what ImageNet has two names for: a tabby is a tiger cat,
+# too.
 _TIE = 0.1
 PHOTOS = Path(__file__).parent / "photos"
-# int8 would be fitted to what fewer of them show.
+# The fewest pictures for the calibration of int8.
 LEAST_FITTED = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """`targets` are the classes of `compared`, where known; `fitted` is for int8, and may lack.
+    """`targets` are the classes of `compared`, if known; `fitted` is for int8, and may be empty.
 
-    Two classes whose probabilities in float32 differ by less than `tie` may change places.
+    Classes whose float32 probabilities differ by less than `tie` may change places.
     """
 
     compared: Sequence[Pixels]
@@ -62,9 +63,9 @@ def _crop(photo: Image.Image, random: Random) -> Image.Image:
 def from_folder(
     folder: Path, labels: tuple[str, ...], how: Preprocessing, limits: ImagesSection
 ) -> Samples:
-    """Read images; folders in it whose names are all labels say what is on them.
+    """Read images; folders named by labels give their classes.
 
-    Every second is for fitting, the others are for comparing. Raises BadModel.
+    Every second image is for calibration, the others for comparison. Raises BadModel.
     """
     try:
         whole = list(datasets.read_any(folder, 2 * _MOST_FITTED))

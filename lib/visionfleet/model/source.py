@@ -1,4 +1,4 @@
-"""Reads a model's files, from disk or from S3, and makes sure that they are the right ones."""
+"""Reads a model's files from disk or S3, and verifies them."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ Fetch = Callable[[str, str], bytes]
 
 
 def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Find where models are kept: systemd's place, the machine's, or that of whoever runs this."""
+    """The cache folder: systemd's, the machine's, or the user's."""
     given = environment.get("CACHE_DIRECTORY", "").split(":")[0]
     if given or os.access(DEFAULT_CACHE, os.W_OK) or os.geteuid() == 0:
         return Path(given or DEFAULT_CACHE) / "models"
@@ -34,26 +34,26 @@ def cache_folder(environment: Mapping[str, str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Reads paths, and `s3://bucket/key` by `fetch`; keeps objects of known SHA-256 in `cache`."""
+    """Reads paths, and `s3://bucket/key` by `fetch`; caches objects of known SHA-256 in `cache`."""
 
     fetch: Fetch | None = None
     cache: Path | None = None
 
     def read(self, location: str, setting: str) -> bytes:
-        """Read a file whole; raises BadModel that names the setting, TryLater or Denied of S3."""
+        """Read a whole file; raises BadModel naming the setting, TryLater or Denied for S3."""
         try:
             if location.startswith(SCHEME):
                 return self._fetch(location)
             return Path(location).read_bytes()
         except OSError as error:
             raise BadModel(f"{location}: cannot be read: {error.strerror} ({setting})") from error
-        except Denied:  # the role may have been made a moment ago
+        except Denied:  # the IAM role may still be propagating
             raise
         except GiveUp as error:
             raise BadModel(f"{location}: cannot be read: {error} ({setting})") from error
 
     def read_checked(self, location: str, setting: str, sha256: str) -> bytes:
-        """Read a file whose bytes must have this SHA-256; what is returned is what was hashed."""
+        """Read a file of a given SHA-256; the bytes returned are those hashed."""
         cache = self.cache if location.startswith(SCHEME) else None
         if cache and (kept := _recall(cache, sha256)) is not None:
             return kept
@@ -73,7 +73,7 @@ class Source:
 
 
 def _recall(cache: Path, sha256: str) -> bytes | None:
-    """Read from the cache; a damaged file counts as none and is overwritten later."""
+    """Read from the cache; a damaged file counts as missing and is overwritten later."""
     try:
         data = (cache / sha256).read_bytes()
     except OSError:
@@ -89,7 +89,7 @@ def _keep(cache: Path, data: bytes, sha256: str) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write whole or not at all: other workers read it at the same time. Raises OSError."""
+    """Write atomically, as other workers read concurrently. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         try:
@@ -102,7 +102,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def read_labels(source: Source, location: str) -> tuple[str, ...]:
-    """Read labels: JSON when the name ends in .json, else one a line."""
+    """Read labels: JSON if the name ends in .json, else one per line."""
     data = source.read(location, "model.labels")
     try:
         text = data.decode("utf-8-sig")
@@ -129,7 +129,7 @@ def _without_numbers(labels: list[str]) -> tuple[str, ...]:
 
 
 def _by_index(found: dict[str, object], location: str) -> list[object]:
-    """Order {"0": "tench", "1": ...}, with or without the class id of ImageNet beside it.
+    """Sort {"0": "tench", "1": ...}, with or without ImageNet's class id.
 
     {"tench": 0, ...} is the same the other way round, as datasets of folders tell it.
     """

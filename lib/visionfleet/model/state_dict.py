@@ -1,4 +1,4 @@
-"""Reads tensors from safetensors and files of `torch.save`; other things in them are left out."""
+"""Reads tensors from safetensors and `torch.save` files, leaving out other objects."""
 
 import io
 import re
@@ -17,16 +17,16 @@ from visionfleet.model.file_kinds import kind_of
 
 _GLOBAL = re.compile(r"(?:GLOBAL|global) ([\w.]+)")
 _DEEPEST = 4
-# What wrappers put into the names of a network's parts: DataParallel, torch.compile, FSDP.
+# Prefixes by wrappers: DataParallel, torch.compile, FSDP.
 _WRAPPING = {"module", "_orig_mod", "_forward_module", "_fsdp_wrapped_module"} | {
     "_checkpoint_wrapped_module"
 }
-# What is counted beside the weights: by batch norms, averages of weights, and profilers.
+# Counters beside the weights: of batch norms, weight averaging, and profilers.
 _COUNTERS = {"num_batches_tracked", "n_averaged", "total_ops", "total_params"}
 
 
 class _LeftOut:
-    """Stands where a file holds an object of NumPy, of which nothing is kept."""
+    """A placeholder for NumPy objects in a file."""
 
     def __new__(cls, *_args: object, **_kwargs: object) -> "_LeftOut":
         return super().__new__(cls)
@@ -37,20 +37,20 @@ class _LeftOut:
 
 
 class _Emptied:
-    """Makes an empty dict where a file holds an object of another class, which may be a dict."""
+    """A placeholder for objects of other classes, which may be dicts."""
 
     def __new__(cls, *_args: object, **_kwargs: object) -> OrderedDict[Any, Any]:  # type: ignore[misc]
         return OrderedDict()
 
 
 def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
-    """Read what was saved: tensors, numbers and text in dicts and lists; never code."""
+    """Load tensors, numbers and text in dicts and lists; never code."""
     if kind_of(data, where) == "safetensors":
         return load_safetensors(data)
     try:
         loaded = _load(data)
     except Exception as error:  # torch raises many kinds for a damaged file
-        # Beside the weights of a training are its arguments and settings, often as objects.
+        # Training checkpoints also contain arguments and settings, often as objects.
         loaded = _load_without_objects(data)
         if not isinstance(loaded, Mapping) or not list(_state_dicts(loaded)):
             raise BadModel(f"{where}: cannot be loaded: {_reason(error)}") from error
@@ -64,25 +64,25 @@ def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
 
 def _load(data: bytes) -> object:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old files that torch still reads
+        warnings.simplefilter("ignore")  # for old files that torch still supports
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 
 def _load_without_objects(data: bytes) -> object:
-    """Read with something inert in the place of each object; None when that fails, too."""
+    """Load with inert placeholders for objects; None if that fails, too."""
     try:
         names = get_unsafe_globals_in_checkpoint(io.BytesIO(data))
         inert = [(_LeftOut if n.startswith("numpy.") else _Emptied, n) for n in names]
         with safe_globals(inert):  # type: ignore[arg-type]
             return _load(data)
-    except Exception:  # what is told is why it cannot be read as it is
+    except Exception:  # the first error is reported
         return None
 
 
 def state_dict_of(saved: Mapping[str, Any], where: object) -> dict[str, Tensor]:
-    """Find the weights in what was saved, whatever they are under: the averaged before others.
+    """Find the weights in a checkpoint under any key, preferring averaged ones.
 
-    Names of wrappers are taken out of theirs.
+    Strips prefixes by wrappers.
     """
     found = list(_state_dicts(saved))
     if not found:
@@ -120,9 +120,9 @@ def _unwrapped(name: str) -> str:
 
 
 def aligned(tensors: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
-    """Take off what stands before the names of a whole network, of which `first` is a part.
+    """Strip the common prefix of a network, of which `first` is a part.
 
-    What stands elsewhere belongs to the training: a loss, a measure.
+    Other entries belong to the training: a loss, a metric.
     """
     ends = [name for name in tensors if name == first or name.endswith(f".{first}")]
     if not ends or first in ends:
@@ -132,7 +132,7 @@ def aligned(tensors: Mapping[str, Tensor], first: str) -> dict[str, Tensor]:
 
 
 def fit(module: nn.Module, tensors: Mapping[str, Tensor], where: object, what: str) -> nn.Module:
-    """Put weights into a network; raises BadModel with the first thing that does not fit."""
+    """Load weights into a network; raises BadModel with the first mismatch."""
     expected = module.state_dict()
     given = aligned(tensors, next(iter(expected)))
     if found := misfit(given, expected):
@@ -143,7 +143,7 @@ def fit(module: nn.Module, tensors: Mapping[str, Tensor], where: object, what: s
 
 
 def misfit(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> str:
-    """Say what keeps weights from fitting; nothing when they fit. Auxiliary heads may lack."""
+    """Why weights do not fit; empty if they do. Auxiliary heads may be missing."""
     missing, unknown = (
         [n for n in one if n not in other and not is_optional(n)]
         for one, other in ((expected, given), (given, expected))

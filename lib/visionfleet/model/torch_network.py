@@ -1,4 +1,4 @@
-"""A network on torch: on a processor or a GPU, in one precision."""
+"""A network on torch: CPU or GPU, one precision."""
 
 import copy
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.features import Split
 from visionfleet.model.network import Floats
 
-# What modules raise for images that they were not made for; exported programs assert.
+# What modules raise for unsupported sizes; exported programs assert.
 MODEL_ERRORS = (RuntimeError, AssertionError, TypeError, ValueError, IndexError)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class TorchNetwork:
-    """Runs a module, in float32 to begin with."""
+    """Runs a module, initially in float32."""
 
     def __init__(self, module: nn.Module, how: Preprocessing, device: torch.device) -> None:
         for weights in module.parameters():
@@ -26,8 +26,8 @@ class TorchNetwork:
         if not isinstance(self.module, torch.jit.ScriptModule):
             self.module = self.module.to(memory_format=torch.channels_last)
         self.dtype, self.device = torch.float32, device
-        # Rows of pixels are R,G,B,R,G,B...: with the factors repeated in that order a whole row is
-        # one vector, which is some 30 times quicker than to broadcast over the channels.
+        # Pixel rows are R,G,B,R,G,B...: repeating the factors in that order makes a row one vector,
+        # some 30 times faster than broadcasting over channels.
         std = torch.tensor(how.std).repeat(how.crop)
         self._scale = (1 / (255 * std)).to(device)
         self._shift = (-torch.tensor(how.mean).repeat(how.crop) / std).to(device)
@@ -38,7 +38,7 @@ class TorchNetwork:
         return other
 
     def converted(self, precision: str) -> "TorchNetwork":
-        """Copy the network into another precision; the module may refuse that."""
+        """A copy in another precision; the module may refuse that."""
         if DTYPES[precision] == self.dtype:
             return self
         other = self.replaced(copy.deepcopy(self.module).to(DTYPES[precision]))
@@ -74,10 +74,10 @@ class TorchNetwork:
         return found
 
     def prepared(self, batch: Sequence[Pixels]) -> Tensor:
-        """Stack, move to the device and normalise: N x 3 x H x W, channels last."""
+        """Stack, move to the device and normalize: N x 3 x H x W, channels last."""
         height, width, _ = batch[0].shape
         shape = (len(batch), height, width, 3)
-        # From pinned memory a GPU fetches by itself, while the processor goes on.
+        # From pinned memory the GPU copies asynchronously.
         stacked = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         np.stack(batch, out=stacked.numpy())
         rows = stacked.to(self.device, non_blocking=True).view(len(batch), height, 3 * width)
@@ -86,5 +86,5 @@ class TorchNetwork:
 
 
 def last_line(error: Exception) -> str:
-    """Shorten the errors of models: TorchScript puts its traceback before the reason."""
+    """The last line of an error, as TorchScript puts its traceback first."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1]

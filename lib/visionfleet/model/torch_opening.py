@@ -1,4 +1,4 @@
-"""An artefact's network on torch, in the precision that was chosen."""
+"""Opens an artefact's network on torch, in its precision."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from visionfleet.model.torch_network import TorchNetwork
 
 
 def torch_network(found: Artefact, threads: int) -> TorchNetwork:
-    """Raises BadModel, as when the machine has lost its GPU."""
+    """Raises BadModel, e.g. if the GPU is gone."""
     torch.set_num_threads(threads)
     manifest = found.manifest
     data = bytes(found.file("source"))

@@ -1,4 +1,4 @@
-"""torchvision's architectures and published weights; imported only when one is asked for."""
+"""torchvision's architectures and published weights; imported only on demand."""
 
 import hashlib
 import importlib
@@ -56,12 +56,12 @@ def _preset(weights: Any) -> Preprocessing:
 
 
 def preprocessing_of(name: str, data: bytes) -> Preprocessing:
-    """That of the published weights which a file is, else of the architecture's latest."""
+    """That of the published weights in a file, else of the architecture's latest."""
     return _preset(_published(name, data) or _models().get_model_weights(name).DEFAULT)
 
 
 def published_labels(name: str, data: bytes) -> tuple[str, ...] | None:
-    """Labels of the published weights which a file is; None when it is another's."""
+    """The labels of the published weights in a file; None for other files."""
     weights = _published(name, data)
     return None if weights is None else tuple(weights.meta["categories"])
 
@@ -75,7 +75,7 @@ def _published(name: str, data: bytes) -> Any:
 
 
 def _digest_in(file: str) -> str:
-    """Published weights carry the start of their SHA-256: resnet18-f37072fd.pth."""
+    """Published files are named by the start of their SHA-256: resnet18-f37072fd.pth."""
     return Path(file).stem.rsplit("-", 1)[-1]
 
 
@@ -85,7 +85,7 @@ def _models() -> Any:
 
 
 class _Deferred(ModuleType):
-    """Stands in for a module whose functions are looked up when they are called."""
+    """A stand-in for a module that is imported when a function is called."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -97,7 +97,7 @@ class _Deferred(ModuleType):
 
 @contextmanager
 def _dynamo_deferred() -> Iterator[None]:
-    """Keep torchvision from importing torch's compiler, for a function of the detection models."""
+    """Keep torchvision from importing torch's compiler, which only detection models use."""
     names = [n for n in ("torch._dynamo", "torch._dynamo.utils") if n not in sys.modules]
     stand_ins = {name: _Deferred(name) for name in names} if len(names) == 2 else {}
     sys.modules.update(stand_ins)
@@ -116,7 +116,7 @@ def known() -> Sequence[str]:
 
 
 def families() -> Mapping[str, Sequence[str]]:
-    """Architectures by the module they are made in."""
+    """Architectures by defining module."""
     models, found = _models(), defaultdict(list)
     for name in known():
         found[models.get_model_builder(name).__module__].append(name)
@@ -129,7 +129,7 @@ def _check_known(models: Any, name: str, setting: str) -> None:
 
 
 def _find_weights(url: str, directory: Path, downloads: Path | None) -> Path:
-    """Take weights placed by hand, then those downloaded before, then download them."""
+    """Use manually placed weights, then downloaded ones, then download them."""
     file = url.rsplit("/", 1)[-1]
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     for folder in (directory, downloads, cache):

@@ -1,4 +1,4 @@
-"""Tries a model in every runtime and precision that fits this machine."""
+"""Tries a model in every runtime and precision that suits this machine."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,15 +31,15 @@ from visionfleet.model.openvino_network import Graph, OpenVinoNetwork
 from visionfleet.model.samples import LEAST_FITTED, Samples
 from visionfleet.model.torch_network import MODEL_ERRORS, TorchNetwork, last_line
 
-_SAME = 1e-2  # largest difference of a probability between a batch and single images
-_BATCH_SECONDS = 0.4  # a batch that takes longer is tried in parts
-_TRIAL_SECONDS = 5.0  # for each candidate, after its warm-up
+_SAME = 1e-2  # the largest allowed difference of a probability between batch and single images
+_BATCH_SECONDS = 0.4  # slower batches are tried in parts
+_TRIAL_SECONDS = 5.0  # per candidate, after its warm-up
 _NO_ROWS: Floats = np.empty((0, 0), np.float32)
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The networks that were tried, which of them was chosen, and, by precision, their graphs."""
+    """The networks tried, the chosen one, and the graphs by precision."""
 
     networks: Mapping[Candidate, Network]
     chosen: Chosen
@@ -61,9 +61,9 @@ def compete(
     bfloat16: bool,
     int8: bool = False,
 ) -> Contest:
-    """Try what is worth it; raises BadModel for a model that fails, or answers too differently.
+    """Run the trials; raises BadModel for a model that fails, or whose runtimes disagree.
 
-    `bfloat16` says that the processor multiplies it, `int8` that there is time to try that.
+    `bfloat16`: the processor multiplies it; `int8`: there is time to try it.
     """
     torch.set_num_threads(threads)
     where = torch.device("cpu") if asked.runtime == "openvino" else device.choose()
@@ -92,13 +92,13 @@ class _Trials:
         convertible = self._loaded.kind == "onnx" or any(
             p.is_floating_point() for p in self._exact.module.parameters()
         )
-        if not convertible:  # a quantised model keeps its own precision
+        if not convertible:  # a quantized model keeps its precision
             asked = replace(asked, precision="auto")
         native = device.gpu_multiplies_bfloat16() if self._cuda else bfloat16
         there = openvino_library.version() is not None
         names = candidates(asked, self._cuda, native, convertible, there, int8)
         kind = self._exact.device.type
-        if len(names) == 1:  # nothing to choose from; that it works is all there is to know
+        if len(names) == 1:  # no choice: only check that it works
             self._at_work(self._exact).probabilities(self._samples.compared[:1])
             alone: dict[Candidate, Network] = {TORCH_FLOAT32: self._exact}
             chosen = Chosen("torch", "float32", device=kind)
@@ -160,12 +160,12 @@ class _Trials:
         return in_bfloat16(self._graph("float32"))
 
     def _converted(self) -> Graph:
-        # Its import takes seconds, and torch alone may have been asked for.
+        # Imported late: it takes seconds, and torch alone may have been requested.
         from visionfleet.model.openvino_conversion import convert
 
         try:
-            # OpenVINO folds batch norms itself. Of folded ones behind a max pool it makes a pool
-            # with GELU in it, whose kernel for float32 and AVX-512 is wrong (2026.4).
+            # OpenVINO folds batch norms itself. If folded before a max pool, it fuses pool and
+            # GELU, whose kernel for float32 and AVX-512 is wrong (2026.4).
             return convert(self._plain.module, self._loaded.preprocessing, self._singly)
         except Exception as error:  # the converter raises many kinds
             self._no_graphs = f"OpenVINO cannot convert it: {last_line(error)}"
@@ -190,7 +190,7 @@ class _Trials:
         return Inference(network, plain, Chosen("torch", "float32"), self._singly)
 
     def _batches(self, run: Run) -> Iterator[Sequence[Pixels]]:
-        """Give batches of the real size, unless that takes too long."""
+        """Batches of the real size, unless that is too slow."""
         compared = self._samples.compared
         run(compared[:1])
         started = self._clock()
@@ -203,5 +203,5 @@ class _Trials:
 
 
 def _own_cores(threads: int) -> Clock:
-    """Make a clock of the processor time used: what else runs on the cores must not decide."""
+    """A clock of CPU time, so that other load on the cores does not matter."""
     return lambda: time.process_time() / threads

@@ -1,1 +1,1 @@
-"""The HTTP side of the web daemon: the only place that knows Tornado."""
+"""The HTTP side of the web daemon. Only `http` and `routes` use Tornado."""

@@ -1,16 +1,16 @@
-"""The web daemon's numbers for Prometheus. No label is a job, a file or a client."""
+"""The web daemon's Prometheus metrics. No label is a job, a file or a client."""
 
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-# From an answer out of memory to the longest wait.
+# From a cached answer to the longest wait.
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 _CALL_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class WebMetrics:
-    """The metrics in a registry of their own; any thread may count."""
+    """Metrics in their own registry; updated from any thread."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

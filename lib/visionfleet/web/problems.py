@@ -1,4 +1,4 @@
-"""Errors as clients see them: problem documents after RFC 9457. No I/O here."""
+"""Errors as problem documents (RFC 9457). No I/O here."""
 
 import math
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from http import HTTPStatus
 from visionfleet.contract.messages import Failed
 from visionfleet.web.load.admission import Refusal
 
-# The codes of every HTTP status. What a worker gives as the reason of a failed result and is not
-# listed here is FAILED_STATUS: the request was fine, its content could not be classified.
+# All codes by HTTP status. Reasons of failed results not listed here are FAILED_STATUS: the request
+# was fine, its content could not be classified.
 _CODES: Mapping[int, tuple[str, ...]] = {
     400: ("bad_body", "bad_parameter", "empty", "no_file", "too_many_files"),
     401: ("no_key", "wrong_key"),
@@ -37,7 +37,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class Problem(Exception):
-    """An error to be told to the client: a stable `code` for machines, a `detail` for people."""
+    """An error response: a stable `code` for machines, a `detail` for people."""
 
     def __init__(
         self, code: str, detail: str, job: str | None = None, headers: dict[str, str] | None = None
@@ -79,5 +79,5 @@ def problem_of(answer: Problem | Refusal | Failed) -> Problem:
 
 
 def protocol_error(problem: Problem) -> tuple[str, dict[str, object]]:
-    """Write a problem as the Open Inference Protocol has it: media type and members."""
+    """Media type and document of a problem in the Open Inference Protocol."""
     return "application/json", {"error": problem.detail}

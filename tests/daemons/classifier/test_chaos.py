@@ -26,7 +26,7 @@ def test_every_job_has_one_right_result_after_chaos(tmp_path: Path) -> None:
     outcome = run(plan, tmp_path, said.append)
     assert outcome.kept(), (outcome, said)
     assert set(outcome.by_runtime) == {"torch", "openvino"}, "half of the workers run each"
-    assert outcome.blows["kill classifier"] == 3
+    assert {"kill classifier", "kill web", "kill scaler"} <= set(outcome.blows)
     assert all(outcome.faults.values()), ("each kind was met", outcome.faults)
     assert all(outcome.clients.values()), ("of clients too", outcome.clients)
 

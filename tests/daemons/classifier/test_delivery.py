@@ -101,7 +101,7 @@ def test_redelivered_message_is_answered_from_its_result(aws: Cloud, start: Star
     aws.s3.put_object(Bucket=BUCKETS[1], Key="results/job0.json", Body=json.dumps(before).encode())
     with start("w0"):
         reply = wait_until(lambda: aws.receive(REPLIES, 1), 40, "the reply")
-        wait_until(lambda: aws.counts() == (0, 0), 10, "the queue is empty")
+        wait_until(lambda: aws.counts() == (0, 0), 30, "the queue is empty")
     assert reply[0]["result"]["code"] == "first"
     assert aws.result(jobs[0]) == before, "the first result stays"
 

@@ -79,8 +79,8 @@ def test_model_switch_loses_no_job_and_results_name_the_model(aws: Cloud, tmp_pa
         )
         with worker("new", new):
             wait_until(lambda: len(answers(aws)) >= JOBS, 60, "every job is answered")
-            wait_until(lambda: aws.counts() == (0, 0), 15, "the queue is empty")
-            wait_until(lambda: "drained" in report(aws), 15, process.tail)
+            wait_until(lambda: aws.counts() == (0, 0), 30, "the queue is empty")
+            wait_until(lambda: "drained" in report(aws), 30, process.tail)
 
     found = answers(aws)
     assert len(found) == JOBS

@@ -24,7 +24,7 @@ def test_one_refused_image_harms_no_other(aws: Cloud, start: Start, proxy: Break
     jobs = send(aws, range(14))
     with start("w0", VISIONFLEET_AWS__ENDPOINT_URL=proxy.url) as process:
         found = results(aws, jobs, 90)
-        wait_until(lambda: aws.counts() == (0, 0), 10, "the queue is empty")
+        wait_until(lambda: aws.counts() == (0, 0), 30, "the queue is empty")
         assert process.running
     assert found.pop("job3")["code"] == "image_refused"
     assert {one["attempts"] for one in found.values()} == {1}

@@ -42,7 +42,7 @@ def test_reload_applies_live_settings_and_notifies_systemd(aws: Cloud, tmp_path:
         wait_until(lambda: listener.count("READY=1") == 1, 60, worker.tail)
         assert listener.statuses[0] == "loading the model"
         assert listener.count("EXTEND_TIMEOUT_USEC=120000000") > 0
-        wait_until(lambda: "idle: 0 in flight" in listener.statuses[-1], 10, worker.tail)
+        wait_until(lambda: "idle: 0 in flight" in listener.statuses[-1], 30, worker.tail)
         aws.send_request("job0", encoded(numbered(0)))
         answered = "1 answered, "
         wait_until(lambda: any(answered in s for s in listener.statuses), 20, worker.tail)
@@ -67,7 +67,7 @@ def test_reload_applies_live_settings_and_notifies_systemd(aws: Cloud, tmp_path:
         found = wait_until(lambda: aws.result("job1"), 20, worker.tail)
         assert found["code"] == "not_an_image"
         signs = listener.count("WATCHDOG=1")
-        wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 10, worker.tail)
+        wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 30, worker.tail)
 
         aws.send_request("job2", encoded(ENDLESS, "JPEG"))  # whose forward pass has no end
         wait_until(lambda: listener.count("WATCHDOG=trigger") > 0, 30, worker.tail)

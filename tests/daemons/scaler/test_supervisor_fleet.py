@@ -43,7 +43,7 @@ def test_fleet_scales_from_zero_to_one_and_back(
         send(aws, 1)
         wait_until(lambda: workers.states() == {"classifier_00": "RUNNING"}, 30, scaler.tail)
         wait_until(lambda: workers.states() == {}, 60, scaler.tail)
-        wait_until(lambda: status(aws)["states"] == {}, 10, "the status says zero")
+        wait_until(lambda: status(aws)["states"] == {}, 30, "the status says zero")
     assert aws.counts() == (0, 0)
     assert aws.keys("fleet/workers/") == aws.keys("fleet/drain/") == []
     reasons = [entry["reason"] for entry in status(aws)["history"] if entry["reason"]]

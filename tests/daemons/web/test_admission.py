@@ -83,7 +83,7 @@ def test_uploads_beyond_the_memory_budget_are_refused(aws: Cloud, tmp_path: Path
             assert web.post("/", data=IMAGE).text == label_of(IMAGE), (
                 "there is room for a small one"
             )
-        wait_until(lambda: web.post("/", data=large).ok, 10, "its bytes to be let go")
+        wait_until(lambda: web.post("/", data=large).ok, 30, "its bytes to be let go")
 
 
 def test_long_queue_is_429(aws: Cloud, tmp_path: Path) -> None:

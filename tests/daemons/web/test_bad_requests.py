@@ -80,6 +80,34 @@ def test_bad_uploads_get_their_error_code(
     refused(web.post(path, **options), status, code)
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "fault"),
+    [
+        ("/v1/classify", b'{"image": 5}', "image"),
+        (
+            "/v1/jobs",
+            b'{"image": "AA", "file_name": 5}',
+            "file_name: ",
+        ),
+        ("/v1/classify", b"{'image': ''}", "Invalid JSON"),
+        ("/v1/uploads", b'{"content_type": []}', "content_type: "),
+        (f"/v1/uploads/{UNKNOWN}", b"[]", "request: Input should be an object"),
+    ],
+)
+def test_json_that_cannot_be_read_is_told_where(
+    web: Web, path: str, body: bytes, fault: str
+) -> None:
+    answer = web.post(path, data=body, headers={"Content-Type": "application/json"})
+    assert fault in refused(answer, 400, "bad_body")["detail"]
+
+
+def test_parts_in_a_part_are_told(web: Web) -> None:
+    """`curl -F file=@a,b` writes several files of one field so."""
+    files = {"file": ("", b"--Y\r\n\r\nx\r\n--Y--", "multipart/mixed; boundary=Y")}
+    problem = refused(web.post("/", files=files), 400, "bad_body")
+    assert "each file as a part of its own" in problem["detail"]
+
+
 @pytest.fixture(params=[30, 100, 1000], ids=lambda mebibytes: f"{mebibytes}MiB")
 def large(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Make a sparse file."""
@@ -142,7 +170,7 @@ def test_bad_top_parameter_is_refused(web: Web, path: str, value: str) -> None:
     refused(web.post(f"{path}?top={value}", data=IMAGE), 400, "bad_parameter")
 
 
-@pytest.mark.parametrize("value", ["-1", "301", "x", "nan"])
+@pytest.mark.parametrize("value", ["-1", "301", "x", "nan", "1_0", "\u0661"])
 def test_bad_wait_parameter_is_refused(web: Web, value: str) -> None:
     refused(web.post(f"/v1/classify?wait={value}", data=IMAGE), 400, "bad_parameter")
     refused(web.get(f"/v1/jobs/{UNKNOWN}?wait={value}"), 400, "bad_parameter")

@@ -5,6 +5,7 @@ import gzip
 import json
 import socket
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from typing import Any
 
@@ -218,6 +219,15 @@ def test_images_in_json_are_taken(web: Web, body: dict[str, Any]) -> None:
     assert web.post("/v1/jobs", json=body).status_code == 202
 
 
+@pytest.mark.parametrize("path", ["/v1/classify", "/v1/jobs", "/", "/v2/models/default/infer"])
+def test_json_may_begin_with_a_mark_of_byte_order(web: Web, path: str) -> None:
+    """As PowerShell and .NET write files."""
+    tensor = {"name": "i", "shape": [1], "datatype": "BYTES", "data": [B64]}
+    body = BOM_UTF8 + json.dumps({"image": B64, "inputs": [tensor]}).encode()
+    answer = web.post(path, data=body, headers={"Content-Type": "application/json"})
+    assert answer.ok, answer.text
+
+
 def test_several_images_in_json_are_answered_in_order(web: Web) -> None:
     other = encoded(numbered(1))
     sent = {"images": [B64, base64.b64encode(other).decode()]}
@@ -241,6 +251,14 @@ def test_several_images_in_json_are_answered_in_order(web: Web) -> None:
 def test_bad_images_in_json_are_told(web: Web, body: object, code: str) -> None:
     answer = web.post("/v1/classify", json=body)
     assert (answer.json()["code"], 400 <= answer.status_code < 500) == (code, True)
+
+
+def test_refused_upload_leaves_its_key_free(web: Web) -> None:
+    """So that a client may mend what it sends, and try again under its key."""
+    headers = {"Idempotency-Key": "mended"}
+    refused = web.post("/v1/classify", data=b"text", headers=headers)
+    assert refused.json()["code"] == "not_an_image"
+    assert classified(web.post("/v1/classify", data=IMAGE, headers=headers))
 
 
 def test_null_is_what_is_left_out(web: Web) -> None:

@@ -104,7 +104,7 @@ def test_foreign_and_malformed_replies_do_no_harm(aws: Cloud, web: Web) -> None:
         aws.send(mine, body)
     with stand_in(aws):
         assert web.post("/", data=IMAGE).text == label_of(IMAGE)
-    wait_until(lambda: aws.counts(mine) == (0, 0), 10, lambda: str(aws.counts(mine)))
+    wait_until(lambda: aws.counts(mine) == (0, 0), 30, lambda: str(aws.counts(mine)))
 
 
 def test_job_of_another_web_process_can_be_awaited(aws: Cloud, web: Web, tmp_path: Path) -> None:

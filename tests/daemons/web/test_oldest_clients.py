@@ -95,7 +95,7 @@ def test_hundred_threads_with_a_connection_each(aws: Cloud, web: Web, images: li
     assert answers == {path.name: (200, label_of(path.read_bytes())) for path in images}
     assert len(aws.keys("images/", BUCKETS[0])) == before[0] + CLIENTS
     assert len(aws.keys("results/")) == before[1] + CLIENTS
-    wait_until(lambda: aws.counts() == (0, 0), 15, "the requests are gone")
+    wait_until(lambda: aws.counts() == (0, 0), 30, "the requests are gone")
 
 
 def curl(*arguments: str) -> str:

@@ -208,6 +208,26 @@ def test_bad_inference_requests_are_refused(web: Web, body: bytes) -> None:
     assert list(answer.json()) == ["error"]
 
 
+def test_shared_memory_is_refused(client: Any) -> None:
+    """Who asks for it would else read what is in that memory by chance."""
+    given, placed = tensor(IMAGES[:1]), triton.InferInput("image", [1], "BYTES")
+    placed.set_shared_memory("region", 100)
+    wanted = triton.InferRequestedOutput("classification")
+    with pytest.raises(InferenceServerException, match="no shared memory"):
+        client.infer("default", [placed])
+    wanted.set_shared_memory("region", 100)
+    with pytest.raises(InferenceServerException, match="no shared memory"):
+        client.infer("default", [given], outputs=[wanted])
+
+
+def test_images_come_in_one_way_alone(web: Web) -> None:
+    one = {**request(IMAGES[:1])["inputs"][0], "parameters": {"binary_data_size": 4}}
+    head = json.dumps({"inputs": [one]}).encode()
+    headers = {"Inference-Header-Content-Length": str(len(head))}
+    answer = web.post(INFER, data=head + bytes(4), headers=headers)
+    assert (answer.status_code, "either data or" in answer.text) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("tail", "size", "length"),
     [

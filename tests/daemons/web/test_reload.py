@@ -39,12 +39,12 @@ def test_systemd_is_notified_from_start_to_stop(aws: Cloud, tmp_path: Path) -> N
     url = f"http://127.0.0.1:{port}/"
     with notify_socket() as listener, stand_in(aws):
         with daemon(aws, config, NOTIFY_SOCKET=listener.address, **WATCHDOG) as web:
-            wait_until(lambda: listener.count("READY=1") == 1, 10, web.tail)
+            wait_until(lambda: listener.count("READY=1") == 1, 30, web.tail)
             assert requests.post(url, files={"f": ("a.png", IMAGE)}, timeout=30).status_code == 200
-            wait_until(lambda: any("1 jobs answered" in s for s in listener.statuses), 10, web.tail)
+            wait_until(lambda: any("1 jobs answered" in s for s in listener.statuses), 30, web.tail)
             assert listener.statuses[0] == "ready: 0 in flight, 0 jobs answered"
             signs = listener.count("WATCHDOG=1")
-            wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 10, web.tail)
+            wait_until(lambda: listener.count("WATCHDOG=1") > signs + 2, 30, web.tail)
             assert web.stop()[0] == 0
         assert listener.count("STOPPING=1") == listener.count("EXTEND_TIMEOUT_USEC=17000000") == 1
         assert listener.count("WATCHDOG=trigger") == 0

@@ -25,7 +25,7 @@ def web(aws: Cloud, tmp_path: Path) -> Iterator[Web]:
 
 def kept(aws: Cloud, count: int = 1) -> list[str]:
     prefix = "results/by-content/"
-    wait_until(lambda: len(aws.keys(prefix)) == count, 10, lambda: str(aws.keys(prefix)))
+    wait_until(lambda: len(aws.keys(prefix)) == count, 30, lambda: str(aws.keys(prefix)))
     return aws.keys(prefix)
 
 

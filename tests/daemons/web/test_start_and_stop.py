@@ -217,3 +217,11 @@ def test_check_config_and_version_options(tmp_path: Path) -> None:
     assert checked.stdout.startswith("ok:")
     version = subprocess.run([*base, "--version"], capture_output=True, text=True, check=True)
     assert version.stdout.strip()[0].isdigit()
+
+
+def test_every_network_is_listened_on(aws: Cloud, tmp_path: Path) -> None:
+    """`::` is IPv4, too, as the setting says."""
+    with web_daemon(aws, tmp_path, WEB__ADDRESS='"::"', WEB__AUTH="none") as web:
+        port = web.url.rsplit(":", 1)[1]
+        for host in ("127.0.0.1", "[::1]"):
+            assert requests.get(f"http://{host}:{port}/healthz", timeout=20).ok, host

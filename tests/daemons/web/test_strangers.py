@@ -151,4 +151,4 @@ def test_small_chunks_are_refused(web: Web) -> None:
     with connected(web, b"POST /v1/jobs" + HOST + head) as client:
         client.sendall(b"1\r\nx\r\n" * 2000)
         assert client.recv(65536).startswith(b"HTTP/1.1 400 ")
-    wait_until(lambda: upload(web) == 202, 10, "the daemon to be well")
+    wait_until(lambda: upload(web) == 202, 30, "the daemon to be well")

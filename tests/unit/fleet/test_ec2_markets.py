@@ -116,7 +116,12 @@ def test_start_finds_the_one_offering_that_works(make: Make, region: Region, clo
     clock.now += 4
     fleet.members()
     assert len(fleet.launch(1, "d1")) == 1
-    assert len(fleet.alarms()) >= len(SPOT) - 1
+    (alarm,) = fleet.alarms()
+    assert f" of 24 offerings are refused: {SPOT[0]}: " in alarm
+    refused = int(alarm.split()[0])
+    assert refused >= len(SPOT) - 1
+    assert alarm.count("Unsupported") == 3, "the first reasons"
+    assert alarm.endswith(f"; and {refused - 3} more")
 
 
 def test_start_is_quick_and_rehearses_the_rest_later(
@@ -131,8 +136,23 @@ def test_start_is_quick_and_rehearses_the_rest_later(
         clock.now += 4
         fleet.members()
     assert region.calls.count("run_instances") == len(BOTH), "one dry run each"
-    assert len(fleet.alarms()) == 2, "spot and on demand"
-    assert all("m7i.large in subnet-0000000c: " in alarm for alarm in fleet.alarms())
+    (alarm,) = fleet.alarms()
+    assert alarm.startswith("2 of 24 offerings are refused: "), "spot and on demand"
+    assert alarm.count("m7i.large in subnet-0000000c") == 2
+    assert "more" not in alarm
+
+
+def test_offering_that_works_again_is_no_alarm(make: Make, region: Region, clock: Clock) -> None:
+    for place in SUBNETS[:2]:
+        region.refused["c7i.large", place] = "Unsupported"
+    fleet = make(*(Offering("c7i.large", place) for place in SUBNETS[:3]))
+    checked(fleet)
+    assert fleet.alarms()[0].startswith("2 of 3 offerings are refused: ")
+    del region.refused["c7i.large", SUBNETS[0]]
+    clock.now += 2 * REFUSED_SECONDS
+    fleet.members()
+    assert len(fleet.launch(1, "d1")) == 1
+    assert fleet.alarms()[0].startswith("1 of 3 offerings is refused: "), fleet.alarms()
 
 
 def test_launch_goes_before_rehearsals(make: Make, region: Region, clock: Clock) -> None:

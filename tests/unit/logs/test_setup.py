@@ -40,3 +40,14 @@ def test_log_level_applies_to_us_and_libraries_stay_quiet(stream: io.StringIO) -
     assert stream.getvalue() == ""
     logging.getLogger("botocore").warning("trouble")
     assert "trouble" in stream.getvalue()
+
+
+def test_cut_headers_are_told_by_who_asked_alone(stream: io.StringIO) -> None:
+    log = logging.getLogger("urllib3.connection")
+    try:
+        raise ValueError("no separator")
+    except ValueError:
+        log.warning("Failed to parse headers (url=%s)", "http://s3", exc_info=True)
+    assert stream.getvalue() == ""
+    log.error("trouble")
+    assert "trouble" in stream.getvalue()

@@ -175,9 +175,9 @@ def test_deciding_on_10_000_workers_takes_10_milliseconds() -> None:
     policy, seen = replace(POLICY, maximum=10000), Observation(90000, 9000, workers)
     times = []
     for _ in range(5):
-        begun = time.perf_counter()
+        begun = time.process_time()
         decide(seen, policy, History(), NOW)
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     assert min(times) < 0.010
 
 

@@ -1,1 +1,1 @@
-"""Makes an artefact of a model from elsewhere: by name, by folder, or by file."""
+"""Makes an artefact of a foreign model: by name, folder, or file."""

@@ -1,4 +1,4 @@
-"""Takes a row of scores out of what a network gives, whatever else it gives."""
+"""Extracts a row of scores from a network's output, whatever its structure."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,9 +17,9 @@ _BATCHES = (3, 4, 8, 16, 32, 64)
 
 
 class Scores(nn.Module):
-    """`at` is where the scores are: a name, a place, or nowhere but in a tensor itself.
+    """`at` locates the scores: a key, an index, or None for a plain tensor.
 
-    Probabilities become scores again, which softmax turns into the same probabilities.
+    Probabilities are converted to scores that softmax maps back to the same probabilities.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Answered(NamedTuple):
 
 
 def answered(found: Found, where: str, classes: int = 0, bgr: bool = False) -> Answered:
-    """Try a network on two images, and see where its scores are; raises BadModel.
+    """Run a network on two images to locate its scores; raises BadModel.
 
-    Where it gives more than scores, those of so many classes are they; else the first rows.
+    If it has several outputs, the one with `classes` columns is taken, else the first with rows.
     """
     if isinstance(found.module, OnnxNetwork):
         found.module.prefer(classes)
@@ -76,7 +76,7 @@ def answered(found: Found, where: str, classes: int = 0, bgr: bool = False) -> A
     probabilities = bool((rows >= 0).all() and (sums - 1).abs().max() < 1e-3)
     note = "it gives probabilities, which were made scores again" if probabilities else ""
     if isinstance(found.module, OnnxNetwork):
-        found.module.probabilities = probabilities  # it is converted as a whole
+        found.module.probabilities = probabilities  # converted together with the network
         return Answered(found.module, rows.shape[1], note)
     plain = at is None and not probabilities and not bgr and scores.ndim == 2
     module = found.module if plain else Scores(found.module, at, probabilities, bgr).eval()
@@ -91,7 +91,7 @@ def _given(module: nn.Module, images: Tensor, where: str) -> Any:
         except MODEL_ERRORS:
             pass
         try:
-            return module(images[:1])  # made for one image at a time
+            return module(images[:1])  # supports only one image at a time
         except MODEL_ERRORS as error:
             side = images.shape[-1]
             remedy = next((told for told, other in _others(images) if _takes(module, other)), "")
@@ -104,7 +104,7 @@ def _given(module: nn.Module, images: Tensor, where: str) -> Any:
 
 
 def _others(images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Give what else networks take, each with what to do about it."""
+    """Other inputs that a network may require, each with what to do about it."""
     one = images[:1]
     yield "takes images of one channel: let it take three (x.mean(1, keepdim=True))", one[:, :1]
     last = "takes N x H x W x 3: let it take N x 3 x H x W (x.permute(0, 2, 3, 1))"

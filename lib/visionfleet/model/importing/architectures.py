@@ -1,4 +1,4 @@
-"""Finds the network that weights are of, by the names and shapes of its parts."""
+"""Finds the architecture that weights belong to, by names and shapes of their parts."""
 
 import importlib
 import re
@@ -21,15 +21,15 @@ from visionfleet.model.published_names import unknown
 from visionfleet.model.state_dict import aligned
 
 Shapes = Mapping[str, torch.Size]
-_FEW = 7  # as many classes as no network has by itself
-# So many families, whose parts are called most alike, are looked through.
+_FEW = 7  # a number of classes that no network has by default
+# How many families are searched: those whose parts are named most alike.
 _FAMILIES = 3
 _LIKENESS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """`build` makes it for a number of classes."""
+    """`build` creates it for a number of classes."""
 
     name: str
     library: str
@@ -40,7 +40,7 @@ class Architecture:
 
 
 class _NoWeights(TorchFunctionMode):
-    """Has networks made without memory for their weights: only their shapes are asked for."""
+    """Creates networks on the meta device: only shapes are needed."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
@@ -65,13 +65,13 @@ def shapes_of(architecture: Architecture, classes: int) -> Shapes:
 
 
 def head_names(architecture: Architecture, shapes: Shapes) -> frozenset[str]:
-    """Which parts have one row for each class."""
+    """The parts with one row per class."""
     few = shapes_of(architecture, _FEW)
     return frozenset(name for name, shape in shapes.items() if few.get(name) != shape)
 
 
 def by_name(name: str) -> Architecture:
-    """Find an architecture of torchvision or timm, or the default's; raises BadModel."""
+    """Find an architecture of torchvision or timm, or the default one; raises BadModel."""
     library, _, bare = name.rpartition(":")
     if bare == DEFAULT_MODEL:
         return Architecture(bare, "", EfficientNetLite0)
@@ -108,7 +108,7 @@ def _of_timm(name: str) -> Architecture:
 
 
 def named_in(text: str) -> list[Architecture]:
-    """Architectures whose names are in a file's name or a checkpoint, the longest first."""
+    """Architectures named in a file name or a checkpoint, the longest name first."""
     words = re.sub(r"[^a-z0-9]+", "_", text.lower())
     found = [
         (make, name)
@@ -123,7 +123,7 @@ def named_in(text: str) -> list[Architecture]:
 
 
 def fitting(tensors: Mapping[str, Tensor]) -> list[Architecture]:
-    """The one of torchvision whose body these weights fit, of no two alike; else those of timm."""
+    """The torchvision architecture whose body fits the weights, if unique; else timm's."""
     ours = Architecture(DEFAULT_MODEL, "", EfficientNetLite0)
     likely = (ours, *_likely(torchvision_weights.families(), _of_torchvision, tensors))
     found = next((one for one in likely if fits(one, tensors)), None)
@@ -144,7 +144,7 @@ def _likely(
     make: Callable[[str], Architecture],
     tensors: Mapping[str, Tensor],
 ) -> Iterator[Architecture]:
-    """Give those of the families whose first one calls its parts most like these weights."""
+    """The members of families whose first member has the most similar part names."""
     ours, likeness = _patterns(tensors), {}
     for family, names in families.items():
         if names:
@@ -157,19 +157,19 @@ def _likely(
 
 
 def _patterns(names: Mapping[str, object]) -> set[str]:
-    """The last parts of names, without numbers: how a family calls things."""
+    """The last components of part names, without numbers: the naming style of a family."""
     return {re.sub(r"\d+", "0", ".".join(name.split(".")[-3:])) for name in names}
 
 
 def _shapes_or_none(architecture: Architecture) -> Shapes:
     try:
         return shapes_of(architecture, 1000)
-    except Exception:  # some want packages or arguments of their own
+    except Exception:  # some need further packages or arguments
         return {}
 
 
 def fits(architecture: Architecture, tensors: Mapping[str, Tensor]) -> bool:
-    """Whether the weights are of this network, but for its head."""
+    """Whether the weights fit this network, except for its head."""
     shapes = _shapes_or_none(architecture)
     if not shapes:
         return False

@@ -1,4 +1,4 @@
-"""A model's file: weights alone, or a network that brings its weights."""
+"""Reads a model's file: weights alone, or a complete network."""
 
 import ast
 import re
@@ -84,7 +84,7 @@ def _of_onnx(path: Path, data: bytes, wanted: Wanted) -> Found:
 
 
 def _literal(text: str) -> object:
-    """Read what a program wrote of its own values, as {0: 'tench'}; text is text."""
+    """Parse a Python literal, as {0: 'tench'}; other text stays text."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
@@ -126,7 +126,7 @@ def _of_weights(path: Path, data: bytes, wanted: Wanted, tell: Tell) -> Found:
             wanted, architecture=card.architecture, labels=wanted.labels or card.labels
         )
     tensors = state_dict_of(saved, path)
-    if any(name.endswith(FIRST_KEY) for name in tensors):  # as the default's are published
+    if any(name.endswith(FIRST_KEY) for name in tensors):  # the default model's published weights
         tensors = renamed(aligned(tensors, FIRST_KEY))
     network, architecture, note = _network(path, saved, tensors, wanted, tell)
     read, notes = _preprocessing(architecture, network, data)
@@ -229,7 +229,7 @@ def _preprocessing(
 
 
 def _labels_in(saved: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Names of the classes that a checkpoint keeps beside the weights."""
+    """Class names that a checkpoint contains beside the weights."""
     places = [saved, *(v for v in saved.values() if isinstance(v, Mapping))]
     for place in places:
         for name in _NAMES:

@@ -1,4 +1,4 @@
-"""Folders with a `config.json`: of Hugging Face's transformers, and of timm."""
+"""Reads folders with a `config.json`: of Hugging Face transformers, and of timm."""
 
 import json
 import warnings
@@ -59,7 +59,7 @@ def read_json(path: Path) -> Mapping[str, Any] | None:
 
 
 def _snapshot(folder: Path) -> Path:
-    """The hub's cache has a folder for each revision."""
+    """The hub's cache has a folder per revision."""
     revisions = sorted(folder.glob("snapshots/*/config.json"), key=lambda p: p.stat().st_mtime)
     return revisions[-1].parent if revisions else folder
 
@@ -155,10 +155,10 @@ def _network(library: Any, folder: Path, config: Mapping[str, Any]) -> Any:
                 folder,
                 local_files_only=True,
                 trust_remote_code=False,
-                ignore_mismatched_sizes=True,  # told below, by name
+                ignore_mismatched_sizes=True,  # reported below, by name
                 output_loading_info=True,
             )
-    except Exception as error:  # it has many kinds for a folder that it cannot read
+    except Exception as error:  # transformers raises many kinds for unreadable folders
         kind = config.get("model_type") or config.get("architectures")
         if "auto_map" in config:
             raise BadModel(

@@ -1,4 +1,4 @@
-"""What is asked of an import, and what a source turned out to be."""
+"""Options of an import, and what was found in the source."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ Tell = Callable[[str], object]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the command's options say; None is for what the source says itself."""
+    """The command's options; None means what the source says."""
 
     architecture: str | None = None
     labels: tuple[str, ...] | None = None
@@ -28,7 +28,7 @@ class Wanted:
     interpolation: str | None = None
 
     def preprocessing(self, its_own: Preprocessing) -> Preprocessing:
-        """Take the source's own, but for what was said; raises BadModel."""
+        """The source's own, overridden by the options; raises BadModel."""
         names = ("resize", "crop", "mean", "std", "interpolation")
         said = {n: v for n in names if (v := getattr(self, n)) is not None}
         if "crop" in said and "resize" not in said:
@@ -41,10 +41,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model that gives a row of scores for each normalised image.
+    """A model that returns a row of scores for each normalized image.
 
-    `what` says what it is, `data` is what its fingerprint is of, and `notes` are of what was taken
-    for granted.
+    `what` describes it, `data` is what its fingerprint is computed from, and `notes` are the
+    assumptions made.
     """
 
     module: nn.Module
@@ -60,14 +60,14 @@ class Found:
 
 
 def usual(side: int) -> Preprocessing:
-    """ImageNet's usual preprocessing, for a side of the crop."""
+    """ImageNet's usual preprocessing, for a crop side."""
     return replace(IMAGENET, crop=side, resize=math.floor(side * IMAGENET.resize / IMAGENET.crop))
 
 
 def labels_for(
     found: Found, scores: int, wanted: Wanted, where: str
 ) -> tuple[tuple[str, ...], str]:
-    """Name the classes, and say where the names are from if that was guessed; raises BadModel."""
+    """The class labels, and where they come from if guessed; raises BadModel."""
     labels = wanted.labels or found.labels
     if labels is None and scores == len(default_model.labels()):
         return default_model.labels(), "a thousand classes: taken for ImageNet's, in its order"
@@ -83,7 +83,7 @@ def labels_for(
 
 
 def labels_by_index(named: object) -> tuple[str, ...] | None:
-    """Read names of classes as people keep them: a list, by index, or indices by name."""
+    """Parse class names in common forms: a list, names by index, or indices by name."""
     if isinstance(named, Mapping) and named:
         if all(isinstance(value, int) for value in named.values()):
             named = {value: name for name, value in named.items()}

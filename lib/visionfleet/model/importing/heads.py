@@ -1,4 +1,4 @@
-"""Makes the last layers of a network from their weights alone."""
+"""Rebuilds the last layers of a network from their weights alone."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Head(NamedTuple):
 
 
 def head_of(tensors: Mapping[str, Tensor], where: object) -> Head:
-    """Chain linear layers and norms in the order of their weights; raises BadModel."""
+    """A chain of linear layers and norms in the order of their weights; raises BadModel."""
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in sorted(tensors.items(), key=lambda item: _in_order(item[0])):
         path, _, leaf = name.rpartition(".")
@@ -46,7 +46,7 @@ def head_of(tensors: Mapping[str, Tensor], where: object) -> Head:
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:
-    """Sort 2 before 10: safetensors keep no order of their own."""
+    """Sort 2 before 10: safetensors do not keep an order."""
     return [(int(part), "") if part.isdigit() else (0, part) for part in name.split(".")]
 
 

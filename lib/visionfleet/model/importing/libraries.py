@@ -1,4 +1,4 @@
-"""The doors to timm, transformers and the hub of Hugging Face, which need not be installed."""
+"""Access to timm, transformers and the Hugging Face hub, which are optional."""
 
 import importlib
 import os
@@ -12,7 +12,7 @@ from visionfleet.errors import BadModel
 
 _INSTALL = "pip install 'visionfleet[classifier,import]'"
 _HUB_SECONDS = 5.0
-# Nothing else of a repository is needed; files of Python code are never wanted.
+# The files needed of a repository; never Python code.
 _FILES = ("*.json", "*.safetensors", "pytorch_model*.bin")
 
 
@@ -21,7 +21,7 @@ def timm_library(required: bool) -> Any:
 
 
 def transformers_library() -> Any:
-    # They would tell of every file, in bars and warnings.
+    # Silences their progress bars and warnings.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     library = _library("transformers", required=True)
     library.utils.logging.disable_progress_bar()
@@ -38,25 +38,25 @@ def _library(name: str, required: bool) -> Any:
 
 
 def from_hub(repository: str) -> Path:
-    """Find a repository of the hub on this machine, or download it; raises BadModel."""
+    """Find a hub repository on this machine, or download it; raises BadModel."""
     hub = _library("huggingface_hub", required=True)
     try:
         return Path(hub.snapshot_download(repository, local_files_only=True))
-    except Exception:  # it has many kinds for what is not there
+    except Exception:  # many kinds for missing repositories
         _reach(hub.constants.ENDPOINT, repository)
     try:
         return Path(hub.snapshot_download(repository, allow_patterns=_FILES))
-    except Exception as error:  # as above, of HTTP too
+    except Exception as error:  # as above, and HTTP errors
         reason = str(error).strip().splitlines()[0]
         raise BadModel(f"{repository}: cannot be downloaded: {reason}") from error
 
 
 def _reach(endpoint: str, repository: str) -> None:
-    """Ask in seconds what the hub's own client would try for half a minute; raises BadModel."""
+    """Check in seconds what the hub's client would retry for half a minute; raises BadModel."""
     place = urlsplit(endpoint)
     host, port = place.hostname or "", place.port or (443 if place.scheme == "https" else 80)
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY")):
-        return  # the client's affair
+        return  # left to the client
     try:
         socket.create_connection((host, port), _HUB_SECONDS).close()
     except OSError as error:

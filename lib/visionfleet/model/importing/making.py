@@ -1,4 +1,4 @@
-"""From a source to an artefact that was tried, and the settings that serve it."""
+"""From a source to a tested artefact, and the settings that use it."""
 
 import hashlib
 import re
@@ -36,13 +36,13 @@ from visionfleet.model.torch_network import TorchNetwork
 from visionfleet.model.trials import Contest, compete
 
 _BATCH_SIZE = 8
-# A photo whose first two classes are nearer than this may be called either.
+# Photos whose top two classes are nearer than this count as ties.
 _TIE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """What source and artefact say of one photo, and the largest difference of a probability."""
+    """Source and artefact on one photo, and the largest difference of a probability."""
 
     photo: str
     its_own: str
@@ -54,7 +54,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An artefact with what was found, assumed and compared on the way."""
+    """An artefact, with what was found, assumed and compared."""
 
     data: bytes
     opened: Artefact
@@ -66,7 +66,7 @@ class Imported:
 def imported(
     source: str, wanted: Wanted, name: str | None, environment: Mapping[str, str], tell: Tell
 ) -> Imported:
-    """Make a source's artefact; raises BadModel with what is missing, in a sentence."""
+    """Make a source's artefact; raises BadModel with what is missing."""
     if ready := _ready_made(Path(source), name, processor.here(environment)):
         return ready
     found = find(source, wanted, tell)
@@ -101,7 +101,7 @@ def imported(
 
 
 def _ready_made(path: Path, name: str | None, here: Processor) -> Imported | None:
-    """Take an artefact as it is, or of a folder of them the one for this kind of processor."""
+    """Use an existing artefact; of a folder, the one for this kind of processor."""
     files = sorted(path.glob("*.artefact")) if path.is_dir() else [path] if path.is_file() else []
     found = [one for one in files if is_artefact(one)]
     if not found or (path / "config.json").is_file():
@@ -136,12 +136,12 @@ def _contest(loaded: Loaded, asked: Asked, bfloat16: bool) -> Contest:
     try:
         return compete(loaded, asked, samples, _BATCH_SIZE, cpu_quota.granted(), bfloat16)
     except BadModel as error:
-        # It speaks of settings of workers, which nobody has set here.
+        # It mentions settings of workers, which do not apply here.
         raise BadModel(re.sub(r"^model\.\w+: |; use float32 or auto$", "", str(error))) from error
 
 
 def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
-    """Ask the source in its own framework and the artefact of the same pixels."""
+    """Run the source in its own framework and the artefact on the same pixels."""
     network = TorchNetwork(loaded.module, loaded.preprocessing, torch.device("cpu"))
     its_own = Inference(network, loaded, Chosen("torch", "float32"), singly=True)
     found = []
@@ -160,18 +160,18 @@ def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
 
 
 def plain_name(text: str) -> str:
-    """A name as `model.name` takes it."""
+    """A valid `model.name`."""
     plain = re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-._")
     return plain or "model"
 
 
 def written(made: Imported, folder: Path) -> tuple[Path, Path]:
-    """Write the artefact, and the settings that serve it; raises BadModel."""
+    """Write the artefact, and the settings that use it; raises BadModel."""
     name = made.opened.manifest.info.name
     path, settings = folder / f"{name}.artefact", folder / f"{name}.yaml"
     try:
         write_whole(path, made.data)
-        path.chmod(0o644)  # made by whoever imports, and read by the daemons
+        path.chmod(0o644)  # must be readable by the daemons
         settings.write_text(settings_of(made, path.name), encoding="utf-8")
     except OSError as error:
         raise BadModel(f"{folder}: cannot be written to: {error.strerror} (--into)") from error

@@ -1,6 +1,5 @@
-"""Preprocessing as others write it down: Hugging Face's image processors, timm's configuration.
-
-No I/O here.
+"""Preprocessing in other notations: Hugging Face image processors, timm configurations. No I/O
+here.
 """
 
 import math
@@ -10,7 +9,7 @@ from typing import Any, NamedTuple
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.importing.found import IMAGENET, usual
 
-_BY_NUMBER = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow counts them
+_BY_NUMBER = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # Pillow's constants
 _SQUEEZED = "its photos are squeezed to a square; here the centre square is taken"
 
 
@@ -21,13 +20,13 @@ class Read(NamedTuple):
 
 
 def of_hugging_face(told: Mapping[str, Any] | None, side: int) -> Read:
-    """Read `preprocessor_config.json`; `side` is what the network says its images have."""
+    """Parse `preprocessor_config.json`; `side` is the network's own image size."""
     if told is None:
         return Read(usual(side), ("no preprocessor_config.json: ImageNet's usual was taken",))
     sizes = told.get("size") or told.get("crop_size") or side
     resize, squeezed = _shorter(sizes, side)
     crop = resize
-    if told.get("crop_pct") and resize < 384:  # as ConvNeXt's
+    if told.get("crop_pct") and resize < 384:  # e.g. ConvNeXt
         resize = int(resize / told["crop_pct"])
     elif told.get("do_center_crop") and told.get("crop_size"):
         crop = _shorter(told["crop_size"], side)[0]
@@ -54,7 +53,7 @@ def _shorter(size: Any, otherwise: int) -> tuple[int, bool]:
 
 
 def _scaled(told: Mapping[str, Any]) -> tuple[list[float], list[float]]:
-    """Bring mean and deviation to values from 0 to 1, whatever it scales its pixels to."""
+    """Convert mean and deviation to values from 0 to 1, whatever the scale of the pixels."""
     mean, std = [0.0] * 3, [1.0] * 3
     if told.get("do_normalize", True):
         mean = list(told.get("image_mean") or IMAGENET.mean)
@@ -66,7 +65,7 @@ def _scaled(told: Mapping[str, Any]) -> tuple[list[float], list[float]]:
 
 
 def of_timm(told: Mapping[str, Any]) -> Read:
-    """Read what `timm.data.resolve_data_config` gives."""
+    """Parse the result of `timm.data.resolve_data_config`."""
     crop = int(told["input_size"][-1])
     resize = max(crop, math.floor(crop / (told.get("crop_pct") or 0.875)))
     name = told.get("interpolation", "bicubic")

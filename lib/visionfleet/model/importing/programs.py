@@ -1,4 +1,4 @@
-"""A network as a file that needs no library of models: what workers on torch load."""
+"""Exports a network to a file that needs no model library, for workers on torch."""
 
 import io
 import warnings
@@ -12,7 +12,7 @@ from visionfleet.model.exported_program import load_program
 
 
 def program_of(module: nn.Module, side: int) -> bytes | None:
-    """Export it, or trace it where that fails; None when neither works."""
+    """Export it, or else trace it; None if neither works."""
     images = torch.zeros(2, 3, side, side)
     plain = isinstance(module, torch.jit.ScriptModule) or any(
         isinstance(part, torch.jit.ScriptModule) for part in module.modules()
@@ -33,7 +33,7 @@ def _tried(way: Callable[[], bytes]) -> bytes | None:
 
 
 class _Images(nn.Module):
-    """Calls its input `images`, whatever the network calls it."""
+    """Names the network's input `images`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ def _exported(module: nn.Module, images: Tensor) -> bytes:
     program = torch.export.export(_Images(module).eval(), (images,), dynamic_shapes=sizes)
     buffer = io.BytesIO()
     torch.export.save(program, buffer)
-    load_program(buffer.getvalue(), "the exported network")  # workers look through it, too
+    load_program(buffer.getvalue(), "the exported network")  # workers check it too
     return buffer.getvalue()
 
 

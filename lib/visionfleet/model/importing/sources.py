@@ -1,4 +1,4 @@
-"""What a source is: a folder, a file, or a name in torchvision, timm or the hub."""
+"""Finds a source: a folder, a file, or a name in torchvision, timm or the hub."""
 
 import os
 import re
@@ -22,7 +22,7 @@ _FETCHED = {"s3:": "aws s3 cp {} .", "http:": "curl -LO {}", "https:": "curl -LO
 
 
 def find(source: str, wanted: Wanted, tell: Tell) -> Found:
-    """Find what a source names, and load it; raises BadModel with what to do."""
+    """Find and load a source; raises BadModel with what to do."""
     path = Path(source).expanduser()
     if path.is_dir():
         return from_folder(path, wanted)

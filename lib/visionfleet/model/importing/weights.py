@@ -1,4 +1,4 @@
-"""Puts weights into the network that they are of, with a head of as many classes as they have."""
+"""Loads weights into their architecture, with a head for their number of classes."""
 
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +23,7 @@ class Fitted(NamedTuple):
 
 
 def body_fits(given: Mapping[str, Tensor], shapes: Shapes, heads: frozenset[str]) -> bool:
-    """Whether weights are of a network, whatever its head has become."""
+    """Whether weights fit a network, ignoring its head."""
     return (
         _classes(given, shapes, heads) is not None
         or _place_of_head(given, shapes, heads) is not None
@@ -37,7 +37,7 @@ def put_into(
     heads: frozenset[str],
     where: object,
 ) -> Fitted:
-    """Make the network with these weights; raises BadModel with what does not fit."""
+    """Create the network with these weights; raises BadModel with what does not fit."""
     given = aligned(tensors, next(iter(shapes)))
     classes = _classes(given, shapes, heads)
     if classes is not None:
@@ -68,7 +68,7 @@ def put_into(
 def _elsewhere(
     tensors: Mapping[str, Tensor], given: Mapping[str, Tensor], used: set[str]
 ) -> dict[str, Tensor]:
-    """Find a head beside the network, as where a wrapper keeps both."""
+    """Find a head outside the network, as in wrappers that contain both."""
     taken = {id(given[name]) for name in used}
     left = {n: v for n, v in tensors.items() if id(v) not in taken and not is_optional(n)}
     left = {n: v for n, v in left.items() if not n.startswith(("criterion", "loss")) and v.ndim}
@@ -77,7 +77,7 @@ def _elsewhere(
 
 
 def _classes(given: Mapping[str, Tensor], shapes: Shapes, heads: frozenset[str]) -> int | None:
-    """How many classes they tell apart; None unless the head is the network's own."""
+    """The number of classes; None unless the head is the network's own."""
     if any(name not in shapes and not is_optional(name) for name in given):
         return None
     found: set[int] = set()
@@ -97,7 +97,7 @@ def _classes(given: Mapping[str, Tensor], shapes: Shapes, heads: frozenset[str])
 def _place_of_head(
     given: Mapping[str, Tensor], shapes: Shapes, heads: frozenset[str]
 ) -> str | None:
-    """The part of the network in whose place there is something else; None if more is."""
+    """The part of the network that was replaced; None if there are several."""
     for place in _places(heads):
         body = [name for name in shapes if not _below(name, place) and not is_optional(name)]
         if all(name in given and given[name].shape == shapes[name] for name in body):
@@ -110,7 +110,7 @@ def _place_of_head(
 
 
 def _places(heads: frozenset[str]) -> Iterator[str]:
-    """The part with the head, and what it is in: fc; classifier.6, classifier."""
+    """The part with the head, and its parents: fc; classifier.6, classifier."""
     parts = {name.rpartition(".")[0] for name in heads if not is_optional(name)}
     if len(parts) == 1:
         path = parts.pop()

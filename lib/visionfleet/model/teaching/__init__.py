@@ -1,1 +1,1 @@
-"""Teaches a network other classes: a new last layer, from a few labelled photos."""
+"""Teaches a network new classes: trains a new last layer on a few labelled photos."""

@@ -1,4 +1,4 @@
-"""The card in a taught model's file: what spares the settings that its weights need."""
+"""The card in a taught model's file: the settings that belong to its weights."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ CARD = "visionfleet"
 
 
 class Card(BaseModel):
-    """What a taught model is; `base` is the network that it was taught on."""
+    """Properties of a taught model; `base` is the network it was taught on."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -27,7 +27,7 @@ class Card(BaseModel):
 
 
 def card_of(saved: Mapping[str, Any], where: object) -> Card | None:
-    """Read the card of what was saved, None without one; raises BadModel."""
+    """Parse the card of a checkpoint, None without one; raises BadModel."""
     text = saved.get(CARD)
     if not isinstance(text, str):
         return None

@@ -1,4 +1,4 @@
-"""The images whose answers people have corrected, to learn from."""
+"""Corrected images, as training data."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from visionfleet.model.teaching.photos import Photo
 
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """`photo` is None where the image was gone when it was corrected, or is deleted since."""
+    """`photo` is None if the image was gone when corrected, or was deleted later."""
 
     correction: Correction
     photo: Photo | None
@@ -27,7 +27,7 @@ def of_corrections(config: Config) -> Iterator[Corrected]:
     )
     for key in results.keys(names.CORRECTIONS_PREFIX):
         job = key.removeprefix(names.CORRECTIONS_PREFIX).removesuffix(".json")
-        if key != names.correction_key(job):  # an image, where both buckets are one
+        if key != names.correction_key(job):  # an image, if both buckets are the same
             continue
         found = results.read(correction(job))
         if found is not None:

@@ -1,7 +1,7 @@
-"""A last layer fitted to features: multinomial logistic regression with an L2 penalty.
+"""A last layer trained on features: multinomial logistic regression with an L2 penalty.
 
-Its strength, temperature and threshold come from folds: photos are judged by a layer that was
-fitted without them. No I/O here.
+Penalty, temperature and threshold come from cross-validation: photos are judged by a layer trained
+without them. No I/O here.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,30 +24,30 @@ Doubles = npt.NDArray[np.float64]
 
 PENALTIES = (1e-4, 1e-3, 1e-2)
 FOLDS = 5
-# Share of the right answers that the threshold gives up, as `visionfleet evaluate` proposes it.
+# The share of correct answers below the threshold, as in `visionfleet evaluate`.
 _LOST_SHARE = 0.1
-# Features are scaled to this length, so that a penalty means the same for every network.
+# Features are normalized to this length, so that a penalty means the same for every network.
 _LENGTH = 10.0
-# Photos of one class that are as alike as this are of one scene, and come into one fold.
+# Photos of a class more similar than this show the same scene, and go into one fold.
 ALIKE = 0.98
 _STEPS = 100
 
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """Rows of features of photos, and of other views of them, in as few dimensions as they span."""
+    """Features of photos and of their augmented views, projected to the subspace that they span."""
 
     rows: Tensor
     views: Sequence[Tensor]
     targets: Whole
     classes: int
     centre: Doubles
-    axes: Doubles  # to the features' own dimensions
+    axes: Doubles  # back to the original dimensions
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The layer for the features as they are."""
+    """The layer in the original dimensions."""
 
     weights: Floats
     bias: Floats
@@ -55,7 +55,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What folds tell: a row of scores for each photo, by a layer that has not seen it."""
+    """Cross-validated scores: a row for each photo, by a layer that was not trained on it."""
 
     penalty: float
     scores: Doubles
@@ -76,7 +76,7 @@ def material(features: Floats, views: Sequence[Floats], targets: Whole, classes:
 
 
 def judge(given: Material, groups: Whole) -> Judged:
-    """Choose the penalty whose layers tell most of photos that they have not seen."""
+    """Choose the penalty with the best cross-validated likelihood."""
     folds = list(folds_of(given.targets, groups))
     tried = []
     for penalty in PENALTIES:
@@ -93,7 +93,7 @@ def judge(given: Material, groups: Whole) -> Judged:
 def held_out(
     given: Material, folds: Sequence[Whole], penalty: float, most: int | None = None
 ) -> Doubles:
-    """Score each fold by a layer fitted to the others, to `most` photos of a class."""
+    """Score each fold by a layer trained on the others, with at most `most` photos per class."""
     scores = np.zeros((len(given.targets), given.classes))
     for fold in folds:
         others = np.setdiff1d(np.arange(len(given.targets)), fold)
@@ -112,9 +112,9 @@ def fit(given: Material, penalty: float) -> Head:
 
 
 def folds_of(targets: Whole, groups: Whole) -> Iterator[Whole]:
-    """Part the photos into folds, each with a share of every class; a group stays together.
+    """Split the photos into stratified folds; groups stay together.
 
-    Where a class has fewer groups than there are folds, each of its photos is for itself.
+    If a class has fewer groups than folds, its photos are split individually.
     """
     places = np.zeros(len(targets), int)
     for label in np.unique(targets):
@@ -126,7 +126,7 @@ def folds_of(targets: Whole, groups: Whole) -> Iterator[Whole]:
 
 
 def groups_of(features: Floats, targets: Whole) -> Whole:
-    """Number photos; those of one class that look nearly the same have one number."""
+    """Number the photos; near duplicates of a class share a number."""
     groups = np.arange(len(targets))
     close = cosines(features) >= ALIKE
     for one, other in np.argwhere(np.triu(close, 1)):
@@ -136,7 +136,7 @@ def groups_of(features: Floats, targets: Whole) -> Whole:
 
 
 def cosines(features: Floats) -> Floats:
-    """Compare each with each, by how they differ from the mean of all."""
+    """Cosine similarity of all pairs, after subtracting the mean."""
     features = features - features.mean(axis=0)
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     found: Floats = units @ units.T

@@ -1,4 +1,4 @@
-"""The photos of a folder, one folder in it for each class, as a network sees them."""
+"""Training photos, one folder per class, and their features."""
 
 import hashlib
 from collections import Counter
@@ -31,7 +31,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Photos, and a row of features for each: as it is classified, and in each of other views."""
+    """Photos, and their features: of the normal view, and of each augmented view."""
 
     labels: tuple[str, ...]
     names: Sequence[str]
@@ -42,7 +42,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """What was not learnt from: files that are no images, and one photo in several classes."""
+    """What was not used: files that are not images, and photos in several classes."""
 
     unreadable: tuple[tuple[str, str], ...] = ()
     repeated: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class LeftOut:
 
 
 def of_folder(folder: Path) -> Iterator[Photo]:
-    """Read the files in folders named by class; raises BadModel when there are none."""
+    """List files in class folders; raises BadModel if there are none."""
     try:
         classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
         files = [
@@ -68,7 +68,7 @@ def of_folder(folder: Path) -> Iterator[Photo]:
 
 
 def once_each(photos: Sequence[Photo]) -> tuple[list[Photo], LeftOut]:
-    """Leave out photos that come again, and all of those that come in two classes."""
+    """Drop duplicates, and all copies of photos that are in two classes."""
     by_content: dict[str, list[Photo]] = {}
     for photo in photos:
         by_content.setdefault(hashlib.sha256(photo.data).hexdigest(), []).append(photo)
@@ -84,7 +84,7 @@ def once_each(photos: Sequence[Photo]) -> tuple[list[Photo], LeftOut]:
 
 
 def check_enough(photos: Sequence[Photo]) -> None:
-    """Raise BadModel when there are too few classes, or too few photos of one."""
+    """Raise BadModel if there are too few classes, or too few photos of one."""
     counts = Counter(photo.label for photo in photos)
     if len(counts) < LEAST_CLASSES:
         raise BadModel(f"{LEAST_CLASSES} classes at least: there is {', '.join(counts) or 'none'}")
@@ -96,7 +96,7 @@ def check_enough(photos: Sequence[Photo]) -> None:
 def seen_by(
     model: Inference, photos: Sequence[Photo], limits: ImageLimits, threads: int
 ) -> tuple[Seen, tuple[tuple[str, str], ...]]:
-    """Compute features, and tell what cannot be read; raises BadModel when too little is left."""
+    """Compute features, and list unreadable files; raises BadModel if too few are left."""
     batches = [photos[start : start + _BATCH] for start in range(0, len(photos), _BATCH)]
     with ThreadPoolExecutor(threads) as pool:
         looked = list(pool.map(lambda some: _look(model, some, limits), batches))
@@ -110,7 +110,7 @@ def seen_by(
     return Seen(labels, names, targets, rows, views), unreadable
 
 
-_Row = tuple[Photo, Floats]  # of all views
+_Row = tuple[Photo, Floats]  # one row per view
 
 
 def _look(
@@ -136,6 +136,6 @@ def _look(
 
 
 def _views(photo: Decoded, how: Preprocessing) -> list[Pixels]:
-    """See a photo as it is classified, and whole, and the mirror image of both."""
+    """The normal crop, the whole photo, and the mirror images of both."""
     seen = prepare(photo, how), prepare(photo, replace(how, resize=how.crop))
     return [view for one in seen for view in (one, np.ascontiguousarray(one[:, ::-1]))]

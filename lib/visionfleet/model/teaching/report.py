@@ -1,4 +1,4 @@
-"""What the folds say of a taught model, and what more photos would do. No I/O here."""
+"""The cross-validated report of a taught model, and the value of more photos. No I/O here."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """Accuracy by folds for so many photos of a class, and what twice and four times would give."""
+    """Cross-validated accuracy by photos per class, extrapolated to two and four times as many."""
 
     measured: tuple[tuple[int, float], ...]
     expected: tuple[tuple[int, float], ...]
@@ -32,7 +32,7 @@ class Learning:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All of it is of photos that were held out; `mixed_up` is (is, was taken for, how often)."""
+    """All figures are of held-out photos; `mixed_up` is (class, mistaken for, count)."""
 
     photos: int
     classes: int
@@ -76,7 +76,7 @@ def report(seen: Seen, given: Material, judged: Judged, groups: Whole, left: Lef
 
 
 def learning(given: Material, judged: Judged, groups: Whole) -> Learning:
-    """Fit to fewer photos, and go on along the line of error over photos, both in logarithms."""
+    """Train on fewer photos, and extrapolate the error linearly in log-log."""
     folds = list(folds_of(given.targets, groups))
     most = int(np.bincount(given.targets).min()) * (len(folds) - 1) // len(folds)
     sizes = sorted({max(2, most // 4), max(2, most // 2), most})
@@ -94,7 +94,7 @@ def _extrapolated(found: Sequence[tuple[int, float]], photos: int) -> tuple[tupl
         np.log(values)
         for values in (
             [size for size, _ in found],
-            # Half a mistake in place of none, which has no logarithm.
+            # Half a mistake instead of none, as log 0 is undefined.
             [max(1 - accuracy, 0.5 / photos) for _, accuracy in found],
         )
     )
@@ -116,7 +116,7 @@ def _alike(seen: Seen) -> tuple[tuple[str, str], ...]:
 
 
 def lines(found: Report) -> list[str]:
-    """Write the report for people."""
+    """The report as text."""
     told = [
         f"{found.photos} photos of {found.classes} classes, "
         "judged by layers that have not seen them:",

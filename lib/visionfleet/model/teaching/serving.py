@@ -1,4 +1,4 @@
-"""Puts a taught model where workers find it, and has the fleet of this machine take it."""
+"""Deploys a taught model, and restarts this machine's fleet with it."""
 
 import json
 from pathlib import Path
@@ -18,13 +18,13 @@ from visionfleet.model.teaching.teach import Taught
 
 DROP_IN = "conf.d/taught-model.yaml"
 _DONE = {"draining", "drained", "stopped"}
-# What the settings of another model may have said, and this one has on its card.
+# Settings of a previous model that this model's card replaces.
 _ON_THE_CARD = ("architecture", "temperature", "unknown_below")
 _EC2 = "on EC2 take them into the stack's parameter of the model, and drain the old workers"
 
 
 def written(made: Taught, name: str, folder: Path) -> tuple[Path, Path]:
-    """Write the model's file and its labels; raises BadModel."""
+    """Write the model's file and labels; raises BadModel."""
     model, labels = (folder / file for file in _file_names(made, name))
     try:
         write_whole(model, made.file)
@@ -37,14 +37,14 @@ def written(made: Taught, name: str, folder: Path) -> tuple[Path, Path]:
 
 
 def settings_of(made: Taught, name: str, model: str, labels: str) -> dict[str, str | None]:
-    """Say what the section `model` has to be; the rest of it is on the file's card."""
+    """The section `model` for it; the rest is on the file's card."""
     section = {"name": name, "path": model, "sha256": made.sha256, "labels": labels}
     ModelSection.model_validate(section)
     return {**section, **dict.fromkeys(_ON_THE_CARD)}
 
 
 def shared(config: Config, made: Taught, name: str) -> dict[str, str | None]:
-    """Put file and labels into the output bucket; raises TryLater, GiveUp."""
+    """Upload file and labels to the output bucket; raises TryLater, GiveUp."""
     bucket = config.storage.output_bucket
     store = Store(client_factory(config.aws).client("s3"), bucket)
     model, labels = (f"models/{file}" for file in _file_names(made, name))
@@ -56,7 +56,7 @@ def shared(config: Config, made: Taught, name: str) -> dict[str, str | None]:
 def served(
     config: Config, settings: dict[str, str | None], runtime: Asked, file: Path
 ) -> list[str]:
-    """Make the artefact, write the settings beside those of the fleet, and drain its workers."""
+    """Make the artefact, write the settings beside the fleet's, and drain its workers."""
     model = ModelSection.model_validate(config.model.model_dump() | settings)
     making.build(config.model_copy(update={"model": model}), None, share=True, asked=runtime)
     if config.scaler.fleet == "ec2":
@@ -74,7 +74,7 @@ def served(
 
 
 def _drain(config: Config) -> list[str]:
-    """Ask the workers of now to take no more work, as the scaler does; it starts others."""
+    """Ask the current workers to drain, as the scaler does; it starts new ones."""
     factory = client_factory(config.aws)
     store, now = Store(factory.client("s3"), config.storage.output_bucket), factory.clock()
     asked = []

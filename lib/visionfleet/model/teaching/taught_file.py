@@ -1,6 +1,6 @@
-"""The file of a taught model: the weights of the whole network, and a card in JSON.
+"""The file of a taught model: the network's weights, and a card in JSON.
 
-It is a state dict, as any that a user brings; the card spares the settings that the weights need.
+It is a state dict like any other; the card has the settings that belong to the weights.
 """
 
 import io
@@ -16,7 +16,7 @@ from visionfleet.model.teaching.head import Head
 
 
 def written(base: Loaded, head: Head, card: Card) -> bytes:
-    """Write the network with another last layer; raises BadModel when it is not known."""
+    """Write the network with the new last layer; raises BadModel if its own is unknown."""
     how = base.preprocessing
     name = last_layer(base.module, torch.zeros(2, 3, how.crop, how.crop))
     if base.kind != "module" or base.architecture is None or name is None:

@@ -1,4 +1,4 @@
-"""From labelled photos to a taught model: its file, its report, its settings."""
+"""From labelled photos to a taught model: file, report, settings."""
 
 import hashlib
 from collections.abc import MutableMapping, Sequence
@@ -23,7 +23,7 @@ from visionfleet.model.teaching.taught_file import written
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """A taught model: its file, labels and report; `runtime` is what its base was served by."""
+    """A taught model: file, labels and report; `runtime` is its base's."""
 
     file: bytes
     labels: tuple[str, ...]
@@ -36,7 +36,7 @@ class Taught:
 
 
 def teach(config: Config, photos: Sequence[Photo], environment: MutableMapping[str, str]) -> Taught:
-    """Teach the configured model; raises BadModel, and TryLater when S3 fails."""
+    """Teach the configured model; raises BadModel, and TryLater if S3 fails."""
     kept, left = once_each(photos)
     check_enough(kept)
     threads = config.model.threads or cpu_quota.granted()
@@ -45,7 +45,7 @@ def teach(config: Config, photos: Sequence[Photo], environment: MutableMapping[s
     if model.features is None:
         raise BadModel(f"{model.info.name}: cannot be taught: its last layer is not known")
     seen, unreadable = seen_by(model, kept, config.images, threads)
-    torch.set_num_threads(1)  # its sums are too small for more
+    torch.set_num_threads(1)  # its operations are too small for more
     given = material(seen.features, seen.views, seen.targets, len(seen.labels))
     groups = groups_of(seen.features, seen.targets)
     judged = judge(given, groups)

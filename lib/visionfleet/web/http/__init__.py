@@ -1,1 +1,1 @@
-"""HTTP itself: server, bodies, multipart, CORS, keys, rate limits."""
+"""HTTP: server, bodies, multipart, CORS, API keys, rate limits."""

@@ -1,4 +1,4 @@
-"""Who may ask: keys and their rates, checked for each request."""
+"""API key authentication and per-key rate limits."""
 
 import math
 from collections.abc import Callable
@@ -9,10 +9,15 @@ from visionfleet.web.http.rate_limit import Bucket, take
 from visionfleet.web.problems import Problem
 
 CHALLENGE = 'Bearer realm="visionfleet"'
+_NO_KEY = (
+    "this service asks for an API key: send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
+)
 
 
 class Access:
-    """Rates are counted by process; `per_second` None bounds no key without a rate of its own."""
+    """Rate limits are per process; with `per_second` None, only keys with a limit of their own are
+    limited.
+    """
 
     def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
         self._keys = keys
@@ -21,10 +26,10 @@ class Access:
         self._buckets: dict[str, Bucket] = {}
 
     def enter(self, authorization: str, x_api_key: str) -> str:
-        """Let a request in; returns the name of its key. Raises Problem."""
+        """Authenticate a request and count it; returns the key's name. Raises Problem."""
         key = from_headers(authorization, x_api_key)
         if not key:
-            raise _refused("no_key", "this service asks for an API key", CHALLENGE)
+            raise _refused("no_key", _NO_KEY, CHALLENGE)
         kept = self._keys.check(key)
         if kept is None:
             challenge = f'{CHALLENGE}, error="invalid_token"'
@@ -35,7 +40,7 @@ class Access:
         return kept.name
 
     def knows(self, head: bytes) -> bool:
-        """Tell whether a request's head shows a good key, before it costs its parsing."""
+        """Whether raw request headers contain a valid key, checked before parsing them."""
         return any(self._keys.check(key) for key in within(head))
 
     def _count(self, id_: str, per_second: float) -> None:

@@ -1,4 +1,4 @@
-"""A request's body as it streams in: within bounds, and the files found in it. No I/O here."""
+"""Reads a request body incrementally, within limits, and extracts its files. No I/O here."""
 
 from visionfleet.imaging.formats import is_file
 from visionfleet.web.http.encodings import CONTENT_ENCODINGS, Inflate, content_encoding
@@ -9,35 +9,35 @@ from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.memory_budget import MemoryBudget, Share
 from visionfleet.web.problems import Problem
 
-# By so many of its first bytes a file is known.
+# An image format is recognized by at most this many bytes.
 HEAD_BYTES = 256
 
 
 class Whole:
-    """A body that is one piece, as JSON is."""
+    """A body that is one piece, such as JSON."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
 
     def add(self, chunk: bytes) -> int:
-        """Take the next piece in, and tell how many bytes are kept; raises Problem when the rest
-        need not come.
-        """
+        """Consume a chunk; returns how many bytes are kept. Raises Problem to refuse the body."""
         keep(self._pieces, chunk)
         return len(chunk)
 
     def end(self) -> list[FormFile]:
-        """Give the files, at least one; raises Problem `no_file`, `too_many_files`, `bad_body`."""
+        """The files, at least one; raises Problem `no_file`, `too_many_files`, `bad_body`."""
         return [FormFile("", b"".join(self._pieces))]
 
 
 class RawFile(Whole):
-    """The image itself. curl --data-binary and others call it a form: its first bytes decide."""
+    """The image itself. `curl --data-binary` and others label it as a form: its first
+    bytes decide.
+    """
 
     def __init__(self, media_type: str) -> None:
         super().__init__()
         self._media_type = media_type
-        # RFC 9110, 8.3: a body without a type may be taken for application/octet-stream.
+        # RFC 9110, 8.3: no Content-Type may mean application/octet-stream.
         known = {"application/octet-stream", "binary/octet-stream", ""}
         self._is_known = media_type.startswith("image/") or media_type in known
 
@@ -62,7 +62,7 @@ class RawFile(Whole):
 
 
 class Inflated:
-    """What is in a body that came in a Content-Encoding."""
+    """A body with a Content-Encoding."""
 
     def __init__(self, reader: "Plain", encoding: str) -> None:
         self._reader = reader
@@ -89,7 +89,7 @@ class Inflated:
 
 
 class Unreadable(Whole):
-    """A body in an encoding that is not known."""
+    """A body with an unknown Content-Encoding."""
 
     def __init__(self, encoding: str) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def file_reader(content_type: str, max_files: int = MAX_FILES) -> Whole | Form:
 
 
 def decoded(reader: Plain, header: str) -> Reader:
-    """Let a reader have what is in its body, whose Content-Encoding is given."""
+    """Wrap a reader to decode the given Content-Encoding."""
     encoding = content_encoding(header)
     if encoding is None:
         return Unreadable(header)
@@ -130,10 +130,11 @@ def media_type_of(content_type: str) -> str:
 
 
 class Body:
-    """One body. What is over `limit`, or refused for another reason, is counted and thrown away.
+    """A body; once it exceeds `limit` or is refused, the rest is discarded.
 
-    A client that still sends does not read an answer, so the rest is read, up to `patience` bytes.
-    `excess` is beyond that; who `asks_first` sends nothing until told to (`Expect: 100-continue`).
+    A client that is still sending does not read the response, so the rest is read before it, up to
+    `discard_limit` bytes; beyond that `excess` is set. `asks_first`: the client waits for `100
+    Continue`.
     """
 
     def __init__(
@@ -141,24 +142,24 @@ class Body:
         reader: Reader,
         budget: MemoryBudget,
         limit: int,
-        patience: int,
+        discard_limit: int,
         declared: int = 0,
         asks_first: bool = False,
     ) -> None:
         self._reader: Reader | None = reader
         self._limit = limit
-        self._patience = max(limit, patience)
+        self._discard_limit = max(limit, discard_limit)
         self._refused: Problem | Refusal | None = None
         self.memory: Share | None = Share(budget)
         self.seen = 0
         self._kept = 0
         self.excess: Problem | None = None
-        if declared > self._patience or (asks_first and declared > limit):
+        if declared > self._discard_limit or (asks_first and declared > limit):
             self.excess = self._too_large(str(declared))
 
     def add(self, chunk: bytes) -> None:
         self.seen += len(chunk)
-        if self.seen > self._patience:
+        if self.seen > self._discard_limit:
             self.excess = self._too_large(f"more than {self.seen}")
         if self.seen > self._limit or self._reader is None or self.memory is None:
             self.close()
@@ -177,11 +178,11 @@ class Body:
         self.close()
 
     def take(self) -> list[bytes]:
-        """Give what was read, which stays counted until it is closed; raises Problem, Refusal."""
+        """The data, which counts against the budget until closed; raises Problem, Refusal."""
         return [file.data for file in self._end()]
 
     def files(self) -> list[Upload]:
-        """Hand the files out, each with its share of the memory; raises Problem, Refusal."""
+        """The files, each with its share of the memory budget; raises Problem, Refusal."""
         files, memory = self._end(), self.memory
         assert memory is not None
         self.memory = None
@@ -193,7 +194,7 @@ class Body:
         return Upload(file_name, data, self.memory.split(len(data)))
 
     def close(self) -> None:
-        """Forget what was kept; again does no harm."""
+        """Discard the data; idempotent."""
         self._refused = self._refused or Problem("bad_body", "the body was given up")
         self._reader = None
         if self.memory is not None:

@@ -1,4 +1,4 @@
-"""A client's connection, within bounds that Tornado does not set."""
+"""A client's connection, with limits that Tornado lacks."""
 
 import asyncio
 import os
@@ -14,25 +14,25 @@ from visionfleet.web.http.gate import Gate
 from visionfleet.web.http.stream import ClientStream, last_answer
 from visionfleet.web.problems import Problem
 
-# A client sends its body, and takes its answer, at this pace over any PACE_SECONDS: a slow line is
-# fine, a standstill holds a connection for nothing.
+# The minimum rate, averaged over PACE_SECONDS, at which a client must send its body and read the
+# response. Slow lines pass; a stalled connection is closed.
 PACE_SECONDS = 10.0
 PACE_BYTES_PER_SECOND = 1024
-# Heads: what parsing costs goes by lines and by members of the query.
+# The cost of parsing headers grows with lines and query parameters.
 HEAD_LINES = 128
 TARGET_BYTES = 8 << 10
 QUERY_MEMBERS = 128
-# Chunks: each costs as much as some hundred bytes, so a body of many has to have larger ones.
+# A chunk costs as much as some hundred bytes, so many chunks must be large on average.
 FREE_CHUNKS = 1024
 CHUNK_BYTES = 128
 CHUNKS_A_TURN = 16
-# From so much on a piece of a body waits for its turn.
+# Reads from this size on are queued.
 PIECE_BYTES = 16 << 10
 _CONTINUE = b"HTTP/1.1 100"
 
 
 class Connection(ClientStream):
-    """The stream of one client, within its bounds."""
+    """The stream of one client, with limits."""
 
     def __init__(self, client: socket.socket, gate: Gate) -> None:
         self._gate = gate
@@ -42,7 +42,7 @@ class Connection(ClientStream):
         super().__init__(client)
 
     def expect_head(self, seconds: float) -> None:
-        """Close when no head has come by then; whoever has begun one is told."""
+        """Close the connection if no headers arrive in time, with a response if they have begun."""
         self._head_timer = asyncio.get_running_loop().call_later(seconds, self._end_slow_head)
 
     def _end_slow_head(self) -> None:
@@ -56,12 +56,12 @@ class Connection(ClientStream):
         super().begin(version)
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
-        """Read a head, which alone ends at a pattern."""
+        """Tornado reads headers with this, and nothing else."""
         return asyncio.ensure_future(self._head(super().read_until_regex(regex, max_bytes)))
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
-        """Read the line before a chunk, which alone ends at a delimiter."""
-        self._look_whether_it_is_over()
+        """Tornado reads chunk size lines with this, and nothing else."""
+        self._stop_if_answered()
         self._chunks += 1
         if self._chunks > FREE_CHUNKS and self._asked < self._chunks * CHUNK_BYTES:
             detail = f"the chunks are too small, {CHUNK_BYTES} bytes on average are expected"
@@ -71,7 +71,7 @@ class Connection(ClientStream):
         return reading if self._chunks % CHUNKS_A_TURN else self._in_turn(reading)
 
     def read_bytes(self, num_bytes: int, partial: bool = False) -> Awaitable[bytes]:
-        self._look_whether_it_is_over()
+        self._stop_if_answered()
         self._asked += num_bytes
         reading = super().read_bytes(num_bytes, partial)
         return reading if num_bytes < PIECE_BYTES else self._in_turn(reading)
@@ -86,13 +86,13 @@ class Connection(ClientStream):
         return written
 
     def close(self, exc_info: Any = False) -> None:
-        """Close; an answer that has come before the end of its body is to be seen first."""
+        """Close; a response sent before the end of the body must still reach the client."""
         self._cancel_head_timer()
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
             self.refuse_what_is_too_long()
         if self._answered and self.body_open and not self.closed():
             self.body_open = False
-            with suppress(OSError):  # it is gone, or there are no more open files
+            with suppress(OSError):  # already closed, or out of file descriptors
                 Drain(socket.socket(fileno=os.dup(self.socket.fileno())), self._gate)
         super().close(exc_info)
 
@@ -101,9 +101,9 @@ class Connection(ClientStream):
         self.close()
 
     def refuse(self, problem: Problem) -> None:
-        """Answer in place of a handler, and close."""
+        """Send an error response without a handler, and close."""
         if not self.closed():
-            self.body_open = True  # more may come
+            self.body_open = True  # the client may still be sending
             self.write(last_answer(problem)).add_done_callback(lambda _: self.close())
 
     async def _head(self, reading: Awaitable[bytes]) -> bytes:
@@ -114,17 +114,17 @@ class Connection(ClientStream):
             self.refuse(Problem("head_too_large", excess))
             raise StreamClosedError
         await self._gate.admit(self, head)
-        if self.closed():  # it gave way to another, or went, before its turn
+        if self.closed():  # evicted or disconnected while queued
             raise StreamClosedError
         return head
 
-    def _look_whether_it_is_over(self) -> None:
-        """Tornado would read what is in its buffer on, for nobody: some 10,000 chunks of a byte."""
+    def _stop_if_answered(self) -> None:
+        """Tornado would otherwise go on parsing its buffer: some 10,000 chunks of one byte."""
         if self._answered and self.closed():
             raise StreamClosedError
 
     def _cancel_head_timer(self) -> None:
-        """A timer keeps what it would close in memory."""
+        """An active timer would keep the connection in memory."""
         if self._head_timer is not None:
             self._head_timer.cancel()
             self._head_timer = None

@@ -1,4 +1,4 @@
-"""Which pages of other origins may use the API from a browser (CORS). No I/O here."""
+"""Cross-origin resource sharing (CORS). No I/O here."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,7 +8,7 @@ _MAX_AGE_SECONDS = 600
 
 
 def allowed(origin: str | None, origins: Iterable[str]) -> str | None:
-    """Tell what to answer a request of this origin: the origin itself, `*`, or nothing."""
+    """The Access-Control-Allow-Origin for a request of this origin; empty if not allowed."""
     known = set(origins)
     if origin is None or not known:
         return None
@@ -18,7 +18,7 @@ def allowed(origin: str | None, origins: Iterable[str]) -> str | None:
 
 
 def exposing(origin: str | None, origins: Iterable[str]) -> dict[str, str]:
-    """Write the headers of every answer: who may read it, and what of it beside the body."""
+    """CORS headers of every response: the allowed origin and the exposed headers."""
     if not origins:
         return {}
     headers = {"Vary": "Origin"}

@@ -1,10 +1,10 @@
-"""Bodies and parts as they are encoded on their way: base64, gzip, deflate. No I/O here."""
+"""Incremental decoders: base64, gzip, deflate. No I/O here."""
 
 import binascii
 import zlib
 from collections.abc import Iterator
 
-# What a body may come in, as the header Accept-Encoding of a refusal names it.
+# The supported values, listed in Accept-Encoding when another is refused.
 CONTENT_ENCODINGS = ("gzip", "deflate")
 _SLICE = 1 << 18
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
@@ -12,9 +12,9 @@ _GZIP, _ZLIB, _BARE = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class Base64:
-    """Decodes in pieces: line ends and blanks are skipped, both alphabets and no padding are fine.
+    """Decodes in pieces; skips whitespace, accepts both alphabets and missing padding.
 
-    Raises ValueError at what is no base64.
+    Raises ValueError on invalid base64.
     """
 
     def __init__(self) -> None:
@@ -39,21 +39,21 @@ class Base64:
             found = binascii.a2b_base64(text)
         except binascii.Error as error:
             raise ValueError(f"no base64: {error}") from error
-        # It skips what does not belong there; its strict mode takes twice as long.
+        # It ignores invalid characters; its strict mode takes twice as long.
         if len(found) != len(text) // 4 * 3 - text.count(b"=", -2):
             raise ValueError("no base64: there are other characters in it")
         return found
 
 
 def from_base64(text: str) -> bytes:
-    """Decode base64, or a data: URL that holds it; raises ValueError."""
+    """Decode base64, or a data: URL that contains it; raises ValueError."""
     encoded, decoder = without_data_url(text).encode("ascii"), Base64()
     pieces = [decoder.add(encoded[i : i + _SLICE]) for i in range(0, len(encoded), _SLICE)]
     return b"".join([*pieces, decoder.end()])
 
 
 def without_data_url(text: str) -> str:
-    """Cut off what a data: URL has before its base64; raises ValueError."""
+    """Strip the prefix of a data: URL; raises ValueError."""
     if text[:5].lower() != "data:":
         return text
     kind, comma, rest = text.partition(",")
@@ -63,8 +63,8 @@ def without_data_url(text: str) -> str:
 
 
 class Inflate:
-    """Decodes one Content-Encoding in pieces; raises ValueError. Who calls bounds what comes out:
-    a byte that is put in may give a thousand.
+    """Decodes one Content-Encoding in pieces; raises ValueError. The caller limits the output: one
+    byte may expand to a thousand.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -90,7 +90,7 @@ class Inflate:
 
     def _next(self, piece: bytes) -> "zlib._Decompress":
         if self._stream is None:
-            # RFC 9110, 8.4.1.2: some send deflate without the zlib wrapper.
+            # RFC 9110, 8.4.1.2: some clients send deflate without the zlib wrapper.
             wrapped = piece[0] & 15 == zlib.DEFLATED and int.from_bytes(piece[:2], "big") % 31 == 0
             self._stream = zlib.decompressobj(_ZLIB if wrapped else _BARE)
         elif self._stream.eof:
@@ -102,7 +102,7 @@ class Inflate:
 
 
 def content_encoding(header: str) -> str | None:
-    """Read a Content-Encoding: one of ours, "" for none, None for what is not known."""
+    """Parse a Content-Encoding: a supported one, "" for none, None if unknown."""
     names = [name for part in header.lower().split(",") if (name := part.strip())]
     found = [name.removeprefix("x-") for name in names if name != "identity"]
     if not found:

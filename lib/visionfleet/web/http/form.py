@@ -1,4 +1,4 @@
-"""Forms (multipart/form-data), read as they stream in. No I/O here."""
+"""An incremental parser of multipart/form-data. No I/O here."""
 
 import re
 from email.errors import HeaderParseError
@@ -17,13 +17,13 @@ from visionfleet.web.problems import Problem
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
 
-# Files in one request: an hour of photos is several requests, and one stays within its body.
+# More photos are sent in several requests.
 MAX_FILES = 32
-# Form fields that are no files, and the text before the first boundary, count as parts too.
+# Allowance for other form fields and the preamble.
 OTHER_PARTS = 20
-# Text before the first boundary is for people whose mail program is too old.
+# The preamble before the first boundary is ignored, up to this size.
 PREAMBLE_BYTES = 4096
-# The longest name of a file on Linux; it also fits into an S3 key with its prefix.
+# The longest file name on Linux; with its prefix it also fits into an S3 key.
 NAME_BYTES = 255
 
 HINT = (
@@ -31,11 +31,11 @@ HINT = (
     'Content-Type, or application/json as {"image": "<base64>"}'
 )
 _NO_FILE = "its parts have neither a filename nor a Content-Type of image/..."
-# Control characters, halves of a surrogate pair, and the two that are no characters.
+# Control characters, surrogates, and noncharacters.
 _NO_LETTER = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _AS_IT_IS = {b"", b"7bit", b"8bit", b"binary"}
 
-# Below this a piece of a body is put together with the next.
+# Smaller pieces are merged with the next.
 SMALL_BYTES = 4096
 MAX_PARAMETERS = 64
 
@@ -46,7 +46,7 @@ class FormFile(NamedTuple):
 
 
 def keep(pieces: list[bytes], piece: bytes) -> None:
-    """Put a piece behind the others; small ones become one, for each takes 40 bytes more."""
+    """Append a piece; small ones are merged, as each has an overhead of 40 bytes."""
     if pieces and len(pieces[-1]) < SMALL_BYTES:
         pieces[-1] += piece
     else:
@@ -54,8 +54,10 @@ def keep(pieces: list[bytes], piece: bytes) -> None:
 
 
 class Form:
-    """A form, of which only the files are kept. It is read as it comes: an 80 MB form that is
-    parsed at its end would hold up all other requests, and be three times in memory.
+    """A form, of which only the files are kept.
+
+    Parsed incrementally: parsing an 80 MB form at its end would block all other requests, and hold
+    it in memory three times.
     """
 
     def __init__(self, content_type: str, max_files: int) -> None:
@@ -83,7 +85,7 @@ class Form:
         return len(chunk)
 
     def _begin(self, chunk: bytes) -> None:
-        """Look for the first boundary, which may have text before it (RFC 2046, 5.1.1)."""
+        """Find the first boundary, which may follow a preamble (RFC 2046, 5.1.1)."""
         self._head += chunk
         boundary = _boundary(self._content_type)
         found = self._head.find(b"--" + boundary)
@@ -138,6 +140,8 @@ class Form:
         disposition = self._headers.get(b"content-disposition")
         if disposition is None:
             raise ValueError("a part has no Content-Disposition")
+        if self._headers.get(b"content-type", b"").lower().startswith(b"multipart/"):
+            raise ValueError("a part is a multipart itself; send each file as a part of its own")
         self._name = file_name(disposition)
         self._pieces = []
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
@@ -161,7 +165,7 @@ class Form:
             self._files.append(FormFile(base_name(self._name), data))
 
     def _is_nameless_file(self, data: bytes) -> bool:
-        """Tell a file that has no filename, as .NET and fetch send them, from a field of text."""
+        """Whether a part without a filename, as .NET and fetch send it, is a file."""
         media_type = self._headers.get(b"content-type", b"").lower()
         return bool(data) and (media_type.startswith(b"image/") or is_file(data))
 
@@ -174,10 +178,10 @@ class Form:
 
 
 def file_name(disposition: bytes) -> str:
-    """Find the file's name in a Content-Disposition, whichever way it is written there."""
+    """The file name of a Content-Disposition, in any of its encodings."""
     found = _parameters(disposition.decode("latin-1"), "filename")
     for value in found:
-        if isinstance(value, tuple):  # filename*=utf-8''caf%C3%A9.png; RFC 6266: it goes first
+        if isinstance(value, tuple):  # filename*=utf-8''caf%C3%A9.png; RFC 6266: preferred
             return _extended_name(value)
     return _plain_name(found[0]) if found and isinstance(found[0], str) else ""
 
@@ -185,12 +189,12 @@ def file_name(disposition: bytes) -> str:
 def _extended_name(value: tuple[str | None, str | None, str]) -> str:
     try:
         return collapse_rfc2231_value(value)
-    except ValueError:  # of a charset that is none, or that the name is not in
+    except ValueError:  # unknown or wrong charset
         return value[2]
 
 
 def _plain_name(value: str) -> str:
-    if value.startswith("=?") and value.endswith("?="):  # as .NET writes it
+    if value.startswith("=?") and value.endswith("?="):  # as .NET sends it
         try:
             return str(make_header(decode_header(value)))
         except (HeaderParseError, LookupError, ValueError):
@@ -199,9 +203,9 @@ def _plain_name(value: str) -> str:
 
 
 def base_name(file_name: str) -> str:
-    """Cut folders off, as old browsers send them, and what is longer than a file name can be.
+    """Strip folders, as old browsers send them, and truncate to the length of a file name.
 
-    So are control characters, and what XML 1.0 lacks: names go far.
+    Control characters and what XML 1.0 forbids are dropped: names go into S3 metadata and logs.
     """
     base = _NO_LETTER.sub("", file_name.replace("\\", "/").rsplit("/", 1)[-1])
     cut = base.encode()[:NAME_BYTES].decode("utf-8", "ignore")
@@ -216,7 +220,7 @@ def _boundary(content_type: str) -> bytes:
 
 
 def _parameters(header: str, name: str) -> list[str | tuple[str | None, str | None, str]]:
-    if header.count(";") > MAX_PARAMETERS:  # the time goes by the square of their number
+    if header.count(";") > MAX_PARAMETERS:  # parsing time is quadratic in them
         raise ValueError("a header has too many semicolons")
     message = Message()
     message["content-disposition"] = header

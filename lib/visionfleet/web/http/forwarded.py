@@ -1,15 +1,15 @@
-"""Whose request it is when proxies stand before us. No I/O here."""
+"""The client's address behind proxies. No I/O here."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
-# Proxies in a row; anybody may write a longer list.
+# The most proxies in a row; clients can send longer lists.
 PROXIES = 16
 Network = IPv4Network | IPv6Network
 
 
 def client(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
-    """Read X-Forwarded-For from its end, as long as who added an entry is trusted."""
+    """Read X-Forwarded-For from its end, while the entries were added by trusted proxies."""
     found = peer
     for entry in reversed(forwarded_for.rsplit(",", PROXIES)):
         if not _within(found, trusted) or not _is_address(entry.strip()):
@@ -27,4 +27,4 @@ def _is_address(text: str) -> bool:
         ip_address(text)
     except ValueError:
         return False
-    return "%" not in text  # a scope of IPv6 may be any text
+    return "%" not in text  # an IPv6 scope may be any text

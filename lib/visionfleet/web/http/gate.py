@@ -1,4 +1,6 @@
-"""Strangers, who have not shown a key: they have few connections, and take turns. No I/O here."""
+"""Limits connections without a valid API key (strangers): few at a time, served in turns. No I/O
+here.
+"""
 
 import asyncio
 from collections import deque
@@ -7,13 +9,14 @@ from typing import Protocol
 
 from visionfleet.web.http.rate_limit import Bucket, take
 
-# Connections on which no key was shown yet; one more takes the place of the oldest.
+# Connections without a key; a further one evicts the oldest.
 STRANGERS = 256
-# Strangers have one turn, and then the loop is without them for so many times as long.
+# After a stranger's turn, strangers pause this many times its duration.
 REST = 4.0
-# Passes of the loop from a turn to the end of what it leads to, the answer and its close.
+# Loop iterations from a turn to the end of its consequences: the response and its close.
 TURN_PASSES = 8
-# What is read after a refusal, so that its client sees it: pieces, for all connections together.
+# After a refusal the rest is read so that the client sees the response: the piece size, and pieces
+# per second over all connections.
 DRAIN_BYTES = 64 << 10
 DRAINS_PER_SECOND = 64.0
 
@@ -26,9 +29,9 @@ class Closable(Protocol):
 
 
 class Turns:
-    """Calls one after the other, one in each turn of the loop: many at once hold nobody up.
+    """Runs callbacks one per iteration of the event loop, so that many at once do not block it.
 
-    It `rests` after each for that many times as long as the turn took, with all that it led to.
+    After each it pauses `rests` times as long as the callback took, including its consequences.
     """
 
     def __init__(self, clock: Callable[[], float], rests: float = 0.0) -> None:
@@ -71,9 +74,10 @@ class Turns:
 
 
 class Gate:
-    """`knows` tells whether a request's head shows a good key; None: no keys are asked for.
+    """`knows` tells whether raw headers contain a valid key; None: no keys are required.
 
-    TLS `hides` the first bytes, so clients with a key wait there among strangers: none rests then.
+    TLS `hides` the headers before the handshake, so clients with keys queue among strangers there,
+    without pauses.
     """
 
     def __init__(
@@ -81,14 +85,14 @@ class Gate:
     ) -> None:
         self._knows = knows
         self._clock = clock
-        self._strangers: dict[Closable, None] = {}  # the oldest first
+        self._strangers: dict[Closable, None] = {}  # oldest first
         self._turns = Turns(clock, 0.0 if knows is None else REST)
         self._starts = Turns(clock) if hides else self._turns
         self._pieces = Turns(clock)
         self._drained: Bucket | None = None
 
     def arrive(self, connection: Closable) -> None:
-        """Count a connection in, as a stranger's until it shows a key."""
+        """Count a connection as a stranger until it shows a key."""
         if self._knows is None:
             return
         self._strangers[connection] = None
@@ -101,24 +105,24 @@ class Gate:
         self._strangers.pop(connection, None)
 
     def start(self, first: bytes, serve: Callable[[], object]) -> None:
-        """Have a connection served, by what came first: at once with a good key, else in turn."""
+        """Serve a connection by its first bytes: at once with a valid key, else in turn."""
         if self._knows is not None and self._knows(first):
             serve()
         else:
             self._starts.call(serve)
 
     async def admit(self, connection: Closable, head: bytes) -> None:
-        """Let a request go on: at once with a good key, else in turn."""
+        """Let a request proceed: at once with a valid key, else in turn."""
         if self._knows is not None and self._knows(head):
             self.leave(connection)
         else:
             await self._turns.mine()
 
     async def next_piece(self) -> None:
-        """Wait for the turn of one more piece of a body."""
+        """Wait for the turn of the next piece of a body."""
         await self._pieces.mine()
 
     def may_drain(self) -> bool:
-        """Tell whether one more piece may be read after a refusal."""
+        """Whether another piece may be read after a refusal."""
         self._drained, wait = take(self._drained, DRAINS_PER_SECOND, self._clock())
         return not wait

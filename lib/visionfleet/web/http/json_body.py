@@ -1,32 +1,33 @@
-"""JSON with images in it, as it streams in: each image is decoded at once. No I/O here.
+"""An incremental parser of JSON with base64 images, decoded as they arrive. No I/O here.
 
-What is left of the JSON is short, for a parser makes of tiny values thirty times as much, and holds
-up all others while it reads many MB.
+The remaining JSON is limited to a few KiB, as parsing many small values takes thirty times their
+size in memory, and blocks all others.
 """
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Sequence
 
 from visionfleet.web.http.encodings import Base64, from_base64, without_data_url
 from visionfleet.web.http.form import FormFile
 from visionfleet.web.problems import Problem
 
-# A string that is longer is an image in base64.
+# Longer strings are decoded as base64 images.
 LONG_BYTES = 8 << 10
-# What may be there beside the long strings.
+# The limits for the JSON without its images.
 TEXT_BYTES = 32 << 10
 STRINGS = 1000
-# A long string is cut out, and a string with its number is left; JSON has \u0000 in no other.
+# Images are replaced by this mark and a number; \u0000 in any other string is refused.
 _MARK = "\0"
 _INSIDE = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
-# The longest escape, less its first byte.
+# The longest escape sequence, minus its first byte.
 _ESCAPE_BYTES = 5
 _DECODER = json.JSONDecoder(strict=False)
 
 
 class LongString:
-    """One image in base64, as it comes; raises ValueError."""
+    """One base64 image, decoded incrementally; raises ValueError."""
 
     def __init__(self, start: bytes) -> None:
         self._decoder = Base64()
@@ -57,20 +58,20 @@ class LongString:
 
 
 class JsonBody:
-    """Reads JSON of `length` bytes, None: all; what is behind it is kept as it is."""
+    """Reads JSON of `length` bytes, or all if None; data after it is kept as is."""
 
     def __init__(self, maximum: int, length: int | None = None) -> None:
         self._maximum = maximum
         self._left = length
         self._text = bytearray()
-        self._string: bytearray | LongString | None = None  # that in which the last piece ended
-        self._half = b""  # the first half of an escape
+        self._string: bytearray | LongString | None = None  # unfinished string
+        self._half = b""  # an incomplete escape sequence
         self._strings = 0
         self._images: list[bytes] = []
         self._tail: list[bytes] = []
 
     def add(self, chunk: bytes) -> int:
-        """Take the next piece in, and tell how many bytes are kept; raises Problem."""
+        """Consume a chunk; returns how many bytes are kept. Raises Problem."""
         piece = chunk
         if self._left is not None:
             piece, tail = chunk[: self._left], chunk[self._left :]
@@ -84,11 +85,11 @@ class JsonBody:
         return len(chunk)
 
     def end(self) -> list[FormFile]:
-        """Give the text that is left, the long strings, and what came behind the JSON."""
+        """The remaining text, the images, and the data after the JSON."""
         if self._left:
             raise Problem("bad_parameter", "the body is shorter than its JSON is said to be")
-        found = [bytes(self._text), *self._images, b"".join(self._tail)]
-        return [FormFile("", data) for data in found]
+        found = [self._text.removeprefix(BOM_UTF8), *self._images, b"".join(self._tail)]
+        return [FormFile("", bytes(data)) for data in found]
 
     def _read(self, piece: bytes) -> None:
         at, self._half = 0, b""
@@ -145,7 +146,7 @@ class JsonBody:
 
 
 def image(text: str, images: Sequence[bytes]) -> bytes:
-    """Give the image that a string of the text holds, or stands for; raises ValueError."""
+    """The image that a string contains or refers to; raises ValueError."""
     if not text.startswith(_MARK):
         return from_base64(text)
     number = text.removeprefix(_MARK)

@@ -1,24 +1,24 @@
-"""How often each key may ask, and how often a refusal is logged. No I/O here."""
+"""Token buckets for API keys, and throttling of log lines. No I/O here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# A bucket holds what its rate fills in this time, so that a burst of a page or a script passes.
+# The burst allowance, in seconds of the rate.
 BURST_SECONDS = 10.0
-# Facts of one kind are told once in this time.
+# At most one log line of a kind in this time.
 TELL_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Tokens at a moment; it holds `per_second * BURST_SECONDS`, and at least one."""
+    """The tokens at a point in time; the maximum is `per_second * BURST_SECONDS`, at least 1."""
 
     tokens: float
     at: float
 
 
 def take(bucket: Bucket | None, per_second: float, now: float) -> tuple[Bucket, float]:
-    """Take one token of a bucket, None is a full one; gives seconds to wait, 0 if it passed."""
+    """Take a token; None is a full bucket. Returns the seconds to wait, 0 if granted."""
     full = max(1.0, per_second * BURST_SECONDS)
     if bucket is None:
         bucket = Bucket(full, now)
@@ -29,7 +29,7 @@ def take(bucket: Bucket | None, per_second: float, now: float) -> tuple[Bucket, 
 
 
 class LogThrottle:
-    """Counts facts, so that one line at a time tells of many. `clock` is monotonic."""
+    """Counts events, so that one log line stands for many. `clock` is monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -37,7 +37,7 @@ class LogThrottle:
         self._count = 0
 
     def add(self) -> int:
-        """Count one; returns how many are to be told now, 0 while the last time was just now."""
+        """Count one; returns how many to log now, 0 if a line was logged recently."""
         self._count += 1
         now = self._clock()
         if self._told_at is not None and now - self._told_at < TELL_SECONDS:

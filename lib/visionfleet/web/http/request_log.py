@@ -1,4 +1,4 @@
-"""The lines of requests in the log; those of strangers are few, and all are short."""
+"""Access log lines; throttled for clients without a key, and limited in length."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,19 +13,19 @@ log = logging.getLogger("web")
 
 Fields = Callable[[], Mapping[str, object]]
 
-# A path may have several KiB; the jobs of one request fit.
+# Truncates paths of several KiB, but not the jobs of one request.
 TEXT_LENGTH = 1000
 
 
 class RequestLog:
-    """Of strangers, who have not shown a key, one line of each kind in a while tells of all."""
+    """Requests without a valid key are logged once per kind and interval, with their count."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._throttles: dict[str, LogThrottle] = {}
 
     def write(self, kind: str, fields: Fields, stranger: bool, level: int = logging.INFO) -> None:
-        """Write a line, `kind` is its sentence; with a stranger's goes how many there were."""
+        """Write a line with the message `kind`; a stranger's gets a count."""
         count = 0
         if stranger:
             count = self._throttles.setdefault(kind, LogThrottle(self._clock)).add()
@@ -60,7 +60,7 @@ def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:
 
 
 class MalformedFilter(logging.Filter):
-    """Tornado's own lines, of what is no HTTP: anybody can cause them."""
+    """Throttles Tornado's own lines about malformed HTTP, which any client can cause."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()

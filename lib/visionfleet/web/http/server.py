@@ -1,4 +1,4 @@
-"""The HTTP server: its limits against clients that hang, and how it leaves a shared port."""
+"""The HTTP server: its limits against slow clients, and how it leaves a shared port."""
 
 import asyncio
 import ctypes
@@ -7,6 +7,7 @@ import ssl
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from tornado.http1connection import HTTP1Connection, HTTP1ServerConnection
@@ -31,18 +32,18 @@ from visionfleet.web.http.gate import Gate
 from visionfleet.web.http.targets import without_prefix
 from visionfleet.web.problems import Problem
 
-# An idle connection is kept for longer than load balancers keep theirs (60 s), so that it is never
-# closed at the moment of its next use.
+# Longer than load balancers keep idle connections (60 s), so that none is closed just when it is
+# used again.
 IDLE_SECONDS = 120.0
-# The handlers bound bodies themselves and answer with 413; beyond this Tornado's bare 400 comes.
+# Handlers limit bodies themselves, with a 413; Tornado would send a bare 400.
 _NO_LIMIT = 1 << 60
-# Connections that are accepted in one turn of the loop.
+# Accepts per iteration of the event loop.
 ACCEPTS_A_TURN = 16
-# Handshakes that are under way end within this, at round trips of up to half a second.
+# Pending TCP handshakes finish within this time, at round trips of up to 0.5 s.
 HANDSHAKE_SECONDS = 0.5
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
-# Classic BPF over the TCP header: drop what has SYN and not ACK, which opens a connection.
-_DROP_OPENINGS = (
+# Classic BPF on the TCP header: drop packets with SYN and without ACK, which open connections.
+_DROP_SYN = (
     (0x30, 0, 0, 13),  # load byte 13, the flags
     (0x54, 0, 0, 0x12),  # and SYN | ACK
     (0x15, 0, 1, 0x02),  # is it SYN alone?
@@ -52,19 +53,19 @@ _DROP_OPENINGS = (
 
 
 class OpenSet:
-    """What is open: connections, or requests that are not answered yet."""
+    """The open connections, or the requests not answered yet."""
 
     def __init__(self) -> None:
         self.open: set[object] = set()
         self._left = asyncio.Event()
 
     def leave(self, one: object, _cause: object = None) -> None:
-        """Note the end of one; twice does no harm."""
+        """Remove one; idempotent."""
         self.open.discard(one)
         self._left.set()
 
     async def none_left(self, seconds: float) -> bool:
-        """Wait until none is open; False when the time was over first."""
+        """Wait until none is open; False after a timeout."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self.open:
@@ -74,7 +75,7 @@ class OpenSet:
 
 
 class WebServer(HTTPServer):
-    """Serves an application. `max_connections` guards the limit of open files."""
+    """Serves an application. `max_connections` stays below the limit of open files."""
 
     def initialize(  # type: ignore[override]
         self,
@@ -100,7 +101,7 @@ class WebServer(HTTPServer):
         self.connections = OpenSet()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
-        """Listen. Tornado would accept 128 in one turn, and so hold up those it has."""
+        """Listen. Tornado would accept 128 per iteration and block the others for so long."""
         self._listeners = list(sockets)
         for listener in self._listeners:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
@@ -115,7 +116,7 @@ class WebServer(HTTPServer):
         for _ in range(ACCEPTS_A_TURN):
             try:
                 client, address = listener.accept()
-            except OSError:  # none is left, it is gone again, or there are no more open files
+            except OSError:  # none left, closed again, or out of file descriptors
                 return
             client.setblocking(False)
             if len(self.connections.open) < self._max_connections:
@@ -124,18 +125,19 @@ class WebServer(HTTPServer):
                 client.close()
 
     def _receive(self, client: socket.socket, address: Any) -> None:
-        def serve() -> None:
-            self._gate.leave(arrival)
-            self.connections.leave(arrival)
-            if client.fileno() != -1:
-                try:
-                    self._serve(client, address)
-                except OSError:  # it went away meanwhile
-                    client.close()
-
-        arrival = Arrival(client, self._gate, serve, tls=self._tls is not None)
+        begin = partial(self._begin, client, address)
+        arrival = Arrival(client, self._gate, begin, tls=self._tls is not None)
         self.connections.open.add(arrival)
         self._gate.arrive(arrival)
+
+    def _begin(self, client: socket.socket, address: Any, arrival: Arrival) -> None:
+        self._gate.leave(arrival)
+        self.connections.leave(arrival)
+        if client.fileno() != -1:
+            try:
+                self._serve(client, address)
+            except OSError:  # it went away meanwhile
+                client.close()
 
     def _serve(self, client: socket.socket, address: Any) -> None:
         stream: Connection
@@ -166,18 +168,18 @@ class WebServer(HTTPServer):
             server_conn.stream.expect_head(HEADER_SECONDS)
         self._known.add(server_conn)
         assert isinstance(request_conn, HTTP1Connection)
-        return _InTime(inner, server_conn.stream, request_conn, self._public_path)
+        return _PacedBody(inner, server_conn.stream, request_conn, self._public_path)
 
     async def leave(self) -> None:
         """Stop listening without losing a connection.
 
-        A closed listener resets what its queue holds, and with SO_REUSEPORT the kernel puts new
-        connections into each queue to the very end. So openings are dropped first: the client's
-        kernel repeats its SYN after a second, and it comes to another process. Meanwhile the
-        handshakes under way end, and the loop accepts them.
+        Closing a listener resets the connections in its queue, and with SO_REUSEPORT the kernel
+        keeps queueing new ones until then. So SYNs are dropped first: the client's kernel
+        retransmits after a second and reaches another process. Meanwhile pending handshakes finish
+        and are accepted.
         """
         for listener in self._listeners:
-            drop_openings(listener)
+            drop_new_connections(listener)
         await asyncio.sleep(HANDSHAKE_SECONDS)
         self.stop()
 
@@ -188,8 +190,8 @@ class WebServer(HTTPServer):
         await super().close_all_connections()
 
 
-class _InTime(HTTPMessageDelegate):
-    """Passes a request on, and closes its connection when it does not come in time."""
+class _PacedBody(HTTPMessageDelegate):
+    """Passes a request on, and closes its connection when the body arrives too slowly."""
 
     def __init__(
         self,
@@ -210,8 +212,8 @@ class _InTime(HTTPMessageDelegate):
     ) -> Any:
         assert isinstance(start_line, RequestStartLine)
         self._stream.begin(start_line.version)
-        _mend_expectation(start_line.version, headers)
-        # Tornado looks for `close` alone; RFC 9110, 7.6.1 has a list.
+        _normalize_expect(start_line.version, headers)
+        # Tornado recognizes a single `close`; RFC 9110, 7.6.1 allows a list.
         options = headers.get("Connection", "").lower().split(",")
         self._exchange._disconnect_on_finish |= "close" in (one.strip() for one in options)
         if headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in headers:
@@ -248,25 +250,25 @@ class _InTime(HTTPMessageDelegate):
             self._timer.cancel()
 
 
-def _mend_expectation(version: str, headers: HTTPHeaders) -> None:
-    """RFC 9110, 10.1.1: in any case of letters, and not from HTTP/1.0."""
+def _normalize_expect(version: str, headers: HTTPHeaders) -> None:
+    """RFC 9110, 10.1.1: case-insensitive, and ignored from HTTP/1.0."""
     if headers.get("Expect", "").lower() == "100-continue":
         del headers["Expect"]
         if version != "HTTP/1.0":
             headers["Expect"] = "100-continue"
 
 
-def drop_openings(listener: socket.socket) -> None:
-    """Let a listening socket take no new connections, and keep those that it has."""
-    program = b"".join(struct.pack("HBBI", *line) for line in _DROP_OPENINGS)
+def drop_new_connections(listener: socket.socket) -> None:
+    """Make a listening socket ignore new connections, and keep those in its queue."""
+    program = b"".join(struct.pack("HBBI", *line) for line in _DROP_SYN)
     code = ctypes.create_string_buffer(program)
-    filter_ = struct.pack("HP", len(_DROP_OPENINGS), ctypes.addressof(code))
-    with suppress(OSError):  # no such filter here: what opens just now may be reset
+    filter_ = struct.pack("HP", len(_DROP_SYN), ctypes.addressof(code))
+    with suppress(OSError):  # not supported: connections in the queue may be reset
         listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
 
 
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:
-    """Load a server's certificate with its chain, and its key; raises OSError, also SSLError."""
+    """Load a certificate chain and its key; raises OSError, including SSLError."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.load_cert_chain(certificate, key)

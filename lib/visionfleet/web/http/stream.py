@@ -1,7 +1,7 @@
-"""Connections as clients use them: half closed, with chunk extensions and trailers.
+"""Connections as real clients use them: half-closed, with chunk extensions and trailers.
 
-Tornado takes the end of what a client sends for the end of the connection, and answers what is no
-HTTP with a bare 400.
+Tornado treats a half-close as the end of the connection, and answers malformed HTTP with a bare
+400.
 """
 
 import asyncio
@@ -18,12 +18,12 @@ from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
 from visionfleet.web.problems import PROBLEM_TYPE, Problem
 
-# Who has sent an end of stream and waits is asked so often whether it is still there.
+# The interval of checks whether a half-closed client is still there.
 LOOK_SECONDS = 1.0
-# And is sent an interim answer after this long, which only who has left answers, with a reset.
+# After this time it gets an interim response: a client that has gone replies with a reset.
 PROBE_SECONDS = 10.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-# The length of a chunk and its extensions, and all trailers of a body.
+# Limits a chunk's size line with its extensions, and the trailers of a body.
 CHUNK_LINE_BYTES = 1024
 TRAILER_BYTES = 4096
 _BARE_CONTINUE = b"HTTP/1.1 100 (Continue)\r\n\r\n"
@@ -35,18 +35,18 @@ _TRAILER = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n\0]*\r\n")
 
 
 class ClientStream(IOStream):
-    """One connection of a client; the server says when a request begins, and that its body is
-    `body_open`, still to come.
+    """One client connection; the server says when a request begins, and by `body_open` that its
+    body is still arriving.
     """
 
     def __init__(self, client: socket.socket) -> None:
         self.body_open = False
         self.has_read = False
-        self._end = b""  # of the body, as it is said after its trailers
-        self._skipping: asyncio.Future[None] | None = None  # reads them
-        self._is_silent = True  # nothing of the answer to the present request is written
+        self._end = b""  # the end of the body, held back until its trailers are read
+        self._skipping: asyncio.Future[None] | None = None  # reads the trailers
+        self._is_silent = True  # nothing of the current response has been written
         self._version = ""
-        self._looks = False
+        self._checks = False
         super().__init__(client)
 
     def begin(self, version: str) -> None:
@@ -54,7 +54,7 @@ class ClientStream(IOStream):
         self._version = version
 
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
-        """Read; an end of stream between reads closes nothing: who half-closed gets its answer."""
+        """Read; an EOF between reads does not close: a half-closed client gets its response."""
         count = super().read_from_fd(buf)
         if count != 0:
             self.has_read |= count is not None
@@ -67,7 +67,7 @@ class ClientStream(IOStream):
         return count
 
     def read_until(self, delimiter: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
-        """Read the first line of a chunk, without its extensions (RFC 9112, 7.1.1)."""
+        """Read a chunk's size line without its extensions (RFC 9112, 7.1.1)."""
         whole = super().read_until(delimiter, max(max_bytes or 0, CHUNK_LINE_BYTES))
         assert isinstance(whole, Future)
         bare: Future[bytes] = Future()
@@ -109,7 +109,7 @@ class ClientStream(IOStream):
             last.set_result(b"0\r\n")
 
     def write(self, data: bytes | memoryview) -> "Future[None]":
-        """Write; in place of Tornado's bare refusal one that says why, and that it is the last."""
+        """Write; replaces Tornado's bare 400 by a problem document with `Connection: close`."""
         if data == _BARE_CONTINUE:
             return super().write(CONTINUE)
         self._is_silent = False
@@ -117,7 +117,7 @@ class ClientStream(IOStream):
             fault = sys.exception()
             reason = str(fault)[:200] if isinstance(fault, HTTPInputError) else ""
             detail = f"this is not a request as in HTTP/1.1: {reason}"
-            self.body_open = True  # more may come
+            self.body_open = True  # the client may still be sending
             data = last_answer(Problem("bad_parameter", detail))
         return super().write(data)
 
@@ -128,11 +128,11 @@ class ClientStream(IOStream):
             self._answer_last("bad_body", "the first line of a chunk, or a trailer, is too long")
 
     def _answer_last(self, code: str, detail: str) -> None:
-        self.body_open = True  # more may come
+        self.body_open = True  # the client may still be sending
         self.write(last_answer(Problem(code, detail)))
 
     def _stop_reading(self) -> None:
-        """Read no more, else the loop would be told of the end again and again."""
+        """Stop reading, or the loop would report the EOF over and over."""
         if self.closed() or self.reading():
             return
         if self._state is not None:
@@ -140,15 +140,15 @@ class ClientStream(IOStream):
             self._state = None
         if self.writing():
             self._add_io_state(self.io_loop.WRITE)
-        if not self._looks:
-            self._looks = True
-            # Finds who has left and gets nothing written, when its kernel has forgotten it.
+        if not self._checks:
+            self._checks = True
+            # Detects a client that is gone while nothing is written to it.
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, int(PROBE_SECONDS))
-            self._look(0.0)
+            self._close_if_gone(0.0)
 
-    def _look(self, seconds: float) -> None:
-        """Close when the client has not only ended its part but left."""
+    def _close_if_gone(self, seconds: float) -> None:
+        """Close if the client has closed its side completely."""
         if self.closed():
             return
         if self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _CLOSED:
@@ -157,11 +157,11 @@ class ClientStream(IOStream):
         if seconds == PROBE_SECONDS and self._is_silent and self._version != "HTTP/1.0":
             self.write(_BARE_CONTINUE)
         later = asyncio.get_running_loop().call_later
-        later(LOOK_SECONDS, self._look, seconds + LOOK_SECONDS)
+        later(LOOK_SECONDS, self._close_if_gone, seconds + LOOK_SECONDS)
 
 
 def without_extensions(line: bytes) -> bytes:
-    """Cut them off the first line of a chunk; what may end the line for others stays a fault."""
+    """Strip chunk extensions; bare line ends in them remain an error."""
     length, semicolon, more = line[:-2].partition(b";")
     is_odd = b"\n" in more or b"\r" in more
     return length.rstrip(b" \t") + b"\r\n" if semicolon and not is_odd else line

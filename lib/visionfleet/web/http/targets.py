@@ -1,10 +1,10 @@
-"""What a request asks for and of whom: its target, and the host it was sent to. No I/O here."""
+"""Checks request targets and Host headers. No I/O here."""
 
 import re
 from collections.abc import Collection
 from ipaddress import ip_address
 
-# RFC 3986: what stands in a path as it is, beside % and two digits.
+# RFC 3986: the characters allowed in a path, besides percent-encoding.
 _PLAIN = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*")
 _ODDITIES = (
     (re.compile(r"//"), "it has an empty segment"),
@@ -15,14 +15,14 @@ _ODDITIES = (
 
 
 def fault_of_target(target: str) -> str:
-    """Say why a target is none: absolute-form, authority-form, asterisk; empty for a path."""
+    """Why a target is not a path (absolute-form, authority-form, asterisk); empty if it is."""
     if target.startswith("/"):
         return ""
     return f"the request target {target[:100]!r} is no path: it begins with no slash"
 
 
 def oddity(path: str) -> str:
-    """Say in which way a path is one that proxies read differently; empty for all others."""
+    """What makes a path ambiguous between proxies; empty if nothing does."""
     for pattern, fault in _ODDITIES:
         if pattern.search(path):
             return fault
@@ -30,12 +30,12 @@ def oddity(path: str) -> str:
 
 
 def without_prefix(path: str, prefix: str) -> str:
-    """Cut the prefix off under which a proxy publishes the service, unless it did so itself."""
+    """Strip the public path prefix, unless the proxy did."""
     return path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
 
 
 def names_of(address_is_loopback: bool, hosts: Collection[str], machine: str) -> frozenset[str]:
-    """Tell by which names the service may be called; none where every name may be right."""
+    """The host names under which the service may be called; empty if any may be right."""
     if "*" in hosts or not (address_is_loopback or hosts):
         return frozenset()
     own = machine.lower()
@@ -43,8 +43,9 @@ def names_of(address_is_loopback: bool, hosts: Collection[str], machine: str) ->
 
 
 def is_called(host: str, names: Collection[str]) -> bool:
-    """Tell whether a Host header is one of these names. Addresses and names of one label are fine
-    as well: no stranger can have such a name lead here in a browser.
+    """Whether a Host header is one of the names.
+
+    Addresses and single-label names are accepted too: DNS rebinding cannot use them.
     """
     if not names:
         return True

@@ -1,1 +1,1 @@
-"""From an upload to its result."""
+"""Jobs, from upload to result."""

@@ -1,17 +1,19 @@
-"""Which model the fleet answers with, as far as its workers have told. No I/O here."""
+"""The model that the fleet currently uses, as reported by its workers. No I/O here."""
 
 from visionfleet.contract.messages import ModelInfo
 
 
 class ActiveModel:
-    """A model unspoken of for `trust_seconds` is forgotten; while two are known, neither counts."""
+    """A model not reported for `trust_seconds` is forgotten; there is no answer while two are
+    known.
+    """
 
     def __init__(self, trust_seconds: float) -> None:
         self.trust_seconds = trust_seconds
         self._seen: dict[str, tuple[float, ModelInfo]] = {}
 
     def note(self, model: ModelInfo, at: float) -> None:
-        """Hear of a model; `at` is the wall time at which a worker said so."""
+        """Record a model; `at` is the wall time of the worker's report."""
         known = self._seen.get(model.fingerprint)
         if known is None or known[0] < at:
             self._seen[model.fingerprint] = (at, model)

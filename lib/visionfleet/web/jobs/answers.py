@@ -1,4 +1,4 @@
-"""What comes in and what is known of it, in the service's own terms. No I/O here."""
+"""Uploads and answers, in the service's own terms. No I/O here."""
 
 from dataclasses import dataclass, field
 
@@ -9,12 +9,12 @@ from visionfleet.web.load.memory_budget import Share
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Who takes an upload closes its `memory` once the bytes are stored or given up.
+    """The receiver of an upload closes its `memory` once the bytes are stored or given up.
 
-    `embed` asks for the image's vector, too.
+    `embed` asks for the image's embedding too.
     """
 
-    file_name: str  # without folders; empty for a raw body
+    file_name: str  # base name; empty for a raw body
     data: bytes = field(repr=False)
     memory: Share = field(repr=False, compare=False)
     embed: bool = False
@@ -22,7 +22,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A job without a result yet; `reason` says why it may be long in coming."""
+    """A job without a result yet; `reason` says why it may take long."""
 
     job: str
     reason: str = ""
@@ -30,7 +30,7 @@ class Queued:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """A job whose image is there, and of which nothing else is left to wait for."""
+    """A job whose image exists but whose request and result do not."""
 
     job: str
 

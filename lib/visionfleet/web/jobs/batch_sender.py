@@ -1,4 +1,4 @@
-"""Messages that wait while a call is under way share the next: SQS bills calls, not messages."""
+"""Batches SQS sends: messages that arrive during a call share the next one, as calls are billed."""
 
 import threading
 from collections import deque
@@ -16,7 +16,7 @@ class _Outgoing:
 
 
 class BatchSender:
-    """Nobody waits for company: a message that comes while no call is under way goes at once."""
+    """Adds no delay: a message that arrives when no call is running is sent at once."""
 
     def __init__(self, send_all: SendAll) -> None:
         self._send_all = send_all
@@ -24,7 +24,7 @@ class BatchSender:
         self._turn = threading.Lock()
 
     def send(self, body: str) -> None:
-        """Send one message and return when SQS has it; raises TryLater or GiveUp."""
+        """Send a message; returns when SQS has accepted it. Raises TryLater or GiveUp."""
         message = _Outgoing(body)
         self._waiting.append(message)
         with self._turn:
@@ -39,7 +39,7 @@ class BatchSender:
         try:
             errors = send_apart(self._send_all, [one.body for one in some])
         except Exception as error:
-            # Whoever waits already would learn the same, one slow failure later.
+            # Those waiting would get the same error, one slow failure later.
             some += [self._waiting.popleft() for _ in range(len(self._waiting))]
             errors = dict.fromkeys([one.body for one in some], error)
         for one in some:

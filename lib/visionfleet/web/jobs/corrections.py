@@ -1,4 +1,4 @@
-"""Corrections of answers, and the images that belong to them; it blocks, on S3."""
+"""Stores corrected labels with their images; blocking S3 calls."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Corrections:
         return self.results.read(corrections.correction(job))
 
     def correct(self, result: Succeeded, label: str) -> Correction:
-        """Keep a label, and the image while it is there; the last label stays. Raises TryLater."""
+        """Store a label, and a copy of the image if it still exists; the last label wins."""
         known, kept = self.find(result.job), self._keep_image(result)
         if known is not None and (known.label, known.image_kept) == (label, kept):
             return known
@@ -41,7 +41,7 @@ class Corrections:
         return made
 
     def _keep_image(self, result: Succeeded) -> bool:
-        """Copy the image where no lifecycle rule of images removes it; False when it is gone."""
+        """Copy the image to where its lifecycle rule does not apply; False if it is gone."""
         source, key = names.image_key(result.job), names.corrected_image_key(result.job)
         if self.uploads.exists(key):
             return True

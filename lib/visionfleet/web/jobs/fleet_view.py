@@ -1,4 +1,4 @@
-"""What scaler and workers say of the fleet, read now and then for all who ask."""
+"""Fleet status and worker reports, cached for all requests."""
 
 import asyncio
 import logging
@@ -36,11 +36,11 @@ class FleetView:
     _reports_read_at: float | None = None
 
     async def status(self) -> bytes | None:
-        """Read what the scaler said last, None before it said anything; raises Refusal."""
+        """The scaler's last status, None if there is none; raises Refusal."""
         return await self._document(names.STATUS_KEY, STATUS_SECONDS)
 
     async def model_description(self) -> ModelDescription | None:
-        """Read what a worker said last of its model, None before one has; raises Refusal."""
+        """The workers' model description, None if there is none; raises Refusal."""
         found = await self._document(names.MODEL_KEY, REPORTS_SECONDS)
         try:
             return documents.MODEL.decode(found or b"")
@@ -50,7 +50,7 @@ class FleetView:
     async def _document(self, key: str, fresh_seconds: float) -> bytes | None:
         async with self._reading:
             read_at, found = self._documents.get(key, (-math.inf, None))
-            # What is not there yet may come at any moment.
+            # Missing objects are not cached: they may appear at any moment.
             if self.clock() - read_at >= (STATUS_SECONDS if found is None else fresh_seconds):
                 reason, find = f"{key} cannot be read now", self.results.find
                 found = await self.threads.call("fleet", reason, "", find, key)
@@ -58,7 +58,7 @@ class FleetView:
             return found
 
     async def reports(self) -> list[WorkerReport]:
-        """Give what the workers say; while AWS does not answer, what was read before."""
+        """The workers' reports; the cached ones while AWS fails."""
         read_at, now = self._reports_read_at, self.clock()
         if read_at is None or now - read_at >= REPORTS_SECONDS:
             self._reports_read_at = now

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same key and the same bytes are the same job. No I/O here."""
+"""`Idempotency-Key`: the same key with the same bytes is the same job. No I/O here."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from ipaddress import ip_address
 
 @dataclass(frozen=True, slots=True)
 class Once:
-    """One upload that may come again: `name` is that of its record, `digest` what it holds."""
+    """An upload that may be repeated: the `name` of its record, and the `digest` of its content."""
 
     name: str
     digest: str
 
 
 def caller(authorization: str, x_api_key: str, address: str) -> str:
-    """Tell clients apart: by what they say of themselves, else by their address."""
+    """Identify a client: by its credentials, else by its address."""
     said = f"{authorization}\0{x_api_key}"
     stranger = said == "\0" and not ip_address(address).is_loopback
     return f"{said}\0{address}" if stranger else said
@@ -23,7 +23,9 @@ def caller(authorization: str, x_api_key: str, address: str) -> str:
 def once(
     key: str, client: str, place: tuple[int, int], data: bytes, top: int, embed: bool = False
 ) -> Once:
-    """Describe an upload by its `place`: number and count; `client` keeps clients' keys apart."""
+    """Identify one upload of a request by its `place` (number, count); `client` separates the keys
+    of clients.
+    """
     number, count = place
     name = hashlib.sha256("\0".join((client, key, str(number))).encode()).hexdigest()
     digest = hashlib.sha256(f"{count}:{top}:{'embed:' if embed else ''}".encode())

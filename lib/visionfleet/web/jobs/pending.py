@@ -1,4 +1,4 @@
-"""Who waits for which job. Everything here is called from the loop's thread only."""
+"""Clients waiting for jobs. Called from the event loop's thread only."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,39 +10,39 @@ from visionfleet.web.jobs.answers import Result
 
 Reply = asyncio.Future[Result]
 
-# Jobs that this process has accepted, at most; those beyond it, the oldest, are looked for in S3
-# as if another process had accepted them. About 100 bytes each.
+# The most jobs remembered as accepted here; older ones are polled in S3 like those of other
+# processes. About 100 bytes each.
 REMEMBERED = 100_000
-# Time between two questions whether to wait is of any use.
-HOPE_SECONDS = 5.0
+# The interval of checks whether waiting is hopeless.
+HOPELESS_CHECK_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client waits from now: so many seconds, or until it is `gone`."""
+class WaitLimit:
+    """How long a client waits: `seconds`, or until it has disconnected."""
 
     seconds: float
     gone: asyncio.Future[None]
 
 
 class PendingJobs:
-    """Futures by job id. `closed` is done when no wait may go on, `clock` is monotonic."""
+    """Futures by job id. `closed` is resolved when no wait may go on; `clock` is monotonic."""
 
     def __init__(
         self,
         clock: Callable[[], float],
         remembered: int = REMEMBERED,
-        hope_seconds: float = HOPE_SECONDS,
+        check_seconds: float = HOPELESS_CHECK_SECONDS,
     ) -> None:
-        self.clock, self._hope_seconds = clock, hope_seconds
+        self.clock, self._check_seconds = clock, check_seconds
         self.replies: dict[str, set[Reply]] = {}
-        self._ours: dict[str, bool] = {}  # whether their reply has come
+        self._ours: dict[str, bool] = {}  # accepted here: whether the reply has arrived
         self._remembered = remembered
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @contextmanager
     def expecting(self, job: str, ours: bool = False) -> Iterator[Reply]:
-        """Give a future that is done when a reply comes; one for `ours` comes to this process."""
+        """A future for a job's reply; `ours`: the reply will arrive at this process."""
         if ours:
             self.remember(job)
         reply: Reply = asyncio.get_running_loop().create_future()
@@ -65,15 +65,15 @@ class PendingJobs:
         self._ours.pop(job, None)
 
     def is_ours(self, job: str) -> bool:
-        """Tell whether the job's reply is still to come to this process."""
+        """Whether the job's reply is still to arrive at this process."""
         return self._ours.get(job) is False
 
     def is_answered(self, job: str) -> bool:
-        """Tell whether its reply has come here; what other processes know is not known here."""
+        """Whether the job's reply has arrived here; replies to other processes are unknown."""
         return self._ours.get(job) is True
 
     def resolve(self, job: str, result: Result) -> bool:
-        """Wake all who wait for a job; False for a reply that is not, or no longer, expected."""
+        """Wake all that wait for a job; False for an unexpected reply."""
         expected = self.is_ours(job)
         if expected:
             self._ours[job] = True
@@ -89,44 +89,45 @@ class PendingJobs:
         reply: Reply,
         deadline: float,
         gone: asyncio.Future[None],
-        look: Callable[[str], Awaitable[Result | None]],
+        poll: Callable[[str], Awaitable[Result | None]],
         hopeless: Callable[[], object] = lambda: False,
     ) -> Result | None:
-        """Wait for a reply, and `look` at S3 now and then, and at the end: replies can be lost.
+        """Wait for a reply; poll S3 by `poll` now and then and at the deadline, as replies can be
+        lost.
 
-        After a few seconds it is asked now and then whether to wait is `hopeless`.
+        After some seconds the wait ends early if it is `hopeless`.
         """
         if self.clock() >= deadline:
             return None
-        hope_until = self.clock() + self._hope_seconds
+        check_from = self.clock() + self._check_seconds
         until: set[asyncio.Future[Any]] = {reply, gone, self.closed}
         for pause in pauses(self.is_ours(job)):
-            look_at = min(self.clock() + pause, deadline)
+            poll_at = min(self.clock() + pause, deadline)
             while not any(one.done() for one in until):
-                left = max(0.0, look_at - self.clock())
-                step = min(left, self._hope_seconds)
+                left = max(0.0, poll_at - self.clock())
+                step = min(left, self._check_seconds)
                 await asyncio.wait(until, timeout=step, return_when=asyncio.FIRST_COMPLETED)
-                if self.clock() >= look_at or (self.clock() >= hope_until and hopeless()):
+                if self.clock() >= poll_at or (self.clock() >= check_from and hopeless()):
                     break
             if reply.done():
                 return reply.result()
             if gone.done() or self.closed.done():
                 return None
-            found = await look(job)
+            found = await poll(job)
             if found is not None or self.clock() >= deadline:
                 return found
-            if self.clock() >= hope_until and hopeless():
+            if self.clock() >= check_from and hopeless():
                 return None
         return None
 
     def close(self) -> None:
-        """End all waits, those to come as well."""
+        """End all waits, also future ones."""
         if not self.closed.done():
             self.closed.set_result(None)
 
 
 def pauses(ours: bool) -> Iterator[float]:
-    """Yield seconds between looks at S3: for `ours` a rare safety, else the only way to know."""
+    """Seconds between polls of S3: rare for `ours`, as the reply arrives here."""
     pause, longest = (5.0, 60.0) if ours else (0.25, 2.0)
     while True:
         yield pause

@@ -1,4 +1,4 @@
-"""The reply queue of this process, and the thread that listens to it."""
+"""The reply queue of this process, and the thread that polls it."""
 
 import logging
 import threading
@@ -24,43 +24,42 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("web")
 
-# With queue.wait_seconds 0 SQS answers at once; this keeps such a poll from spinning.
+# With queue.wait_seconds 0 SQS answers at once; this avoids a busy loop.
 SHORT_POLL_SECONDS = 1.0
-# While more jobs than these are waited for, replies are let gather for a moment: a receive that
-# takes ten costs the CPU and the money of one that takes one.
+# With more pending jobs than this, wait briefly so that replies gather: a receive of ten costs as
+# much as a receive of one.
 CROWD = 8
 GATHER_SECONDS = 0.05
-# What the watchdog knows this loop by.
+# Its name for the watchdog.
 REPLIES_LOOP = "receiver of replies"
 
 
 @dataclass(slots=True, eq=False)
 class ReplyQueue:
-    """One reply queue, made and removed by the process that listens to it. `now` is AWS's time,
-    `clock` monotonic. `kms_key` tells the requests' key: a result is as secret as its image.
+    """The reply queue, created and removed by this process. `now` is AWS's time, `clock` monotonic.
 
-    Its tag `heartbeat` tells others until when somebody listened. Permissions: sqs:CreateQueue,
-    sqs:TagQueue, sqs:DeleteQueue, sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage on
-    `{name}-replies-*`.
+    `kms_key` returns the key of the request queue: results are as confidential as images. The tag
+    `heartbeat` says until when the queue was polled. Permissions: sqs:CreateQueue, sqs:TagQueue,
+    sqs:DeleteQueue, sqs:GetQueueUrl, sqs:ReceiveMessage, sqs:DeleteMessage on `{name}-replies-*`.
     """
 
     client: "SQSClient"
-    parked: "SQSClient"
+    long_poll: "SQSClient"
     name: str
     now: Callable[[], float]
     clock: Callable[[], float]
     kms_key: Callable[[], str]
     _beat_at: float = 0.0
     _key: str = ""
-    _queue: Queue = field(init=False)  # once it is made
+    _queue: Queue = field(init=False)  # set by `make`
 
     def make(self) -> None:
-        """Make the queue; one of that name is fine. Raises TryLater."""
+        """Create the queue, unless it exists. Raises TryLater."""
         for step in self.steps():
             step()
 
     def steps(self) -> Sequence[Callable[[], object]]:
-        """Tell the calls that make the queue, to be made in turn, each until it passes once."""
+        """The calls that create the queue, in order, each to be retried until it succeeds."""
         return self._learn_key, self._create, self._find
 
     def _learn_key(self) -> None:
@@ -71,17 +70,17 @@ class ReplyQueue:
 
     def _find(self) -> None:
         try:
-            self._queue = Queue(self.client, self.name, self.parked)
-        except NotFound as error:  # SQS says that a new queue may be unknown for a second
+            self._queue = Queue(self.client, self.name, self.long_poll)
+        except NotFound as error:  # a new queue may be unknown for a second
             raise TryLater(str(error)) from error
         self._beat_at = self.clock()
 
     def receive(self, wait_seconds: int) -> list[Received]:
-        """Receive up to ten replies; raises NotFound when the queue is gone."""
+        """Receive up to ten replies; raises NotFound if the queue was removed."""
         return self._queue.receive(wait_seconds)
 
     def delete(self, received: list[Received]) -> None:
-        """Delete replies; those that fail come again and are then not expected any more."""
+        """Delete replies; those that fail are redelivered and then ignored."""
         self._queue.delete([message.receipt for message in received])
 
     def beat(self) -> None:
@@ -99,7 +98,7 @@ class ReplyQueue:
 
 @dataclass(slots=True, eq=False)
 class ReplyPoller:
-    """Listens until stopped. A reply is delivered at least once; it is deleted after that."""
+    """Polls until stopped. Replies are delivered at least once, and deleted afterwards."""
 
     queue: ReplyQueue
     wait_seconds: int
@@ -117,7 +116,7 @@ class ReplyPoller:
         self._thread = run_in_thread("replies", self._listen, self.crashed)
 
     def stop(self, seconds: float) -> None:
-        """Stop listening; a poll that is parked for longer than `seconds` is left behind."""
+        """Stop polling; a long poll that takes longer than `seconds` is abandoned."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(seconds)
@@ -153,7 +152,7 @@ class ReplyPoller:
         self.queue.beat()
         if received and self._crowded():
             self._stop.wait(GATHER_SECONDS)
-        # Looked at again: the next poll may be parked for as long as nothing comes.
+        # Check again: the next long poll may block for long.
         if not self._crowded() or len(self._delivered) >= BATCH:
             self._delete_delivered()
         if not received and self.wait_seconds == 0:
@@ -168,15 +167,15 @@ class ReplyPoller:
             self.queue.delete(delivered)
 
     def _make_again(self) -> None:
-        if self._stop.is_set():  # it was this process that removed it
+        if self._stop.is_set():  # removed by this process
             return
         self._delivered = []
-        self.queue.make()  # SQS refuses the name of a queue deleted in the last 60 s
+        self.queue.make()  # fails for 60 s after the queue was deleted
         log.warning("reply queue was gone, made again", extra={"queue": self.queue.name})
 
     def _hand_over(self, message: Received) -> None:
         try:
-            with suppress(RuntimeError):  # at a stop the loop is closed already
+            with suppress(RuntimeError):  # the loop is closed at a stop
                 self.deliver(Reply.decode(message.body))
         except BadMessage as error:
             log.debug("reply undecodable", extra={"reason": str(error)})

@@ -1,4 +1,4 @@
-"""Results by content: the same bytes under the same model are answered without a worker."""
+"""A cache of results by content: the same bytes with the same model need no worker."""
 
 import asyncio
 import hashlib
@@ -15,7 +15,7 @@ from visionfleet.web.jobs.submission import UNACCEPTED, Threads
 
 log = logging.getLogger("web")
 
-# Jobs whose answer is still to be kept, at most.
+# The most jobs whose result is still to be cached.
 _CONTENTS = 10_000
 
 
@@ -30,7 +30,9 @@ class ResultCache:
     async def find(
         self, job: str, upload: Upload, top: int, fingerprint: str | None, by_name: bool
     ) -> Succeeded | None:
-        """Find an answer and store it as the job's; else the job's own is kept. Raises Refusal."""
+        """Look up a result and store it as the job's own, unless the job has one.
+        Raises Refusal.
+        """
         digest, found = await self._threads.call(
             "cache", UNACCEPTED, job, self._find, job, upload, top, fingerprint, by_name
         )
@@ -48,13 +50,13 @@ class ResultCache:
             kept.add_done_callback(self._under_way.discard)
 
     async def _keep(self, digest: str, top: int, result: Succeeded) -> None:
-        # The name of the file and of the job are nobody else's business.
+        # Leave out the file name and job id of another client.
         plain = result.model_copy(update={"file_name": "", "job": ""})
         key = by_content_key(digest, result.model.fingerprint)
         body = encode(CachedResult(asked=top, result=plain))
         try:
             await self._threads.run("keep", self._results.put_json, key, body)
-        except VisionfleetError as error:  # a cache may forget
+        except VisionfleetError as error:  # a failed write only loses a cache entry
             log.debug("answer not kept", extra={"job": result.job, "reason": str(error)})
 
     def _find(

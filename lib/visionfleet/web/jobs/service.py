@@ -1,4 +1,4 @@
-"""From an upload to its answer, for the loop: AWS is called on threads, results are waited for."""
+"""From upload to answer, on the event loop: blocking AWS calls run on threads."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ from visionfleet.web.jobs.answers import Answer, Queued, Result, State, Upload
 from visionfleet.web.jobs.corrections import Corrections
 from visionfleet.web.jobs.fleet_view import FleetView
 from visionfleet.web.jobs.idempotency import Once
-from visionfleet.web.jobs.pending import Patience, PendingJobs
+from visionfleet.web.jobs.pending import PendingJobs, WaitLimit
 from visionfleet.web.jobs.result_cache import ResultCache
 from visionfleet.web.jobs.submission import (
     RETRY_SECONDS,
@@ -30,7 +30,7 @@ log = logging.getLogger("web")
 
 
 class Service:
-    """The jobs of one web process; it must be made while the loop runs."""
+    """The jobs of one web process; must be created on the running loop."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Service:
         self._readiness = readiness
         self._metrics = threads.metrics
         self._random_bytes = random_bytes
-        # Why no worker works, as far as it is known; whoever knows takes its place.
+        # Why no worker works, if known; replaced by the fleet's load.
         self.fault: Callable[[], str] = str
 
     async def submit(self, upload: Upload, top: int, once: Once | None = None) -> Answer:
@@ -57,31 +57,31 @@ class Service:
         return answer if isinstance(answer, Refusal) else Queued(answer.job, self.fault())
 
     async def classify(
-        self, upload: Upload, top: int, patience: Patience | None, once: Once | None = None
+        self, upload: Upload, top: int, limit: WaitLimit | None, once: Once | None = None
     ) -> Answer:
-        """Accept an upload and wait for its result; the wait begins before the request is sent."""
-        deadline = self.pending.clock() + (patience.seconds if patience else 0)
+        """Accept an upload and wait for its result; waiting starts before the request is sent."""
+        deadline = self.pending.clock() + (limit.seconds if limit else 0)
         with ExitStack() as waits:
             try:
                 job, reply, answer = await self._accepted(upload, top, once, waits)
             except Refusal as refusal:
                 return refusal
-            del upload  # it may be large, and the wait long
-            if patience and (answer is None or isinstance(answer, Queued)):
-                answer = await self._result(job, reply, deadline, patience.gone)
+            del upload  # frees its memory during the wait
+            if limit and (answer is None or isinstance(answer, Queued)):
+                answer = await self._result(job, reply, deadline, limit.gone)
         return self._explained(answer or Queued(job))
 
     def _explained(self, answer: Result | Queued) -> Result | Queued:
-        """Say of a job without a result why it has none, where that is known."""
+        """Add the reason to a job without a result, if known."""
         return Queued(answer.job, self.fault()) if isinstance(answer, Queued) else answer
 
     async def _accepted(
         self, upload: Upload, top: int, once: Once | None, waits: ExitStack
     ) -> tuple[str, "asyncio.Future[Result]", Result | Queued | None]:
         with closing(upload.memory):
-            job, claimed, answer = await self._claimed(once)
+            job, claimed, answer = await self._claimed(upload, once)
             reply = waits.enter_context(self.pending.expecting(job, ours=answer is None))
-            # What is kept has no vector.
+            # Cached results have no embedding.
             if answer is None and self.submissions.config.web.cache and not upload.embed:
                 answer = await self._cached(job, upload, top)
             if answer is None:
@@ -89,17 +89,17 @@ class Service:
         return job, reply, answer
 
     async def _claimed(
-        self, once: Once | None
+        self, upload: Upload, once: Once | None
     ) -> tuple[str, Claimed | None, Result | Queued | None]:
-        """Find the job of an upload, and its answer if it needs no other request.
+        """Find the job of a repeated upload, and its answer if no request needs to be sent.
 
-        A claim whose request may never have been sent, or may be gone, is as good as new.
+        A claim whose request may not have been sent, or may be gone, is treated as new.
         """
         new, reason = self._new_job(), "the Idempotency-Key cannot be looked up now"
         if once is None:
             return new, None, None
         call = self._threads.call
-        claimed = await call("claim", reason, "", self.submissions.claim, once, new)
+        claimed = await call("claim", reason, "", self.submissions.claim, once, new, upload.data)
         job = claimed.claim.job
         if job == new:
             return job, claimed, None
@@ -137,7 +137,7 @@ class Service:
         self._note_accepted(job, file_name=upload.file_name, bytes=len(upload.data))
 
     async def presign(self, content_type: str) -> dict[str, object]:
-        """Make a place in S3 for a file; its id is that of the job it will be. Raises Refusal."""
+        """Create a presigned POST for a file; the upload id becomes the job id. Raises Refusal."""
         upload, submissions = self._new_job(), self.submissions
         reason, sign = "no upload can be prepared now", submissions.presign
         made = await self._threads.call("sign", reason, "", sign, upload, content_type)
@@ -150,7 +150,7 @@ class Service:
         }
 
     async def start(self, upload: str, file_name: str, top: int) -> Queued:
-        """Accept a file that the client has put into S3 itself; raises Refusal."""
+        """Accept a file that the client uploaded to S3; raises Refusal."""
         self.pending.remember(upload)
         reason, start = "the upload cannot be accepted now", self.submissions.start
         try:
@@ -161,27 +161,27 @@ class Service:
         self._note_accepted(upload, file_name=file_name, direct=True)
         return Queued(upload)
 
-    async def state(self, job: str, patience: Patience) -> State:
-        """Wait for a job's result; None for a job that was never accepted. Raises Refusal."""
-        deadline = self.pending.clock() + patience.seconds
+    async def state(self, job: str, limit: WaitLimit) -> State:
+        """Wait for a job's result; None if the job does not exist. Raises Refusal."""
+        deadline = self.pending.clock() + limit.seconds
         with self.pending.expecting(job) as reply:
             reason = f"job {job} cannot be looked up now"
             state, answered = self.submissions.state, self.pending.is_answered(job)
             found = await self._threads.call("state", reason, job, state, job, answered)
             if not isinstance(found, Queued):
                 return found
-            result = await self._result(job, reply, deadline, patience.gone)
+            result = await self._result(job, reply, deadline, limit.gone)
             return self._explained(result or found)
 
     async def correct(self, result: Succeeded, label: str) -> Correction:
-        """Keep what a person says that an image shows; raises Refusal."""
+        """Store a person's label for an image; raises Refusal."""
         reason, job, correct = "the label cannot be kept now", result.job, self._corrections.correct
         made = await self._threads.call("correct", reason, job, correct, result, label)
         log.info("label corrected", extra={"job": job, "image_kept": made.image_kept})
         return made
 
     async def correction(self, job: str) -> Correction | None:
-        """Find a job's correction; None also when S3 does not answer: the result is worth more."""
+        """A job's correction; None also if S3 fails, as the result matters more."""
         try:
             return await self._threads.run("correction", self._corrections.find, job)
         except VisionfleetError as error:
@@ -210,10 +210,10 @@ class Service:
         deadline: float,
         gone: "asyncio.Future[None]",
     ) -> Result | None:
-        return await self.pending.wait(job, reply, deadline, gone, self._look, self.fault)
+        return await self.pending.wait(job, reply, deadline, gone, self._poll, self.fault)
 
-    async def _look(self, job: str) -> Result | None:
-        """Look at S3 in the midst of a wait, which goes on when S3 does not answer."""
+    async def _poll(self, job: str) -> Result | None:
+        """Poll S3 during a wait; errors do not end the wait."""
         try:
             return await self._threads.run("result", self.submissions.result, job)
         except VisionfleetError as error:

@@ -1,4 +1,4 @@
-"""Takes uploads in and looks results up: what a request does with S3 and SQS, on threads."""
+"""The S3 and SQS calls of requests, on threads: accepts uploads and looks up results."""
 
 import asyncio
 import logging
@@ -19,12 +19,12 @@ from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.metrics import WebMetrics
 
-# Enough for the header of nearly every image; else the whole object is read.
+# Enough for nearly every image header; otherwise the whole object is read.
 HEADER_BYTES = 256 << 10
-# To put a file into S3 after POST /v1/uploads: the largest file over a slow line.
+# The time to upload to S3 after POST /v1/uploads: the largest file on a slow line.
 UPLOAD_EXPIRE_SECONDS = 900
 
-RETRY_SECONDS = 5.0  # when S3 or SQS do not answer
+RETRY_SECONDS = 5.0  # when S3 or SQS fail
 UNACCEPTED = "the image cannot be accepted now"
 
 log = logging.getLogger("web")
@@ -38,7 +38,7 @@ class Threads:
     metrics: WebMetrics
 
     def run(self, step: str, work: Callable[..., _T], *arguments: object) -> "asyncio.Future[_T]":
-        """Do blocking work and measure it; `step` names it in the metrics."""
+        """Run blocking work on a thread and measure it as `step`."""
 
         def measured() -> _T:
             started, result = time.monotonic(), "ok"
@@ -56,7 +56,9 @@ class Threads:
     async def call(
         self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
     ) -> _T:
-        """Do blocking work; raises Refusal, by which the client learns `reason` and no more."""
+        """Run blocking work; on errors raise Refusal with `reason`, hiding the cause from the
+        client.
+        """
         try:
             return await self.run(step, work, *arguments)
         except VisionfleetError as error:
@@ -79,7 +81,7 @@ def refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An upload's claim as it stands in S3, with its ETag."""
+    """An upload's claim as stored in S3, with its ETag."""
 
     key: str
     claim: messages.Claim
@@ -88,7 +90,7 @@ class Claimed:
 
 @dataclass(slots=True, eq=False)
 class Submissions:
-    """The way into the fleet; it blocks. `config` may be replaced, `now` is wall time."""
+    """Blocking calls. A reload replaces `config`; `now` is wall time."""
 
     config: Config
     uploads: Store
@@ -98,8 +100,8 @@ class Submissions:
     now: Callable[[], float]
 
     def accept(self, job: str, upload: Upload, top: int, claimed: Claimed | None) -> None:
-        """Check an upload, store it and ask for its answer; raises BadImage, TryLater, GiveUp."""
-        # The image is stored first: a request without its image would be a failed job.
+        """Check and store an upload, and send its request; raises BadImage, TryLater, GiveUp."""
+        # Store the image first: a request without its image would be a failed job.
         content_type = decode.check_header(upload.data, self.config.images).content_type
         key, metadata = names.image_key(job), file_name_metadata(upload.file_name)
         self.uploads.put(key, upload.data, content_type, metadata)
@@ -108,7 +110,9 @@ class Submissions:
             self._note_sent(claimed)
 
     def _note_sent(self, claimed: Claimed) -> None:
-        """Spare the fleet a second request when the upload comes again; it would do no harm."""
+        """Mark the claim, so that a repeated upload sends no second request (which would be
+        harmless).
+        """
         claim = claimed.claim.model_copy(update={"sent_at": self.now()})
         try:
             self.results.put_json_if(claimed.key, messages.encode(claim), claimed.etag)
@@ -129,16 +133,18 @@ class Submissions:
         )
         self.requests.send(messages.encode(request))
 
-    def claim(self, once: Once, job: str) -> Claimed:
-        """Claim a job for an upload, or find the one it has; raises TryLater, and Refusal for
-        other bytes."""
+    def claim(self, once: Once, job: str, data: bytes) -> Claimed:
+        """Claim a job for an upload, or find its existing one; raises TryLater, Refusal if the
+        bytes differ, or BadImage, which leaves the key free.
+        """
+        decode.check_header(data, self.config.images)
         document = documents.claim(once.name)
         claim = messages.Claim(job=job, digest=once.digest, at=self.now())
         if new := self.results.put_json_if(document.key, messages.encode(claim), None):
             return Claimed(document.key, claim, new)
         known, etag = self.results.read_tagged(document)
         if known is None:
-            # One that cannot be read says nothing: it is written over, not waited for.
+            # Overwrite an unreadable claim.
             new = etag and self.results.put_json_if(document.key, messages.encode(claim), etag)
             if new:
                 return Claimed(document.key, claim, new)
@@ -153,17 +159,17 @@ class Submissions:
         return self.uploads.presigned_post(key, content_type, max_bytes, expires_at)
 
     def start(self, upload: str, file_name: str, top: int) -> None:
-        """Check a file that a client has put into S3, and ask for its answer.
+        """Check a file uploaded to S3, and send its request.
 
-        The image is a copy of what was checked: the upload may be written over until its form
-        expires. Starting twice is harmless: the image stays, and the first result wins.
-        Raises Refusal when there is no such upload, BadImage, TryLater and GiveUp.
+        Uses a copy of the checked file, as the upload can be overwritten until the form expires.
+        Idempotent: an existing copy stays, and the first result wins. Raises Refusal if there is no
+        such upload, BadImage, TryLater and GiveUp.
         """
         if self.result(upload) is not None:
             return
         source, key = names.upload_key(upload), names.image_key(upload)
         stat = self.uploads.find_stat(source)
-        if stat is None:  # that there is an image says nothing: it may be another client's job
+        if stat is None:  # an existing image may be another client's job
             raise Refusal("unknown_upload", "there is no such upload, or not yet")
         image = self.uploads.find_stat(key)
         if image is None or self._outlived(image):
@@ -190,13 +196,13 @@ class Submissions:
         return decode.check_header(self.uploads.get(key), limits)
 
     def result(self, job: str) -> Result | None:
-        """Read a job's result, None while there is none; raises BadMessage."""
+        """A job's result, None if there is none yet; raises BadMessage."""
         document = documents.result(job)
         found = self.results.find(document.key)
         return None if found is None else document.decode(found)
 
     def state(self, job: str, answered: bool) -> State:
-        """Read a job's result or its state, None for a job that was never accepted."""
+        """A job's result or state, None if the job does not exist."""
         result = self.result(job)
         if result is not None:
             return result
@@ -204,9 +210,11 @@ class Submissions:
         if image is None:
             return None
         if answered or self._outlived(image):
-            return self.result(job) or Gone(job)  # it may have come meanwhile
+            return self.result(job) or Gone(job)  # it may have arrived meanwhile
         return Queued(job)
 
     def _outlived(self, image: Stat) -> bool:
-        """Tell whether the request of an image, sent when it was stored, has left the queue."""
+        """Whether the request of an image, sent when it was stored, has exceeded the queue's
+        retention.
+        """
         return image.age_seconds > self.config.queue.retention_seconds

@@ -1,1 +1,1 @@
-"""Whether there is room for one more upload."""
+"""Admission control, memory budget and readiness."""

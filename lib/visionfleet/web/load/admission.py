@@ -1,16 +1,18 @@
-"""Is there room for one more image, and if not, when will there be? No I/O here."""
+"""Admission control: is there capacity for another image, and if not, when? No I/O here."""
 
 import math
 from dataclasses import dataclass
 
 from visionfleet.config.web import WebSection
 
-# Longer promises are not worth much: fleets grow, queues are emptied by hand.
+# The upper limit of Retry-After: fleets grow, and queues get purged.
 LONGEST_RETRY_SECONDS = 3600.0
 
 
 class Refusal(Exception):
-    """No answer: `code` is for machines, the text for people; None seconds: no try will mend it."""
+    """An error for the client: `code` for machines, the text for people; without `retry_seconds`
+    retrying is useless.
+    """
 
     def __init__(self, code: str, reason: str, retry_seconds: float | None = None) -> None:
         super().__init__(reason)
@@ -20,18 +22,18 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What was seen of queue and fleet."""
+    """The load of queue and fleet."""
 
-    backlog: int  # images that wait or are worked on
-    ready: int  # workers that work now
-    maximum: int  # workers that there can be
-    service_seconds: float  # of one image and worker
-    boot_seconds: float  # until new workers are there
-    fault: str = ""  # why none comes, while none works
+    backlog: int  # images waiting or in flight
+    ready: int  # workers that are ready
+    maximum: int  # the fleet's maximum
+    service_seconds: float  # per image and worker
+    boot_seconds: float  # boot time of a new worker
+    fault: str = ""  # why no worker starts, while none is ready
 
 
 def estimated_wait(load: Load) -> float:
-    """Seconds until all images before are done: by those ready, after a boot by the maximum."""
+    """Seconds to clear the backlog with the ready workers, and after a boot with the maximum."""
     ready, maximum = min(load.ready, load.maximum), max(1, load.maximum)
     alone = load.backlog * load.service_seconds
     if ready and alone / ready <= load.boot_seconds:
@@ -43,7 +45,7 @@ def estimated_wait(load: Load) -> float:
 
 
 def refusal(load: Load | None, waiting: int, web: WebSection) -> Refusal | None:
-    """Judge one more request; None lets it in, and so does a fleet of which nothing is known."""
+    """Decide on one more request; None admits it, also if the load is unknown."""
     if waiting >= web.max_waiting:
         retry = 1.0 if load is None else load.service_seconds * waiting / max(1, load.ready)
         return _overloaded(f"{waiting} requests wait here already", retry)

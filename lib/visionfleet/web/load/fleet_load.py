@@ -1,4 +1,4 @@
-"""What is known of queue and fleet: looked up on a thread, and only when somebody asks."""
+"""The load of queue and fleet, refreshed on a thread when requests need it."""
 
 import asyncio
 import logging
@@ -16,9 +16,9 @@ from visionfleet.web.load.readiness import Readiness
 
 log = logging.getLogger("web")
 
-# A look is two calls to AWS; an idle process that nobody asks makes none.
+# A refresh is two AWS calls; an idle process makes none.
 LOOK_SECONDS = 5.0
-# What was seen longer ago says nothing of now.
+# Older data is ignored.
 FRESH_SECONDS = 30.0
 _AT_WORK = ("idle", "busy")
 
@@ -26,7 +26,9 @@ _AT_WORK = ("idle", "busy")
 def load(
     counts: Counts, status: FleetStatus | None, service_seconds: float, now: float
 ) -> Load | None:
-    """Put both together, `service_seconds` until the scaler learned it; None without one."""
+    """Combine counts and status; `service_seconds` is the default until learned. None without a
+    status.
+    """
     if status is None or now - status.at > SCALER_SILENT_SECONDS:
         return None
     return Load(
@@ -41,7 +43,7 @@ def load(
 
 @dataclass(slots=True, eq=False)
 class FleetLoad:
-    """The last look; `readiness` is told whether AWS answered."""
+    """Caches the last load; `readiness` is told whether AWS answered."""
 
     look: Callable[[], Load | None]
     pool: Executor
@@ -52,12 +54,12 @@ class FleetLoad:
     _load: Load | None = None
 
     def load(self) -> Load | None:
-        """Give what is known now, and have it looked up when it is old."""
+        """The cached load, None if too old; refreshes it in the background."""
         self.refresh()
         return self._load if self.readiness.clock() - self._seen_at <= FRESH_SECONDS else None
 
     def fault(self) -> str:
-        """Say why no worker works; nothing as long as one does, or it is not known."""
+        """Why no worker works; empty if one does or it is unknown."""
         known = self.load()
         return known.fault if known else ""
 

@@ -1,36 +1,36 @@
-"""How many bytes of uploads a process holds, and whose they are. No I/O here."""
+"""A budget for the bytes of uploads in memory. No I/O here."""
 
 from dataclasses import dataclass
 
 from visionfleet.web.load.admission import Refusal
 
-# Uploads leave within the time of a call to S3, so another look soon is worth it.
+# Uploads leave after an S3 call, so retrying soon makes sense.
 RETRY_SECONDS = 2.0
 
 
 @dataclass(slots=True, eq=False)
 class MemoryBudget:
-    """Bytes of uploads from their arrival until they are stored; `maximum` may be changed."""
+    """Counts uploads from arrival until they are stored; a reload sets `maximum`."""
 
     maximum: int
     used: int = 0
 
     def expect(self, length: int) -> None:
-        """Raise Refusal for a body that would not fit now; nothing is set aside for it."""
-        # A few clients that declare much and send nothing could else keep everybody out.
+        """Raise Refusal if a body would not fit now; reserves nothing."""
+        # Reserving would let a few clients that declare much and send nothing block all others.
         if self.used + length > self.maximum:
             raise Refusal("overloaded", "this server holds as much as it can", RETRY_SECONDS)
 
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """What one owner holds of the budget, until it is closed; again does no harm."""
+    """One owner's part of the budget, until closed; closing is idempotent."""
 
     budget: MemoryBudget
     bytes: int = 0
 
     def add(self, length: int) -> None:
-        """Count bytes in; raises Refusal, and does not count them, when they do not fit."""
+        """Count bytes; raises Refusal without counting if they do not fit."""
         self.budget.expect(length)
         self.budget.used += length
         self.bytes += length

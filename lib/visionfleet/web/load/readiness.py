@@ -1,4 +1,4 @@
-"""Is this process fit to take work? Plain facts with a clock as argument. No I/O here."""
+"""Readiness of this process: plain state, with a clock as argument. No I/O here."""
 
 from collections import deque
 from collections.abc import Callable
@@ -21,7 +21,7 @@ class Readiness:
         self.stopping = False
 
     def reasons(self) -> list[str]:
-        """List why no work should come here; empty when it may."""
+        """Why no requests should be routed here; empty if ready."""
         silent = self.clock() - self.polled_at
         judged = {
             "starting": not self.started,
@@ -35,6 +35,6 @@ class Readiness:
         return [reason for reason, holds in judged.items() if holds]
 
     def _failing(self) -> bool:
-        """A failure fades, so that a process that gets no work for it is tried again."""
+        """Failures expire, so that a process that gets no requests is tried again."""
         full = len(self.failures) == FAILURES
         return full and self.clock() - self.failures[0] <= FAILURE_SECONDS

@@ -37,7 +37,7 @@ class DescriptionHandler(Handler):
         self.finish(description(web.max_wait_seconds, web.public_path))
 
 
-# The paths as they stand in the description of the API and in the metrics.
+# The paths as in the API description and in the metrics.
 ROUTES: tuple[tuple[str, type[Handler]], ...] = (
     ("/", FrontHandler),
     ("/v1/classify", ClassifyHandler),
@@ -66,13 +66,15 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 
 @lru_cache(maxsize=1)
 def description(max_wait_seconds: float, public_path: str) -> bytes:
-    """Write the description, once for each setting: anybody may ask for it, and it costs much."""
+    """The API description, built once per configuration: anybody may request it, and building is
+    slow.
+    """
     described = [(path, operations(kind)) for path, kind in ROUTES]
     return json.dumps(describe(described, max_wait_seconds, public_path)).encode()
 
 
 def application(context: Context) -> Application:
-    """Make the application; requests are logged by the handlers, so not by Tornado."""
+    """The Tornado application; handlers write the access log, not Tornado."""
     assets = load_assets()
     files = ((path, AssetHandler) for path in assets if path != "/")
     return Application(

@@ -1,10 +1,11 @@
-"""What all handlers share: bounded bodies, problem documents, and their count."""
+"""The base of all handlers: limited bodies, problem documents, metrics."""
 
 import asyncio
 import json
 import logging
 import os
 import re
+import time
 from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
@@ -23,15 +24,15 @@ from visionfleet.web.routes.documents import document, location, of_status
 
 log = logging.getLogger("web")
 
-# What a multipart body has beside its files: boundaries, headers, other fields.
+# Overhead of a multipart body: boundaries, headers, other fields.
 FORM_BYTES = 1 << 20
-# How much longer base64 is than what it holds.
+# The growth by base64.
 IN_BASE64 = 4 / 3
-# A body up to this many times the largest image is read to its end before it is refused.
-PATIENCE_FILES = 8
-# Bytes of a compressed body that are taken in at once: 4 MiB may come out of them.
+# Bodies of up to this many times the largest image are read to their end before the refusal.
+DISCARD_FILES = 8
+# Input per step when decompressing: it may expand to 4 MiB.
 INFLATED_AT_ONCE = 4096
-# What every answer says; a page sets a policy of its own.
+# Headers of all responses; the page sets its own policy.
 HEADERS = {
     "Server": "visionfleet",
     "X-Content-Type-Options": "nosniff",
@@ -39,30 +40,30 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
-# The methods that are open for routes which anybody may read.
+# The methods of public routes.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LENGTH = re.compile(r"[0-9]{1,18}")
-# A request id of the client is taken over when it fits into a log line and a header.
+# A client's request id is used if it fits into a log line and a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
 
 
 @stream_request_body
 class Handler(RequestHandler):
-    """All stream, also those that want no body: Tornado would answer it with a bare 400."""
+    """All handlers stream the body, also those that want none: Tornado would send a bare 400."""
 
-    # Methods that anybody may use, without a key.
+    # Methods that need no key.
     open_methods: frozenset[str] = frozenset({"OPTIONS"})
-    # How much body is kept: so many of the largest images, and so many bytes more.
+    # The body limit: so many of the largest images, plus so many bytes.
     body_images: float = 0
     body_bytes = 0
-    # Whether images may come in JSON.
+    # Whether images are accepted as JSON.
     keeps_json = False
-    # Probes come every few seconds; their lines are for debugging only.
+    # Probes arrive every few seconds; log them at debug level.
     quiet = False
 
     @staticmethod
     def leave_unlogged(_handler: RequestHandler) -> None:
-        """Tornado's access log: `on_finish` writes our own."""
+        """Replaces Tornado's access log: `on_finish` writes our own."""
 
     def __init_subclass__(cls, **more: object) -> None:
         """Answer HEAD wherever GET is answered."""
@@ -71,7 +72,8 @@ class Handler(RequestHandler):
             cls.head = vars(cls)["get"]
 
     def initialize(self, context: Context, route: str = "other") -> None:
-        """Begin a request, which keeps the configuration of its beginning to its end."""
+        """Start a request, which keeps the current configuration to its end."""
+        self.begun = time.monotonic()  # tornado's own uses the wall clock, which may be set
         self.context = context
         self.config = context.config
         self.public_path = self.config.web.public_path
@@ -96,15 +98,15 @@ class Handler(RequestHandler):
             decoded(self.reader(), self.encoding),
             context.budget,
             self.limit,
-            PATIENCE_FILES * largest,
+            DISCARD_FILES * largest,
             self.declared,
             self.asks_first,
         )
-        # Until a key is shown; a stranger holds no place among the requests.
+        # Until it shows a key; strangers do not count as open requests.
         self.stranger = context.access is not None
 
     def reader(self) -> Plain:
-        """What reads the body; raises nothing, whatever the request is."""
+        """The reader of the body; must not raise, whatever the request is."""
         return Whole()
 
     def set_default_headers(self) -> None:
@@ -112,11 +114,11 @@ class Handler(RequestHandler):
             self.set_header(name, value)
 
     def prepare(self) -> None:
-        """Refuse strangers before their body is read, and what is too much before it is sent."""
+        """Refuse strangers, and overload, before the body is read."""
         if self.body.excess is not None:
             raise self.body.excess
         try:
-            self._let_in()
+            self._authenticate()
             self.check_target()
             if self.request.method == "POST" and self.limit:
                 self.context.budget.expect(min(self.declared, self.limit))
@@ -126,14 +128,14 @@ class Handler(RequestHandler):
         except (Problem, Refusal) as refused:
             if self.asks_first or (self.stranger and self.has_body):
                 raise
-            self._refuse_at_its_end(refused)
+            self._refuse_after_body(refused)
 
     def check_target(self) -> None:
-        """Refuse what was sent to another host; raises Problem."""
+        """Refuse requests for another host; raises Problem."""
         self.context.check_host(self.request.headers.get("Host", ""))
 
-    def _let_in(self) -> None:
-        """Give a request its place, unless it is a stranger's; raises Problem."""
+    def _authenticate(self) -> None:
+        """Authenticate, and count the request as open; raises Problem."""
         access, headers = self.context.access, self.request.headers
         if access is not None and self.request.method not in self.open_methods:
             try:
@@ -147,8 +149,8 @@ class Handler(RequestHandler):
         if not self.stranger:
             self.context.requests.open.add(self)
 
-    def _refuse_at_its_end(self, refused: Problem | Refusal) -> None:
-        """Read the body, keep nothing of it, and then answer: see Body for why."""
+    def _refuse_after_body(self, refused: Problem | Refusal) -> None:
+        """Discard the body, then send the refusal: see Body."""
         self.body.refuse(refused)
 
         def refuse(*_arguments: object) -> None:
@@ -163,7 +165,7 @@ class Handler(RequestHandler):
         return None
 
     async def _inflate(self, chunk: bytes) -> None:
-        """Take in what may be a thousand times as long, and let others have their turn."""
+        """Decompress in small steps, yielding to other requests."""
         for start in range(0, len(chunk), INFLATED_AT_ONCE):
             self._add(chunk[start : start + INFLATED_AT_ONCE])
             await asyncio.sleep(0)
@@ -203,20 +205,18 @@ class Handler(RequestHandler):
             answer = problem_of(answer)
             status = answer.status
             if answer.job is None:
-                trusted = self.config.web.trusted_proxies
-                self.context.log.refused(
-                    self.request, answer, self.request_id, trusted, self.stranger
-                )
+                of = (self.request_id, self.config.web.trusted_proxies, self.stranger)
+                self.context.log.refused(self.request, answer, *of)
                 return
         self.jobs.append(str(answer.job))
         fields = {"job": answer.job, "status": str(status)}
-        log.info("job answered", extra={**fields, "seconds": self.request.request_time()})
+        log.info("job answered", extra={**fields, "seconds": time.monotonic() - self.begun})
         self.context.jobs_answered += 1
 
     def finish(
         self, chunk: str | bytes | dict[str, object] | None = None
     ) -> "asyncio.Future[None]":
-        """Send the answer; the request is over when all of it is handed to the kernel."""
+        """Send the response; the request ends when all of it is handed to the kernel."""
         if self.context.readiness.stopping or not self.request._body_future.done():
             self.set_header("Connection", "close")
         if self.body.memory is not None:
@@ -230,7 +230,7 @@ class Handler(RequestHandler):
         return sent
 
     def on_finish(self) -> None:
-        status_code, seconds = self.get_status(), self.request.request_time()
+        status_code, seconds = self.get_status(), time.monotonic() - self.begun
         known = self.request.method in self.SUPPORTED_METHODS
         method = str(self.request.method) if known else "other"
         metrics = self.context.metrics
@@ -252,7 +252,7 @@ class Handler(RequestHandler):
         self.context.log.write("request", lambda: fields, self.stranger, level)
 
     def on_connection_close(self) -> None:
-        """The client went away: nobody waits any more, but an accepted job goes on."""
+        """The client disconnected: stop waiting, but an accepted job goes on."""
         super().on_connection_close()
         self.body.close()
         self.context.requests.leave(self)
@@ -266,12 +266,12 @@ class Handler(RequestHandler):
         problem = problem_of(refused)
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
-        self.set_header("Content-Type", content_type)
         if self.stranger and self.has_body:
             self.set_header("Connection", "close")
-        for name, value in problem.headers.items():
+        for name, value in {"Content-Type": content_type, **problem.headers}.items():
             self.set_header(name, value)
         self.finish(json.dumps(body))
+        refused.__traceback__ = None  # it knows this handler, and the body keeps what refused it
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
         return PROBLEM_TYPE, problem.document(self.request_id)
@@ -282,7 +282,7 @@ class Handler(RequestHandler):
         value: BaseException | None,
         _traceback: TracebackType | None,
     ) -> None:
-        """Log what was refused in a line, and with its traceback what should not have happened."""
+        """One line for refusals, a traceback for unexpected errors."""
         if isinstance(value, Problem | Refusal):
             self.note(value)
         elif isinstance(value, HTTPError):

@@ -14,7 +14,7 @@ from visionfleet.web.http.request_log import client_of
 from visionfleet.web.http.targets import fault_of_target, oddity
 from visionfleet.web.jobs.answers import Answer, Queued, Upload
 from visionfleet.web.jobs.idempotency import Once, caller, once
-from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.pending import WaitLimit
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, protocol_error
 from visionfleet.web.routes import parameters
@@ -23,17 +23,17 @@ from visionfleet.web.routes.documents import document, of_status
 from visionfleet.web.routes.operation import IMAGES, Operation
 from visionfleet.web.routes.page.handler import AssetHandler
 
-# A request with several files may be as large as this many of the largest.
+# The body limit of several files, in multiples of the largest.
 ALL_FILES = 4
-# A request that names no wait: proxies and clients commonly give up after 60 s.
+# The default wait: proxies and clients commonly give up after 60 s.
 WAIT_SECONDS = 30.0
-# Media types that are read of an Accept.
+# The most media types parsed of an Accept header.
 ACCEPTED = 32
 _PLACE = re.compile(r"\{(label|stem)\}")
 
 
 class ImagesHandler(Handler):
-    """What takes images: as they are, in a form, or in JSON."""
+    """Accepts images: raw, in a form, or in JSON."""
 
     keeps_json = True
 
@@ -41,7 +41,7 @@ class ImagesHandler(Handler):
         return JsonBody(MAX_FILES) if self.has_json else file_reader(self.content_type)
 
     def uploads(self) -> list[Upload]:
-        """Hand the files out; raises Problem, Refusal."""
+        """The uploaded files; raises Problem, Refusal."""
         if not self.has_json:
             return self.body.files()
         text, *cut, _ = self.body.take()
@@ -64,13 +64,13 @@ class PlainHandler(ImagesHandler):
         "images",
     )
     async def post(self) -> None:
-        """Hold the request until there is a label; the first file counts."""
-        patience = Patience(self.config.web.max_wait_seconds, self.gone)
+        """Wait for the label; only the first file counts."""
+        limit = WaitLimit(self.config.web.max_wait_seconds, self.gone)
         files = self.uploads()
         while len(files) > 1:
             files.pop().memory.close()
         name = files[0].file_name
-        work = self.service.classify(files.pop(), parameters.TOP_DEFAULT, patience)
+        work = self.service.classify(files.pop(), parameters.TOP_DEFAULT, limit)
         (answer,) = await asyncio.gather(work)
         accept = self.request.headers.get("Accept", "")
         if not isinstance(answer, Succeeded) or wants_json(accept):
@@ -87,11 +87,11 @@ class PlainHandler(ImagesHandler):
 
 
 class FrontHandler(AssetHandler, PlainHandler):
-    """`/`: the page, and the bare label for who sends an image."""
+    """`/`: GET returns the page, POST the bare label of an image."""
 
 
 class AnyPathHandler(PlainHandler):
-    """The oldest clients post a form to any path; a mistyped path of the API stays one."""
+    """The oldest clients post a form to any path; mistyped API paths still get a 404."""
 
     def check_target(self) -> None:
         super().check_target()
@@ -111,7 +111,7 @@ class AnyPathHandler(PlainHandler):
             raise Problem("not_found", _nothing_at(path, fault, images))
 
     def get(self) -> None:
-        """Lead to the page: only at `web.public_path` without its slash do we come here."""
+        """Redirect to the page: reached only at `web.public_path` without a slash."""
         self.redirect(f"{self.public_path}/", status=308)
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
@@ -129,7 +129,7 @@ def _nothing_at(path: str, fault: str, images: bool) -> str:
 
 
 class UploadHandler(ImagesHandler):
-    """What `/v1/classify` and `/v1/jobs` share: one file or several."""
+    """The base of `/v1/classify` and `/v1/jobs`: one file or several."""
 
     body_images, body_bytes = ALL_FILES, FORM_BYTES
 
@@ -137,7 +137,7 @@ class UploadHandler(ImagesHandler):
         return parameters.top(self.get_query_argument("top", None))
 
     def files(self, top: int, embed: bool = False) -> list[tuple[Upload, Once | None]]:
-        """Hand the files out, each with what tells it again by the header `Idempotency-Key`."""
+        """The files, each with its identity by `Idempotency-Key`."""
         headers = self.request.headers
         key = parameters.idempotency_key(headers.get("Idempotency-Key"))
         files = [replace(file, embed=embed) for file in self.uploads()]
@@ -154,7 +154,7 @@ class UploadHandler(ImagesHandler):
     async def answer_all(
         self, works: Sequence[Coroutine[None, None, Answer]], member: str, waits: bool = False
     ) -> None:
-        """Do all at once, in order; a 503 when none was taken: clients know how to repeat it."""
+        """Process all files concurrently and answer in order; a 503 if none was accepted."""
         answers = await asyncio.gather(*works)
         refused = [one for one in answers if isinstance(one, Refusal) and one.code == "try_later"]
         if len(refused) == len(answers):
@@ -184,30 +184,28 @@ class ClassifyHandler(UploadHandler):
         top, longest = self.top(), self.config.web.max_wait_seconds
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, min(WAIT_SECONDS, longest), longest)
-        patience, files = Patience(seconds, self.gone), self.files(top, self.embed)
-        works = [self.answered(file, top, patience, once) for file, once in files]
+        limit, files = WaitLimit(seconds, self.gone), self.files(top, self.embed)
+        works = [self.answered(file, top, limit, once) for file, once in files]
         await self.answer_all(works, "results")
 
-    async def answered(
-        self, file: Upload, top: int, patience: Patience, once: Once | None
-    ) -> Answer:
-        return await self.service.classify(file, top, patience, once)
+    async def answered(self, file: Upload, top: int, limit: WaitLimit, once: Once | None) -> Answer:
+        return await self.service.classify(file, top, limit, once)
 
 
 def plain(pattern: str, result: Succeeded, file_name: str) -> str:
-    """Write the line for plain clients: `{stem}:{label}` becomes `test_0:church`."""
+    """Fill in the pattern for plain clients: `{stem}:{label}` becomes `test_0:church`."""
     values = {"label": lambda: result.best, "stem": lambda: file_stem(file_name)}
     return _PLACE.sub(lambda place: values[place[1]](), pattern)
 
 
 def wants_json(accept: str) -> bool:
-    """Tell whether JSON is named, and no text liked better; `*/*` does not. Nothing is refused."""
-    liked = dict(_liking(entry) for entry in accept.split(",", ACCEPTED)[:ACCEPTED])
-    json = liked.get("application/json", 0.0)
-    return json > 0 and json >= liked.get("text/plain", 0.0)
+    """Whether JSON is named explicitly, and not less preferred than text."""
+    preferences = dict(_preference(entry) for entry in accept.split(",", ACCEPTED)[:ACCEPTED])
+    json = preferences.get("application/json", 0.0)
+    return json > 0 and json >= preferences.get("text/plain", 0.0)
 
 
-def _liking(entry: str) -> tuple[str, float]:
+def _preference(entry: str) -> tuple[str, float]:
     media_type, *parameters = (part.strip().lower() for part in entry.split(";"))
     quality = next((one[2:].strip() for one in parameters if one.startswith("q=")), "1")
     try:

@@ -18,9 +18,9 @@ from visionfleet.web.problems import Problem
 
 @dataclass(slots=True)
 class Context:
-    """The parts that a request meets. `access` None lets everybody in."""
+    """The parts used by requests. Without `access` no key is required."""
 
-    config: Config  # replaced as a whole; a request keeps the one of its beginning
+    config: Config  # replaced by a reload; a request keeps the one it started with
     service: Service
     access: Access | None
     budget: MemoryBudget
@@ -30,22 +30,22 @@ class Context:
     log: RequestLog
     requests: OpenSet = field(default_factory=OpenSet)
     jobs_answered: int = 0
-    machine: str = "localhost"  # its name
+    machine: str = "localhost"  # host name
 
     def check_host(self, host: str) -> None:
-        """Refuse a request that was sent to another name; raises Problem."""
+        """Refuse requests for another host name; raises Problem."""
         web = self.config.web
         names = names_of(is_loopback(web.address), web.hosts, self.machine)
         if not is_called(host, names):
             raise Problem("wrong_host", f"{host[:100]} is none of this service's names (web.hosts)")
 
     def reasons(self) -> list[str]:
-        """List why no work should come here, and look again at S3 and SQS for the next time."""
+        """Why this process is not ready; also triggers a new check of S3 and SQS."""
         self.fleet_load.refresh()
         return self.readiness.reasons()
 
     def adopt(self, config: Config) -> None:
-        """Go by these settings from now on; a request that is open goes by those it began with."""
+        """Apply a reloaded configuration; open requests keep the old one."""
         self.config = self.service.submissions.config = config
         self.budget.maximum = config.web.max_held_bytes
         if self.access is not None:

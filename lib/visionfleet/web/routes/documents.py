@@ -1,4 +1,4 @@
-"""Answers as JSON, and where they are found. No I/O here."""
+"""Answers as JSON, and their URLs. No I/O here."""
 
 import math
 from collections.abc import Sequence
@@ -25,13 +25,13 @@ def document(answer: Answer, public_path: str) -> dict[str, object]:
 
 
 def of_result(result: Succeeded | Failed) -> dict[str, object]:
-    """Write a result as clients get it: its vector, if any, as a list of numbers."""
+    """A result for clients, with the embedding as a list of numbers."""
     if isinstance(result, Failed) or result.vector is None:
         return result.model_dump(mode="json")
     vector = decode_vector(result.vector)
     return {
         **result.model_dump(mode="json", exclude={"vector"}),
-        # Nine digits tell any two values of float32 apart.
+        # Nine digits distinguish all values of float32.
         "embedding": [float(f"{value:.9g}") for value in vector],
         "size": len(vector),
         "norm": math.sqrt(math.fsum(value * value for value in vector)),
@@ -39,7 +39,7 @@ def of_result(result: Succeeded | Failed) -> dict[str, object]:
 
 
 def of_status(status: int, method: str, path: str, methods: Sequence[str]) -> Problem:
-    """Say what Tornado refuses by its status alone; `methods` are those that are allowed."""
+    """The problem for a bare HTTP status; `methods` are those allowed."""
     if status == 405:
         allowed = ", ".join(methods)
         detail = f"{method[:20]} is not allowed here, {allowed} is"

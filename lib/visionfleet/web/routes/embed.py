@@ -1,9 +1,9 @@
-"""The route that gives the vectors of images: what a model makes its scores of."""
+"""The route for embeddings."""
 
 from visionfleet.contract.messages import Failed, Succeeded
 from visionfleet.web.jobs.answers import Answer, Upload
 from visionfleet.web.jobs.idempotency import Once
-from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.pending import WaitLimit
 from visionfleet.web.routes.classify import ClassifyHandler
 from visionfleet.web.routes.operation import IMAGES, Operation
 
@@ -25,14 +25,12 @@ class EmbedHandler(ClassifyHandler):
     async def post(self) -> None:
         await super().post()
 
-    async def answered(
-        self, file: Upload, top: int, patience: Patience, once: Once | None
-    ) -> Answer:
-        return with_vector(await super().answered(file, top, patience, once))
+    async def answered(self, file: Upload, top: int, limit: WaitLimit, once: Once | None) -> Answer:
+        return with_vector(await super().answered(file, top, limit, once))
 
 
 def with_vector(answer: Answer) -> Answer:
-    """Pass an answer on, unless it should have a vector and has none."""
+    """Pass an answer on, or refuse it if its embedding is missing."""
     if not isinstance(answer, Succeeded) or answer.vector is not None:
         return answer
     return Failed(

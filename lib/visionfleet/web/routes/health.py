@@ -1,4 +1,4 @@
-"""Routes that tell how this process and the fleet are."""
+"""Routes about the state of this process and the fleet."""
 
 import json
 
@@ -8,7 +8,7 @@ from visionfleet.web.routes.operation import ANY, Operation
 
 
 class ProbeHandler(Handler):
-    """Anybody may ask, and often."""
+    """Public, and called often."""
 
     open_methods = READING
     quiet = True
@@ -48,7 +48,7 @@ class FleetHandler(Handler):
             status = json.loads(found or b"")
         except ValueError:
             status = None
-        if not isinstance(status, dict):  # also what cannot be read, as everywhere
+        if not isinstance(status, dict):  # missing or unreadable
             raise Problem("no_status", "the scaler has not written a status yet")
         reports = await self.service.fleet.reports()
         workers = [report.model_dump(mode="json") for report in reports]

@@ -1,10 +1,10 @@
-"""Routes that do not wait: jobs, their results, and files that go to S3 past this daemon."""
+"""Asynchronous routes: jobs, their results, and direct uploads to S3."""
 
 from visionfleet.contract.job_ids import is_job_id
 from visionfleet.contract.messages import Succeeded
 from visionfleet.web.http.form import base_name
 from visionfleet.web.jobs.answers import Gone, Queued
-from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.pending import WaitLimit
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
@@ -52,7 +52,7 @@ class JobHandler(Handler):
         seconds = parameters.wait_seconds(wait, 0.0, self.config.web.max_wait_seconds)
         if not is_job_id(job):
             raise Problem("unknown_job", "that is not the id of a job")
-        found = await self.service.state(job, Patience(seconds, self.gone))
+        found = await self.service.state(job, WaitLimit(seconds, self.gone))
         if found is None:
             raise Problem("unknown_job", f"there is no job {job}")
         if isinstance(found, Gone):
@@ -67,7 +67,7 @@ class JobHandler(Handler):
 
 
 class UploadsHandler(Handler):
-    body_bytes = 64 << 10  # a few short members of JSON
+    body_bytes = 64 << 10  # a small JSON object
 
     @Operation(
         "A place in S3 for a file that shall not pass the web daemon",
@@ -76,8 +76,8 @@ class UploadsHandler(Handler):
         body="target",
     )
     async def post(self) -> None:
-        target = parameters.read_target(self.body.take()[0])
-        self.answer(201, await self.service.presign(target.content_type))
+        content_type = parameters.read_target(self.body.take()[0])
+        self.answer(201, await self.service.presign(content_type))
 
 
 class UploadedHandler(Handler):

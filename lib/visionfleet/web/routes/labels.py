@@ -1,10 +1,10 @@
-"""The route by which people say what an image shows."""
+"""The route for corrected labels."""
 
 from visionfleet.contract.corrections import fault_of_label
 from visionfleet.contract.job_ids import is_job_id
 from visionfleet.contract.messages import Failed, Succeeded
 from visionfleet.web.jobs.answers import Gone, State
-from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.pending import WaitLimit
 from visionfleet.web.problems import Problem
 from visionfleet.web.routes import parameters
 from visionfleet.web.routes.base import Handler
@@ -27,7 +27,7 @@ class LabelHandler(Handler):
             raise Problem("bad_parameter", f"label: {fault}")
         if not is_job_id(job):
             raise Problem("unknown_job", "that is not the id of a job")
-        state = await self.service.state(job, Patience(0.0, self.gone))
+        state = await self.service.state(job, WaitLimit(0.0, self.gone))
         made = await self.service.correct(_answered(state, job), label)
         self.answer(200, made.model_dump(mode="json"))
 

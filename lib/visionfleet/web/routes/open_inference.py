@@ -1,4 +1,4 @@
-"""Routes of the Open Inference Protocol, so that clients of KServe and Triton work."""
+"""Routes of the Open Inference Protocol, for clients of KServe and Triton."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from visionfleet.contract.model_description import ModelDescription
 from visionfleet.web.http.form import MAX_FILES
 from visionfleet.web.http.json_body import JsonBody
 from visionfleet.web.jobs.answers import Answer, Queued
-from visionfleet.web.jobs.pending import Patience
+from visionfleet.web.jobs.pending import WaitLimit
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.problems import Problem, problem_of, protocol_error
 from visionfleet.web.routes import open_inference_codec
@@ -24,13 +24,13 @@ from visionfleet.web.routes.operation import ACCESS, ANY, IMAGES, OPEN, Operatio
 
 
 class ProtocolHandler(Handler):
-    """What the routes below `/v2` share: errors in the protocol's own form."""
+    """The base of the routes below `/v2`: errors in the protocol's format."""
 
     def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
         return protocol_error(problem)
 
     async def known(self, model: str, version: str | None) -> tuple[str, str | None]:
-        """Find name and version of the model that is asked for; raises Problem."""
+        """Name and version of the requested model; raises Problem."""
         seen = await self.service.fleet.model()
         name, current = self.config.model.name, None if seen is None else seen.fingerprint
         if model not in {name, "default"}:
@@ -58,7 +58,7 @@ class LiveHandler(ProtocolHandler, ProbeHandler):
 
 
 class ReadyHandler(ProtocolHandler, ProbeHandler):
-    """200 when work should come here; no worker need run for that."""
+    """200 if this process is ready; no worker needs to run for that."""
 
     @Operation("Whether images can be classified", {200: "any"}, OPEN, protocol=True)
     def get(self) -> None:
@@ -75,7 +75,7 @@ class ModelHandler(ProtocolHandler):
         self.answer(200, open_inference_codec.metadata(named, described))
 
     async def described(self) -> ModelDescription | None:
-        """What a worker has told, unless S3 does not answer now."""
+        """The workers' model description, None if unknown or if S3 fails."""
         with suppress(Refusal):
             return await self.service.fleet.model_description()
         return None
@@ -100,7 +100,7 @@ class InferHandler(ProtocolHandler):
 
     def reader(self) -> JsonBody:
         length = None
-        with suppress(Problem):  # which is told when the body is there
+        with suppress(Problem):  # reported once the body has arrived
             length = self.json_length()
         return JsonBody(MAX_FILES, length)
 
@@ -117,16 +117,16 @@ class InferHandler(ProtocolHandler):
         protocol=True,
     )
     async def post(self, model: str, version: str | None = None) -> None:
-        """Hold the request until all images are classified; one that fails fails them all."""
+        """Wait until all images are classified; one failure fails the request."""
         named = await self.known(model, version)
         self.json_length()
         request, images = open_inference_codec.read(self.body.take(), MAX_FILES)
         top, longest = request.classes, self.config.web.max_wait_seconds
         seconds = request.timeout_seconds or longest
-        patience = Patience(min(seconds, longest), self.gone)
+        limit = WaitLimit(min(seconds, longest), self.gone)
         uploads = [replace(self.body.part(image), embed=request.embed) for image in images]
         self.body.close()
-        works = [self.service.classify(upload, top, patience) for upload in uploads]
+        works = [self.service.classify(upload, top, limit) for upload in uploads]
         del images, uploads
         answers = await asyncio.gather(*works)
         answers = [with_vector(one) for one in answers] if request.embed else answers

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol (KServe v2): encoded images in, classifications and vectors out.
+"""The Open Inference Protocol (KServe v2): encoded images in, classifications and embeddings out.
 No I/O here.
 
 With Triton's extensions `classification` (score:index:label) and `binary_tensor_data`.
@@ -17,12 +17,12 @@ from visionfleet.contract.model_description import ModelDescription
 from visionfleet.contract.vectors import decode_vector
 from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
-from visionfleet.web.routes.parameters import TOP_MAXIMUM
+from visionfleet.web.routes.parameters import TOP_MAXIMUM, first_fault
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EXTENSIONS = ("classification", "binary_tensor_data")
 INPUT, OUTPUT, VECTOR = "image", "classification", "embedding"
-# Of one dimension: the product of all stays a number that can be written.
+# Per dimension, so that their product remains a reasonable number.
 MAX_SIZE = 1 << 31
 _LENGTH = struct.Struct("<I")
 
@@ -33,7 +33,11 @@ class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class _InputParameters(_Part):
+class _TensorParameters(_Part):
+    shared_memory_region: str | None = None
+
+
+class _InputParameters(_TensorParameters):
     binary_data_size: Annotated[int, Field(ge=0)] | None = None
 
 
@@ -47,7 +51,7 @@ class InputTensor(_Part):
     data: list[Any] | None = None
 
 
-class _OutputParameters(_Part):
+class _OutputParameters(_TensorParameters):
     classification: Annotated[int, Field(ge=1, le=TOP_MAXIMUM)] | None = None
     binary_data: bool | None = None
 
@@ -74,7 +78,7 @@ class InferRequest(_Part):
 
     @property
     def wanted(self) -> dict[str, _OutputParameters]:
-        """The outputs that are asked for, by name; classifications unless any is named."""
+        """The requested outputs by name; classifications by default."""
         outputs = self.outputs or (RequestedOutput(),)
         return {one.name or OUTPUT: one.parameters or _OutputParameters() for one in outputs}
 
@@ -97,12 +101,12 @@ class InferRequest(_Part):
 
 
 def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]]:
-    """Read a request and its images, at most `maximum`; `body` is JsonBody's. Raises Problem."""
+    """Parse a request and its images, at most `maximum`; `body` is JsonBody's. Raises Problem."""
     text, *cut, tail = body
     try:
         request = InferRequest.model_validate_json(text)
     except ValidationError as error:
-        raise _bad(_first_fault(error)) from error
+        raise _bad(first_fault(error)) from error
     tensor = request.inputs[0]
     if tensor.datatype != "BYTES":
         raise _bad(f"input '{tensor.name}': expected datatype BYTES, got {tensor.datatype[:20]}")
@@ -113,8 +117,11 @@ def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]
             )
     if len(request.wanted) < len(request.outputs or ()):
         raise _bad("each output can be asked for once")
-    expected = prod(tensor.shape)
-    if not tensor.shape or not 1 <= expected <= maximum:
+    places = (tensor.parameters, *request.wanted.values())
+    if any(one is not None and one.shared_memory_region for one in places):
+        raise _bad("there is no shared memory here: images and results travel in the bodies")
+    expected = prod(tensor.shape) if tensor.shape else 0
+    if not 1 <= expected <= maximum:
         raise _bad(
             f"input '{tensor.name}': expected 1 to {maximum} images, its shape says {expected}"
         )
@@ -127,7 +134,7 @@ def read(body: Sequence[bytes], maximum: int) -> tuple[InferRequest, list[bytes]
 def answer(
     request: InferRequest, model: tuple[str, str], results: Sequence[Succeeded]
 ) -> tuple[dict[str, object], bytes]:
-    """Write the JSON of an answer, and the bytes that follow it; `model` is name and version."""
+    """The JSON of a response, and the bytes after it; `model` is (name, version)."""
     tensors, tails = [], []
     for name in request.wanted:
         write = _vectors if name == VECTOR else _classifications
@@ -167,7 +174,7 @@ def _vectors(_request: InferRequest, results: Sequence[Succeeded]) -> _Written:
 def metadata(
     model: tuple[str, str | None], described: ModelDescription | None
 ) -> dict[str, object]:
-    """Describe the model; its version is its fingerprint, once a worker has told it."""
+    """The model's metadata; its version is the fingerprint, once a worker has reported it."""
     name, version = model
     told = {} if described is None else {"parameters": described.model_dump(exclude={"v"})}
     size = described.embedding if described else None
@@ -183,7 +190,7 @@ def metadata(
 
 
 def header_length(text: str | None) -> int | None:
-    """Read the header; raises Problem."""
+    """Parse the header; raises Problem."""
     if text is None or (text.isascii() and text.isdigit() and len(text) < 19):
         return None if text is None else int(text)
     raise _bad(f"{HEADER_LENGTH}: expected a number of bytes, got {text[:40]!r}")
@@ -191,7 +198,7 @@ def header_length(text: str | None) -> int | None:
 
 def _images(tensor: InputTensor, cut: Sequence[bytes], tail: bytes, maximum: int) -> list[bytes]:
     size = tensor.parameters.binary_data_size if tensor.parameters else None
-    if size is not None:
+    if size is not None and tensor.data is None:
         if size != len(tail):
             raise _bad(f"binary_data_size is {size}, {len(tail)} bytes follow the JSON")
         return _elements(tail, maximum)
@@ -215,7 +222,7 @@ def _elements(tail: bytes, maximum: int) -> list[bytes]:
 
 
 def _flat(data: list[Any]) -> list[Any]:
-    """Unfold one level of nesting, which a shape of [n, 1] may have."""
+    """Flatten one level of nesting, as in a shape of [n, 1]."""
     return [inner for entry in data for inner in (entry if isinstance(entry, list) else [entry])]
 
 
@@ -227,11 +234,6 @@ def _from_base64(entry: Any, cut: Sequence[bytes]) -> bytes:
         return image(text, cut)
     except ValueError as error:
         raise _bad(f"data: expected strings in base64: {error}") from error
-
-
-def _first_fault(error: ValidationError) -> str:
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    return f"{'.'.join(map(str, fault['loc'])) or 'request'}: {fault['msg']}"
 
 
 def _bad(detail: str) -> Problem:

@@ -1,4 +1,4 @@
-"""The API described after OpenAPI 3.1, put together from the handlers. No I/O here."""
+"""Builds the OpenAPI 3.1 description from the handlers. No I/O here."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -25,11 +25,11 @@ from visionfleet.web.routes.parameters import (
 )
 
 Schema = dict[str, Any]
-# A path, and its operations by method.
+# Paths, and their operations by method.
 Described = tuple[str, Mapping[str, Operation]]
 _REF = "#/components/schemas/{model}"
 
-# The answers that no class of ours writes.
+# Responses without a model class.
 _STATUS: Any = Literal["queued"]
 _QUEUED = create_model(
     "Queued",
@@ -135,7 +135,7 @@ def _operation(name: str, operation: Operation) -> Schema:
         },
     }
     if "no_key" in operation.problems:
-        # The last alternative: a service that asks for no key.
+        # The last alternative: no key required.
         made["security"] = [*({name: []} for name in _KEYS), {}]
     if operation.parameters:
         made["parameters"] = [
@@ -192,7 +192,7 @@ _READINESS = {
         "reasons": {"type": "array", "items": {"type": "string"}},
     },
 }
-# What 3.1 has for bytes, and what generators of clients know from 3.0.
+# Binary data in 3.1, plus the keyword of 3.0 that client generators know.
 _BYTES: Schema = {
     "type": "string",
     "format": "binary",
@@ -208,7 +208,7 @@ _CONTENTS: Mapping[str, Schema] = {
     "any": _json({"type": "object"}),
     "readiness": _json(_READINESS),
     "text/html": {"text/html": {"schema": {"type": "string"}}},
-    # JSON as well, for who asks for it alone; clients that are generated ask for all they are told.
+    # JSON too, on request; generated clients would accept all media types listed.
     "text/plain": {"text/plain": {"schema": {"type": "string"}}},
     "result": _json(_one_of(("Embedded", "Succeeded", "Failed"))),
     "results": _json({"anyOf": [_ref("Succeeded"), _ref("Queued"), _list_of("results", _ENTRIES)]}),
@@ -222,7 +222,7 @@ _CONTENTS: Mapping[str, Schema] = {
     },
 }
 _BODY: Mapping[str, Schema] = {
-    # JSON as well, but generators of clients take only one, or the wrong one, where there are both.
+    # JSON too, but client generators support only one, or pick the wrong one.
     "images": {"required": True, "content": _FILES},
     "label": {"required": True, "content": _json(_ref("Label"))},
     "name": {"required": False, "content": _json(_ref("Named"))},
@@ -240,7 +240,7 @@ def _schemas() -> Schema:
     )
     _, bodies = models_json_schema([(model, "validation") for model in _BODIES], ref_template=_REF)
     found: Schema = {**answers["$defs"], **bodies["$defs"]}
-    # Later versions may add members, and have another `v`.
+    # Later versions may add properties, and have another `v`.
     for schema in found.values():
         schema.pop("additionalProperties", None)
         if "v" in schema["properties"]:

@@ -1,4 +1,4 @@
-"""What a handler says of itself for the description of the API. No I/O here."""
+"""Metadata of handlers for the API description. No I/O here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
-# Codes of problems, in groups: of any body, of one with images, and what a worker may say of them.
+# Groups of error codes: of any body, of image bodies, and of workers.
 BODY = ("bad_body", "too_large", "too_slow", "unknown_encoding", "overloaded")
-# What a file is refused for that is looked at before it is accepted.
+# Refusals of a file by its header.
 FOUND = ("empty", "not_an_image", "too_many_pixels", "cannot_be_decoded")
 _UPLOAD = (*BODY, "no_file", "empty", "too_many_files", "not_an_image")
 _CONTENT = (
@@ -23,14 +23,14 @@ IMAGES = (*_UPLOAD, *_CONTENT, *ANY)
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Decorates a handler's method; `answers` maps statuses to names of schemas or media types."""
+    """Decorates a handler method; `answers` maps statuses to schema names or media types."""
 
     summary: str
     answers: Mapping[int, str]
     problems: tuple[str, ...] = ()
     parameters: tuple[str, ...] = ()
     body: str | None = None
-    protocol: bool = False  # errors in the form of the Open Inference Protocol
+    protocol: bool = False  # errors as in the Open Inference Protocol
 
     def __call__(self, method: _F) -> _F:
         method.__dict__["operation"] = self

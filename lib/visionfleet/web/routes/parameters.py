@@ -1,8 +1,9 @@
-"""What requests say beside their images: the query, headers and JSON bodies. No I/O here."""
+"""Query parameters, headers and JSON bodies of requests. No I/O here."""
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -13,7 +14,8 @@ from visionfleet.web.problems import Problem
 TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
 _IMAGE_JSON = '{"image": "<base64>"} or {"images": ["<base64>", ...]}'
-KEY_PATTERN = "^[!-~]{1,255}$"  # of an Idempotency-Key
+_Body = TypeVar("_Body", bound=BaseModel)
+KEY_PATTERN = "^[!-~]{1,255}$"  # the header Idempotency-Key
 
 
 class Target(BaseModel):
@@ -21,7 +23,7 @@ class Target(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
-    content_type: str = "application/octet-stream"
+    content_type: str | None = None
 
 
 class EncodedImage(BaseModel):
@@ -61,45 +63,47 @@ class Start(Images):
     upload: Annotated[str, Field(max_length=100)] | None = None
 
 
-def read_target(body: bytes) -> Target:
-    """Read what kind of file is to come; raises Problem."""
-    try:
-        target = Target.model_validate_json(body or b"{}")
-    except ValidationError as error:
-        raise Problem("bad_body", 'expected {"content_type": "image/jpeg"} or no body') from error
+def read_target(body: bytes) -> str:
+    """Parse the announced file type; raises Problem."""
+    expected = '{"content_type": "image/jpeg"} or no body'
+    found = _read(Target, body or b"{}", expected).content_type or "application/octet-stream"
     known = {*CONTENT_TYPES.values(), "application/octet-stream"}
-    if target.content_type not in known:
-        expected = ", ".join(sorted(known))
-        raise Problem("bad_parameter", f"content_type: expected one of {expected}")
-    return target
+    if found not in known:
+        raise Problem("bad_parameter", f"content_type: expected one of {', '.join(sorted(known))}")
+    return found
 
 
 def read_start(body: bytes) -> Start:
-    """Read a JSON body with images, or which upload is meant; raises Problem."""
-    try:
-        return Start.model_validate_json(body)
-    except ValidationError as error:
-        raise Problem("bad_body", f"expected JSON as {_IMAGE_JSON}") from error
+    """Parse a JSON body with images, or with an upload id; raises Problem."""
+    return _read(Start, body, f"JSON as {_IMAGE_JSON}")
 
 
 def read_name(body: bytes) -> Named:
-    """Read a JSON body that may be empty; raises Problem."""
-    try:
-        return Named.model_validate_json(body or b"{}")
-    except ValidationError as error:
-        raise Problem("bad_body", 'expected {"file_name": "<name>"} or no body') from error
+    """Parse an optional JSON body with a file name; raises Problem."""
+    return _read(Named, body or b"{}", '{"file_name": "<name>"} or no body')
 
 
 def read_label(body: bytes) -> str:
     """Read what an image shows; raises Problem."""
+    return _read(Label, body, '{"label": "<what it shows>"}').label
+
+
+def _read(kind: type[_Body], body: bytes, expected: str) -> _Body:
     try:
-        return Label.model_validate_json(body).label
+        return kind.model_validate_json(body.removeprefix(BOM_UTF8))
     except ValidationError as error:
-        raise Problem("bad_body", 'expected {"label": "<what it shows>"}') from error
+        raise Problem("bad_body", f"expected {expected}; {first_fault(error)}") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, fault['loc'])) or 'request'}: {fault['msg']}"
 
 
 def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:
-    """Decode the images of a JSON body, one to `maximum`; `cut` were decoded; raises Problem."""
+    """Decode 1 to `maximum` images of a JSON body; those in `cut` are decoded already. Raises
+    Problem.
+    """
     found = [*([] if body.image is None else [body.image]), *(body.images or ())]
     if not found:
         raise Problem("no_file", f"the JSON has no image; send it as {_IMAGE_JSON}")
@@ -118,28 +122,28 @@ def _decoded(text: str, cut: Sequence[bytes]) -> bytes:
 
 
 def idempotency_key(key: str | None) -> str | None:
-    """Read the header, None without one; raises Problem when it is no key."""
+    """Validate the header, None without one; raises Problem."""
     if key is not None and not re.fullmatch(KEY_PATTERN, key):
         raise Problem("bad_parameter", "Idempotency-Key: expected 1 to 255 printable characters")
     return key
 
 
 def wait_seconds(text: str | None, default: float, maximum: float) -> float:
-    """Read `wait`; raises Problem when it is no number from 0 to `maximum`."""
+    """Parse `wait`, from 0 to `maximum`; raises Problem."""
     if text is None:
         return default
     try:
-        value = float(text)
+        value = float(text) if text.isascii() and "_" not in text else -1.0
     except ValueError:
         value = -1.0
-    if not 0 <= value <= maximum:  # false for not-a-number as well
+    if not 0 <= value <= maximum:  # false for NaN as well
         expected = f"expected 0 to {maximum:g} seconds"
         raise Problem("bad_parameter", f"wait: {expected}, got {text[:40]!r}")
     return value
 
 
 def top(text: str | None) -> int:
-    """Read `top`; raises Problem when it is no whole number from 1 to `TOP_MAXIMUM`."""
+    """Parse `top`, a whole number from 1 to `TOP_MAXIMUM`; raises Problem."""
     if text is None:
         return TOP_DEFAULT
     value = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0

@@ -2,14 +2,18 @@
 
 import asyncio
 import gc
+import socket
 import time
+from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
+from visionfleet.web.http import arrival
 from visionfleet.web.http.connection import Connection
-from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.gate import STRANGERS, Gate
 from visionfleet.web.http.server import OpenSet, WebServer
 from visionfleet.web.http.stream import LOOK_SECONDS
 
@@ -60,3 +64,77 @@ def test_nothing_is_left_of_a_connection_that_is_over(sent: bytes) -> None:
 def connections() -> int:
     gc.collect()
     return sum(type(one) is Connection for one in gc.get_objects())
+
+
+def test_who_sends_on_after_a_refusal_stalls_and_finds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy would else see a reset in the midst of a body, and answer 502 by itself."""
+    monkeypatch.setattr(arrival, "LINGER_SECONDS", 0.6)
+
+    async def talk() -> tuple[bytes, bool, float]:
+        loop, gate = asyncio.get_running_loop(), Gate(lambda _: False, time.monotonic)
+        while gate.may_drain():
+            pass
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        with listener, socket.create_connection(listener.getsockname()) as client:
+            server, _ = await loop.sock_accept(listener)
+            client.setblocking(False)
+            server.setblocking(False)
+            server.send(b"HTTP/1.1 401 No\r\n\r\n")
+            started = loop.time()
+            arrival.Drain(server, gate)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.3):
+                    await loop.sock_sendall(client, bytes(64 << 20))
+            found, is_open = await loop.sock_recv(client, 100), server.fileno() != -1
+            while server.fileno() != -1:
+                await asyncio.sleep(0.05)
+            return found, is_open, loop.time() - started
+
+    found, is_open, seconds = asyncio.run(talk())
+    assert (found, is_open) == (b"HTTP/1.1 401 No\r\n\r\n", True)
+    assert 0.5 < seconds < 5
+
+
+def test_what_is_no_http_takes_turns_and_rests() -> None:
+    """It is cheap, but anybody may send as much of it as the network takes."""
+
+    async def answered() -> tuple[int, int]:
+        gate = HeldGate()
+        server = WebServer(Application([]), 1000, gate)
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        server.add_sockets([listener])
+        held = []
+        for _ in range(STRANGERS + 2):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"\x16\x03 no http")
+            held.append((reader, writer))
+        while len(gate.waiting) < len(held):
+            await asyncio.sleep(0.01)
+        for serve in gate.waiting:  # those of the oldest, who gave way, as well
+            serve()
+        found = [await came(reader) for reader, _ in held]
+        for _, writer in held:
+            writer.close()
+        server.stop()
+        await asyncio.sleep(0.1)
+        return found.count(b"HTTP/1.1 400"), found.count(b"")
+
+    assert asyncio.run(answered()) == (STRANGERS, 2)
+
+
+class HeldGate(Gate):
+    """Keeps the turn of each connection for the test."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: False, time.monotonic)
+        self.waiting: list[Callable[[], object]] = []
+
+    def start(self, first: bytes, serve: Callable[[], object]) -> None:
+        self.waiting.append(serve)
+
+
+async def came(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(12)
+    except ConnectionResetError:
+        return b""

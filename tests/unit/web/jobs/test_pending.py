@@ -139,7 +139,7 @@ async def test_wait_that_is_hopeless_ends_soon() -> None:
     async def look(_job: str) -> Failed | None:
         return None
 
-    waiting, begun = PendingJobs(loop.time, hope_seconds=0.05), loop.time()
+    waiting, begun = PendingJobs(loop.time, check_seconds=0.05), loop.time()
     with waiting.expecting("a", ours=True) as reply:
         gone = loop.create_future()
         found = await waiting.wait("a", reply, begun + 60, gone, look, lambda: "no worker starts")

@@ -1,4 +1,4 @@
-"""The page at `/` and the files it is made of, as the package ships them in `static`."""
+"""The page at `/` and its files, served from the package's `static` folder."""
 
 from dataclasses import dataclass
 from importlib.resources import files
@@ -13,7 +13,7 @@ _TYPES = {
     ".js": "text/javascript; charset=UTF-8",
     ".svg": "image/svg+xml",
 }
-# Nothing from elsewhere and nothing inline; `blob:` are the thumbnails of what was chosen.
+# No external or inline content; `blob:` is for thumbnails of chosen files.
 POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -35,9 +35,9 @@ class Asset:
 
 
 class AssetHandler(Handler):
-    """Browsers ask by the ETag whether a file is the same, so parts of two versions never meet."""
+    """Browsers revalidate by ETag, so files of two versions never mix."""
 
-    # Anybody may read the page: it is the page that asks for the key.
+    # The page is public; it asks for the key itself.
     open_methods = READING
 
     @Operation("A page for people", {200: "text/html"})
