@@ -14,10 +14,10 @@ from visionfleet.errors import BadImage
 
 CHILD = """
 import os, signal, sys, time
-from visionfleet.host.child import bound, serve
+from visionfleet.host.child import limit_resources, serve
 
 def answer(header, image):
-    bound(64 << 20, 1)
+    limit_resources(64 << 20, 1)
     exec(image.decode())
     return {"pid": os.getpid()}, image[::-1]
 
