@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 
 from testkit.aws import queue_faults
 from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
@@ -64,8 +65,9 @@ class FaultProxy(CountingProxy):
     no call gets an answer. `watch` is told of each call before anything happens to it.
     """
 
-    def __init__(self, upstream: str, seed: int, watch: Callable[[Call], None]) -> None:
+    def __init__(self, upstream: str, seed: int, watch: Callable[[Call], None], ec2: str) -> None:
         super().__init__(upstream, FaultHandler)
+        self.ec2 = urlsplit(ec2).netloc
         self.faults: Mapping[str, Faults] = {}
         self.outage = threading.Event()
         self.done: Counter[str] = Counter()
@@ -111,6 +113,14 @@ class FaultHandler(ForwardingHandler):
             self._answer_falsely(kind, body)
         else:
             self._pass(body, kind, seconds)
+
+    def ask(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        """EC2 may be elsewhere; a connection carries the calls of one service."""
+        netloc = self.server.ec2 if self.operation == "EC2" else self.server.upstream
+        if netloc != f"{self.upstream.host}:{self.upstream.port}":
+            self.upstream.close()
+            self.upstream = http.client.HTTPConnection(netloc)
+        return super().ask(body)
 
     def _pass(self, body: bytes, kind: str | None, seconds: float) -> None:
         if kind == LATENCY:
@@ -202,8 +212,8 @@ def _raw(status: int, headers: Mapping[str, str], content: bytes) -> bytes:
 
 @contextmanager
 def fault_proxy(
-    upstream: str, seed: int = 0, watch: Callable[[Call], None] = lambda _: None
+    upstream: str, seed: int = 0, watch: Callable[[Call], None] = lambda _: None, ec2: str = ""
 ) -> Iterator[FaultProxy]:
     """Run a fault proxy, without faults at first, for the length of a with block."""
-    with FaultProxy(upstream, seed, watch) as server, serving(server):
+    with FaultProxy(upstream, seed, watch, ec2 or upstream) as server, serving(server):
         yield server

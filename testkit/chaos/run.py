@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from random import Random
 
+from testkit.aws.ec2_proxy import ec2_proxy
 from testkit.aws.embedded import NAME, Cloud, add_template, cloud, ec2_client
 from testkit.aws.fault_proxy import FaultProxy, fault_proxy
 from testkit.aws.faults import COUNTED
@@ -136,7 +137,8 @@ def run(plan: Plan, folder: Path, say: Say) -> Outcome:
     begun = time.monotonic()
     with (
         cloud(folder, {"VisibilityTimeout": "8"}) as aws,
-        fault_proxy(aws.endpoint_url, plan.seed) as proxy,
+        ec2_proxy(aws.endpoint_url) as ec2,
+        fault_proxy(aws.endpoint_url, plan.seed, ec2=ec2.url) as proxy,
         service(plan, folder, aws, proxy) as behind,
         running(Clients(behind.ports, picture, label, plan.jobs, plan.seed), plan.clients) as all_,
     ):

@@ -11,7 +11,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
-from testkit.aws.embedded import BUCKETS, NAME, Cloud
+from testkit.aws.ec2_proxy import ec2_proxy
+from testkit.aws.embedded import BUCKETS, NAME, Cloud, add_template, ec2_client
 from testkit.aws.fault_proxy import Call, FaultProxy, fault_proxy
 from testkit.aws.faults import (
     ERROR,
@@ -209,3 +210,19 @@ def test_batch_fails_in_part_and_some_of_it_is_done(requests: Requests) -> None:
     assert succeeded + failed == 200
     assert succeeded < sum(requests.aws.counts()) < 200
     assert requests.proxy.done == {HALF_FAILED: 20}
+
+
+def test_launch_that_is_asked_again_launches_once(aws: Cloud) -> None:
+    direct = ec2_client(aws)
+    add_template(direct)
+    launch = {"LaunchTemplate": {"LaunchTemplateName": "workers"}, "MinCount": 1, "MaxCount": 1}
+    with ec2_proxy(aws.endpoint_url) as ec2, fault_proxy(aws.endpoint_url, ec2=ec2.url) as proxy:
+        asked = client(proxy, "ec2")
+        ids = [
+            asked.run_instances(**launch, ClientToken="t")["Instances"][0]["InstanceId"]
+            for _ in range(2)
+        ]
+        assert ids[0] == ids[1]
+        put(client(proxy, "s3"))
+    assert aws.object("key") == b"body"
+    assert sum(len(one["Instances"]) for one in direct.describe_instances()["Reservations"]) == 1
