@@ -64,15 +64,15 @@ class SuspectClassifier:
         assert job.pixels is not None
         started = time.monotonic()
         try:
-            said, printed = self.child.ask({}, job.pixels.tobytes())
+            header, body = self.child.ask({}, job.pixels.tobytes())
         except BadImage as error:
             self._clear(job.delivery.message.message_id)
             self.done(self.builder.failed(job, error.code, str(error)))
             return
-        if "failed" in said:
-            self.retrier.completion.retry(job.delivery, said["failed"])
+        if "failed" in header:
+            self.retrier.completion.retry(job.delivery, header["failed"])
             return
-        answer = json.loads(printed)
+        answer = json.loads(body)
         ranking = tuple(Ranked(**ranked) for ranked in answer["ranking"])
         seconds, vector = time.monotonic() - started, answer["vector"]
         self.done(self.builder.succeeded(job, ranking, seconds, vector))

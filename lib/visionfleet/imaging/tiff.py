@@ -9,7 +9,7 @@ from visionfleet.errors import BadImage
 from visionfleet.imaging.tones import tags
 
 _BITS_PER_SAMPLE, _PLANAR, _COLOR_MAP, _TILE_WIDTH, _TILE_LENGTH = 258, 284, 320, 322, 323
-_TOLD_OF_UNKNOWN_KINDS = {
+_KIND_TAGS = {
     258: "BitsPerSample",
     339: "SampleFormat",
     262: "PhotometricInterpretation",
@@ -72,10 +72,10 @@ def kind_of(data: bytes) -> str:
         directory = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2] == 43 else 8])
         file.seek(directory.next)
         directory.load(file)
-        told = {name: directory.get(tag) for tag, name in _TOLD_OF_UNKNOWN_KINDS.items()}
+        values_of = {name: directory.get(tag) for tag, name in _KIND_TAGS.items()}
     except Exception:  # it is asked about files that cannot be read
         return ""
-    values = {name: v[0] if isinstance(v, tuple) and v else v for name, v in told.items()}
+    values = {name: v[0] if isinstance(v, tuple) and v else v for name, v in values_of.items()}
     return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 

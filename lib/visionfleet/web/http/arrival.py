@@ -72,7 +72,7 @@ class Arrival:
         """Respond at once instead of letting the client time out."""
         if self._client.fileno() == -1:  # it gave way to another before its turn
             return
-        with suppress(OSError):  # it is gone
+        with suppress(OSError):  # already closed
             self._client.send(last_answer(Problem("bad_parameter", fault)))
         Drain(socket.socket(fileno=self._client.detach()), self._gate)
         self._serve(self)
