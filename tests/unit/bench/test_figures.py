@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,35 @@ def test_start_table_is_what_was_measured(row: str, name: str) -> None:
     digits = (2, 2, 0, 0)
     measured = [f"{START[name][c]:.{d}f}" for c, d in zip(columns, digits, strict=True)]
     assert line[1].replace("|", " ").split()[:4] == measured
+
+
+CHAOS = results("chaos")["seeds"]
+
+
+@pytest.mark.parametrize("seed", CHAOS, ids=lambda seed: str(seed["seed"]))
+def test_chaos_lost_nothing_and_met_every_kind(seed: dict[str, Any]) -> None:
+    assert seed["right"] == seed["jobs"] == 2000
+    assert not any(seed[name] for name in ("lost", "stuck", "wrong", "unexpected_ends"))
+    met = {**seed["faults"], **seed["clients"]}
+    assert all(met.values()), met
+
+
+def test_readme_tells_how_severe_the_chaos_was() -> None:
+    words = " ".join((ROOT / "README.md").read_text().split())
+    told = re.search(
+        r"(\d+) kills, (\d+) stops, (\d+) frozen processes, (\d+) clock steps, three outages "
+        r"and at least ([\d,]+) injected AWS faults",
+        words,
+    )
+    assert told
+    *counts, faults = [int(each.replace(",", "")) for each in told.groups()]
+    for seed in CHAOS:
+        blows: Counter[str] = Counter()
+        for about, count in seed["blows"].items():
+            blows[about.rpartition(" ")[0]] += count
+        assert [blows[kind] for kind in ("kill", "stop", "freeze", "clock step")] == counts
+        assert seed["blows"]["outage"] == 3
+        assert sum(seed["faults"].values()) >= faults
 
 
 def test_figures_are_kept_beside_what_is_known(
