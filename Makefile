@@ -141,7 +141,7 @@ bench-chaos: $(DEVELOPMENT) ## kills, frozen processes, clock steps, AWS faults:
 	$(BIN)/python -m bench.bench_chaos
 
 .PHONY: bench-strangers
-bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds cost? 12 minutes
+bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds cost? 25 minutes
 	$(BIN)/python -m bench.bench_strangers
 
 .PHONY: bench-scaling

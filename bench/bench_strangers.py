@@ -85,7 +85,7 @@ class Served:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5, help="of each half of a round")
+    parser.add_argument("--seconds", type=float, default=3, help="of each half of a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))

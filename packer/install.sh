@@ -30,16 +30,8 @@ cd "$IMAGE_UPLOADS/source"
 TMPDIR=/var/tmp
 export TMPDIR
 # Python's packages by their hashes, then ours, for which everything must be there.
-python=/opt/visionfleet/bin/python
 python3 -m venv /opt/visionfleet
-get() { "$python" -m pip install --quiet --disable-pip-version-check "$@"; }
-get --require-hashes --requirement packer/requirements.lock
-if [ -n "$TORCH_INDEX_URL" ]; then # builds that PyPI has not: of the same versions
-	# shellcheck disable=SC2046 # a list of words
-	get --no-deps --index-url "$TORCH_INDEX_URL" $(sed -nE 's/^(torch|torchvision)(==[^ ]+).*/\1\2/p' packer/torch.lock)
-else
-	get --require-hashes --requirement packer/torch.lock
-fi
+sh packer/packages.sh /opt/visionfleet requirements torch
 # The value of the second is that of `build isolation`.
 PIP_NO_INDEX=1 PIP_NO_BUILD_ISOLATION=0 make install EXTRAS=classifier
 # So that no worker has to; for processors like that of this machine, others make it for themselves.
@@ -47,4 +39,4 @@ visionfleet model build --into /usr/share/visionfleet/models
 
 install -m 644 "$IMAGE_UPLOADS/files/50-ec2.yaml" /etc/visionfleet/conf.d/
 systemctl --quiet enable visionfleet-instance.service
-"$python" packer/sbom.py >/usr/share/visionfleet/sbom.json
+/opt/visionfleet/bin/python packer/sbom.py >/usr/share/visionfleet/sbom.json

@@ -52,7 +52,12 @@ class Images:
         given = [word for item in OFFLINE.items() for word in ("--env", "=".join(item))]
         self.buildah("config", *given, base)
         self.buildah("commit", "--quiet", "--rm", base, "localhost/base")
-        arguments = ["--build-arg", "BASE=localhost/base", "--build-arg", "TORCH_INDEX_URL="]
+        arguments = [
+            "--build-arg",
+            "BASE=localhost/base",
+            "--build-arg",
+            "TORCH_INDEX_URL=http://127.0.0.1",
+        ]
         bound = f"{libraries()[LIBRARIES]}:{LIBRARIES}:ro"
         self.buildah(
             *("bud", "--quiet", "--format", "docker", "--volume", bound, *arguments),

@@ -81,6 +81,9 @@ OTHERS = [
     (save_safetensors(WEIGHTS)[:-3], "a safetensors file that is cut short, 85 of 88 bytes"),
     (save_safetensors(WEIGHTS)[:30], "a safetensors file that is cut short"),
     (b"\xde\xad\xbe\xef" * 99, "is no model of a kind that is known"),
+    (b"\n\x10\n\x05input\x12\x0bPlaceholder" + bytes(9), "is no model .* save it as ONNX"),
+    (b"ftrt" + bytes(99), "is an engine of TensorRT, for one kind of GPU, not a model: save"),
+    (zipped("fc.weight.npy"), "holds arrays of NumPy: save them as safetensors"),
 ]
 
 
@@ -108,7 +111,7 @@ def test_any_cut_of_a_model_is_one_sentence() -> None:
             "holds the state of an optimizer, and no weights",
         ),
         ({"epoch": 3}, "holds no state dict: no tensors by name"),
-        ([torch.zeros(2)], "holds a list, not a state dict"),
+        ([torch.zeros(2)], r"holds a list, not a state dict: torch.save\("),
     ],
 )
 def test_files_of_torch_without_weights_say_so(

@@ -18,6 +18,9 @@ LABEL_FILES = {
     "lines of Windows": ("labels", "\ufeffred\r\ngreen\r\nblue\r\n"),
     "a JSON list": ("labels.json", '["red", "green", "blue"]'),
     "JSON by index": ("labels.json", '{"1": "green", "0": "red", "2": "blue"}'),
+    "JSON by name": ("labels.json", '{"green": 1, "blue": 2, "red": 0}'),
+    "numbered lines": ("labels.csv", "0,red\n1,green\n2,blue\n"),
+    "numbered with colons": ("labels.txt", "0: red\n1: green\n2:\tblue"),
     "JSON of ImageNet": (
         "labels.json",
         '{"0": ["n1", "red"], "1": ["n2", "green"], "2": ["n3", "blue"]}',
@@ -27,6 +30,8 @@ BAD_LABELS = {
     "nothing": ("labels.txt", "\n", "no labels in it"),
     "no JSON": ("labels.json", "red\n", "not labels"),
     "a JSON number": ("labels.json", "7", "expected a list of labels"),
+    "a list of objects": ("labels.json", '[{"name": "red"}]', "expected a list of labels"),
+    "a gap by name": ("labels.json", '{"red": 0, "blue": 2}', "no label for index 1"),
     "a gap": ("labels.json", '{"0": "red", "2": "blue"}', "no label for index 1"),
 }
 
@@ -36,6 +41,12 @@ def test_labels_are_read_from_text_and_json(tmp_path: Path, name: str, text: str
     chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / name))
     (tmp_path / name).write_text(text)
     assert load(chosen).labels == tuple(LABELS)
+
+
+def test_numbers_that_are_names_are_kept(tmp_path: Path) -> None:
+    chosen = choice(tmp_path, torchscript(), labels=str(tmp_path / "labels"))
+    (tmp_path / "labels").write_text("0 stars\n1 star\n2 stars\n")
+    assert load(chosen).labels == ("0 stars", "1 star", "2 stars")
 
 
 @pytest.mark.parametrize(("name", "text", "reason"), BAD_LABELS.values(), ids=BAD_LABELS)

@@ -44,7 +44,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.fleet.rehearsals": set(),
     "visionfleet.scaler.boots": set(),
     "visionfleet.scaler.cooldown": set(),
-    "visionfleet.scaler.deafness": set(),
+    "visionfleet.scaler.stalled_worker": set(),
     "visionfleet.scaler.deaths": set(),
     "visionfleet.scaler.decision": set(),
     "visionfleet.scaler.election": set(),

@@ -36,9 +36,9 @@ from visionfleet.classifier.in_flight import InFlight
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
-from visionfleet.classifier.patience import Patience
 from visionfleet.classifier.pipeline import Pipeline, PipelineStage
 from visionfleet.classifier.receive import RECEIVE_LOOP, Receiver
+from visionfleet.classifier.retrier import Retrier
 from visionfleet.classifier.spot import Interruptions
 from visionfleet.classifier.store import ResultWriter
 from visionfleet.classifier.suspects import SuspectClassifier
@@ -143,22 +143,22 @@ def pipeline(
     stage = partial(_stage, loops, meters, in_flight, hurry)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer)
-    patience = Patience(completion, hurry, random, loops)
+    retrier = Retrier(completion, hurry, random, loops)
     results, by_name = clients.results, config.results.by_name
-    writer = ResultWriter(results, by_name, completion, answer.put, patience)
+    writer = ResultWriter(results, by_name, completion, answer.put, retrier)
     store = stage(STORE, writer.store)
     batches = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
     classify = stage(MODEL, batches.classify)
     last, builder = config.queue.max_receives - 1, intake.builder
     suspects = SuspectClassifier(
-        child, takeover.suspects, last, builder, classify.put, store.put, patience
+        child, takeover.suspects, last, builder, classify.put, store.put, retrier
     )
     alone = PipelineStage("alone", suspects.classify, loops, StageMeter(1, prefetch))
 
     def decoded(job: Job) -> None:
         (alone if suspects.is_suspect(job) else classify).put(job)
 
-    fetcher = Fetcher(intake, completion, decoded, store.put, patience)
+    fetcher = Fetcher(intake, completion, decoded, store.put, retrier)
     fetch, now = stage(FETCH, fetcher.fetch), builder.now
     queue, put, beats = config.queue, fetch.put, _heartbeat(config, completion)
     receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover, now)

@@ -264,8 +264,8 @@ def _failures(
         for entry in answer.get("Failed", ())
     }
     taken = {sent[int(entry["Id"])] for entry in answer.get("Successful", ())}
-    untold = {one: TryLater(f"{doing}: not in the answer") for one in sent if one not in taken}
-    return untold | failed
+    missing = {one: TryLater(f"{doing}: not in the answer") for one in sent if one not in taken}
+    return missing | failed
 
 
 class ReplyQueues:

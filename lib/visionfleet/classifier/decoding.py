@@ -28,8 +28,8 @@ class Decoders:
         names = ("max_bytes", "max_pixels", "formats")
         allowed = {name: getattr(limits, name) for name in names}
         question = {"limits": allowed, "how": asdict(self.how)}
-        said, payload = self.isolation.ask(question, data)
-        if "code" in said:
-            raise BadImage(said["code"], said["reason"])
+        reply, payload = self.isolation.ask(question, data)
+        if "code" in reply:
+            raise BadImage(reply["code"], reply["reason"])
         side = self.how.crop
         return np.frombuffer(payload, np.uint8).reshape(side, side, 3)

@@ -20,7 +20,7 @@ from visionfleet.classifier.jobs import (
     ResultBuilder,
     is_provisional,
 )
-from visionfleet.classifier.patience import Patience
+from visionfleet.classifier.retrier import Retrier
 from visionfleet.classifier.uploads import UploadedImages
 from visionfleet.config.schema import ImagesSection
 from visionfleet.contract import documents
@@ -110,14 +110,14 @@ class Fetcher:
     completion: Completion
     decoded: Callable[[Job], None]
     done: Callable[[Done], None]
-    patience: Patience
+    retrier: Retrier
 
     def fetch(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            if self.patience.hurry.is_set():
+            if self.retrier.hurry.is_set():
                 self.completion.hand_back([delivery])
             else:
-                self.patience.hold(delivery, partial(self._fetch, delivery))
+                self.retrier.run_until_done(delivery, partial(self._fetch, delivery))
 
     def _fetch(self, delivery: Delivery) -> None:
         try:

@@ -102,14 +102,14 @@ class HandoverJournal(Journal):
             os.ftruncate(self._fd, 0)
             os.lseek(self._fd, 0, os.SEEK_SET)
             self._size = 0
-            for note in (self._about, *map(self._entry, self._numbers)):
-                self._write(note)
+            for entry in (self._about, *map(self._entry, self._numbers)):
+                self._write(entry)
 
-    def _write(self, note: Mapping[str, object]) -> None:
+    def _write(self, entry: Mapping[str, object]) -> None:
         if self._fd is None:
             return
         try:
-            self._size += os.write(self._fd, f"{json.dumps(note)}\n".encode())
+            self._size += os.write(self._fd, f"{json.dumps(entry)}\n".encode())
         except OSError as error:
             self._give_up(error)
 
@@ -177,17 +177,17 @@ def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        notes = read_entries(path.read_bytes().decode(errors="replace").splitlines())
+        entries = read_entries(path.read_bytes().decode(errors="replace").splitlines())
     except BlockingIOError:  # its worker is alive
-        notes = []
-    if not notes:  # or it is just being created
+        entries = []
+    if not entries:  # or it is just being created
         os.close(fd)
         return
-    said = notes[0] if isinstance(notes[0], dict) else {}
-    if said.get("boot") == about["boot"] and said.get("queue") != about["queue"]:
+    header = entries[0] if isinstance(entries[0], dict) else {}
+    if header.get("boot") == about["boot"] and header.get("queue") != about["queue"]:
         os.close(fd)  # belongs to another queue
         return
-    deliveries = replay(notes) if said == about else []
+    deliveries = replay(entries) if header == about else []
     found.deliveries += deliveries
     found.suspects |= {d.message.message_id: d.suspect for d in deliveries if d.suspect}
 
@@ -200,23 +200,23 @@ def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:
 
 def read_entries(lines: Iterable[str]) -> list[dict[str, Any]]:
     """Parse the entries written completely: the last line may be torn."""
-    notes = []
+    entries = []
     for line in lines:
         try:
-            notes.append(json.loads(line))
+            entries.append(json.loads(line))
         except ValueError:
             break
-    return notes
+    return entries
 
 
-def replay(notes: Iterable[Mapping[str, Any]]) -> list[Delivery]:
+def replay(entries: Iterable[Mapping[str, Any]]) -> list[Delivery]:
     """Replay a journal; the deliveries that were in the model are suspects."""
     held: dict[int, Delivery] = {}
     in_model: list[int] = []
-    for note in notes:
+    for entry in entries:
         try:
-            in_model = note.get("in_model", in_model)
-            _replay(note, held)
+            in_model = entry.get("in_model", in_model)
+            _replay(entry, held)
         except (AttributeError, KeyError, TypeError) as error:  # not a journal
             log.warning("nothing is taken over", extra={"reason": repr(error)})
             break
@@ -226,13 +226,13 @@ def replay(notes: Iterable[Mapping[str, Any]]) -> list[Delivery]:
     return list(held.values())
 
 
-def _replay(note: Mapping[str, Any], held: dict[int, Delivery]) -> None:
-    if "held" in note:
-        message = Received(**note["message"])
-        times = note["received_at"], note["expires_at"]
-        lives, suspect = note["lives"] + 1, note["suspect"]
-        held[note["held"]] = Delivery(message, *times, lives=lives, suspect=suspect)
-    if "extended" in note and note["extended"] in held:
-        held[note["extended"]].expires_at = note["until"]
-    for number in note.get("ended", ()):
+def _replay(entry: Mapping[str, Any], held: dict[int, Delivery]) -> None:
+    if "held" in entry:
+        message = Received(**entry["message"])
+        times = entry["received_at"], entry["expires_at"]
+        lives, suspect = entry["lives"] + 1, entry["suspect"]
+        held[entry["held"]] = Delivery(message, *times, lives=lives, suspect=suspect)
+    if "extended" in entry and entry["extended"] in held:
+        held[entry["extended"]].expires_at = entry["until"]
+    for number in entry.get("ended", ()):
         held.pop(number, None)

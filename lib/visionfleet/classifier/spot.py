@@ -16,7 +16,7 @@ POLL_SECONDS = 5.0
 MOST_SECONDS = 40.0
 INTERRUPTION = "/latest/meta-data/spot/instance-action"
 REBALANCE = "/latest/meta-data/events/recommendations/rebalance"
-_FAILURES_TO_TELL = 3
+_FAILURES_TO_WARN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Interruptions:
 
     def __init__(self, metadata: Metadata, clock: Callable[[], float]) -> None:
         self._metadata, self._clock = metadata, clock
-        self._told: set[Notice] = set()
+        self._reported: set[Notice] = set()
         self._failures = 0
         self._ask_again_at = clock()
 
@@ -41,8 +41,8 @@ class Interruptions:
         fresh: list[Notice] = []
         try:
             for notice in _notices(self._metadata):
-                if notice not in self._told:
-                    self._told.add(notice)
+                if notice not in self._reported:
+                    self._reported.add(notice)
                     fresh.append(notice)
         except TryLater as error:
             self._failed(str(error))
@@ -54,16 +54,16 @@ class Interruptions:
         self._failures += 1
         wait = min(MOST_SECONDS, POLL_SECONDS * 2 ** min(self._failures, 10))
         self._ask_again_at = self._clock() + wait
-        level = logging.WARNING if self._failures == _FAILURES_TO_TELL else logging.DEBUG
+        level = logging.WARNING if self._failures == _FAILURES_TO_WARN else logging.DEBUG
         log.log(level, "no instance metadata", extra={"reason": reason, "in_seconds": wait})
 
 
 def _notices(metadata: Metadata) -> Iterator[Notice]:
-    if told := _read(metadata, INTERRUPTION, "action"):
-        at = told.get("time", "an unknown time")
-        yield Notice("interruption", f"spot interruption: {told['action']} at {at}")
-    if told := _read(metadata, REBALANCE, "noticeTime"):
-        yield Notice("rebalance", f"rebalance recommended at {told['noticeTime']}")
+    if notice := _read(metadata, INTERRUPTION, "action"):
+        at = notice.get("time", "an unknown time")
+        yield Notice("interruption", f"spot interruption: {notice['action']} at {at}")
+    if notice := _read(metadata, REBALANCE, "noticeTime"):
+        yield Notice("rebalance", f"rebalance recommended at {notice['noticeTime']}")
 
 
 def _read(metadata: Metadata, path: str, needed: str) -> dict[str, object] | None:
@@ -72,9 +72,9 @@ def _read(metadata: Metadata, path: str, needed: str) -> dict[str, object] | Non
     if found is None:
         return None
     try:
-        told = json.loads(found)
+        notice = json.loads(found)
     except ValueError as error:
         raise TryLater(f"metadata {path}: not JSON") from error
-    if not isinstance(told, dict) or needed not in told:
+    if not isinstance(notice, dict) or needed not in notice:
         raise TryLater(f"metadata {path}: no {needed!r} in the answer")
-    return told
+    return notice

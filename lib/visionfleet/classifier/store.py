@@ -9,7 +9,7 @@ from functools import partial
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.jobs import Done, is_provisional
-from visionfleet.classifier.patience import Patience
+from visionfleet.classifier.retrier import Retrier
 from visionfleet.contract.documents import result as result_document
 from visionfleet.contract.messages import Failed, Succeeded, encode
 from visionfleet.contract.names import by_name_key
@@ -24,11 +24,11 @@ class ResultWriter:
     by_name: bool
     completion: Completion
     stored: Callable[[Done], None]
-    patience: Patience
+    retrier: Retrier
 
     def store(self, ended: Sequence[Done]) -> None:
         for done in ended:
-            self.patience.hold(done.job.delivery, partial(self._store, done))
+            self.retrier.run_until_done(done.job.delivery, partial(self._store, done))
 
     def _store(self, done: Done) -> None:
         if not self.completion.in_flight.holds_lease(done.job.delivery):

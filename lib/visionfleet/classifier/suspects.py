@@ -9,7 +9,7 @@ from functools import partial
 
 from visionfleet.classifier.isolation import Isolation
 from visionfleet.classifier.jobs import Done, Job, ResultBuilder
-from visionfleet.classifier.patience import Patience
+from visionfleet.classifier.retrier import Retrier
 from visionfleet.contract.messages import Ranked
 from visionfleet.errors import BadImage
 
@@ -30,17 +30,17 @@ class SuspectClassifier:
     builder: ResultBuilder
     cleared: Callable[[Job], None]
     done: Callable[[Done], None]
-    patience: Patience
+    retrier: Retrier
 
     def is_suspect(self, job: Job) -> bool:
         return self._is_last_try(job) or job.delivery.message.message_id in self.suspects
 
     def classify(self, batch: Sequence[Job]) -> None:
         for job in batch:
-            if self.patience.hurry.is_set():
-                self.patience.completion.hand_back([job.delivery])
+            if self.retrier.hurry.is_set():
+                self.retrier.completion.hand_back([job.delivery])
             elif self.is_suspect(job):
-                self.patience.hold(job.delivery, partial(self._classify, job))
+                self.retrier.run_until_done(job.delivery, partial(self._classify, job))
             else:
                 self.cleared(job)
         self.child.close()  # it holds a second model in memory
@@ -54,7 +54,7 @@ class SuspectClassifier:
         return job.attempt == self.last_try
 
     def _classify(self, job: Job) -> None:
-        if not self.patience.completion.in_flight.holds_lease(job.delivery):
+        if not self.retrier.completion.in_flight.holds_lease(job.delivery):
             return
         fields = {"job": job.request.job, "attempts": job.attempt}
         if self._is_last_try(job):
@@ -64,15 +64,15 @@ class SuspectClassifier:
         assert job.pixels is not None
         started = time.monotonic()
         try:
-            said, printed = self.child.ask({}, job.pixels.tobytes())
+            header, body = self.child.ask({}, job.pixels.tobytes())
         except BadImage as error:
             self._clear(job.delivery.message.message_id)
             self.done(self.builder.failed(job, error.code, str(error)))
             return
-        if "failed" in said:
-            self.patience.completion.retry(job.delivery, said["failed"])
+        if "failed" in header:
+            self.retrier.completion.retry(job.delivery, header["failed"])
             return
-        answer = json.loads(printed)
+        answer = json.loads(body)
         ranking = tuple(Ranked(**ranked) for ranked in answer["ranking"])
         seconds, vector = time.monotonic() - started, answer["vector"]
         self.done(self.builder.succeeded(job, ranking, seconds, vector))

@@ -1,7 +1,7 @@
-"""`visionfleet end-supervisor`: supervisor's event listener that ends it with its program.
+"""`visionfleet end-supervisor`: a supervisor event listener that stops supervisor with its program.
 
-In a container that has one program, supervisord alone is a container that seems to run. Whoever
-runs it sees one that has ended, and starts it again or tells somebody.
+Otherwise a container with one program would keep running supervisord alone. So the container exits,
+and its orchestrator restarts it or alerts somebody.
 """
 
 import argparse

@@ -1,1 +1,1 @@
-"""What travels: messages, names of queues and objects, job ids."""
+"""The wire contract: messages, names of queues and objects, job ids."""

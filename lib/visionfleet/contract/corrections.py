@@ -1,4 +1,4 @@
-"""The wire contract: what a person says that an image shows. No I/O here."""
+"""The wire contract: corrected labels. No I/O here."""
 
 from visionfleet.contract.documents import Document
 from visionfleet.contract.messages import Message, ModelInfo
@@ -8,9 +8,9 @@ LONGEST_LABEL = 200
 
 
 class Correction(Message):
-    """The right label of a job, and what the model had said: its best label, sure or not.
+    """The right label of a job, and the model's best label, sure or not.
 
-    `image_kept` says that the image is kept with it, to learn from; else it was gone by then.
+    `image_kept`: the image is kept with it as training data; otherwise it was gone.
     """
 
     job: str
@@ -25,7 +25,7 @@ class Correction(Message):
 
 
 def fault_of_label(label: str) -> str | None:
-    """Say what is wrong with a label; None: nothing."""
+    """What is wrong with a label; None if nothing."""
     if not label or label != label.strip():
         return "expected a label without spaces around it"
     if len(label) > LONGEST_LABEL or not label.isprintable():

@@ -1,6 +1,6 @@
-"""The objects in S3 that hold one value each: where each lies, and how it is read. No I/O here.
+"""S3 objects that hold one value each: their keys and decoding. No I/O here.
 
-What is empty, cut off, no UTF-8, no JSON or of another version counts as not there.
+Empty, truncated or invalid content, and other versions, count as missing.
 """
 
 import math
@@ -23,7 +23,7 @@ from visionfleet.contract.messages import (
 from visionfleet.contract.model_description import ModelDescription
 from visionfleet.errors import BadMessage
 
-# A scaler writes its status at least once a minute: after three missed ones it counts as silent.
+# A scaler writes its status at least once a minute; after three missed writes it counts as silent.
 SCALER_SILENT_SECONDS = 180.0
 
 T_co = TypeVar("T_co", covariant=True)
@@ -31,7 +31,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Document(Generic[T_co]):
-    """The object under `key`; `decode` raises BadMessage for any bytes that are no such value."""
+    """The object under `key`; `decode` raises BadMessage for invalid bytes."""
 
     key: str
     decode: Callable[[bytes], T_co]
@@ -52,7 +52,7 @@ def cached_result(sha256: str, fingerprint: str) -> Document[CachedResult]:
 
 
 def claim(name: str) -> Document[Claim]:
-    """The job that an upload with an idempotency key has become."""
+    """The job of an upload with an idempotency key."""
     return Document(names.idempotency_key(name), Claim.decode)
 
 

@@ -1,9 +1,9 @@
-"""Job ids: unique, and sorted by the time they were made. No I/O here."""
+"""Job ids: unique, and sortable by time. No I/O here."""
 
 import re
 
-# Crockford's base 32 without the letters that are mistaken for digits, as in the ULID
-# specification: 48 bits of milliseconds, then 80 bits of randomness, 26 characters in all.
+# Crockford's base 32, without ambiguous letters, as in the ULID specification: 48 bits of
+# milliseconds, then 80 random bits, 26 characters in all.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_BITS, _RANDOM_BITS, _LENGTH = 48, 80, 26
 PATTERN = f"[0-7][{_ALPHABET}]{{{_LENGTH - 1}}}"
@@ -13,7 +13,7 @@ RANDOM_BYTES = _RANDOM_BITS // 8
 
 
 def new_job_id(now: float, randomness: bytes) -> str:
-    """From the time in seconds; raises ValueError unless there are `RANDOM_BYTES` random bytes."""
+    """Make an id; raises ValueError unless there are `RANDOM_BYTES` random bytes."""
     if len(randomness) != RANDOM_BYTES:
         raise ValueError(f"a job id needs {RANDOM_BYTES} random bytes, got {len(randomness)}")
     milliseconds = int(now * 1000) & ((1 << _TIME_BITS) - 1)
@@ -22,5 +22,5 @@ def new_job_id(now: float, randomness: bytes) -> str:
 
 
 def is_job_id(text: str) -> bool:
-    """Tell whether `text` has the form of a job id; what has not never reaches S3."""
+    """Whether `text` has the form of a job id; anything else never reaches S3."""
     return _PATTERN.fullmatch(text) is not None

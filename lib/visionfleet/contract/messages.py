@@ -1,7 +1,7 @@
-"""The wire contract: the messages in queues and objects, which `names` names. No I/O here.
+"""The wire contract: messages in queues and objects, whose names are in `names`. No I/O here.
 
-Messages are small JSON objects with a version field. Unknown fields are ignored, so a newer
-sender can talk to an older receiver; a missing or ill-typed field is a BadMessage.
+Messages are small JSON objects with a version field. Unknown fields are ignored, so a newer sender
+can talk to an older receiver; a missing or ill-typed field is a BadMessage.
 """
 
 import operator
@@ -19,18 +19,18 @@ _M = TypeVar("_M")
 
 
 class Message(Value):
-    """A value that travels by itself and so carries the version of the contract."""
+    """A top-level value, with the version of the contract."""
 
     v: Literal[1] = 1
 
     @classmethod
     def decode(cls, raw: str | bytes) -> Self:
-        """Read one; raises BadMessage, which keeps the raw body."""
+        """Parse a message; raises BadMessage, which keeps the raw body."""
         return _decode(cls.model_validate_json, raw)
 
 
 class Request(Message):
-    """One image to classify; `embed` asks for its vector. `expires_at` None never expires."""
+    """One image to classify; `embed` asks for its embedding. `expires_at` None never expires."""
 
     job: str
     key: str
@@ -51,14 +51,14 @@ class Ranked(Value):
 
 
 class ModelInfo(Value):
-    """Which model answered: the fingerprint tells two files of one name apart."""
+    """The model of a result: the fingerprint distinguishes files of the same name."""
 
     name: str
     fingerprint: str
 
 
 class Timings(Value):
-    """Seconds an image spent in each stage; `queue` runs from sending to receiving."""
+    """Seconds in each stage; `queue` is from sending to receiving."""
 
     queue: float = 0.0
     fetch: float = 0.0
@@ -70,10 +70,10 @@ LOW_CONFIDENCE = "low confidence"
 
 
 class Succeeded(Message):
-    """The answer to a job. `top` is sorted by score, best first; `label` is its first.
+    """A result. `top` is sorted by score, best first; `label` is its first.
 
-    A model that is not sure gives no label, and a `reason`; its guesses are in `top` all the same.
-    `vector` is there when it was asked for and the worker has one; `vectors` tells how to read it.
+    Without a confident answer there is no label but a `reason`; `top` has the guesses. `vector` is
+    the embedding, if requested and available, encoded as in `vectors`.
     """
 
     status: Literal["succeeded"] = "succeeded"
@@ -92,12 +92,12 @@ class Succeeded(Message):
 
     @property
     def best(self) -> str:
-        """The likeliest label, sure or not: what clients get that know of labels alone."""
+        """The most probable label, sure or not, for clients that know only labels."""
         return self.top[0].label
 
 
 class Failed(Message):
-    """Why a job has no answer: a stable `code` for machines, a `reason` for people."""
+    """Why a job has no label: a stable `code` for machines, a `reason` for people."""
 
     status: Literal["failed"] = "failed"
     job: str
@@ -110,16 +110,16 @@ class Failed(Message):
 
 
 class CachedResult(Message):
-    """An answer that is kept by content; `asked` is how long a ranking it could have had."""
+    """A result cached by content; `asked` is the longest ranking that it can provide."""
 
     asked: int
     result: Succeeded
 
 
 class Claim(Message):
-    """Which job an upload has become, and what was uploaded: `digest` of the bytes and wishes.
+    """The job of an upload with an idempotency key; `digest` covers bytes and options.
 
-    Without `sent_at` it is not known whether the job's request was ever sent.
+    Without `sent_at` it is unknown whether the job's request was ever sent.
     """
 
     job: str
@@ -132,7 +132,7 @@ Result = Annotated[Succeeded | Failed, Field(discriminator="status")]
 
 
 class Reply(Message):
-    """Wakes the web process that waits for a job; the result rides along to save it a read."""
+    """Wakes the web process that waits for a job; includes the result, to save a read."""
 
     job: str
     result: Result
@@ -142,13 +142,14 @@ WorkerState = Literal["booting", "idle", "busy", "draining", "drained", "stopped
 
 
 class WorkerReport(Message):
-    """What a worker says of itself, None before it knows: images a second that it can do, the time
-    of one image that follows (`service_seconds`), and the share of the time since its last report
-    that it was busy. `boot_seconds` are those of its process, whose host had been up for
-    `host_up_seconds` when it started.
+    """A worker's report; unknown values are None.
 
-    `stuck` says what makes no progress, and for how long; None while all does. `fault` says why it
-    does not start, and that it will not without a person.
+    `capacity_per_second` is in images, `service_seconds` its inverse, `busy_share` the utilization
+    since the last report. `boot_seconds` is the boot time of its process, which started when its
+    host had been up for `host_up_seconds`.
+
+    `stuck` says which loop makes no progress, and for how long. `fault` says why the worker does
+    not start until an operator intervenes.
     """
 
     worker: str
@@ -174,8 +175,9 @@ class WorkerReport(Message):
 
 
 class Lease(Message):
-    """Which scaler acts, until `expires_at`; `term` grows by one with every new holder. For others
-    it lasts for so many `seconds` from when they see it; 0: it was released.
+    """The acting scaler, until `expires_at`; `term` increases with every new holder.
+
+    Others wait for `seconds` from when they first see it; 0: it was released.
     """
 
     holder: str
@@ -185,9 +187,10 @@ class Lease(Message):
 
 
 class Launch(Value):
-    """One launch of instances: all that is needed to ask EC2 for it again, word for word.
+    """One launch of instances: everything needed to repeat the identical request.
 
-    `asker` wrote at `asked_at` that it would ask; until `open_until` an earlier one may be at it.
+    `asker` announced at `asked_at` that it would call; until `open_until` a previous call may take
+    effect.
     """
 
     decision: str
@@ -206,14 +209,14 @@ class Launch(Value):
 
 
 class LaunchLedger(Message):
-    """`revision` grows with every write, so that no two states have the same ETag."""
+    """`revision` increases with every write, so that no two states have the same ETag."""
 
     revision: Annotated[int, Field(ge=0)] = 0
     launches: tuple[Launch, ...] = ()
 
 
 class StatusEntry(Value):
-    """One line of the fleet's history: what was seen at a moment, and what was done."""
+    """One entry of the fleet's history: what was observed, and what was done."""
 
     at: float
     visible: int
@@ -223,13 +226,13 @@ class StatusEntry(Value):
 
 
 class FleetStatus(Message):
-    """What the scaler saw, decided and did, for people and pages. `history` is oldest first.
+    """What the scaler observed, decided and did. `history` is oldest first.
 
-    `boot_seconds` and `service_seconds` are learned, None before; `holder` acts, in its `term`.
-    `decision` is the last that changed anything, `reason` that of this look; `fault` says why no
-    worker starts, while none is at work. `markets` counts the workers that are bought, and
-    `market_reason` says why not all are of the market that is preferred. `usage` is of at most 35
-    days, oldest first.
+    `boot_seconds` and `service_seconds` are learned, None before; `holder` is the acting scaler, in
+    its `term`. `decision` is the last that changed anything, `reason` that of this tick; `fault`
+    says why no worker starts, while none is ready. `markets` counts EC2 workers, and
+    `market_reason` says why not all are on the preferred market. `usage` has at most 35 days,
+    oldest first.
     """
 
     at: float
@@ -259,12 +262,12 @@ _RESULT: TypeAdapter[Succeeded | Failed] = TypeAdapter(Result)
 
 
 def encode(message: Message) -> str:
-    """Write a message in ASCII: SQS takes the characters of XML 1.0 only, and not U+FFFE."""
+    """Encode as ASCII JSON: SQS accepts only the characters of XML 1.0, and not U+FFFE."""
     return message.model_dump_json(ensure_ascii=True)
 
 
 def decode_result(raw: str | bytes) -> Succeeded | Failed:
-    """Read a result; raises BadMessage."""
+    """Parse a result; raises BadMessage."""
     return _decode(_RESULT.validate_json, raw)
 
 

@@ -1,11 +1,11 @@
-"""The wire contract: what a worker says of its model. No I/O here."""
+"""The wire contract: the description of the fleet's model. No I/O here."""
 
 from visionfleet.contract.messages import Message
 from visionfleet.contract.values import Value
 
 
 class ModelInput(Value):
-    """What a model sees of an image: a square of `side` pixels from the middle, after a resize."""
+    """A model's input: a centre square of `side` pixels, after a resize."""
 
     side: int
     shorter_side: int
@@ -13,9 +13,10 @@ class ModelInput(Value):
 
 
 class ModelDescription(Message):
-    """What the worker that started last says of its model, for people and clients.
+    """The model as described by the worker that started last.
 
-    A best score below `unknown_below` has no label; `embedding` is the length of vectors, if any.
+    A best score below `unknown_below` gives no label; `embedding` is the length of embeddings, if
+    any.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The wire contract: names of queues, keys of objects. No I/O here.
+"""The wire contract: names of queues and keys of objects. No I/O here.
 
-Images and uploads lie in the input bucket, all else in the output bucket.
+Images and uploads are in the input bucket, all else in the output bucket.
 """
 
 
@@ -17,14 +17,14 @@ def replies_prefix(name: str) -> str:
 
 
 def replies_queue(name: str, host: str, process: str) -> str:
-    """Name the reply queue of one web process; SQS allows 80 of [A-Za-z0-9_-]."""
+    """The reply queue of one web process; SQS allows 80 characters of [A-Za-z0-9_-]."""
     tidy = "".join(letter if letter.isalnum() and letter.isascii() else "-" for letter in host)
     room = 80 - len(replies_prefix(name)) - len(process) - 1
     return f"{replies_prefix(name)}{tidy[:room]}-{process}"
 
 
 def worker_on(host: str, number: int) -> str:
-    """Name a worker that was given no name."""
+    """The default name of a worker."""
     return f"{host}-{number}"
 
 
@@ -33,12 +33,12 @@ def image_key(job: str) -> str:
 
 
 def corrected_image_key(job: str) -> str:
-    """Key in the input bucket of an image that somebody has corrected the label of."""
+    """Key in the input bucket of an image with a corrected label."""
     return f"corrections/{job}"
 
 
 def correction_key(job: str) -> str:
-    """Key in the output bucket of what somebody says that an image shows."""
+    """Key in the output bucket of a corrected label."""
     return f"{CORRECTIONS_PREFIX}{job}.json"
 
 
@@ -47,7 +47,7 @@ def result_key(job: str) -> str:
 
 
 def by_name_key(file_name: str) -> str:
-    """Key of the bare label under the file's name without its extension: a/b.jpg -> b."""
+    """Key of the bare label by file name without extension: a/b.jpg -> b."""
     return f"results/by-name/{file_stem(file_name)}"
 
 
@@ -64,14 +64,14 @@ def upload_key(upload: str) -> str:
 
 
 def file_stem(file_name: str) -> str:
-    """Cut the folders and the extension off a file's name: a/b.jpg -> b, but .. -> .."""
+    """Strip folders and extension of a file name: a/b.jpg -> b, but .. -> .."""
     base = file_name.replace("\\", "/").rsplit("/", 1)[-1]
     stem = base.rpartition(".")[0]
     return stem if stem.strip(".") else base
 
 
 def artefact_key(key: str) -> str:
-    """Key of a model's artefact, which the first worker that needs it makes for the others."""
+    """Key of a model's artefact, made by the first worker that needs it."""
     return f"models/artefacts/{key}.artefact"
 
 
@@ -80,18 +80,18 @@ def worker_key(worker: str) -> str:
 
 
 def drain_key(worker: str) -> str:
-    """Key whose presence asks a worker to take no more work."""
+    """Key whose existence asks a worker to drain."""
     return f"{DRAIN_PREFIX}{worker}"
 
 
 def reporting_worker(key: str) -> str | None:
-    """Tell whose report a key is; None for any other key."""
+    """The worker whose report has this key; None for any other key."""
     name = key.removeprefix(WORKERS_PREFIX).removesuffix(".json")
     return name if name and "/" not in name and key == worker_key(name) else None
 
 
 def draining_worker(key: str) -> str | None:
-    """Tell who is asked to drain by an object of this key; None for any other key."""
+    """The worker whose drain request has this key; None for any other key."""
     name = key.removeprefix(DRAIN_PREFIX)
     return name if name and "/" not in name and key == drain_key(name) else None
 
@@ -105,7 +105,7 @@ STATUS_KEY = "fleet/status.json"
 LEASE_KEY = "fleet/lease.json"
 LAUNCHES_KEY = "fleet/launches.json"
 
-# A reply queue is tagged as one, and with the whole Unix second of its last heartbeat.
+# Tags of reply queues: their kind, and the last heartbeat in whole Unix seconds.
 REPLIES_TAGS = {"visionfleet": "replies"}
 HEARTBEAT_TAG = "heartbeat"
 HEARTBEAT_SECONDS = 300.0

@@ -1,11 +1,11 @@
-"""What the fleet used day by day, and what that cost: parts of its status. No I/O here."""
+"""Usage and cost by day: parts of the fleet status. No I/O here."""
 
 from visionfleet.contract.values import Value
 
 
 class WorkerTime(Value):
-    """Seconds that are paid for workers of one kind; None: which kind is not known, as of the
-    processes of one machine.
+    """Billed seconds of one kind of workers; None: unknown kind, as for processes of
+    one machine.
     """
 
     instance_type: str | None = None
@@ -14,8 +14,8 @@ class WorkerTime(Value):
 
 
 class DayUsage(Value):
-    """One day in UTC (YYYY-MM-DD): the images that workers finished, the time of workers, for how
-    long a scaler acted, and for how long of that there were workers.
+    """One day in UTC (YYYY-MM-DD): images finished, worker time, how long a scaler acted, and how
+    long of that there were workers.
     """
 
     day: str
@@ -26,8 +26,9 @@ class DayUsage(Value):
 
 
 class PeriodCost(Value):
-    """What a time cost. A sum of dollars is that of what has a price, None if nothing has one;
-    `unpriced` names what has none, and then it is not known what an image comes to.
+    """The cost of a period. Sums cover what has a price, None if nothing has one.
+
+    `unpriced` lists what has none; then the cost per image is unknown.
     """
 
     period: str
@@ -42,7 +43,7 @@ class PeriodCost(Value):
 
 
 class FleetCost(Value):
-    """Costs by a table of prices; `prices` says of where and when they are."""
+    """Costs by a price table; `prices` names its place and date."""
 
     prices: str
     periods: tuple[PeriodCost, ...]

@@ -1,4 +1,4 @@
-"""How a vector travels in JSON: its float32 values, little-endian, in base64. No I/O here."""
+"""Embeddings in JSON: float32, little-endian, base64. No I/O here."""
 
 import base64
 import struct
@@ -16,7 +16,7 @@ def encode_vector(values: Sequence[float]) -> str:
 
 
 def decode_vector(text: str) -> tuple[float, ...]:
-    """Read one; raises ValueError."""
+    """Parse an embedding; raises ValueError."""
     packed = base64.b64decode(text, validate=True)
     if not packed or len(packed) % _BYTES:
         raise ValueError(f"{len(packed)} bytes are no float32 values")
@@ -28,7 +28,7 @@ def _readable(text: str) -> str:
     return text
 
 
-# Of a message that may have one; clients get it in another form.
+# The field of messages; clients get another form.
 Vector = Annotated[
     SkipJsonSchema[Annotated[str, AfterValidator(_readable)] | None],
     Field(exclude_if=lambda vector: vector is None),

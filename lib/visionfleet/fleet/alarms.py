@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 log = logging.getLogger("scaler")
 
-_TOLD = 3  # of many that are alike
+_QUOTED = 3  # of many that are alike
 
 
 class Alarms:
@@ -16,14 +16,16 @@ class Alarms:
         return tuple(f"{what}: {reason}" for what, reason in self._reasons.items())
 
     def as_one(self, of: str) -> tuple[str, ...]:
-        """Tell how many there are `of` them in one sentence, with the first of them."""
-        told = self.sentences()
-        if not told:
+        """Summarize the alarms `of` a kind in one sentence, quoting the first ones."""
+        sentences = self.sentences()
+        if not sentences:
             return ()
-        left = len(told) - _TOLD
+        left = len(sentences) - _QUOTED
         more = (f"and {left} more",) if left > 0 else ()
-        are = "is" if len(told) == 1 else "are"
-        return (f"{len(told)} of {of} {are} refused: {'; '.join((*told[:_TOLD], *more))}",)
+        are = "is" if len(sentences) == 1 else "are"
+        return (
+            f"{len(sentences)} of {of} {are} refused: {'; '.join((*sentences[:_QUOTED], *more))}",
+        )
 
     def warn(self, what: str, reason: str) -> None:
         if what not in self._reasons:

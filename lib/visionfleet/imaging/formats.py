@@ -128,7 +128,7 @@ def name_of(data: bytes) -> str:
 
 
 def _without_signature(data: bytes) -> str:
-    """Tell formats that begin with small numbers alone, by what those may be."""
+    """Recognize formats that begin with small numbers only, by plausible values."""
     few, count = data[:4], int.from_bytes(data[4:6], "little")
     if few[:2] == b"\0\0" and few[3:] == b"\0" and few[2] in _ICONS and 0 < count < 256:
         return _ICONS[few[2]]

@@ -94,7 +94,7 @@ def load(image: Image.Image, data: bytes) -> Image.Image:
 
 
 def _unpacked_bytes(size: tuple[int, int], data: bytes) -> int:
-    """Tell how many bytes the rows have, each with the one that tells its filter."""
+    """The size of all rows, each with its filter byte."""
     bits, total = data[_DEPTH] * _SAMPLES[data[_COLOURS]], 0
     for left, top, right, down in _PASSES if data[_INTERLACED] else ((0, 0, 1, 1),):
         across, rows = -(-(size[0] - left) // right), -(-(size[1] - top) // down)

@@ -9,7 +9,7 @@ from visionfleet.errors import BadImage
 from visionfleet.imaging.tones import tags
 
 _BITS_PER_SAMPLE, _PLANAR, _COLOR_MAP, _TILE_WIDTH, _TILE_LENGTH = 258, 284, 320, 322, 323
-_TOLD_OF_UNKNOWN_KINDS = {
+_KIND_TAGS = {
     258: "BitsPerSample",
     339: "SampleFormat",
     262: "PhotometricInterpretation",
@@ -59,28 +59,28 @@ TiffImagePlugin.OPEN_INFO.update(_more_kinds())  # type: ignore[arg-type]
 
 
 def openable(data: bytes) -> bytes:
-    """Say of a big-endian BigTIFF that it is one in the way that Pillow understands."""
+    """Rewrite the magic number of a big-endian BigTIFF as Pillow expects it."""
     if not data.startswith(_BIG_ENDIAN_BIGTIFF):
         return data
     return _BIG_ENDIAN_FOR_PILLOW + data[4:]
 
 
 def kind_of(data: bytes) -> str:
-    """Say what the first directory tells of its first sample; empty where it cannot be read."""
+    """The sample format by the first directory; empty if unreadable."""
     try:
         file = io.BytesIO(data)
         directory = TiffImagePlugin.ImageFileDirectory_v2(data[: 16 if data[2] == 43 else 8])
         file.seek(directory.next)
         directory.load(file)
-        told = {name: directory.get(tag) for tag, name in _TOLD_OF_UNKNOWN_KINDS.items()}
+        values_of = {name: directory.get(tag) for tag, name in _KIND_TAGS.items()}
     except Exception:  # it is asked about files that cannot be read
         return ""
-    values = {name: v[0] if isinstance(v, tuple) and v else v for name, v in told.items()}
+    values = {name: v[0] if isinstance(v, tuple) and v else v for name, v in values_of.items()}
     return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)
 
 
 def tile_bytes(image: Image.Image) -> int:
-    """Tell what one of its tiles takes, which may be larger than the picture; 0 of strips."""
+    """The memory of one tile, which may be larger than the picture; 0 for strips."""
     sides = [*tags(image, _TILE_WIDTH), *tags(image, _TILE_LENGTH)]
     bits = [value for value in tags(image, _BITS_PER_SAMPLE) if isinstance(value, int)]
     if len(sides) != 2 or not all(isinstance(side, int) for side in sides):

@@ -51,7 +51,7 @@ class OnnxNetwork(nn.Module):
         return [i for i, shape in enumerate(self._shapes) if str(shape.rank) == "2"] or [0]
 
     def prefer(self, classes: int) -> None:
-        """Take the first rows of so many scores, where it gives others too."""
+        """Select the first output with this number of scores, if there are others."""
         sizes = {i: str(self._shapes[i][1]) for i in self._rows() if len(self._rows()) > 1}
         self._output = next((i for i, size in sizes.items() if size == str(classes)), self._output)
 

@@ -4,12 +4,16 @@ import hashlib
 import json
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from visionfleet.errors import BadModel, Denied, GiveUp
+
+# A blank alone does not part them: `0 stars`, `1 star` may be names.
+_NUMBERED = re.compile(r"(\d{1,6})\s*[,:;\t]\s*(\S.*)")
 
 log = logging.getLogger("classifier")
 
@@ -107,17 +111,30 @@ def read_labels(source: Source, location: str) -> tuple[str, ...]:
         raise BadModel(f"{location}: not labels: {error} (model.labels)") from error
     if isinstance(found, dict):
         found = _by_index(found, location)
-    if not isinstance(found, list):
+    if not isinstance(found, list) or any(isinstance(label, dict | list) for label in found):
         raise BadModel(f"{location}: expected a list of labels, or labels by index (model.labels)")
-    labels = tuple(str(label).strip() for label in found)
+    labels = _without_numbers([str(label).strip() for label in found])
     labels = labels if location.endswith(".json") else tuple(filter(None, labels))
     if not labels:
         raise BadModel(f"{location}: no labels in it (model.labels)")
     return labels
 
 
+def _without_numbers(labels: list[str]) -> tuple[str, ...]:
+    """Take off the index before each, as in `0,tench` or `0: tench`, where each has its own."""
+    numbered = [_NUMBERED.fullmatch(label) for label in labels if label]
+    if all(found and int(found[1]) == index for index, found in enumerate(numbered)):
+        return tuple(found[2] for found in numbered if found)
+    return tuple(labels)
+
+
 def _by_index(found: dict[str, object], location: str) -> list[object]:
-    """Sort {"0": "tench", "1": ...}, with or without ImageNet's class id."""
+    """Sort {"0": "tench", "1": ...}, with or without ImageNet's class id.
+
+    {"tench": 0, ...} is the same the other way round, as datasets of folders tell it.
+    """
+    if all(isinstance(value, int) for value in found.values()):
+        found = {str(index): name for name, index in found.items()}
     try:
         values = [found[str(index)] for index in range(len(found))]
     except KeyError as error:

@@ -24,8 +24,8 @@ def find_dead(
         for w in seen.workers
         if w.state not in _AT_WORK or w.reported_at is None or now - w.reported_at > silent
     ]
-    whys = {w.name: _reason_dead(w, policy, limit, now) for w in suspects}
-    return {name: why for name, why in whys.items() if why}
+    reasons = {w.name: _reason_dead(w, policy, limit, now) for w in suspects}
+    return {name: reason for name, reason in reasons.items() if reason}
 
 
 def failed_starts(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from visionfleet.scaler import deaths, reasons
 from visionfleet.scaler.cooldown import Cooldown
-from visionfleet.scaler.deafness import DEAF_SECONDS, Deafness
 from visionfleet.scaler.failed_starts import FailedStarts
 from visionfleet.scaler.forecast import Forecast
+from visionfleet.scaler.stalled_worker import STALLED_SECONDS, StalledWorker
 
 if TYPE_CHECKING:  # the simulation does not import pydantic
     from visionfleet.config import Config
@@ -104,7 +104,7 @@ class History:
     at_maximum: bool = False
     waiting: bool = False
     failed_starts: FailedStarts = field(default_factory=FailedStarts)
-    deafness: Deafness = field(default_factory=Deafness)
+    stalled_worker: StalledWorker = field(default_factory=StalledWorker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +187,11 @@ POLICIES: dict[str, Decide] = {"pace": decide, "per_message": per_message}
 def _inputs(seen: Observation, policy: Policy, history: History, now: float) -> _Inputs:
     history = _learn(seen, policy, history, now)
     dead = deaths.find_dead(seen, policy, history, now)
-    deafness = history.deafness.noted(seen.visible, seen.handled, seen.workers, now)
-    useless = {*dead, deafness.deaf}
+    stalled_worker = history.stalled_worker.updated(seen.visible, seen.handled, seen.workers, now)
+    useless = {*dead, stalled_worker.stalled}
     available = tuple(w for w in seen.workers if w.state in _CAPACITY and w.name not in useless)
     failed = deaths.failed_starts(seen, dead, history, now)
-    history = replace(history, failed_starts=failed, deafness=deafness)
+    history = replace(history, failed_starts=failed, stalled_worker=stalled_worker)
     return _Inputs(seen, policy, history, now, dead, available)
 
 
@@ -236,8 +236,8 @@ def _act(inputs: _Inputs, need: int) -> tuple[Decision, History]:
     if failed.count and need > capacity + launch:
         notes.append(reasons.failed_starts(failed, held=wanted > launch))
     drain: tuple[str, ...]
-    if deaf := inputs.history.deafness.deaf:
-        drain, leave = (deaf,), f"{deaf} took nothing for {DEAF_SECONDS:.0f} s though images wait"
+    if who := inputs.history.stalled_worker.stalled:
+        drain, leave = (who,), f"{who} took nothing for {STALLED_SECONDS:.0f} s though images wait"
     elif capacity > maximum:
         drain, leave = _least_loaded(inputs, capacity - maximum), f"{maximum} is the maximum now"
     else:
@@ -277,7 +277,6 @@ def _learn(seen: Observation, policy: Policy, history: History, now: float) -> H
 
 def _to_drain(inputs: _Inputs, need: int) -> tuple[str, ...]:
     """Pick idle workers not needed for a whole cooldown: on demand first, then the longest idle.
-
     Workers that are booting do not count for the backlog.
     """
     settings, now = inputs.policy.settings, inputs.now

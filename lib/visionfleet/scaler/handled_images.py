@@ -51,6 +51,6 @@ class Throughput:
         return _Known(report, at, images / seconds if report.state == "busy" else 0.0)
 
 
-def _between(said: float, seen: float) -> float:
+def _between(reported: float, seen: float) -> float:
     """Seconds between two reports on the worker's clock, unless that was set meanwhile."""
-    return said if said > 0 and abs(said - seen) <= _CARRIED_SECONDS else max(seen, 1.0)
+    return reported if reported > 0 and abs(reported - seen) <= _CARRIED_SECONDS else max(seen, 1.0)

@@ -26,7 +26,7 @@ class FleetObserver:
     throughput: Throughput = field(default_factory=Throughput)
     members: tuple[Member, ...] = ()
     _lives: dict[str, Life] = field(default_factory=dict)
-    _looked_at: float | None = None
+    _observed_at: float | None = None
     _readable_since: float | None = None
 
     def observe(self, now: float, wall: float) -> Observation:
@@ -38,25 +38,25 @@ class FleetObserver:
         self.record_outage()
         counts = self.requests.counts()
         members = self.fleet.members()
-        told = self.reports.read([member.name for member in members], now)
+        reports = self.reports.read([member.name for member in members], now)
         self._readable_since = since = now if since is None else since
         known_boots = {id(life.boot) for life in self._lives.values()}
         self._lives = {
-            member.name: self._life(member, now, wall).updated(member, said, now)
-            for member, said in zip(members, told, strict=True)
+            member.name: self._life(member, now, wall).updated(member, report, now)
+            for member, report in zip(members, reports, strict=True)
         }
-        self._looked_at, self.members = now, tuple(members)
-        three = zip(members, self._lives.values(), told, strict=True)
+        self._observed_at, self.members = now, tuple(members)
+        three = zip(members, self._lives.values(), reports, strict=True)
         boots = [life.boot for life in self._lives.values() if life.boot is not None]
         return Observation(
             visible=counts.visible,
             in_flight=counts.in_flight,
-            workers=tuple(worker(m, life, said, since, now) for m, life, said in three),
+            workers=tuple(worker(m, life, report, since, now) for m, life, report in three),
             boot_seconds=learned_times.boot_seconds(boots),
             service_seconds=learned_times.service_seconds(
-                [said.report for said in told if said.report is not None]
+                [report.report for report in reports if report.report is not None]
             ),
-            handled=self.throughput.count(told, now),
+            handled=self.throughput.count(reports, now),
             wall=wall,
             market_reason=self.fleet.market_reason(),
             boots=tuple(boot for boot in boots if id(boot) not in known_boots),
@@ -71,8 +71,8 @@ class FleetObserver:
         if known is not None and known.launched_at == member.launched_at:
             return known
         began_at = now - max(0.0, wall - member.launched_at)
-        if self._looked_at is not None:  # it started after the last observation
-            began_at = max(began_at, self._looked_at)
+        if self._observed_at is not None:  # it started after the last observation
+            began_at = max(began_at, self._observed_at)
         if known is not None:
             return known.next_life(member.launched_at, began_at, now)
-        return Life(member.launched_at, began_at, now, start_observed=self._looked_at is not None)
+        return Life(member.launched_at, began_at, now, start_observed=self._observed_at is not None)

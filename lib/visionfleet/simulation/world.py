@@ -137,8 +137,8 @@ class World:
         if second % self.conditions.report_seconds == 0:
             self._reported = (second, self._backlog.started, self._reported[1])
             if self._ready:
-                told = self._workers.report(float(second), self._backlog.started, workers)
-                self._reported_service_seconds = learned_times.service_seconds([told])
+                report = self._workers.report(float(second), self._backlog.started, workers)
+                self._reported_service_seconds = learned_times.service_seconds([report])
 
     def _step(self, second: int) -> bool:
         """Observe, decide and act; returns whether the controller wants to observe

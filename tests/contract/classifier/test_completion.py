@@ -17,7 +17,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.classifier.jobs import GAVE_UP, Done, Job, ResultBuilder
 from visionfleet.classifier.metrics import ClassifierMetrics
-from visionfleet.classifier.patience import Patience
+from visionfleet.classifier.retrier import Retrier
 from visionfleet.classifier.store import ResultWriter
 from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
 from visionfleet.errors import TryLater
@@ -71,8 +71,8 @@ def finish(aws: Cloud, completion: Completion) -> Finish:
         store = results or Store(aws.s3, BUCKETS[1])
         hurry = threading.Event()
         hurry.set()  # one try each
-        patience = Patience(completion, hurry, Random(0), Watchdog(time.monotonic))
-        ResultWriter(store, True, completion, stored.append, patience).store([end(job)])
+        retrier = Retrier(completion, hurry, Random(0), Watchdog(time.monotonic))
+        ResultWriter(store, True, completion, stored.append, retrier).store([end(job)])
         completion.answer(stored)
         assert completion.in_flight.counts().in_flight == 0
         return stored

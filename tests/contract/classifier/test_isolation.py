@@ -8,22 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from testkit import ROOT
 from testkit.processes.waiting import wait_until
 from visionfleet.classifier.isolation import ChildFailed, Isolation
 from visionfleet.errors import BadImage
 
-CHILD = """
-import os, signal, sys, time
-from visionfleet.host.child import bound, serve
-
-def answer(header, image):
-    bound(64 << 20, 1)
-    exec(image.decode())
-    return {"pid": os.getpid()}, image[::-1]
-
-serve(answer)
-"""
-
+CHILD = str(ROOT / "testkit" / "classifier" / "executing_child.py")
 
 Children = Callable[..., Isolation]
 
@@ -35,7 +25,7 @@ def children() -> Iterator[Children]:
     def make(
         *command: str, limit: float = 20.0, slow_places: int = 0, retry_crashed: bool = False
     ) -> Isolation:
-        argv = command or (sys.executable, "-c", CHILD)
+        argv = command or (sys.executable, CHILD)
         made.append(Isolation(argv, "decoded", limit, 1, 0.1, slow_places, retry_crashed, keep=1))
         return made[-1]
 

@@ -187,8 +187,9 @@ def test_web_serves_https(aws: Cloud, tmp_path: Path) -> None:
         url = web.url.replace("http:", "https:")
         answer = requests.post(f"{url}/v1/jobs", data=IMAGE, timeout=20, verify=str(certificate))
         assert answer.status_code == 202
-        with pytest.raises(requests.ConnectionError):
-            web.get("/healthz")
+        plain = web.get("/healthz")
+        assert plain.status_code == 400
+        assert "https://" in plain.json()["detail"]
         assert web.process.running
     key.write_text("no key")
     with launched(aws.environment, tmp_path, **settings) as web:

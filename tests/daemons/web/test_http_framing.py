@@ -3,14 +3,12 @@
 import json
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from testkit.aws.embedded import Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
-from testkit.web.certificates import self_signed
 from testkit.web.daemon import Web, web_daemon
 
 IMAGE = encoded(numbered(0))
@@ -56,17 +54,6 @@ def refusal(answer: bytes) -> tuple[int, str]:
 def test_what_is_no_http_is_told_at_once(web: Web, sent: bytes, said: str) -> None:
     status, detail = refusal(talk(web, sent))
     assert (status, said in detail) == (400, True)
-
-
-def test_plain_http_is_told_of_tls(running_aws: Cloud, tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    self_signed(certificate, key)
-    files = {"WEB__TLS_CERTIFICATE": str(certificate), "WEB__TLS_KEY": str(key)}
-    with web_daemon(running_aws, tmp_path, **files) as web:
-        status, detail = refusal(talk(web, HEALTH + b"\r\n"))
-        assert (status, "https://" in detail) == (400, True)
-        url = web.url.replace("http:", "https:")
-        assert Web(web.process, url).get("/healthz", verify=str(certificate)).ok
 
 
 @pytest.mark.parametrize("trailers", [b"", b"X-A: b\r\n", b"A: b\r\nX-Checksum: \xe9 c\r\n" * 3])

@@ -96,12 +96,24 @@ def test_wrong_architecture_names_the_right_one(tmp_path: Path) -> None:
         found(tmp_path / "mine.pth", architecture="resnet81")
 
 
-def test_weights_of_nothing_known_say_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def no_timm(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("architectures", "files"):  # to look through its families takes long
         name = f"visionfleet.model.importing.{module}.timm_library"
         monkeypatch.setattr(name, lambda required: None)
+
+
+@pytest.mark.usefixtures("no_timm")
+def test_named_architecture_that_does_not_fit_is_told(tmp_path: Path) -> None:
+    weights = headed().state_dict()
+    weights["conv1.0.weight"] = weights["conv1.0.weight"][:, :1]
+    torch.save(weights, tmp_path / "shufflenet_v2_x0_5.pth")
+    with pytest.raises(BadModel, match=r"conv1.0.weight is \(24, 1, 3, 3\), not \(24, 3, 3, 3\)"):
+        found(tmp_path / "shufflenet_v2_x0_5.pth")
+
+
+@pytest.mark.usefixtures("no_timm")
+def test_weights_of_nothing_known_say_what_to_do(tmp_path: Path) -> None:
     torch.save(nn.Sequential(nn.Conv2d(3, 5, 3)).state_dict(), tmp_path / "mine.pth")
     with pytest.raises(BadModel, match=r"fits no architecture .*timm.* is not .*torch.jit.script"):
         found(tmp_path / "mine.pth")

@@ -46,6 +46,20 @@ class ChannelsLast(nn.Module):
         return scores
 
 
+class FeaturesFirst(Pair):
+    """Gives as many features as images have sides, and its scores after them."""
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        return images.flatten(1)[:, :7], self.network(images)
+
+
+def exported(path: Path, network: nn.Module) -> Path:
+    sizes = ({0: torch.export.Dim("images")},)
+    program = torch.export.export(network.eval(), (torch.rand(2, 3, 32, 32),), dynamic_shapes=sizes)
+    torch.export.save(program, path)
+    return path
+
+
 def onnx(path: Path, network: nn.Module, fixed: bool = False, last: bool = False) -> Path:
     pytest.importorskip("onnx")
     shape = (1, 32, 32, 3) if last else (1, 3, 32, 32)
@@ -82,6 +96,11 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
         f / "a.pt", nn.Sequential(Colours(), nn.Softmax(1))
     ),
     "exported program": lambda f: file(f / "a.pt2", any_batch()),
+    "exported probabilities": lambda f: exported(
+        f / "a.pt2", nn.Sequential(Colours(), nn.Softmax(1))
+    ),
+    "exported features and scores": lambda f: exported(f / "a.pt2", FeaturesFirst()),
+    "ONNX of features and scores": lambda f: onnx(f / "a.onnx", FeaturesFirst()),
 }
 
 

@@ -10,9 +10,10 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from testkit import ROOT
-from testkit.lock import HEAD, LOCK, TORCH_LOCK, split
+from testkit.lock import HEAD, LOCAL_LOCK, LOCK, TORCH_LOCK, besides, split
 
-TEXT = LOCK.read_text() + TORCH_LOCK.read_text().removeprefix(HEAD)
+LOCKS = (LOCK, TORCH_LOCK, LOCAL_LOCK)
+TEXT = "".join(path.read_text().removeprefix(HEAD) for path in LOCKS)
 PINS = [Requirement(line) for line in re.findall(r"^([a-z].+?) \\$", TEXT, re.MULTILINE)]
 
 
@@ -30,7 +31,7 @@ def asked() -> list[Requirement]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(setuptools, "setup", lambda **_: None)
         found = runpy.run_path(str(ROOT / "setup.py"))
-    return [Requirement(each) for each in (*found["BASE"], *found["CLASSIFIER"])]
+    return [Requirement(each) for each in (*found["BASE"], *found["CLASSIFIER"], *found["LOCAL"])]
 
 
 @pytest.mark.parametrize("processor", ["x86_64", "aarch64"])
@@ -52,10 +53,16 @@ def test_lock_has_one_version_that_fits(
 
 
 def test_each_pin_of_the_locks_has_hashes() -> None:
-    for path in (LOCK, TORCH_LOCK):
+    for path in LOCKS:
         text = path.read_text().removeprefix(HEAD)
         pin = r"[a-z0-9.-]+==[^ ]+( ; [^\\]+)? \\\n(?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+"
         assert re.fullmatch(f"(?:{pin})+", text), path
+
+
+def test_lock_of_containers_has_what_others_have_not() -> None:
+    known = "numpy==2.0 \\\n    --hash=sha256:00\n"
+    more = "numpy-more==1.0 ; python_version < '4' \\\n    --hash=sha256:00\n"
+    assert besides(f"{known}{more}", known) == more
 
 
 def test_torch_and_what_only_gpus_need_are_apart() -> None:

@@ -104,7 +104,7 @@ def _given(module: nn.Module, images: Tensor, where: str) -> Any:
 
 
 def _others(images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Give what else networks take, each with what to do about it."""
+    """Other inputs that a network may require, each with what to do about it."""
     one = images[:1]
     yield "takes images of one channel: let it take three (x.mean(1, keepdim=True))", one[:, :1]
     last = "takes N x H x W x 3: let it take N x 3 x H x W (x.permute(0, 2, 3, 1))"

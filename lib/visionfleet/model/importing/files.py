@@ -106,14 +106,15 @@ def _side_of_program(module: Any, path: Path) -> int | None:
     for node in module.graph.nodes:
         value = node.meta.get("val")
         if node.op == "placeholder" and isinstance(value, Tensor) and value.ndim == 4:
-            fixed = [side if isinstance(side, int) else 0 for side in value.shape[1:]]
-            if len({side for side in fixed if side not in (0, 1, 3)}) > 1:
-                shape = " x ".join(str(side or "?") for side in fixed)
+            sides = [side if isinstance(side, int) else 0 for side in value.shape[1:]]
+            square = len({side for side in sides if side not in (0, 1, 3)}) <= 1
+            if not square or not value.is_floating_point():
+                shape = " x ".join(str(side or "?") for side in sides)
                 raise BadModel(
-                    f"{path}: takes images of {shape}, not of 3 x side x side: "
-                    "let it take those, and export it again"
+                    f"{path}: takes images of {shape} in {value.dtype}, not of 3 x side x side in "
+                    "floating point: let it take those, and export it again"
                 )
-            return fixed[1] or None
+            return sides[1] or None
     return None
 
 
@@ -168,12 +169,16 @@ def _found(
         path.stem,
         *(str(saved[n]) for n in ("arch", "architecture", "model_name") if n in saved),
     ]
-    for one in architectures.named_in(" ".join(hints)):
+    named = architectures.named_in(" ".join(hints))
+    for one in named:
         if architectures.fits(one, tensors):
             return one, ""
     tell("looking for the architecture by the names and shapes of its parts ...")
     fitting = architectures.fitting(tensors)
     if not fitting:
+        for one in named[:1]:
+            shapes = shapes_of(one, 1000)
+            put_into(tensors, one, shapes, head_names(one, shapes), path)  # tells what is not its
         raise BadModel(f"{path}: {_unknown(tensors)}")
     if len(fitting) == 1:
         return fitting[0], ""

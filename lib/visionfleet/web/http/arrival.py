@@ -69,10 +69,10 @@ class Arrival:
         self._gate.start(first, begin)
 
     def _refuse(self, fault: str) -> None:
-        """Say at once what it would wait for in vain."""
+        """Respond at once instead of letting the client time out."""
         if self._client.fileno() == -1:  # it gave way to another before its turn
             return
-        with suppress(OSError):  # it is gone
+        with suppress(OSError):  # already closed
             self._client.send(last_answer(Problem("bad_parameter", fault)))
         Drain(socket.socket(fileno=self._client.detach()), self._gate)
         self._serve(self)
@@ -124,7 +124,7 @@ class Drain:
 
 
 def fault_of_start(first: bytes, tls: bool) -> str:
-    """Say why a client's first bytes can begin nothing that is spoken here; empty if they can."""
+    """Why a client's first bytes cannot start a request here; empty if they can."""
     if tls:
         other = "this port speaks TLS: use https:// in place of http://"
         return "" if first.startswith(_TLS_HANDSHAKE) else other

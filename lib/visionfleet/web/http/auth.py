@@ -9,6 +9,9 @@ from visionfleet.web.http.rate_limit import Bucket, take
 from visionfleet.web.problems import Problem
 
 CHALLENGE = 'Bearer realm="visionfleet"'
+_NO_KEY = (
+    "this service asks for an API key: send it as Authorization: Bearer KEY, or as X-API-Key: KEY"
+)
 
 
 class Access:
@@ -26,7 +29,7 @@ class Access:
         """Authenticate a request and count it; returns the key's name. Raises Problem."""
         key = from_headers(authorization, x_api_key)
         if not key:
-            raise _refused("no_key", "this service asks for an API key", CHALLENGE)
+            raise _refused("no_key", _NO_KEY, CHALLENGE)
         kept = self._keys.check(key)
         if kept is None:
             challenge = f'{CHALLENGE}, error="invalid_token"'

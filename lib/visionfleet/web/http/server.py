@@ -136,7 +136,7 @@ class WebServer(HTTPServer):
         if client.fileno() != -1:
             try:
                 self._serve(client, address)
-            except OSError:  # it went away meanwhile
+            except OSError:  # disconnected meanwhile
                 client.close()
 
     def _serve(self, client: socket.socket, address: Any) -> None:

@@ -16,7 +16,7 @@ class Readiness:
         self.polled_at = clock()  # when the reply queue answered
         # When S3 or SQS did not take an upload, since the last one that they took.
         self.failures: deque[float] = deque(maxlen=FAILURES)
-        self.answered = True  # S3 and SQS, when asked for the state of the fleet
+        self.answered = True  # whether S3 and SQS answered the last refresh of the load
         self.started = False
         self.stopping = False
 

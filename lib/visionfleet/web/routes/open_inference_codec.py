@@ -28,7 +28,7 @@ _LENGTH = struct.Struct("<I")
 
 
 class _Part(BaseModel):
-    """Clients write null for what they leave out."""
+    """Clients send null for omitted members."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
@@ -57,7 +57,7 @@ class _OutputParameters(_TensorParameters):
 
 
 class RequestedOutput(_Part):
-    """What is wanted of the answer: how many classes, and in which form."""
+    """The requested form of an output, and the number of classes."""
 
     name: str | None = None
     parameters: _OutputParameters | None = None
@@ -69,7 +69,7 @@ class _RequestParameters(_Part):
 
 
 class InferRequest(_Part):
-    """The JSON of a request; `parameters.timeout` is in microseconds, as Triton has it."""
+    """The JSON of a request; `parameters.timeout` is in microseconds, as in Triton."""
 
     id: str | None = None
     inputs: Annotated[tuple[InputTensor, ...], Field(min_length=1, max_length=1)]

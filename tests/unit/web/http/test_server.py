@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -12,7 +13,7 @@ from tornado.web import Application, RequestHandler
 
 from visionfleet.web.http import arrival
 from visionfleet.web.http.connection import Connection
-from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.gate import STRANGERS, Gate
 from visionfleet.web.http.server import OpenSet, WebServer
 from visionfleet.web.http.stream import LOOK_SECONDS
 
@@ -92,3 +93,48 @@ def test_who_sends_on_after_a_refusal_stalls_and_finds_it(monkeypatch: pytest.Mo
     found, is_open, seconds = asyncio.run(talk())
     assert (found, is_open) == (b"HTTP/1.1 401 No\r\n\r\n", True)
     assert 0.5 < seconds < 5
+
+
+def test_what_is_no_http_takes_turns_and_rests() -> None:
+    """It is cheap, but anybody may send as much of it as the network takes."""
+
+    async def answered() -> tuple[int, int]:
+        gate = HeldGate()
+        server = WebServer(Application([]), 1000, gate)
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        server.add_sockets([listener])
+        held = []
+        for _ in range(STRANGERS + 2):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"\x16\x03 no http")
+            held.append((reader, writer))
+        while len(gate.waiting) < len(held):
+            await asyncio.sleep(0.01)
+        for serve in gate.waiting:  # those of the oldest, who gave way, as well
+            serve()
+        found = [await came(reader) for reader, _ in held]
+        for _, writer in held:
+            writer.close()
+        server.stop()
+        await asyncio.sleep(0.1)
+        return found.count(b"HTTP/1.1 400"), found.count(b"")
+
+    assert asyncio.run(answered()) == (STRANGERS, 2)
+
+
+class HeldGate(Gate):
+    """Keeps the turn of each connection for the test."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _: False, time.monotonic)
+        self.waiting: list[Callable[[], object]] = []
+
+    def start(self, first: bytes, serve: Callable[[], object]) -> None:
+        self.waiting.append(serve)
+
+
+async def came(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(12)
+    except ConnectionResetError:
+        return b""

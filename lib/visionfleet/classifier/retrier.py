@@ -20,7 +20,7 @@ WAIT_SECONDS = 10.0  # the longest backoff between two tries
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class Retrier:
     """Retries with backoff, until `hurry` is set: then the message is handed back."""
 
     completion: Completion
@@ -28,7 +28,7 @@ class Patience:
     random: Random
     loops: Watchdog
 
-    def hold(self, delivery: Delivery, step: Callable[[], None]) -> None:
+    def run_until_done(self, delivery: Delivery, step: Callable[[], None]) -> None:
         """Retry a step until it succeeds. Refusals are retried too: if all are refused, it is an
         outage.
         """

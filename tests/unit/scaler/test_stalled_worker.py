@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from testkit.fleet.policies import changed, policy
-from visionfleet.scaler.deafness import DEAF_SECONDS
 from visionfleet.scaler.decision import (
     Decide,
     History,
@@ -16,6 +15,7 @@ from visionfleet.scaler.decision import (
     decide,
     per_message,
 )
+from visionfleet.scaler.stalled_worker import STALLED_SECONDS
 
 POLICY = policy(20, boot_seconds=30, hold_seconds=60, service_seconds=1)
 START, STEP, BOOT = 1000.0, 4.0, 20.0
@@ -62,7 +62,7 @@ class Fleet:
 
 @pytest.mark.parametrize("by", [decide, per_message])
 def test_lone_deaf_worker_is_replaced_for_one_image(by: Decide) -> None:
-    fleet = Fleet(workers("deaf"), by=by).play(DEAF_SECONDS)
+    fleet = Fleet(workers("deaf"), by=by).play(STALLED_SECONDS)
     assert (fleet.drained, list(fleet.workers)) == ([], ["deaf"])
     fleet.play(2 * STEP)
     assert fleet.names() == ["deaf"]
@@ -70,7 +70,7 @@ def test_lone_deaf_worker_is_replaced_for_one_image(by: Decide) -> None:
 
 
 def test_reason_says_who_took_nothing() -> None:
-    fleet = Fleet(workers("deaf")).play(DEAF_SECONDS + STEP)
+    fleet = Fleet(workers("deaf")).play(STALLED_SECONDS + STEP)
     seen = Observation(1, 0, (replace(fleet.workers["deaf"], reported_at=fleet.now),))
     decision, _ = decide(seen, POLICY, fleet.history, fleet.now)
     assert decision.reason == (
@@ -105,14 +105,14 @@ def test_images_taken_as_they_come_blame_nobody(every_seconds: int) -> None:
 
 def test_deaf_worker_beside_busy_ones_is_found() -> None:
     crew = workers("deaf") | workers("a", "b", state="busy")
-    fleet = Fleet(crew, lambda _: 500, lambda now: (now - START) * 2).play(DEAF_SECONDS + 8)
+    fleet = Fleet(crew, lambda _: 500, lambda now: (now - START) * 2).play(STALLED_SECONDS + 8)
     assert fleet.names() == ["deaf"]
 
 
 def test_all_deaf_ones_are_found_one_after_the_other() -> None:
     crew: Mapping[str, Worker] = workers("a", "b") | workers("c", launched_at=START - 100)
     fleet = Fleet(dict(crew), lambda _: 40, policy=replace(POLICY, maximum=3))
-    while len(fleet.drained) < 3 and fleet.now < START + 4 * DEAF_SECONDS:
+    while len(fleet.drained) < 3 and fleet.now < START + 4 * STALLED_SECONDS:
         fleet.play(STEP)
         new = [name for name in fleet.workers if name.startswith("new")]
         fleet.workers |= {name: replace(fleet.workers[name], state="busy") for name in new}
@@ -137,5 +137,5 @@ def test_watch_begins_anew_with_an_empty_queue() -> None:
     fleet = Fleet(
         workers("a"), lambda now: int(now != START + 160), policy=changed(POLICY, minimum=1)
     )
-    assert fleet.play(DEAF_SECONDS + 100).drained == []
+    assert fleet.play(STALLED_SECONDS + 100).drained == []
     assert fleet.play(100).names() == ["a"]
