@@ -45,7 +45,7 @@ class Plan:
     outage_seconds: float = 4.0
     freeze_seconds: float = 12.0  # the longest time; a visibility timeout is 8
     step_seconds: float = 3600.0  # of a clock, in either direction
-    calm_seconds: float = 180.0  # from the last fault to the last answer
+    calm_seconds: float = 180.0  # without progress, after the last fault
 
     def runtime_of(self, worker: int) -> str:
         return self.runtimes[worker % len(self.runtimes)]

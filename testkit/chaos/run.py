@@ -1,5 +1,6 @@
 """One run of chaos: the service behind a proxy of faults, its clients, the blows, the judgement."""
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -72,11 +73,16 @@ class Chaos:
         self.clients.allow(plan.jobs)
 
     def settle(self) -> None:
-        """Inject no more faults and wait until every upload is accepted and every job has ended."""
+        """Inject no more faults and wait until every upload is accepted and every job has ended, or
+        until nothing has moved for `calm_seconds`.
+        """
         self.daemons.thaw()
         self.proxy.faults = {}
-        end = time.monotonic() + self.plan.calm_seconds
+        least, end = math.inf, time.monotonic() + self.plan.calm_seconds
         while time.monotonic() < end and not (self.clients.done() and self._empty()):
+            left = self.plan.jobs - len(self.clients.promises.jobs) + sum(self.aws.counts())
+            if left < least:
+                least, end = left, time.monotonic() + self.plan.calm_seconds
             self._wait(0.5)
 
     def _wait(self, seconds: float) -> None:
