@@ -13,6 +13,7 @@ from typing import Any
 from cheroot import wsgi
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from visionfleet.host.process import LOOK_UP_SECONDS
 from visionfleet.local.moto_patches import (
     CONNECTION,
     WsgiApplication,
@@ -75,7 +76,8 @@ def serve(
                 "everything is kept in memory only and is forgotten when it stops",
                 url,
             )
-            stop.wait()
+            while not stop.wait(LOOK_UP_SECONDS):  # as SignalEvents.wait
+                pass
         logger.info("embedded AWS stopped, everything in it is forgotten")
 
 

@@ -45,8 +45,8 @@ class StalledWorker:
     def updated(
         self, visible: int, handled: float, workers: Sequence["Worker"], now: float
     ) -> "StalledWorker":
-        """Record an observation. One worker at a time is found, each after an observation time of
-        its own.
+        """Record an observation at `now`, in seconds. Workers are found one at a time, each after
+        another `STALLED_SECONDS`.
         """
         if not visible:
             return StalledWorker()

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from testkit.processes.daemons import Process
+from testkit.processes.ports import free_port
 
 DAEMON = """
 import logging, threading, time
@@ -24,11 +25,20 @@ while not signals.wait(threading.TIMEOUT_MAX):
 """
 
 
+def test_frozen_embedded_aws_hears_its_stop(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "testkit.aws.embedded_server", "--port", str(free_port())]
+    end_while_frozen(command, "embedded AWS at", tmp_path)
+
+
 def test_frozen_process_with_threads_hears_its_stop(tmp_path: Path) -> None:
+    end_while_frozen([sys.executable, "-c", DAEMON], "ready", tmp_path)
+
+
+def end_while_frozen(command: list[str], ready: str, tmp_path: Path) -> None:
     for number in range(3):  # another thread may take the signal, or the main one
-        process = Process([sys.executable, "-c", DAEMON], tmp_path / f"{number}.log")
+        process = Process(command, tmp_path / f"{number}.log")
         try:
-            process.wait_for_output("ready", 30)
+            process.wait_for_output(ready, 30)
             process.signal(signal.SIGSTOP)
             time.sleep(0.1)
             process.signal(signal.SIGTERM)
