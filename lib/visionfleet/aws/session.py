@@ -7,6 +7,12 @@ from botocore.loaders import Loader
 from botocore.session import Session
 
 
+class _NoneFound(NoCredentialsError):
+    fmt = (
+        "none in the environment, in ~/.aws or from an instance role (docs/systemd.md#credentials)"
+    )
+
+
 class _TrustingLoader(Loader):
     """Takes every folder for a service: botocore's loader looks into each of the 400.
 
@@ -28,5 +34,5 @@ def new_session(placeholder_credentials: bool) -> Session:
         # Without credentials botocore does not sign, and searches for an instance role for seconds.
         session.set_credentials("placeholder", "placeholder")
     if session.get_credentials() is None:
-        raise NoCredentialsError
+        raise _NoneFound
     return session

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -50,12 +51,15 @@ _COMMANDS = _FOR_PEOPLE | _FOR_MACHINES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not every encoding has all characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             arguments = parser_for(sys.argv[1:] if argv is None else argv).parse_args(argv)
             code: int = arguments.run(arguments)
         finally:
-            sys.stdout.flush()
+            if sys.stdout:  # it was closed otherwise
+                sys.stdout.flush()
     except BadConfig as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG

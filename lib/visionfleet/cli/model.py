@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from visionfleet.cli.model_import import add_import
 from visionfleet.cli.model_teach import add_teach
-from visionfleet.cli.options import add_config, command, given_path, loaded
+from visionfleet.cli.options import add_config, command, given_path, loaded, make_folder
 
 _LABELS_SHOWN = 12
 
@@ -31,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def build(arguments: argparse.Namespace) -> int:
     from visionfleet.model import making
 
+    if arguments.into is not None:
+        make_folder(arguments.into)
     artefact, path = making.build(loaded(arguments).config, arguments.into, arguments.share)
     chosen = artefact.manifest.chosen
     for name, found in chosen.measured.items():

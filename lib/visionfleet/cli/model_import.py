@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from visionfleet.cli.options import command, given, given_path
+from visionfleet.cli.options import command, given, given_path, make_folder
 
 
 def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from visionfleet.model.importing.found import Wanted
     from visionfleet.model.source import Source, read_labels
 
+    make_folder(arguments.into)
     given: dict[str, Any] = {
         n: getattr(arguments, n) for n in ("architecture", "resize", "crop", "interpolation")
     }

@@ -95,6 +95,16 @@ def check_writable(*files: Path | None) -> None:
             raise GiveUp(f"{file}: it cannot be written")
 
 
+def make_folder(folder: Path) -> None:
+    """Raise GiveUp, before the work, for a folder that cannot take its outcome."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GiveUp(f"{folder}: {reason_of(error)}") from error
+    if not os.access(folder, os.W_OK):
+        raise GiveUp(f"{folder}: it cannot be written to")
+
+
 def web_url(text: str) -> str:
     try:
         found = urlsplit(text)

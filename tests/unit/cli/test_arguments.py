@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from visionfleet.auth import api_keys
-from visionfleet.cli import main
+from visionfleet.cli import EXIT_BROKEN_PIPE, main
 from visionfleet.errors import BadKeys
 
 
@@ -110,6 +110,15 @@ def test_unusable_file_is_named_once_with_the_reason(
     assert said(capsys, *arguments, str(file)) == (1, f"visionfleet: {file}: {reason}")
 
 
+@pytest.mark.parametrize("command", [("build",), ("import", "resnet18")])
+def test_folder_of_a_model_is_tried_first(
+    command: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    code, line = said(capsys, "model", *command, "--into", str(tmp_path / "file" / "below"))
+    assert (code, line) == (1, f"visionfleet: {tmp_path}/file/below: Not a directory")
+
+
 def test_folder_that_cannot_be_written_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,3 +150,21 @@ def test_full_disk_is_a_sentence(arguments: tuple[str, ...]) -> None:
             [*command, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
         )
     assert (ended.returncode, ended.stderr) == (1, "visionfleet: No space left on device\n")
+
+
+@pytest.mark.parametrize(("output", "status"), [(">&-", 0), ("| true", EXIT_BROKEN_PIPE)])
+def test_closed_output_is_no_traceback(output: str, status: int, tmp_path: Path) -> None:
+    (tmp_path / "trace.csv").write_text("minute,count\n0,5\n")
+    (tmp_path / "visionfleet.yaml").touch()
+    command = "from visionfleet.cli import main as m; raise SystemExit(m())"
+    simulate = '"$0" -c "$1" simulate trace.csv --config visionfleet.yaml'
+    script = f"{simulate} {output}; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(
+        ["bash", "-c", script, sys.executable, command],
+        check=False,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert (ended.returncode, ended.stderr) == (status, "")
