@@ -156,6 +156,6 @@ def test_missing_credentials_say_where_they_may_be(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, "/nonexistent")
-    with pytest.raises(Denied, match="credentials: none in the environment, in ~/.aws or"):
-        with wrapped_errors("credentials"):
-            new_session(placeholder_credentials=False)
+    where = r"credentials: none in the environment, in ~/\.aws or"
+    with pytest.raises(Denied, match=where), wrapped_errors("credentials"):
+        new_session(placeholder_credentials=False)
