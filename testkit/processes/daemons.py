@@ -84,6 +84,7 @@ class Process:
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for the end and return the exit status."""
+        seconds = max(seconds, PATIENCE_SECONDS)
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
