@@ -129,8 +129,14 @@ def started(
     cwd: Path | None = None,
     stop_seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[Process]:
-    """Start a process for the length of a with block, then TERM, and KILL if that is not enough."""
-    process = Process(argv, log, env, cwd)
+    """Start a process for the length of a with block."""
+    with ended(Process(argv, log, env, cwd), stop_seconds) as process:
+        yield process
+
+
+@contextmanager
+def ended(process: Process, stop_seconds: float) -> Iterator[Process]:
+    """End a process when the with block does: TERM, and KILL if that is not enough."""
     try:
         yield process
     finally:
