@@ -53,7 +53,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.forecast": set(),
     "visionfleet.scaler.handled_images": set(),
     "visionfleet.scaler.learned_times": set(),
-    "visionfleet.scaler.lives": set(),
+    "visionfleet.scaler.incarnations": set(),
     "visionfleet.scaler.reasons": set(),
     "visionfleet.scaler.usage": set(),
     "visionfleet.scaler.window": set(),

@@ -107,7 +107,7 @@ class RunningWorker:
     def answer_once(self) -> int:
         """Process the messages in the queue; returns the exit status."""
         self._pipeline.start()
-        return self._finish(hurry=False, seconds=self._config.classifier.max_processing_seconds)
+        return self._finish(hand_back=False, seconds=self._config.classifier.max_processing_seconds)
 
     def serve(self) -> int:
         """Work until the stop; calls nothing here that may hang. Returns the exit status."""
@@ -122,7 +122,7 @@ class RunningWorker:
         seconds = self._config.classifier.stop_seconds
         self._notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
         draining.join(1.0)  # a pending report must not overwrite the last one
-        status = self._finish(hurry=True, seconds=seconds)
+        status = self._finish(hand_back=True, seconds=seconds)
         return 1 if drain.failed else status
 
     def _reload(self) -> None:
@@ -131,8 +131,8 @@ class RunningWorker:
             self._intake.images = self._config.images
             self._reporter.settings = self._idle_shutdown.settings = self._config.classifier
 
-    def _finish(self, hurry: bool, seconds: float) -> int:
-        clean = self._pipeline.finish(hurry, time.monotonic() + seconds)
+    def _finish(self, hand_back: bool, seconds: float) -> int:
+        clean = self._pipeline.finish(hand_back, time.monotonic() + seconds)
         self._journal.close()
         counts = self._pipeline.counts()
         last_report = partial(self._reporter.write, "stopped", counts)

@@ -17,7 +17,7 @@ class Delivery:
     expires_at: float  # of its visibility timeout
     job: str = ""  # known once the message is decoded
     lost: bool = False  # its lease: another worker may have it by now
-    lives: int = 1  # how many worker processes of this machine have held it
+    holders: int = 1  # how many worker processes of this machine have held it
     suspect: str = ""  # the crash, if it was in the model when a worker died
     ending: bool = False
 

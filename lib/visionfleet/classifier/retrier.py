@@ -21,10 +21,10 @@ WAIT_SECONDS = 10.0  # the longest backoff between two tries
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
-    """Retries with backoff, until `hurry` is set: then the message is handed back."""
+    """Retries with backoff, until `handing_back` is set: then the message is handed back."""
 
     completion: Completion
-    hurry: threading.Event
+    handing_back: threading.Event
     random: Random
     loops: Watchdog
 
@@ -49,6 +49,6 @@ class Retrier:
                     log.log(level, "waiting for S3", extra=fields)
             self.loops.rest(thread)  # waiting is healthy
             self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
-            if self.hurry.wait(wait):
+            if self.handing_back.wait(wait):
                 self.completion.hand_back([delivery])
                 return

@@ -48,7 +48,7 @@ class _Snapshot:
 
 
 class Ec2Fleet:
-    """`asker` names this process, `clock` is wall time. A reload sets `maximum` only."""
+    """`scaler` names this process, `clock` is wall time. A reload sets `maximum` only."""
 
     def __init__(
         self,
@@ -56,13 +56,13 @@ class Ec2Fleet:
         ledger: LedgerStore,
         settings: Ec2Section,
         maximum: int,
-        asker: str,
+        scaler: str,
         clock: Callable[[], float],
         random: Random,
     ) -> None:
         self._instances, self._ledger = instances, ledger
         self._settings, self.maximum = settings, maximum
-        self._asker, self._clock = asker, clock
+        self._scaler, self._clock = scaler, clock
         offered = in_order(settings.markets, settings.instance_types, settings.subnets)
         self._offerings = Offerings(offered, random)
         self._budget = CallBudget()
@@ -174,7 +174,7 @@ class Ec2Fleet:
         held_back = self._offerings.closed(_offering(launch), now) or not self._budget.left(now)
         if held_back or not self._launch_breaker.allows(now):
             return snapshot
-        again = launch_ledger.claimed(launch, self._asker, now)
+        again = launch_ledger.claimed(launch, self._scaler, now)
         snapshot = self._write(snapshot, launch_ledger.replaced(snapshot.ledger, again))
         return self._ask(snapshot, again)[0]
 
@@ -290,7 +290,7 @@ class Ec2Fleet:
             spot=offering.market == "spot",
             instance_type=offering.instance_type,
             subnet=offering.subnet,
-            asker=self._asker,
+            asker=self._scaler,
             asked_at=self._clock(),
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from visionfleet.contract.messages import WorkerReport
-from visionfleet.scaler.lives import SeenReport
+from visionfleet.scaler.incarnations import SeenReport
 
 # The last rate is extrapolated no longer than this.
 _CARRIED_SECONDS = 60.0

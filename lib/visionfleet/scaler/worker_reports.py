@@ -8,7 +8,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.contract import documents
 from visionfleet.contract.documents import Document
 from visionfleet.contract.names import FLEET_PREFIX
-from visionfleet.scaler.lives import SeenReport
+from visionfleet.scaler.incarnations import SeenReport
 
 _T = TypeVar("_T")
 
