@@ -56,7 +56,6 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.incarnations": set(),
     "visionfleet.scaler.reasons": set(),
     "visionfleet.scaler.usage": set(),
-    "visionfleet.scaler.window": set(),
     "visionfleet.web.http.body": set(),
     "visionfleet.web.http.cors": set(),
     "visionfleet.web.http.encodings": set(),

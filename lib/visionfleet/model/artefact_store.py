@@ -15,6 +15,7 @@ from visionfleet.contract.names import artefact_key
 from visionfleet.errors import BadModel, GiveUp, TryLater
 from visionfleet.model import artefact, default_model, openvino_library
 from visionfleet.model.artefact import Artefact
+from visionfleet.model.file_kinds import ARTEFACT_MAGIC
 from visionfleet.model.processor import Processor
 from visionfleet.model.source import Source, read_labels, write_whole
 
@@ -44,7 +45,7 @@ def key_of(choice: ModelSection, source: Source, here: Processor) -> str:
     told = {name: getattr(choice, name) for name in _DECIDING}
     told |= {"samples": str(choice.samples), "processor": here.name}
     told |= {
-        "format": f"{artefact.MAGIC.decode()} {_EDITION}",
+        "format": f"{ARTEFACT_MAGIC.decode()} {_EDITION}",
         "openvino": openvino_library.version(),
     }
     if choice.labels is not None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from visionfleet.contract.messages import ModelInfo, Ranked
 from visionfleet.contract.vectors import encode_vector
+from visionfleet.evaluation.calibration import softmax
 from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.choice import Chosen
 from visionfleet.model.network import Floats, Network
@@ -103,10 +104,3 @@ class Inference:
         if found.shape != expected:
             raise RuntimeError(f"the model gives {found.shape}, not {expected} images and labels")
         return found
-
-
-def softmax(scores: Floats) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):  # callers check for non-finite values
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        found: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return found

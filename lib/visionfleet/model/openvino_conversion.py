@@ -30,8 +30,7 @@ def convert(module: nn.Module, how: Preprocessing, singly: bool) -> Graph:
         network = module.openvino_model(how.crop, singly)
         return _graph(_with_features(_with_normalisation(network, how, layout)))
     shape = (1 if singly else 2, 3, how.crop, how.crop)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of TorchScript
+    with warnings.catch_warnings(action="ignore"):  # torch warns of TorchScript
         model = converter().convert_model(
             module,
             example_input=torch.zeros(shape),

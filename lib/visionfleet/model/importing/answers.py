@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,14 +44,9 @@ class Scores(nn.Module):
         return scores.clamp(min=_LEAST_PROBABILITY).log() if self.probabilities else scores
 
 
-class Answered(NamedTuple):
-    module: nn.Module
-    scores: int
-    note: str = ""
-
-
-def answered(found: Found, where: str, classes: int = 0, bgr: bool = False) -> Answered:
-    """Run a network on two images to locate its scores; raises BadModel.
+def answered(found: Found, where: str, classes: int) -> tuple[nn.Module, int, str]:
+    """Run a network on two images to locate its scores; returns a network that gives just these,
+    their number, and a note. Raises BadModel.
 
     If it has several outputs, the one with `classes` columns is taken, else the first with rows.
     """
@@ -77,15 +72,14 @@ def answered(found: Found, where: str, classes: int = 0, bgr: bool = False) -> A
     note = "it gives probabilities, which were made scores again" if probabilities else ""
     if isinstance(found.module, OnnxNetwork):
         found.module.probabilities = probabilities  # converted together with the network
-        return Answered(found.module, rows.shape[1], note)
-    plain = at is None and not probabilities and not bgr and scores.ndim == 2
-    module = found.module if plain else Scores(found.module, at, probabilities, bgr).eval()
-    return Answered(module, rows.shape[1], note)
+        return found.module, rows.shape[1], note
+    plain = at is None and not probabilities and scores.ndim == 2
+    module = found.module if plain else Scores(found.module, at, probabilities).eval()
+    return module, rows.shape[1], note
 
 
 def _given(module: nn.Module, images: Tensor, where: str) -> Any:
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
         try:
             return module(images)
         except MODEL_ERRORS:

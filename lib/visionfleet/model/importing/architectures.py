@@ -4,7 +4,6 @@ import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,15 +50,8 @@ class _NoWeights(TorchFunctionMode):
         return func(*args, **given)
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def shapes_of(architecture: Architecture, classes: int) -> Shapes:
-    with _quietly(), _NoWeights():
+    with warnings.catch_warnings(action="ignore"), _NoWeights():
         network = architecture.build(classes)
     return {name: value.shape for name, value in network.state_dict().items()}
 

@@ -209,7 +209,7 @@ def _answer_alike(fitting: list[Architecture], tensors: Mapping[str, Tensor], pa
     answers = []
     for one in fitting:
         shapes = shapes_of(one, 1000)
-        network = put_into(tensors, one, shapes, head_names(one, shapes), path).network
+        network = put_into(tensors, one, shapes, head_names(one, shapes), path)[0]
         side = _preprocessing(one, network, b"")[0].crop
         with torch.inference_mode():
             answers.append(network(torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side)))

@@ -149,8 +149,7 @@ def _of_transformers(folder: Path, config: Mapping[str, Any], wanted: Wanted) ->
 
 def _network(library: Any, folder: Path, config: Mapping[str, Any]) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             network, told = library.AutoModelForImageClassification.from_pretrained(
                 folder,
                 local_files_only=True,

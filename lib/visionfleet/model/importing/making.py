@@ -14,9 +14,7 @@ from visionfleet.config.classifier import ModelSection
 from visionfleet.config.schema import ImagesSection
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota
-from visionfleet.imaging.decode import decode
-from visionfleet.imaging.model_input import Pixels
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.preprocess import pixels_of
 from visionfleet.model import artefact, processor
 from visionfleet.model.artefact import Artefact
 from visionfleet.model.building import encoded
@@ -146,10 +144,7 @@ def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
     its_own = Inference(network, loaded, Chosen("torch", "float32"), singly=True)
     found = []
     for path in sorted(PHOTOS.glob("*.jpg")):
-        pixels: Pixels = prepare(
-            decode(path.read_bytes(), ImagesSection(), loaded.preprocessing.resize),
-            loaded.preprocessing,
-        )
+        pixels = pixels_of(path.read_bytes(), ImagesSection(), loaded.preprocessing)
         theirs, ours = (one.probabilities([pixels])[0] for one in (its_own, model))
         first, second = int(theirs.argmax()), int(ours.argmax())
         tie = float(theirs[first] - theirs[second]) <= _TIE

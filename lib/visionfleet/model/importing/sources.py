@@ -39,12 +39,8 @@ def find(source: str, wanted: Wanted, tell: Tell) -> Found:
         if _PATH.fullmatch(source):
             raise BadModel(f"{source}: no such file or folder")
     if hub is not None and not _PATH.fullmatch(source):
-        return _of_hub(hub[1], wanted)
+        return from_folder(from_hub(hub[1]), wanted)
     return _by_name(source, wanted)
-
-
-def _of_hub(repository: str, wanted: Wanted) -> Found:
-    return from_folder(from_hub(repository), wanted)
 
 
 def _by_name(source: str, wanted: Wanted) -> Found:
@@ -69,7 +65,7 @@ def _of_timm(told: object, name: str, wanted: Wanted) -> Found:
     if repository.endswith("/"):
         tag = getattr(told, "tag", "")
         repository += f"{name.partition('.')[0]}.{tag}" if tag else name
-    return _of_hub(repository, wanted)
+    return from_folder(from_hub(repository), wanted)
 
 
 def _found(load: Callable[[], Loaded], what: str, wanted: Wanted) -> Found:
