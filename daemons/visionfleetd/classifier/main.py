@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -214,15 +213,9 @@ def _run(
     if arguments.once:
         return worker.answer_once()
     wiring.tell_metrics(config, model, reporter)
-    with _metrics_served(config, metrics, worker_name):
-        return worker.serve()
-
-
-def _metrics_served(
-    config: Config, metrics: ClassifierMetrics, worker_name: str
-) -> AbstractContextManager[None]:
     port = port_of(config.classifier.metrics_port, worker_name)
-    return startup.metrics_served(metrics.registry, config.metrics.address, port, log)
+    with startup.metrics_served(metrics.registry, config.metrics.address, port, log):
+        return worker.serve()
 
 
 def _take_over(config: Config, requests: Queue) -> Takeover:

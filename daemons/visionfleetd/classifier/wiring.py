@@ -94,7 +94,7 @@ class WorkerClients:
 
 
 def intake(config: Config, worker: str, clients: WorkerClients, model: "Inference") -> Intake:
-    decoder = (sys.executable, "-m", "visionfleetd.classifier.decoder")
+    decoder = (sys.executable, "-m", "visionfleet.classifier.decoding_child")
     slots = min(MOST_DECODERS, cpu_quota.granted())
     decoders = Isolation(
         decoder,

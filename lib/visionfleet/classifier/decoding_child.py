@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visionfleet.errors import BadImage
-from visionfleet.host.child import Header, limit_resources
+from visionfleet.host.child import Header, limit_resources, serve
 from visionfleet.imaging.cost import MAX_DECODE_BYTES
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.imaging.preprocess import pixels_of
@@ -30,3 +30,7 @@ def decoded(question: Header, data: bytes) -> tuple[Header, bytes]:
         return {}, pixels_of(data, _Limits(**limits), how).tobytes()
     except BadImage as error:
         return {"code": error.code, "reason": str(error)[:_REASON_LETTERS]}, b""
+
+
+if __name__ == "__main__":
+    serve(decoded)

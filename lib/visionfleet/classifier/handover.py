@@ -132,9 +132,7 @@ class Takeover:
     _settle: list[Callable[[], None]] = field(default_factory=list)
 
     def claim(self, requests: Queue, visibility_seconds: int, now: float) -> None:
-        """Extend visibility for the time of a boot; return messages that too many workers died
-        with.
-        """
+        """Extend visibility for a boot; return messages that too many workers died with."""
         ours = [d for d in self.deliveries if d.expires_at > now]
         exhausted = [d for d in ours if d.holders > MOST_HOLDERS]
         self.deliveries = [d for d in ours if d.holders <= MOST_HOLDERS]
@@ -153,7 +151,6 @@ class Takeover:
             log.info("taken over", extra=fields | {"suspects": len(self.suspects)})
 
     def held(self, now: float) -> list[Delivery]:
-        """Deliveries whose visibility timeout has not expired."""
         return [delivery for delivery in self.deliveries if delivery.expires_at > now]
 
     def settle(self) -> None:

@@ -130,9 +130,7 @@ class Pipeline:
         return self.completion.in_flight.counts()
 
     def working(self) -> bool:
-        """Whether to wait for work in flight; lost deliveries do not count, as they may hang
-        forever.
-        """
+        """Whether to wait for work in flight; lost deliveries, which may hang, do not count."""
         return self.receiver.alive() or bool(self.completion.in_flight.unfinished())
 
     def _hand_back_rest(self) -> bool:

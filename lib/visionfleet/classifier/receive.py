@@ -71,7 +71,6 @@ class Receiver:
                 self._admit(messages)
 
     def _take_over(self) -> None:
-        """Resume the messages that dead workers held."""
         room = self.completion.in_flight.wait_for_room()
         deliveries = self.takeover.held(time.monotonic())
         self.completion.in_flight.hold(deliveries)

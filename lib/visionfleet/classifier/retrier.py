@@ -29,9 +29,7 @@ class Retrier:
     loops: Watchdog
 
     def run_until_done(self, delivery: Delivery, step: Callable[[], None]) -> None:
-        """Retry a step until it succeeds. Refusals are retried too: if all are refused, it is an
-        outage.
-        """
+        """Retry a step until it succeeds, also after a refusal: if all are, it is an outage."""
         thread = threading.current_thread().name
         for wait in growing_waits(self.random, cap=WAIT_SECONDS):
             began = time.monotonic()

@@ -159,7 +159,6 @@ def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
 
 
 def _types(config: Config, prices: PriceTable) -> Sequence[str]:
-    """The configured types with a price, or else all with one."""
     chosen = [name for name in config.ec2.instance_types if name in prices.instances]
     return chosen or list(prices.instances)
 

@@ -38,9 +38,7 @@ def softmax(scores: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
 
 
 def fit_temperature(scores: Floats, targets: Wholes) -> float:
-    """The divisor of the scores (temperature) that maximizes the likelihood of the
-    right classes.
-    """
+    """The divisor of the scores that maximizes the likelihood of the right classes."""
     low, high = np.log(TEMPERATURES)
     # The loss has one minimum in log T: golden-section search.
     while high - low > 1e-4:

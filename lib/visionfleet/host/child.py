@@ -73,9 +73,7 @@ class Child:
             raise ChildEnded(self.end(_END_SECONDS)) from error
 
     def answer(self, seconds: float) -> Answer:
-        """Wait for the answer; raises ChildEnded, and TimeoutError, after which it may still
-        arrive.
-        """
+        """Wait for the answer; raises ChildEnded, or TimeoutError, after which it may come."""
         header = self._hear(seconds)
         assert self._file is not None
         with self._file as file:

@@ -193,9 +193,7 @@ def _start(
 
 
 def _environment(config: Config, files: StackFiles, more: Mapping[str, str]) -> dict[str, str]:
-    """Names starting with VISIONFLEET_ are settings, so supervisor's variables need
-    another prefix.
-    """
+    """VISIONFLEET_ names are settings, so supervisor's variables need another prefix."""
     path = os.pathsep.join((str(_program("")), os.environ.get("PATH", os.defpath)))
     return {
         **os.environ,

@@ -58,9 +58,7 @@ class Manifest(BaseModel):
     files: dict[str, FilePlace] = {}
 
     def fingerprint(self) -> str:
-        """16 digits that identify all that affects answers, except the runtime; part of
-        cache keys.
-        """
+        """16 digits of all that affects answers, except the runtime; part of cache keys."""
         deciding = {"source", "labels", "preprocessing", "temperature", "unknown_below"}
         text = json.dumps(self.model_dump(mode="json", include=deciding), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -74,7 +74,6 @@ class ArtefactStore:
         return self._shared(key)
 
     def keep(self, key: str, data: bytes) -> Artefact:
-        """Store an artefact wherever possible, and open it."""
         try:
             self.share(key, data)
         except (GiveUp, TryLater) as error:
@@ -83,9 +82,7 @@ class ArtefactStore:
 
     @contextmanager
     def alone(self, key: str) -> Iterator[None]:
-        """Hold a lock, so that no other process of this machine makes this artefact;
-        best effort.
-        """
+        """Keep other processes of this machine from making this artefact; best effort."""
         try:
             self.folders[0].mkdir(parents=True, exist_ok=True)
             lock = (self.folders[0] / f"{key}.lock").open("w")
@@ -110,7 +107,6 @@ class ArtefactStore:
             self.bucket.put(artefact_key(key), data)
 
     def path(self, key: str) -> Path:
-        """The path of an artefact made on this machine."""
         return self.folders[0] / _file(key)
 
     def _kept(self, key: str, data: bytes) -> Artefact:

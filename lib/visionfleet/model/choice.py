@@ -77,8 +77,6 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The choice requested by the configuration."""
-
     runtime: str = "auto"
     precision: str = "auto"
 

@@ -21,8 +21,6 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """The results, wall seconds, and CPU seconds."""
-
     evaluation: Evaluation
     unreadable: int
     seconds: float

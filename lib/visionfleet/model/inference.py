@@ -16,8 +16,6 @@ Ranking: TypeAlias = tuple[Ranked, ...]
 
 
 class Described(Protocol):
-    """A model's properties besides its network."""
-
     @property
     def info(self) -> ModelInfo: ...
     @property
@@ -89,7 +87,6 @@ class Inference:
         return self._checked(self._network.scores(batch), batch)
 
     def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
-        """Scores, and features where the network provides them."""
         if self._singly and len(batch) > 1:
             each = [self.scores_and_features([pixels]) for pixels in batch]
             rows = [features for _, features in each if features is not None]

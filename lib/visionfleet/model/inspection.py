@@ -25,9 +25,7 @@ _SIDES = (224, 32, 299, 64, 28)  # tried with a TorchScript file
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The properties of a file, None if unknown; packed quantized weights do not count as
-    parameters.
-    """
+    """The properties of a file, None if unknown; packed quantized weights are no parameters."""
 
     kind: str
     bytes: int

@@ -86,7 +86,6 @@ def _gathered(ready: "queue.SimpleQueue[_Ready]", most: int) -> list[_Ready]:
 
 
 def main() -> None:
-    """Read placement, configuration and photo paths, then trials."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ended by its parent
     said = json.loads(sys.stdin.readline())
     os.sched_setaffinity(0, said["cpus"])

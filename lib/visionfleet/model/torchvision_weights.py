@@ -114,7 +114,6 @@ def known() -> Sequence[str]:
 
 
 def families() -> Mapping[str, Sequence[str]]:
-    """Architectures by defining module."""
     models, found = _models(), defaultdict(list)
     for name in known():
         found[models.get_model_builder(name).__module__].append(name)
@@ -127,7 +126,6 @@ def _check_known(name: str, setting: str) -> None:
 
 
 def _find_weights(url: str, directory: Path, downloads: Path | None) -> Path:
-    """Use manually placed weights, then downloaded ones, then download them."""
     file = url.rsplit("/", 1)[-1]
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     for folder in (directory, downloads, cache):

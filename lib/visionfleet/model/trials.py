@@ -39,8 +39,6 @@ _NO_ROWS: Floats = np.empty((0, 0), np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The networks tried, the chosen one, and the graphs by precision."""
-
     networks: Mapping[Candidate, Network]
     chosen: Chosen
     singly: bool

@@ -16,7 +16,7 @@ _BOOTS_TO_WAIT = 3  # a boot that takes so many times the learned boot time has 
 def find_dead(
     seen: "Observation", policy: "Policy", history: "History", now: float
 ) -> dict[str, str]:
-    """Workers to terminate although they have not drained, each with the reason."""
+    """Workers to terminate although they have not drained, with reasons."""
     limit, silent = boot_limit_seconds(policy, history), policy.silent_seconds
     # Most workers are healthy and reported just now: skip them fast.
     suspects = [
@@ -48,9 +48,7 @@ def boot_limit_seconds(policy: "Policy", history: "History") -> float:
 
 
 def _reason_dead(worker: "Worker", policy: "Policy", boot_limit_seconds: float, now: float) -> str:
-    """The reason to terminate a worker that has not drained; empty if it is healthy, about to end,
-    or about to be restarted.
-    """
+    """Why to terminate a worker that has not drained; empty if it is healthy or in transition."""
     name, state = worker.name, worker.state
     if state in {"drained", "stopping", "failed"}:
         return ""

@@ -294,6 +294,5 @@ def _to_drain(inputs: _Inputs, need: int) -> tuple[str, ...]:
 
 
 def wanted(seen: Observation, decision: Decision) -> int:
-    """The fleet's capacity after the decision."""
     gone = {*decision.terminate, *decision.drain}
     return decision.launch + sum(w.state in _CAPACITY and w.name not in gone for w in seen.workers)

@@ -53,7 +53,6 @@ def _history(status_store: StatusStore) -> History:
 
 
 def steps(decision: Decision) -> list[str]:
-    """A decision in words, one line per step, and its reason."""
     words = [f"would launch {decision.launch}"] if decision.launch else []
     words += [f"would ask {name} to drain" for name in decision.drain]
     words += [f"would terminate {name}" for name in decision.terminate]

@@ -31,7 +31,6 @@ class FailedStarts:
 
     @property
     def retry_at(self) -> float:
-        """When the next start is allowed."""
         if self.count < AT_ONCE:
             return 0.0
         wait = _FIRST_WAIT_SECONDS * (1 << min(self.rounds - 1, 10))
@@ -43,7 +42,6 @@ class FailedStarts:
         return min(1 << self.timed_out, _LONGEST_LIMIT)
 
     def allowed(self, wanted: int, booting: bool, now: float) -> int:
-        """How many of the wanted starts to make now."""
         if self.count < AT_ONCE:
             return wanted
         return min(wanted, 1) if now >= self.retry_at and not booting else 0

@@ -46,7 +46,6 @@ class Forecast:
 
     @property
     def rate(self) -> float:
-        """The expected arrival rate, in images per second."""
         if not self.predicted:
             return 0.0
         rates, errors = self.predicted[-1][1], self.errors
@@ -83,9 +82,7 @@ def _rate(points: Points) -> float:
 
 
 def _steady_rate(points: Points) -> float:
-    """The rate without the steepest step: a burst that is over is in the backlog already, and it
-    may be a miscount.
-    """
+    """The rate without the steepest step: a past burst is in the backlog, or was a miscount."""
     if len(points) < 3:
         return 0.0
     steps = [(later - at, after - before) for (at, before), (later, after) in pairwise(points)]

@@ -21,9 +21,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Throughput:
-    """A counter over all workers, also those gone; between reports the last rate is
-    extrapolated.
-    """
+    """A counter over all workers, also those gone, extrapolated between reports."""
 
     _total: int = 0
     _known: dict[str, _Known] = field(default_factory=dict)

@@ -106,9 +106,7 @@ class Incarnation:
 
 @dataclass(frozen=True, slots=True)
 class SeenReport:
-    """A worker's report and its drain request, each with the time of the observation that first saw
-    it.
-    """
+    """A worker's report and drain request, each with the time when it was first seen."""
 
     report: WorkerReport | None = None
     reported_at: float = 0.0
@@ -145,7 +143,6 @@ def worker(
 def _state(
     member: Member, incarnation: Incarnation, report: WorkerReport | None, now: float
 ) -> tuple[State, str]:
-    """The state of a worker, and why it is not working."""
     fault = (report.fault if report else None) or member.fault or incarnation.fault(now)
     if member.state != "running":
         return member.state, fault
@@ -168,7 +165,6 @@ def _is_current(report: WorkerReport, reported_at: float, incarnation: Incarnati
 
 
 def _unread(asked_at: float | None, incarnation: Incarnation, now: float) -> bool:
-    """Whether a drain request is pending that the worker has yet to read."""
     if asked_at is None or asked_at < incarnation.seen_at:
         return False
     return now - asked_at <= DRAIN_UNREAD_SECONDS

@@ -57,7 +57,6 @@ class ScalerMetrics:
         self._create_labels()
 
     def _create_labels(self) -> None:
-        """Create all label values known in advance."""
         for phase in PHASES:
             self._phases.labels(phase)
         self._count_workers(())

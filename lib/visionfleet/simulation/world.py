@@ -137,9 +137,7 @@ class World:
                 self._reported_service_seconds = learned_times.service_seconds([report])
 
     def _step(self, second: int) -> bool:
-        """Observe, decide and act; returns whether the controller wants to observe
-        again at once.
-        """
+        """Observe, decide and act; whether the controller wants to observe again at once."""
         decision = self.controller(self._observe(second), float(second))
         for name in decision.terminate:
             self._terminate(name, second)
@@ -181,9 +179,7 @@ class World:
         return images + (images - before) / self.conditions.report_seconds * (second - at)
 
     def _mark_busy(self, now: float) -> None:
-        """Set busy and idle, also for work since the last observation: the first workers if packed,
-        else random ones.
-        """
+        """Set busy and idle since the last observation: the first if packed, else random ones."""
         ready, images = self._ready, max(0, self._backlog.started - self._counted)
         self._counted = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
@@ -212,9 +208,7 @@ class World:
             self._booting.append(Machine(view, second + self.start(name, second)))
 
     def _interrupt(self, name: str, second: int) -> None:
-        """Drain a worker before its interruption; an image that takes longer becomes
-        visible again.
-        """
+        """Drain a worker before its interruption; an image that takes longer is redelivered."""
         if self.conditions.service_seconds > NOTICE_SECONDS and self._busy:
             self._backlog.give_back(second + NOTICE_SECONDS, self.conditions.visibility_seconds)
         self._drain(name, second)
@@ -243,9 +237,7 @@ class World:
                     return
 
     def _cut_off(self, second: int) -> None:
-        """Terminate a busy worker; its image becomes visible again unless it ends within the grace
-        period.
-        """
+        """Terminate a busy worker; its image is redelivered unless done in the grace period."""
         if self.conditions.service_seconds > self.conditions.grace_seconds:
             self._busy_kills += 1
             self._backlog.give_back(second, self.conditions.visibility_seconds)

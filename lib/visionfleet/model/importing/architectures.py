@@ -100,7 +100,7 @@ def _of_timm(name: str) -> Architecture:
 
 
 def named_in(text: str) -> list[Architecture]:
-    """Architectures named in a file name or a checkpoint, the longest name first."""
+    """Architectures named in a text, the longest name first."""
     words = re.sub(r"[^a-z0-9]+", "_", text.lower())
     found = [
         (make, name)

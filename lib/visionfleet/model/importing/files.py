@@ -229,7 +229,6 @@ def _preprocessing(
 
 
 def _labels_in(saved: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Class names that a checkpoint contains beside the weights."""
     places = [saved, *(v for v in saved.values() if isinstance(v, Mapping))]
     for place in places:
         for name in _NAMES:

@@ -60,7 +60,6 @@ class Found:
 
 
 def usual(side: int) -> Preprocessing:
-    """ImageNet's usual preprocessing, for a crop side."""
     return replace(IMAGENET, crop=side, resize=math.floor(side * IMAGENET.resize / IMAGENET.crop))
 
 

@@ -52,8 +52,6 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An artefact, with what was found, assumed and compared."""
-
     data: bytes
     opened: Artefact
     what: str

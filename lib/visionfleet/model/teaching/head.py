@@ -77,7 +77,6 @@ def material(features: Floats, views: Sequence[Floats], targets: Whole, classes:
 
 
 def judge(given: Material, groups: Whole) -> Judged:
-    """Choose the penalty with the best cross-validated likelihood."""
     folds = list(folds_of(given.targets, groups))
     tried = []
     for penalty in PENALTIES:
@@ -137,7 +136,7 @@ def groups_of(features: Floats, targets: Whole) -> Whole:
 
 
 def cosines(features: Floats) -> Floats:
-    """Cosine similarity of all pairs, after subtracting the mean."""
+    """Of all pairs, after subtracting the mean."""
     features = features - features.mean(axis=0)
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     found: Floats = units @ units.T
