@@ -20,7 +20,7 @@ from visionfleet.model.artefact import Artefact
 from visionfleet.model.building import encoded
 from visionfleet.model.choice import Asked, Chosen
 from visionfleet.model.importing.answers import answered
-from visionfleet.model.importing.found import Found, Tell, Wanted, labels_for
+from visionfleet.model.importing.found import Tell, Wanted, labels_for
 from visionfleet.model.importing.programs import program_of
 from visionfleet.model.importing.sources import find
 from visionfleet.model.inference import Inference
@@ -67,22 +67,14 @@ def imported(
         return ready
     found = find(source, wanted, tell)
     tell(f"{found.what}: trying it ...")
-    module, scores, note = answered(found, source, len(wanted.labels or found.labels or ()))
-    labels, guessed = labels_for(found, scores, wanted, source)
-    about = info(name or plain_name(found.name), found.data)
-    loaded = Loaded(
-        module,
-        labels,
-        found.preprocessing,
-        about,
-        found.kind,
-        found.temperature,
-        found.unknown_below,
-        found.data,
-    )
-    if module is not found.module and found.kind != "onnx":
-        loaded = replace(loaded, kind="module" if found.kind == "module" else "torchscript")
-    data = _made(loaded, found, environment)
+    own = found.model
+    module, scores, note = answered(own, source, len(wanted.labels or own.labels))
+    labels, guessed = labels_for(own.labels, scores, wanted, source)
+    about = info(name, own.source) if name else own.info
+    loaded = replace(own, module=module, labels=labels, info=about)
+    if module is not own.module and own.kind not in {"onnx", "module"}:
+        loaded = replace(loaded, kind="torchscript")
+    data = _made(loaded, own, environment)
     made = artefact.open_bytes(data, source)
     model = opened(made, ModelSection(), cpu_quota.granted())
     compared = tuple(_compare(loaded, model))
@@ -113,11 +105,11 @@ def _ready_made(path: Path, name: str | None, here: Processor) -> Imported | Non
     return Imported(data, every[taken], f"the artefact {found[taken]}", (), ())
 
 
-def _made(loaded: Loaded, found: Found, environment: Mapping[str, str]) -> bytes:
+def _made(loaded: Loaded, own: Loaded, environment: Mapping[str, str]) -> bytes:
     here = processor.here(environment)
-    asked = Asked("openvino" if found.kind == "onnx" else "auto", "auto")
+    asked = Asked("openvino" if own.kind == "onnx" else "auto", "auto")
     contest = _contest(loaded, asked, here.bfloat16)
-    own_file = found.kind in {"torchscript", "exported"} and loaded.module is found.module
+    own_file = own.kind in {"torchscript", "exported"} and loaded.module is own.module
     if contest.chosen.runtime == "torch" and not own_file:
         program = program_of(loaded.module, loaded.preprocessing.crop)
         if program is None:
@@ -150,12 +142,6 @@ def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
         names = loaded.labels[first], loaded.labels[second]
         found.append(Compared(path.stem, *names, float(ours[second]), difference, tie))
     return found
-
-
-def plain_name(text: str) -> str:
-    """A valid `model.name`."""
-    plain = re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-._")
-    return plain or "model"
 
 
 def written(made: Imported, folder: Path) -> tuple[Path, Path]:

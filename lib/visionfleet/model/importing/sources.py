@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
@@ -69,16 +70,6 @@ def _of_timm(told: object, name: str, wanted: Wanted) -> Found:
 
 
 def _found(load: Callable[[], Loaded], what: str, wanted: Wanted) -> Found:
-    loaded = load()
-    how = wanted.preprocessing(loaded.preprocessing)
-    name = loaded.info.name
-    return Found(
-        loaded.module,
-        name,
-        what,
-        loaded.source,
-        how,
-        labels=loaded.labels,
-        temperature=loaded.temperature,
-        unknown_below=loaded.unknown_below,
-    )
+    model = load()
+    how = wanted.preprocessing(model.preprocessing)
+    return Found(replace(model, preprocessing=how, architecture=None), what)
