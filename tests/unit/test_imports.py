@@ -47,6 +47,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.scaler.stalled_worker": set(),
     "visionfleet.scaler.deaths": set(),
     "visionfleet.scaler.decision": set(),
+    "visionfleet.scaler.sizing": set(),
     "visionfleet.scaler.election": set(),
     "visionfleet.scaler.failed_starts": set(),
     "visionfleet.scaler.status": set(),

@@ -183,13 +183,10 @@ def _run(
     phases: StartupTimer,
     arguments: argparse.Namespace,
 ) -> int:
-    clients = startup.answered(partial(wiring.WorkerClients, config), signals.stop, log, Random())
-    if clients is startup.STOPPED:
+    clients = _clients(config, signals.stop)
+    if clients is None:
         return process.EXIT_OK
     metrics = ClassifierMetrics()
-    checks = (clients.uploads.verify, clients.results.verify, clients.requests)
-    if not startup.verify(checks, signals.stop, log, Random()):
-        return process.EXIT_OK
     results, clock = clients.results, clients.clock
     started_at, host_up_seconds = clock() - process.age_seconds(), process.started_at()
     identity = Identity(worker_name, host, __version__, started_at, host_up_seconds)
@@ -216,6 +213,14 @@ def _run(
     port = port_of(config.classifier.metrics_port, worker_name)
     with startup.metrics_served(metrics.registry, config.metrics.address, port, log):
         return worker.serve()
+
+
+def _clients(config: Config, stop: threading.Event) -> wiring.WorkerClients | None:
+    clients = startup.answered(partial(wiring.WorkerClients, config), stop, log, Random())
+    if clients is startup.STOPPED:
+        return None
+    checks = (clients.uploads.verify, clients.results.verify, clients.requests)
+    return clients if startup.verify(checks, stop, log, Random()) else None
 
 
 def _take_over(config: Config, requests: Queue) -> Takeover:

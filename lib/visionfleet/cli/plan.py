@@ -21,7 +21,8 @@ from visionfleet.config.scaler import FLEET_TIMES, ScheduleWindow
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import BadPrices
 from visionfleet.price_file import price_table
-from visionfleet.scaler.decision import POLICIES, Policy
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.simulation import plan, trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import PolicyController

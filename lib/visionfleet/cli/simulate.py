@@ -16,7 +16,8 @@ from visionfleet.cli.options import add_config, loaded, number, seconds, whole
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
-from visionfleet.scaler.decision import POLICIES, Policy
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.simulation import trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller

@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.autoscaler import RECHECK_SECONDS
-from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
+from visionfleet.scaler.decision import Decision, History, Policy
 from visionfleet.scaler.observation import FleetObserver
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.scaler.status import learned
 from visionfleet.scaler.status_store import StatusStore
 

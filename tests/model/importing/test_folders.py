@@ -103,7 +103,7 @@ def changed(folder: Path, **changes: Any) -> None:
 def test_folders_say_what_is_missing(tmp_path: Path) -> None:
     folder = hugging_face(tmp_path / "pets")
     changed(folder, id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"})
-    assert read(folder).model.labels is None
+    assert not read(folder).model.labels
     changed(folder, num_labels=5, id2label={str(n): str(n) for n in range(5)})
     with pytest.raises(BadModel, match=r"holds no weights of a classifier .*classifier"):
         read(folder)

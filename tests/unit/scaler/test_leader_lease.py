@@ -12,7 +12,7 @@ from testkit.fleet.scaler_world import (
     scaler,
     status_of,
 )
-from visionfleet.scaler.decision import decide
+from visionfleet.scaler.sizing import decide
 
 
 def test_standby_scaler_takes_over_from_a_dead_leader() -> None:

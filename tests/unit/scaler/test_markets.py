@@ -10,8 +10,9 @@ from visionfleet.cli.status import scaler_lines
 from visionfleet.contract.messages import FleetStatus, Lease
 from visionfleet.fleet.base import Member, MemberState
 from visionfleet.scaler.cooldown import Cooldown
-from visionfleet.scaler.decision import Decision, History, Observation, Worker, decide
+from visionfleet.scaler.decision import Decision, History, Observation, Worker
 from visionfleet.scaler.incarnations import Incarnation, SeenReport, worker
+from visionfleet.scaler.sizing import decide
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(8, boot_seconds=30, hold_seconds=60)

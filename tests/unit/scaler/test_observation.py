@@ -5,17 +5,10 @@ import pytest
 from testkit.fleet.policies import policy
 from visionfleet.contract.messages import FleetStatus, Lease, WorkerReport, WorkerState
 from visionfleet.fleet.base import Member, MemberState
-from visionfleet.scaler.decision import (
-    Decision,
-    History,
-    Observation,
-    State,
-    Worker,
-    decide,
-    wanted,
-)
+from visionfleet.scaler.decision import Decision, History, Observation, State, Worker
 from visionfleet.scaler.incarnations import DRAIN_UNREAD_SECONDS, Incarnation, SeenReport, worker
 from visionfleet.scaler.learned_times import service_seconds
+from visionfleet.scaler.sizing import decide, wanted
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(19, boot_seconds=30)
