@@ -21,17 +21,15 @@ WAIT_SECONDS = 10.0  # the longest backoff between two tries
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
-    """Retries with backoff, until `hurry` is set: then the message is handed back."""
+    """Retries with backoff, until `handing_back` is set: then the message is handed back."""
 
     completion: Completion
-    hurry: threading.Event
+    handing_back: threading.Event
     random: Random
     loops: Watchdog
 
     def run_until_done(self, delivery: Delivery, step: Callable[[], None]) -> None:
-        """Retry a step until it succeeds. Refusals are retried too: if all are refused, it is an
-        outage.
-        """
+        """Retry a step until it succeeds, also after a refusal: if all are, it is an outage."""
         thread = threading.current_thread().name
         for wait in growing_waits(self.random, cap=WAIT_SECONDS):
             began = time.monotonic()
@@ -49,6 +47,6 @@ class Retrier:
                     log.log(level, "waiting for S3", extra=fields)
             self.loops.rest(thread)  # waiting is healthy
             self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
-            if self.hurry.wait(wait):
+            if self.handing_back.wait(wait):
                 self.completion.hand_back([delivery])
                 return
