@@ -123,6 +123,8 @@ class Pipeline:
         if hurry:
             self.hurry.set()
         self.receiver.join(min(deadline, time.monotonic() + 1.0) if hurry else deadline)
+        if not hurry:
+            self.completion.in_flight.wait_until_done(deadline)
         for stage in self.stages:
             stage.finish(deadline)
         self._stop_heartbeat.set()
