@@ -24,6 +24,12 @@ def wide() -> Iterator[World]:
     yield from started(prefetch=8, batch_size=4)
 
 
+@pytest.fixture
+def many() -> Iterator[World]:
+    """It holds sixteen, but two are enough."""
+    yield from started(prefetch=16, batch_size=2, enough=2)
+
+
 def test_idle_worker_is_healthy(world: World) -> None:
     assert world.stays_well()
     assert world.sqs.receives > 3
@@ -141,7 +147,7 @@ def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> 
     wait_until(lambda: wide.in_flight() == 7, 10)
     stopping = threading.Thread(target=wide.stop)
     stopping.start()
-    assert wide.pipeline.hurry.wait(10)
+    assert wide.pipeline.handing_back.wait(10)
     wide.model.go.set()
     stopping.join(10)
     assert (wide.sqs.deleted, wide.results.keys) == (["first"], ["results/first.json"])
@@ -204,7 +210,7 @@ def test_jobs_are_answered_in_batches_of_ten() -> None:
     made.results.open.set()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert max(made.sqs.delete_sizes) <= 10
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
 def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
@@ -215,7 +221,7 @@ def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.sqs.delete_sizes) < 16, "not one call for each job or two"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
 def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +233,7 @@ def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         made.sqs.add(*(f"odd{number}-{i}" for i in range(number)))
         wait_until(lambda: made.in_flight() == 0 and not made.sqs.there, 10)
     assert len(made.sqs.deleted) == 6
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
 def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,4 +256,27 @@ def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.model.batches) <= 16, "not a pass for each job"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
+
+
+def test_images_that_s3_does_not_give_out_hold_no_thread_of_others(many: World) -> None:
+    """More of them than threads fetch, and than are enough for the model."""
+    away = {f"away{i}" for i in range(12)}
+    many.intake.refused |= away
+    many.model.go.set()
+    many.sqs.add(*away, *(f"job{i}" for i in range(20)))
+    wait_until(lambda: len(many.sqs.deleted) == 20, 10)
+    assert many.in_flight() == 12
+    assert many.stop()
+    assert sorted(receipt for receipt, _ in many.sqs.given_back) == sorted(away)
+
+
+def test_worker_whose_images_all_wait_holds_no_more_than_prefetch(many: World) -> None:
+    many.intake.away.set()
+    many.sqs.add(*(f"job{i}" for i in range(40)))
+    wait_until(lambda: many.in_flight() == 16, 10)
+    time.sleep(0.3)
+    assert (many.in_flight(), len(many.sqs.there)) == (16, 24)
+    many.intake.away.clear()
+    many.model.go.set()
+    wait_until(lambda: len(many.sqs.deleted) == 40, 30)
