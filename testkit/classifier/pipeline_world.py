@@ -215,7 +215,7 @@ class World:
         return True
 
     def stop(self, seconds: float = 10) -> bool:
-        return self.pipeline.finish(hurry=True, deadline=time.monotonic() + seconds)
+        return self.pipeline.finish(hand_back=True, deadline=time.monotonic() + seconds)
 
 
 def started(prefetch: int, batch_size: int, enough: int | None = None) -> Iterator[World]:

@@ -18,7 +18,7 @@ class Delivery:
     expires_at: float  # of its visibility timeout
     job: str = ""  # known once the message is decoded
     lost: bool = False  # its lease: another worker may have it by now
-    lives: int = 1  # how many worker processes of this machine have held it
+    holders: int = 1  # how many worker processes of this machine have held it
     suspect: str = ""  # the crash, if it was in the model when a worker died
     ending: bool = False
     waiting: bool = False  # to be retried: S3 does not give its image out, or take its result
@@ -39,7 +39,7 @@ class WorkCounts:
 
 
 class Journal:
-    """The journal of held deliveries. This one writes nothing."""
+    """The journal of held deliveries; this one writes nothing."""
 
     def held(self, deliveries: Iterable[Delivery]) -> None:
         """Deliveries were received or taken over."""
@@ -126,9 +126,7 @@ class InFlight:
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:
-        """Within the block no extension can undo the return or delete; after it the
-        slots are free.
-        """
+        """No extension can undo the return or delete within the block; after it slots are free."""
         with self._changed:
             for delivery in deliveries:
                 delivery.ending = True

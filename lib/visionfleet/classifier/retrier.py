@@ -22,10 +22,10 @@ WAIT_SECONDS = 10.0  # the longest backoff between two tries
 
 @dataclass(frozen=True, slots=True)
 class Retrier:
-    """Retries with backoff, until `hurry` is set: then the message is handed back."""
+    """Retries with backoff, until `handing_back` is set: then the message is handed back."""
 
     completion: Completion
-    hurry: threading.Event
+    handing_back: threading.Event
     random: Random
     loops: Watchdog
     crashed: Crashed
@@ -36,7 +36,7 @@ class Retrier:
         """
         waits = growing_waits(self.random, cap=WAIT_SECONDS)
         wait = self._try(delivery, step, waits)
-        if wait is None or self._hand_back_in_hurry(delivery, 0.0):
+        if wait is None or self._handed_back(delivery, 0.0):
             return
         in_flight = self.completion.in_flight
         in_flight.set_waiting(delivery, True)
@@ -59,14 +59,13 @@ class Retrier:
         waits: Iterator[float],
         wait: float | None,
     ) -> None:
-        while wait is not None and not self._hand_back_in_hurry(delivery, wait):
+        while wait is not None and not self._handed_back(delivery, wait):
             wait = self._try(delivery, step, waits)
 
-    def _hand_back_in_hurry(self, delivery: Delivery, wait: float) -> bool:
-        hurry = self.hurry.wait(wait)
-        if hurry:
+    def _handed_back(self, delivery: Delivery, wait: float) -> bool:
+        if handing_back := self.handing_back.wait(wait):
             self.completion.hand_back([delivery])
-        return hurry
+        return handing_back
 
     def _try(
         self, delivery: Delivery, step: Callable[[], None], waits: Iterator[float]

@@ -53,9 +53,7 @@ class ResultWriter:
         return done
 
     def _store_by_name(self, result: Succeeded | Failed) -> None:
-        """Also store the bare label by file name; a duplicate too, as its first writer may have
-        died.
-        """
+        """Also store the bare label by file name; again for duplicates, if their writer died."""
         if not (self.by_name and isinstance(result, Succeeded) and result.file_name):
             return
         try:

@@ -37,7 +37,7 @@ class SuspectClassifier:
 
     def classify(self, batch: Sequence[Job]) -> None:
         for job in batch:
-            if self.retrier.hurry.is_set():
+            if self.retrier.handing_back.is_set():
                 self.retrier.completion.hand_back([job.delivery])
             elif self.is_suspect(job):
                 self.retrier.run_until_done(job.delivery, partial(self._classify, job))

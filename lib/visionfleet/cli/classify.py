@@ -68,16 +68,14 @@ class InputImage:
 
 def run(arguments: argparse.Namespace) -> int:
     stop, found = threading.Event(), list(images(arguments.image))
-    key, count = api_key(arguments), arguments.parallel
-    client = Client(arguments.url, count, stop, key)
+    client = Client(arguments.url, arguments.parallel, stop, api_key(arguments))
     top = arguments.top or (5 if arguments.json else 1)
     answers: list[Answer] = []
     if not found:
         nothing = " ".join(arguments.image)
         answers.append(Answer(nothing, 0.0, problem="no images there", code="no_images"))
     try:
-        top = arguments.top or (5 if arguments.json else 1)
-        for answer in classified(client, found, top, arguments.wait, count):
+        for answer in classified(client, found, top, arguments.wait, arguments.parallel):
             answers.append(answer)
             if arguments.json:
                 print(json_line(answer), flush=True)

@@ -33,7 +33,7 @@ def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def run(arguments: argparse.Namespace) -> int:
     from visionfleet.model.importing import making
-    from visionfleet.model.importing.found import Wanted
+    from visionfleet.model.importing.found import Wanted, plain_name
     from visionfleet.model.source import Source, read_labels
 
     given: dict[str, Any] = {
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         given[values] = tuple(getattr(arguments, values)) if getattr(arguments, values) else None
     if arguments.labels:
         given["labels"] = read_labels(Source(), arguments.labels)
-    name = making.plain_name(arguments.name) if arguments.name else None
+    name = plain_name(arguments.name) if arguments.name else None
     made = making.imported(arguments.source, Wanted(**given), name, os.environ, _tell)
     path, settings = making.written(made, arguments.into)
     for one in made.compared:

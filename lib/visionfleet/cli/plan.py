@@ -21,7 +21,8 @@ from visionfleet.config.scaler import FLEET_TIMES, ScheduleWindow
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import BadPrices
 from visionfleet.price_file import price_table
-from visionfleet.scaler.decision import POLICIES, Policy
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.simulation import plan, trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import PolicyController
@@ -159,7 +160,6 @@ def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
 
 
 def _types(config: Config, prices: PriceTable) -> Sequence[str]:
-    """The configured types with a price, or else all with one."""
     chosen = [name for name in config.ec2.instance_types if name in prices.instances]
     return chosen or list(prices.instances)
 

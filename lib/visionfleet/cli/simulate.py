@@ -16,7 +16,8 @@ from visionfleet.cli.options import add_config, loaded, number, seconds, whole
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
-from visionfleet.scaler.decision import POLICIES, Policy
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.simulation import trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
@@ -100,9 +101,7 @@ def add_markets(parser: argparse.ArgumentParser) -> None:
 
 
 def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketConditions:
-    """The configured markets; spot with fallback to on demand if there is no spot and an option
-    concerns it.
-    """
+    """The configured markets; on-demand after spot if an option concerns spot and there is none."""
     asked = arguments.spot_refusals is not None or arguments.interruptions is not None
     markets = config.ec2.markets
     if asked and "spot" not in markets:
@@ -111,7 +110,6 @@ def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketCo
 
 
 def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
-    """The configured policy, with the simulation's times and no schedule."""
     policy = Policy.of(config, _WORKERS)
     update = {"service_seconds": service_seconds, "schedule": ()}
     return replace(

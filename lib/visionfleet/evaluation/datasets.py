@@ -35,7 +35,7 @@ def count(path: Path) -> int:
 
 
 def read_any(folder: Path, maximum: int) -> Iterator[Labelled]:
-    """Read the images of a folder, including those outside class folders."""
+    """Read the images of a folder, also those outside class folders."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
     for path in spread(files, maximum):
         name = path.relative_to(folder).as_posix()

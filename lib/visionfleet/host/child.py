@@ -75,9 +75,7 @@ class Child:
             raise ChildEnded(self.end(_END_SECONDS)) from error
 
     def answer(self, seconds: float) -> Answer:
-        """Wait for the answer; raises ChildEnded, and TimeoutError, after which it may still
-        arrive.
-        """
+        """Wait for the answer; raises ChildEnded, or TimeoutError, after which it may come."""
         header = self._hear(seconds)
         assert self._file is not None
         with self._file as file:
@@ -127,7 +125,8 @@ class Child:
 
 def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:
     """Run as the child: answer questions on standard input until the parent is gone."""
-    _end_with_parent()
+    end_with_parent(signal.SIGKILL)  # even when hanging
+    _be_cheap_to_lose()
     with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(0)) as parent:
         parent.send(b"{}")
         while True:
@@ -155,9 +154,13 @@ def _limit(what: int, soft: int) -> None:
     resource.setrlimit(what, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def _end_with_parent() -> None:
-    """Exit with the parent even when hanging, and be the OOM killer's first choice."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_parent(by: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+
+
+def _be_cheap_to_lose() -> None:
+    """Leave no core dump, and be the OOM killer's first choice."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)

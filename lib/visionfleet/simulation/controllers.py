@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from visionfleet.scaler.decision import POLICIES, Decide, Decision, History, Observation, Policy
+from visionfleet.scaler.decision import Decision, History, Observation, Policy
+from visionfleet.scaler.sizing import POLICIES, Decide
 from visionfleet.simulation.world import Controller
 
 

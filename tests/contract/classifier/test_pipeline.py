@@ -147,7 +147,7 @@ def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> 
     wait_until(lambda: wide.in_flight() == 7, 10)
     stopping = threading.Thread(target=wide.stop)
     stopping.start()
-    assert wide.pipeline.hurry.wait(10)
+    assert wide.pipeline.handing_back.wait(10)
     wide.model.go.set()
     stopping.join(10)
     assert (wide.sqs.deleted, wide.results.keys) == (["first"], ["results/first.json"])
@@ -210,7 +210,7 @@ def test_jobs_are_answered_in_batches_of_ten() -> None:
     made.results.open.set()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert max(made.sqs.delete_sizes) <= 10
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
 def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
@@ -221,7 +221,7 @@ def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.sqs.delete_sizes) < 16, "not one call for each job or two"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
 def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,7 +233,7 @@ def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         made.sqs.add(*(f"odd{number}-{i}" for i in range(number)))
         wait_until(lambda: made.in_flight() == 0 and not made.sqs.there, 10)
     assert len(made.sqs.deleted) == 6
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
 def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +256,7 @@ def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.model.batches) <= 16, "not a pass for each job"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
 def test_images_that_s3_does_not_give_out_hold_no_thread_of_others(many: World) -> None:

@@ -56,9 +56,7 @@ class Threads:
     async def call(
         self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
     ) -> _T:
-        """Run blocking work; on errors raise Refusal with `reason`, hiding the cause from the
-        client.
-        """
+        """Run blocking work; an error becomes a Refusal with `reason`, without the cause."""
         try:
             return await self.run(step, work, *arguments)
         except VisionfleetError as error:
@@ -110,9 +108,7 @@ class Submissions:
             self._note_sent(claimed)
 
     def _note_sent(self, claimed: Claimed) -> None:
-        """Mark the claim, so that a repeated upload sends no second request (which would be
-        harmless).
-        """
+        """Mark the claim, so that a repeated upload sends no second request."""
         claim = claimed.claim.model_copy(update={"sent_at": self.now()})
         try:
             self.results.put_json_if(claimed.key, messages.encode(claim), claimed.etag)
@@ -224,7 +220,5 @@ class Submissions:
             return None
 
     def _outlived(self, image: Stat) -> bool:
-        """Whether the request of an image, sent when it was stored, has exceeded the queue's
-        retention.
-        """
+        """Whether the queue no longer retains the request that was sent with this image."""
         return image.age_seconds > self.config.queue.retention_seconds
