@@ -3,12 +3,16 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
 from testkit.classifier.pipeline_world import World, started
 from testkit.processes.waiting import wait_until
 from visionfleet.classifier.capacity import FINISH
+from visionfleet.classifier.isolation import ChildFailed
+from visionfleet.classifier.jobs import Job
+from visionfleet.errors import TryLater
 from visionfleetd.classifier import wiring
 
 
@@ -280,3 +284,21 @@ def test_worker_whose_images_all_wait_holds_no_more_than_prefetch(many: World) -
     many.intake.away.clear()
     many.model.go.set()
     wait_until(lambda: len(many.sqs.deleted) == 40, 30)
+
+
+@pytest.mark.parametrize(("error", "counts"), [(TryLater("503"), False), (ChildFailed(""), True)])
+def test_only_the_time_of_an_outage_does_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, counts: bool
+) -> None:
+    """What no child process can be had for returns to the queue, for another machine."""
+
+    def fail(_job: Job) -> NoReturn:
+        world.intake.tries += 1
+        raise error
+
+    monkeypatch.setattr(world.intake, "take", fail)
+    before = time.monotonic()
+    world.sqs.add("one")
+    wait_until(lambda: world.intake.tries >= 2, 10)
+    (held,) = world.pipeline.completion.in_flight.held()
+    assert (held.received_at < before + 0.2) == counts

@@ -106,7 +106,7 @@ class Service:
             return job, claimed, None
         self._metrics.idempotent_replays.inc()
         answered = self.pending.is_answered(job)
-        found = await call("state", reason, "", self.submissions.state, job, answered)
+        found = await call("state", reason, "", self.submissions.left, job, answered)
         sent = claimed.claim.sent_at is not None
         if isinstance(found, Succeeded | Failed) or (isinstance(found, Queued) and sent):
             return job, claimed, found

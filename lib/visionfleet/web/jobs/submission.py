@@ -161,7 +161,7 @@ class Submissions:
         Idempotent: an existing copy stays, and the first result wins. Raises Refusal if there is no
         such upload, BadImage, TryLater and GiveUp.
         """
-        if self.result(upload) is not None:
+        if self.results.read(documents.result(upload)) is not None:
             return
         source, key = names.upload_key(upload), names.image_key(upload)
         stat = self.uploads.find_stat(source)
@@ -208,6 +208,16 @@ class Submissions:
         if answered or self._outlived(image):
             return self.result(job) or Gone(job)  # it may have arrived meanwhile
         return Queued(job)
+
+    def left(self, job: str, answered: bool) -> State:
+        """What is left of a repeated upload's job: an unreadable result counts as none, and a
+        worker replaces it.
+        """
+        try:
+            return self.state(job, answered)
+        except BadMessage as error:
+            log.warning("result unreadable", extra={"job": job, "reason": str(error)})
+            return None
 
     def _outlived(self, image: Stat) -> bool:
         """Whether the queue no longer retains the request that was sent with this image."""
