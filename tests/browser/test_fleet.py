@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,23 +13,20 @@ from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 from testkit.web.browser import picture
-from testkit.web.daemon import Web
 from testkit.web.fleet_status import LAUNCH, fleet_status
 
 WriteStatus = Callable[..., None]
 
 
 @pytest.fixture
-def write_status(aws: Cloud, web: Web) -> Iterator[WriteStatus]:
-    """Writes what the scaler would; the web daemon has forgotten it before the next test."""
+def write_status(aws: Cloud) -> WriteStatus:
+    """Writes what the scaler would."""
 
     def write(**fields: object) -> None:
         body = json.dumps(fleet_status(time.time(), **fields)).encode()
         aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=body)
 
-    yield write
-    aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
-    wait_until(lambda: web.get("/v1/fleet").status_code == 404)
+    return write
 
 
 def test_page_says_that_there_is_no_status_yet(page: Page) -> None:
@@ -85,12 +82,12 @@ def test_page_shows_what_the_fleet_costs(page: Page, write_status: WriteStatus) 
     expect(page.locator("#prices")).to_have_text(
         "At prices of us-east-1, 2026-11-29. No price is known of: m9.huge, spot."
     )
-    alone = period("today", worker_dollars=None, unpriced=["workers of no known instance type"])
+    alone = period("today", worker_dollars=None, unpriced=["workers that are not on EC2"])
     write_status(cost={"prices": "us-east-1, 2026-11-29", "periods": [alone]})
     expect(page.locator("#costs li")).to_have_count(1)
     expect(page.locator("#costs li")).to_have_text("Today1000 images in 1.50 worker-hours")
     expect(page.locator("#prices")).to_have_text(
-        "No price is known of: workers of no known instance type."
+        "No price is known of: workers that are not on EC2."
     )
 
 

@@ -42,7 +42,7 @@ def test_the_first_that_ends_the_child_clears_the_others(world: World) -> None:
 
 def test_stop_hands_back_suspects_that_wait(world: World) -> None:
     world.suspects["id-a"] = "end"
-    world.pipeline.hurry.set()
+    world.pipeline.handing_back.set()
     world.sqs.add("a")
     wait_until(lambda: world.sqs.given_back == [("a", 0)], 10)
     assert world.child.asked == []

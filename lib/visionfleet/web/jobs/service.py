@@ -68,7 +68,8 @@ class Service:
                 return refusal
             del upload  # frees its memory during the wait
             if limit and (answer is None or isinstance(answer, Queued)):
-                answer = await self._result(job, reply, deadline, limit.gone)
+                waited = (job, reply, deadline, limit.gone)
+                answer = await self.pending.wait(*waited, self._poll, self.fault)
         return self._explained(answer or Queued(job))
 
     def _explained(self, answer: Result | Queued) -> Result | Queued:
@@ -105,7 +106,7 @@ class Service:
             return job, claimed, None
         self._metrics.idempotent_replays.inc()
         answered = self.pending.is_answered(job)
-        found = await call("state", reason, "", self.submissions.state, job, answered)
+        found = await call("state", reason, "", self.submissions.left, job, answered)
         sent = claimed.claim.sent_at is not None
         if isinstance(found, Succeeded | Failed) or (isinstance(found, Queued) and sent):
             return job, claimed, found
@@ -170,7 +171,8 @@ class Service:
             found = await self._threads.call("state", reason, job, state, job, answered)
             if not isinstance(found, Queued):
                 return found
-            result = await self._result(job, reply, deadline, limit.gone)
+            waited = (job, reply, deadline, limit.gone)
+            result = await self.pending.wait(*waited, self._poll, self.fault)
             return self._explained(result or found)
 
     async def correct(self, result: Succeeded, label: str) -> Correction:
@@ -202,15 +204,6 @@ class Service:
     def _note_accepted(self, job: str, **fields: object) -> None:
         self._metrics.jobs_accepted.inc()
         log.info("job accepted", extra={"job": job, **fields})
-
-    async def _result(
-        self,
-        job: str,
-        reply: "asyncio.Future[Result]",
-        deadline: float,
-        gone: "asyncio.Future[None]",
-    ) -> Result | None:
-        return await self.pending.wait(job, reply, deadline, gone, self._poll, self.fault)
 
     async def _poll(self, job: str) -> Result | None:
         """Poll S3 during a wait; errors do not end the wait."""

@@ -56,9 +56,7 @@ class Threads:
     async def call(
         self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
     ) -> _T:
-        """Run blocking work; on errors raise Refusal with `reason`, hiding the cause from the
-        client.
-        """
+        """Run blocking work; an error becomes a Refusal with `reason`, without the cause."""
         try:
             return await self.run(step, work, *arguments)
         except VisionfleetError as error:
@@ -110,9 +108,7 @@ class Submissions:
             self._note_sent(claimed)
 
     def _note_sent(self, claimed: Claimed) -> None:
-        """Mark the claim, so that a repeated upload sends no second request (which would be
-        harmless).
-        """
+        """Mark the claim, so that a repeated upload sends no second request."""
         claim = claimed.claim.model_copy(update={"sent_at": self.now()})
         try:
             self.results.put_json_if(claimed.key, messages.encode(claim), claimed.etag)
@@ -165,7 +161,7 @@ class Submissions:
         Idempotent: an existing copy stays, and the first result wins. Raises Refusal if there is no
         such upload, BadImage, TryLater and GiveUp.
         """
-        if self.result(upload) is not None:
+        if self.results.read(documents.result(upload)) is not None:
             return
         source, key = names.upload_key(upload), names.image_key(upload)
         stat = self.uploads.find_stat(source)
@@ -213,8 +209,16 @@ class Submissions:
             return self.result(job) or Gone(job)  # it may have arrived meanwhile
         return Queued(job)
 
-    def _outlived(self, image: Stat) -> bool:
-        """Whether the request of an image, sent when it was stored, has exceeded the queue's
-        retention.
+    def left(self, job: str, answered: bool) -> State:
+        """What is left of a repeated upload's job: an unreadable result counts as none, and a
+        worker replaces it.
         """
+        try:
+            return self.state(job, answered)
+        except BadMessage as error:
+            log.warning("result unreadable", extra={"job": job, "reason": str(error)})
+            return None
+
+    def _outlived(self, image: Stat) -> bool:
+        """Whether the queue no longer retains the request that was sent with this image."""
         return image.age_seconds > self.config.queue.retention_seconds
