@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
@@ -62,7 +62,7 @@ def test_nothing_is_left_of_a_connection_that_is_over(sent: bytes) -> None:
     assert asyncio.run(left()) == 0
 
 
-def connections(others: list[object]) -> int:
+def connections(others: Sequence[object]) -> int:
     """Count the connections but for those of other tests."""
     gc.collect()
     known = set(map(id, others))
