@@ -150,7 +150,7 @@ class WebServer(HTTPServer):
     def _serve(self, client: socket.socket, address: Any, known: bool) -> None:
         stream: Connection
         if self._tls is None:
-            stream = Connection(client, self._gate)
+            stream = Connection(client, self._gate, admitted=True)
         else:
             secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
             stream = TlsConnection(secured, self._gate)

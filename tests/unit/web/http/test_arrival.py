@@ -152,6 +152,17 @@ def test_those_who_left_before_their_turn_take_none() -> None:
     assert asyncio.run(run()) <= ARRIVALS + STRANGERS
 
 
+def test_stranger_that_had_its_turn_is_answered() -> None:
+    """And not begun, and then evicted by those whose turn comes before its second one."""
+
+    async def run() -> set[bytes]:
+        async with serving() as service:
+            service.connect(BAD, STRANGERS + 20)
+            return {await answer(client) for client in service.clients}
+
+    assert asyncio.run(run()) == {b"HTTP/1.1 200"}
+
+
 def test_request_does_not_wait_for_all_that_are_to_be_accepted() -> None:
     async def run() -> int:
         async with serving() as service:
