@@ -1,6 +1,7 @@
 """How the precision of a model is chosen, from given measurements and with real models."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,7 @@ from visionfleet.model.choice import (
     Candidate,
     PrecisionName,
     Trial,
+    calibration_pictures,
     candidates,
     choose,
     tell,
@@ -27,6 +29,8 @@ from visionfleet.model.choice import (
 from visionfleet.model.loaded import Loaded
 from visionfleet.model.network import Floats
 from visionfleet.model.processor import described
+from visionfleet.model.samples import built_in
+from visionfleet.model.trials import compete
 
 pytestmark = pytest.mark.needs_torch
 
@@ -144,6 +148,50 @@ def test_labelled_samples_bound_what_is_lost() -> None:
     for wrong, runtime in ((0, "openvino"), (1, "torch")):
         trials = {FLOAT32: trial(10), INT8: trial(30, wrong)}
         assert choose(Asked(), trials, targets).runtime == runtime
+
+
+# images per second of OpenVINO in float32, and of the quickest; pictures to calibrate on
+CALIBRATIONS = {
+    "a model that takes 8 ms": (130, 250, 1300),
+    "one that takes 4 ms": (200, 500, 2000),
+    "one where decoding costs more": (400, 501, 0),
+    "one that is slow": (3, 5, 30),
+}
+
+
+@pytest.mark.parametrize(("plain", "best", "expected"), CALIBRATIONS.values(), ids=CALIBRATIONS)
+def test_int8_is_worth_it_for_large_models(plain: float, best: float, expected: int) -> None:
+    trials = {FLOAT32: trial(10), BFLOAT16: trial(best), OTHER: trial(plain)}
+    assert calibration_pictures(trials, 2) == expected
+
+
+def test_int8_needs_openvino() -> None:
+    assert calibration_pictures({FLOAT32: trial(10)}, 2) == 0
+    trials = {FLOAT32: trial(10), OTHER: trial(0, fault="cannot be converted")}
+    assert calibration_pictures(trials, 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("least_seconds", "installed", "tried"),
+    [(0.0, True, True), (60.0, True, False), (0.0, False, False)],
+    ids=["a costly model", "a cheap model", "without NNCF"],
+)
+def test_int8_is_tried_without_samples(
+    least_seconds: float,
+    installed: bool,
+    tried: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("visionfleet.model.choice._INT8_SAVES_SECONDS", least_seconds)
+    monkeypatch.setattr("visionfleet.model.openvino_library.can_quantise", lambda: installed)
+    model = loaded(Scores())
+    crops = built_in(model.preprocessing)
+    samples = replace(crops, compared=crops.compared[:32], fitted=crops.fitted[:32])
+    found = compete(model, Asked(), samples, 8, 1, bfloat16=False, int8=True).chosen
+    assert ("openvino-int8" in found.measured) is tried
+    assert not any(measured.fault for measured in found.measured.values())
+    assert capsys.readouterr().out == ""
 
 
 def test_configured_precision_below_the_floor_is_refused() -> None:
