@@ -196,17 +196,9 @@ def _run(
     if takeover is startup.STOPPED:
         return process.EXIT_OK
     phases.end("aws")
-    try:
-        model = _model(config, results, signals.stop, phases)
-    except BadModel as error:
-        log.error("model cannot be used", extra={"reason": str(error)})
-        reporter.fault = f"the model cannot be used: {error}"
-        reporter.write("booting", WorkCounts())
-        return process.EXIT_CONFIG
-    if model is None:
-        last = partial(reporter.write, "stopped", WorkCounts())
-        run_bounded("report", last, _REPORT_SECONDS, crash(log))
-        return process.EXIT_OK
+    model = _model_or_exit(config, results, signals.stop, phases, reporter)
+    if isinstance(model, int):
+        return model
     metrics.capacity.cores, metrics.capacity.cpu_seconds = cpu_quota.granted(), cpu_seconds
     _tell_ready(config, model, reporter, phases)
     worker = RunningWorker(config, arguments.config, clients, model, reporter, signals, takeover)
@@ -232,6 +224,28 @@ def _boot(config: Config, requests: Queue, reporter: Reporter) -> Takeover:
     takeover = take_over(folder_of(os.environ), journal_header(requests.url))
     takeover.claim(requests, config.queue.visibility_timeout_seconds, time.monotonic())
     return takeover
+
+
+def _model_or_exit(
+    config: Config,
+    bucket: Store,
+    stop: threading.Event,
+    phases: StartupTimer,
+    reporter: Reporter,
+) -> "Inference | int":
+    """The model, or the exit status after reporting why there is none."""
+    try:
+        model = _model(config, bucket, stop, phases)
+    except BadModel as error:
+        log.error("model cannot be used", extra={"reason": str(error)})
+        reporter.fault = f"the model cannot be used: {error}"
+        reporter.write("booting", WorkCounts())
+        return process.EXIT_CONFIG
+    if model is None:
+        last = partial(reporter.write, "stopped", WorkCounts())
+        run_bounded("report", last, _REPORT_SECONDS, crash(log))
+        return process.EXIT_OK
+    return model
 
 
 def _model(
