@@ -3,7 +3,7 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -13,23 +13,20 @@ from testkit.classifier.stand_in import stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 from testkit.web.browser import picture
-from testkit.web.daemon import Web
 from testkit.web.fleet_status import LAUNCH, fleet_status
 
 WriteStatus = Callable[..., None]
 
 
 @pytest.fixture
-def write_status(aws: Cloud, web: Web) -> Iterator[WriteStatus]:
-    """Writes what the scaler would; the web daemon has forgotten it before the next test."""
+def write_status(aws: Cloud) -> WriteStatus:
+    """Writes what the scaler would."""
 
     def write(**fields: object) -> None:
         body = json.dumps(fleet_status(time.time(), **fields)).encode()
         aws.s3.put_object(Bucket=BUCKETS[1], Key="fleet/status.json", Body=body)
 
-    yield write
-    aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
-    wait_until(lambda: web.get("/v1/fleet").status_code == 404)
+    return write
 
 
 def test_page_says_that_there_is_no_status_yet(page: Page) -> None:

@@ -36,7 +36,7 @@ def test_answers_show_bars_and_stages_and_failures_show_reasons(page: Page, aws:
             expect(card.locator(".bars li")).to_have_count(5)
             expect(card.locator(".bars .share").first).to_have_text("90.0 %")
             expect(card.locator(".stages li")).to_have_text([re.compile("in all"), *STAGES])
-            assert card.locator("img").evaluate("image => image.naturalWidth") == 32
+            expect(card.locator("img")).to_have_js_property("naturalWidth", 32)
         broken = page.locator(".card", has_text="notes.png")
         expect(broken.locator(".state")).to_have_text(
             "This is not an image that the service reads."

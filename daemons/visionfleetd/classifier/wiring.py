@@ -75,7 +75,7 @@ class WorkerClients:
         factory = client_factory(config.aws)
         self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
-        s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
+        s3 = factory.client("s3", connections=FETCH_THREADS + storing + config.classifier.prefetch)
         self._sqs = factory.sqs(FETCH_THREADS + ANSWER_THREADS + 4)
         poll_seconds = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
         self._long_poll = factory.sqs(2, poll_seconds)
@@ -143,8 +143,9 @@ def pipeline(
     stage = partial(_stage, loops, meters, in_flight, handing_back)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer)
-    retrier = Retrier(completion, handing_back, random, loops)
-    writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put, retrier)
+    retrier = Retrier(completion, handing_back, random, loops, crash(log))
+    results, by_name = clients.results, config.results.by_name
+    writer = ResultWriter(results, by_name, completion, answer.put, retrier)
     store = stage(STORE, writer.store)
     batches = BatchClassifier(model, intake.builder, completion, store.put, handing_back, loops)
     classify = stage(MODEL, batches.classify)

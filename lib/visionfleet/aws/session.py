@@ -6,6 +6,8 @@ from botocore.exceptions import NoCredentialsError
 from botocore.loaders import Loader
 from botocore.session import Session
 
+from visionfleet.aws.slow_responses import limit_urllib3
+
 
 class _TrustingLoader(Loader):
     """Takes every folder for a service: botocore's loader looks into each of the 400.
@@ -20,6 +22,7 @@ class _TrustingLoader(Loader):
 
 def new_session(placeholder_credentials: bool) -> Session:
     """Create a session with credentials; raises NoCredentialsError."""
+    limit_urllib3()
     session = Session()
     usual: Loader = session.get_component("data_loader")
     trusting = _TrustingLoader(extra_search_paths=usual.search_paths)

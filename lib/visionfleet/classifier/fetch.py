@@ -117,7 +117,7 @@ class Fetcher:
             if self.retrier.handing_back.is_set():
                 self.completion.hand_back([delivery])
             else:
-                self.retrier.run_until_done(delivery, partial(self._fetch, delivery))
+                self.retrier.run(delivery, partial(self._fetch, delivery))
 
     def _fetch(self, delivery: Delivery) -> None:
         try:

@@ -121,6 +121,8 @@ class Pipeline:
         if hand_back:
             self.handing_back.set()
         self.receiver.join(min(deadline, time.monotonic() + 1.0) if hand_back else deadline)
+        if not hand_back:
+            self.completion.in_flight.wait_until_done(deadline)
         for stage in self.stages:
             stage.finish(deadline)
         self._stop_heartbeat.set()

@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -12,6 +12,7 @@ from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery
 from visionfleet.classifier.isolation import ChildFailed
 from visionfleet.errors import GiveUp, TryLater
+from visionfleet.host.daemon_threads import Crashed, run_in_thread
 from visionfleet.host.watchdog import Watchdog
 
 log = logging.getLogger("classifier")
@@ -27,26 +28,66 @@ class Retrier:
     handing_back: threading.Event
     random: Random
     loops: Watchdog
+    crashed: Crashed
+
+    def run(self, delivery: Delivery, step: Callable[[], None]) -> None:
+        """Try a step; if it fails, retry it on a thread of its own, so that an object which S3 does
+        not give out never holds a thread that others need.
+        """
+        waits = growing_waits(self.random, cap=WAIT_SECONDS)
+        wait = self._try(delivery, step, waits)
+        if wait is None or self._hand_back_if_asked(delivery, 0.0):
+            return
+        in_flight = self.completion.in_flight
+        in_flight.set_waiting(delivery, True)
+
+        def retry() -> None:
+            self._retry(delivery, step, waits, wait)
+            in_flight.set_waiting(delivery, False)
+
+        run_in_thread("retry", retry, self.crashed)
 
     def run_until_done(self, delivery: Delivery, step: Callable[[], None]) -> None:
-        """Retry a step until it succeeds, also after a refusal: if all are, it is an outage."""
-        thread = threading.current_thread().name
-        for wait in growing_waits(self.random, cap=WAIT_SECONDS):
-            began = time.monotonic()
-            self.loops.step(thread)
-            try:
-                step()
-                return
-            except (TryLater, GiveUp) as error:
-                self.completion.metrics.retries.inc()
-                fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
-                level = logging.ERROR if isinstance(error, GiveUp) else logging.WARNING
-                if isinstance(error, ChildFailed):
-                    log.warning("waiting for a child process", extra=fields)
-                else:
-                    log.log(level, "waiting for S3", extra=fields)
-            self.loops.rest(thread)  # waiting is healthy
-            self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
-            if self.handing_back.wait(wait):
-                self.completion.hand_back([delivery])
-                return
+        """Retry a step until it succeeds."""
+        waits = growing_waits(self.random, cap=WAIT_SECONDS)
+        self._retry(delivery, step, waits, self._try(delivery, step, waits))
+
+    def _retry(
+        self,
+        delivery: Delivery,
+        step: Callable[[], None],
+        waits: Iterator[float],
+        wait: float | None,
+    ) -> None:
+        while wait is not None and not self._hand_back_if_asked(delivery, wait):
+            wait = self._try(delivery, step, waits)
+
+    def _hand_back_if_asked(self, delivery: Delivery, wait: float) -> bool:
+        asked = self.handing_back.wait(wait)
+        if asked:
+            self.completion.hand_back([delivery])
+        return asked
+
+    def _try(
+        self, delivery: Delivery, step: Callable[[], None], waits: Iterator[float]
+    ) -> float | None:
+        """None if the step succeeded, else the seconds to wait. Refusals are retried too: if all
+        are refused, it is an outage.
+        """
+        thread, began = threading.current_thread().name, time.monotonic()
+        self.loops.step(thread)
+        try:
+            step()
+            return None
+        except (TryLater, GiveUp) as error:
+            wait = next(waits)
+            self.completion.metrics.retries.inc()
+            fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
+            level = logging.ERROR if isinstance(error, GiveUp) else logging.WARNING
+            if isinstance(error, ChildFailed):
+                log.warning("waiting for a child process", extra=fields)
+            else:
+                log.log(level, "waiting for S3", extra=fields)
+        self.loops.rest(thread)  # waiting is healthy
+        self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
+        return wait

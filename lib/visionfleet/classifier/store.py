@@ -28,7 +28,7 @@ class ResultWriter:
 
     def store(self, ended: Sequence[Done]) -> None:
         for done in ended:
-            self.retrier.run_until_done(done.job.delivery, partial(self._store, done))
+            self.retrier.run(done.job.delivery, partial(self._store, done))
 
     def _store(self, done: Done) -> None:
         if not self.completion.in_flight.holds_lease(done.job.delivery):

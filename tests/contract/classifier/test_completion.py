@@ -71,7 +71,10 @@ def finish(aws: Cloud, completion: Completion) -> Finish:
         store = results or Store(aws.s3, BUCKETS[1])
         handing_back = threading.Event()
         handing_back.set()  # one try each
-        retrier = Retrier(completion, handing_back, Random(0), Watchdog(time.monotonic))
+        ended: list[BaseException] = []
+        retrier = Retrier(
+            completion, handing_back, Random(0), Watchdog(time.monotonic), ended.append
+        )
         ResultWriter(store, True, completion, stored.append, retrier).store([end(job)])
         completion.answer(stored)
         assert completion.in_flight.counts().in_flight == 0

@@ -24,6 +24,12 @@ def wide() -> Iterator[World]:
     yield from started(prefetch=8, batch_size=4)
 
 
+@pytest.fixture
+def many() -> Iterator[World]:
+    """It holds sixteen, but two are enough."""
+    yield from started(prefetch=16, batch_size=2, enough=2)
+
+
 def test_idle_worker_is_healthy(world: World) -> None:
     assert world.stays_well()
     assert world.sqs.receives > 3
@@ -251,3 +257,26 @@ def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.model.batches) <= 16, "not a pass for each job"
     assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
+
+
+def test_images_that_s3_does_not_give_out_hold_no_thread_of_others(many: World) -> None:
+    """More of them than threads fetch, and than are enough for the model."""
+    away = {f"away{i}" for i in range(12)}
+    many.intake.refused |= away
+    many.model.go.set()
+    many.sqs.add(*away, *(f"job{i}" for i in range(20)))
+    wait_until(lambda: len(many.sqs.deleted) == 20, 10)
+    assert many.in_flight() == 12
+    assert many.stop()
+    assert sorted(receipt for receipt, _ in many.sqs.given_back) == sorted(away)
+
+
+def test_worker_whose_images_all_wait_holds_no_more_than_prefetch(many: World) -> None:
+    many.intake.away.set()
+    many.sqs.add(*(f"job{i}" for i in range(40)))
+    wait_until(lambda: many.in_flight() == 16, 10)
+    time.sleep(0.3)
+    assert (many.in_flight(), len(many.sqs.there)) == (16, 24)
+    many.intake.away.clear()
+    many.model.go.set()
+    wait_until(lambda: len(many.sqs.deleted) == 40, 30)

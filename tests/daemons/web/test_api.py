@@ -160,7 +160,7 @@ def test_bad_idempotency_keys_are_refused(web: Web, key: str) -> None:
 
 def test_cors_admits_a_known_origin(web: Web) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Origin": ORIGIN}
-    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=10)
+    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=60)
     assert preflight.status_code == 204
     assert preflight.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
@@ -173,7 +173,7 @@ def test_cors_admits_a_known_origin(web: Web) -> None:
 
 def test_cors_refuses_another_origin(web: Web) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Origin": "https://evil.example"}
-    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=10)
+    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=60)
     answer = web.get("/healthz", headers=asked)
     for one in (preflight, answer):
         assert not [name for name in one.headers if name.startswith("Access-Control")]

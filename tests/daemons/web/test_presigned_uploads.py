@@ -33,7 +33,7 @@ def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
 def put(target: dict[str, Any], data: bytes) -> requests.Response:
     """Post a file as the form says, as a browser would."""
     files = {"file": ("photo.png", data)}
-    return requests.post(target["url"], data=target["fields"], files=files, timeout=10)
+    return requests.post(target["url"], data=target["fields"], files=files, timeout=60)
 
 
 def test_presigned_upload_goes_to_s3_and_is_classified(aws: Cloud, web: Web) -> None:

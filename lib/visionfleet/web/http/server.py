@@ -21,7 +21,7 @@ from tornado.httputil import (
 )
 from tornado.web import Application
 
-from visionfleet.web.http.arrival import HEADER_BYTES, HEADER_SECONDS, Arrival
+from visionfleet.web.http.arrival import HEADER_SECONDS, Arrival
 from visionfleet.web.http.connection import (
     PACE_BYTES_PER_SECOND,
     PACE_SECONDS,
@@ -29,6 +29,7 @@ from visionfleet.web.http.connection import (
     TlsConnection,
 )
 from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.head import HEADER_BYTES
 from visionfleet.web.http.targets import without_prefix
 from visionfleet.web.problems import Problem
 
@@ -119,27 +120,30 @@ class WebServer(HTTPServer):
             except OSError:  # none left, closed again, or out of file descriptors
                 return
             client.setblocking(False)
-            if len(self.connections.open) < self._max_connections:
+            if self._has_room() or (self._gate.make_room() and self._has_room()):
                 self._receive(client, address)
             else:
                 client.close()
+
+    def _has_room(self) -> bool:
+        return len(self.connections.open) < self._max_connections
 
     def _receive(self, client: socket.socket, address: Any) -> None:
         begin = partial(self._begin, client, address)
         arrival = Arrival(client, self._gate, begin, tls=self._tls is not None)
         self.connections.open.add(arrival)
-        self._gate.arrive(arrival)
+        arrival.open()
 
     def _begin(self, client: socket.socket, address: Any, arrival: Arrival) -> None:
         self._gate.leave(arrival)
         self.connections.leave(arrival)
         if client.fileno() != -1:
             try:
-                self._serve(client, address)
+                self._serve(client, address, arrival.known)
             except OSError:  # disconnected meanwhile
                 client.close()
 
-    def _serve(self, client: socket.socket, address: Any) -> None:
+    def _serve(self, client: socket.socket, address: Any, known: bool) -> None:
         stream: Connection
         if self._tls is None:
             stream = Connection(client, self._gate)
@@ -147,7 +151,8 @@ class WebServer(HTTPServer):
             secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
             stream = TlsConnection(secured, self._gate)
         self.connections.open.add(stream)
-        self._gate.arrive(stream)
+        if not known:
+            self._gate.arrive(stream)
         self.handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
@@ -164,7 +169,7 @@ class WebServer(HTTPServer):
         inner = super().start_request(server_conn, request_conn)
         assert isinstance(server_conn, HTTP1ServerConnection)
         assert isinstance(server_conn.stream, Connection)
-        if server_conn not in self._known:
+        if self._tls is not None and server_conn not in self._known:
             server_conn.stream.expect_head(HEADER_SECONDS)
         self._known.add(server_conn)
         assert isinstance(request_conn, HTTP1Connection)
