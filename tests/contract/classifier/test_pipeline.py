@@ -259,7 +259,7 @@ def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
     assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 10)
 
 
-def test_images_that_s3_does_not_give_out_hold_no_thread_of_others(many: World) -> None:
+def test_images_that_s3_does_not_give_out_hold_up_no_others(many: World) -> None:
     """More of them than threads fetch, and than are enough for the model."""
     away = {f"away{i}" for i in range(12)}
     many.intake.refused |= away
@@ -271,7 +271,7 @@ def test_images_that_s3_does_not_give_out_hold_no_thread_of_others(many: World) 
     assert sorted(receipt for receipt, _ in many.sqs.given_back) == sorted(away)
 
 
-def test_worker_whose_images_all_wait_holds_no_more_than_prefetch(many: World) -> None:
+def test_worker_whose_images_all_wait_holds_only_its_prefetch(many: World) -> None:
     many.intake.away.set()
     many.sqs.add(*(f"job{i}" for i in range(40)))
     wait_until(lambda: many.in_flight() == 16, 10)
