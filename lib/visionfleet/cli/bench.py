@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,7 +17,6 @@ import yaml
 from visionfleet.cli import plots, terminal
 from visionfleet.cli.classify import photos
 from visionfleet.cli.options import add_config, loaded, seconds, whole
-from visionfleet.cli.parser import Parser
 from visionfleet.config import Config
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_topology
@@ -34,26 +34,40 @@ from visionfleet.measurement.host_trials import (
 _WARM_UP_SECONDS = 0.3
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.number(
+    parser.add_argument(
         "--latency",
-        seconds(0.001, 3600),
-        1.0,
-        "maximum p95 latency of an image in a worker",
-        "SECONDS",
+        type=seconds(0.001, 3600),
+        default=1.0,
+        metavar="SECONDS",
+        help="maximum p95 latency of an image in a worker; default: %(default)g",
     )
-    parser.number(
-        "--s3-seconds", seconds(0, 60), 0.1, "time of an image's S3 transfers, for prefetch"
+    parser.add_argument(
+        "--s3-seconds",
+        type=seconds(0, 60),
+        default=0.1,
+        help="time of an image's S3 transfers, for prefetch; default: %(default)g",
     )
-    parser.number("--seconds", seconds(0.2, 600), 2.0, "length of each trial")
-    parser.number("--batch", whole(1, 256), 32, "largest batch size to try")
+    parser.add_argument(
+        "--seconds", type=seconds(0.2, 600), default=2.0, help="length of each trial; default: 2"
+    )
+    parser.add_argument(
+        "--batch",
+        type=whole(1, 256),
+        default=32,
+        help="largest batch size to try; default: %(default)s",
+    )
     parser.add_argument(
         "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
     )
-    parser.flag("--json", "print all figures as JSON")
-    parser.path("--plot", "FILE.png", "plot of p95 over images per second")
-    parser.path("--output", "FILE.yaml", "write the settings there; default: stdout")
+    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
+    parser.add_argument(
+        "--plot", type=Path, metavar="FILE.png", help="plot of p95 over images per second"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.yaml", help="write the settings there; default: stdout"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

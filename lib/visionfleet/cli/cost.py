@@ -3,6 +3,7 @@
 import argparse
 import json
 import textwrap
+from pathlib import Path
 
 from rich.console import Group
 from rich.table import Column
@@ -11,7 +12,7 @@ from rich.text import Text
 from visionfleet.cli import terminal
 from visionfleet.cli.fleet_snapshot import Deployment
 from visionfleet.cli.options import add_config, loaded
-from visionfleet.cli.parser import COLUMNS, Parser
+from visionfleet.cli.parser import COLUMNS
 from visionfleet.contract.usage import FleetCost, PeriodCost
 from visionfleet.cost.bill import fleet_cost
 from visionfleet.cost.prices import PriceTable
@@ -26,10 +27,12 @@ class NoUse(VisionfleetError):
     """There is no status, or only one of an older release."""
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "price table; default: scaler.prices_file"
-    parser.path("--prices", "FILE.yaml", about)
-    parser.flag("--json", "print it as JSON, with each day's usage")
+    parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
+    parser.add_argument(
+        "--json", action="store_true", help="print it as JSON, with each day's usage"
+    )
     add_config(parser)
 
 

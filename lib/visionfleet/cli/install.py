@@ -7,7 +7,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from visionfleet import __version__
-from visionfleet.cli.parser import Parser
 from visionfleet.errors import GiveUp
 from visionfleet.host.installation import Installation, fault_of_place
 from visionfleet.host.systemctl import POLKIT
@@ -25,7 +24,7 @@ SCALER = " visionfleet-scaler"
 NO_POLKIT = "\nthe scaler may start classifiers by polkit alone: sudo apt-get install polkitd"
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         type=Path,
@@ -40,7 +39,11 @@ def add_arguments(parser: Parser) -> None:
         metavar="FOLDER",
         help="path of these packages on that machine; default: where they are now",
     )
-    parser.flag("--remove", "uninstall everything except configuration, keys and state")
+    parser.add_argument(
+        "--remove",
+        action="store_true",
+        help="uninstall everything except configuration, keys and state",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,11 +8,10 @@ from pathlib import Path
 from visionfleet.auth import api_keys, key_file
 from visionfleet.cli import terminal
 from visionfleet.cli.options import add_config, command, loaded, number
-from visionfleet.cli.parser import Parser
 from visionfleet.errors import BadKeys
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     new = command(below, "add", "create a key and print it; it is not shown again", add)
     new.add_argument("name", help="owner of the key; letters, digits and . _ @ + -")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -14,12 +15,11 @@ from visionfleet.cli import plots, terminal
 from visionfleet.cli.classify import photos
 from visionfleet.cli.client import Client
 from visionfleet.cli.options import add_key, api_key, number, seconds, whole
-from visionfleet.cli.parser import Parser
 from visionfleet.measurement import arrivals
 from visionfleet.measurement.latencies import Sample, Summary, summary
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the web daemon, such as http://127.0.0.1:8080")
     parser.add_argument(
         *("--rate", "-r"),
@@ -27,7 +27,9 @@ def add_arguments(parser: Parser) -> None:
         default=5.0,
         help="images per second; default: %(default)g",
     )
-    parser.number("--seconds", seconds(0.1, 86400), 30.0, "duration")
+    parser.add_argument(
+        "--seconds", type=seconds(0.1, 86400), default=30.0, help="duration; default: 30"
+    )
     parser.add_argument(
         "--arrivals",
         choices=("poisson", "even"),
@@ -41,12 +43,20 @@ def add_arguments(parser: Parser) -> None:
         "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
     )
     add_key(parser)
-    parser.number("--wait", seconds(0, 86400), 60.0, "maximum wait for an answer")
-    parser.number(
-        "--parallel", whole(1, 4096), 256, "maximum of images waited for at the same time"
+    parser.add_argument(
+        "--wait",
+        type=seconds(0, 86400),
+        default=60.0,
+        help="maximum wait for an answer; default: 60",
     )
-    parser.flag("--json", "print figures as JSON")
-    parser.path("--plot", "FILE.png", "plot of latencies over time")
+    parser.add_argument(
+        "--parallel",
+        type=whole(1, 4096),
+        default=256,
+        help="maximum of images waited for at the same time; default: %(default)s",
+    )
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot of latencies over time")
 
 
 def run(arguments: argparse.Namespace) -> int:

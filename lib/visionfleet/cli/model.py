@@ -8,21 +8,20 @@ from pathlib import Path
 from visionfleet.cli.model_import import add_import
 from visionfleet.cli.model_teach import add_teach
 from visionfleet.cli.options import add_config, command, loaded
-from visionfleet.cli.parser import Parser
 
 _LABELS_SHOWN = 12
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     one = command(below, "inspect", "print what a model file is", inspect)
     one.add_argument("file", type=Path, nargs="?", help="default: the default model")
-    one.flag("--json", "print what is known as JSON")
+    one.add_argument("--json", action="store_true", help="print what is known as JSON")
 
     made = command(below, "build", "build the configured model's artefact, for workers", build)
     add_config(made)
-    made.path("--into", "FOLDER", "default: this user's cache")
-    made.flag("--share", "also upload it to the output bucket")
+    made.add_argument("--into", type=Path, metavar="FOLDER", help="default: this user's cache")
+    made.add_argument("--share", action="store_true", help="also upload it to the output bucket")
 
     add_teach(below)
     add_import(below)

@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from visionfleet.cli.options import Subparsers, command
+from visionfleet.cli.options import command
 
 
-def add_import(below: Subparsers) -> None:
+def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     one = command(below, "import", "make an artefact of a model from elsewhere", run)
     one.add_argument(
         "source",

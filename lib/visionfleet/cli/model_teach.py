@@ -25,8 +25,10 @@ def add_teach(below: Subparsers) -> None:
     taught.add_argument(
         "folder", type=Path, nargs="?", help="has one folder per class, with 5 photos or more"
     )
-    taught.flag(
-        "--from-corrections", "also learn from images whose labels were corrected over HTTP"
+    taught.add_argument(
+        "--from-corrections",
+        action="store_true",
+        help="also learn from images whose labels were corrected over HTTP",
     )
     taught.add_argument("--name", default="taught", help="name of the model; default: %(default)s")
     taught.add_argument(
@@ -36,11 +38,12 @@ def add_teach(below: Subparsers) -> None:
         metavar="FOLDER",
         help="folder for file and labels; default: here",
     )
-    taught.flag(
+    taught.add_argument(
         "--serve",
-        "upload it to the output bucket, write conf.d/taught-model.yaml, drain old workers",
+        action="store_true",
+        help="upload it to the output bucket, write conf.d/taught-model.yaml, drain old workers",
     )
-    taught.flag("--json", "print report and settings as JSON")
+    taught.add_argument("--json", action="store_true", help="print report and settings as JSON")
 
 
 def teach(arguments: argparse.Namespace) -> int:

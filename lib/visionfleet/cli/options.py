@@ -7,33 +7,35 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from visionfleet.cli.parser import Parser
 from visionfleet.config import LoadedConfig, load
 from visionfleet.config.load import CONFIG_VARIABLE, path_of
 from visionfleet.errors import BadKeys
 from visionfleet.shipped import checkout
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
 
 
-def command(subparsers: Subparsers, name: str, about: str, run: Run) -> Parser:
+def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(name, help=about, description=about[:1].upper() + about[1:])
     parser.set_defaults(run=run)
     return parser
 
 
-def add_config(parser: Parser) -> None:
-    parser.path(
+def add_config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--config",
-        "PATH",
-        "configuration file; default: VISIONFLEET_CONFIG in the environment, "
+        type=Path,
+        metavar="PATH",
+        help="configuration file; default: VISIONFLEET_CONFIG in the environment, "
         "then /etc/visionfleet/visionfleet.yaml, then etc/local.yaml of a checkout",
     )
 
 
-def add_key(parser: Parser) -> None:
-    parser.path("--key-file", "PATH", "file with the API key, if one is required")
+def add_key(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is required"
+    )
 
 
 def api_key(arguments: argparse.Namespace) -> str | None:

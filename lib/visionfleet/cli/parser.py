@@ -3,8 +3,7 @@
 import argparse
 import difflib
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 COLUMNS = 80
@@ -13,23 +12,6 @@ _NAMES = 16
 
 class Parser(argparse.ArgumentParser):
     """Suggests commands or options for mistyped ones, also in subcommands."""
-
-    def flag(self, name: str, about: str) -> None:
-        self.add_argument(name, action="store_true", help=about)
-
-    def path(self, name: str, metavar: str, about: str) -> None:
-        self.add_argument(name, type=Path, metavar=metavar, help=about)
-
-    def number(
-        self,
-        name: str,
-        read: Callable[[str], float],
-        default: float,
-        about: str,
-        metavar: str | None = None,
-    ) -> None:
-        text = f"{about}; default: {default:g}"
-        self.add_argument(name, type=read, default=default, metavar=metavar, help=text)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:

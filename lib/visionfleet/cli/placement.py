@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 from visionfleet.cli.options import add_config, loaded
-from visionfleet.cli.parser import Parser
 from visionfleet.config import Config
 from visionfleet.errors import BadConfig
 from visionfleet.host.cpu_placement import drop_in
@@ -15,12 +14,13 @@ _TEMPLATE = Path("/usr/lib/systemd/system/visionfleet-classifier@.service")
 _POWER_OFF = _TEMPLATE.with_name("visionfleet-poweroff.path")
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.path(
+    parser.add_argument(
         "--generate",
-        "FOLDER",
-        "write units there, as systemd's generator does at boot and at every daemon-reload",
+        type=Path,
+        metavar="FOLDER",
+        help="write units there, as systemd's generator does at boot and at every daemon-reload",
     )
 
 

@@ -12,7 +12,6 @@ from random import Random
 from pydantic import ValidationError
 
 from visionfleet.cli.options import add_config, loaded, number, seconds, whole
-from visionfleet.cli.parser import Parser
 from visionfleet.cli.plan_page import document, draw, page
 from visionfleet.cli.simulate import read_trace
 from visionfleet.cli.terminal import progress_bar, show
@@ -49,21 +48,21 @@ class _Traffic:
     starts_at: float
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
     about = "price table; default: scaler.prices_file"
-    parser.path("--prices", "FILE.yaml", about)
+    parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
     about = "maximum p95 wait of the recommended fleet; default: 30"
     parser.add_argument("--p95", type=_SECONDS, default=30.0, metavar="SECONDS", help=about)
     _add_fleets(parser)
     _add_world(parser)
     about = "write all figures as JSON to FILE; without FILE, print only them"
     parser.add_argument("--json", nargs="?", type=Path, const=_STDOUT, metavar="FILE", help=about)
-    parser.path("--plot", "FILE.png", "plot of cost against wait")
+    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot of cost against wait")
     add_config(parser)
 
 
-def _add_fleets(parser: Parser) -> None:
+def _add_fleets(parser: argparse.ArgumentParser) -> None:
     fleets = parser.add_argument_group("compared fleets")
     about = "instance type, and its seconds per image; repeatable; default: all with a price"
     fleets.add_argument("--type", action="append", type=_timed_type, metavar="TYPE[=S]", help=about)
@@ -84,7 +83,7 @@ def _add_fleets(parser: Parser) -> None:
     fleets.add_argument("--maximum", type=whole(1, 1000), metavar="N", help=about)
 
 
-def _add_world(parser: Parser) -> None:
+def _add_world(parser: argparse.ArgumentParser) -> None:
     world, usual = parser.add_argument_group("simulation"), Conditions()
     options: dict[str, tuple[Callable[[str], float], float, str]] = {
         "service": (

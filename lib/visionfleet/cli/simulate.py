@@ -13,7 +13,6 @@ from rich.table import Table
 
 from visionfleet.cli import plots
 from visionfleet.cli.options import add_config, loaded, number, seconds, whole
-from visionfleet.cli.parser import Parser
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
@@ -38,7 +37,7 @@ class NoSimulation(VisionfleetError):
     """An unreadable trace, or an unknown policy."""
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("trace", type=Path, help="CSV with minute,count or second,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
@@ -92,7 +91,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def add_markets(parser: Parser) -> None:
+def add_markets(parser: argparse.ArgumentParser) -> None:
     share = number("a share", 0, 1)
     refusals = "share of launches that spot refuses"
     parser.add_argument("--spot-refusals", type=share, metavar="RATE", help=refusals)

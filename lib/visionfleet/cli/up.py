@@ -12,7 +12,6 @@ from types import FrameType
 
 from visionfleet.aws.clients import client_factory
 from visionfleet.cli.options import add_config, loaded
-from visionfleet.cli.parser import Parser
 from visionfleet.cli.provision import provision
 from visionfleet.cli.terminal import say
 from visionfleet.config import LoadedConfig
@@ -28,19 +27,23 @@ _KEPT = {
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # HUP: the terminal was closed
 
 
-def add_arguments(parser: Parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     add_file_options(parser)
 
 
-def add_file_options(parser: Parser) -> None:
-    parser.path(
+def add_file_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--supervisor",
-        "PATH",
-        "supervisor's configuration; default: supervisor/local.conf beside the configuration",
+        type=Path,
+        metavar="PATH",
+        help="supervisor's configuration; default: supervisor/local.conf beside the configuration",
     )
-    parser.path(
-        "--var", "FOLDER", "folder for logs; default: var beside the configuration's folder"
+    parser.add_argument(
+        "--var",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for logs; default: var beside the configuration's folder",
     )
 
 
