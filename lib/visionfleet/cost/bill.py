@@ -93,7 +93,7 @@ def unpriced(workers: Iterable[WorkerTime], prices: PriceTable) -> set[str]:
 
 def kind_words(instance_type: str | None, market: str | None) -> str:
     if instance_type is None:
-        return "workers of no known instance type"
+        return "workers that are not on EC2"
     return f"{instance_type}, {market or 'market not known'}"
 
 

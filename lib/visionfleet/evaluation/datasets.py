@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from visionfleet.errors import VisionfleetError
+from visionfleet.errors import VisionfleetError, reason_of
 
 _T = TypeVar("_T")
 
@@ -89,8 +89,10 @@ def _names(path: Path) -> list[str]:
         else:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BadDataset(f"{path}: neither a folder nor a ZIP file: {error}") from error
+    except zipfile.BadZipFile as error:
+        raise BadDataset(f"{path}: neither a folder nor a ZIP file") from error
+    except OSError as error:
+        raise BadDataset(f"{path}: {reason_of(error)}") from error
     return sorted(n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES and _folder(n))
 
 

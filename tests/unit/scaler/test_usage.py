@@ -121,5 +121,5 @@ def test_status_keeps_usage_over_a_change_of_scalers() -> None:
     alive = sum(world.now - worker.launched_at for worker in world.workers.values())
     assert seconds == pytest.approx(alive, abs=4 * 12), "all but the last looks"
     assert before.cost is not None
-    assert before.cost.periods[0].unpriced == ("workers of no known instance type",)
+    assert before.cost.periods[0].unpriced == ("workers that are not on EC2",)
     assert "usage" in status_of(world)
