@@ -65,7 +65,7 @@ class Handler(Responder):
         return Whole()
 
     def prepare(self) -> None:
-        """Refuse strangers, and overload, before the body is read."""
+        """Refuse unauthenticated clients, and overload, before the body is read."""
         if self.body.excess is not None:
             raise self.body.excess
         try:
@@ -77,7 +77,7 @@ class Handler(Responder):
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
         except (Problem, Refusal) as refused:
-            if self.asks_first or (self.stranger and self.has_body):
+            if self.asks_first or (self.unauthenticated and self.has_body):
                 raise
             self._refuse_after_body(refused)
 
@@ -92,12 +92,12 @@ class Handler(Responder):
             try:
                 access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
             except Problem as refused:
-                self.stranger = refused.status == HTTPStatus.UNAUTHORIZED
+                self.unauthenticated = refused.status == HTTPStatus.UNAUTHORIZED
                 raise
-            self.stranger = False
-        elif self.stranger and self.has_body:
+            self.unauthenticated = False
+        elif self.unauthenticated and self.has_body:
             raise Problem("too_large", "without a key no body is read")
-        if not self.stranger:
+        if not self.unauthenticated:
             self.context.requests.open.add(self)
 
     def _refuse_after_body(self, refused: Problem | Refusal) -> None:

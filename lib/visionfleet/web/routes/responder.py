@@ -63,8 +63,8 @@ class Responder(RequestHandler):
         given = self.request.headers.get("X-Request-ID", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        # Until it shows a key; strangers do not count as open requests.
-        self.stranger = context.access is not None
+        # Until it shows a key; such requests do not count as open.
+        self.unauthenticated = context.access is not None
 
     def set_default_headers(self) -> None:
         for name, value in HEADERS.items():
@@ -98,7 +98,7 @@ class Responder(RequestHandler):
             answer = problem_of(answer)
             status = answer.status
             if answer.job is None:
-                of = (self.request_id, self.config.web.trusted_proxies, self.stranger)
+                of = (self.request_id, self.config.web.trusted_proxies, self.unauthenticated)
                 self.context.log.refused(self.request, answer, *of)
                 return
         self.jobs.append(str(answer.job))
@@ -142,7 +142,7 @@ class Responder(RequestHandler):
             fields["jobs"] = ",".join(self.jobs)
         quiet = self.quiet or status_code == HTTPStatus.UNAUTHORIZED
         level = logging.DEBUG if quiet else logging.INFO
-        self.context.log.write("request", lambda: fields, self.stranger, level)
+        self.context.log.write("request", lambda: fields, self.unauthenticated, level)
 
     def on_connection_close(self) -> None:
         """The client disconnected: stop waiting, but an accepted job goes on."""
@@ -159,7 +159,7 @@ class Responder(RequestHandler):
         problem = problem_of(refused)
         content_type, body = self.problem_body(problem)
         self.set_status(problem.status)
-        if self.stranger and self.has_body:
+        if self.unauthenticated and self.has_body:
             self.set_header("Connection", "close")
         for name, value in {"Content-Type": content_type, **problem.headers}.items():
             self.set_header(name, value)
