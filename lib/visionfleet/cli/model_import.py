@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from visionfleet.cli.options import command, given, given_path, make_folder
+from visionfleet.cli.options import Subparsers, command, make_folder
+from visionfleet.cli.parser import given, given_path
 
 
-def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_import(below: Subparsers) -> None:
     one = command(below, "import", "make an artefact of a model from elsewhere", run)
     one.add_argument(
         "source",
