@@ -45,7 +45,8 @@ BODIES = [
 @dataclass(frozen=True)
 class Row:
     """Milliseconds are medians of rounds; `refused` are answers with 503, `failed` all others that
-    are not 200. Stalls and memory are the worst of all rounds, the CPU is that of hostile ones.
+    are not 200. Work is what the event loop worked between an upload and its answer, stalls and
+    memory are the worst of all rounds, the CPU is that of hostile ones.
     """
 
     kind: str
@@ -59,6 +60,8 @@ class Row:
     p50_ms: float
     p99_ms: float
     p99_ratio: float
+    quiet_work_p99_ms: float
+    work_p99_ms: float
     quiet_p99_rounds_ms: Sequence[float]
     p99_rounds_ms: Sequence[float]
     stall_ms: float
@@ -120,7 +123,7 @@ def measured(
     for kinds, elsewhere in product(groups, places):
         with web(aws, folder, keys) as made, decoy(made, elsewhere, folder) as served:
             since, rounds = time.time(), Rounds()
-            clients.upload(served.port, served.key, WARM_SECONDS)
+            clients.upload(served.port, served.key, WARM_SECONDS, served.process.pid)
             for _ in range(arguments.rounds):
                 add_round(rounds, served, kinds, clients, arguments, folder)
             rows.append(row(kinds, served, rounds, since, arguments.rounds * arguments.seconds))
@@ -139,10 +142,10 @@ def add_round(
     """Measure without hostile clients, and with them from their first moment."""
     seconds, pid = arguments.seconds, served.process.pid
     time.sleep(SETTLE_SECONDS)
-    rounds.quiet.append(clients.upload(served.port, served.key, seconds))
+    rounds.quiet.append(clients.upload(served.port, served.key, seconds, pid))
     with hostile_clients(served.attacked_port, arguments.count, kinds, folder):
         before = tree_cpu_seconds(pid)
-        rounds.hostile.append(clients.upload(served.port, served.key, seconds))
+        rounds.hostile.append(clients.upload(served.port, served.key, seconds, pid))
         rounds.hostile_cpu_seconds += tree_cpu_seconds(pid) - before
 
 
@@ -162,6 +165,8 @@ def row(kinds: list[str], served: Served, rounds: Rounds, since: float, seconds:
         p50_ms=median(in_rounds(rounds.hostile, 50)),
         p99_ms=median(p99),
         p99_ratio=round(median(p99) / median(quiet_p99), 2),
+        quiet_work_p99_ms=work_p99(rounds.quiet),
+        work_p99_ms=work_p99(rounds.hostile),
         quiet_p99_rounds_ms=quiet_p99,
         p99_rounds_ms=p99,
         stall_ms=wall,
@@ -173,6 +178,10 @@ def row(kinds: list[str], served: Served, rounds: Rounds, since: float, seconds:
 
 def in_rounds(rounds: Sequence[Uploads], percent: int) -> list[float]:
     return [round(one.percentile(percent), 1) for one in rounds]
+
+
+def work_p99(rounds: Sequence[Uploads]) -> float:
+    return median([round(one.work_percentile(99), 1) for one in rounds])
 
 
 def worst(stalls: Path, since: float) -> tuple[float, float]:

@@ -41,7 +41,7 @@ IDLE_SECONDS = 120.0
 _NO_LIMIT = 1 << 60
 # Accepts per iteration of the event loop: an upload takes many iterations, which so stay short.
 # More would accept hardly faster.
-ACCEPTS_A_TURN = 2
+ACCEPTS_A_TURN = 4
 # Pending TCP handshakes finish within this time, at round trips of up to 0.5 s.
 HANDSHAKE_SECONDS = 0.5
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h

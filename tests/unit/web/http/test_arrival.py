@@ -168,12 +168,12 @@ def test_request_does_not_wait_for_all_that_are_to_be_accepted() -> None:
         async with serving() as service:
             known = service.connect(GOOD)
             await answer(known)
-            service.connect(count=MANY)
+            service.connect(count=ARRIVALS)
             known.sendall(GOOD)
             await answer(known)
             return len(service.server.connections.open)
 
-    assert asyncio.run(run()) < MANY / 4
+    assert asyncio.run(run()) < ARRIVALS / 4
 
 
 @pytest.mark.parametrize("sent", [b"GET /", BAD])
