@@ -82,12 +82,12 @@ def test_page_shows_what_the_fleet_costs(page: Page, write_status: WriteStatus) 
     expect(page.locator("#prices")).to_have_text(
         "At prices of us-east-1, 2026-11-29. No price is known of: m9.huge, spot."
     )
-    alone = period("today", worker_dollars=None, unpriced=["workers of no known instance type"])
+    alone = period("today", worker_dollars=None, unpriced=["workers that are not on EC2"])
     write_status(cost={"prices": "us-east-1, 2026-11-29", "periods": [alone]})
     expect(page.locator("#costs li")).to_have_count(1)
     expect(page.locator("#costs li")).to_have_text("Today1000 images in 1.50 worker-hours")
     expect(page.locator("#prices")).to_have_text(
-        "No price is known of: workers of no known instance type."
+        "No price is known of: workers that are not on EC2."
     )
 
 

@@ -39,18 +39,19 @@ class SuspectClassifier:
 
     def classify(self, batch: Sequence[Job]) -> None:
         for job in batch:
-            if self.retrier.hurry.is_set():
+            if self.retrier.handing_back.is_set():
                 self.retrier.completion.hand_back([job.delivery])
             elif self.is_suspect(job):
-                self.retrier.run_until_done(job.delivery, partial(self._classify, job))
+                self.retrier.run(job.delivery, partial(self._classify, job))
             else:
                 self.cleared(job)
         self.child.close()  # it holds a second model in memory
 
     def _clear(self, culprit: str) -> None:
         crash = self.suspects.get(culprit)
-        for suspect in [each for each, its_crash in self.suspects.items() if its_crash == crash]:
-            del self.suspects[suspect]
+        for suspect, its_crash in list(self.suspects.items()):
+            if its_crash == crash:
+                self.suspects.pop(suspect, None)
 
     def _is_last_try(self, job: Job) -> bool:
         return job.attempt == self.last_try

@@ -11,7 +11,15 @@ from random import Random
 
 from pydantic import ValidationError
 
-from visionfleet.cli.options import add_config, loaded, number, seconds, whole
+from visionfleet.cli.options import (
+    add_config,
+    check_writable,
+    given_path,
+    loaded,
+    number,
+    seconds,
+    whole,
+)
 from visionfleet.cli.plan_page import document, draw, page
 from visionfleet.cli.simulate import read_trace
 from visionfleet.cli.terminal import progress_bar, show
@@ -21,7 +29,8 @@ from visionfleet.config.scaler import FLEET_TIMES, ScheduleWindow
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import BadPrices
 from visionfleet.price_file import price_table
-from visionfleet.scaler.decision import POLICIES, Policy
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.simulation import plan, trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import PolicyController
@@ -48,16 +57,20 @@ class _Traffic:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
+    parser.add_argument("trace", type=given_path, help="CSV with the columns minute,count")
     about = "price table; default: scaler.prices_file"
-    parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
+    parser.add_argument("--prices", type=given_path, metavar="FILE.yaml", help=about)
     about = "maximum p95 wait of the recommended fleet; default: 30"
     parser.add_argument("--p95", type=_SECONDS, default=30.0, metavar="SECONDS", help=about)
     _add_fleets(parser)
     _add_world(parser)
     about = "write all figures as JSON to FILE; without FILE, print only them"
-    parser.add_argument("--json", nargs="?", type=Path, const=_STDOUT, metavar="FILE", help=about)
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot of cost against wait")
+    parser.add_argument(
+        "--json", nargs="?", type=given_path, const=_STDOUT, metavar="FILE", help=about
+    )
+    parser.add_argument(
+        "--plot", type=given_path, metavar="FILE.png", help="plot of cost against wait"
+    )
     add_config(parser)
 
 
@@ -106,6 +119,7 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    check_writable(None if arguments.json == _STDOUT else arguments.json, arguments.plot)
     config = loaded(arguments).config
     prices = price_table(arguments.prices or config.scaler.prices_file)
     options = list(_options(arguments, config, prices))
@@ -159,7 +173,6 @@ def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
 
 
 def _types(config: Config, prices: PriceTable) -> Sequence[str]:
-    """The configured types with a price, or else all with one."""
     chosen = [name for name in config.ec2.instance_types if name in prices.instances]
     return chosen or list(prices.instances)
 

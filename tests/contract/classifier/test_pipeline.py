@@ -3,12 +3,16 @@
 import threading
 import time
 from collections.abc import Iterator
+from typing import NoReturn
 
 import pytest
 
 from testkit.classifier.pipeline_world import World, started
 from testkit.processes.waiting import wait_until
 from visionfleet.classifier.capacity import FINISH
+from visionfleet.classifier.isolation import ChildFailed
+from visionfleet.classifier.jobs import Job
+from visionfleet.errors import TryLater
 from visionfleetd.classifier import wiring
 
 
@@ -22,6 +26,12 @@ def world() -> Iterator[World]:
 def wide() -> Iterator[World]:
     """It holds eight, and classifies four at a time."""
     yield from started(prefetch=8, batch_size=4)
+
+
+@pytest.fixture
+def many() -> Iterator[World]:
+    """It holds sixteen, but two are enough."""
+    yield from started(prefetch=16, batch_size=2, enough=2)
 
 
 def test_idle_worker_is_healthy(world: World) -> None:
@@ -141,7 +151,7 @@ def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> 
     wait_until(lambda: wide.in_flight() == 7, 10)
     stopping = threading.Thread(target=wide.stop)
     stopping.start()
-    assert wide.pipeline.hurry.wait(60)
+    assert wide.pipeline.handing_back.wait(60)
     wide.model.go.set()
     stopping.join(60)
     assert (wide.sqs.deleted, wide.results.keys) == (["first"], ["results/first.json"])
@@ -204,7 +214,7 @@ def test_jobs_are_answered_in_batches_of_ten() -> None:
     made.results.open.set()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert max(made.sqs.delete_sizes) <= 10
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 60)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)
 
 
 def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
@@ -215,7 +225,7 @@ def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.sqs.delete_sizes) < 16, "not one call for each job or two"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 60)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)
 
 
 def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +237,7 @@ def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         made.sqs.add(*(f"odd{number}-{i}" for i in range(number)))
         wait_until(lambda: made.in_flight() == 0 and not made.sqs.there, 10)
     assert len(made.sqs.deleted) == 6
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 60)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)
 
 
 def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,4 +260,45 @@ def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.model.batches) <= 16, "not a pass for each job"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 60)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)
+
+
+def test_images_that_s3_does_not_give_out_hold_no_thread_of_others(many: World) -> None:
+    """More of them than threads fetch, and than are enough for the model."""
+    away = {f"away{i}" for i in range(12)}
+    many.intake.refused |= away
+    many.model.go.set()
+    many.sqs.add(*away, *(f"job{i}" for i in range(20)))
+    wait_until(lambda: len(many.sqs.deleted) == 20, 10)
+    assert many.in_flight() == 12
+    assert many.stop()
+    assert sorted(receipt for receipt, _ in many.sqs.given_back) == sorted(away)
+
+
+def test_worker_whose_images_all_wait_holds_no_more_than_prefetch(many: World) -> None:
+    many.intake.away.set()
+    many.sqs.add(*(f"job{i}" for i in range(40)))
+    wait_until(lambda: many.in_flight() == 16, 10)
+    time.sleep(0.3)
+    assert (many.in_flight(), len(many.sqs.there)) == (16, 24)
+    many.intake.away.clear()
+    many.model.go.set()
+    wait_until(lambda: len(many.sqs.deleted) == 40, 30)
+
+
+@pytest.mark.parametrize(("error", "counts"), [(TryLater("503"), False), (ChildFailed(""), True)])
+def test_only_the_time_of_an_outage_does_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, counts: bool
+) -> None:
+    """What no child process can be had for returns to the queue, for another machine."""
+
+    def fail(_job: Job) -> NoReturn:
+        world.intake.tries += 1
+        raise error
+
+    monkeypatch.setattr(world.intake, "take", fail)
+    before = time.monotonic()
+    world.sqs.add("one")
+    wait_until(lambda: world.intake.tries >= 2, 10)
+    (held,) = world.pipeline.completion.in_flight.held()
+    assert (held.received_at < before + 0.2) == counts

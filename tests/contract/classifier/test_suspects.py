@@ -55,7 +55,7 @@ def test_others_are_not_cleared_before_the_culprit_has_ended(world: World) -> No
 
 def test_stop_hands_back_suspects_that_wait(world: World) -> None:
     world.suspects["id-a"] = "end"
-    world.pipeline.hurry.set()
+    world.pipeline.handing_back.set()
     world.sqs.add("a")
     wait_until(lambda: world.sqs.given_back == [("a", 0)], 10)
     assert world.child.asked == []

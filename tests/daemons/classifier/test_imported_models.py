@@ -36,8 +36,7 @@ def script(path: Path) -> tuple[str, ...]:
 
 def onnx(path: Path) -> tuple[str, ...]:
     pytest.importorskip("onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         images = torch.rand(1, 3, 32, 32)
         torch.onnx.export(Colours().eval(), (images,), str(path), dynamo=False)
     return SMALL

@@ -50,6 +50,7 @@ def test_simulate_prints_a_table_and_draws_a_plot(
         ("1,many\n", (), "line 2: expected minute,count"),
         ("1,5\n", ("--policy", "oracular"), "no policy 'oracular'"),
         ("1,5\n", ("--policy", "keda"), "`make bench-scaling` compares with other scalers"),
+        ("1,5\n", ("--policy", "fixed:0"), "no policy 'fixed:0'"),
         ("1,5\n", ("--policy", "ours"), "no policy 'ours'; `pace` is its name now"),
     ],
 )

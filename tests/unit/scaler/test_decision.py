@@ -8,16 +8,8 @@ from testkit.fleet.policies import changed, policy
 from testkit.processes.cpu_time import takes_less_than
 from visionfleet.config.scaler import ScheduleWindow
 from visionfleet.scaler.cooldown import Cooldown
-from visionfleet.scaler.decision import (
-    Decide,
-    History,
-    Observation,
-    Policy,
-    State,
-    Worker,
-    decide,
-    per_message,
-)
+from visionfleet.scaler.decision import History, Observation, Policy, State, Worker
+from visionfleet.scaler.sizing import Decide, decide, per_message
 
 POLICY = policy(19, boot_seconds=30, hold_seconds=60, service_seconds=1)
 NOW = 1000.0
