@@ -153,7 +153,7 @@ def classifier(aws: Cloud, folder: Path, worker: str) -> Iterator[Process]:
 def test_classifier_answers_recorded_requests(aws: Cloud, tmp_path: Path) -> None:
     expected = {reply["job"]: reply["result"] for reply in bodies("reply")}
     asked = [
-        r | {"expires_at": time.time() + 60, "sent_at": time.time()} for r in bodies("request")
+        r | {"expires_at": time.time() + 600, "sent_at": time.time()} for r in bodies("request")
     ]
     replies = asked[0]["reply_to"]
     aws.sqs.create_queue(QueueName=replies)

@@ -4,14 +4,10 @@ import json
 import os
 from functools import partial
 
-import pytest
-
 from testkit import ROOT
 from testkit.images.pictures import encoded, numbered
 from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
 from testkit.processes.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(600)
 
 IMAGE = (ROOT / "models" / "espresso.jpg").read_bytes()
 

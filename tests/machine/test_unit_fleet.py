@@ -12,8 +12,6 @@ from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
 from testkit.processes.waiting import wait_until
 from visionfleet.host.systemctl import RULE
 
-pytestmark = pytest.mark.timeout(600)
-
 IMAGES = [encoded(numbered(n)) for n in range(40)]
 NOBODY = "visionfleet-classifier@7.service"
 ELASTIC = """

@@ -1,6 +1,7 @@
 """How the precision of a model is chosen, from given measurements and with real models."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -13,12 +14,12 @@ from testkit.images.model_files import at_work
 from visionfleet.contract.messages import ModelInfo
 from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Pixels, Preprocessing
-from visionfleet.model import device
 from visionfleet.model.choice import (
     Asked,
     Candidate,
     PrecisionName,
     Trial,
+    calibration_pictures,
     candidates,
     choose,
     tell,
@@ -26,7 +27,8 @@ from visionfleet.model.choice import (
 )
 from visionfleet.model.loaded import Loaded
 from visionfleet.model.network import Floats
-from visionfleet.model.processor import described
+from visionfleet.model.samples import built_in
+from visionfleet.model.trials import compete
 
 pytestmark = pytest.mark.needs_torch
 
@@ -38,13 +40,7 @@ CANDIDATES = {
     "auto on an old GPU": ("auto", True, False, True, ("float32", "float16")),
     "a quantised model keeps its own": ("auto", False, True, False, ("float32",)),
     "float32 needs no trial": ("float32", True, True, True, ("float32",)),
-    "an order is tried though it is slow": (
-        "bfloat16",
-        False,
-        False,
-        True,
-        ("float32", "bfloat16"),
-    ),
+    "one requested, though it is slow": ("bfloat16", False, False, True, ("float32", "bfloat16")),
     "float16 on a GPU": ("float16", True, True, True, ("float32", "float16")),
 }
 
@@ -146,6 +142,50 @@ def test_labelled_samples_bound_what_is_lost() -> None:
         assert choose(Asked(), trials, targets).runtime == runtime
 
 
+# images per second of OpenVINO in float32, and of the quickest; pictures to calibrate on
+CALIBRATIONS = {
+    "a model that takes 8 ms": (130, 250, 1300),
+    "one that takes 4 ms": (200, 500, 2000),
+    "one where decoding costs more": (400, 501, 0),
+    "one that is slow": (3, 5, 30),
+}
+
+
+@pytest.mark.parametrize(("plain", "best", "expected"), CALIBRATIONS.values(), ids=CALIBRATIONS)
+def test_int8_is_worth_it_for_large_models(plain: float, best: float, expected: int) -> None:
+    trials = {FLOAT32: trial(10), BFLOAT16: trial(best), OTHER: trial(plain)}
+    assert calibration_pictures(trials, 2) == expected
+
+
+def test_int8_needs_openvino() -> None:
+    assert calibration_pictures({FLOAT32: trial(10)}, 2) == 0
+    trials = {FLOAT32: trial(10), OTHER: trial(0, fault="cannot be converted")}
+    assert calibration_pictures(trials, 2) == 0
+
+
+@pytest.mark.parametrize(
+    ("least_seconds", "installed", "tried"),
+    [(0.0, True, True), (60.0, True, False), (0.0, False, False)],
+    ids=["a costly model", "a cheap model", "without NNCF"],
+)
+def test_int8_is_tried_without_samples(
+    least_seconds: float,
+    installed: bool,
+    tried: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("visionfleet.model.choice._INT8_SAVES_SECONDS", least_seconds)
+    monkeypatch.setattr("visionfleet.model.openvino_library.can_quantise", lambda: installed)
+    model = loaded(Scores())
+    crops = built_in(model.preprocessing)
+    samples = replace(crops, compared=crops.compared[:32], fitted=crops.fitted[:32])
+    found = compete(model, Asked(), samples, 8, 1, bfloat16=False, int8=True).chosen
+    assert ("openvino-int8" in found.measured) is tried
+    assert not any(measured.fault for measured in found.measured.values())
+    assert capsys.readouterr().out == ""
+
+
 def test_configured_precision_below_the_floor_is_refused() -> None:
     with pytest.raises(BadModel, match=r"bfloat16 agrees with float32 on 97.0% of 100 pictures"):
         choose(Asked("torch", "bfloat16"), {FLOAT32: trial(10), BFLOAT16: trial(20, wrong=3)})
@@ -195,12 +235,11 @@ def test_benchmark_takes_the_best_batch_after_warm_up() -> None:
 
 def test_benchmark_tries_slow_models_on_enough_images() -> None:
     times = count(0.0, 1.0)
-    found = try_out(
-        lambda batch: np.zeros((len(batch), 2), np.float32),
-        batches([1] * 20),
-        0.0,
-        lambda: next(times),
-    )
+
+    def run(batch: Sequence[Pixels]) -> Floats:
+        return np.zeros((len(batch), 2), np.float32)
+
+    found = try_out(run, batches([1] * 20), 0.0, lambda: next(times))
     assert len(found.probabilities) == 8
 
 
@@ -243,29 +282,6 @@ def test_sound_model_runs_alike_in_bfloat16() -> None:
     for one, other in zip(plain.rank(list(pixels), 10), quick.rank(list(pixels), 10), strict=True):
         scores = {ranked.label: ranked.score for ranked in other}
         assert all(abs(scores[ranked.label] - ranked.score) < 0.02 for ranked in one)
-
-
-@pytest.mark.parametrize(("there", "kind"), [(True, "cuda"), (False, "cpu")])
-def test_gpu_that_torch_sees_is_used(
-    monkeypatch: pytest.MonkeyPatch, there: bool, kind: str
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
-    assert device.choose() == torch.device(kind)
-
-
-@pytest.mark.parametrize(
-    ("text", "has"),
-    [
-        ("processor: 0\nflags\t\t: fpu avx512f avx512_bf16 amx_tile\n", True),
-        ("flags : fpu avx512f amx_bf16\n", True),
-        ("flags : fpu avx2 avx512f avx512_bf16x\n", False),
-        ("Features\t: fp asimd i8mm bf16\n", True),
-        ("Features : fp asimd\n", False),
-        ("", False),
-    ],
-)
-def test_bfloat16_support_is_read_from_cpu_flags(text: str, has: bool) -> None:
-    assert described("x86_64", text, gpu=False).bfloat16 is has
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

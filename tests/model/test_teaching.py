@@ -29,7 +29,7 @@ from visionfleet.model.teaching import head, photos, report, serving
 from visionfleet.model.teaching.photos import Photo
 from visionfleet.model.teaching.teach import Taught, teach
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.needs_torch
 
 COLOURS = {"amber": (250, 180, 20), "jade": (20, 160, 100), "plum": (130, 30, 110)}
 

@@ -191,19 +191,14 @@ def _run(
     started_at, host_up_seconds = clock() - process.age_seconds(), process.started_at()
     identity = Identity(worker_name, host, __version__, started_at, host_up_seconds)
     reporter = Reporter(results, identity, config.classifier, metrics, clock, time.monotonic)
-    reporter.write("booting", WorkCounts())
-    takeover = _take_over(config, clients.requests())
-    phases.end("aws")
-    try:
-        model = _model(config, results, signals.stop, phases)
-    except BadModel as error:
-        log.error("model cannot be used", extra={"reason": str(error)})
-        reporter.fault = f"the model cannot be used: {error}"
-        reporter.write("booting", WorkCounts())
-        return process.EXIT_CONFIG
-    if model is None:
-        reporter.write("stopped", WorkCounts())
+    boot = partial(_boot, config, clients.requests(), reporter)
+    takeover = startup.unless_stopped(boot, signals.stop)
+    if takeover is startup.STOPPED:
         return process.EXIT_OK
+    phases.end("aws")
+    model = _model_or_exit(config, results, signals.stop, phases, reporter)
+    if isinstance(model, int):
+        return model
     metrics.capacity.cores, metrics.capacity.cpu_seconds = cpu_quota.granted(), cpu_seconds
     _tell_ready(config, model, reporter, phases)
     worker = RunningWorker(config, arguments.config, clients, model, reporter, signals, takeover)
@@ -223,10 +218,34 @@ def _clients(config: Config, stop: threading.Event) -> wiring.WorkerClients | No
     return clients if startup.verify(checks, stop, log, Random()) else None
 
 
-def _take_over(config: Config, requests: Queue) -> Takeover:
+def _boot(config: Config, requests: Queue, reporter: Reporter) -> Takeover:
+    """Report the boot, and take over what dead workers of this machine held."""
+    reporter.write("booting", WorkCounts())
     takeover = take_over(folder_of(os.environ), journal_header(requests.url))
     takeover.claim(requests, config.queue.visibility_timeout_seconds, time.monotonic())
     return takeover
+
+
+def _model_or_exit(
+    config: Config,
+    bucket: Store,
+    stop: threading.Event,
+    phases: StartupTimer,
+    reporter: Reporter,
+) -> "Inference | int":
+    """The model, or the exit status after reporting why there is none."""
+    try:
+        model = _model(config, bucket, stop, phases)
+    except BadModel as error:
+        log.error("model cannot be used", extra={"reason": str(error)})
+        reporter.fault = f"the model cannot be used: {error}"
+        reporter.write("booting", WorkCounts())
+        return process.EXIT_CONFIG
+    if model is None:
+        last = partial(reporter.write, "stopped", WorkCounts())
+        run_bounded("report", last, _REPORT_SECONDS, crash(log))
+        return process.EXIT_OK
+    return model
 
 
 def _model(
@@ -238,7 +257,7 @@ def _model(
     # The scaler gives up on a start after the same time.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
     limit_seconds = FLEET_TIMES[kind].boot_limit_seconds
-    model = startup.answered(load, stop, log, Random(), limit_seconds)
+    model = startup.answered(load, stop, log, Random(), limit_seconds, in_place=True)
     return None if model is startup.STOPPED or stop.is_set() else model
 
 

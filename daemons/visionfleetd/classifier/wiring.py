@@ -144,8 +144,7 @@ def pipeline(
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer)
     retrier = Retrier(completion, handing_back, random, loops, crash(log))
-    results, by_name = clients.results, config.results.by_name
-    writer = ResultWriter(results, by_name, completion, answer.put, retrier)
+    writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put, retrier)
     store = stage(STORE, writer.store)
     batches = BatchClassifier(model, intake.builder, completion, store.put, handing_back, loops)
     classify = stage(MODEL, batches.classify)

@@ -82,7 +82,7 @@ class HandoverJournal(Journal):
         """Close the journal, and remove it unless deliveries are still held."""
         if self._fd is not None:
             if not self._numbers:
-                Path(self._path).unlink(missing_ok=True)
+                _remove(Path(self._path))
             os.close(self._fd)
             self._fd = None
 
@@ -162,7 +162,7 @@ class Takeover:
 def take_over(folder: Path, about: Mapping[str, str]) -> Takeover:
     """Read the journals of this machine's dead workers for this queue and boot."""
     found = Takeover()
-    for path in sorted(folder.glob(f"{_PREFIX}*")):
+    for path in filter(Path.is_file, sorted(folder.glob(f"{_PREFIX}*"))):
         try:
             _take(path, about, found)
         except OSError as error:
@@ -189,10 +189,19 @@ def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:
     found.suspects |= {d.message.message_id: d.suspect for d in deliveries if d.suspect}
 
     def settle() -> None:
-        path.unlink(missing_ok=True)
-        os.close(fd)
+        if _remove(path):
+            os.close(fd)  # else it stays locked, so that nobody else takes over the same
 
     found._settle.append(settle)
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # the disk became read-only
+        log.warning("journal not removed", extra={"reason": str(error)})
+        return False
+    return True
 
 
 def read_entries(lines: Iterable[str]) -> list[dict[str, Any]]:

@@ -136,6 +136,11 @@ class InFlight:
         finally:
             self._free(deliveries, answered)
 
+    def wait_for_end(self, delivery: Delivery) -> None:
+        """Wait until a delivery is answered, handed back or dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: delivery not in self._deliveries)
+
     def holds_lease(self, delivery: Delivery) -> bool:
         """Whether the lease is still held; a lost delivery ends here."""
         lost = delivery.lost

@@ -35,38 +35,24 @@ class Retrier:
         not give out never holds a thread that others need.
         """
         waits = growing_waits(self.random, cap=WAIT_SECONDS)
-        wait = self._try(delivery, step, waits)
-        if wait is None or self._hand_back_if_asked(delivery, 0.0):
+        first = self._try(delivery, step, waits)
+        if first is None or self._handed_back(delivery, 0.0):
             return
         in_flight = self.completion.in_flight
         in_flight.set_waiting(delivery, True)
 
         def retry() -> None:
-            self._retry(delivery, step, waits, wait)
+            wait: float | None = first
+            while wait is not None and not self._handed_back(delivery, wait):
+                wait = self._try(delivery, step, waits)
             in_flight.set_waiting(delivery, False)
 
         run_in_thread("retry", retry, self.crashed)
 
-    def run_until_done(self, delivery: Delivery, step: Callable[[], None]) -> None:
-        """Retry a step until it succeeds."""
-        waits = growing_waits(self.random, cap=WAIT_SECONDS)
-        self._retry(delivery, step, waits, self._try(delivery, step, waits))
-
-    def _retry(
-        self,
-        delivery: Delivery,
-        step: Callable[[], None],
-        waits: Iterator[float],
-        wait: float | None,
-    ) -> None:
-        while wait is not None and not self._hand_back_if_asked(delivery, wait):
-            wait = self._try(delivery, step, waits)
-
-    def _hand_back_if_asked(self, delivery: Delivery, wait: float) -> bool:
-        asked = self.handing_back.wait(wait)
-        if asked:
+    def _handed_back(self, delivery: Delivery, wait: float) -> bool:
+        if handing_back := self.handing_back.wait(wait):
             self.completion.hand_back([delivery])
-        return asked
+        return handing_back
 
     def _try(
         self, delivery: Delivery, step: Callable[[], None], waits: Iterator[float]
@@ -84,10 +70,10 @@ class Retrier:
             self.completion.metrics.retries.inc()
             fields = delivery.about() | {"in_seconds": wait, "reason": str(error)}
             level = logging.ERROR if isinstance(error, GiveUp) else logging.WARNING
-            if isinstance(error, ChildFailed):
+            if isinstance(error, ChildFailed):  # other machines may do better
                 log.warning("waiting for a child process", extra=fields)
             else:
                 log.log(level, "waiting for S3", extra=fields)
+                self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
         self.loops.rest(thread)  # waiting is healthy
-        self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
         return wait

@@ -128,7 +128,7 @@ class Claim(Message):
     Without `sent_at` it is unknown whether the job's request was ever sent.
     """
 
-    job: str
+    job: JobName
     digest: str
     at: float
     sent_at: float | None = None

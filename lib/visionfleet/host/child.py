@@ -24,6 +24,8 @@ Header = Mapping[str, Any]
 Answer = tuple[Header, bytearray]
 
 _HEADER_BYTES = 64 << 10
+# A wait is one of so long ones: what passes while this process itself is stopped counts as one.
+_LOOK_SECONDS = 0.5
 _END_SECONDS = 2.0  # from the end of the connection to that of the process
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _FIRST_TO_GO = "1000"  # of oom_score_adj
@@ -99,15 +101,26 @@ class Child:
             return self._process.wait()
 
     def _hear(self, seconds: float) -> Header:
-        self._socket.settimeout(seconds)
         try:
-            message = self._socket.recv(_HEADER_BYTES)
+            message = self._receive(seconds)
             if message:
                 said: Header = json.loads(message)
                 return said
         except (ConnectionError, ValueError) as error:
             raise ChildEnded(self.end(_END_SECONDS)) from error
         raise ChildEnded(self.end(_END_SECONDS))
+
+    def _receive(self, seconds: float) -> bytes:
+        left = seconds
+        while True:
+            look_seconds = min(left, _LOOK_SECONDS)
+            self._socket.settimeout(look_seconds)
+            try:
+                return self._socket.recv(_HEADER_BYTES)
+            except TimeoutError:
+                left -= look_seconds
+                if left <= 0:
+                    raise
 
 
 def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:

@@ -30,10 +30,8 @@ def made(
         samples = from_folder(choice.samples, loaded.labels, how, config.images)
     asked = asked or Asked(choice.runtime, choice.precision)
     threads = choice.threads or cpu_quota.granted()
-    # int8 takes half a minute, and crops alone cannot show its loss of accuracy.
-    int8 = choice.precision == "int8" or choice.samples is not None
     size = config.classifier.batch_size
-    contest = compete(loaded, asked, samples, size, threads, here.bfloat16, int8)
+    contest = compete(loaded, asked, samples, size, threads, here.bfloat16, int8=True)
     return encoded(loaded, contest, here.name)
 
 

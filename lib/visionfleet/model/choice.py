@@ -23,6 +23,7 @@ class Candidate(NamedTuple):
 
 
 TORCH_FLOAT32 = Candidate("torch", "float32")
+OPENVINO_FLOAT32 = Candidate("openvino", "float32")
 
 # The fewest pictures for a meaningful agreement, however slow the model is.
 _LEAST_PICTURES = 8
@@ -33,6 +34,11 @@ AGREEMENT_FLOOR = 0.99
 _LOST_SHARE = 0.005
 # A lower precision must be faster by this factor.
 _WORTH = 1.05
+# int8 without the user's images: below so much CPU time per image in the other precisions, decoding
+# and calls cost more than it saves, for more changed answers.
+_INT8_SAVES_SECONDS = 0.004
+# So much of float32's time on as many cores is spent on its calibration, which takes thrice that.
+_CALIBRATION_SECONDS = 10.0
 
 Run = Callable[[Sequence[Pixels]], Floats]
 Clock = Callable[[], float]
@@ -93,7 +99,7 @@ def candidates(
     """The candidates worth a trial, torch in float32 first as the reference.
 
     `bfloat16`: the device multiplies it; `convertible`: the weights are floating point; `int8`: it
-    takes half a minute, and is allowed. Raises BadModel.
+    is allowed. Raises BadModel.
     """
     if asked.precision == "float16" and not cuda:
         raise BadModel("model.precision: float16 is for GPUs; a processor takes bfloat16")
@@ -110,6 +116,15 @@ def candidates(
         found += [Candidate("openvino", precision) for precision in worth]
         found += [Candidate("openvino", "int8")] * (convertible and int8)
     return (TORCH_FLOAT32, *(c for c in found if c != TORCH_FLOAT32 and asked.allows(c)))
+
+
+def calibration_pictures(trials: Mapping[Candidate, Trial], threads: int) -> int:
+    """The number of pictures that int8 is worth being calibrated on if nobody requested it."""
+    best = max(trial.images_per_second for trial in trials.values())
+    plain = trials.get(OPENVINO_FLOAT32)
+    if plain is None or threads < _INT8_SAVES_SECONDS * best:
+        return 0
+    return int(_CALIBRATION_SECONDS * plain.images_per_second)
 
 
 def choose(

@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.metadata
+import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,11 @@ def converter() -> Any:
     library()
     with _absent(_TELEMETRY):
         return importlib.import_module(_CONVERTER)
+
+
+def can_quantise() -> bool:
+    """Whether NNCF is installed, without importing it."""
+    return importlib.util.find_spec("nncf") is not None
 
 
 def quantiser() -> Any:

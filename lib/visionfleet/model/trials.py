@@ -20,6 +20,7 @@ from visionfleet.model.choice import (
     PrecisionName,
     Run,
     Trial,
+    calibration_pictures,
     candidates,
     choose,
     try_out,
@@ -60,7 +61,8 @@ def compete(
 ) -> Contest:
     """Run the trials; raises BadModel for a model that fails, or whose runtimes disagree.
 
-    `bfloat16`: the processor multiplies it; `int8`: there is time to try it.
+    `bfloat16`: the processor multiplies it; `int8`: it may be tried, if requested, on the user's
+    samples, or if it is worth it.
     """
     torch.set_num_threads(threads)
     where = torch.device("cpu") if asked.runtime == "openvino" else device.choose()
@@ -83,6 +85,7 @@ class _Trials:
         self._singly = False
         self._graphs: dict[PrecisionName, Graph] = {}
         self._no_graphs = ""
+        self._fitted = samples.fitted
 
     def contest(self, asked: Asked, bfloat16: bool, int8: bool) -> Contest:
         self._first_passes()
@@ -100,7 +103,7 @@ class _Trials:
             alone: dict[Candidate, Network] = {TORCH_FLOAT32: self._exact}
             chosen = Chosen("torch", "float32", device=kind)
             return Contest(alone, chosen, self._singly, self._graphs)
-        networks, trials = self._all(names)
+        networks, trials = self._all(names, asked)
         chosen = choose(asked, trials, self._samples.targets, kind, self._samples.tie)
         return Contest(networks, chosen, self._singly, self._graphs)
 
@@ -121,11 +124,13 @@ class _Trials:
             return False
 
     def _all(
-        self, names: Sequence[Candidate]
+        self, names: Sequence[Candidate], asked: Asked
     ) -> tuple[dict[Candidate, Network], dict[Candidate, Trial]]:
         networks: dict[Candidate, Network] = {}
         trials: dict[Candidate, Trial] = {}
         for name in names:
+            if name.precision == "int8" and not self._tries_int8(asked, trials):
+                continue
             try:
                 networks[name] = self._network(name)
                 trials[name] = self._tried(networks[name])
@@ -134,6 +139,12 @@ class _Trials:
                     raise
                 trials[name] = Trial(_NO_ROWS, 0.0, last_line(error))
         return networks, trials
+
+    def _tries_int8(self, asked: Asked, trials: Mapping[Candidate, Trial]) -> bool:
+        if asked.precision == "int8" or self._samples.own:
+            return True
+        self._fitted = self._fitted[: calibration_pictures(trials, self._threads)]
+        return len(self._fitted) >= LEAST_FITTED and openvino_library.can_quantise()
 
     def _network(self, name: Candidate) -> Network:
         if name.runtime == "torch":
@@ -171,10 +182,10 @@ class _Trials:
     def _quantised(self) -> Graph:
         from visionfleet.model.openvino_conversion import quantise
 
-        if len(self._samples.fitted) < LEAST_FITTED:
+        if len(self._fitted) < LEAST_FITTED:
             raise RuntimeError(f"it needs {LEAST_FITTED} photos: set model.samples")
         try:
-            return quantise(self._graph("float32"), self._samples.fitted)
+            return quantise(self._graph("float32"), self._fitted)
         except ImportError as error:
             raise RuntimeError("NNCF is not installed: it comes with the extra `build`") from error
 

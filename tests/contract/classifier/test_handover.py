@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -204,3 +204,21 @@ def test_folder_that_cannot_be_made_ends_the_notes_alone(tmp_path: Path) -> None
     worker = Worker(tmp_path / "file" / "run")
     assert len(worker.receives("a")) == 1
     worker.dies()
+
+
+def test_notes_that_cannot_be_removed_end_nothing(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that the kernel has made read-only; nobody takes them over a second time."""
+    worker.receives("a")
+    worker.dies()
+
+    def refuse(_path: Path, missing_ok: bool = False) -> NoReturn:
+        raise OSError(30, f"Read-only file system, {missing_ok}")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    found = take_over(tmp_path, ABOUT)
+    found.settle()
+    assert receipts(found) == ["a"]
+    assert receipts(take_over(tmp_path, ABOUT)) == []
+    Worker(tmp_path).notes.close()

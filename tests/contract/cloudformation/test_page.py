@@ -20,8 +20,6 @@ from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 from testkit.release import committed
 
-pytestmark = pytest.mark.timeout(300)
-
 # Versions of the AWS CLI before 2.13 know no AWS_ENDPOINT_URL.
 AWS = '#!/bin/sh\nexec {real} --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n'
 

@@ -19,7 +19,7 @@ from testkit.images.model_files import LABELS, Colours, torchscript  # noqa: E40
 from testkit.images.pictures import encoded  # noqa: E402
 from visionfleet.cli import main  # noqa: E402
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(170)]
+pytestmark = pytest.mark.needs_torch
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 SMALL = ("--resize", "32", "--crop", "32")

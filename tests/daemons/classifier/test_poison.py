@@ -15,7 +15,7 @@ from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import PYTHONPATH
 from testkit.processes.waiting import wait_until
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.needs_torch
 
 COLOUR = (9, 99, 199)  # in the model it ends the process
 VISIBILITY = "120"  # longer than a worker takes to boot on a busy machine

@@ -100,6 +100,11 @@ def test_bad_message_gives_its_reason_and_body(raw: str, reason: str) -> None:
     assert caught.value.raw == raw
 
 
+def test_claim_of_a_job_that_nobody_can_have_is_unreadable() -> None:
+    with pytest.raises(BadMessage, match="job: String should match"):
+        messages.Claim.decode('{"job": "../a", "digest": "d", "at": 1}')
+
+
 @pytest.mark.parametrize(
     ("file_name", "key"),
     [

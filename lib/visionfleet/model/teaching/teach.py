@@ -62,5 +62,7 @@ def teach(config: Config, photos: Sequence[Photo], environment: MutableMapping[s
         made_by=__version__,
     )
     data = written(base, fit(given, judged.penalty), card)
-    runtime = Asked(model.precision.runtime, model.precision.precision)
+    used = model.precision
+    # In int8 another last layer may differ too much: it has to prove itself.
+    runtime = Asked() if used.precision == "int8" else Asked(used.runtime, used.precision)
     return Taught(data, seen.labels, found, runtime)

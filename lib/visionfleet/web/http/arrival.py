@@ -8,21 +8,17 @@ from contextlib import suppress
 from visionfleet.web.http.gate import DRAIN_BYTES, Gate
 from visionfleet.web.http.head import HEADER_BYTES, fault_of_start, is_whole
 from visionfleet.web.http.stream import last_answer
+from visionfleet.web.http.watch import Watch
 from visionfleet.web.problems import Problem
 
 # The time limit from accept to the first bytes, and again to the end of the first headers,
 # including a TLS handshake.
 HEADER_SECONDS = 15.0
-# When headers come in pieces, the pause until the next look: at least so long, and a part of the
-# time since the first, so that a connection costs few looks.
-LOOK_SECONDS = 0.01
-LOOK_PART = 0.25
 # How long to keep reading after a response sent before the end of the body.
 LINGER_SECONDS = 5.0
 # How long reading pauses when all drained connections have read enough. If closed at once, a client
 # that still sends, as nginx does, would see a reset instead of its answer.
 PAUSE_SECONDS = 1.0
-_CLOSE_WAIT = 8  # TCP_CLOSE_WAIT, tcp_states.h: the client has sent all that it will
 
 
 class Arrival:
@@ -37,23 +33,23 @@ class Arrival:
         self,
         client: socket.socket,
         gate: Gate,
+        watch: Watch,
         serve: Callable[["Arrival"], object],
         tls: bool = False,
     ) -> None:
-        self._client, self._gate, self._serve = client, gate, serve
+        self._client, self._gate, self._watch, self._serve = client, gate, watch, serve
         self._tls = tls
         self.known = False
-        self._is_over = False
-        self._first_at: float | None = None  # when bytes were seen first
+        self._has_begun = self._is_over = False
         self._fault: Problem | None = None
-        self._timers: list[asyncio.TimerHandle] = []
-        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         """Look at what has come with it, and wait for more if that decides nothing."""
-        if not self._look():
+        if not self._look(False):
             self._gate.expect(self)
-            self._wait()
+            self._watch.add(self._client, self._look)
+            self._limit()
 
     def abort(self) -> None:
         """Close it unless it is served; `serve` then finds it closed."""
@@ -65,28 +61,17 @@ class Arrival:
 
     def give_way(self) -> None:
         """Close it, unless its headers have just come, with a key."""
-        if self._timers:
-            self._look()
+        if self._timer is not None:
+            self._look(False)
         self.abort()
 
-    def _wait(self) -> None:
-        if not self._timers:
-            self._timers = [self._loop.call_later(HEADER_SECONDS, self._end)]
-        if self._first_at is None:
-            self._loop.add_reader(self._client, self._look_again)
-        else:
-            pause = max(LOOK_SECONDS, (self._loop.time() - self._first_at) * LOOK_PART)
-            self._timers[1:] = [self._loop.call_later(pause, self._look_again)]
+    def _limit(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._end)
 
-    def _look_again(self) -> None:
-        if self._first_at is None:
-            self._cease()
-        if not self._look():
-            self._wait()
-
-    def _look(self) -> bool:
+    def _look(self, has_ended: bool) -> bool:
         """Whether what has come decides what becomes of the connection."""
-        has_ended = self._first_at is not None and self._has_ended()
         try:
             first = self._client.recv(HEADER_BYTES, socket.MSG_PEEK)
         except BlockingIOError:
@@ -96,19 +81,19 @@ class Arrival:
         if not first:
             self.abort()
             return True
-        if self._first_at is None:
-            self._first_at = self._loop.time()
         self._fault = fault_of_start(first, self._tls)
         if self._fault is None and not (self._tls or is_whole(first)):
             if not has_ended:
+                self._begin_head()
                 return False
             self._fault = Problem("bad_parameter", "the headers are cut off")
         self._decide(first)
         return True
 
-    def _has_ended(self) -> bool:
-        state = self._client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        return state == _CLOSE_WAIT
+    def _begin_head(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._limit()
 
     def _decide(self, first: bytes) -> None:
         """Serve it: at once with a valid key, else in turn."""
@@ -121,7 +106,7 @@ class Arrival:
             self._gate.start(self._begin)
 
     def _end(self) -> None:
-        if self._first_at is None:
+        if not self._has_begun:
             self.abort()
             return
         self._fault = Problem("too_slow", "the head of the request comes too slowly")
@@ -138,10 +123,10 @@ class Arrival:
 
     def _cease(self) -> None:
         """Wait for nothing; a timer that outlives the connection would keep it in memory."""
-        if self._timers:
-            self._loop.remove_reader(self._client)
-        while self._timers:
-            self._timers.pop().cancel()
+        self._watch.remove(self._client)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Drain:

@@ -28,10 +28,11 @@ _CONTINUE = b"HTTP/1.1 100"
 
 
 class Connection(ClientStream):
-    """The stream of one client, with limits."""
+    """The stream of one client, with limits. `admitted`: its first headers have had their turn."""
 
-    def __init__(self, client: socket.socket, gate: Gate) -> None:
+    def __init__(self, client: socket.socket, gate: Gate, admitted: bool = False) -> None:
         self._gate = gate
+        self._is_admitted = admitted
         self._chunks = self._asked = 0
         self._answered = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -108,7 +109,9 @@ class Connection(ClientStream):
         head = await reading
         self._chunks = self._asked = 0
         self._answered = False
-        await self._gate.admit(self, head)
+        if not self._is_admitted:
+            await self._gate.admit(self, head)
+        self._is_admitted = False
         if self.closed():  # evicted or disconnected while queued
             raise StreamClosedError
         return head

@@ -31,6 +31,7 @@ from visionfleet.web.http.connection import (
 from visionfleet.web.http.gate import Gate
 from visionfleet.web.http.head import HEADER_BYTES
 from visionfleet.web.http.targets import without_prefix
+from visionfleet.web.http.watch import Watch
 from visionfleet.web.problems import Problem
 
 # Longer than load balancers keep idle connections (60 s), so that none is closed just when it is
@@ -38,8 +39,9 @@ from visionfleet.web.problems import Problem
 IDLE_SECONDS = 120.0
 # Handlers limit bodies themselves, with a 413; Tornado would send a bare 400.
 _NO_LIMIT = 1 << 60
-# Accepts per iteration of the event loop.
-ACCEPTS_A_TURN = 16
+# Accepts per iteration of the event loop: an upload takes many iterations, which so stay short.
+# More would accept hardly faster.
+ACCEPTS_A_TURN = 2
 # Pending TCP handshakes finish within this time, at round trips of up to 0.5 s.
 HANDSHAKE_SECONDS = 0.5
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -97,13 +99,14 @@ class WebServer(HTTPServer):
         self._gate = gate
         self._tls = tls
         self._listeners: list[socket.socket] = []
+        self._watch: Watch | None = None
         self._public_path = public_path
         self._known: set[object] = set()
         self.connections = OpenSet()
 
     def add_sockets(self, sockets: Iterable[socket.socket]) -> None:
         """Listen. Tornado would accept 128 per iteration and block the others for so long."""
-        self._listeners = list(sockets)
+        self._listeners, self._watch = list(sockets), Watch()
         for listener in self._listeners:
             asyncio.get_running_loop().add_reader(listener, self._accept, listener)
 
@@ -130,7 +133,8 @@ class WebServer(HTTPServer):
 
     def _receive(self, client: socket.socket, address: Any) -> None:
         begin = partial(self._begin, client, address)
-        arrival = Arrival(client, self._gate, begin, tls=self._tls is not None)
+        assert self._watch
+        arrival = Arrival(client, self._gate, self._watch, begin, tls=self._tls is not None)
         self.connections.open.add(arrival)
         arrival.open()
 
@@ -146,7 +150,7 @@ class WebServer(HTTPServer):
     def _serve(self, client: socket.socket, address: Any, known: bool) -> None:
         stream: Connection
         if self._tls is None:
-            stream = Connection(client, self._gate)
+            stream = Connection(client, self._gate, admitted=True)
         else:
             secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
             stream = TlsConnection(secured, self._gate)
@@ -192,6 +196,8 @@ class WebServer(HTTPServer):
         for one in tuple(self.connections.open):
             assert isinstance(one, Arrival | Connection)
             one.abort()
+        if self._watch is not None:
+            self._watch.close()
         await super().close_all_connections()
 
 

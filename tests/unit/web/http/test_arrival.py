@@ -33,6 +33,7 @@ class Service:
         (self.listener,) = bind_sockets(0, "127.0.0.1", backlog=4096)
         self.server.add_sockets([self.listener])
         self.clients: list[socket.socket] = []
+        self._unaccepted = 0
 
     def connect(self, sent: bytes = b"", count: int = 1) -> socket.socket:
         for _ in range(count):
@@ -40,18 +41,18 @@ class Service:
             client.setblocking(False)
             client.sendall(sent)
             self.clients.append(client)
+            self._unaccepted += 1
         return self.clients[-1]
 
     def accept_all(self) -> None:
         """Accept in one turn of the loop."""
-        for _ in range(len(self.clients) // ACCEPTS_A_TURN + 1):
+        while self._unaccepted > 0:
             self.server._accept(self.listener)
+            self._unaccepted -= ACCEPTS_A_TURN
 
     async def settle(self) -> None:
         """Accept over turns of the loop."""
-        while len(self.server.connections.open) < min(len(self.clients), STRANGERS):
-            await asyncio.sleep(0)
-        for _ in range(len(self.clients)):
+        for _ in self.clients:
             await asyncio.sleep(0)
 
 
@@ -63,14 +64,14 @@ async def serving(max_connections: int = 5000) -> AsyncIterator[Service]:
     finally:
         for client in made.clients:
             client.close()
-        await made.server.close_all_connections()
         made.server.stop()
+        await made.server.close_all_connections()
 
 
 async def answer(client: socket.socket) -> bytes:
     async with asyncio.timeout(10):
         try:
-            return await asyncio.get_running_loop().sock_recv(client, 12)
+            return (await asyncio.get_running_loop().sock_recv(client, 4096))[:12]
         except ConnectionResetError:
             return b""
 
@@ -149,6 +150,52 @@ def test_those_who_left_before_their_turn_take_none() -> None:
             return len(service.gate._turns._waiting)
 
     assert asyncio.run(run()) <= ARRIVALS + STRANGERS
+
+
+def test_stranger_that_had_its_turn_is_answered() -> None:
+    """And not begun, and then evicted by those whose turn comes before its second one."""
+
+    async def run() -> set[bytes]:
+        async with serving() as service:
+            service.connect(BAD, STRANGERS + 20)
+            return {await answer(client) for client in service.clients}
+
+    assert asyncio.run(run()) == {b"HTTP/1.1 200"}
+
+
+def test_request_does_not_wait_for_all_that_are_to_be_accepted() -> None:
+    async def run() -> int:
+        async with serving() as service:
+            known = service.connect(GOOD)
+            await answer(known)
+            service.connect(count=MANY)
+            known.sendall(GOOD)
+            await answer(known)
+            return len(service.server.connections.open)
+
+    assert asyncio.run(run()) < MANY / 4
+
+
+@pytest.mark.parametrize("sent", [b"GET /", BAD])
+def test_request_does_not_wait_for_all_that_are_to_be_looked_at(sent: bytes) -> None:
+    async def run() -> int:
+        async with serving() as service:
+            known = service.connect(GOOD)
+            service.connect(count=MANY)
+            await answer(known)
+            await service.settle()
+            for client in service.clients:
+                client.sendall(GOOD if client is known else sent)
+            await answer(known)
+            return looked_at(service.server)
+
+    assert asyncio.run(run()) < MANY / 4
+
+
+def looked_at(server: WebServer) -> int:
+    """The number of connections whose first bytes have been seen."""
+    there = (one for one in server.connections.open if isinstance(one, arrival.Arrival))
+    return sum(one._has_begun or one._timer is None for one in there)
 
 
 @pytest.mark.parametrize(("sent", "status"), [(b"GET /", b"HTTP/1.1 408"), (b"", b"")])
