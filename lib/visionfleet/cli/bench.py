@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from visionfleet.cli import plots, terminal
 from visionfleet.cli.classify import photos
-from visionfleet.cli.options import add_config, loaded, seconds, whole
+from visionfleet.cli.options import add_config, loaded, output_file, plot_file, seconds, whole
 from visionfleet.config import Config
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_topology
@@ -63,10 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument(
-        "--plot", type=Path, metavar="FILE.png", help="plot of p95 over images per second"
+        "--plot", type=plot_file, metavar="FILE.png", help="plot of p95 over images per second"
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE.yaml", help="write the settings there; default: stdout"
+        "--output",
+        type=output_file,
+        metavar="FILE.yaml",
+        help="write the settings there; default: stdout",
     )
 
 

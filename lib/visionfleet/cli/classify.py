@@ -15,7 +15,7 @@ from rich.text import Text
 import visionfleet
 from visionfleet.cli import terminal
 from visionfleet.cli.client import Answer, Client
-from visionfleet.cli.options import add_key, api_key, seconds, whole
+from visionfleet.cli.options import add_key, api_key, seconds, web_url, whole
 from visionfleet.errors import GiveUp
 from visionfleet.evaluation.datasets import SUFFIXES
 
@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "image", nargs="+", help="a file, a folder (all images below it), or - for standard input"
     )
     parser.add_argument(
-        "--url", default="http://127.0.0.1:8080", help="the web daemon; default: %(default)s"
+        "--url",
+        type=web_url,
+        default="http://127.0.0.1:8080",
+        help="the web daemon; default: %(default)s",
     )
     add_key(parser)
     parser.add_argument(

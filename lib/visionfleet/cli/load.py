@@ -7,20 +7,21 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from multiprocessing.pool import ThreadPool
-from pathlib import Path
 from random import Random
 from typing import Any
 
 from visionfleet.cli import plots, terminal
 from visionfleet.cli.classify import photos
 from visionfleet.cli.client import Client
-from visionfleet.cli.options import add_key, api_key, number, seconds, whole
+from visionfleet.cli.options import add_key, api_key, number, plot_file, seconds, web_url, whole
 from visionfleet.measurement import arrivals
 from visionfleet.measurement.latencies import Sample, Summary, summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", help="the web daemon, such as http://127.0.0.1:8080")
+    parser.add_argument(
+        "url", type=web_url, metavar="URL", help="the web daemon, such as http://127.0.0.1:8080"
+    )
     parser.add_argument(
         *("--rate", "-r"),
         type=number("images a second", 0.01, 10_000),
@@ -56,7 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="maximum of images waited for at the same time; default: %(default)s",
     )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot of latencies over time")
+    parser.add_argument(
+        "--plot", type=plot_file, metavar="FILE.png", help="plot of latencies over time"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

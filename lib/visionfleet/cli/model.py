@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visionfleet.cli.model_import import add_import
 from visionfleet.cli.model_teach import add_teach
-from visionfleet.cli.options import add_config, command, loaded
+from visionfleet.cli.options import add_config, command, loaded, output_folder
 
 _LABELS_SHOWN = 12
 
@@ -20,7 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     made = command(below, "build", "build the configured model's artefact, for workers", build)
     add_config(made)
-    made.add_argument("--into", type=Path, metavar="FOLDER", help="default: this user's cache")
+    made.add_argument(
+        "--into", type=output_folder, metavar="FOLDER", help="default: this user's cache"
+    )
     made.add_argument("--share", action="store_true", help="also upload it to the output bucket")
 
     add_teach(below)

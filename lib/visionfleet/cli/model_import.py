@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from visionfleet.cli.options import command
+from visionfleet.cli.options import command, output_folder
 
 
 def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -15,7 +15,9 @@ def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "source",
         help="a file, a folder with config.json, or a name in torchvision, timm or on the hub",
     )
-    one.add_argument("--into", type=Path, default=Path(), metavar="FOLDER", help="default: here")
+    one.add_argument(
+        "--into", type=output_folder, default=Path(), metavar="FOLDER", help="default: here"
+    )
     one.add_argument("--name", help="model name in results; default: that of the source")
     one.add_argument(
         "--labels", metavar="FILE", help="one per line or JSON, in the order of the scores"

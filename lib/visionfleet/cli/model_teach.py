@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.cli.options import Subparsers, add_config, command, loaded, output_folder
 from visionfleet.config.load import path_of
 from visionfleet.errors import BadModel
 
@@ -33,7 +33,7 @@ def add_teach(below: Subparsers) -> None:
     taught.add_argument("--name", default="taught", help="name of the model; default: %(default)s")
     taught.add_argument(
         "--into",
-        type=Path,
+        type=output_folder,
         default=Path(),
         metavar="FOLDER",
         help="folder for file and labels; default: here",

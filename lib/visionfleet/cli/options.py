@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from visionfleet.config import LoadedConfig, load
 from visionfleet.config.load import CONFIG_VARIABLE, path_of
@@ -14,6 +15,8 @@ from visionfleet.shipped import checkout
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
+
+_PLOTS = (".png", ".svg", ".pdf")
 
 
 def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
@@ -60,6 +63,48 @@ def config_path(given: Path | None, environment: Mapping[str, str]) -> Path | No
     local = root / "etc/local.yaml"
     print(f"visionfleet: with {local}, as `make run`", file=sys.stderr)
     return local
+
+
+def output_file(text: str) -> Path:
+    """A file to be written after long work, so that it is refused before."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, not a file")
+    if not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
+    return _writable(path, path if path.exists() else path.parent)
+
+
+def plot_file(text: str) -> Path:
+    if not text.endswith(_PLOTS):
+        raise argparse.ArgumentTypeError(f"expected a name that ends in {', '.join(_PLOTS)}")
+    return output_file(text)
+
+
+def output_folder(text: str) -> Path:
+    """A folder to be written to after long work; it need not exist."""
+    path = Path(text)
+    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not existing.is_dir():
+        raise argparse.ArgumentTypeError(f"{existing} is not a folder")
+    return _writable(path, existing)
+
+
+def _writable(path: Path, existing: Path) -> Path:
+    if not os.access(existing, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{existing} is not writable")
+    return path
+
+
+def web_url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        known = False
+    if not known:
+        raise argparse.ArgumentTypeError(f"expected http://HOST:PORT or https://HOST, not {text!r}")
+    return text
 
 
 def whole(minimum: int, maximum: int) -> Callable[[str], int]:

@@ -11,7 +11,15 @@ from random import Random
 
 from pydantic import ValidationError
 
-from visionfleet.cli.options import add_config, loaded, number, seconds, whole
+from visionfleet.cli.options import (
+    add_config,
+    loaded,
+    number,
+    output_file,
+    plot_file,
+    seconds,
+    whole,
+)
 from visionfleet.cli.plan_page import document, draw, page
 from visionfleet.cli.simulate import read_trace
 from visionfleet.cli.terminal import progress_bar, show
@@ -56,8 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_fleets(parser)
     _add_world(parser)
     about = "write all figures as JSON to FILE; without FILE, print only them"
-    parser.add_argument("--json", nargs="?", type=Path, const=_STDOUT, metavar="FILE", help=about)
-    parser.add_argument("--plot", type=Path, metavar="FILE.png", help="plot of cost against wait")
+    parser.add_argument(
+        "--json", nargs="?", type=output_file, const=_STDOUT, metavar="FILE", help=about
+    )
+    parser.add_argument(
+        "--plot", type=plot_file, metavar="FILE.png", help="plot of cost against wait"
+    )
     add_config(parser)
 
 

@@ -12,7 +12,15 @@ from rich.console import Console
 from rich.table import Table
 
 from visionfleet.cli import plots
-from visionfleet.cli.options import add_config, loaded, number, seconds, whole
+from visionfleet.cli.options import (
+    add_config,
+    loaded,
+    number,
+    output_file,
+    plot_file,
+    seconds,
+    whole,
+)
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError
@@ -60,8 +68,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="multiplies the counts; default: scale to the maximum of workers",
     )
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
-    parser.add_argument("--plot", type=Path, metavar="FILE.png")
-    parser.add_argument("--json", type=Path, metavar="FILE.json")
+    parser.add_argument("--plot", type=plot_file, metavar="FILE.png")
+    parser.add_argument("--json", type=output_file, metavar="FILE.json")
     add_config(parser)
 
 
