@@ -59,11 +59,11 @@ uninstall: ## uninstall them; configuration, keys and state stay
 test: ## check, then all tests; they need root, and the packages that .ci/run installs
 	@$(MAKE) --jobs 2 --output-sync=target check machine-roots
 	@$(MAKE) test-parts
-	@$(MAKE) --jobs 2 --output-sync=target test-system test-machine test-image test-page
+	@$(MAKE) --jobs 3 --output-sync=target test-system test-machine test-image test-page
 
 .PHONY: test-parts
 test-parts: $(DEVELOPMENT) $(MINISTACK) ## unit, contract, model and daemon tests
-	$(BIN)/python -m pytest -n 4 --dist worksteal \
+	$(BIN)/python -m pytest -n 5 --dist worksteal \
 		$(IDLE) tests/daemons tests/model tests/contract tests/unit $(addprefix --ignore ,$(ONCE))
 
 .PHONY: test-system

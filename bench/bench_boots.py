@@ -9,11 +9,11 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from bench.bench_scaling import MAXIMUM, Job, ec2_policy, halves, replay, trace_paths
+from bench.bench_scaling import MAXIMUM, Job, ec2_policy, halves, made, trace_paths
 from bench.figures import save, show
+from bench.stopped_instances import WarmPoolWorld
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.starts import StoppedTier
 
 # List prices in us-east-1, dollars an hour: a c7i.large with its address and disk, and a stopped
 # one, which is a disk of 8 GB at 0.08 a month and GB.
@@ -23,11 +23,8 @@ CASES: Mapping[str, Conditions] = {
     "boot 45 s": Conditions(boot_seconds=45),
     "boot 20 s": Conditions(boot_seconds=20),
     "boot 8 s": Conditions(boot_seconds=8),
-    **{
-        f"{count} stopped": Conditions(stopped=StoppedTier(count))
-        for count in (MAXIMUM // 2, MAXIMUM)
-    },
 }
+STOPPED = (MAXIMUM // 2, MAXIMUM)
 
 
 def figures(outcome: Outcome, hours: float, stopped: int) -> dict[str, float]:
@@ -44,13 +41,15 @@ def figures(outcome: Outcome, hours: float, stopped: int) -> dict[str, float]:
 def replayed(path: Path) -> dict[str, dict[str, float]]:
     policy = ec2_policy()
     _, arrivals, _ = halves(path, policy.maximum, Conditions().service_seconds)
+    cases = {name: (conditions, 0) for name, conditions in CASES.items()}
+    cases |= {f"{count} stopped": (Conditions(), count) for count in STOPPED}
     found = {}
-    for name, conditions in CASES.items():
+    for name, (conditions, stopped) in cases.items():
         times = replace(policy.times, boot_seconds=conditions.boot_seconds)
         target = policy.settings.target_wait_seconds
         job = Job("pace", target, 0, arrivals, replace(policy, times=times), conditions)
-        hours = len(arrivals) / 3600
-        found[name] = figures(replay(job), hours, conditions.stopped.instances)
+        world = WarmPoolWorld(conditions, made(job), instances=stopped)
+        found[name] = figures(world.run(arrivals), len(arrivals) / 3600, stopped)
     return found
 
 

@@ -6,7 +6,9 @@ of them on a connection for each request, in rounds: without strangers, with the
 only memory and stalls of the loop are told.
 
 Strangers and service share the machine, so a daemon that has work waits for AWS's stand-in, and
-both for strangers. These run at the lowest priority, as their processors are elsewhere.
+both for strangers. These run at the lowest priority, as their processors are elsewhere. With
+`--elsewhere` each kind comes a second time, to a decoy: what it takes then, it takes by sharing the
+machine, and not by anything that the service does.
 """
 
 import argparse
@@ -16,7 +18,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from bench.cpu_time import tree_cpu_seconds
@@ -47,6 +50,7 @@ class Row:
 
     kind: str
     keys: bool
+    elsewhere: bool
     quiet_p50_ms: float
     quiet_p99_ms: float
     requests: int
@@ -81,6 +85,7 @@ class Served:
     key: str
     stalls: Path
     keys: bool
+    attacked_port: int
 
 
 def main() -> int:
@@ -90,6 +95,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     parser.add_argument("--services", nargs="*", default=["keys", "none"])
+    parser.add_argument("--elsewhere", action="store_true", help="let strangers meet a decoy too")
     arguments = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory(prefix="vf-strangers-") as name:
@@ -109,8 +115,10 @@ def measured(
 ) -> list[Row]:
     known = [kind for kind in arguments.kinds if keys or kind in BODIES]
     rows = []
-    for kinds in (*([kind] for kind in known), known):
-        with web(aws, folder, keys) as served:
+    groups = (*([kind] for kind in known), *([known] if len(known) > 1 else []))
+    places = (False, True) if arguments.elsewhere else (False,)
+    for kinds, elsewhere in product(groups, places):
+        with web(aws, folder, keys) as made, decoy(made, elsewhere, folder) as served:
             since, rounds = time.time(), Rounds()
             clients.upload(served.port, served.key, WARM_SECONDS)
             for _ in range(arguments.rounds):
@@ -132,7 +140,7 @@ def add_round(
     seconds, pid = arguments.seconds, served.process.pid
     time.sleep(SETTLE_SECONDS)
     rounds.quiet.append(clients.upload(served.port, served.key, seconds))
-    with strangers(served.port, arguments.count, kinds, folder):
+    with strangers(served.attacked_port, arguments.count, kinds, folder):
         before = tree_cpu_seconds(pid)
         rounds.hostile.append(clients.upload(served.port, served.key, seconds))
         rounds.hostile_cpu_seconds += tree_cpu_seconds(pid) - before
@@ -145,6 +153,7 @@ def row(kinds: list[str], served: Served, rounds: Rounds, since: float, seconds:
     return Row(
         kind=kinds[0] if len(kinds) == 1 else "all of them",
         keys=served.keys,
+        elsewhere=served.attacked_port != served.port,
         quiet_p50_ms=median(in_rounds(rounds.quiet, 50)),
         quiet_p99_ms=median(quiet_p99),
         requests=len(statuses),
@@ -199,7 +208,19 @@ def web(aws: Cloud, folder: Path, keys: bool) -> Iterator[Served]:
         "bench.probed_web", *argv, log=folder / f"web-{port}.log", env=env, stop_seconds=30
     ) as process:
         process.wait_for_output("web: ready", 30)
-        yield Served(process, port, key, stalls, keys)
+        yield Served(process, port, key, stalls, keys, port)
+
+
+@contextmanager
+def decoy(served: Served, elsewhere: bool, folder: Path) -> Iterator[Served]:
+    """Lead strangers elsewhere if so told."""
+    if not elsewhere:
+        yield served
+        return
+    port = free_port()
+    with started_module("bench.decoy", str(port), log=folder / f"decoy-{port}.log") as process:
+        process.wait_for_output("ready", 30)
+        yield replace(served, attacked_port=port)
 
 
 def report(rows: Sequence[Row], arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from PIL import Image, ImageFilter
 
 from bench.figures import save
 from bench.none_of_them import images
+from bench.swept_calibration import swept_calibration_error
 from testkit.images.model_files import at_work
 from testkit.images.pictures import encoded
 from testkit.images.reading import Limits
@@ -170,7 +171,7 @@ def tempered(found: Evaluation, further: float) -> Evaluation:
 def errors(confidences: calibration.Floats, right: calibration.Booleans) -> dict[str, float]:
     return {
         "calibration_error": calibration.expected_calibration_error(confidences, right),
-        "swept_calibration_error": calibration.swept_calibration_error(confidences, right),
+        "swept_calibration_error": swept_calibration_error(confidences, right),
     }
 
 

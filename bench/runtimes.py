@@ -17,9 +17,7 @@ from visionfleet.config import Config, load
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.datasets import read
 from visionfleet.host import cpu_quota
-from visionfleet.imaging.decode import decode
-from visionfleet.imaging.model_input import Pixels, Preprocessing
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.preprocess import pixels_of
 from visionfleet.model import processor
 from visionfleet.model.choice import TORCH_FLOAT32, Asked
 from visionfleet.model.inference import Inference
@@ -52,8 +50,8 @@ def figures(config: Config, compared: Path, fitted: Path) -> dict[str, dict[str,
     loaded = load_model(config.model, Source(cache=cache_folder(os.environ)))
     photos = list(read(compared))
     targets = [int(photo.folder) for photo in photos]
-    pixels = [_pixels(photo.data, config, loaded.preprocessing) for photo in photos]
-    more = [_pixels(photo.data, config, loaded.preprocessing) for photo in read(fitted)]
+    pixels = [pixels_of(photo.data, config.images, loaded.preprocessing) for photo in photos]
+    more = [pixels_of(photo.data, config.images, loaded.preprocessing) for photo in read(fitted)]
     threads = cpu_quota.granted()
     contest = compete(
         loaded,
@@ -89,10 +87,6 @@ def _row(judged: Evaluation, first: Floats) -> dict[str, float]:
         "top5": judged.top(5),
         "calibration_error": judged.expected_calibration_error(),
     }
-
-
-def _pixels(data: bytes, config: Config, how: Preprocessing) -> Pixels:
-    return prepare(decode(data, config.images, how.resize), how)
 
 
 def _cpu_ms(contest: Contest, name: str, threads: int) -> float:

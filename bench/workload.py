@@ -49,8 +49,7 @@ def models(folder: Path) -> dict[str, dict[str, str]]:
     torch.manual_seed(0)
     state, instant = folder / "resnet18.pth", folder / "instant.pt"
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), state)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         torch.jit.script(Instant()).save(str(instant))  # type: ignore[no-untyped-call]
     resnet = settings(state, "resnet18", labels(folder, 1000))
     resnet["VISIONFLEET_MODEL__ARCHITECTURE"] = "resnet18"

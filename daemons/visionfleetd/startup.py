@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, contextmanager
 from enum import Enum, auto
 from pathlib import Path
@@ -33,6 +34,7 @@ _T = TypeVar("_T")
 CHECK_SECONDS = 300.0
 # IAM changes propagate within this time; after it an operator must look.
 DENIED_SECONDS = 120.0
+LOOK_SECONDS = 0.2  # the longest time that a stop may stay unseen
 
 
 class Stopped(Enum):
@@ -147,6 +149,25 @@ def verify(
     return all(answered(check, stop, log, random) is not STOPPED for check in checks)
 
 
+def unless_stopped(call: Callable[[], _T], stop: threading.Event) -> "_T | Stopped":
+    """The result of a call that may hang for minutes, on a thread of its own; STOPPED as soon as
+    `stop` is set.
+    """
+    done: Future[_T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="start", daemon=True).start()
+    while not wait([done], LOOK_SECONDS).done:
+        if stop.is_set():
+            return STOPPED
+    return done.result()
+
+
 def answered(
     check: Callable[[], _T],
     stop: threading.Event,
@@ -154,17 +175,19 @@ def answered(
     random: Random,
     check_seconds: float = CHECK_SECONDS,
     clock: Callable[[], float] = time.monotonic,
+    in_place: bool = False,
 ) -> "_T | Stopped":
     """Retry a call until AWS answers, and return its answer, or STOPPED if `stop` was set first.
 
     Extends systemd's start timeout by `check_seconds`. NotFound and Denied exit the process: at
-    once, or after a while if a role or its credentials may still be propagating.
+    once, or after a while if a role or its credentials may still be propagating. With `in_place` a
+    stop waits for the call.
     """
     systemd.notify(extend_timeout(check_seconds))
     denied_until: float | None = None
-    for wait in growing_waits(random, cap=10.0):
+    for pause in growing_waits(random, cap=10.0):
         try:
-            return check()
+            return check() if in_place else unless_stopped(check, stop)
         except TryLater as error:
             reason = str(error)
         except Denied as error:
@@ -178,8 +201,8 @@ def answered(
             _end("cannot start", error, log)
         log.warning("waiting for AWS", extra={"reason": reason})
         status = f"STATUS=waiting for AWS: {' '.join(reason.split())}"
-        systemd.notify(status, extend_timeout(wait + check_seconds))
-        if stop.wait(wait):
+        systemd.notify(status, extend_timeout(pause + check_seconds))
+        if stop.wait(pause):
             break
     return STOPPED
 

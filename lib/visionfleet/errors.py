@@ -78,3 +78,10 @@ class BadConfig(VisionfleetError):
     def __init__(self, faults: tuple[str, ...]) -> None:
         super().__init__("\n".join(faults))
         self.faults = faults
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be used, in words for people: the path is named by the caller."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from visionfleet.cost.prices import PriceTable
-from visionfleet.errors import BadPrices
+from visionfleet.errors import BadPrices, reason_of
 from visionfleet.shipped import shipped
 
 
@@ -13,4 +13,4 @@ def price_table(path: Path | None) -> PriceTable:
     try:
         return PriceTable.read(file.read_text())
     except (OSError, UnicodeDecodeError, BadPrices) as error:
-        raise BadPrices(f"{file}: {error}") from error
+        raise BadPrices(f"{file}: {reason_of(error)}") from error

@@ -118,7 +118,7 @@ def client(endpoint_url: str, service: str) -> Any:
 def cloud_stack(folder: Path, **over: str) -> Iterator[CloudStack]:
     """Run an embedded AWS with the stack in it."""
     port = free_port()
-    module = "testkit.aws.embedded_server"
+    module = "testkit.aws.cloudformation_server"
     with started_module(module, "--port", str(port), log=folder / "aws.log") as process:
         process.wait_for_output("embedded AWS at", seconds=60)
         wait_until(lambda: accepts(port), 30, process.tail)

@@ -48,13 +48,13 @@ class Clock:
 
 @dataclass
 class Slot:
-    """One daemon after another; each life has a name and a log of its own."""
+    """One daemon after another; each process has a name and a log of its own."""
 
     name: str
     begin: Callable[[str], Process]
     ready: str
     clock: Clock
-    lives: int = 0
+    starts: int = 0
     frozen_until: float = 0.0
     process: Process = field(init=False)
 
@@ -62,9 +62,9 @@ class Slot:
         self.start()
 
     def start(self) -> None:
-        self.lives += 1
+        self.starts += 1
         self.frozen_until = 0.0
-        self.process = self.begin(f"{self.name}-{self.lives}")
+        self.process = self.begin(f"{self.name}-{self.starts}")
 
     @property
     def kind(self) -> str:
@@ -155,7 +155,7 @@ class Daemons:
 
 
 def worker_name(number: int) -> str:
-    """The name of its lives begins with this, and a dash."""
+    """The name of its processes begins with this, and a dash."""
     return f"w{number}"
 
 

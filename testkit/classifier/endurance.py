@@ -11,7 +11,7 @@ from random import Random
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, cloud
 from testkit.classifier.daemon import classifier_daemon
 from testkit.images.upload_mix import BAD_SHARES, SHARES, bad_uploads, good_uploads
-from testkit.processes.daemons import Process, family
+from testkit.processes.daemons import Process, of_family
 from testkit.processes.waiting import wait_until
 
 REQUESTS, REPLIES = f"{NAME}-requests", f"{NAME}-replies-endurance-0"
@@ -159,8 +159,8 @@ def worker(folder: Path, aws: Cloud) -> Iterator[Process]:
 def reading(process: Process, images: int) -> MemoryReading:
     """Ask the kernel for VmRSS, RssAnon and VmHWM of proc(5), of the worker and its children."""
     sums = dict.fromkeys(("VmRSS", "RssAnon", "VmHWM"), 0)
-    for pid in family(process.pid):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+    for text in of_family(process.pid, "status"):
+        for line in text.splitlines():
             name, value = line.split(":", 1)
             if name in sums:
                 sums[name] += int(value.split()[0])

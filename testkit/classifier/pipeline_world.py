@@ -68,11 +68,14 @@ class Sqs:
 
 
 class FakeIntake:
-    """A message's body is its job; "rubbish" is none. S3 does not answer while it is `away`."""
+    """A message's body is its job; "rubbish" is none. S3 does not answer while it is `away`, and
+    never for the `refused`.
+    """
 
     def __init__(self) -> None:
         self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"), lambda: 0.0)
         self.away = threading.Event()
+        self.refused: set[str] = set()
         self.slowly = 0.0  # seconds between two
         self.tries = 0
         self._turn = threading.Lock()
@@ -85,7 +88,7 @@ class FakeIntake:
 
     def take(self, job: Job) -> Job | Done:
         self.tries += 1
-        if self.away.is_set():
+        if self.away.is_set() or job.request.job in self.refused:
             raise TryLater("S3 is away")
         with self._turn:
             time.sleep(self.slowly)
@@ -169,7 +172,9 @@ class Results:
 class World:
     """A pipeline and what it is given."""
 
-    def __init__(self, prefetch: int, batch_size: int, holds_enough: bool = False) -> None:
+    def __init__(
+        self, prefetch: int, batch_size: int, holds_enough: bool = False, enough: int | None = None
+    ) -> None:
         self.sqs, self.intake, self.model, self.results = Sqs(), FakeIntake(), Model(), Results()
         self.child, self.suspects = ModelChild(), dict[str, str]()
         self.metrics = ClassifierMetrics()
@@ -183,7 +188,7 @@ class World:
         self.loops = Watchdog(time.monotonic, dict.fromkeys(loops, ALLOWED_SECONDS))
         self.requests = lambda: self.sqs
         self.outbox = self.sqs
-        enough = self.metrics.capacity.target_in_flight
+        learned = self.metrics.capacity.target_in_flight if holds_enough else None
         clients, intake = cast("wiring.WorkerClients", self), cast("Intake", self.intake)
         self.pipeline: Pipeline = wiring.pipeline(
             config,
@@ -192,7 +197,7 @@ class World:
             self.model,
             self.metrics,
             self.loops,
-            InFlight(prefetch, enough=enough if holds_enough else None),
+            InFlight(prefetch, enough=learned if enough is None else lambda: enough),
             Takeover(suspects=self.suspects),
             cast("Isolation", self.child),
         )
@@ -210,11 +215,11 @@ class World:
         return True
 
     def stop(self, seconds: float = 10) -> bool:
-        return self.pipeline.finish(hurry=True, deadline=time.monotonic() + seconds)
+        return self.pipeline.finish(hand_back=True, deadline=time.monotonic() + seconds)
 
 
-def started(prefetch: int, batch_size: int) -> Iterator[World]:
-    made = World(prefetch, batch_size)
+def started(prefetch: int, batch_size: int, enough: int | None = None) -> Iterator[World]:
+    made = World(prefetch, batch_size, enough=enough)
     made.pipeline.start()
     yield made
     made.model.go.set()

@@ -23,9 +23,10 @@ from visionfleet.errors import TryLater
 from visionfleet.fleet.ec2 import Ec2Fleet
 from visionfleet.fleet.ec2_client import LAUNCH_TAG, Instances
 from visionfleet.fleet.ledger_store import LedgerStore
-from visionfleet.scaler.decision import History, decide
-from visionfleet.scaler.lives import SeenReport
+from visionfleet.scaler.decision import History
+from visionfleet.scaler.incarnations import SeenReport
 from visionfleet.scaler.observation import FleetObserver
+from visionfleet.scaler.sizing import decide
 
 MAXIMUM = 4
 SERVICE_SECONDS = 20.0
@@ -185,7 +186,7 @@ class Scaler:
             ledger=LedgerStore(Store(cast(Any, FakeS3(world.bucket, self._hook)), "bucket")),
             settings=world.settings,
             maximum=MAXIMUM,
-            asker=f"scaler-{number}",
+            scaler=f"scaler-{number}",
             clock=world.clock,
             random=Random(number),
         )

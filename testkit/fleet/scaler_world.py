@@ -35,7 +35,7 @@ REPORT_SECONDS = 30.0
 
 
 @dataclass
-class WorkerLife:
+class FakeWorker:
     """One worker of the world."""
 
     launched_at: float
@@ -56,7 +56,7 @@ class ScalerWorld:
     queue: int = 0
     objects: dict[str, tuple[bytes, str, float]] = field(default_factory=dict)
     reply_queues: dict[str, dict[str, str]] = field(default_factory=dict)
-    lives: dict[str, WorkerLife] = field(default_factory=dict)
+    workers: dict[str, FakeWorker] = field(default_factory=dict)
     terminated: list[tuple[str, WorkerState]] = field(default_factory=list)
     boot_seconds: float = 20.0
     images_per_second: float = 1.0
@@ -75,39 +75,39 @@ class ScalerWorld:
     def pass_time(self, seconds: float) -> None:
         """Let workers boot, work and report."""
         self.now += seconds
-        for name, life in self.lives.items():
-            self._live(name, life, seconds)
+        for name, worker in self.workers.items():
+            self._live(name, worker, seconds)
 
-    def _live(self, name: str, life: WorkerLife, seconds: float) -> None:
-        state = life.state
-        if state == "booting" and self.now - life.launched_at >= self.boot_seconds:
+    def _live(self, name: str, worker: FakeWorker, seconds: float) -> None:
+        state = worker.state
+        if state == "booting" and self.now - worker.launched_at >= self.boot_seconds:
             state = "idle"
         if state in ("idle", "busy"):
             state = "busy" if self.queue and "SQS" not in self.out else "idle"
             if state == "busy":
                 self.queue = max(0, self.queue - round(seconds * self.images_per_second))
-            elif self._asked(name, life):
+            elif self._asked(name, worker):
                 state = "drained"
-        if state != life.state:
-            life.state, life.since = state, self.now
-        self._report(name, life)
+        if state != worker.state:
+            worker.state, worker.since = state, self.now
+        self._report(name, worker)
 
-    def _asked(self, name: str, life: WorkerLife) -> bool:
+    def _asked(self, name: str, worker: FakeWorker) -> bool:
         asked = None if "S3" in self.out else self.objects.get(drain_key(name))
-        return asked is not None and asked[2] - self.s3_off >= life.launched_at
+        return asked is not None and asked[2] - self.s3_off >= worker.launched_at
 
-    def _report(self, name: str, life: WorkerLife) -> None:
-        due = life.reported is None or life.reported[0] != life.state
-        due = due or life.reported is None or self.now - life.reported[1] >= REPORT_SECONDS
-        if not due or life.state == "booting" or "S3" in self.out:
+    def _report(self, name: str, worker: FakeWorker) -> None:
+        due = worker.reported is None or worker.reported[0] != worker.state
+        due = due or worker.reported is None or self.now - worker.reported[1] >= REPORT_SECONDS
+        if not due or worker.state == "booting" or "S3" in self.out:
             return
-        life.reported = (life.state, self.now)
+        worker.reported = (worker.state, self.now)
         report = WorkerReport(
             worker=name,
-            state=life.state,
-            since=life.since + self.workers_off,
+            state=worker.state,
+            since=worker.since + self.workers_off,
             reported_at=self.now + self.workers_off,
-            started_at=life.launched_at + 1 + self.workers_off,
+            started_at=worker.launched_at + 1 + self.workers_off,
             boot_seconds=self.boot_seconds - 1,
             version="1",
             host="h",
@@ -179,7 +179,7 @@ class FakeQueue(Queue):
 
     def counts(self) -> Counts:
         self._world.call("SQS", "SQS")
-        busy = sum(life.state == "busy" for life in self._world.lives.values())
+        busy = sum(worker.state == "busy" for worker in self._world.workers.values())
         held = min(busy, self._world.queue)
         return Counts(self._world.queue - held, held)
 
@@ -205,7 +205,7 @@ class FakeReplyQueues(ReplyQueues):
 
 
 class FakeFleet:
-    """Starts and ends the lives of the world; launching is free of any limit."""
+    """Starts and ends the workers of the world; launching is free of any limit."""
 
     maximum = 1000
 
@@ -226,7 +226,7 @@ class FakeFleet:
 
     def members(self) -> list[Member]:
         self._world.call("EC2", "EC2")
-        return [Member(name, life.launched_at) for name, life in self._world.lives.items()]
+        return [Member(name, worker.launched_at) for name, worker in self._world.workers.items()]
 
     def launch(self, count: int, decision_id: str) -> list[str]:
         self._world.call("EC2", "EC2")
@@ -235,16 +235,16 @@ class FakeFleet:
         for _ in range(count):
             names.append(f"i-{world.launched:03d}")
             world.launched += 1
-            world.lives[names[-1]] = WorkerLife(world.now, since=world.now)
-        world.peak = max(world.peak, len(world.lives))
+            world.workers[names[-1]] = FakeWorker(world.now, since=world.now)
+        world.peak = max(world.peak, len(world.workers))
         return names
 
     def terminate(self, names: Sequence[str]) -> None:
         self._world.call("EC2", "EC2")
         for name in names:
-            life = self._world.lives.pop(name, None)
-            if life is not None:
-                self._world.terminated.append((name, life.state))
+            worker = self._world.workers.pop(name, None)
+            if worker is not None:
+                self._world.terminated.append((name, worker.state))
 
 
 @dataclass

@@ -41,16 +41,14 @@ class Colours(nn.Module):
 
 def torchscript() -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         torch.jit.save(torch.jit.script(Colours().eval()), buffer)
     return buffer.getvalue()
 
 
 def exported(**options: Any) -> bytes:
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         program = torch.export.export(Colours().eval(), (torch.rand(2, 3, 32, 32),), **options)
         torch.export.save(program, buffer)
     return buffer.getvalue()

@@ -45,8 +45,7 @@ def table_model(
     pixels = np.stack([np.asarray(picture.convert("RGB")) for picture in pictures])
     rows = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).flatten(1)
     path, names = folder / "table.pt", folder / "table.txt"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is what users bring, old or not
+    with warnings.catch_warnings(action="ignore"):  # TorchScript is what users bring, old or not
         torch.jit.script(Table(rows, busy_rounds)).save(str(path))  # type: ignore[no-untyped-call]
     names.write_text("\n".join(labels) + "\n")
     return {

@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass
 
-from visionfleet.imaging.decode import decode
 from visionfleet.imaging.model_input import Pixels, Preprocessing
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.preprocess import pixels_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,4 +14,4 @@ class Limits:
 
 
 def read_pixels(data: bytes, limits: Limits, how: Preprocessing) -> Pixels:
-    return prepare(decode(data, limits, how.resize), how)
+    return pixels_of(data, limits, how)

@@ -103,7 +103,8 @@ class Machine:
         self.run("sh", "-c", script, "sh", path, f"{mode:o}", stdin=data)
 
     def journal(self, *arguments: str) -> str:
-        """Read the journal, without decoration."""
+        """Read the journal, without decoration, with all that was logged up to now."""
+        self.run("journalctl", "--sync")
         return self.run("journalctl", "--no-pager", "-q", *arguments).stdout
 
     def reboot(self) -> float:

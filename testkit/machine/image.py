@@ -26,7 +26,7 @@ from testkit.processes.ports import free_port
 from testkit.release import committed
 
 TEMPLATE = ROOT / "packer" / "visionfleet.pkr.hcl"
-PACKER_SECONDS = 300.0
+PACKER_SECONDS = 500.0
 DEBIAN = {
     "owner_id": "136693071363",
     "public": True,

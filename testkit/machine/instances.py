@@ -60,7 +60,7 @@ class Instances:
     def __init__(self, image: BakedImage, folder: Path, ec2: Any, over: threading.Event) -> None:
         self._image, self._folder, self._ec2, self._over = image, folder, ec2, over
         self._pool = ThreadPoolExecutor(16)
-        self._lives: dict[str, Future[None]] = {}
+        self._machines: dict[str, Future[None]] = {}
         self.running: set[str] = set()
         self.peak = 0
         self.journals: dict[str, str] = {}
@@ -70,11 +70,11 @@ class Instances:
         while not self._over.wait(STEP_SECONDS):
             self.running = self._list()
             self.peak = max(self.peak, len(self.running))
-            for name in self.running - self._lives.keys():
-                self._lives[name] = self._pool.submit(self._live, name)
+            for name in self.running - self._machines.keys():
+                self._machines[name] = self._pool.submit(self._live, name)
         self.running = set()
-        for life in self._lives.values():
-            life.result(120)
+        for machine in self._machines.values():
+            machine.result(120)
         self._pool.shutdown()
 
     def _list(self) -> set[str]:

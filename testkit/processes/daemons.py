@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from testkit import ROOT
@@ -84,6 +84,7 @@ class Process:
 
     def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
         """Wait for the end and return the exit status."""
+        seconds = max(seconds, PATIENCE_SECONDS)
         try:
             return self.popen.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -108,16 +109,27 @@ class Process:
     def cpu_seconds(self) -> float:
         """Return the CPU time that the running process and its children have used so far."""
         ticks = 0
-        for pid in family(self.pid):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        for text in of_family(self.pid, "stat"):
+            fields = text.rpartition(")")[2].split()
             ticks += sum(map(int, fields[11:15]))  # its own, and that of children that have ended
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def family(pid: int) -> list[int]:
     """Ids of a running process and its children."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [pid, *(int(child) for task in tasks for child in task.read_text().split())]
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # a thread that ends now
+            found += map(int, task.read_text().split())
+    return found
+
+
+def of_family(pid: int, name: str) -> Iterator[str]:
+    """That file of /proc of a running process and of its children, but for those that end now."""
+    yield Path(f"/proc/{pid}/{name}").read_text()
+    for child in family(pid)[1:]:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            yield Path(f"/proc/{child}/{name}").read_text()
 
 
 @contextmanager
@@ -128,8 +140,14 @@ def started(
     cwd: Path | None = None,
     stop_seconds: float = PATIENCE_SECONDS,
 ) -> Iterator[Process]:
-    """Start a process for the length of a with block, then TERM, and KILL if that is not enough."""
-    process = Process(argv, log, env, cwd)
+    """Start a process for the length of a with block."""
+    with ended(Process(argv, log, env, cwd), stop_seconds) as process:
+        yield process
+
+
+@contextmanager
+def ended(process: Process, stop_seconds: float) -> Iterator[Process]:
+    """End a process when the with block does: TERM, and KILL if that is not enough."""
     try:
         yield process
     finally:

@@ -129,8 +129,7 @@ def main() -> int:
             pid = os.fork()
             if not pid:
                 _become(log, environment)
-                module.main(arguments)
-                return 0
+                return int(module.main(arguments) or 0)
             running.add(pid)
             _tell(pid, None)
 

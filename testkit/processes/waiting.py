@@ -7,7 +7,7 @@ from typing import TypeVar
 Truthy = TypeVar("Truthy")
 
 # Only a failure waits for so long; a process may take seconds on a machine with other work.
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 def wait_until(
@@ -18,9 +18,11 @@ def wait_until(
 ) -> Truthy:
     """Call condition until its answer is true and return it; AssertionError when time is over.
 
-    A condition that raises ends the wait with its exception. A message that is only known when it
-    is needed (the tail of a log) is given as a function.
+    It may take PATIENCE_SECONDS at least, for what has to be quicker is measured. A condition that
+    raises ends the wait with its exception. A message that is only known when it is needed (the
+    tail of a log) is given as a function.
     """
+    seconds = max(seconds, PATIENCE_SECONDS)
     deadline = time.monotonic() + seconds
     while True:
         answer = condition()

@@ -13,7 +13,7 @@ from testkit.aws.embedded import NAME, Cloud
 from testkit.processes.daemons import Process, started_module
 from testkit.processes.ports import free_port
 
-SECONDS = 30.0  # no request of a test takes as long
+SECONDS = 60.0  # no request of a test takes as long
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,15 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from testkit.aws.embedded import Cloud, cloud
+from testkit.aws.embedded import BUCKETS, Cloud, cloud
+from testkit.processes.waiting import wait_until
 from testkit.web.browser import chromium
 from testkit.web.daemon import Web, web_daemon
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=30_000)  # milliseconds; only a failure waits for so long
+    expect.set_options(timeout=60_000)  # milliseconds; only a failure waits for so long
     with chromium() as made:
         yield made
 
@@ -33,6 +34,18 @@ def aws(browser: Browser, folder: Path) -> Iterator[Cloud]:
 def web(aws: Cloud, folder: Path) -> Iterator[Web]:
     with web_daemon(aws, folder) as made:
         yield made
+
+
+@pytest.fixture(autouse=True)
+def nothing_told(aws: Cloud, web: Web) -> Iterator[None]:
+    """Leave no fleet to the next test: its page would show it, for the web daemon keeps it a while.
+
+    What is told of the model it keeps for longer.
+    """
+    yield
+    for key in aws.keys("fleet/"):
+        aws.s3.delete_object(Bucket=BUCKETS[1], Key=key)
+    wait_until(lambda: web.get("/v1/fleet").status_code == 404)
 
 
 @pytest.fixture

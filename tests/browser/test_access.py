@@ -80,7 +80,6 @@ def test_page_fits_narrow_screens_and_axe_finds_no_fault(
     assert violations(page) == []
     assert page.evaluate("document.getAnimations().length") == 0, "reduced motion"
     context.close()
-    aws.s3.delete_object(Bucket=BUCKETS[1], Key="fleet/status.json")
 
 
 def test_page_loads_nothing_foreign_and_runs_nothing_inline(

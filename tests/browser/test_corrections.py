@@ -27,15 +27,12 @@ def workers(aws: Cloud) -> Iterator[None]:
 
 
 @pytest.fixture
-def model(aws: Cloud) -> Iterator[None]:
+def model(aws: Cloud) -> None:
     """A worker has told its labels, and the scaler its status."""
     told = model_description(["red tulip", "rose", "tench"], time.time())
     written = {"fleet/model.json": told, "fleet/status.json": fleet_status(time.time())}
     for key, body in written.items():
         aws.s3.put_object(Bucket=BUCKETS[1], Key=key, Body=json.dumps(body).encode())
-    yield
-    for key in written:
-        aws.s3.delete_object(Bucket=BUCKETS[1], Key=key)
 
 
 def answered(page: Page) -> Locator:

@@ -1,5 +1,7 @@
 """The page while the fleet scales from zero and back."""
 
+import re
+
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
@@ -18,7 +20,6 @@ def test_page_shows_the_fleet_scaling_from_zero_and_back(context: BrowserContext
     with stack() as running:
         page.goto(running.url)
         expect(page.locator("#crew")).to_have_text("No worker runs, and none costs anything.")
-        resting = page.locator("#chart .workers").get_attribute("d")
         files = [picture("photo.jpg", ESPRESSO.read_bytes(), "image/jpeg")]
         files += [picture("noise.png", encoded(numbered(1))), picture("cut.jpg", photo()[:-9000])]
         page.set_input_files("#files", files)
@@ -28,11 +29,11 @@ def test_page_shows_the_fleet_scaling_from_zero_and_back(context: BrowserContext
         expect(page.locator(".card.failed .state")).to_have_text(
             "This image is broken: its content cannot be read.", timeout=30_000
         )
-        expect(page.locator("#pulse")).to_contain_text("worker")
-        told = set(page.locator(".card.done .state").all_text_contents())
-        assert told == {"espresso", "Not sure what this is. The best guesses:"}
-        assert page.locator(".card.done .bars li").count() == 10
-        assert page.locator("#chart .workers").get_attribute("d") != resting
+        states = page.locator(".card.done .state")
+        expect(states).to_have_text(["espresso", "Not sure what this is. The best guesses:"])
+        expect(page.locator(".card.done .bars li")).to_have_count(10)
+        # At rest every step is on the ground line, at 310.
+        expect(page.locator("#chart .workers")).to_have_attribute("d", re.compile(r"V(?!310)\d"))
         expect(page.locator("#starting")).to_be_hidden()
         expect(page.locator("#pulse")).to_have_text("asleep, no workers", timeout=45_000)
         expect(page.locator("#decisions")).to_contain_text("Terminate")

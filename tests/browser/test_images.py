@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Route, expect
 
+from testkit import ROOT
 from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered, photo
@@ -13,7 +14,17 @@ from testkit.web.browser import picture, transfer
 from testkit.web.daemon import Web, web_daemon
 
 STAGES = ["10 ms in the queue", "10 ms fetched", "10 ms decoded", "10 ms recognised"]
+HTTP_API = ROOT / "docs/http-api.md"
 CAT, DOG = encoded(numbered(1)), encoded(numbered(2))
+
+
+def test_javascript_of_the_documentation_works(page: Page, aws: Cloud) -> None:
+    (code,) = re.findall(r"```javascript\n(.*?)```", HTTP_API.read_text(), re.DOTALL)
+    chosen = 'const input = {files: [new File([new Uint8Array(bytes)], "cat.png")]};'
+    here = code.replace("http://127.0.0.1:8080", "")
+    with stand_in(aws):
+        label = page.evaluate(f"async bytes => {{ {chosen} {here} return label; }}", list(CAT))
+    assert label == label_of(CAT)
 
 
 def test_low_confidence_shows_the_best_guesses(page: Page, aws: Cloud) -> None:
@@ -36,7 +47,7 @@ def test_answers_show_bars_and_stages_and_failures_show_reasons(page: Page, aws:
             expect(card.locator(".bars li")).to_have_count(5)
             expect(card.locator(".bars .share").first).to_have_text("90.0 %")
             expect(card.locator(".stages li")).to_have_text([re.compile("in all"), *STAGES])
-            assert card.locator("img").evaluate("image => image.naturalWidth") == 32
+            expect(card.locator("img")).to_have_js_property("naturalWidth", 32)
         broken = page.locator(".card", has_text="notes.png")
         expect(broken.locator(".state")).to_have_text(
             "This is not an image that the service reads."

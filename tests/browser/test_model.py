@@ -2,10 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
-import requests
 from playwright.sync_api import Page, Route, expect
 
 from testkit.aws.embedded import BUCKETS, Cloud
@@ -18,15 +16,12 @@ LABELS = ["tench", "goldfish", *(f"thing {number}" for number in range(250))]
 
 
 @pytest.fixture
-def told(aws: Cloud) -> Iterator[None]:
+def told(aws: Cloud) -> None:
     """A worker has told its model, and the scaler its status."""
     model = model_description(LABELS, time.time())
     written = {"fleet/model.json": model, "fleet/status.json": fleet_status(time.time())}
     for key, body in written.items():
         aws.s3.put_object(Bucket=BUCKETS[1], Key=key, Body=json.dumps(body).encode())
-    yield
-    for key in written:
-        aws.s3.delete_object(Bucket=BUCKETS[1], Key=key)
 
 
 def test_page_tells_what_the_model_knows(told: None, page: Page) -> None:
@@ -59,11 +54,7 @@ def test_model_is_asked_for_until_it_is_told(told: None, page: Page) -> None:
 
 
 def test_page_is_silent_while_no_model_is_known(page: Page, web: Web) -> None:
-    def nothing_is_told() -> bool:
-        answers = [requests.get(f"{web.url}{path}") for path in ("/v1/model", "/v1/fleet")]
-        return all(answer.status_code == 404 for answer in answers)
-
-    wait_until(nothing_is_told, 30, "the web daemon forgets what it has read before")
+    wait_until(lambda: web.get("/v1/model").status_code == 404, message="the last one is forgotten")
     page.reload()
     expect(page.locator("#fleet-empty")).to_be_visible()
     expect(page.locator("#model")).to_be_hidden()

@@ -32,7 +32,7 @@ from testkit.processes.daemons import Process
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(420)]
+pytestmark = pytest.mark.needs_torch
 
 ROLES = {
     "WEB": ("WebPolicy", "KeyPolicy"),

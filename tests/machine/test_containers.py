@@ -21,7 +21,7 @@ from testkit.processes.daemons import Process
 from testkit.processes.ports import free_port
 from visionfleet.config import load
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.needs_torch
 
 COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, Any] = COMPOSE["services"]

@@ -10,8 +10,6 @@ import pytest
 from testkit import ROOT
 from testkit.machine.installed import OFFLINE, libraries, pack_source
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -4,14 +4,10 @@ import json
 from functools import partial
 from typing import Any
 
-import pytest
-
 from testkit.images.pictures import encoded, numbered
 from testkit.machine.host import CLASSIFIERS, SCALER, WEB, Host
 from testkit.processes.waiting import wait_until
 from visionfleet.logs.message_ids import MESSAGE_IDS
-
-pytestmark = pytest.mark.timeout(600)
 
 KILL_MAIN = ("kill", "--kill-who=main", "--signal=HUP")
 

@@ -13,7 +13,7 @@ from testkit.machine.root import OF_IMAGE, root_folder
 from testkit.processes.ports import free_port
 from testkit.release import built_wheel
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.needs_torch
 
 # Where pip looks in the place of PyPI; the dependencies are those of the tests, beside which lies
 # a link to the tester's checkout, which is not to pass for an installation.

@@ -2,12 +2,8 @@
 
 import time
 
-import pytest
-
 from testkit.images.pictures import encoded, numbered
 from testkit.machine.host import DAEMONS, Host
-
-pytestmark = pytest.mark.timeout(600)
 
 IMAGES = [encoded(numbered(n)) for n in range(60)]
 

@@ -4,14 +4,10 @@ import json
 import os
 from functools import partial
 
-import pytest
-
 from testkit import ROOT
 from testkit.images.pictures import encoded, numbered
 from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
 from testkit.processes.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(600)
 
 IMAGE = (ROOT / "models" / "espresso.jpg").read_bytes()
 
@@ -36,14 +32,14 @@ def test_each_classifier_is_bound_to_its_cpu(service: Host) -> None:
 
 
 def test_systemd_status_line_describes_each_daemon(service: Host) -> None:
-    assert "acting" in service.status(SCALER)
-    assert "ready" in service.status(WEB)
-    for unit in CLASSIFIERS:
-        wait_until(partial(tells_its_model, service, unit), 30, "a status")
+    expected = {SCALER: "acting", WEB: "ready"}
+    expected |= dict.fromkeys(CLASSIFIERS, "model efficientnet_lite0")
+    for unit, words in expected.items():
+        wait_until(partial(tells, service, unit, words), 30, f"{words} of {unit}")
 
 
-def tells_its_model(service: Host, unit: str) -> bool:
-    return "model efficientnet_lite0" in service.status(unit)
+def tells(service: Host, unit: str, words: str) -> bool:
+    return words in service.status(unit)
 
 
 def test_systemctl_status_shows_the_status_line(service: Host) -> None:

@@ -3,13 +3,9 @@
 import json
 from functools import partial
 
-import pytest
-
 from testkit.images.pictures import encoded, numbered
 from testkit.machine.host import DAEMONS, SCALER, WEB, Host
 from testkit.processes.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(600)
 
 IMAGE = encoded(numbered(2))
 KEYS = "/etc/credstore/visionfleet-web-keys"

@@ -3,14 +3,10 @@
 import re
 import time
 
-import pytest
-
 from testkit.aws.imds import INSTANCE_ID, imds_server
 from testkit.images.pictures import encoded, numbered, photo
 from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, Host
 from testkit.processes.waiting import wait_until
-
-pytestmark = pytest.mark.timeout(600)
 
 IMAGES = [encoded(numbered(n)) for n in range(60)]
 LOAD = 200

@@ -8,8 +8,6 @@ from testkit import ROOT
 from testkit.machine.host import CLASSIFIERS, DAEMONS, SCALER, WEB, Host
 from visionfleet.host.cpu_placement import Placement, drop_in
 
-pytestmark = pytest.mark.timeout(600)
-
 EXPOSURE = {WEB: 2.0, SCALER: 2.0, CLASSIFIERS[0]: 2.5}
 
 

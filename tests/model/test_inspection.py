@@ -37,8 +37,7 @@ class Means(nn.Module):
 
 
 def write(path: Path, save: Callable[[Path], Any]) -> bytes:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TorchScript is what users bring, old or not
+    with warnings.catch_warnings(action="ignore"):  # TorchScript is what users bring, old or not
         save(path)
     return path.read_bytes()
 

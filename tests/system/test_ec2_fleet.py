@@ -105,7 +105,6 @@ def fleet(tmp_path: Path) -> Iterator[Fleet]:
         yield Fleet(aws, web.url, ec2, proxy, scaler, workers, logs)
 
 
-@pytest.mark.timeout(420)  # 19 workers on a few cores that do other work as well
 def test_300_uploads_launch_19_instances_and_leave_none(
     fleet: Fleet, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -76,7 +76,6 @@ def per_month(calls: Counter[str], seconds: float) -> tuple[dict[str, float], fl
     return hourly, cost
 
 
-@pytest.mark.timeout(400)
 def test_idle_minute_costs_next_to_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

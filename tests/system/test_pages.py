@@ -16,7 +16,7 @@ from testkit import ROOT, pages
 from testkit.processes.daemons import Process, family, started
 from testkit.release import sources
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.needs_torch
 
 # A network of its own, with nothing but its loopback, for as long as standard input is open.
 NETWORK = """

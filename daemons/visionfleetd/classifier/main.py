@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -107,7 +106,7 @@ class RunningWorker:
     def answer_once(self) -> int:
         """Process the messages in the queue; returns the exit status."""
         self._pipeline.start()
-        return self._finish(hurry=False, seconds=self._config.classifier.max_processing_seconds)
+        return self._finish(hand_back=False, seconds=self._config.classifier.max_processing_seconds)
 
     def serve(self) -> int:
         """Work until the stop; calls nothing here that may hang. Returns the exit status."""
@@ -122,7 +121,7 @@ class RunningWorker:
         seconds = self._config.classifier.stop_seconds
         self._notifier.stopping(seconds + _STOP_MARGIN_SECONDS)
         draining.join(1.0)  # a pending report must not overwrite the last one
-        status = self._finish(hurry=True, seconds=seconds)
+        status = self._finish(hand_back=True, seconds=seconds)
         return 1 if drain.failed else status
 
     def _reload(self) -> None:
@@ -131,8 +130,8 @@ class RunningWorker:
             self._intake.images = self._config.images
             self._reporter.settings = self._idle_shutdown.settings = self._config.classifier
 
-    def _finish(self, hurry: bool, seconds: float) -> int:
-        clean = self._pipeline.finish(hurry, time.monotonic() + seconds)
+    def _finish(self, hand_back: bool, seconds: float) -> int:
+        clean = self._pipeline.finish(hand_back, time.monotonic() + seconds)
         self._journal.close()
         counts = self._pipeline.counts()
         last_report = partial(self._reporter.write, "stopped", counts)
@@ -184,51 +183,69 @@ def _run(
     phases: StartupTimer,
     arguments: argparse.Namespace,
 ) -> int:
-    clients = startup.answered(partial(wiring.WorkerClients, config), signals.stop, log, Random())
-    if clients is startup.STOPPED:
+    clients = _clients(config, signals.stop)
+    if clients is None:
         return process.EXIT_OK
     metrics = ClassifierMetrics()
-    checks = (clients.uploads.verify, clients.results.verify, clients.requests)
-    if not startup.verify(checks, signals.stop, log, Random()):
-        return process.EXIT_OK
     results, clock = clients.results, clients.clock
     started_at, host_up_seconds = clock() - process.age_seconds(), process.started_at()
     identity = Identity(worker_name, host, __version__, started_at, host_up_seconds)
     reporter = Reporter(results, identity, config.classifier, metrics, clock, time.monotonic)
-    reporter.write("booting", WorkCounts())
-    takeover = _take_over(config, clients.requests())
-    phases.end("aws")
-    try:
-        model = _model(config, results, signals.stop, phases)
-    except BadModel as error:
-        log.error("model cannot be used", extra={"reason": str(error)})
-        reporter.fault = f"the model cannot be used: {error}"
-        reporter.write("booting", WorkCounts())
-        return process.EXIT_CONFIG
-    if model is None:
-        reporter.write("stopped", WorkCounts())
+    boot = partial(_boot, config, clients.requests(), reporter)
+    takeover = startup.unless_stopped(boot, signals.stop)
+    if takeover is startup.STOPPED:
         return process.EXIT_OK
+    phases.end("aws")
+    model = _model_or_exit(config, results, signals.stop, phases, reporter)
+    if isinstance(model, int):
+        return model
     metrics.capacity.cores, metrics.capacity.cpu_seconds = cpu_quota.granted(), cpu_seconds
     _tell_ready(config, model, reporter, phases)
     worker = RunningWorker(config, arguments.config, clients, model, reporter, signals, takeover)
     if arguments.once:
         return worker.answer_once()
     wiring.tell_metrics(config, model, reporter)
-    with _metrics_served(config, metrics, worker_name):
+    port = port_of(config.classifier.metrics_port, worker_name)
+    with startup.metrics_served(metrics.registry, config.metrics.address, port, log):
         return worker.serve()
 
 
-def _metrics_served(
-    config: Config, metrics: ClassifierMetrics, worker_name: str
-) -> AbstractContextManager[None]:
-    port = port_of(config.classifier.metrics_port, worker_name)
-    return startup.metrics_served(metrics.registry, config.metrics.address, port, log)
+def _clients(config: Config, stop: threading.Event) -> wiring.WorkerClients | None:
+    clients = startup.answered(partial(wiring.WorkerClients, config), stop, log, Random())
+    if clients is startup.STOPPED:
+        return None
+    checks = (clients.uploads.verify, clients.results.verify, clients.requests)
+    return clients if startup.verify(checks, stop, log, Random()) else None
 
 
-def _take_over(config: Config, requests: Queue) -> Takeover:
+def _boot(config: Config, requests: Queue, reporter: Reporter) -> Takeover:
+    """Report the boot, and take over what dead workers of this machine held."""
+    reporter.write("booting", WorkCounts())
     takeover = take_over(folder_of(os.environ), journal_header(requests.url))
     takeover.claim(requests, config.queue.visibility_timeout_seconds, time.monotonic())
     return takeover
+
+
+def _model_or_exit(
+    config: Config,
+    bucket: Store,
+    stop: threading.Event,
+    phases: StartupTimer,
+    reporter: Reporter,
+) -> "Inference | int":
+    """The model, or the exit status after reporting why there is none."""
+    try:
+        model = _model(config, bucket, stop, phases)
+    except BadModel as error:
+        log.error("model cannot be used", extra={"reason": str(error)})
+        reporter.fault = f"the model cannot be used: {error}"
+        reporter.write("booting", WorkCounts())
+        return process.EXIT_CONFIG
+    if model is None:
+        last = partial(reporter.write, "stopped", WorkCounts())
+        run_bounded("report", last, _REPORT_SECONDS, crash(log))
+        return process.EXIT_OK
+    return model
 
 
 def _model(
@@ -240,7 +257,7 @@ def _model(
     # The scaler gives up on a start after the same time.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
     limit_seconds = FLEET_TIMES[kind].boot_limit_seconds
-    model = startup.answered(load, stop, log, Random(), limit_seconds)
+    model = startup.answered(load, stop, log, Random(), limit_seconds, in_place=True)
     return None if model is startup.STOPPED or stop.is_set() else model
 
 

@@ -75,7 +75,7 @@ class WorkerClients:
         factory = client_factory(config.aws)
         self.clock = factory.clock
         storing = store_threads(config.classifier.prefetch)
-        s3 = factory.client("s3", connections=FETCH_THREADS + storing + 4)
+        s3 = factory.client("s3", connections=FETCH_THREADS + storing + config.classifier.prefetch)
         self._sqs = factory.sqs(FETCH_THREADS + ANSWER_THREADS + 4)
         poll_seconds = config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS
         self._long_poll = factory.sqs(2, poll_seconds)
@@ -94,7 +94,7 @@ class WorkerClients:
 
 
 def intake(config: Config, worker: str, clients: WorkerClients, model: "Inference") -> Intake:
-    decoder = (sys.executable, "-m", "visionfleetd.classifier.decoder")
+    decoder = (sys.executable, "-m", "visionfleet.classifier.decoding_child")
     slots = min(MOST_DECODERS, cpu_quota.granted())
     decoders = Isolation(
         decoder,
@@ -137,17 +137,16 @@ def pipeline(
     child: Isolation,
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
-    hurry, dead = threading.Event(), names.dead_queue(config.name)
+    handing_back, dead = threading.Event(), names.dead_queue(config.name)
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
-    stage = partial(_stage, loops, meters, in_flight, hurry)
+    stage = partial(_stage, loops, meters, in_flight, handing_back)
     completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer)
-    retrier = Retrier(completion, hurry, random, loops)
-    results, by_name = clients.results, config.results.by_name
-    writer = ResultWriter(results, by_name, completion, answer.put, retrier)
+    retrier = Retrier(completion, handing_back, random, loops, crash(log))
+    writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put, retrier)
     store = stage(STORE, writer.store)
-    batches = BatchClassifier(model, intake.builder, completion, store.put, hurry, loops)
+    batches = BatchClassifier(model, intake.builder, completion, store.put, handing_back, loops)
     classify = stage(MODEL, batches.classify)
     last, builder = config.queue.max_receives - 1, intake.builder
     suspects = SuspectClassifier(
@@ -161,16 +160,18 @@ def pipeline(
     fetcher = Fetcher(intake, completion, decoded, store.put, retrier)
     fetch, now = stage(FETCH, fetcher.fetch), builder.now
     queue, put, beats = config.queue, fetch.put, _heartbeat(config, completion)
-    receiver = Receiver(requests, queue, completion, put, hurry, loops, random, takeover, now)
+    receiver = Receiver(
+        requests, queue, completion, put, handing_back, loops, random, takeover, now
+    )
     stages = (fetch, alone, classify, store, answer)
-    return Pipeline(receiver, stages, completion, beats, hurry, crash(log))
+    return Pipeline(receiver, stages, completion, beats, handing_back, crash(log))
 
 
 def _stage(
     loops: Watchdog,
     meters: Mapping[str, StageMeter],
     in_flight: InFlight,
-    hurry: threading.Event,
+    handing_back: threading.Event,
     name: str,
     work: Callable[[list[Any]], None],
 ) -> PipelineStage[Any]:
@@ -178,7 +179,7 @@ def _stage(
 
     def gather() -> None:
         if seconds and in_flight.unfinished() > CROWD:
-            hurry.wait(seconds)
+            handing_back.wait(seconds)
 
     return PipelineStage(name, work, loops, meters[name], gather)
 

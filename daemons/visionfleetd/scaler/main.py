@@ -86,9 +86,7 @@ def _prices(config: Config) -> PriceTable:
 
 
 def _find_fleet(lacking: Callable[[], str], signals: SignalEvents) -> None:
-    """Exit with a configuration error if there is no fleet: systemd would wait for
-    READY in vain.
-    """
+    """Exit if this machine lacks the fleet: systemd would wait for READY in vain."""
     until = time.monotonic() + FLEET_SECONDS
     while (fault := lacking()) and not signals.stop.is_set():
         if time.monotonic() >= until:

@@ -80,7 +80,7 @@ def fleet(
         ledger=LedgerStore(store),
         settings=config.ec2,
         maximum=maximum,
-        asker=name,
+        scaler=name,
         clock=aws.clock,
         random=Random(),
     )

@@ -211,9 +211,7 @@ def _poller(context: Context, replies: ReplyQueue, watchdog: Watchdog) -> ReplyP
 
 
 async def _drain(http: WebServer, context: Context) -> None:
-    """Become unready, stop listening, answer pending requests, send the rest their job
-    ids, close.
-    """
+    """Become unready, stop listening, answer or send job ids, close."""
     web, requests = context.config.web, context.requests
     context.readiness.stopping = True
     await asyncio.sleep(web.unready_seconds)

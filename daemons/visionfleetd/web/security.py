@@ -31,9 +31,7 @@ def secured(
 
 
 def renew(tls: ssl.SSLContext | None, web: WebSection) -> None:
-    """Reload both for new connections; loaded separately first, as a partial load would break the
-    context in use.
-    """
+    """Reload both for new connections; first apart, as a partial load breaks the context in use."""
     if tls is not None and _tls(web) is not None:
         tls.load_cert_chain(str(web.tls_certificate), str(web.tls_key))
 

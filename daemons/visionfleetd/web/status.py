@@ -35,9 +35,7 @@ class StatusLine:
 
 
 def allowed_seconds(config: Config, watchdog_seconds: float) -> dict[str, float]:
-    """A poll step is a receive and at most three calls: delete, heartbeat, create the
-    queue again.
-    """
+    """A poll is a receive and at most three calls: delete, heartbeat, create the queue."""
     clients = client_factory(config.aws)
     receive = clients.longest_call_seconds(config.queue.wait_seconds + RECEIVE_MARGIN_SECONDS)
     poll = receive + 3 * clients.longest_call_seconds(config.aws.read_timeout_seconds)

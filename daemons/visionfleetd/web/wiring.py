@@ -42,8 +42,8 @@ class WebClients:
         self.results = Store(s3, config.storage.output_bucket)
         self._name = names.requests_queue(config.name)
         # SQS refuses the name of a deleted queue for 60 s, so each process has its own.
-        life = f"{os.getpid()}-{os.urandom(4).hex()}"
-        replies = names.replies_queue(config.name, socket.gethostname(), life)
+        process = f"{os.getpid()}-{os.urandom(4).hex()}"
+        replies = names.replies_queue(config.name, socket.gethostname(), process)
         self.clock = clients.clock
         beats, key = time.monotonic, self._kms_key
         self.replies = ReplyQueue(self._sqs, long_poll, replies, self.clock, beats, key)

@@ -50,6 +50,8 @@ def make(name: str, random: bytes, now: float, per_second: float | None) -> tupl
             per_second=per_second,
         )
     except ValidationError as error:
+        if error.errors()[0]["loc"] == ("name",):
+            raise BadKeys("a name has 1 to 64 letters, digits and . _ @ + -") from error
         raise BadKeys(f"{error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}") from error
     return f"vf_{id_}_{secret}", kept
 

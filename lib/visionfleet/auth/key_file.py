@@ -10,7 +10,7 @@ from pathlib import Path
 
 from visionfleet.auth import api_keys
 from visionfleet.auth.api_keys import ApiKey
-from visionfleet.errors import BadKeys
+from visionfleet.errors import BadKeys, reason_of
 
 log = logging.getLogger("web")
 
@@ -34,7 +34,7 @@ def load(path: Path) -> dict[str, ApiKey]:
     try:
         return api_keys.read(path.read_text())
     except (OSError, UnicodeDecodeError, BadKeys) as error:
-        raise BadKeys(f"{path}: {error}") from error
+        raise BadKeys(f"{path}: {reason_of(error)}") from error
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def edit(path: Path) -> Iterator[dict[str, ApiKey]]:
             yield found
             _replace(path, api_keys.write(found.values()))
     except OSError as error:
-        raise BadKeys(f"{path}: {error}") from error
+        raise BadKeys(f"{path}: {reason_of(error)}") from error
 
 
 def _replace(path: Path, text: str) -> None:

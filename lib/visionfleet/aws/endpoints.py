@@ -19,7 +19,6 @@ def for_all(setting: str | None, environment: Mapping[str, str]) -> str | None:
 
 
 def by_service(environment: Mapping[str, str]) -> Mapping[str, str]:
-    """The endpoints of single services, by botocore's service names."""
     if _ignored(environment):
         return {}
     found = {

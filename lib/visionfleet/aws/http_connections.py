@@ -17,6 +17,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.util import Url
 from urllib3.util.ssl_ import create_urllib3_context
 
+from visionfleet.aws.slow_responses import LimitedReader
+
 # Larger bodies are sent separately from the headers, to avoid a copy.
 _LARGE_BYTES = 64 << 10
 _LINE_BYTES = 64 << 10
@@ -40,15 +42,16 @@ class HttpAnswer:
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     connect_seconds: float
-    read_seconds: float  # between two reads of a response
+    read_seconds: float  # of a response, and more for large ones
 
 
 class _Connection:
     def __init__(self, made: HTTPConnection, read_timeout_seconds: float) -> None:
         made.connect()
         self._made = made
-        made.sock.settimeout(read_timeout_seconds)
-        self._file: BufferedReader = made.sock.makefile("rb")
+        self._read_timeout_seconds = read_timeout_seconds
+        self._reader = LimitedReader(made.sock, read_timeout_seconds)
+        self._file = BufferedReader(self._reader)
 
     def alive(self) -> bool:
         """Whether it can be reused: any readable data means that it was closed."""
@@ -61,6 +64,8 @@ class _Connection:
     def exchange(self, head: bytes, body: bytes) -> tuple[HttpAnswer, bool]:
         """Send a request; also returns whether the connection can be kept."""
         socket: Any = self._made.sock
+        socket.settimeout(self._read_timeout_seconds)
+        self._reader.renew()
         if len(body) < _LARGE_BYTES:
             socket.sendall(b"".join((head, body)))
         else:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 import urllib3
 
 from visionfleet.aws.errors import wrapped_errors
+from visionfleet.aws.slow_responses import limit_urllib3
 from visionfleet.errors import TryLater
 
 TOKEN_SECONDS = 21600
@@ -27,6 +28,7 @@ class Metadata:
     """The instance metadata service. `clock` is monotonic, in seconds."""
 
     def __init__(self, endpoint: str, clock: Callable[[], float]) -> None:
+        limit_urllib3()
         self._endpoint, self._clock = endpoint, clock
         timeout = urllib3.Timeout(connect=1.0, read=2.0)
         self._http = urllib3.PoolManager(retries=False, timeout=timeout)

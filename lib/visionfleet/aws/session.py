@@ -6,6 +6,14 @@ from botocore.exceptions import NoCredentialsError
 from botocore.loaders import Loader
 from botocore.session import Session
 
+from visionfleet.aws.slow_responses import limit_urllib3
+
+
+class _NoneFound(NoCredentialsError):
+    fmt = (
+        "none in the environment, in ~/.aws or from an instance role (docs/systemd.md#credentials)"
+    )
+
 
 class _TrustingLoader(Loader):
     """Takes every folder for a service: botocore's loader looks into each of the 400.
@@ -20,6 +28,7 @@ class _TrustingLoader(Loader):
 
 def new_session(placeholder_credentials: bool) -> Session:
     """Create a session with credentials; raises NoCredentialsError."""
+    limit_urllib3()
     session = Session()
     usual: Loader = session.get_component("data_loader")
     trusting = _TrustingLoader(extra_search_paths=usual.search_paths)
@@ -28,5 +37,5 @@ def new_session(placeholder_credentials: bool) -> Session:
         # Without credentials botocore does not sign, and searches for an instance role for seconds.
         session.set_credentials("placeholder", "placeholder")
     if session.get_credentials() is None:
-        raise NoCredentialsError
+        raise _NoneFound
     return session

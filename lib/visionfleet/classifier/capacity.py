@@ -28,9 +28,7 @@ _MEMORY_SPANS = 4.0
 
 
 def store_threads(prefetch: int) -> int:
-    """Half of the messages in flight may be stored at a time: 8 threads store 80
-    results a second.
-    """
+    """Half of the messages in flight may be stored at a time: 8 threads store 80 a second."""
     return min(MOST_STORE_THREADS, (prefetch + 1) // 2)
 
 
@@ -51,9 +49,7 @@ class StageMeter:
         self._calls.append((items, seconds))
 
     def seconds(self, items: int) -> float | None:
-        """Estimate the duration of a call with `items` items by linear regression; None without
-        calls.
-        """
+        """The duration of a call with so many items, by linear regression; None without calls."""
         calls = _usual(list(self._calls))
         if not calls:
             return None
@@ -140,9 +136,7 @@ class Capacity:
         return self._target
 
     def observe(self, now: float, in_flight: int, handled: int) -> None:
-        """Sample the load; while the worker is saturated, its real throughput corrects the
-        estimate.
-        """
+        """Sample the load; the real throughput of a saturated worker corrects the estimate."""
         model = self._meters.get(MODEL)
         if model and model.per_second() and (rate := self.per_second()):  # not fetches alone
             needed = math.ceil(rate * (_IN_FLIGHT_SECONDS + self._delay_seconds()))

@@ -34,17 +34,17 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchClassifier:
-    """The model stage, on one thread. Once `hurry` is set, new batches are handed back."""
+    """The model stage, on one thread. Once `handing_back` is set, new batches are handed back."""
 
     model: Model
     builder: ResultBuilder
     completion: Completion
     done: Callable[[Done], None]
-    hurry: threading.Event
+    handing_back: threading.Event
     loops: Watchdog
 
     def classify(self, batch: Sequence[Job]) -> None:
-        if self.hurry.is_set():
+        if self.handing_back.is_set():
             self.completion.hand_back([job.delivery for job in batch])
             return
         jobs = [job for job in batch if self.completion.in_flight.holds_lease(job.delivery)]

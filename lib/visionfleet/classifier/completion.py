@@ -86,9 +86,7 @@ class Completion:
         self.metrics.jobs.labels("undecodable").inc()
 
     def _reply(self, stored: Sequence[Done]) -> None:
-        """Send the replies, one batch per web process; without its reply, web finds the result in
-        S3.
-        """
+        """Send the replies, one batch per web process, which otherwise finds the result in S3."""
         by_queue: dict[str, list[Done]] = {}
         for done in stored:
             if done.job.request.reply_to is not None:

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from visionfleet.errors import BadImage
-from visionfleet.host.child import Header, limit_resources
+from visionfleet.host.child import Header, limit_resources, serve
 from visionfleet.imaging.cost import MAX_DECODE_BYTES
-from visionfleet.imaging.decode import decode
 from visionfleet.imaging.model_input import Preprocessing
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.preprocess import pixels_of
 
 # An image within the limits takes at most 10 s; the rest is for a loaded processor.
 CPU_SECONDS = 15
@@ -28,6 +27,10 @@ def decoded(question: Header, data: bytes) -> tuple[Header, bytes]:
     how = Preprocessing(**question["how"])
     limits: dict[str, Any] = question["limits"]
     try:
-        return {}, prepare(decode(data, _Limits(**limits), how.resize), how).tobytes()
+        return {}, pixels_of(data, _Limits(**limits), how).tobytes()
     except BadImage as error:
         return {"code": error.code, "reason": str(error)[:_REASON_LETTERS]}, b""
+
+
+if __name__ == "__main__":
+    serve(decoded)

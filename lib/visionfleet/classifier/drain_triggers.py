@@ -37,9 +37,7 @@ class DrainTrigger:
 def watch(
     stop: threading.Event, triggers: Sequence[DrainTrigger], due: Callable[[], None]
 ) -> DrainRequest | None:
-    """Poll the triggers until one returns a request, and call `due` at each step; None
-    at the stop.
-    """
+    """Poll the triggers for a request, and call `due` at each step; None at the stop."""
     step = min([_STEP_SECONDS, *(trigger.every_seconds for trigger in triggers)])
     waits = [0.0] * len(triggers)
     while not stop.wait(step):
@@ -56,9 +54,7 @@ def watch(
 def scaler_request(
     store: Store, worker: str, started_at: Callable[[], float], every_seconds: float
 ) -> DrainTrigger:
-    """Polls for the scaler's drain request; `started_at` returns this process's start in AWS's
-    time.
-    """
+    """Polls for the scaler's drain request; `started_at` is of this process, in AWS's time."""
     document = documents.drain_request(worker)
 
     def look() -> DrainRequest | None:

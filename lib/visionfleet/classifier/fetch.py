@@ -58,7 +58,7 @@ class Intake:
 
     def _answered_before(self, job: Job) -> Done | None:
         """Return the stored result, if another worker died before it deleted the message."""
-        if job.attempt == 1 and job.delivery.lives == 1:
+        if job.attempt == 1 and job.delivery.holders == 1:
             return None
         result = self.results.read(documents.result(job.request.job))
         if result is None:
@@ -104,7 +104,7 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class Fetcher:
-    """The fetch stage. Once `hurry` is set, deliveries not begun are handed back."""
+    """The fetch stage. Once `handing_back` is set, deliveries not begun are handed back."""
 
     intake: Intake
     completion: Completion
@@ -114,10 +114,10 @@ class Fetcher:
 
     def fetch(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
-            if self.retrier.hurry.is_set():
+            if self.retrier.handing_back.is_set():
                 self.completion.hand_back([delivery])
             else:
-                self.retrier.run_until_done(delivery, partial(self._fetch, delivery))
+                self.retrier.run(delivery, partial(self._fetch, delivery))
 
     def _fetch(self, delivery: Delivery) -> None:
         try:

@@ -23,7 +23,7 @@ log = logging.getLogger("classifier")
 
 # A message held by so many dead workers is returned to the queue: an unknown fault may be its own,
 # or the machine's.
-MOST_LIVES = 3
+MOST_HOLDERS = 3
 _REWRITE_BYTES = 1 << 20
 _PREFIX = "held-"
 
@@ -82,7 +82,7 @@ class HandoverJournal(Journal):
         """Close the journal, and remove it unless deliveries are still held."""
         if self._fd is not None:
             if not self._numbers:
-                Path(self._path).unlink(missing_ok=True)
+                _remove(Path(self._path))
             os.close(self._fd)
             self._fd = None
 
@@ -92,7 +92,7 @@ class HandoverJournal(Journal):
             "message": asdict(delivery.message),
             "received_at": delivery.received_at,
             "expires_at": delivery.expires_at,
-            "lives": delivery.lives,
+            "lives": delivery.holders,
             "suspect": delivery.suspect,
         }
 
@@ -132,12 +132,10 @@ class Takeover:
     _settle: list[Callable[[], None]] = field(default_factory=list)
 
     def claim(self, requests: Queue, visibility_seconds: int, now: float) -> None:
-        """Extend visibility for the time of a boot; return messages that too many workers died
-        with.
-        """
+        """Extend visibility for a boot; return messages that too many workers died with."""
         ours = [d for d in self.deliveries if d.expires_at > now]
-        exhausted = [d for d in ours if d.lives > MOST_LIVES]
-        self.deliveries = [d for d in ours if d.lives <= MOST_LIVES]
+        exhausted = [d for d in ours if d.holders > MOST_HOLDERS]
+        self.deliveries = [d for d in ours if d.holders <= MOST_HOLDERS]
         fields = {"messages": len(self.deliveries), "jobs": names(self.deliveries)}
         try:
             requests.extend([d.message.receipt for d in exhausted], 0)
@@ -153,7 +151,6 @@ class Takeover:
             log.info("taken over", extra=fields | {"suspects": len(self.suspects)})
 
     def held(self, now: float) -> list[Delivery]:
-        """Deliveries whose visibility timeout has not expired."""
         return [delivery for delivery in self.deliveries if delivery.expires_at > now]
 
     def settle(self) -> None:
@@ -165,7 +162,7 @@ class Takeover:
 def take_over(folder: Path, about: Mapping[str, str]) -> Takeover:
     """Read the journals of this machine's dead workers for this queue and boot."""
     found = Takeover()
-    for path in sorted(folder.glob(f"{_PREFIX}*")):
+    for path in filter(Path.is_file, sorted(folder.glob(f"{_PREFIX}*"))):
         try:
             _take(path, about, found)
         except OSError as error:
@@ -192,10 +189,19 @@ def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:
     found.suspects |= {d.message.message_id: d.suspect for d in deliveries if d.suspect}
 
     def settle() -> None:
-        path.unlink(missing_ok=True)
-        os.close(fd)
+        if _remove(path):
+            os.close(fd)  # else it stays locked, so that nobody else takes over the same
 
     found._settle.append(settle)
+
+
+def _remove(path: Path) -> bool:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:  # the disk became read-only
+        log.warning("journal not removed", extra={"reason": str(error)})
+        return False
+    return True
 
 
 def read_entries(lines: Iterable[str]) -> list[dict[str, Any]]:
@@ -230,8 +236,8 @@ def _replay(entry: Mapping[str, Any], held: dict[int, Delivery]) -> None:
     if "held" in entry:
         message = Received(**entry["message"])
         times = entry["received_at"], entry["expires_at"]
-        lives, suspect = entry["lives"] + 1, entry["suspect"]
-        held[entry["held"]] = Delivery(message, *times, lives=lives, suspect=suspect)
+        holders, suspect = entry["lives"] + 1, entry["suspect"]
+        held[entry["held"]] = Delivery(message, *times, holders=holders, suspect=suspect)
     if "extended" in entry and entry["extended"] in held:
         held[entry["extended"]].expires_at = entry["until"]
     for number in entry.get("ended", ()):

@@ -1,6 +1,7 @@
 """The messages in flight: each delivery occupies one slot from its receipt until it ends."""
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,9 +18,10 @@ class Delivery:
     expires_at: float  # of its visibility timeout
     job: str = ""  # known once the message is decoded
     lost: bool = False  # its lease: another worker may have it by now
-    lives: int = 1  # how many worker processes of this machine have held it
+    holders: int = 1  # how many worker processes of this machine have held it
     suspect: str = ""  # the crash, if it was in the model when a worker died
     ending: bool = False
+    waiting: bool = False  # to be retried: S3 does not give its image out, or take its result
 
     def about(self) -> dict[str, str]:
         job = {"job": self.job} if self.job else {}
@@ -37,7 +39,7 @@ class WorkCounts:
 
 
 class Journal:
-    """The journal of held deliveries. This one writes nothing."""
+    """The journal of held deliveries; this one writes nothing."""
 
     def held(self, deliveries: Iterable[Delivery]) -> None:
         """Deliveries were received or taken over."""
@@ -95,6 +97,17 @@ class InFlight:
             delivery.expires_at = expires_at
             self._journal.extended(delivery)
 
+    def set_waiting(self, delivery: Delivery, waiting: bool) -> None:
+        with self._changed:
+            delivery.waiting = waiting
+            self._changed.notify_all()
+
+    def wait_until_done(self, deadline: float) -> None:
+        """Wait until nothing is left but what is lost, or until the monotonic `deadline`."""
+        with self._changed:
+            left = max(0.0, deadline - time.monotonic())
+            self._changed.wait_for(lambda: not self._unfinished(), left)
+
     def discount_outage(self, began: float, ended: float) -> None:
         """Do not count an AWS outage as processing time of any image in flight."""
         with self._changed:
@@ -113,9 +126,7 @@ class InFlight:
 
     @contextmanager
     def ending(self, deliveries: Collection[Delivery], answered: bool = False) -> Iterator[None]:
-        """Within the block no extension can undo the return or delete; after it the
-        slots are free.
-        """
+        """No extension can undo the return or delete within the block; after it slots are free."""
         with self._changed:
             for delivery in deliveries:
                 delivery.ending = True
@@ -124,6 +135,11 @@ class InFlight:
             yield
         finally:
             self._free(deliveries, answered)
+
+    def wait_for_end(self, delivery: Delivery) -> None:
+        """Wait until a delivery is answered, handed back or dropped."""
+        with self._changed:
+            self._changed.wait_for(lambda: delivery not in self._deliveries)
 
     def holds_lease(self, delivery: Delivery) -> bool:
         """Whether the lease is still held; a lost delivery ends here."""
@@ -151,15 +167,22 @@ class InFlight:
 
     def unfinished(self) -> int:
         with self._changed:
-            return sum(not delivery.lost for delivery in self._deliveries)
+            return self._unfinished()
 
     def counts(self) -> WorkCounts:
         with self._changed:
             return WorkCounts(len(self._deliveries), self._handled)
 
+    def _unfinished(self) -> int:
+        return sum(not delivery.lost for delivery in self._deliveries)
+
     def _room(self) -> int:
-        most = self._most if self._enough is None else min(self._most, max(1, self._enough()))
-        return most - len(self._deliveries)
+        """Room for one more while all only wait: perhaps others need not."""
+        held = len(self._deliveries)
+        enough = self._most if self._enough is None else max(1, self._enough())
+        if all(delivery.waiting for delivery in self._deliveries):
+            enough = max(enough, held + 1)
+        return min(self._most, enough) - held
 
     def _free(self, deliveries: Collection[Delivery], answered: bool) -> None:
         with self._changed:

@@ -30,7 +30,8 @@ class Isolation:
     """Runs up to `slots` children of `command` at a time; `done` names the step in error messages.
 
     An image that takes longer than `slow_seconds` frees its slot for another, for up to
-    `slow_slots` images. One that kills its process is retried once with `retry_crashed`.
+    `slow_slots` images. One that kills its process, or gets no answer of it, is retried once with
+    `retry_crashed`: something else may have killed or stopped the process.
     """
 
     command: Sequence[str]
@@ -59,17 +60,22 @@ class Isolation:
         """Raises BadImage with code `crashed` if the image is at fault, else ChildFailed."""
         try:
             return self._ask(header, payload)
-        except ChildEnded as ended:
-            if -ended.status in _FINAL or not self.retry_crashed:
-                raise self._crashed(ended) from ended
-            log.warning("image is tried once more", extra={"reason": str(ended)})
+        except (ChildEnded, TimeoutError) as failed:
+            final = isinstance(failed, ChildEnded) and -failed.status in _FINAL
+            if final or not self.retry_crashed:
+                raise self._crashed(failed) from failed
+            log.warning("image is tried once more", extra={"reason": str(failed)})
         try:
             return self._ask(header, payload, fresh=True)
-        except ChildEnded as ended:
-            raise self._crashed(ended) from ended
+        except (ChildEnded, TimeoutError) as failed:
+            raise self._crashed(failed) from failed
 
-    def _crashed(self, ended: ChildEnded) -> BadImage:
-        return BadImage(CRASHED, f"the image ends the process in which it is {self.done}: {ended}")
+    def _crashed(self, failed: ChildEnded | TimeoutError) -> BadImage:
+        if isinstance(failed, TimeoutError):
+            sentence = f"the image was not {self.done} within {self.limit_seconds:g} s"
+        else:
+            sentence = f"the image ends the process in which it is {self.done}: {failed}"
+        return BadImage(CRASHED, sentence)
 
     def _ask(self, header: Header, payload: bytes, fresh: bool = False) -> Answer:
         with self._slot() as slot:
@@ -77,10 +83,9 @@ class Isolation:
                 slot.child = self._take(fresh)
                 slot.child.ask(header, payload)
                 return self._answer(slot)
-            except TimeoutError as error:
+            except TimeoutError:
                 slot.end()
-                sentence = f"the image was not {self.done} within {self.limit_seconds:g} s"
-                raise BadImage(CRASHED, sentence) from error
+                raise
             except OSError as error:
                 raise ChildFailed(f"there is no child process: {error}") from error
             except ChildEnded as ended:

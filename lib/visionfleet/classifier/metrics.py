@@ -17,9 +17,7 @@ _NUMBER = re.compile(r"[-_@]([0-9]{1,3})$")
 
 
 def port_of(base: int, worker: str) -> int:
-    """Add the number at the end of a worker's name (`..._07`, `...-7`) to the base port; 0: no
-    port.
-    """
+    """The base port plus the number at the end of a worker's name (`..._07`); 0: no port."""
     number = _NUMBER.search(worker)
     return base + int(number[1]) if base and number else base
 

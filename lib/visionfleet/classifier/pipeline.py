@@ -102,7 +102,7 @@ class Pipeline:
     stages: Sequence[PipelineStage[Any]]  # in processing order
     completion: Completion
     heartbeat: VisibilityHeartbeat
-    hurry: threading.Event
+    handing_back: threading.Event
     crashed: Crashed
     _stop_heartbeat: threading.Event = field(default_factory=threading.Event)
 
@@ -111,30 +111,28 @@ class Pipeline:
         for stage in (*reversed(self.stages), self.receiver):
             stage.start(self.crashed)
 
-    def finish(self, hurry: bool, deadline: float) -> bool:
-        """End all threads by the monotonic `deadline`; returns whether no message is left in
-        flight.
+    def finish(self, hand_back: bool, deadline: float) -> bool:
+        """End all threads by the monotonic `deadline`; returns whether nothing is left in flight.
 
-        In a hurry messages that have not reached the model are handed back at once, and those that
-        are stuck within three seconds after the deadline. A pending long poll is abandoned after a
-        second.
+        `hand_back` returns messages that have not reached the model at once, and stuck ones within
+        three seconds after the deadline; a pending long poll is abandoned after a second.
         """
         self.receiver.close()
-        if hurry:
-            self.hurry.set()
-        self.receiver.join(min(deadline, time.monotonic() + 1.0) if hurry else deadline)
+        if hand_back:
+            self.handing_back.set()
+        self.receiver.join(min(deadline, time.monotonic() + 1.0) if hand_back else deadline)
+        if not hand_back:
+            self.completion.in_flight.wait_until_done(deadline)
         for stage in self.stages:
             stage.finish(deadline)
         self._stop_heartbeat.set()
-        return not self.counts().in_flight or (hurry and self._hand_back_rest())
+        return not self.counts().in_flight or (hand_back and self._hand_back_rest())
 
     def counts(self) -> WorkCounts:
         return self.completion.in_flight.counts()
 
     def working(self) -> bool:
-        """Whether to wait for work in flight; lost deliveries do not count, as they may hang
-        forever.
-        """
+        """Whether to wait for work in flight; lost deliveries, which may hang, do not count."""
         return self.receiver.alive() or bool(self.completion.in_flight.unfinished())
 
     def _hand_back_rest(self) -> bool:

@@ -25,7 +25,7 @@ RECEIVE_LOOP = "receive loop"  # its name for the watchdog
 
 @dataclass(slots=True)
 class Receiver:
-    """One thread, until `close`. Once `hurry` is set, messages that still arrive are handed back;
+    """One thread, until `close`. Messages that arrive once `handing_back` is set are handed back;
     `now` is AWS's time.
     """
 
@@ -33,7 +33,7 @@ class Receiver:
     settings: QueueSection
     completion: Completion
     received: Callable[[Delivery], None]
-    hurry: threading.Event
+    handing_back: threading.Event
     loops: Watchdog
     random: Random
     takeover: Takeover
@@ -71,7 +71,6 @@ class Receiver:
                 self._admit(messages)
 
     def _take_over(self) -> None:
-        """Resume the messages that dead workers held."""
         room = self.completion.in_flight.wait_for_room()
         deliveries = self.takeover.held(time.monotonic())
         self.completion.in_flight.hold(deliveries)
@@ -97,7 +96,7 @@ class Receiver:
         now = time.monotonic()
         expires_at = now + self.settings.visibility_timeout_seconds
         deliveries = self.completion.in_flight.begin(messages, now, expires_at)
-        if self.hurry.is_set():  # the abandoned long poll returned after all
+        if self.handing_back.is_set():  # the abandoned long poll returned after all
             self.completion.hand_back(deliveries)
             return
         for delivery in deliveries:

@@ -28,7 +28,7 @@ class ResultWriter:
 
     def store(self, ended: Sequence[Done]) -> None:
         for done in ended:
-            self.retrier.run_until_done(done.job.delivery, partial(self._store, done))
+            self.retrier.run(done.job.delivery, partial(self._store, done))
 
     def _store(self, done: Done) -> None:
         if not self.completion.in_flight.holds_lease(done.job.delivery):
@@ -53,9 +53,7 @@ class ResultWriter:
         return done
 
     def _store_by_name(self, result: Succeeded | Failed) -> None:
-        """Also store the bare label by file name; a duplicate too, as its first writer may have
-        died.
-        """
+        """Also store the bare label by file name; again for duplicates, if their writer died."""
         if not (self.by_name and isinstance(result, Succeeded) and result.file_name):
             return
         try:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ class SuspectClassifier:
     """The stage of suspects, on one thread.
 
     `suspects` maps message ids to the crash that makes them suspect. The first one that crashes its
-    child process is the culprit and clears the other suspects of that crash.
+    child process is the culprit and clears the other suspects of that crash, once its result is
+    stored: one of them may crash the worker as well.
     """
 
     child: Isolation
@@ -37,18 +39,19 @@ class SuspectClassifier:
 
     def classify(self, batch: Sequence[Job]) -> None:
         for job in batch:
-            if self.retrier.hurry.is_set():
+            if self.retrier.handing_back.is_set():
                 self.retrier.completion.hand_back([job.delivery])
             elif self.is_suspect(job):
-                self.retrier.run_until_done(job.delivery, partial(self._classify, job))
+                self.retrier.run(job.delivery, partial(self._classify, job))
             else:
                 self.cleared(job)
         self.child.close()  # it holds a second model in memory
 
     def _clear(self, culprit: str) -> None:
         crash = self.suspects.get(culprit)
-        for suspect in [each for each, its_crash in self.suspects.items() if its_crash == crash]:
-            del self.suspects[suspect]
+        for suspect, its_crash in list(self.suspects.items()):
+            if its_crash == crash:
+                self.suspects.pop(suspect, None)
 
     def _is_last_try(self, job: Job) -> bool:
         return job.attempt == self.last_try
@@ -66,8 +69,10 @@ class SuspectClassifier:
         try:
             header, body = self.child.ask({}, job.pixels.tobytes())
         except BadImage as error:
-            self._clear(job.delivery.message.message_id)
             self.done(self.builder.failed(job, error.code, str(error)))
+            self.retrier.loops.rest(threading.current_thread().name)  # waiting is healthy
+            self.retrier.completion.in_flight.wait_for_end(job.delivery)
+            self._clear(job.delivery.message.message_id)
             return
         if "failed" in header:
             self.retrier.completion.retry(job.delivery, header["failed"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.names import image_key
-from visionfleet.errors import GiveUp, NotFound, Unfit, VisionfleetError
+from visionfleet.errors import GiveUp, NotFound, TryLater, Unfit, VisionfleetError
 
 # A changed policy takes seconds to propagate: answers differ for that time.
 _REFUSALS = 4
@@ -14,12 +14,14 @@ _SURE_SECONDS = 8.0
 # A worker that has read no image yet can only probe a missing object, which does not reveal a
 # disabled KMS key.
 _UNSURE_SECONDS = 90.0
+# Errors that should pass; a hot prefix may be throttled for minutes.
+_UNANSWERED_SECONDS = 900.0
 _NO_IMAGE = image_key("none")  # never exists: job ids are longer
 
 
 @dataclass(slots=True)
 class UploadedImages:
-    """Raises Unfit for an image that is refused repeatedly while others can be read."""
+    """Raises Unfit for an image that S3 does not give out, repeatedly, while others can be read."""
 
     store: Store
     clock: Callable[[], float] = time.monotonic
@@ -32,21 +34,23 @@ class UploadedImages:
             data = self.store.get(key)
         except (NotFound, Unfit):
             raise
-        except GiveUp as error:
-            if self._only_this(key):
+        except (GiveUp, TryLater) as error:
+            if self._only_this(key, isinstance(error, TryLater)):
                 raise Unfit(str(error)) from error
             raise
         self._last_read = key
         self._refused.pop(key, None)
         return data
 
-    def _only_this(self, key: str) -> bool:
+    def _only_this(self, key: str, passing: bool) -> bool:
         since, refusals = self._refused.pop(key, (self.clock(), 0))
         sure = self._last_read is not None
-        if not self._others_are_read():
+        first_error = passing and not refusals  # most are over at the next try
+        if not first_error and not self._others_are_read():
             return False
         self._refused[key] = since, refusals + 1
         seconds = _SURE_SECONDS if sure else _UNSURE_SECONDS
+        seconds = _UNANSWERED_SECONDS if passing else seconds
         if refusals + 1 < _REFUSALS or self.clock() - since < seconds:
             return False
         del self._refused[key]

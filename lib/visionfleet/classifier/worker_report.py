@@ -73,7 +73,6 @@ class Reporter:
         return self.settings.report_seconds / _REPORTS_PER_INTERVAL if flickers else 0.0
 
     def note(self, notice: str) -> None:
-        """Add a notice to the report and have it sent at once."""
         self.notice, self._written_state = notice, None
 
     def write(self, state: WorkerState, counts: WorkCounts) -> None:

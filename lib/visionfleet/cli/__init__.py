@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from importlib import import_module
 
 from visionfleet import __version__
 from visionfleet.cli.parser import Parser, listed
-from visionfleet.errors import BadConfig, VisionfleetError
+from visionfleet.errors import BadConfig, VisionfleetError, reason_of
 from visionfleet.host.process import EXIT_CONFIG
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
@@ -50,10 +51,15 @@ _COMMANDS = _FOR_PEOPLE | _FOR_MACHINES
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    arguments = parser_for(sys.argv[1:] if argv is None else argv).parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not every encoding has all characters
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
+        try:
+            arguments = parser_for(sys.argv[1:] if argv is None else argv).parse_args(argv)
+            code: int = arguments.run(arguments)
+        finally:
+            if sys.stdout:  # it was closed otherwise
+                sys.stdout.flush()
     except BadConfig as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIG
@@ -62,11 +68,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        with contextlib.suppress(OSError):  # the interpreter's final flush would fail again
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
+    except OSError as error:  # a missing folder, no permission, a full disk, a closed pipe
+        _drop_unwritten()
+        if isinstance(error, BrokenPipeError):
+            return EXIT_BROKEN_PIPE
+        place = f"{error.filename}: " if error.filename else ""
+        print(f"visionfleet: {place}{reason_of(error)}", file=sys.stderr)
+        return 1
     return code
+
+
+def _drop_unwritten() -> None:
+    """If standard output takes no more, the interpreter's final flush would fail too."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:

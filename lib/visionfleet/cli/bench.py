@@ -15,7 +15,7 @@ import yaml
 
 from visionfleet.cli import plots, terminal
 from visionfleet.cli.classify import photos
-from visionfleet.cli.options import add_config, loaded, output_file, plot_file, seconds, whole
+from visionfleet.cli.options import add_config, check_writable, given_path, loaded, seconds, whole
 from visionfleet.config import Config
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_topology
@@ -58,21 +58,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="largest batch size to try; default: %(default)s",
     )
     parser.add_argument(
-        "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
+        "--images",
+        type=given_path,
+        metavar="PATH",
+        help="a file or folder; default: four photos of the package",
     )
     parser.add_argument("--json", action="store_true", help="print all figures as JSON")
     parser.add_argument(
-        "--plot", type=plot_file, metavar="FILE.png", help="plot of p95 over images per second"
+        "--plot", type=given_path, metavar="FILE.png", help="plot of p95 over images per second"
     )
     parser.add_argument(
         "--output",
-        type=output_file,
+        type=given_path,
         metavar="FILE.yaml",
         help="write the settings there; default: stdout",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.output, arguments.plot)
     drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
     config = loaded(arguments).config
     names = [str(path.resolve()) for path in photos(arguments.images)]

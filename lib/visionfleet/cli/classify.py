@@ -15,17 +15,20 @@ from rich.text import Text
 import visionfleet
 from visionfleet.cli import terminal
 from visionfleet.cli.client import Answer, Client
-from visionfleet.cli.options import add_key, api_key, seconds, web_url, whole
+from visionfleet.cli.options import add_key, api_key, given_path, seconds, web_url, whole
 from visionfleet.errors import GiveUp
 from visionfleet.evaluation.datasets import SUFFIXES
 
-STDIN = "-"
+STDIN = Path("-")
 _PHOTOS = Path(visionfleet.__file__).parent / "model/photos"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "image", nargs="+", help="a file, a folder (all images below it), or - for standard input"
+        "image",
+        type=given_path,
+        nargs="+",
+        help="a file, a folder (all images below it, hidden ones aside), or - for standard input",
     )
     parser.add_argument(
         "--url",
@@ -71,16 +74,14 @@ class InputImage:
 
 def run(arguments: argparse.Namespace) -> int:
     stop, found = threading.Event(), list(images(arguments.image))
-    key, count = api_key(arguments), arguments.parallel
-    client = Client(arguments.url, count, stop, key)
+    client = Client(arguments.url, arguments.parallel, stop, api_key(arguments))
     top = arguments.top or (5 if arguments.json else 1)
     answers: list[Answer] = []
     if not found:
-        nothing = " ".join(arguments.image)
+        nothing = " ".join(map(str, arguments.image))
         answers.append(Answer(nothing, 0.0, problem="no images there", code="no_images"))
     try:
-        top = arguments.top or (5 if arguments.json else 1)
-        for answer in classified(client, found, top, arguments.wait, count):
+        for answer in classified(client, found, top, arguments.wait, arguments.parallel):
             answers.append(answer)
             if arguments.json:
                 print(json_line(answer), flush=True)
@@ -91,25 +92,38 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if any(answer.problem for answer in answers) else 0
 
 
-def images(names: Iterable[str]) -> Iterator[InputImage]:
-    for name in names:
-        path = Path(name)
-        if name == STDIN:
+def images(paths: Iterable[Path]) -> Iterator[InputImage]:
+    for path in paths:
+        if path == STDIN:
             yield InputImage("stdin", None)
         elif path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-            yield from map(_image, filter(Path.is_file, found))
+            yield from map(_image, sorted(filter(Path.is_file, _below(path))))
         else:
             yield _image(path)
 
 
-def photos(path: str | None) -> list[Path]:
-    """The image files there, by default the package's own photos; raises GiveUp."""
-    found = [image.content for image in images([path or str(_PHOTOS)])]
-    files = [content for content in found if isinstance(content, Path) and content.is_file()]
-    if not files:
+def _below(folder: Path) -> Iterator[Path]:
+    """What is named like an image; hidden are .venv, .git, and `._1.jpg` beside 1.jpg on sticks."""
+    for path in folder.rglob("*"):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() in SUFFIXES and not hidden:
+            yield path
+
+
+def images_in(path: Path) -> list[InputImage]:
+    """The image files there; raises GiveUp if there are none."""
+    if not path.exists():
+        raise GiveUp(f"{path}: No such file or directory")
+    found = [image for image in images([path]) if image.content is not None]
+    if not found:
         raise GiveUp(f"there are no images in {path}")
-    return files
+    return found
+
+
+def photos(path: Path | None) -> list[Path]:
+    """The image files there, by default the package's own photos; raises GiveUp."""
+    found = [image.content for image in images_in(path or _PHOTOS)]
+    return [content for content in found if isinstance(content, Path)]
 
 
 def _image(path: Path) -> InputImage:

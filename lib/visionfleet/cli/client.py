@@ -13,6 +13,7 @@ import urllib3
 
 LONG_POLL_SECONDS = 25.0  # proxies may time out later
 BREATH_SECONDS = 0.5  # between two polls answered at once
+_CONNECT_SECONDS = 10.0
 _MARGIN_SECONDS = 15.0  # for the server's work beyond the requested wait
 _BUSY = {429, 503}
 _RETRY_AFTER = urllib3.Retry()
@@ -132,7 +133,7 @@ class Client:
             f"{url}wait={wait}",
             fields=fields,
             headers=self._headers,
-            timeout=urllib3.Timeout(connect=10.0, read=wait + _MARGIN_SECONDS),
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=wait + _MARGIN_SECONDS),
         )
 
 
@@ -176,6 +177,12 @@ def _retry_after(response: Response) -> float:
 
 
 def _connection_sentence(error: Exception) -> str:
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "the host's name is not known: is the URL right?"
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         return "nothing answers there: is visionfleet running?"
-    return f"the connection broke: {error}"
+    if isinstance(error, urllib3.exceptions.ConnectTimeoutError):
+        return f"nothing answers there within {_CONNECT_SECONDS:g} s: is the URL right?"
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return "this port does not speak HTTPS: use http://"
+    return f"the connection broke: {error.args[-1] if error.args else error}"

@@ -3,7 +3,6 @@
 import argparse
 import json
 import textwrap
-from pathlib import Path
 
 from rich.console import Group
 from rich.table import Column
@@ -11,7 +10,7 @@ from rich.text import Text
 
 from visionfleet.cli import terminal
 from visionfleet.cli.fleet_snapshot import Deployment
-from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.options import add_config, given_path, loaded
 from visionfleet.cli.parser import COLUMNS
 from visionfleet.contract.usage import FleetCost, PeriodCost
 from visionfleet.cost.bill import fleet_cost
@@ -29,7 +28,7 @@ class NoUse(VisionfleetError):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "price table; default: scaler.prices_file"
-    parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
+    parser.add_argument("--prices", type=given_path, metavar="FILE.yaml", help=about)
     parser.add_argument(
         "--json", action="store_true", help="print it as JSON, with each day's usage"
     )

@@ -19,10 +19,10 @@ from rich.table import Table
 from rich.text import Text
 
 from visionfleet.cli import terminal
-from visionfleet.cli.classify import InputImage, classified, images, table
+from visionfleet.cli.classify import InputImage, classified, images_in, table
 from visionfleet.cli.client import Answer, Client
 from visionfleet.cli.fleet_snapshot import Deployment
-from visionfleet.cli.options import add_config, config_path, whole
+from visionfleet.cli.options import add_config, config_path, given_path, whole
 from visionfleet.cli.up import add_file_options, stack_files
 from visionfleet.config import Config, load
 from visionfleet.errors import GiveUp, VisionfleetError
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_file_options(parser)
     parser.add_argument(
         "--images",
-        type=Path,
+        type=given_path,
         metavar="FOLDER",
         help="images to classify; default: crops of the photos that scikit-image ships",
     )
@@ -195,10 +195,7 @@ def columns(values: Sequence[tuple[float, float]], width: int, until: float) -> 
 
 def _images(arguments: argparse.Namespace) -> list[InputImage]:
     if arguments.images is not None:
-        found = [image for image in images([str(arguments.images)]) if image.content is not None]
-        if not (found and arguments.images.exists()):
-            raise GiveUp(f"there are no images in {arguments.images}")
-        return found
+        return images_in(arguments.images)
     photos = shipped_photos()
     if not photos:
         raise GiveUp("no photos at hand: pip install 'visionfleet[local]', or give --images FOLDER")

@@ -4,13 +4,12 @@ import argparse
 import json
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from visionfleet.cli import terminal
-from visionfleet.cli.options import add_config, loaded, whole
+from visionfleet.cli.options import add_config, given_path, loaded, whole
 from visionfleet.evaluation import datasets
 from visionfleet.host import cpu_quota
 from visionfleet.model.evaluate import Benchmark, measure
@@ -26,7 +25,9 @@ _LOST_SHARE = 0.1  # the share of correct answers below the proposed threshold
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
-    parser.add_argument("data", type=Path, help="folder or ZIP file with one folder per class")
+    parser.add_argument(
+        "data", type=given_path, help="folder or ZIP file with one folder per class"
+    )
     parser.add_argument("--limit", type=whole(1, 10**9), help="use N images, spread over the data")
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument(

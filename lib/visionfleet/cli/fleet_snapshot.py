@@ -36,13 +36,13 @@ class Deployment:
             raise NotFound(f"{error}; `visionfleet provision` makes it") from error
 
     def snapshot(self) -> Snapshot:
-        workers = filter(None, map(names.reporting_worker, self.results.keys(names.WORKERS_PREFIX)))
-        found = (self.results.read(documents.worker_report(worker)) for worker in sorted(workers))
+        keys = self.results.keys(names.WORKERS_PREFIX)
+        reports = documents.worker_reports(keys, self.results.read)
         return Snapshot(
             counts=self.requests.counts(),
             dead_letters=self.dead_letters(),
             status=self.status(),
-            workers=tuple(report for report in found if report is not None),
+            workers=tuple(sorted(reports, key=lambda report: report.worker)),
         )
 
     def dead_letters(self) -> int:

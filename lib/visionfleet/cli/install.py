@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from visionfleet import __version__
+from visionfleet.cli.options import given_path
 from visionfleet.errors import GiveUp
 from visionfleet.host.installation import Installation, fault_of_place
 from visionfleet.host.systemctl import POLKIT
@@ -27,14 +28,14 @@ NO_POLKIT = "\nthe scaler may start classifiers by polkit alone: sudo apt-get in
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
-        type=Path,
+        type=given_path,
         default=Path("/"),
         metavar="FOLDER",
         help="root directory of an image being built; default: this machine",
     )
     parser.add_argument(
         "--prefix",
-        type=Path,
+        type=given_path,
         default=Path(sys.prefix),
         metavar="FOLDER",
         help="path of these packages on that machine; default: where they are now",

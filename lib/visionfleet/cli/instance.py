@@ -56,9 +56,7 @@ def _write(path: Path, settings: str) -> None:
 
 
 def _start(wanted: InstanceRoles) -> None:
-    """Start the units by their target, so that they stop and restart with it; until the
-    next boot.
-    """
+    """Start the units by their target, so that they stop and restart with it."""
     _systemctl("enable", "--runtime", *wanted.units)
     _systemctl("start", "--no-block", "visionfleet.target")
     if wanted.signal is not None:

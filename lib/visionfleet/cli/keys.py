@@ -7,7 +7,7 @@ from pathlib import Path
 
 from visionfleet.auth import api_keys, key_file
 from visionfleet.cli import terminal
-from visionfleet.cli.options import add_config, command, loaded, number
+from visionfleet.cli.options import add_config, command, given_path, loaded, number
 from visionfleet.errors import BadKeys
 
 
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     old = command(below, "revoke", "revoke a key; it takes effect within a second", revoke)
     old.add_argument("which", metavar="ID_OR_NAME")
     for parser in below.choices.values():
-        parser.add_argument("--file", type=Path, help="the key file; default: web.keys_file")
+        parser.add_argument("--file", type=given_path, help="the key file; default: web.keys_file")
         add_config(parser)
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from multiprocessing.pool import ThreadPool
 from random import Random
@@ -13,7 +13,16 @@ from typing import Any
 from visionfleet.cli import plots, terminal
 from visionfleet.cli.classify import photos
 from visionfleet.cli.client import Client
-from visionfleet.cli.options import add_key, api_key, number, plot_file, seconds, web_url, whole
+from visionfleet.cli.options import (
+    add_key,
+    api_key,
+    check_writable,
+    given_path,
+    number,
+    seconds,
+    web_url,
+    whole,
+)
 from visionfleet.measurement import arrivals
 from visionfleet.measurement.latencies import Sample, Summary, summary
 
@@ -40,8 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=whole(0, 2**31), default=1, help="random seed of times and images"
     )
+    _add_more(parser)
+
+
+def _add_more(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--images", metavar="PATH", help="a file or folder; default: four photos of the package"
+        "--images",
+        type=given_path,
+        metavar="PATH",
+        help="a file or folder; default: four photos of the package",
     )
     add_key(parser)
     parser.add_argument(
@@ -58,24 +74,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     parser.add_argument(
-        "--plot", type=plot_file, metavar="FILE.png", help="plot of latencies over time"
+        "--plot", type=given_path, metavar="FILE.png", help="plot of latencies over time"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.plot)
     drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
     stop = threading.Event()
     files = [(path.name, path.read_bytes()) for path in photos(arguments.images)]
     client = Client(arguments.url, arguments.parallel, stop, api_key(arguments), patient=False)
+    examples: dict[str, str] = {}
     try:
-        samples = _loaded(arguments, client, files)
+        samples = _loaded(arguments, client, files, examples)
     finally:
         stop.set()
     found = summary(samples)
     if arguments.json:
         print(json.dumps({**_asked(arguments), **asdict(found)}, indent=2))
     else:
-        _print(found)
+        _print(found, examples)
     if found.late:
         terminal.say(f"{found.late} of {found.sent} images left late: give it more --parallel")
     if drawn is not None:
@@ -84,15 +102,23 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _loaded(
-    arguments: argparse.Namespace, client: Client, files: Sequence[tuple[str, bytes]]
+    arguments: argparse.Namespace,
+    client: Client,
+    files: Sequence[tuple[str, bytes]],
+    examples: dict[str, str],
 ) -> list[Sample]:
-    """Send each image when it is due, whether earlier ones are answered or not."""
+    """Send each image when it is due, whether earlier ones are answered or not.
+
+    `examples` gets one sentence for each kind of error.
+    """
     random, started = Random(arguments.seed), time.monotonic()
 
     def ask(at: float, name: str, data: bytes) -> Sample:
         late = time.monotonic() - started - at
         answer = client.classify(name, data, 1, arguments.wait)
         error = answer.code if answer.problem else None
+        if error and answer.problem:
+            examples.setdefault(error, answer.problem)
         return Sample(at, late + answer.seconds, error, late)
 
     # When interrupted, do not wait for pending calls: a pool's threads are not joined.
@@ -115,7 +141,7 @@ def _asked(arguments: argparse.Namespace) -> dict[str, object]:
     return {name: getattr(arguments, name) for name in ("rate", "seconds", "arrivals", "seed")}
 
 
-def _print(found: Summary) -> None:
+def _print(found: Summary, examples: Mapping[str, str]) -> None:
     made = terminal.table("images", "answered", "errors", "images/s", *found.latencies)
     errors = found.sent - found.answered
     latencies = [f"{value:.3f} s" for value in found.latencies.values()]
@@ -126,7 +152,7 @@ def _print(found: Summary) -> None:
     )
     terminal.show(made)
     for code, count in found.errors.items():
-        terminal.show(f"{count} x {code}")
+        terminal.show(f"{count} x {code}: {examples[code]}")
 
 
 def _plot(drawn: Any, samples: Sequence[Sample], arguments: argparse.Namespace) -> None:

@@ -3,11 +3,10 @@
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 from visionfleet.cli.model_import import add_import
 from visionfleet.cli.model_teach import add_teach
-from visionfleet.cli.options import add_config, command, loaded, output_folder
+from visionfleet.cli.options import add_config, command, given_path, loaded, make_folder
 
 _LABELS_SHOWN = 12
 
@@ -15,13 +14,13 @@ _LABELS_SHOWN = 12
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     one = command(below, "inspect", "print what a model file is", inspect)
-    one.add_argument("file", type=Path, nargs="?", help="default: the default model")
+    one.add_argument("file", type=given_path, nargs="?", help="default: the default model")
     one.add_argument("--json", action="store_true", help="print what is known as JSON")
 
     made = command(below, "build", "build the configured model's artefact, for workers", build)
     add_config(made)
     made.add_argument(
-        "--into", type=output_folder, metavar="FOLDER", help="default: this user's cache"
+        "--into", type=given_path, metavar="FOLDER", help="default: this user's cache"
     )
     made.add_argument("--share", action="store_true", help="also upload it to the output bucket")
 
@@ -32,6 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def build(arguments: argparse.Namespace) -> int:
     from visionfleet.model import making
 
+    if arguments.into is not None:
+        make_folder(arguments.into)
     artefact, path = making.build(loaded(arguments).config, arguments.into, arguments.share)
     chosen = artefact.manifest.chosen
     for name, found in chosen.measured.items():

@@ -6,21 +6,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from visionfleet.cli.options import command, output_folder
+from visionfleet.cli.options import command, given, given_path, make_folder
 
 
 def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     one = command(below, "import", "make an artefact of a model from elsewhere", run)
     one.add_argument(
         "source",
+        type=given,
         help="a file, a folder with config.json, or a name in torchvision, timm or on the hub",
     )
     one.add_argument(
-        "--into", type=output_folder, default=Path(), metavar="FOLDER", help="default: here"
+        "--into", type=given_path, default=Path(), metavar="FOLDER", help="default: here"
     )
     one.add_argument("--name", help="model name in results; default: that of the source")
     one.add_argument(
-        "--labels", metavar="FILE", help="one per line or JSON, in the order of the scores"
+        "--labels",
+        type=given,
+        metavar="FILE",
+        help="one per line or JSON, in the order of the scores",
     )
     one.add_argument(
         "--architecture", metavar="NAME", help="network of weights, such as resnet18, timm:resnet26"
@@ -35,9 +39,10 @@ def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def run(arguments: argparse.Namespace) -> int:
     from visionfleet.model.importing import making
-    from visionfleet.model.importing.found import Wanted
+    from visionfleet.model.importing.found import Wanted, plain_name
     from visionfleet.model.source import Source, read_labels
 
+    make_folder(arguments.into)
     given: dict[str, Any] = {
         n: getattr(arguments, n) for n in ("architecture", "resize", "crop", "interpolation")
     }
@@ -45,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
         given[values] = tuple(getattr(arguments, values)) if getattr(arguments, values) else None
     if arguments.labels:
         given["labels"] = read_labels(Source(), arguments.labels)
-    name = making.plain_name(arguments.name) if arguments.name else None
+    name = plain_name(arguments.name) if arguments.name else None
     made = making.imported(arguments.source, Wanted(**given), name, os.environ, _tell)
     path, settings = making.written(made, arguments.into)
     for one in made.compared:

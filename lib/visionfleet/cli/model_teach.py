@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded, output_folder
+from visionfleet.cli.options import Subparsers, add_config, command, given_path, loaded
 from visionfleet.config.load import path_of
 from visionfleet.errors import BadModel
 
@@ -23,7 +23,7 @@ def add_teach(below: Subparsers) -> None:
     taught = command(below, "teach", about, teach)
     add_config(taught)
     taught.add_argument(
-        "folder", type=Path, nargs="?", help="has one folder per class, with 5 photos or more"
+        "folder", type=given_path, nargs="?", help="has one folder per class, with 5 photos or more"
     )
     taught.add_argument(
         "--from-corrections",
@@ -33,7 +33,7 @@ def add_teach(below: Subparsers) -> None:
     taught.add_argument("--name", default="taught", help="name of the model; default: %(default)s")
     taught.add_argument(
         "--into",
-        type=output_folder,
+        type=given_path,
         default=Path(),
         metavar="FOLDER",
         help="folder for file and labels; default: here",

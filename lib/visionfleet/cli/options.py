@@ -10,13 +10,11 @@ from urllib.parse import urlsplit
 
 from visionfleet.config import LoadedConfig, load
 from visionfleet.config.load import CONFIG_VARIABLE, path_of
-from visionfleet.errors import BadKeys
+from visionfleet.errors import BadKeys, GiveUp, reason_of
 from visionfleet.shipped import checkout
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Run = Callable[[argparse.Namespace], int]
-
-_PLOTS = (".png", ".svg", ".pdf")
 
 
 def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
@@ -28,7 +26,7 @@ def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse
 def add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config",
-        type=Path,
+        type=given_path,
         metavar="PATH",
         help="configuration file; default: VISIONFLEET_CONFIG in the environment, "
         "then /etc/visionfleet/visionfleet.yaml, then etc/local.yaml of a checkout",
@@ -37,17 +35,25 @@ def add_config(parser: argparse.ArgumentParser) -> None:
 
 def add_key(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--key-file", type=Path, metavar="PATH", help="file with the API key, if one is required"
+        "--key-file",
+        type=given_path,
+        metavar="PATH",
+        help="file with the API key, if one is required",
     )
 
 
 def api_key(arguments: argparse.Namespace) -> str | None:
     """The key, only from a file: a command line is visible to all users of the machine."""
-    path: Path | None = arguments.key_file
+    file: Path | None = arguments.key_file
+    if file is None:
+        return None
     try:
-        return None if path is None else path.read_text().strip()
+        key = file.read_text().strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadKeys(f"{path}: {error}") from error
+        raise BadKeys(f"{file}: {reason_of(error)}") from error
+    if not key:
+        raise BadKeys(f"{file}: it is empty")
+    return key
 
 
 def loaded(arguments: argparse.Namespace) -> LoadedConfig:
@@ -65,45 +71,48 @@ def config_path(given: Path | None, environment: Mapping[str, str]) -> Path | No
     return local
 
 
-def output_file(text: str) -> Path:
-    """A file to be written after long work, so that it is refused before."""
-    path = Path(text)
-    if path.is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder, not a file")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"there is no folder {path.parent}")
-    return _writable(path, path if path.exists() else path.parent)
+def given(text: str) -> str:
+    """A path, or what may be one. An empty one, as of an unset variable, would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty text")
+    return text
 
 
-def plot_file(text: str) -> Path:
-    if not text.endswith(_PLOTS):
-        raise argparse.ArgumentTypeError(f"expected a name that ends in {', '.join(_PLOTS)}")
-    return output_file(text)
+def given_path(text: str) -> Path:
+    return Path(given(text))
 
 
-def output_folder(text: str) -> Path:
-    """A folder to be written to after long work; it need not exist."""
-    path = Path(text)
-    existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not existing.is_dir():
-        raise argparse.ArgumentTypeError(f"{existing} is not a folder")
-    return _writable(path, existing)
+def check_writable(*files: Path | None) -> None:
+    """Raise GiveUp, before the work, for files that cannot be written after it."""
+    for file in files:
+        if file is None:
+            continue
+        if file.is_dir():
+            raise GiveUp(f"{file}: it is a folder")
+        if not file.parent.is_dir():
+            raise GiveUp(f"{file}: there is no folder {file.parent}")
+        if not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise GiveUp(f"{file}: it cannot be written")
 
 
-def _writable(path: Path, existing: Path) -> Path:
-    if not os.access(existing, os.W_OK):
-        raise argparse.ArgumentTypeError(f"{existing} is not writable")
-    return path
+def make_folder(folder: Path) -> None:
+    """Raise GiveUp, before the work, for a folder that cannot take its outcome."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GiveUp(f"{folder}: {reason_of(error)}") from error
+    if not os.access(folder, os.W_OK):
+        raise GiveUp(f"{folder}: it cannot be written to")
 
 
 def web_url(text: str) -> str:
     try:
-        parts = urlsplit(text)
-        known = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+        found = urlsplit(text)
+        right = found.scheme in {"http", "https"} and found.hostname and found.port != 0
     except ValueError:
-        known = False
-    if not known:
-        raise argparse.ArgumentTypeError(f"expected http://HOST:PORT or https://HOST, not {text!r}")
+        right = False
+    if not right or " " in text:
+        raise argparse.ArgumentTypeError("expected a URL such as http://127.0.0.1:8080")
     return text
 
 
@@ -123,7 +132,8 @@ def number(what: str, minimum: float, maximum: float) -> Callable[[str], float]:
         except ValueError:
             value = float("nan")
         if not minimum <= value <= maximum:
-            raise argparse.ArgumentTypeError(f"expected {what} from {minimum:g} to {maximum:g}")
+            bounds = (f"{bound:f}".rstrip("0").rstrip(".") for bound in (minimum, maximum))
+            raise argparse.ArgumentTypeError(f"expected {what} from {' to '.join(bounds)}")
         return value
 
     return convert

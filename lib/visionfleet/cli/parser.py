@@ -38,7 +38,6 @@ def proposal(word: str, known: Sequence[str]) -> str:
 
 
 def listed(title: str, commands: Mapping[str, str]) -> str:
-    """Format a section of the help like argparse."""
     lines = [f"{title}:"]
     for name, about in commands.items():
         indent = " " * (4 + _NAMES)

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.options import add_config, given_path, loaded
 from visionfleet.config import Config
 from visionfleet.errors import BadConfig
 from visionfleet.host.cpu_placement import drop_in
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument(
         "--generate",
-        type=Path,
+        type=given_path,
         metavar="FOLDER",
         help="write units there, as systemd's generator does at boot and at every daemon-reload",
     )

@@ -13,10 +13,10 @@ from pydantic import ValidationError
 
 from visionfleet.cli.options import (
     add_config,
+    check_writable,
+    given_path,
     loaded,
     number,
-    output_file,
-    plot_file,
     seconds,
     whole,
 )
@@ -29,7 +29,8 @@ from visionfleet.config.scaler import FLEET_TIMES, ScheduleWindow
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import BadPrices
 from visionfleet.price_file import price_table
-from visionfleet.scaler.decision import POLICIES, Policy
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.simulation import plan, trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import PolicyController
@@ -56,19 +57,19 @@ class _Traffic:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", type=Path, help="CSV with the columns minute,count")
+    parser.add_argument("trace", type=given_path, help="CSV with the columns minute,count")
     about = "price table; default: scaler.prices_file"
-    parser.add_argument("--prices", type=Path, metavar="FILE.yaml", help=about)
+    parser.add_argument("--prices", type=given_path, metavar="FILE.yaml", help=about)
     about = "maximum p95 wait of the recommended fleet; default: 30"
     parser.add_argument("--p95", type=_SECONDS, default=30.0, metavar="SECONDS", help=about)
     _add_fleets(parser)
     _add_world(parser)
     about = "write all figures as JSON to FILE; without FILE, print only them"
     parser.add_argument(
-        "--json", nargs="?", type=output_file, const=_STDOUT, metavar="FILE", help=about
+        "--json", nargs="?", type=given_path, const=_STDOUT, metavar="FILE", help=about
     )
     parser.add_argument(
-        "--plot", type=plot_file, metavar="FILE.png", help="plot of cost against wait"
+        "--plot", type=given_path, metavar="FILE.png", help="plot of cost against wait"
     )
     add_config(parser)
 
@@ -118,6 +119,7 @@ def _add_world(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    check_writable(None if arguments.json == _STDOUT else arguments.json, arguments.plot)
     config = loaded(arguments).config
     prices = price_table(arguments.prices or config.scaler.prices_file)
     options = list(_options(arguments, config, prices))
@@ -171,7 +173,6 @@ def _market(arguments: argparse.Namespace, market: str) -> MarketConditions:
 
 
 def _types(config: Config, prices: PriceTable) -> Sequence[str]:
-    """The configured types with a price, or else all with one."""
     chosen = [name for name in config.ec2.instance_types if name in prices.instances]
     return chosen or list(prices.instances)
 

@@ -47,7 +47,6 @@ def page(estimates: Sequence[Estimate], p95_seconds: float, prices: PriceTable) 
 
 
 def recommendation(estimates: Sequence[Estimate], p95_seconds: float) -> str:
-    """The cheapest fleet that is fast enough, in words."""
     best, nearest = cheapest_within(estimates, p95_seconds), quickest(estimates)
     if best is not None:
         thousand = best.dollars_per_thousand_images

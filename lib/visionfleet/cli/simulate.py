@@ -8,23 +8,21 @@ from pathlib import Path
 from random import Random
 from typing import TypeVar
 
-from rich.console import Console
-from rich.table import Table
-
-from visionfleet.cli import plots
+from visionfleet.cli import plots, terminal
 from visionfleet.cli.options import (
     add_config,
+    check_writable,
+    given_path,
     loaded,
     number,
-    output_file,
-    plot_file,
     seconds,
     whole,
 )
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
-from visionfleet.errors import VisionfleetError
-from visionfleet.scaler.decision import POLICIES, Policy
+from visionfleet.errors import VisionfleetError, reason_of
+from visionfleet.scaler.decision import Policy
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.simulation import trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
@@ -45,7 +43,7 @@ class NoSimulation(VisionfleetError):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("trace", type=Path, help="CSV with minute,count or second,count")
+    parser.add_argument("trace", type=given_path, help="CSV with minute,count or second,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
     defaults = Conditions()
@@ -68,12 +66,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="multiplies the counts; default: scale to the maximum of workers",
     )
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
-    parser.add_argument("--plot", type=plot_file, metavar="FILE.png")
-    parser.add_argument("--json", type=output_file, metavar="FILE.json")
+    parser.add_argument("--plot", type=given_path, metavar="FILE.png")
+    parser.add_argument("--json", type=given_path, metavar="FILE.json")
     add_config(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    check_writable(arguments.json, arguments.plot)
     config = loaded(arguments).config
     policy = _policy(config, arguments.service, arguments.boot)
     conditions = Conditions(
@@ -108,9 +107,7 @@ def add_markets(parser: argparse.ArgumentParser) -> None:
 
 
 def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketConditions:
-    """The configured markets; spot with fallback to on demand if there is no spot and an option
-    concerns it.
-    """
+    """The configured markets; on-demand after spot if an option concerns spot and there is none."""
     asked = arguments.spot_refusals is not None or arguments.interruptions is not None
     markets = config.ec2.markets
     if asked and "spot" not in markets:
@@ -119,7 +116,6 @@ def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketCo
 
 
 def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
-    """The configured policy, with the simulation's times and no schedule."""
     policy = Policy.of(config, _WORKERS)
     update = {"service_seconds": service_seconds, "schedule": ()}
     return replace(
@@ -138,7 +134,7 @@ def _read(path: Path, read: Callable[[Sequence[str]], _T]) -> _T:
     try:
         return read(path.read_text().splitlines())
     except (OSError, UnicodeDecodeError, trace.BadTrace) as error:
-        raise NoSimulation(f"{path}: {error}") from error
+        raise NoSimulation(f"{path}: {reason_of(error)}") from error
 
 
 def _arrivals(arguments: argparse.Namespace, maximum: int) -> list[int]:
@@ -163,19 +159,18 @@ def _replay(name: str, policy: Policy, conditions: Conditions, arrivals: Sequenc
 
 
 def _print(outcomes: dict[str, Outcome]) -> None:
-    columns = ("policy", "worker-hours", "of pure work", "p50 wait", "p95", "p99", "launches")
-    table = Table(*columns, "busy kills", "peak")
+    columns = ("policy", "worker-hours", "/ work", "p50 wait", "p95", "p99", "launches")
+    table = terminal.table(*columns, "kills", "peak")
     for name, outcome in outcomes.items():
         waits = [f"{outcome.wait_quantile(share):.0f} s" for share in (0.5, 0.95, 0.99)]
         ratio = outcome.billed_hours / max(outcome.work_hours, 1e-9)
         counts = (outcome.launches, outcome.busy_kills, outcome.peak_workers)
         hours = f"{outcome.billed_hours:.1f}"
         table.add_row(name, hours, f"{ratio:.2f}", *waits, *map(str, counts))
-    console = Console(soft_wrap=True)
-    console.print(table)
+    terminal.show(table)
     for name, outcome in outcomes.items():
         if outcome.spot_refusals or outcome.interruptions:
-            console.print(f"{name}: {_market(outcome)}")
+            terminal.show(f"{name}: {_market(outcome)}")
 
 
 def _market(outcome: Outcome) -> str:

@@ -113,7 +113,6 @@ def scaler_lines(status: FleetStatus | None, now: float) -> Iterator[str]:
 
 
 def _markets(status: FleetStatus) -> str:
-    """The share of workers on each market, and why."""
     total = sum(status.markets.values())
     counted = [f"{n} {m} ({n / total:.0%})" for m, n in sorted(status.markets.items())]
     shares = ", ".join(counted) or "none"

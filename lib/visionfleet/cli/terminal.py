@@ -15,8 +15,11 @@ _WIDE = 10_000  # columns: nothing is truncated in a pipe
 
 
 def show(*parts: RenderableType) -> None:
-    width = None if sys.stdout.isatty() else _WIDE
-    Console(width=width, highlight=False).print(*parts, sep="\n")
+    if sys.stdout:
+        console = Console(width=None if sys.stdout.isatty() else _WIDE, highlight=False)
+        with console.capture() as captured:
+            console.print(*parts, sep="\n")
+        print(captured.get(), end="")  # by itself it would end with status 1 if a pipe is closed
 
 
 def say(text: str) -> None:

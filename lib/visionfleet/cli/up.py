@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from visionfleet.aws.clients import client_factory
-from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.options import add_config, given_path, loaded
 from visionfleet.cli.provision import provision
 from visionfleet.cli.terminal import say
 from visionfleet.config import LoadedConfig
@@ -35,13 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_file_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--supervisor",
-        type=Path,
+        type=given_path,
         metavar="PATH",
         help="supervisor's configuration; default: supervisor/local.conf beside the configuration",
     )
     parser.add_argument(
         "--var",
-        type=Path,
+        type=given_path,
         metavar="FOLDER",
         help="folder for logs; default: var beside the configuration's folder",
     )

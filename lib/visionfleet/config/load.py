@@ -70,7 +70,6 @@ def _forget_empty_sections(settings: SourcedValues) -> None:
 
 
 def _anchor_paths(settings: SourcedValues) -> None:
-    """Resolve relative paths from the folder of their file, not the working directory."""
     for key in path_keys():
         value, origin = settings.values.get(key), settings.origins.get(key)
         if isinstance(value, str) and origin is not None and not value.startswith("s3://"):

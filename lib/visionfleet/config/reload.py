@@ -10,9 +10,7 @@ from visionfleet.config.schema import Config
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """The settings that a daemon reads, as dotted keys or sections; all but `live` need
-    a restart.
-    """
+    """The settings, by key or section, that a daemon reads; all but `live` need a restart."""
 
     concerns: frozenset[str]
     live: frozenset[str]

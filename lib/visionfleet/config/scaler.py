@@ -57,9 +57,7 @@ class ScheduleWindow(Section):
     """Zone of the times, like Europe/Berlin."""
 
     def holds(self, now: float) -> bool:
-        """Whether it contains a Unix time; a window that ends before its start continues on the
-        next day.
-        """
+        """Whether it contains a Unix time; one that ends before its start goes on the next day."""
         local = datetime.fromtimestamp(now, ZoneInfo(self.timezone))
         time, weekday = f"{local:%H:%M}", local.weekday()
         today, yesterday = DAYS[weekday] in self.days, DAYS[weekday - 1] in self.days
@@ -127,9 +125,7 @@ class ScalerSection(Section):
 
     @property
     def lease_margin_seconds(self) -> float:
-        """A scaler stops acting this long before its lease ends: longer than the last call of a
-        step.
-        """
+        """A scaler stops acting so long before its lease ends: longer than a step's last call."""
         return max(0.5, self.lease_seconds / 12)
 
 

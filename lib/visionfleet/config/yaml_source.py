@@ -6,6 +6,8 @@ from pathlib import Path
 
 import yaml
 
+from visionfleet.errors import reason_of
+
 Key = tuple[str, ...]
 
 
@@ -51,8 +53,7 @@ def read_file(path: Path, into: SourcedValues) -> None:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        into.faults.append(f"{path}: cannot be read: {reason}")
+        into.faults.append(f"{path}: cannot be read: {reason_of(error)}")
     else:
         read_text(text, str(path), path.parent, into)
 

@@ -4,7 +4,7 @@ Empty, truncated or invalid content, and other versions, count as missing.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -58,6 +58,13 @@ def claim(name: str) -> Document[Claim]:
 
 def worker_report(worker: str) -> Document[WorkerReport]:
     return Document(names.worker_key(worker), WorkerReport.decode)
+
+
+def worker_reports(
+    keys: Iterable[str], read: Callable[[Document[WorkerReport]], WorkerReport | None]
+) -> list[WorkerReport]:
+    found = (read(worker_report(name)) for key in keys if (name := names.reporting_worker(key)))
+    return [report for report in found if report is not None]
 
 
 def drain_request(worker: str) -> Document[float]:

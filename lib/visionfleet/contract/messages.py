@@ -29,16 +29,22 @@ class Message(Value):
         return _decode(cls.model_validate_json, raw)
 
 
+# What others send may not name an object that S3 cannot have, whatever is tried.
+JobName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+ObjectKey = Annotated[str, Field(pattern=r"^[^\x00-\x1f\x7f]{1,1024}$")]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class Request(Message):
     """One image to classify; `embed` asks for its embedding. `expires_at` None never expires."""
 
-    job: str
-    key: str
+    job: JobName
+    key: ObjectKey
     reply_to: str | None = None
     file_name: str = ""
     top: Annotated[int, Field(ge=1, le=1000)] = 5
-    sent_at: float
-    expires_at: float | None = None
+    sent_at: Seconds
+    expires_at: Seconds | None = None
     embed: Annotated[bool, Field(exclude_if=operator.not_)] = False
 
 
@@ -122,7 +128,7 @@ class Claim(Message):
     Without `sent_at` it is unknown whether the job's request was ever sent.
     """
 
-    job: str
+    job: JobName
     digest: str
     at: float
     sent_at: float | None = None

@@ -24,7 +24,6 @@ def replies_queue(name: str, host: str, process: str) -> str:
 
 
 def worker_on(host: str, number: int) -> str:
-    """The default name of a worker."""
     return f"{host}-{number}"
 
 
@@ -33,12 +32,10 @@ def image_key(job: str) -> str:
 
 
 def corrected_image_key(job: str) -> str:
-    """Key in the input bucket of an image with a corrected label."""
     return f"corrections/{job}"
 
 
 def correction_key(job: str) -> str:
-    """Key in the output bucket of a corrected label."""
     return f"{CORRECTIONS_PREFIX}{job}.json"
 
 

@@ -4,9 +4,7 @@ from visionfleet.contract.values import Value
 
 
 class WorkerTime(Value):
-    """Billed seconds of one kind of workers; None: unknown kind, as for processes of
-    one machine.
-    """
+    """Billed seconds of one kind of workers; None: unknown, as on one machine."""
 
     instance_type: str | None = None
     market: str | None = None

@@ -23,7 +23,6 @@ OF_AN_AWAKE_HOUR = Calls(s3_write=900)
 
 
 def fleet_cost(usage: Sequence[DayUsage], prices: PriceTable, today: date) -> FleetCost:
-    """The cost of today so far, of yesterday, and of the last 30 days including today."""
     by_day = {one.day: one for one in usage}
     day = today.isoformat()
     yesterday = (today - timedelta(days=1)).isoformat()
@@ -43,7 +42,8 @@ def period_cost(period: str, days: Sequence[DayUsage], prices: PriceTable) -> Pe
     seconds = sum(time.seconds for time in workers)
     calls = estimated_calls(days)
     of_workers, of_calls = worker_dollars(workers, prices), prices.of_calls(calls)
-    dollars, missing = known_sum((of_workers, of_calls)), tuple(sorted(unpriced(workers, prices)))
+    known = [part for part in (of_workers, of_calls) if part is not None]
+    dollars, missing = sum(known) if known else None, tuple(sorted(unpriced(workers, prices)))
     whole = dollars if images and not missing else None
     return PeriodCost(
         period=period,
@@ -93,13 +93,8 @@ def unpriced(workers: Iterable[WorkerTime], prices: PriceTable) -> set[str]:
 
 def kind_words(instance_type: str | None, market: str | None) -> str:
     if instance_type is None:
-        return "workers of no known instance type"
+        return "workers that are not on EC2"
     return f"{instance_type}, {market or 'market not known'}"
-
-
-def known_sum(parts: Iterable[float | None]) -> float | None:
-    known = [part for part in parts if part is not None]
-    return sum(known) if known else None
 
 
 def _rounded(dollars: float | None) -> float | None:

@@ -50,9 +50,7 @@ class Evaluation:
 
     def threshold(self, temperature: float, lost: float) -> float:
         """The score, after such a scaling, below which this share of correct answers lies."""
-        scores = self.log_probabilities() / temperature
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        confidences = 1 / powers.sum(axis=1)
+        confidences = calibration.softmax(self.log_probabilities() / temperature).max(axis=1)
         return calibration.unknown_threshold(confidences, self.right, lost)
 
     def log_probabilities(self) -> Floats:

@@ -3,12 +3,16 @@
 Scores are logits or log probabilities, which differ by a constant per row.
 """
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
 Wholes = npt.NDArray[np.integer]
 Booleans = npt.NDArray[np.bool_]
+
+_Number = TypeVar("_Number", bound=np.floating)
 
 BINS = 15
 TEMPERATURES = (0.05, 20.0)
@@ -25,29 +29,16 @@ def expected_calibration_error(confidences: Floats, right: Booleans, bins: int =
     return float(sum(gaps))
 
 
-def swept_calibration_error(confidences: Floats, right: Booleans) -> float:
-    """The calibration error with equal-mass bins: the most bins for which accuracy is monotonic.
-
-    For a few hundred images a perfect model gets a smaller error than with equal-width bins
-    (Roelofs, Cain, Shlens and Mozer: Mitigating Bias in Calibration Error Estimation, 2022).
-    """
-    order = np.argsort(confidences, kind="stable")
-    confidences, right = confidences[order], right[order]
-    error = abs(confidences.mean() - right.mean())
-    for bins in range(2, len(right) + 1):
-        parts = np.array_split(np.arange(len(right)), bins)
-        accuracies = np.array([right[part].mean() for part in parts])
-        if (np.diff(accuracies) < 0).any():
-            break
-        said = np.array([confidences[part].mean() for part in parts])
-        error = np.abs(said - accuracies) @ [len(part) / len(right) for part in parts]
-    return float(error)
+def softmax(scores: npt.NDArray[_Number]) -> npt.NDArray[_Number]:
+    """Probabilities of each row; not finite where the scores are not."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        powers: npt.NDArray[_Number] = np.exp(scores - scores.max(axis=1, keepdims=True))
+        found: npt.NDArray[_Number] = powers / powers.sum(axis=1, keepdims=True)
+    return found
 
 
 def fit_temperature(scores: Floats, targets: Wholes) -> float:
-    """The divisor of the scores (temperature) that maximizes the likelihood of the
-    right classes.
-    """
+    """The divisor of the scores that maximizes the likelihood of the right classes."""
     low, high = np.log(TEMPERATURES)
     # The loss has one minimum in log T: golden-section search.
     while high - low > 1e-4:

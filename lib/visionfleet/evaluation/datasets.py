@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from visionfleet.errors import VisionfleetError
+from visionfleet.errors import VisionfleetError, reason_of
 
 _T = TypeVar("_T")
 
@@ -35,7 +35,7 @@ def count(path: Path) -> int:
 
 
 def read_any(folder: Path, maximum: int) -> Iterator[Labelled]:
-    """Read the images of a folder, including those outside class folders."""
+    """Read the images of a folder, also those outside class folders."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
     for path in spread(files, maximum):
         name = path.relative_to(folder).as_posix()
@@ -89,8 +89,10 @@ def _names(path: Path) -> list[str]:
         else:
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise BadDataset(f"{path}: neither a folder nor a ZIP file: {error}") from error
+    except zipfile.BadZipFile as error:
+        raise BadDataset(f"{path}: neither a folder nor a ZIP file") from error
+    except OSError as error:
+        raise BadDataset(f"{path}: {reason_of(error)}") from error
     return sorted(n for n in names if PurePosixPath(n).suffix.lower() in SUFFIXES and _folder(n))
 
 

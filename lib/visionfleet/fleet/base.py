@@ -37,9 +37,11 @@ class Fleet(Protocol):
 
     def alarms(self) -> tuple[str, ...]:
         """What an operator must repair, one sentence each."""
+        return ()
 
     def market_reason(self) -> str:
         """Why not all workers are on the preferred market; empty if they are."""
+        return ""
 
     def members(self) -> list[Member]:
         """The workers that exist, including those starting or stopping."""

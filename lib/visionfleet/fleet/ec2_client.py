@@ -75,9 +75,7 @@ class Instances:
             ]
 
     def terminate(self, ids: Sequence[str]) -> dict[str, str]:
-        """Returns the reason for each instance that EC2 refuses; missing ones are ignored. Raises
-        TryLater.
-        """
+        """The reason for each refused instance; missing ones are ignored. Raises TryLater."""
         refused: dict[str, str] = {}
         for start in range(0, len(ids), _BATCH):
             refused |= self._terminate_batch(ids[start : start + _BATCH])

@@ -73,12 +73,12 @@ def reserved(ledger: LaunchLedger, launch: Launch, now: float) -> LaunchLedger:
     return _revised(ledger, (*current(ledger, now), launch))
 
 
-def claimed(launch: Launch, asker: str, now: float) -> Launch:
-    """Let `asker` repeat a launch; the previous asker's call may take effect for some time."""
+def claimed(launch: Launch, scaler: str, now: float) -> Launch:
+    """Let `scaler` repeat a launch; the call of the previous one may take effect for some time."""
     open_until = launch.open_until
-    if launch.asker != asker:
+    if launch.asker != scaler:
         open_until = max(open_until, launch.asked_at + PENDING_SECONDS)
-    update = {"asker": asker, "asked_at": now, "open_until": open_until}
+    update = {"asker": scaler, "asked_at": now, "open_until": open_until}
     return launch.model_copy(update=update)
 
 

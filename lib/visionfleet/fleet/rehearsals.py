@@ -30,9 +30,7 @@ class Rehearsals:
         self._works = False
 
     def require_one(self) -> None:
-        """Rehearse until one works. Raises TryLater while others are pending, GiveUp if
-        none works.
-        """
+        """Rehearse until one works. Raises TryLater while others are left, GiveUp if none works."""
         if not self._left and not self._works:
             self._left, self._refusals = list(self._offered), {}
         try:
@@ -54,7 +52,6 @@ class Rehearsals:
             self._report_refusals()
 
     def skip(self, offering: Offering) -> None:
-        """Skip an offering that was really launched."""
         if offering in self._left:
             self._left.remove(offering)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from visionfleet.errors import GiveUp, TryLater
-from visionfleet.fleet.base import Member, MemberState
+from visionfleet.fleet.base import Fleet, Member, MemberState
 from visionfleet.host.process import EXIT_CONFIG
 from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused, listens
 
@@ -33,7 +33,7 @@ NO_SUPERVISOR = (
 )
 
 
-class SupervisorFleet:
+class SupervisorFleet(Fleet):
     def __init__(self, socket: str, maximum: int) -> None:
         self._rpc = connect(f"unix://{socket}")
         self.maximum = maximum
@@ -45,12 +45,6 @@ class SupervisorFleet:
         if not self._processes():
             raise GiveUp(f"supervisor has no process group {GROUP!r}")
 
-    def market_reason(self) -> str:
-        return ""
-
-    def alarms(self) -> tuple[str, ...]:
-        return ()
-
     def members(self) -> list[Member]:
         return [
             Member(process["name"], float(process["start"]), state, fault=_fault(process, state))
@@ -59,9 +53,7 @@ class SupervisorFleet:
         ]
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
-        """Start the first `count` stopped processes, those that failed last at the end. Idempotent,
-        as names are fixed.
-        """
+        """Start stopped processes, those that failed last at the end; their names are fixed."""
         processes = self._processes()
         still = [p for p in processes if not _state(p) and p["statename"] in _STARTABLE]
         room = self.maximum - (len(processes) - len(still))
@@ -103,7 +95,6 @@ def _fault(process: dict[str, Any], state: MemberState) -> str:
 
 
 def _failed_at(process: dict[str, Any]) -> float:
-    """When it last exited with a failure, else 0."""
     return float(process["stop"]) if process["exitstatus"] else 0.0
 
 

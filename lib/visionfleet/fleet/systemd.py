@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract import names
 from visionfleet.errors import Denied, TryLater
-from visionfleet.fleet.base import Member, MemberState
+from visionfleet.fleet.base import Fleet, Member, MemberState
 from visionfleet.host.process import EXIT_CONFIG
 from visionfleet.host.systemctl import BOOTED, answer, systemctl
 
@@ -49,7 +49,7 @@ class Unit:
 
 
 @dataclass(slots=True)
-class SystemdFleet:
+class SystemdFleet(Fleet):
     """Workers are named by `host` and unit number, of which there are `unit_count`.
 
     `now` is the wall clock. While `stopping` nothing is launched: all of visionfleet may be
@@ -68,19 +68,11 @@ class SystemdFleet:
     def checks(self) -> Sequence[Callable[[], object]]:
         return (self._units,)
 
-    def alarms(self) -> tuple[str, ...]:
-        return ()
-
-    def market_reason(self) -> str:
-        return ""
-
     def members(self) -> list[Member]:
         return list(self._members().values())
 
     def launch(self, count: int, decision_id: str) -> list[str]:  # noqa: ARG002
-        """Start the first `count` stopped units, those that failed last at the end. Idempotent, as
-        names are fixed.
-        """
+        """Start stopped units, those that failed last at the end; their names are fixed."""
         there = self._members()
         still = [number for number in range(self.unit_count) if number not in there]
         still.sort(key=lambda number: self._failed_at.get(number, 0.0))

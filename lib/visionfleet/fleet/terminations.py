@@ -28,7 +28,6 @@ class Terminations:
         return name in self._next_at
 
     def ask_again(self, up: Collection[str]) -> None:
-        """Repeat the call for those still up."""
         self._next_at = {name: at for name, at in self._next_at.items() if name in up}
         try:
             self.ask(list(self._next_at))

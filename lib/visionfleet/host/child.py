@@ -24,6 +24,8 @@ Header = Mapping[str, Any]
 Answer = tuple[Header, bytearray]
 
 _HEADER_BYTES = 64 << 10
+# A wait is one of so long ones: what passes while this process itself is stopped counts as one.
+_LOOK_SECONDS = 0.5
 _END_SECONDS = 2.0  # from the end of the connection to that of the process
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _FIRST_TO_GO = "1000"  # of oom_score_adj
@@ -73,9 +75,7 @@ class Child:
             raise ChildEnded(self.end(_END_SECONDS)) from error
 
     def answer(self, seconds: float) -> Answer:
-        """Wait for the answer; raises ChildEnded, and TimeoutError, after which it may still
-        arrive.
-        """
+        """Wait for the answer; raises ChildEnded, or TimeoutError, after which it may come."""
         header = self._hear(seconds)
         assert self._file is not None
         with self._file as file:
@@ -101,9 +101,8 @@ class Child:
             return self._process.wait()
 
     def _hear(self, seconds: float) -> Header:
-        self._socket.settimeout(seconds)
         try:
-            message = self._socket.recv(_HEADER_BYTES)
+            message = self._receive(seconds)
             if message:
                 said: Header = json.loads(message)
                 return said
@@ -111,10 +110,23 @@ class Child:
             raise ChildEnded(self.end(_END_SECONDS)) from error
         raise ChildEnded(self.end(_END_SECONDS))
 
+    def _receive(self, seconds: float) -> bytes:
+        left = seconds
+        while True:
+            look_seconds = min(left, _LOOK_SECONDS)
+            self._socket.settimeout(look_seconds)
+            try:
+                return self._socket.recv(_HEADER_BYTES)
+            except TimeoutError:
+                left -= look_seconds
+                if left <= 0:
+                    raise
+
 
 def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:
     """Run as the child: answer questions on standard input until the parent is gone."""
-    _end_with_parent()
+    end_with_parent(signal.SIGKILL)  # even when hanging
+    _be_cheap_to_lose()
     with contextlib.suppress(ConnectionError), socket.socket(fileno=os.dup(0)) as parent:
         parent.send(b"{}")
         while True:
@@ -142,9 +154,13 @@ def _limit(what: int, soft: int) -> None:
     resource.setrlimit(what, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
-def _end_with_parent() -> None:
-    """Exit with the parent even when hanging, and be the OOM killer's first choice."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+def end_with_parent(by: signal.Signals) -> None:
+    """Have the kernel send this process a signal when its parent dies."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, by)
+
+
+def _be_cheap_to_lose() -> None:
+    """Leave no core dump, and be the OOM killer's first choice."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO)

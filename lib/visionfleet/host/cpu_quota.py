@@ -16,9 +16,7 @@ def granted() -> int:
 
 
 def yield_while_waiting(environment: MutableMapping[str, str]) -> None:
-    """To be called before torch's import: OpenMP threads sleep instead of spinning, as others use
-    the same cores.
-    """
+    """To be called before torch's import: OpenMP threads then sleep instead of spinning."""
     environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 

@@ -16,7 +16,6 @@ def cpus(sysfs: Path = SYSFS) -> tuple[Cpu, ...]:
 
 
 def placed(settings: ClassifierSection) -> tuple[Placement, ...]:
-    """The placement of this machine's classifiers."""
     if settings.ec2_instance:  # the fleet expects one worker per instance
         return placements(cpus(), min(gpus(), 1), None)
     return placements(cpus(), gpus(), settings.cpus_per_worker)

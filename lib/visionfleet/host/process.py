@@ -133,8 +133,6 @@ def age_seconds() -> float:
 
 
 class StartupTimer:
-    """Seconds by phase of the start, in order."""
-
     def __init__(self, began: float, now: Callable[[], float]) -> None:
         self.seconds: dict[str, float] = {}
         self._began = self._last = began

@@ -51,7 +51,6 @@ class UnixTransport(xmlrpc.client.Transport):
 
 
 def listens(path: str) -> bool:
-    """Whether a server accepts us on a unix socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
         try:

@@ -28,8 +28,6 @@ _EXPECTED = f"expected one or a list of {', '.join(UNITS)}"
 
 @dataclass(frozen=True, slots=True)
 class StackSignal:
-    """The stack and its resource that wait for this instance."""
-
     stack: str
     resource: str
 

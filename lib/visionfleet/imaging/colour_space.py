@@ -94,7 +94,6 @@ def _unless_srgb(found: Primaries) -> Primaries | None:
 
 
 def _of_bmp(data: bytes) -> bytes | None:
-    """The embedded profile of a version 5 header, at an offset from its start."""
     header = data[14:138]
     if len(header) < 124 or header[:4] != b"\x7c\0\0\0" or header[56:60] != b"DEBM":
         return None

@@ -4,6 +4,7 @@ Pure, and in the order of Pillow's security chapter: size, formats, dimensions, 
 """
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -38,6 +39,8 @@ from visionfleet.imaging.tones import Tones, tones_of
 _DRAFT_MARGIN = 4
 # The shorter side assumed in header checks, where the model is unknown.
 _USUAL_SIDE = 256
+# Pillow counts bytes of its buffer, which says nothing about the file.
+_CUT = re.compile(r"image file is truncated( \(\d+ bytes not processed\))?")
 
 # Describes variants of these formats in error messages.
 _KIND_OF = {"JPEG": jpeg.kind_of, "TIFF": tiff.kind_of}
@@ -138,7 +141,7 @@ def undecodable() -> Iterator[None]:
     except BadImage:
         raise
     except Exception as error:
-        reason = str(error) or type(error).__name__
+        reason = _CUT.sub("the file is cut short", str(error)) or type(error).__name__
         raise BadImage("cannot_be_decoded", f"the image cannot be decoded: {reason}") from error
 
 

@@ -18,6 +18,18 @@ CONTENT_TYPES = {
 
 # Other files that people upload: signature, offset, name.
 _SIGNATURES = (
+    # First, as some begin like a PNG. UTF-8 of the bytes, lost or taken for Latin-1; line ends.
+    *(
+        (0, start, "an image that was read or sent as text, which destroys it")
+        for start in (
+            b"\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd",
+            b"\xef\xbf\xbdPNG",
+            b"\xc3\xbf\xc3\x98\xc3\xbf",
+            b"\xc2\x89PNG",
+            b"\x89PNG\n\x1a\n",
+            b"\x89PNG\r\r\n\x1a\r\n",
+        )
+    ),
     (0, b"\xff\x0a", "a JPEG XL file"),
     (0, b"\x00\x00\x00\x0cJXL ", "a JPEG XL file"),
     (0, b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 file"),

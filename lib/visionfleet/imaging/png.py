@@ -42,7 +42,6 @@ def picture_only(data: bytes) -> bytes:
 
 
 def colour_chunks(data: bytes) -> dict[bytes, bytes]:
-    """The chunks that define the colour space, by type."""
     if not data.startswith(SIGNATURE):
         return {}
     wanted = {b"iCCP", b"cICP", b"sRGB", b"gAMA", b"cHRM"}

@@ -9,8 +9,9 @@ import math
 import numpy as np
 from PIL import Image
 
+from visionfleet.errors import BadImage
 from visionfleet.imaging import colour
-from visionfleet.imaging.decode import Photo, undecodable
+from visionfleet.imaging.decode import ImageLimits, Photo, decode, undecodable
 from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.imaging.orientation import TRANSPOSE
 
@@ -22,6 +23,18 @@ _RESAMPLING = {
     "bicubic": (Image.Resampling.BICUBIC, 2),
     "lanczos": (Image.Resampling.LANCZOS, 3),
 }
+
+
+def pixels_of(data: bytes, limits: ImageLimits, how: Preprocessing) -> Pixels:
+    """Decode and prepare the image in a file; raises BadImage."""
+    return prepare(decode(data, limits, how.resize), how)
+
+
+def readable_pixels(data: bytes, limits: ImageLimits, how: Preprocessing) -> Pixels | None:
+    try:
+        return pixels_of(data, limits, how)
+    except BadImage:
+        return None
 
 
 def prepare(photo: Photo, how: Preprocessing) -> Pixels:

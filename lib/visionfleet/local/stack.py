@@ -4,7 +4,6 @@ At the end the rest of the session is killed. If this process dies, supervisord 
 """
 
 import contextlib
-import ctypes
 import errno
 import os
 import signal
@@ -16,6 +15,7 @@ import time
 import xmlrpc.client
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import urllib3
@@ -23,6 +23,7 @@ import urllib3
 from visionfleet.config import Config
 from visionfleet.errors import GiveUp, VisionfleetError
 from visionfleet.host import supervisor_rpc
+from visionfleet.host.child import end_with_parent
 from visionfleet.host.loopback import loopback_address
 
 READY_SECONDS = 60.0
@@ -32,7 +33,6 @@ _TAIL_LINES = 20
 _SOCKET_BYTES = 107  # sun_path has 108 bytes, the last one is 0
 # supervisord binds SOCKET.PID first, and a pid has 7 digits at the most.
 _PID_SUFFIX_BYTES = 8
-_PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 
 
 class StackFailed(VisionfleetError):
@@ -188,14 +188,12 @@ def _start(
             cwd=files.var,
             env=_environment(config, files, environment),
             start_new_session=True,
-            preexec_fn=_end_with_parent,
+            preexec_fn=partial(end_with_parent, signal.SIGTERM),
         )
 
 
 def _environment(config: Config, files: StackFiles, more: Mapping[str, str]) -> dict[str, str]:
-    """Names starting with VISIONFLEET_ are settings, so supervisor's variables need
-    another prefix.
-    """
+    """VISIONFLEET_ names are settings, so supervisor's variables need another prefix."""
     path = os.pathsep.join((str(_program("")), os.environ.get("PATH", os.defpath)))
     return {
         **os.environ,
@@ -260,8 +258,3 @@ def _kill_all(session: int) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         killed += left
-
-
-def _end_with_parent() -> None:
-    """Have the kernel send TERM when the parent dies; called in the child."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

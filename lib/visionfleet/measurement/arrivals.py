@@ -9,7 +9,6 @@ from random import Random
 
 
 def evenly(rate: float, seconds: float) -> Iterator[float]:
-    """Arrival times in seconds at a constant rate."""
     for number in range(int(rate * seconds + 1e-9)):
         yield number / rate
 

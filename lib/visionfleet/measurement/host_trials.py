@@ -48,7 +48,6 @@ def first_round(workers: int, threads: int, most: int) -> Iterator[HostSettings]
 
 
 def second_round(best: HostSettings) -> Iterator[HostSettings]:
-    """Try the best batch size with fewer and more images in flight."""
     for hands in _HANDS:
         if hands != _USUAL_HANDS:
             size = best.batch_size

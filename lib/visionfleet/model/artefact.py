@@ -24,7 +24,6 @@ from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model.choice import Chosen
 from visionfleet.model.file_kinds import ARTEFACT_MAGIC
 
-MAGIC = ARTEFACT_MAGIC
 _HEAD = struct.Struct("<8sQ32s")
 _ALIGNMENT = 64
 _LARGEST_MANIFEST = 1 << 26
@@ -59,9 +58,7 @@ class Manifest(BaseModel):
     files: dict[str, FilePlace] = {}
 
     def fingerprint(self) -> str:
-        """16 digits that identify all that affects answers, except the runtime; part of
-        cache keys.
-        """
+        """16 digits of all that affects answers, except the runtime; part of cache keys."""
         deciding = {"source", "labels", "preprocessing", "temperature", "unknown_below"}
         text = json.dumps(self.model_dump(mode="json", include=deciding), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -107,13 +104,13 @@ def encode(manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
         offset += len(data) + padding
     text = manifest.model_copy(update={"files": places}).model_dump_json().encode()
     text += b" " * (-(len(text) + _HEAD.size) % _ALIGNMENT)
-    head = _HEAD.pack(MAGIC, len(text), hashlib.sha256(text).digest())
+    head = _HEAD.pack(ARTEFACT_MAGIC, len(text), hashlib.sha256(text).digest())
     return b"".join((head, text, *content))
 
 
 def decode(data: memoryview, where: str) -> Artefact:
     """Parse the manifest; raises BadModel for other files, and truncated or damaged ones."""
-    if not is_artefact(data) or len(data) < _HEAD.size:
+    if data[: len(ARTEFACT_MAGIC)] != ARTEFACT_MAGIC or len(data) < _HEAD.size:
         raise BadModel(f"{where}: no artefact of this version of visionfleet: make it again")
     _, length, digest = _HEAD.unpack(data[: _HEAD.size])
     start = _HEAD.size + length
@@ -126,10 +123,6 @@ def decode(data: memoryview, where: str) -> Artefact:
         fault = error.errors()[0]
         place = ".".join(str(part) for part in fault["loc"])
         raise BadModel(f"{where}: unreadable manifest: {place}: {fault['msg']}") from error
-
-
-def is_artefact(data: bytes | memoryview) -> bool:
-    return data[: len(MAGIC)] == MAGIC
 
 
 def open_file(path: Path, sha256: str | None = None) -> Artefact:

@@ -15,6 +15,7 @@ from visionfleet.contract.names import artefact_key
 from visionfleet.errors import BadModel, GiveUp, TryLater
 from visionfleet.model import artefact, default_model, openvino_library
 from visionfleet.model.artefact import Artefact
+from visionfleet.model.file_kinds import ARTEFACT_MAGIC
 from visionfleet.model.processor import Processor
 from visionfleet.model.source import Source, read_labels, write_whole
 
@@ -44,7 +45,7 @@ def key_of(choice: ModelSection, source: Source, here: Processor) -> str:
     told = {name: getattr(choice, name) for name in _DECIDING}
     told |= {"samples": str(choice.samples), "processor": here.name}
     told |= {
-        "format": f"{artefact.MAGIC.decode()} {_EDITION}",
+        "format": f"{ARTEFACT_MAGIC.decode()} {_EDITION}",
         "openvino": openvino_library.version(),
     }
     if choice.labels is not None:
@@ -73,7 +74,6 @@ class ArtefactStore:
         return self._shared(key)
 
     def keep(self, key: str, data: bytes) -> Artefact:
-        """Store an artefact wherever possible, and open it."""
         try:
             self.share(key, data)
         except (GiveUp, TryLater) as error:
@@ -82,9 +82,7 @@ class ArtefactStore:
 
     @contextmanager
     def alone(self, key: str) -> Iterator[None]:
-        """Hold a lock, so that no other process of this machine makes this artefact;
-        best effort.
-        """
+        """Keep other processes of this machine from making this artefact; best effort."""
         try:
             self.folders[0].mkdir(parents=True, exist_ok=True)
             lock = (self.folders[0] / f"{key}.lock").open("w")
@@ -109,7 +107,6 @@ class ArtefactStore:
             self.bucket.put(artefact_key(key), data)
 
     def path(self, key: str) -> Path:
-        """The path of an artefact made on this machine."""
         return self.folders[0] / _file(key)
 
     def _kept(self, key: str, data: bytes) -> Artefact:

@@ -83,8 +83,6 @@ class Chosen:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The choice requested by the configuration."""
-
     runtime: str = "auto"
     precision: str = "auto"
 
@@ -213,13 +211,9 @@ def _compare(exact: Trial, trial: Trial, targets: Sequence[int] | None, tie: flo
     return Measured(trial.images_per_second, agreement, difference, top1=top1)
 
 
-def floor_of(precision: str) -> float:
-    return AGREEMENT_FLOORS.get(precision, AGREEMENT_FLOOR)
-
-
 def _fault(name: Candidate, found: Measured, reference: Measured, images: int) -> str:
     """Why a candidate is unusable; empty if it is usable."""
-    floor = floor_of(name.precision)
+    floor = AGREEMENT_FLOORS.get(name.precision, AGREEMENT_FLOOR)
     if found.fault:
         return f"{name.precision}: the model fails in it: {found.fault}"
     if found.agreement < floor:

@@ -9,13 +9,11 @@ from itertools import islice
 
 import numpy as np
 
-from visionfleet.errors import BadImage
 from visionfleet.evaluation.accuracy import Evaluation
 from visionfleet.evaluation.calibration import Floats
 from visionfleet.evaluation.datasets import Labelled, class_indices
-from visionfleet.imaging.decode import ImageLimits, decode
-from visionfleet.imaging.model_input import Pixels
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.decode import ImageLimits
+from visionfleet.imaging.preprocess import readable_pixels
 from visionfleet.model.inference import Inference
 
 Progress = Callable[[int], object]
@@ -23,8 +21,6 @@ Progress = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """The results, wall seconds, and CPU seconds."""
-
     evaluation: Evaluation
     unreadable: int
     seconds: float
@@ -83,17 +79,10 @@ def _answered(
 
 
 def _answer(model: Inference, batch: Sequence[Labelled], limits: ImageLimits) -> _Answered:
-    looked = [(item.folder, _pixels(model, item.data, limits)) for item in batch]
+    how = model.preprocessing
+    looked = [(item.folder, readable_pixels(item.data, limits, how)) for item in batch]
     good = [(folder, pixels) for folder, pixels in looked if pixels is not None]
     if not good:
         return _Answered(len(batch), [], np.empty((0, len(model.labels)), np.float32))
     rows = model.probabilities([pixels for _, pixels in good])
     return _Answered(len(batch), [folder for folder, _ in good], rows)
-
-
-def _pixels(model: Inference, data: bytes, limits: ImageLimits) -> Pixels | None:
-    try:
-        image = decode(data, limits, model.preprocessing.resize)
-    except BadImage:
-        return None
-    return prepare(image, model.preprocessing)

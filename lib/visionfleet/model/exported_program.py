@@ -38,8 +38,7 @@ def load_program(data: bytes, where: object) -> Any:
     from torch import export
 
     try:
-        with warnings.catch_warnings(), _tensors_only():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"), _tensors_only():
             return export.load(io.BytesIO(data))
     except Exception as error:  # torch raises many kinds for damaged files
         raise BadModel(f"{where}: cannot be loaded: {first_line(error)}") from error

@@ -29,7 +29,7 @@ def split(module: nn.Module, images: Tensor) -> nn.Module:
 
 
 def last_layer(module: nn.Module, images: Tensor) -> str | None:
-    """The name of the linear layer that produces the scores, found by a forward pass."""
+    """The layer that produces the scores, found by a forward pass."""
     given: list[tuple[str, Tensor, int]] = []
 
     def gave(name: str, _part: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

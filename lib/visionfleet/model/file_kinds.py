@@ -65,7 +65,6 @@ def kind_of(data: bytes | memoryview, where: object) -> FileKind:
 
 
 def _told(head: bytes) -> str:
-    """What it is instead of a model."""
     if not head.strip(b"\0"):
         what = "is empty" if not head else "holds nothing but zeros"
         return f"{what}: {_AGAIN}"

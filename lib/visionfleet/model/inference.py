@@ -7,6 +7,7 @@ import numpy as np
 
 from visionfleet.contract.messages import ModelInfo, Ranked
 from visionfleet.contract.vectors import encode_vector
+from visionfleet.evaluation.calibration import softmax
 from visionfleet.imaging.model_input import Pixels, Preprocessing
 from visionfleet.model.choice import Chosen
 from visionfleet.model.network import Floats, Network
@@ -15,8 +16,6 @@ Ranking: TypeAlias = tuple[Ranked, ...]
 
 
 class Described(Protocol):
-    """A model's properties besides its network."""
-
     @property
     def info(self) -> ModelInfo: ...
     @property
@@ -88,7 +87,6 @@ class Inference:
         return self._checked(self._network.scores(batch), batch)
 
     def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
-        """Scores, and features where the network provides them."""
         if self._singly and len(batch) > 1:
             each = [self.scores_and_features([pixels]) for pixels in batch]
             rows = [features for _, features in each if features is not None]
@@ -103,10 +101,3 @@ class Inference:
         if found.shape != expected:
             raise RuntimeError(f"the model gives {found.shape}, not {expected} images and labels")
         return found
-
-
-def softmax(scores: Floats) -> Floats:
-    with np.errstate(invalid="ignore", over="ignore"):  # callers check for non-finite values
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        found: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return found

@@ -25,9 +25,7 @@ _SIDES = (224, 32, 299, 64, 28)  # tried with a TorchScript file
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """The properties of a file, None if unknown; packed quantized weights do not count as
-    parameters.
-    """
+    """The properties of a file, None if unknown; packed quantized weights are no parameters."""
 
     kind: str
     bytes: int
@@ -120,13 +118,11 @@ def _of_program(program: Any) -> dict[str, Any]:
     return {
         "kind": "exported program",
         "parameters": _count(program.parameters()),
-        "input": None if shape is None else " x ".join(_side(side) for side in shape),
+        "input": None
+        if shape is None
+        else " x ".join(str(side) if isinstance(side, int) else "N" for side in shape),
         "scores": int(given[-1]) if given and isinstance(given[-1], int) else None,
     }
-
-
-def _side(side: object) -> str:
-    return str(side) if isinstance(side, int) else "N"
 
 
 def _of_torchscript(module: nn.Module) -> dict[str, Any]:
@@ -143,8 +139,7 @@ def _of_torchscript(module: nn.Module) -> dict[str, Any]:
 
 def _answers(module: nn.Module, side: int) -> int | None:
     try:
-        with torch.inference_mode(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
             given = module(torch.zeros(1, 3, side, side))
     except MODEL_ERRORS:
         return None

@@ -107,7 +107,10 @@ def load_module(
         if architecture == DEFAULT_MODEL:
             tensors = renamed(aligned(tensors, FIRST_KEY))
             return fit(EfficientNetLite0(classes), tensors, path, what).eval(), "module"
-        return fit(_published(architecture, classes), tensors, path, what).eval(), "module"
+        from visionfleet.model import torchvision_weights
+
+        network = torchvision_weights.build(architecture, classes, "model.architecture")
+        return fit(network, tensors, path, what).eval(), "module"
     if architecture is not None:
         raise BadModel(f"{path}: brings its network with it; leave model.architecture out")
     if kind == "exported":
@@ -115,16 +118,9 @@ def load_module(
     return load_torchscript(data, path).eval(), "torchscript"
 
 
-def _published(architecture: str, classes: int) -> nn.Module:
-    from visionfleet.model import torchvision_weights
-
-    return torchvision_weights.build(architecture, classes, "model.architecture")
-
-
 def load_torchscript(data: bytes, path: object) -> nn.Module:
-    with warnings.catch_warnings():
-        # torch warns of TorchScript, in which many existing files are.
-        warnings.simplefilter("ignore")
+    # torch warns of TorchScript, in which many existing files are.
+    with warnings.catch_warnings(action="ignore"):
         try:
             module: nn.Module = torch.jit.load(  # type: ignore[no-untyped-call]
                 io.BytesIO(data), map_location="cpu"

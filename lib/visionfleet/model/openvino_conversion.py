@@ -32,8 +32,7 @@ def convert(module: nn.Module, how: Preprocessing, singly: bool) -> Graph:
         network = module.openvino_model(how.crop, singly)
         return _graph(_with_features(_with_normalisation(network, how, layout)))
     shape = (1 if singly else 2, 3, how.crop, how.crop)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of TorchScript
+    with warnings.catch_warnings(action="ignore"):  # torch warns of TorchScript
         model = converter().convert_model(
             module,
             example_input=torch.zeros(shape),
@@ -65,7 +64,6 @@ def in_bfloat16(graph: Graph) -> Graph:
 
 
 def _is_in_float32(node: Any) -> bool:
-    """Whether a node is a float32 constant."""
     constant = node.get_type_name() == "Constant"
     return constant and bool(node.get_output_element_type(0) == library().Type.f32)
 
@@ -131,7 +129,7 @@ def _with_features(model: Any) -> Any:
 
 
 def _is_known(node: Any) -> bool:
-    """Whether a node is a constant, or computed from one."""
+    """Whether it is a constant, or computed from one."""
     while node.get_type_name() in {"Convert", "Transpose", "Reshape", "Multiply"}:
         node = node.input_value(0).get_node()
     return bool(node.get_type_name() == "Constant")

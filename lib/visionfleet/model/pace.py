@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from visionfleet.config import Config
-from visionfleet.errors import BadImage, BadModel, TryLater
-from visionfleet.imaging.decode import decode
+from visionfleet.errors import BadModel, TryLater
 from visionfleet.imaging.model_input import Pixels
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.preprocess import pixels_of, readable_pixels
 from visionfleet.model.inference import Inference
 from visionfleet.model.open import open_model
 
@@ -31,7 +30,9 @@ class Pace:
 
     def __init__(self, config: Config, model: Inference, photos: Sequence[bytes]) -> None:
         self._limits, self._model = config.images, model
-        self._photos = [photo for photo in photos if self._readable(photo)]
+        self._how = model.preprocessing
+        readable = (readable_pixels(photo, config.images, self._how) for photo in photos)
+        self._photos = [p for p, pixels in zip(photos, readable, strict=True) if pixels is not None]
         if not self._photos:
             raise BadModel("none of the images can be decoded")
 
@@ -60,17 +61,6 @@ class Pace:
             decoder.join()
         return {"images": len(latencies), "seconds": took, "latencies": latencies}
 
-    def _readable(self, photo: bytes) -> bool:
-        try:
-            self._pixels(photo)
-        except BadImage:
-            return False
-        return True
-
-    def _pixels(self, photo: bytes) -> Pixels:
-        how = self._model.preprocessing
-        return prepare(decode(photo, self._limits, how.resize), how)
-
     def _decode(
         self,
         first: int,
@@ -82,7 +72,8 @@ class Pace:
         number = first
         while free.acquire() and not stop.is_set():
             began = time.monotonic()
-            ready.put((began, self._pixels(self._photos[number % len(self._photos)])))
+            photo = self._photos[number % len(self._photos)]
+            ready.put((began, pixels_of(photo, self._limits, self._how)))
             number += step
 
 
@@ -95,7 +86,6 @@ def _gathered(ready: "queue.SimpleQueue[_Ready]", most: int) -> list[_Ready]:
 
 
 def main() -> None:
-    """Read placement, configuration and photo paths, then trials."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # ended by its parent
     said = json.loads(sys.stdin.readline())
     os.sched_setaffinity(0, said["cpus"])

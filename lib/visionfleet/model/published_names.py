@@ -32,7 +32,6 @@ def _check(name: str, setting: str) -> None:
 
 
 def unknown(name: str, names: Set[str], whom: str = "torchvision") -> str:
-    """An error for an unknown name, with similar ones."""
     near = difflib.get_close_matches(name, names, n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"neither `{DEFAULT_MODEL}` nor known to {whom}{hint}"

@@ -8,11 +8,11 @@ from random import Random
 from PIL import Image, ImageOps
 
 from visionfleet.config.schema import ImagesSection
-from visionfleet.errors import BadImage, BadModel
+from visionfleet.errors import BadModel
 from visionfleet.evaluation import datasets
-from visionfleet.imaging.decode import Photo, decode
+from visionfleet.imaging.decode import Photo
 from visionfleet.imaging.model_input import Pixels, Preprocessing
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.preprocess import prepare, readable_pixels
 
 # float32 on so many pictures takes most of a trial's time.
 _MOST_COMPARED = 256
@@ -78,9 +78,8 @@ def from_folder(
         indices = _indices({item.folder for item in whole}, labels)
     except (datasets.BadDataset, OSError) as error:
         raise BadModel(f"model.samples: {error}") from error
-    read = [
-        (item, pixels) for item in whole if (pixels := _pixels(item.data, how, limits)) is not None
-    ]
+    looked = ((item, readable_pixels(item.data, limits, how)) for item in whole)
+    read = [(item, pixels) for item, pixels in looked if pixels is not None]
     if not read:
         raise BadModel(f"model.samples: {folder}: no images in it")
     compared = read[::2][:_MOST_COMPARED]
@@ -94,11 +93,4 @@ def _indices(folders: set[str], labels: tuple[str, ...]) -> dict[str, int] | Non
     try:
         return datasets.class_indices(folders, labels)
     except datasets.BadDataset:
-        return None
-
-
-def _pixels(data: bytes, how: Preprocessing, limits: ImagesSection) -> Pixels | None:
-    try:
-        return prepare(decode(data, limits, how.resize), how)
-    except BadImage:
         return None

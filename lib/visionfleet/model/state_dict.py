@@ -63,8 +63,7 @@ def load_tensors(data: bytes, where: object) -> Mapping[str, Any]:
 
 
 def _load(data: bytes) -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # for old files that torch still supports
+    with warnings.catch_warnings(action="ignore"):  # for old files that torch still supports
         return torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
 
 

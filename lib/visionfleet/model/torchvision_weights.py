@@ -23,25 +23,23 @@ from visionfleet.model.state_dict import fit, load_tensors
 
 
 def build(architecture: str, classes: int, setting: str) -> nn.Module:
-    models = _models()
-    _check_known(models, architecture, setting)
-    network: nn.Module = models.get_model(architecture, weights=None, num_classes=classes)
+    _check_known(architecture, setting)
+    network: nn.Module = _models().get_model(architecture, weights=None, num_classes=classes)
     return network
 
 
 def load_published(name: str, directory: Path, downloads: Path | None) -> Loaded:
     models = _models()
-    _check_known(models, name, "model.name")
+    _check_known(name, "model.name")
     weights = models.get_model_weights(name).DEFAULT
     path = _find_weights(weights.url, directory, downloads)
     data = Source().read(str(path), "the weights")
     _check_name(path, data)
     module = models.get_model(name, weights=None)
     fit(module, load_tensors(data, path), path, name)
-    labels = tuple(weights.meta["categories"])
-    print_of = info(name, data)
+    labels, about = tuple(weights.meta["categories"]), info(name, data)
     how = _preset(weights)
-    return Loaded(module.eval(), labels, how, print_of, source=data, architecture=name)
+    return Loaded(module.eval(), labels, how, about, source=data, architecture=name)
 
 
 def _preset(weights: Any) -> Preprocessing:
@@ -116,20 +114,18 @@ def known() -> Sequence[str]:
 
 
 def families() -> Mapping[str, Sequence[str]]:
-    """Architectures by defining module."""
     models, found = _models(), defaultdict(list)
     for name in known():
         found[models.get_model_builder(name).__module__].append(name)
     return found
 
 
-def _check_known(models: Any, name: str, setting: str) -> None:
-    if name not in models.list_models(module=models):
-        raise BadModel(f"{setting}: {name!r} is {unknown(name, set(known()))}")
+def _check_known(name: str, setting: str) -> None:
+    if name not in (names := known()):
+        raise BadModel(f"{setting}: {name!r} is {unknown(name, set(names))}")
 
 
 def _find_weights(url: str, directory: Path, downloads: Path | None) -> Path:
-    """Use manually placed weights, then downloaded ones, then download them."""
     file = url.rsplit("/", 1)[-1]
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     for folder in (directory, downloads, cache):

@@ -40,12 +40,9 @@ _NO_ROWS: Floats = np.empty((0, 0), np.float32)
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The networks tried, the chosen one, and the graphs by precision."""
-
     networks: Mapping[Candidate, Network]
     chosen: Chosen
     singly: bool
-    folded: int
     graphs: Mapping[PrecisionName, Graph]
 
     @property
@@ -85,7 +82,7 @@ class _Trials:
         self._cuda = where.type == "cuda"
         self._clock = time.perf_counter if self._cuda else _own_cores(threads)
         self._exact = self._plain = TorchNetwork(loaded.module, loaded.preprocessing, where)
-        self._singly, self._folded = False, 0
+        self._singly = False
         self._graphs: dict[PrecisionName, Graph] = {}
         self._no_graphs = ""
         self._fitted = samples.fitted
@@ -105,15 +102,15 @@ class _Trials:
             self._at_work(self._exact).probabilities(self._samples.compared[:1])
             alone: dict[Candidate, Network] = {TORCH_FLOAT32: self._exact}
             chosen = Chosen("torch", "float32", device=kind)
-            return Contest(alone, chosen, self._singly, self._folded, self._graphs)
+            return Contest(alone, chosen, self._singly, self._graphs)
         networks, trials = self._all(names, asked)
         chosen = choose(asked, trials, self._samples.targets, kind, self._samples.tie)
-        return Contest(networks, chosen, self._singly, self._folded, self._graphs)
+        return Contest(networks, chosen, self._singly, self._graphs)
 
     def _first_passes(self) -> None:
         two = list(self._samples.compared[:2]) * (3 - len(self._samples.compared[:2]))
         if self._loaded.kind == "module":
-            folded, self._folded = fold(self._exact.module, self._exact.prepared(two))
+            folded, _ = fold(self._exact.module, self._exact.prepared(two))
             self._exact = self._exact.replaced(folded)
         else:
             self._singly = not self._batches_like_singles(two)

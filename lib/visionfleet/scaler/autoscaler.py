@@ -10,13 +10,14 @@ from visionfleet.cost.bill import fleet_cost
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaler import usage
-from visionfleet.scaler.decision import POLICIES, Decision, History, Observation, Policy
+from visionfleet.scaler.decision import Decision, History, Observation, Policy
 from visionfleet.scaler.executor import Executor
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.leader_lease import LeaderLease
 from visionfleet.scaler.maximum_alarm import AlarmPublisher
 from visionfleet.scaler.metrics import ScalerMetrics
 from visionfleet.scaler.observation import FleetObserver
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.scaler.status import fleet_status, learned
 from visionfleet.scaler.status_store import StatusStore
 from visionfleet.scaler.usage import UsageMeter

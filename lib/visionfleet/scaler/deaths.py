@@ -1,22 +1,17 @@
 """Finds dead workers and failed starts. No I/O here."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
+from visionfleet.scaler.decision import History, Observation, Policy, Worker
 from visionfleet.scaler.failed_starts import FailedStarts, updated
-
-if TYPE_CHECKING:
-    from visionfleet.scaler.decision import History, Observation, Policy, Worker
 
 _UNSTARTED = frozenset({"failed", "broken"})
 _AT_WORK = frozenset({"idle", "busy"})
 _BOOTS_TO_WAIT = 3  # a boot that takes so many times the learned boot time has failed
 
 
-def find_dead(
-    seen: "Observation", policy: "Policy", history: "History", now: float
-) -> dict[str, str]:
-    """Workers to terminate although they have not drained, each with the reason."""
+def find_dead(seen: Observation, policy: Policy, history: History, now: float) -> dict[str, str]:
+    """Workers to terminate although they have not drained, with reasons."""
     limit, silent = boot_limit_seconds(policy, history), policy.silent_seconds
     # Most workers are healthy and reported just now: skip them fast.
     suspects = [
@@ -29,7 +24,7 @@ def find_dead(
 
 
 def failed_starts(
-    seen: "Observation", dead: Mapping[str, str], history: "History", now: float
+    seen: Observation, dead: Mapping[str, str], history: History, now: float
 ) -> FailedStarts:
     slow = [w for w in seen.workers if w.state == "booting" and w.name in dead]
     failed = {(w.name, w.launched_at): w.fault for w in seen.workers if w.state in _UNSTARTED}
@@ -41,16 +36,14 @@ def failed_starts(
     return updated(before, failed, len(slow), up, now)
 
 
-def boot_limit_seconds(policy: "Policy", history: "History") -> float:
+def boot_limit_seconds(policy: Policy, history: History) -> float:
     """When a start counts as failed; the limit doubles after each timeout."""
     learned = _BOOTS_TO_WAIT * (history.boot_seconds or 0.0)
     return max(policy.times.boot_limit_seconds, learned) * history.failed_starts.limit_factor
 
 
-def _reason_dead(worker: "Worker", policy: "Policy", boot_limit_seconds: float, now: float) -> str:
-    """The reason to terminate a worker that has not drained; empty if it is healthy, about to end,
-    or about to be restarted.
-    """
+def _reason_dead(worker: Worker, policy: Policy, boot_limit_seconds: float, now: float) -> str:
+    """Why to terminate a worker that has not drained; empty if it is healthy or in transition."""
     name, state = worker.name, worker.state
     if state in {"drained", "stopping", "failed"}:
         return ""

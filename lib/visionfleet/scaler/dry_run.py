@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from visionfleet.errors import VisionfleetError
 from visionfleet.scaler.autoscaler import RECHECK_SECONDS
-from visionfleet.scaler.decision import POLICIES, Decision, History, Policy
+from visionfleet.scaler.decision import Decision, History, Policy
 from visionfleet.scaler.observation import FleetObserver
+from visionfleet.scaler.sizing import POLICIES
 from visionfleet.scaler.status import learned
 from visionfleet.scaler.status_store import StatusStore
 
@@ -53,7 +54,6 @@ def _history(status_store: StatusStore) -> History:
 
 
 def steps(decision: Decision) -> list[str]:
-    """A decision in words, one line per step, and its reason."""
     words = [f"would launch {decision.launch}"] if decision.launch else []
     words += [f"would ask {name} to drain" for name in decision.drain]
     words += [f"would terminate {name}" for name in decision.terminate]

@@ -24,9 +24,7 @@ class Executor:
     new_id: Callable[[float], str]
 
     def carry_out(self, decision: Decision, may_act: Callable[[], bool]) -> bool:
-        """Execute all steps; False if `may_act` returned false before one of them.
-        Raises TryLater.
-        """
+        """Execute all steps; False once `may_act` returns false before one. Raises TryLater."""
         for step in self._steps(decision):
             if not may_act():
                 return False

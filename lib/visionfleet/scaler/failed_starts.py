@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 
-Life = tuple[str, float]  # name and launch time
+Start = tuple[str, float]  # name and launch time
 
 # More than a few failures in a row: then one start at a time, with backoff.
 AT_ONCE = 3
@@ -26,12 +26,11 @@ class FailedStarts:
     timed_out: int = 0
     last_at: float = 0.0
     fault: str = ""
-    known: frozenset[Life] = frozenset()
-    up: frozenset[Life] = frozenset()
+    known: frozenset[Start] = frozenset()
+    up: frozenset[Start] = frozenset()
 
     @property
     def retry_at(self) -> float:
-        """When the next start is allowed."""
         if self.count < AT_ONCE:
             return 0.0
         wait = _FIRST_WAIT_SECONDS * (1 << min(self.rounds - 1, 10))
@@ -43,7 +42,6 @@ class FailedStarts:
         return min(1 << self.timed_out, _LONGEST_LIMIT)
 
     def allowed(self, wanted: int, booting: bool, now: float) -> int:
-        """How many of the wanted starts to make now."""
         if self.count < AT_ONCE:
             return wanted
         return min(wanted, 1) if now >= self.retry_at and not booting else 0
@@ -51,9 +49,9 @@ class FailedStarts:
 
 def updated(
     before: FailedStarts,
-    failed: Mapping[Life, str],
+    failed: Mapping[Start, str],
     timed_out: int,
-    up: Set[Life],
+    up: Set[Start],
     now: float,
 ) -> FailedStarts:
     """Record an observation: failed starts with their reasons, how many timed out, who is up."""
@@ -69,5 +67,5 @@ def updated(
         rounds=before.rounds + 1,
         timed_out=before.timed_out + timed_out,
         last_at=now,
-        fault=next((failed[life] for life in sorted(new) if failed[life]), before.fault),
+        fault=next((failed[start] for start in sorted(new) if failed[start]), before.fault),
     )

@@ -8,10 +8,10 @@ import math
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from operator import itemgetter
+from typing import Final, TypeVar
 
-from visionfleet.scaler.window import within
-
+_N = TypeVar("_N")
 Points = tuple[tuple[float, float], ...]
 
 # Window lengths, as multiples of the shortest: 30 s to 15 minutes on EC2.
@@ -38,15 +38,14 @@ class Forecast:
     def updated(self, images: float, window: float, boot_seconds: float, now: float) -> "Forecast":
         """Record the images ever arrived; `window` is the shortest, in seconds."""
         earlier = tuple(point for point in self.arrived if point[0] < now)
-        arrived = within((*earlier, (now, images)), now - max(_WINDOWS[-1] * window, boot_seconds))
+        arrived = _since((*earlier, (now, images)), now - max(_WINDOWS[-1] * window, boot_seconds))
         rates = tuple(_rate(_since(arrived, now - share * window)) for share in _WINDOWS[1:])
         predicted = (*self.predicted, (now, (_steady_rate(_since(arrived, now - window)), *rates)))
         errors = self._errors(arrived, boot_seconds, now)
-        return Forecast(arrived, within(predicted, now - boot_seconds), errors)
+        return Forecast(arrived, _since(predicted, now - boot_seconds), errors)
 
     @property
     def rate(self) -> float:
-        """The expected arrival rate, in images per second."""
         if not self.predicted:
             return 0.0
         rates, errors = self.predicted[-1][1], self.errors
@@ -64,15 +63,15 @@ class Forecast:
         if not self.predicted or self.predicted[0][0] > now - boot_seconds:
             return self.errors
         came = _rate(_since(arrived, now - boot_seconds))
-        predicted = within(self.predicted, now - boot_seconds)[0][1]
+        predicted = _since(self.predicted, now - boot_seconds)[0][1]
         share = 1 - math.exp((self.predicted[-1][0] - now) / _FORGET_SECONDS)
         pairs = zip(self.errors, predicted, strict=True)
         return tuple(error + share * (abs(came - rate) - error) for error, rate in pairs)
 
 
-def _since(points: Points, start: float) -> Points:
-    """The points since `start`, and the last one before it."""
-    return points[max(0, bisect_right(points, (start, math.inf)) - 1) :]
+def _since(samples: tuple[tuple[float, _N], ...], start: float) -> tuple[tuple[float, _N], ...]:
+    """The samples since `start`, and the last one before it, which covers the start."""
+    return samples[max(0, bisect_right(samples, start, key=itemgetter(0)) - 1) :]
 
 
 def _rate(points: Points) -> float:
@@ -83,9 +82,7 @@ def _rate(points: Points) -> float:
 
 
 def _steady_rate(points: Points) -> float:
-    """The rate without the steepest step: a burst that is over is in the backlog already, and it
-    may be a miscount.
-    """
+    """The rate without the steepest step: a past burst is in the backlog, or was a miscount."""
     if len(points) < 3:
         return 0.0
     steps = [(later - at, after - before) for (at, before), (later, after) in pairwise(points)]

@@ -98,7 +98,6 @@ def stale_heartbeat(tags: Mapping[str, str], now: float) -> str | None:
 
 
 def is_leftover(key: str, modified_at: float, members: Collection[str], now: float) -> bool:
-    """Whether an object is the report or drain request of a worker long gone."""
     worker = reporting_worker(key) or draining_worker(key)
     if worker is None or worker in members:
         return False

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from visionfleet.contract.messages import WorkerReport
-from visionfleet.scaler.lives import SeenReport
+from visionfleet.scaler.incarnations import SeenReport
 
 # The last rate is extrapolated no longer than this.
 _CARRIED_SECONDS = 60.0
@@ -21,9 +21,7 @@ class _Known:
 
 @dataclass(slots=True)
 class Throughput:
-    """A counter over all workers, also those gone; between reports the last rate is
-    extrapolated.
-    """
+    """A counter over all workers, also those gone, extrapolated between reports."""
 
     _total: int = 0
     _known: dict[str, _Known] = field(default_factory=dict)

@@ -31,9 +31,7 @@ class LeaderLease:
         self._ends_at: float | None = None  # on the monotonic clock
 
     def renew(self) -> bool:
-        """Acquire or renew the lease when due; returns whether this scaler may act. Raises
-        TryLater.
-        """
+        """Acquire or renew the lease when due; whether this scaler may act. Raises TryLater."""
         if self.seen.holder != self.name:
             self._read()
         seconds = self._settings.lease_seconds
@@ -79,9 +77,7 @@ class LeaderLease:
         return self._settings.lease_seconds if seen.seconds is None else seen.seconds
 
     def _write(self, wanted: Lease) -> None:
-        """Write conditionally, or read who was first: possibly this scaler, if a
-        response was lost.
-        """
+        """Write conditionally, or read who was first: perhaps this scaler, without an answer."""
         began = self._clock()
         etag = self._store.put_json_if(LEADER_LEASE.key, encode(wanted), self._etag)
         if etag is None:

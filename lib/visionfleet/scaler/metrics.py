@@ -11,7 +11,8 @@ from visionfleet.config.fields import Market
 from visionfleet.contract.usage import FleetCost
 from visionfleet.cost.bill import PERIODS
 from visionfleet.scaler.boots import PHASES
-from visionfleet.scaler.decision import Decision, Observation, Policy, State, wanted
+from visionfleet.scaler.decision import Decision, Observation, Policy, State
+from visionfleet.scaler.sizing import wanted
 from visionfleet.scaler.usage import Used
 
 _BOOT_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300)
@@ -57,7 +58,6 @@ class ScalerMetrics:
         self._create_labels()
 
     def _create_labels(self) -> None:
-        """Create all label values known in advance."""
         for phase in PHASES:
             self._phases.labels(phase)
         self._count_workers(())

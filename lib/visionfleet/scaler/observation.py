@@ -7,7 +7,7 @@ from visionfleet.fleet.base import Fleet, Member
 from visionfleet.scaler import learned_times
 from visionfleet.scaler.decision import Observation
 from visionfleet.scaler.handled_images import Throughput
-from visionfleet.scaler.lives import Life, worker
+from visionfleet.scaler.incarnations import Incarnation, worker
 from visionfleet.scaler.worker_reports import WorkerReports
 
 
@@ -25,7 +25,7 @@ class FleetObserver:
     reports: WorkerReports
     throughput: Throughput = field(default_factory=Throughput)
     members: tuple[Member, ...] = ()
-    _lives: dict[str, Life] = field(default_factory=dict)
+    _incarnations: dict[str, Incarnation] = field(default_factory=dict)
     _observed_at: float | None = None
     _readable_since: float | None = None
 
@@ -40,18 +40,18 @@ class FleetObserver:
         members = self.fleet.members()
         reports = self.reports.read([member.name for member in members], now)
         self._readable_since = since = now if since is None else since
-        known_boots = {id(life.boot) for life in self._lives.values()}
-        self._lives = {
-            member.name: self._life(member, now, wall).updated(member, report, now)
+        known_boots = {id(one.boot) for one in self._incarnations.values()}
+        self._incarnations = {
+            member.name: self._incarnation(member, now, wall).updated(member, report, now)
             for member, report in zip(members, reports, strict=True)
         }
         self._observed_at, self.members = now, tuple(members)
-        three = zip(members, self._lives.values(), reports, strict=True)
-        boots = [life.boot for life in self._lives.values() if life.boot is not None]
+        three = zip(members, self._incarnations.values(), reports, strict=True)
+        boots = [one.boot for one in self._incarnations.values() if one.boot is not None]
         return Observation(
             visible=counts.visible,
             in_flight=counts.in_flight,
-            workers=tuple(worker(m, life, report, since, now) for m, life, report in three),
+            workers=tuple(worker(m, one, report, since, now) for m, one, report in three),
             boot_seconds=learned_times.boot_seconds(boots),
             service_seconds=learned_times.service_seconds(
                 [report.report for report in reports if report.report is not None]
@@ -66,13 +66,14 @@ class FleetObserver:
         """Record that S3 fails, so that workers cannot report either."""
         self._readable_since = None
 
-    def _life(self, member: Member, now: float, wall: float) -> Life:
-        known = self._lives.get(member.name)
+    def _incarnation(self, member: Member, now: float, wall: float) -> Incarnation:
+        known = self._incarnations.get(member.name)
         if known is not None and known.launched_at == member.launched_at:
             return known
         began_at = now - max(0.0, wall - member.launched_at)
         if self._observed_at is not None:  # it started after the last observation
             began_at = max(began_at, self._observed_at)
         if known is not None:
-            return known.next_life(member.launched_at, began_at, now)
-        return Life(member.launched_at, began_at, now, start_observed=self._observed_at is not None)
+            return known.restarted(member.launched_at, began_at, now)
+        observed = self._observed_at is not None
+        return Incarnation(member.launched_at, began_at, now, start_observed=observed)

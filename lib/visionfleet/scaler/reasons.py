@@ -1,17 +1,14 @@
 """Words a decision: what is done and why, or why nothing is. No I/O here."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from visionfleet.scaler.decision import Decision, Observation
 from visionfleet.scaler.failed_starts import FailedStarts
-
-if TYPE_CHECKING:
-    from visionfleet.scaler.decision import Decision, Observation
 
 
 def of(
-    decision: "Decision",
-    seen: "Observation",
+    decision: Decision,
+    seen: Observation,
     need: int,
     capacity: int,
     dead: Mapping[str, str],

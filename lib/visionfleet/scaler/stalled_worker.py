@@ -19,8 +19,6 @@ _LONGEST_GAP_SECONDS = 90.0  # of two observations; after a longer one start ane
 
 @dataclass(frozen=True, slots=True)
 class _Idle:
-    """A worker idle since an observation, and its count of handled images."""
-
     since: float
     handled: int
 

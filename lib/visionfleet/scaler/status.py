@@ -90,7 +90,6 @@ def learned(history: History, status: FleetStatus | None) -> History:
 
 
 def worth_writing(status: FleetStatus, written: FleetStatus | None, every_seconds: float) -> bool:
-    """Whether the status changed, or the written one is old."""
     if written is None or abs(status.at - written.at) >= every_seconds:
         return True
     return _significant(status) != _significant(written)

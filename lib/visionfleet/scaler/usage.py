@@ -17,8 +17,6 @@ Kind = tuple[str | None, str | None]  # instance type, market
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Usage between two observations."""
-
     images: int = 0
     scaler_seconds: float = 0.0
     awake_seconds: float = 0.0
@@ -27,8 +25,6 @@ class Used:
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """A worker's age, and the seconds of it already billed."""
-
     age: float
     billed: float
 
@@ -80,7 +76,6 @@ class UsageMeter:
     def _account(
         self, member: Member, minimum_seconds: float, elapsed: float | None, wall: float
     ) -> _Account:
-        """A worker's age, and how much of it is billed already."""
         known = self._accounts.get(member.name)
         if known is not None and elapsed is not None:
             return replace(known, age=known.age + elapsed)

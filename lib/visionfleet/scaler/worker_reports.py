@@ -8,7 +8,7 @@ from visionfleet.aws.s3 import Store
 from visionfleet.contract import documents
 from visionfleet.contract.documents import Document
 from visionfleet.contract.names import FLEET_PREFIX
-from visionfleet.scaler.lives import SeenReport
+from visionfleet.scaler.incarnations import SeenReport
 
 _T = TypeVar("_T")
 
@@ -24,8 +24,6 @@ class _Kept(Generic[_T]):
 
 @dataclass(slots=True)
 class _WorkerDocuments(Generic[_T]):
-    """A cache of one kind of document, one per worker."""
-
     store: Store
     document: Callable[[str], Document[_T]]
     kept: dict[str, _Kept[_T]] = field(default_factory=dict)
@@ -43,9 +41,7 @@ class _WorkerDocuments(Generic[_T]):
 
 
 class WorkerReports:
-    """Lists once per observation. Drain requests are read too: an earlier scaler may have made
-    them.
-    """
+    """Lists once per observation. An earlier scaler may have made drain requests."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

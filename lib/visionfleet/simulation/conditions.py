@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from visionfleet.simulation.markets import MarketConditions
-from visionfleet.simulation.starts import StoppedTier
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,6 @@ class Conditions:
     call_seconds: float = 0.02
     boot_seconds: float = 45.0
     boot_spread: float = 0.25
-    stopped: StoppedTier = field(default_factory=StoppedTier)
     lag_seconds: int = 10
     noise: float = 0.05
     phantoms: float = 0.01

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, field, replace
 
-from visionfleet.scaler.decision import POLICIES, Decide, Decision, History, Observation, Policy
+from visionfleet.scaler.decision import Decision, History, Observation, Policy
+from visionfleet.scaler.sizing import POLICIES, Decide
 from visionfleet.simulation.world import Controller
 
 
@@ -34,6 +35,6 @@ class FixedFleet:
 def controller(name: str, policy: Policy) -> Controller:
     """Make a controller by name, including `fixed:N`; raises KeyError for an unknown one."""
     kind, _, count = name.partition(":")
-    if kind == "fixed" and count.isdecimal():
+    if kind == "fixed" and count.isdecimal() and int(count) > 0:
         return FixedFleet(int(count))
     return PolicyController(POLICIES[name], policy)

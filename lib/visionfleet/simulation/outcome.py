@@ -29,7 +29,6 @@ class Outcome:
         return sum(self.waits.values())
 
     def wait_quantile(self, share: float) -> float:
-        """The quantile of the waiting time, in seconds."""
         below, limit = 0, share * self.served
         for seconds in sorted(self.waits):
             below += self.waits[seconds]

@@ -41,7 +41,6 @@ def read_seconds(lines: Iterable[str]) -> list[int]:
 
 
 def has_seconds(lines: Sequence[str]) -> bool:
-    """Whether a trace has seconds, not just minutes."""
     return bool(lines) and lines[0].strip() == "second,count"
 
 
@@ -56,18 +55,14 @@ def begins_at(lines: Iterable[str]) -> float:
 
 
 def scale(counts: Sequence[int], workers: int, service_seconds: float, share: float) -> float:
-    """The factor with which the minute at quantile `share` keeps the given number of
-    workers busy.
-    """
+    """The factor with which the minute at quantile `share` keeps so many workers busy."""
     ordered = sorted(counts)
     busiest = ordered[min(len(ordered) - 1, int(share * len(ordered)))]
     return workers * SECONDS_PER_MINUTE / service_seconds / max(1, busiest)
 
 
 def arrivals(counts: Iterable[int], factor: float, random: Random) -> list[int]:
-    """Draw the arrivals of each second from a Poisson distribution with the minute's
-    scaled rate.
-    """
+    """Draw the arrivals of each second from a Poisson distribution with the scaled rate."""
     drawn: list[int] = []
     for count in counts:
         table = _poisson_table(count * factor / SECONDS_PER_MINUTE)

@@ -17,7 +17,6 @@ from visionfleet.simulation.backlog import Backlog
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.markets import NOTICE_SECONDS, Markets
 from visionfleet.simulation.outcome import Outcome
-from visionfleet.simulation.starts import Starts
 from visionfleet.simulation.worker_model import WorkerModel
 
 _SECONDS_PER_HOUR = 3600.0
@@ -33,7 +32,7 @@ class Controller(Protocol):
 
 
 @dataclass(slots=True)
-class _Machine:
+class Machine:
     view: Worker
     ready_at: float
 
@@ -46,10 +45,10 @@ class World:
     controller: Controller
     random: Random = field(init=False)
     _backlog: Backlog = field(default_factory=Backlog)
-    _booting: list[_Machine] = field(default_factory=list)
-    _ready: list[_Machine] = field(default_factory=list)
-    _draining: dict[str, tuple[_Machine, int]] = field(default_factory=dict)
-    _drained: list[_Machine] = field(default_factory=list)
+    _booting: list[Machine] = field(default_factory=list)
+    _ready: list[Machine] = field(default_factory=list)
+    _draining: dict[str, tuple[Machine, int]] = field(default_factory=dict)
+    _drained: list[Machine] = field(default_factory=list)
     _credit: float = 0.0
     _starts: deque[int] = field(default_factory=deque)
     _recent_starts: int = 0
@@ -59,7 +58,6 @@ class World:
     _counted: int = 0
     _seen_counts: deque[tuple[int, int]] = field(default_factory=deque)
     _reported: tuple[int, int, int] = (0, 0, 0)  # second, images, images at the previous report
-    _starting: Starts = field(init=False)
     _workers: WorkerModel = field(init=False)
     _reported_service_seconds: float | None = None
     _markets: Markets = field(init=False)
@@ -71,8 +69,6 @@ class World:
     def __post_init__(self) -> None:
         conditions = self.conditions
         self.random = Random(conditions.seed)
-        boots = conditions.boot_seconds, conditions.boot_spread
-        self._starting = Starts(*boots, conditions.stopped, self.random)
         least = conditions.minimum_billed_seconds
         self._markets = Markets(conditions.market, self.random, least)
         self._workers = WorkerModel(conditions.call_seconds, conditions.service_seconds)
@@ -141,9 +137,7 @@ class World:
                 self._reported_service_seconds = learned_times.service_seconds([report])
 
     def _step(self, second: int) -> bool:
-        """Observe, decide and act; returns whether the controller wants to observe
-        again at once.
-        """
+        """Observe, decide and act; whether the controller wants to observe again at once."""
         decision = self.controller(self._observe(second), float(second))
         for name in decision.terminate:
             self._terminate(name, second)
@@ -156,7 +150,7 @@ class World:
             self._timeline.append((second, self._backlog.visible, size))
         return decision.recheck
 
-    def _machines(self) -> list[_Machine]:
+    def _machines(self) -> list[Machine]:
         draining = (machine for machine, _ in self._draining.values())
         return [*self._ready, *self._booting, *draining, *self._drained]
 
@@ -174,7 +168,7 @@ class World:
             visible=visible,
             in_flight=in_flight,
             workers=tuple(machine.view for machine in self._machines()),
-            boot_seconds=self._starting.next_takes(second) if self._backlog.started else None,
+            boot_seconds=self.next_start_seconds(second) if self._backlog.started else None,
             service_seconds=self._reported_service_seconds,
             handled=self._handled(second),
         )
@@ -185,9 +179,7 @@ class World:
         return images + (images - before) / self.conditions.report_seconds * (second - at)
 
     def _mark_busy(self, now: float) -> None:
-        """Set busy and idle, also for work since the last observation: the first workers if packed,
-        else random ones.
-        """
+        """Set busy and idle since the last observation: the first if packed, else random ones."""
         ready, images = self._ready, max(0, self._backlog.started - self._counted)
         self._counted = self._backlog.started
         busy = min(len(ready), math.ceil(self._in_service))
@@ -213,12 +205,10 @@ class World:
             self._launches += 1
             name = f"w{self._launches}"
             view = Worker(name, "booting", second, second, market=market)
-            self._booting.append(_Machine(view, self._starting.up_at(name, second)))
+            self._booting.append(Machine(view, second + self.start(name, second)))
 
     def _interrupt(self, name: str, second: int) -> None:
-        """Drain a worker before its interruption; an image that takes longer becomes
-        visible again.
-        """
+        """Drain a worker before its interruption; an image that takes longer is redelivered."""
         if self.conditions.service_seconds > NOTICE_SECONDS and self._busy:
             self._backlog.give_back(second + NOTICE_SECONDS, self.conditions.visibility_seconds)
         self._drain(name, second)
@@ -247,9 +237,7 @@ class World:
                     return
 
     def _cut_off(self, second: int) -> None:
-        """Terminate a busy worker; its image becomes visible again unless it ends within the grace
-        period.
-        """
+        """Terminate a busy worker; its image is redelivered unless done in the grace period."""
         if self.conditions.service_seconds > self.conditions.grace_seconds:
             self._busy_kills += 1
             self._backlog.give_back(second, self.conditions.visibility_seconds)
@@ -260,10 +248,21 @@ class World:
             self._backlog.give_back(second, self.conditions.visibility_seconds)
         self._end(self._ready[index], self._ready, second)
 
-    def _end(self, machine: _Machine, machines: list[_Machine], second: int) -> None:
+    def _end(self, machine: Machine, machines: list[Machine], second: int) -> None:
         machines.remove(machine)
+        self.end(machine, second)
+
+    def next_start_seconds(self, _second: int) -> float:
+        """The median duration of the next start."""
+        return self.conditions.boot_seconds
+
+    def start(self, _name: str, second: int) -> float:
+        """Start a worker; returns the seconds until it is ready."""
+        spread = self.random.gauss(0, self.conditions.boot_spread)
+        return self.next_start_seconds(second) * math.exp(spread)
+
+    def end(self, machine: Machine, second: int) -> None:
         self._markets.bill(machine.view, second)
-        self._starting.ended(machine.view.name, second)
 
     def _outcome(self, second: int) -> Outcome:
         for machine in self._machines():

@@ -6,6 +6,8 @@ The stages are the real ones; calls of AWS and the model take time, and next to 
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from statistics import median
 from typing import Any
 
 import pytest
@@ -26,6 +28,7 @@ class LateWorld(World):
         super().__init__(prefetch=32, batch_size=8, holds_enough=True)
         vars(self.model)["rank"] = self.rank
         self.sent = 0
+        self.passes: list[tuple[float, float]] = []
         self._delay(self.sqs, "receive", "delete")
         self._delay(self.intake, "take")
         self._delay(self.results, "put_json_if")
@@ -42,7 +45,9 @@ class LateWorld(World):
         return late
 
     def rank(self, batch: Sequence[Any], _top: int) -> list[tuple[Ranked, ...]]:
+        began = time.monotonic()
         time.sleep(self.pass_seconds + len(batch) * self.each_seconds)
+        self.passes.append((began, time.monotonic()))
         return [RANKING for _ in batch]
 
     def offer(self, per_second: float, seconds: float) -> float:
@@ -110,7 +115,7 @@ def misjudged(kinds: Mapping[str, tuple[float, float, float]]) -> dict[str, str]
 
 def test_told_capacity_is_that_of_a_backlog_at_any_rate() -> None:
     wrong = misjudged(KINDS)
-    if wrong:  # perhaps as the machine had other work meanwhile; a fault would be there again
+    for _ in range(4):  # as the machine had other work meanwhile; a fault is there each time
         wrong = misjudged({name: KINDS[name] for name in wrong})
     assert wrong == {}
 
@@ -122,8 +127,9 @@ def test_slow_worker_leaves_to_others_what_it_cannot_begin() -> None:
     try:
         wait_until(lambda: world.look() >= 8, 20.0, "the first are done", 0.01)
         assert world.in_flight() <= 6, "two seconds of work, and what is on its way"
-        before, begun = world.look(), time.monotonic()
+        before = world.look()
         wait_until(lambda: world.look() >= before + 8, 20.0, "it goes on", 0.01)
-        assert (time.monotonic() - begun) / 8 == pytest.approx(0.5, rel=0.4), "without a pause"
+        pauses = [next_ - end for (_, end), (next_, _) in pairwise(world.passes)]
+        assert median(pauses) < 0.1, "it goes on without a pause"
     finally:
         world.stop()

@@ -69,9 +69,12 @@ def finish(aws: Cloud, completion: Completion) -> Finish:
         job = Job(delivery, Request.decode(delivery.message.body), Timings())
         stored: list[Done] = []
         store = results or Store(aws.s3, BUCKETS[1])
-        hurry = threading.Event()
-        hurry.set()  # one try each
-        retrier = Retrier(completion, hurry, Random(0), Watchdog(time.monotonic))
+        handing_back = threading.Event()
+        handing_back.set()  # one try each
+        ended: list[BaseException] = []
+        retrier = Retrier(
+            completion, handing_back, Random(0), Watchdog(time.monotonic), ended.append
+        )
         ResultWriter(store, True, completion, stored.append, retrier).store([end(job)])
         completion.answer(stored)
         assert completion.in_flight.counts().in_flight == 0

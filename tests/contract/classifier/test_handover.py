@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import pytest
 
@@ -67,11 +67,11 @@ def test_what_was_held_at_the_end_is_taken_over(worker: Worker, tmp_path: Path) 
     assert receipts(found) == ["b", "c"]
     assert [d.message for d in found.deliveries] == [two.message, three.message]
     assert [(d.received_at, d.expires_at) for d in found.deliveries] == [(100, 190), (100, 160)]
-    assert [(d.lives, d.suspect) for d in found.deliveries] == [(2, ""), (2, "id-c")]
+    assert [(d.holders, d.suspect) for d in found.deliveries] == [(2, ""), (2, "id-c")]
     assert found.suspects == {"id-c": "id-c"}
 
 
-def test_suspects_stay_suspects_in_the_life_after_the_next(worker: Worker, tmp_path: Path) -> None:
+def test_suspects_stay_suspects_for_a_third_worker(worker: Worker, tmp_path: Path) -> None:
     worker.in_flight.enter_model(worker.receives("a"))
     worker.dies()
     second, taken = Worker(tmp_path), take_over(tmp_path, ABOUT)
@@ -79,18 +79,18 @@ def test_suspects_stay_suspects_in_the_life_after_the_next(worker: Worker, tmp_p
     taken.settle()
     second.dies()
     found = take_over(tmp_path, ABOUT)
-    assert [(d.lives, d.suspect) for d in found.deliveries] == [(3, "id-a")]
+    assert [(d.holders, d.suspect) for d in found.deliveries] == [(3, "id-a")]
 
 
 def test_living_workers_and_clean_ends_leave_nothing_to_take(tmp_path: Path) -> None:
-    lives, ended = Worker(tmp_path), Worker(tmp_path)
-    lives.receives("a")
+    alive, ended = Worker(tmp_path), Worker(tmp_path)
+    alive.receives("a")
     with ended.in_flight.ending(ended.receives("b")):
         pass
     ended.notes.close()
     assert len(list(tmp_path.iterdir())) == 1
     assert receipts(take_over(tmp_path, ABOUT)) == []
-    lives.dies()
+    alive.dies()
 
 
 def test_notes_stay_until_the_heir_has_its_own(worker: Worker, tmp_path: Path) -> None:
@@ -184,7 +184,7 @@ def test_claim_while_sqs_is_away_holds_what_time_is_left(worker: Worker, tmp_pat
 
 def test_what_has_seen_many_workers_end_goes_back(worker: Worker, tmp_path: Path) -> None:
     for delivery in worker.receives("old", "young"):
-        delivery.lives = handover.MOST_LIVES if delivery.message.receipt == "old" else 1
+        delivery.holders = handover.MOST_HOLDERS if delivery.message.receipt == "old" else 1
     worker.notes._rewrite()
     sqs = Sqs()
     found = claimed(worker, tmp_path, sqs, now=110.0)
@@ -204,3 +204,21 @@ def test_folder_that_cannot_be_made_ends_the_notes_alone(tmp_path: Path) -> None
     worker = Worker(tmp_path / "file" / "run")
     assert len(worker.receives("a")) == 1
     worker.dies()
+
+
+def test_notes_that_cannot_be_removed_end_nothing(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that the kernel has made read-only; nobody takes them over a second time."""
+    worker.receives("a")
+    worker.dies()
+
+    def refuse(_path: Path, missing_ok: bool = False) -> NoReturn:
+        raise OSError(30, f"Read-only file system, {missing_ok}")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    found = take_over(tmp_path, ABOUT)
+    found.settle()
+    assert receipts(found) == ["a"]
+    assert receipts(take_over(tmp_path, ABOUT)) == []
+    Worker(tmp_path).notes.close()

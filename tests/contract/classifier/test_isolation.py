@@ -1,7 +1,9 @@
 """Child processes that images are met in: what their end says of the image, and who waits."""
 
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from testkit import ROOT
+from testkit.processes.daemons import family, started
 from testkit.processes.waiting import wait_until
 from visionfleet.classifier.isolation import ChildFailed, Isolation
 from visionfleet.errors import BadImage
@@ -91,6 +94,32 @@ def test_stop_of_a_child_does_not_blame_the_image(
 def test_child_that_hangs_is_killed(children: Children, hang: str) -> None:
     with pytest.raises(BadImage, match=r"not decoded within 0\.5 s"):
         children(limit=0.5).ask({}, hang.encode())
+
+
+def test_image_of_a_child_that_was_stopped_is_tried_once_more(children: Children) -> None:
+    isolation = children(limit=0.5, retry_crashed=True)
+    stopped = int(isolation.ask({}, b"pass")[0]["pid"])
+    os.kill(stopped, signal.SIGSTOP)
+    assert isolation.ask({}, b"pass")[0]["pid"] != stopped
+    with pytest.raises(BadImage, match=r"not decoded within 0\.5 s"):
+        isolation.ask({}, b"time.sleep(60)")
+
+
+def test_time_in_which_all_were_stopped_blames_no_image(tmp_path: Path) -> None:
+    """As when a container is paused, and by a debugger: the child goes on with its parent."""
+    begun = tmp_path / "begun"
+    code = f"open({str(begun)!r}, 'w'); time.sleep(1)"
+    asks = f"Isolation((sys.executable, {CHILD!r}), 'decoded', 2.5).ask({{}}, {code.encode()!r})"
+    script = f"import sys\nfrom visionfleet.classifier.isolation import Isolation\n{asks}"
+    with started([sys.executable, "-c", script], tmp_path / "log") as parent:
+        wait_until(begun.exists)
+        whole = family(parent.pid)
+        for pid in whole:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(3)
+        for pid in whole:
+            os.kill(pid, signal.SIGCONT)
+        parent.assert_exit(0)
 
 
 def test_child_is_bounded_in_memory_and_processor_time(children: Children) -> None:

@@ -44,7 +44,7 @@ def test_worker_that_waits_for_s3_is_healthy(world: World) -> None:
 
 def test_hung_forward_pass_is_detected_and_a_failed_one_is_over(world: World) -> None:
     world.sqs.add("bad")
-    assert world.model.entered.wait(10)
+    assert world.model.entered.wait(60)
     wait_until(lambda: "model" in str(world.loops.stuck()), 10)
     world.model.go.set()
     wait_until(lambda: world.in_flight() == 0, 10)
@@ -108,7 +108,7 @@ def test_bad_image_does_not_harm_its_batch(wide: World) -> None:
 
 def test_lost_delivery_reaches_neither_model_nor_s3(wide: World) -> None:
     wide.sqs.add("first")
-    assert wide.model.entered.wait(10)
+    assert wide.model.entered.wait(60)
     wide.sqs.add("second", "third")
     wait_until(lambda: wide.in_flight() == 3, 10)
     first, second = (
@@ -136,14 +136,14 @@ def test_half_of_the_prefetch_is_stored_at_a_time(wide: World) -> None:
 
 def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> None:
     wide.sqs.add("first")
-    assert wide.model.entered.wait(10)
+    assert wide.model.entered.wait(60)
     wide.sqs.add(*(f"job{i}" for i in range(6)))
     wait_until(lambda: wide.in_flight() == 7, 10)
     stopping = threading.Thread(target=wide.stop)
     stopping.start()
-    assert wide.pipeline.hurry.wait(10)
+    assert wide.pipeline.handing_back.wait(60)
     wide.model.go.set()
-    stopping.join(10)
+    stopping.join(60)
     assert (wide.sqs.deleted, wide.results.keys) == (["first"], ["results/first.json"])
     assert sorted(wide.sqs.given_back) == [(f"job{i}", 0) for i in range(6)]
     assert wide.in_flight() == 0
@@ -151,7 +151,7 @@ def test_stop_finishes_the_forward_pass_and_hands_back_the_rest(wide: World) -> 
 
 def test_stop_out_of_time_hands_back_what_hangs(wide: World) -> None:
     wide.sqs.add("hangs")
-    assert wide.model.entered.wait(10)
+    assert wide.model.entered.wait(60)
     began = time.monotonic()
     assert wide.stop(seconds=0.3)
     assert time.monotonic() - began < 5
@@ -171,7 +171,7 @@ def test_late_receive_is_handed_back(wide: World) -> None:
 
 def test_drain_works_off_what_is_in_flight(wide: World) -> None:
     wide.sqs.add("job0", "job1")
-    assert wide.model.entered.wait(10)
+    assert wide.model.entered.wait(60)
     wait_until(lambda: wide.in_flight() == 2, 10)
     wide.pipeline.receiver.close()
     wait_until(lambda: not wide.pipeline.receiver.alive(), 10)
@@ -204,7 +204,7 @@ def test_jobs_are_answered_in_batches_of_ten() -> None:
     made.results.open.set()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert max(made.sqs.delete_sizes) <= 10
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)
 
 
 def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
@@ -215,7 +215,7 @@ def test_busy_worker_lets_jobs_gather_that_are_done() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.sqs.delete_sizes) < 16, "not one call for each job or two"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)
 
 
 def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def test_idle_worker_answers_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         made.sqs.add(*(f"odd{number}-{i}" for i in range(number)))
         wait_until(lambda: made.in_flight() == 0 and not made.sqs.there, 10)
     assert len(made.sqs.deleted) == 6
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)
 
 
 def test_stop_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,4 +250,4 @@ def test_idle_model_waits_for_a_batch_while_many_are_in_flight() -> None:
     made.pipeline.start()
     wait_until(lambda: len(made.sqs.deleted) == 32, 10)
     assert len(made.model.batches) <= 16, "not a pass for each job"
-    assert made.pipeline.finish(hurry=False, deadline=time.monotonic() + 10)
+    assert made.pipeline.finish(hand_back=False, deadline=time.monotonic() + 60)

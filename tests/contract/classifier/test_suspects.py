@@ -40,9 +40,22 @@ def test_the_first_that_ends_the_child_clears_the_others(world: World) -> None:
     assert "results/killer.json" in world.results.keys
 
 
+def test_others_are_not_cleared_before_the_culprit_has_ended(world: World) -> None:
+    """They may end the process as well, and its result would be lost with it."""
+    world.suspects.update({"id-killer": "end", "id-a": "end"})
+    world.results.open.clear()
+    world.sqs.add("killer", "a")
+    wait_until(lambda: "the store-" in str(world.loops.stuck()))
+    assert "alone" not in str(world.loops.stuck()), "it waits, and does not hang"
+    assert (world.results.entered, world.model.batches) == (1, [])
+    world.results.open.set()
+    wait_until(lambda: world.in_flight() == 0)
+    assert (world.child.asked, world.model.batches) == (["killer"], [["a"]])
+
+
 def test_stop_hands_back_suspects_that_wait(world: World) -> None:
     world.suspects["id-a"] = "end"
-    world.pipeline.hurry.set()
+    world.pipeline.handing_back.set()
     world.sqs.add("a")
     wait_until(lambda: world.sqs.given_back == [("a", 0)], 10)
     assert world.child.asked == []

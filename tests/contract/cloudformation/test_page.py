@@ -20,8 +20,6 @@ from testkit.processes.ports import accepts, free_port
 from testkit.processes.waiting import wait_until
 from testkit.release import committed
 
-pytestmark = pytest.mark.timeout(300)
-
 # Versions of the AWS CLI before 2.13 know no AWS_ENDPOINT_URL.
 AWS = '#!/bin/sh\nexec {real} --endpoint-url "$AWS_ENDPOINT_URL" "$@"\n'
 
@@ -58,7 +56,7 @@ def test_page_typed_into_one_shell_makes_and_removes_the_stack(
     lines = pages.typed_by(pages.ACCOUNT, "docs/aws.md")
     lines.insert(0, "ME=203.0.113.7/32")
     port = free_port()
-    module = "testkit.aws.embedded_server"
+    module = "testkit.aws.cloudformation_server"
     with started_module(module, "--port", str(port), log=tmp_path / "aws.log") as process:
         wait_until(lambda: accepts(port), 60, process.tail)
         endpoint = f"http://127.0.0.1:{port}"

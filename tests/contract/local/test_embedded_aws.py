@@ -121,7 +121,7 @@ def test_start_prints_address_and_that_nothing_is_kept(tmp_path: Path) -> None:
 
 
 def test_answers_readiness_requests_and_keeps_the_connection(port: int) -> None:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.connect()
         first = connection.sock
         for _ in range(3):

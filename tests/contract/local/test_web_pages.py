@@ -21,7 +21,7 @@ from testkit.aws.embedded import Cloud
 )
 def test_web_pages_are_refused(running_aws: Cloud, headers: dict[str, str], refused: bool) -> None:
     address = str(running_aws.endpoint_url).removeprefix("http://")
-    with closing(http.client.HTTPConnection(address, timeout=10)) as connection:
+    with closing(http.client.HTTPConnection(address, timeout=60)) as connection:
         for method in ("GET", "POST"):  # the second finds the connection in order
             connection.request(method, "/moto-api/seed?a=1", b"x" * 1000, headers)
             response = connection.getresponse()

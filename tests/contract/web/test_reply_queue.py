@@ -147,9 +147,9 @@ def test_unexpected_poller_error_ends_the_process(aws: Cloud, queue: ReplyQueue)
 
 
 def test_poller_stops_without_waiting_for_its_long_poll(queue: ReplyQueue, tmp_path: Path) -> None:
-    poller = poller_of(queue, 3, lambda _: None)
+    poller = poller_of(queue, 10, lambda _: None)
     poller.start()
     stopper = threading.Thread(target=poller.stop, args=(0.1,))
     stopper.start()
-    stopper.join(2)
+    stopper.join(8)
     assert not stopper.is_alive()

@@ -1,15 +1,24 @@
 """Fixtures that tests of the classifier share."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from testkit.aws.embedded import Cloud, emptied
-from testkit.classifier.daemon import PICTURES, REPLIES, Start, classifier_daemon
+from testkit.classifier.daemon import (
+    MAIN,
+    PICTURES,
+    REPLIES,
+    Start,
+    classifier_daemon,
+    forked_classifier,
+)
 from testkit.images.models import table_model
 from testkit.images.pictures import numbered
 from testkit.processes.daemons import Process
+from testkit.processes.fork_server import ForkServer, fork_server
 
 SETTINGS = """
 queue: {visibility_timeout_seconds: 8, wait_seconds: 2}
@@ -17,15 +26,30 @@ classifier: {report_seconds: 1, stop_seconds: 8}
 """
 
 
+@pytest.fixture(scope="package")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    with fork_server(MAIN, tmp_path_factory.mktemp("forks") / "log", {}) as made:
+        yield made
+
+
 @pytest.fixture
-def start(aws: Cloud, models: dict[str, dict[str, str]], settings: str, tmp_path: Path) -> Start:
+def start(
+    forks: ForkServer,
+    aws: Cloud,
+    models: dict[str, dict[str, str]],
+    settings: str,
+    tmp_path: Path,
+) -> Start:
     """Start a classifier: `start("w0", model="slow", VISIONFLEET_...=...)`.
 
     `models` and `settings` are those of the module.
     """
 
     def begin(worker: str, *, model: str = "quick", **more: str) -> AbstractContextManager[Process]:
-        return classifier_daemon(aws, tmp_path, worker, settings, **{**models[model], **more})
+        variables = {**models[model], **more}
+        if "PYTHONPATH" in more:  # which matters before the first import
+            return classifier_daemon(aws, tmp_path, worker, settings, **variables)
+        return forked_classifier(forks, aws, tmp_path, worker, settings, **variables)
 
     return begin
 

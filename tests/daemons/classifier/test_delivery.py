@@ -7,7 +7,7 @@ import time
 import pytest
 
 from testkit.aws.embedded import BUCKETS, Cloud
-from testkit.classifier.daemon import PICTURES, REPLIES, Start, report, results, send
+from testkit.classifier.daemon import REPLIES, Start, report, results, send
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 
@@ -32,13 +32,16 @@ def test_jobs_of_a_killed_worker_are_answered_by_another(aws: Cloud, start: Star
 
 
 def test_visibility_heartbeat_holds_slow_work(aws: Cloud, start: Start) -> None:
-    """40 images at about 0.3 s each take longer than 8 s: without a heartbeat they would return."""
-    jobs = send(aws, range(PICTURES))
-    began = time.monotonic()
-    at_once = {f"VISIONFLEET_CLASSIFIER__{name}": "40" for name in ("PREFETCH", "BATCH_SIZE")}
-    with start("w0", model="slow", **at_once):
-        found = results(aws, jobs, seconds=90)
-    assert time.monotonic() - began > 8
+    """28 images at about 0.3 s each take longer than 6 s: without a heartbeat they would return."""
+    jobs = send(aws, range(28))
+    more = {f"CLASSIFIER__{name}": "28" for name in ("PREFETCH", "BATCH_SIZE")}
+    more |= {"QUEUE__VISIBILITY_TIMEOUT_SECONDS": "6", "QUEUE__WAIT_SECONDS": "0"}
+    more = {f"VISIONFLEET_{name}": value for name, value in more.items()}
+    with start("w0", model="slow", **more) as process:
+        wait_until(lambda: aws.counts()[1] > 0, 60, process.tail)
+        began = time.monotonic()
+        found = results(aws, jobs, seconds=300)
+    assert time.monotonic() - began > 6
     assert {result["attempts"] for result in found.values()} == {1}
 
 

@@ -19,7 +19,7 @@ from testkit.images.model_files import LABELS, Colours, torchscript  # noqa: E40
 from testkit.images.pictures import encoded  # noqa: E402
 from visionfleet.cli import main  # noqa: E402
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(170)]
+pytestmark = pytest.mark.needs_torch
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 SMALL = ("--resize", "32", "--crop", "32")
@@ -36,8 +36,7 @@ def script(path: Path) -> tuple[str, ...]:
 
 def onnx(path: Path) -> tuple[str, ...]:
     pytest.importorskip("onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         images = torch.rand(1, 3, 32, 32)
         torch.onnx.export(Colours().eval(), (images,), str(path), dynamo=False)
     return SMALL

@@ -15,7 +15,7 @@ from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import PYTHONPATH
 from testkit.processes.waiting import wait_until
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.needs_torch
 
 COLOUR = (9, 99, 199)  # in the model it ends the process
 VISIBILITY = "120"  # longer than a worker takes to boot on a busy machine
@@ -44,8 +44,8 @@ def test_poison_for_a_decoder_harms_no_neighbour(aws: Cloud, start: Start) -> No
         process.wait_for_output("ready", 60)
         good = lambda: all(aws.result(job) for job in jobs)  # noqa: E731
         wait_until(good, 40, process.tail)
-        assert not aws.result("job-68"), "they have not waited for it"
-        found = results(aws, [*jobs, *poison], seconds=90)
+        found = results(aws, [*jobs, *poison], seconds=150)
+        assert min(found["job-68"]["finished_at"] - found[job]["finished_at"] for job in jobs) > 0
         wait_until(lambda: aws.counts() == (0, 0), 20, "the queue is empty")
         assert process.running
     assert [found[job]["label"] for job in jobs] == [f"label-{i}" for i in range(10)]

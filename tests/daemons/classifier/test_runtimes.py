@@ -10,7 +10,7 @@ from testkit.classifier.daemon import PICTURES, Start, report, results
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.needs_torch
 
 
 def test_half_of_the_fleet_may_run_each_runtime(aws: Cloud, start: Start) -> None:

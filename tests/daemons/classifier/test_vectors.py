@@ -15,7 +15,7 @@ from testkit.processes.waiting import wait_until
 from visionfleet.contract.vectors import decode_vector
 from visionfleet.model.efficientnet_lite import FEATURES, EfficientNetLite0
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(150)]
+pytestmark = pytest.mark.needs_torch
 
 
 def model(folder: Path) -> dict[str, str]:

@@ -104,7 +104,7 @@ def up() -> Iterator[Up]:
     with tempfile.TemporaryDirectory(prefix="vf-", dir="/tmp") as name:
         made = Up(Path(name))
         yield made
-        assert made.left() == []
+        wait_until(lambda: not made.left(), 20, lambda: f"an end of {made.left()}")
 
 
 def test_up_prints_next_steps_and_stops_cleanly(up: Up) -> None:

@@ -60,11 +60,15 @@ def test_reload_applies_at_the_next_tick_and_keeps_the_history(
         wait_until(lambda: status(aws)["maximum"] == 3, 30, scaler.tail)
         assert status(aws)["history"][: len(launched) - 1] == launched[:-1]
 
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
-            text = answer.read().decode()
-        assert "visionfleet_scaler_launches_total 3.0" in text
-        assert "visionfleet_scaler_lease_held 1.0" in text
-        assert "visionfleet_workers_maximum 3.0" in text
+        def scraped() -> list[str]:
+            url = f"http://127.0.0.1:{port}/metrics"
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                lines: list[str] = answer.read().decode().splitlines()
+            return lines
+
+        wait_until(lambda: "visionfleet_scaler_launches_total 3.0" in scraped(), 30, scaler.tail)
+        assert "visionfleet_scaler_lease_held 1.0" in scraped()
+        assert "visionfleet_workers_maximum 3.0" in scraped()
         wait_until(lambda: listener.count("WATCHDOG=1") > 5, 30, scaler.tail)
         assert scaler.stop(30)[0] == 0
     assert listener.count("RELOADING=1") == 2

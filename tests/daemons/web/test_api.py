@@ -1,11 +1,8 @@
-"""Request ids, idempotency keys, CORS and presigned uploads of a real web daemon."""
+"""Request ids, idempotency keys and CORS of a real web daemon."""
 
-import base64
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import pytest
 import requests
@@ -30,8 +27,7 @@ def aws(running_aws: Cloud) -> Cloud:
 @pytest.fixture(scope="module")
 def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
     folder = tmp_path_factory.mktemp("web")
-    settings = {"WEB__CORS_ORIGINS": f'["{ORIGIN}"]', "IMAGES__MAX_BYTES": "2000000"}
-    with web_daemon(aws, folder, **settings) as made:
+    with web_daemon(aws, folder, WEB__CORS_ORIGINS=f'["{ORIGIN}"]') as made:
         yield made
 
 
@@ -164,7 +160,7 @@ def test_bad_idempotency_keys_are_refused(web: Web, key: str) -> None:
 
 def test_cors_admits_a_known_origin(web: Web) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Origin": ORIGIN}
-    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=10)
+    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=60)
     assert preflight.status_code == 204
     assert preflight.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert "POST" in preflight.headers["Access-Control-Allow-Methods"]
@@ -177,124 +173,7 @@ def test_cors_admits_a_known_origin(web: Web) -> None:
 
 def test_cors_refuses_another_origin(web: Web) -> None:
     asked = {"Access-Control-Request-Method": "POST", "Origin": "https://evil.example"}
-    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=10)
+    preflight = requests.options(f"{web.url}/v1/classify", headers=asked, timeout=60)
     answer = web.get("/healthz", headers=asked)
     for one in (preflight, answer):
         assert not [name for name in one.headers if name.startswith("Access-Control")]
-
-
-def put(target: dict[str, Any], data: bytes) -> requests.Response:
-    """Post a file as the form says, as a browser would."""
-    files = {"file": ("photo.png", data)}
-    return requests.post(target["url"], data=target["fields"], files=files, timeout=10)
-
-
-def test_presigned_upload_goes_to_s3_and_is_classified(aws: Cloud, web: Web) -> None:
-    made = web.post("/v1/uploads", json={"content_type": "image/png"})
-    target = made.json()
-    assert made.status_code == 201
-    assert target["max_bytes"] == 2000000
-    assert put(target, IMAGE).ok
-    start = {"upload": target["upload"], "file_name": "C:\\a\\photo.png"}
-    accepted = web.post("/v1/jobs?top=2", json=start)
-    assert accepted.status_code == 202
-    assert accepted.headers["Location"] == f"/v1/jobs/{target['upload']}"
-    with stand_in(aws):
-        done = web.get(accepted.headers["Location"] + "?wait=20").json()
-    assert (done["label"], done["file_name"]) == (label_of(IMAGE), "photo.png")
-    assert len(done["top"]) == 2
-    stored = aws.s3.get_object(Bucket=BUCKETS[0], Key=f"images/{target['upload']}")
-    assert (stored["ContentType"], stored["Metadata"]) == ("image/png", {"file-name": "photo.png"})
-    again = web.post("/v1/jobs", json=start)
-    assert again.json() == accepted.json()
-    assert aws.receive(f"{NAME}-requests") == [], "it has its result"
-
-
-def test_presigned_form_bounds_size_type_and_key(web: Web) -> None:
-    """What S3 itself checks; the embedded AWS does not."""
-    target = web.post("/v1/uploads", json={"content_type": "image/jpeg"}).json()
-    policy = json.loads(base64.b64decode(target["fields"]["policy"]))["conditions"]
-    assert ["content-length-range", 1, 2000000] in policy
-    assert {"Content-Type": "image/jpeg"} in policy
-    assert {"key": f"uploads/{target['upload']}"} in policy
-    assert target["fields"]["x-amz-algorithm"] == "AWS4-HMAC-SHA256"
-
-
-def test_presigned_upload_cannot_change_after_its_check(aws: Cloud, web: Web) -> None:
-    target = web.post("/v1/uploads").json()
-    put(target, IMAGE)
-    start = {"upload": target["upload"]}
-    web.post("/v1/jobs", json=start)
-    put(target, b"something else")
-    assert web.post("/v1/jobs", json=start).status_code == 202
-    assert aws.object(f"images/{target['upload']}", BUCKETS[0]) == IMAGE
-
-
-def test_presigned_upload_may_have_a_long_header(web: Web) -> None:
-    big = encoded(numbered(5, side=700), "TIFF")  # its directory stands at its end
-    assert 1_000_000 < len(big) < 2_000_000
-    target = web.post("/v1/uploads").json()
-    put(target, big)
-    answer = web.post(f"/v1/uploads/{target['upload']}")
-    assert (answer.status_code, answer.json()["job"]) == (202, target["upload"])
-    assert web.post("/v1/jobs", json={"upload": target["upload"]}).status_code == 202
-    assert web.post("/v1/uploads/nothing", json={"file_name": "a"}).status_code == 404
-
-
-@pytest.mark.parametrize(
-    ("data", "status", "code"),
-    [
-        (b"just text", 415, "not_an_image"),
-        (b"text" * 200_000, 415, "not_an_image"),
-        (b"\xff" * 2_000_001, 413, "too_large"),
-    ],
-)
-def test_bad_presigned_uploads_are_refused_at_their_start(
-    aws: Cloud, web: Web, data: bytes, status: int, code: str
-) -> None:
-    target = web.post("/v1/uploads").json()
-    put(target, data)
-    answer = web.post("/v1/jobs", json={"upload": target["upload"]})
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert web.get(f"/v1/jobs/{target['upload']}").status_code == 404, "it is no job"
-    assert aws.receive(f"{NAME}-requests") == []
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "code"),
-    [
-        ({"upload": "0" * 26}, 404, "unknown_upload"),
-        ({"upload": "../images/x"}, 404, "unknown_upload"),
-        ({}, 400, "no_file"),
-        ({"upload": 1}, 400, "bad_body"),
-        ([], 400, "bad_body"),
-    ],
-)
-def test_bad_start_requests_are_refused(web: Web, body: Any, status: int, code: str) -> None:
-    answer = web.post("/v1/jobs", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-
-
-@pytest.mark.parametrize(
-    ("body", "code"), [({"content_type": "text/html"}, "bad_parameter"), ([1], "bad_body")]
-)
-def test_bad_presign_requests_are_refused(web: Web, body: Any, code: str) -> None:
-    answer = web.post("/v1/uploads", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
-
-
-def test_presigned_upload_without_a_start_is_no_job(web: Web) -> None:
-    target = web.post("/v1/uploads").json()
-    put(target, IMAGE)
-    assert web.get(f"/v1/jobs/{target['upload']}").json()["code"] == "unknown_job"
-
-
-def test_start_whose_request_was_lost_can_be_repeated(aws: Cloud, web: Web) -> None:
-    """As after a crash between the copy and the message."""
-    target = web.post("/v1/uploads").json()
-    put(target, IMAGE)
-    start = {"upload": target["upload"]}
-    web.post("/v1/jobs", json=start)
-    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]
-    web.post("/v1/jobs", json=start)
-    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]

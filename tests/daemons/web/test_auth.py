@@ -138,14 +138,14 @@ def test_classify_command_sends_its_api_key(aws: Cloud, file: Path, tmp_path: Pa
 
 
 def test_rate_limit_of_an_api_key_is_429(aws: Cloud, file: Path, tmp_path: Path) -> None:
-    slow, quick = add("slow", file, "--per-second", "0.2"), add("quick", file)
+    slow, quick = add("slow", file, "--per-second", "0.02"), add("quick", file)
     settings = {"WEB__KEYS_FILE": str(file), "WEB__KEY_PER_SECOND": "1000"}
     with web_daemon(aws, tmp_path, **settings) as web:
         codes = [post(web, {"X-API-Key": slow}).status_code for _ in range(3)]
-        assert codes == [202, 202, 429]
+        assert codes == [202, 429, 429]
         answer = post(web, {"X-API-Key": slow})
         assert answer.json()["code"] == "rate_limited"
-        assert 1 <= int(answer.headers["Retry-After"]) <= 5
+        assert 1 <= int(answer.headers["Retry-After"]) <= 50
         assert {post(web, {"X-API-Key": quick}).status_code for _ in range(10)} == {202}
 
 

@@ -1,6 +1,9 @@
 """The web daemon as a real process: what it answers when all is well."""
 
 import json
+import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from testkit import ROOT
 from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import StandIn, label_of, stand_in
 from testkit.images.pictures import encoded, numbered
@@ -45,6 +49,18 @@ def test_oldest_client_works_unchanged(web: Web, fleet: StandIn, tmp_path: Path)
     with path.open("rb") as file:
         answer = requests.post(web.url, files={"myfile": file})
     assert (answer.status_code, answer.text) == (200, label_of(IMAGE))
+
+
+def test_python_of_the_documentation_works(web: Web, fleet: StandIn, tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(IMAGE)
+    page = (ROOT / "docs/http-api.md").read_text()
+    (code,) = re.findall(r"```python\n(import requests\n.*?)```", page, re.DOTALL)
+    code = code.replace("http://127.0.0.1:8080", web.url.rstrip("/"))
+    code = code.replace("/v1/classify", "/v1/classify?wait=0")  # so that it has to ask again
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout, done.stderr) == (f"{label_of(IMAGE)} 0.9\n", "")
 
 
 def test_plain_post_answers_the_first_file(web: Web, fleet: StandIn) -> None:

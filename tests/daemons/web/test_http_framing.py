@@ -26,9 +26,9 @@ def web(running_aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def talk(web: Web, sent: bytes) -> bytes:
-    """Send bytes and read until the server closes, which it has to do within seconds."""
+    """Send bytes and read until the server closes: at once, or it would say 408 later."""
     address = "127.0.0.1", int(web.url.rsplit(":", 1)[1])
-    with socket.create_connection(address, timeout=8) as client:
+    with socket.create_connection(address, timeout=60) as client:
         client.sendall(sent)
         return b"".join(iter(lambda: client.recv(65536), b""))
 
@@ -49,11 +49,47 @@ def refusal(answer: bytes) -> tuple[int, str]:
         (b"\0" * 12, "no"),
         (b"{}", "no"),
         (b"\xef\xbb\xbfGET / HTTP/1.1\r\n", "no"),
+        (b"AMQP\0\0\x09\x01", "no method"),
     ],
 )
 def test_what_is_no_http_is_told_at_once(web: Web, sent: bytes, said: str) -> None:
     status, detail = refusal(talk(web, sent))
     assert (status, said in detail) == (400, True)
+
+
+@pytest.mark.parametrize("before", [b"", HEALTH + b"\r\n"], ids=["first", "second"])
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        (b"SSH-2.0-OpenSSH_9.2\r\n", 400, "without a version"),
+        (b"*1\r\n$4\r\nPING\r\n", 400, "without a version"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "the version"),
+        (b"GET  /  HTTP/1.1\r\n", 400, "single spaces"),
+        (b"get /" + b"a" * 9000, 431, "8192"),
+        (b"\r\n" * 50, 400, "empty lines"),
+    ],
+)
+def test_line_of_no_request_is_told_at_once(
+    web: Web, before: bytes, line: bytes, status: int, said: str
+) -> None:
+    answer = talk(web, before + line)
+    told, detail = refusal(answer[answer.rindex(b"HTTP/1.1 4") :])
+    assert (told, said in detail) == (status, True), answer
+
+
+@pytest.mark.parametrize("empty", [b"\r\n", b"\r\n" * 2, b"\n" * 3, b"\r\n" * 20])
+def test_empty_lines_before_a_request_are_ignored(web: Web, empty: bytes) -> None:
+    last = HEALTH + b"Connection: close\r\n\r\n"
+    answer = talk(web, empty + HEALTH + b"\r\n" + empty + last)
+    assert answer.count(b"HTTP/1.1 200 OK") == 2, answer
+
+
+def test_half_of_a_head_is_refused_at_its_end(web: Web) -> None:
+    address = "127.0.0.1", int(web.url.rsplit(":", 1)[1])
+    with socket.create_connection(address, timeout=8) as client:
+        client.sendall(HEALTH)
+        client.shutdown(socket.SHUT_WR)
+        assert refusal(b"".join(iter(lambda: client.recv(65536), b"")))[0] == 400
 
 
 @pytest.mark.parametrize("trailers", [b"", b"X-A: b\r\n", b"A: b\r\nX-Checksum: \xe9 c\r\n" * 3])

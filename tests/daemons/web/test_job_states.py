@@ -192,7 +192,7 @@ def test_what_a_presigned_upload_has_left_is_answered(
     job = target["upload"]
     if upload == "stored":
         form = {"files": {"file": ("photo.png", IMAGES[0])}, "data": target["fields"]}
-        assert requests.post(target["url"], timeout=10, **form).ok
+        assert requests.post(target["url"], timeout=60, **form).ok
     left.image(job, image, IMAGES[0])
     if result == "stored":
         left.result(job, IMAGES[0])

@@ -4,6 +4,7 @@ import http.client
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -164,3 +165,20 @@ def test_unreadable_result_is_500(aws: Cloud, web: Web) -> None:
     answer = web.get(location)
     assert (answer.status_code, answer.json()["code"]) == (500, "internal")
     assert "ERROR web: result unreadable" in web.process.output()
+
+
+def test_upload_that_comes_again_replaces_an_unreadable_result(aws: Cloud, web: Web) -> None:
+    target = web.post("/v1/uploads").json()
+    form, upload = {"file": IMAGE}, {"upload": target["upload"]}
+    assert requests.post(target["url"], data=target["fields"], files=form, timeout=10).ok
+    key = {"Idempotency-Key": "unreadable-result"}
+    for sent in ({"data": IMAGE, "headers": key}, {"json": upload}):
+        job = web.post("/v1/jobs", **sent).json()["job"]
+        aws.s3.put_object(Bucket=BUCKETS[1], Key=f"results/{job}.json", Body=b'{"v": 1}')
+        assert web.post("/v1/jobs", **sent).json()["job"] == job
+        with stand_in(aws):
+            wait_until(partial(is_answered, web, job), 20)
+
+
+def is_answered(web: Web, job: str) -> bool:
+    return web.get(f"/v1/jobs/{job}").status_code == 200

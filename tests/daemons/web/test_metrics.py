@@ -16,7 +16,7 @@ IMAGE = encoded(numbered(0))
 def scrape(web: Web) -> dict[str, float]:
     """Read the metrics of a process from the port that its log names."""
     port = int(web.process.output().partition("metrics_port=")[2].split()[0])
-    text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+    text = requests.get(f"http://127.0.0.1:{port}/metrics", timeout=60).text
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
     return {name: float(value) for name, _, value in lines}
 

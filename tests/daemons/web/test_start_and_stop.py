@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import requests
 
 from testkit.aws.embedded import Cloud
 from testkit.aws.outage_relay import OutageRelay
+from testkit.aws.stalling_proxy import stalling_proxy
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.daemons import started_module
@@ -61,6 +63,26 @@ def test_waiting_request_is_answered_on_stop(aws: Cloud, tmp_path: Path, number:
     assert (client.answer.status_code, client.answer.text) == (200, label_of(IMAGE))
     assert client.answer.headers["Connection"] == "close"
     assert reply_queues(aws) == []
+
+
+def test_stop_answers_all_though_s3_does_not(aws: Cloud, tmp_path: Path) -> None:
+    """Who has a job is told its id, and others that they may try again."""
+    with stalling_proxy(aws.endpoint_url) as proxy, ThreadPoolExecutor(4) as clients:
+        environment = {**aws.environment, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
+        with launched(environment, tmp_path, WEB__STOP_SECONDS="1") as web:
+            web.process.wait_for_output("web: ready", 30)
+            asks = [clients.submit(web.post, "/v1/classify?wait=60", data=IMAGE)]
+            web.process.wait_for_output("job accepted")
+            proxy.stalled.set()
+            key = {"Idempotency-Key": "stalled"}
+            asks += [
+                clients.submit(web.post, "/v1/classify", data=IMAGE),
+                clients.submit(web.post, "/v1/jobs", data=IMAGE, headers=key),
+                clients.submit(web.get, f"/v1/jobs/{'0' * 26}"),
+            ]
+            wait_until(lambda: proxy.held >= 3, 20)
+            assert web.process.stop(20)[0] == 0
+            assert [ask.result().status_code for ask in asks] == [202, 503, 503, 503]
 
 
 def test_request_that_outlasts_the_stop_gets_its_job(aws: Cloud, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from testkit.machine.instances import booted_instance, instance, user_data
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 
-pytestmark = [pytest.mark.needs_torch, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.needs_torch
 
 ESPRESSO = (ROOT / "models" / "espresso.jpg").read_bytes()
 

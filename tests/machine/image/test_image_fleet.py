@@ -74,7 +74,6 @@ def service(baked: BakedImage, image_aws: Cloud, tmp_path: Path) -> Iterator[Ser
 
 
 @pytest.mark.needs_torch
-@pytest.mark.timeout(300)
 def test_uploads_launch_three_machines_and_leave_none(service: Service) -> None:
     before = set(service.aws.keys("results/"))
     assert service.fleet.running == set()

@@ -68,14 +68,14 @@ def test_heads_of_every_shape_answer_alike(tmp_path: Path, make: Callable[[], nn
     torch.manual_seed(4)
     network = make().eval()
     save_file(network.state_dict(), tmp_path / "shufflenet_v2_x0_5.safetensors")
-    assert same(found(tmp_path / "shufflenet_v2_x0_5.safetensors").module, network)
+    assert same(found(tmp_path / "shufflenet_v2_x0_5.safetensors").model.module, network)
 
 
 def test_architecture_is_found_by_names_and_shapes(tmp_path: Path) -> None:
     torch.save({"state_dict": headed().state_dict()}, tmp_path / "mine.pth")
     read = found(tmp_path / "mine.pth")
     assert read.what == "weights of shufflenet_v2_x0_5 of torchvision"
-    assert same(read.module, headed())
+    assert same(read.model.module, headed())
 
 
 def test_name_of_timm_in_a_checkpoint_is_taken(tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_name_of_timm_in_a_checkpoint_is_taken(tmp_path: Path) -> None:
     torch.save({"arch": "test_vit", "state_dict": network.state_dict()}, tmp_path / "mine.pth")
     read = found(tmp_path / "mine.pth")
     assert read.what == "weights of test_vit of timm"
-    assert read.preprocessing.crop == 160
+    assert read.model.preprocessing.crop == 160
     images = torch.rand(2, 3, 160, 160)
-    assert torch.allclose(read.module(images), network(images), atol=1e-4)
+    assert torch.allclose(read.model.module(images), network(images), atol=1e-4)
 
 
 def test_wrong_architecture_names_the_right_one(tmp_path: Path) -> None:
@@ -130,4 +130,4 @@ def test_labels_beside_the_weights_are_read(tmp_path: Path) -> None:
     path = tmp_path / "shufflenet_v2_x0_5.pth"
     classes = {"cat": 0, "dog": 1, "eel": 2}
     torch.save({"model": headed().state_dict(), "class_to_idx": classes}, path)
-    assert found(path).labels == ("cat", "dog", "eel")
+    assert found(path).model.labels == ("cat", "dog", "eel")

@@ -78,9 +78,9 @@ def test_workers_on_torch_need_no_transformers(
 def test_folder_of_timm_has_labels_and_preprocessing(tmp_path: Path) -> None:
     names = {"label_names": ["n1", "n2", "n3"], "label_descriptions": {"n1": "cat"}}
     found = read(of_timm(tmp_path, **names))
-    assert found.labels == ("cat", "n2", "n3")
-    assert (found.preprocessing.resize, found.preprocessing.crop) == (177, 160)
-    assert found.preprocessing.mean == (0.1, 0.1, 0.1)
+    assert found.model.labels == ("cat", "n2", "n3")
+    assert (found.model.preprocessing.resize, found.model.preprocessing.crop) == (177, 160)
+    assert found.model.preprocessing.mean == (0.1, 0.1, 0.1)
 
 
 def test_weights_file_beside_its_configuration_is_the_folder(tmp_path: Path, bring: Import) -> None:
@@ -92,7 +92,7 @@ def test_weights_file_beside_its_configuration_is_the_folder(tmp_path: Path, bri
 def test_folder_in_the_cache_of_the_hub_is_found(tmp_path: Path) -> None:
     (tmp_path / "snapshots").mkdir()
     hugging_face(tmp_path / "snapshots/0a1b")
-    assert read(tmp_path).labels == ("cat", "dog", "eel")
+    assert read(tmp_path).model.labels == ("cat", "dog", "eel")
 
 
 def changed(folder: Path, **changes: Any) -> None:
@@ -103,7 +103,7 @@ def changed(folder: Path, **changes: Any) -> None:
 def test_folders_say_what_is_missing(tmp_path: Path) -> None:
     folder = hugging_face(tmp_path / "pets")
     changed(folder, id2label={"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"})
-    assert read(folder).labels is None
+    assert not read(folder).model.labels
     changed(folder, num_labels=5, id2label={str(n): str(n) for n in range(5)})
     with pytest.raises(BadModel, match=r"holds no weights of a classifier .*classifier"):
         read(folder)

@@ -64,8 +64,7 @@ def onnx(path: Path, network: nn.Module, fixed: bool = False, last: bool = False
     pytest.importorskip("onnx")
     shape = (1, 32, 32, 3) if last else (1, 3, 32, 32)
     axes = {} if fixed else {"images": {0: "n"}, "scores": {0: "n"}}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         torch.onnx.export(
             network.eval(), (torch.rand(shape),), str(path), dynamo=False, dynamic_axes=axes,
             input_names=["images"], output_names=["scores"],
@@ -74,8 +73,7 @@ def onnx(path: Path, network: nn.Module, fixed: bool = False, last: bool = False
 
 
 def traced(path: Path, network: nn.Module) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         torch.jit.trace(network.eval(), torch.rand(2, 3, 32, 32)).save(str(path))
     return path
 

@@ -43,15 +43,13 @@ def program(path: Path, network: nn.Module, images: Tensor) -> None:
 
 
 def script(path: Path, network: nn.Module, images: Tensor) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         torch.jit.trace(network.eval(), images).save(str(path))
 
 
 def onnx(path: Path, network: nn.Module, images: Tensor) -> None:
     pytest.importorskip("onnx")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"):
         torch.onnx.export(network.eval(), (images,), str(path), dynamo=False)
 
 

@@ -13,6 +13,7 @@ from botocore.parsers import ResponseParserError
 from testkit import ROOT
 from testkit.aws.fakes import refusal
 from visionfleet.aws.errors import entry_error, wrapped_errors
+from visionfleet.aws.session import new_session
 from visionfleet.errors import (
     AlreadyExists,
     Denied,
@@ -147,3 +148,14 @@ def test_entry_of_a_batch_is_judged_as_a_call(
     code: str, sender_fault: bool, error: type[Exception]
 ) -> None:
     assert type(entry_error(code, sender_fault, "extend")) is error
+
+
+def test_missing_credentials_say_where_they_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "/nonexistent")
+    where = r"credentials: none in the environment, in ~/\.aws or"
+    with pytest.raises(Denied, match=where), wrapped_errors("credentials"):
+        new_session(placeholder_credentials=False)

@@ -96,6 +96,25 @@ def test_worker_that_has_read_no_image_takes_longer_to_be_sure(
     assert Unfit in tries(images, clock, 20)
 
 
+def test_image_that_alone_is_not_answered_is_unfit_in_the_end(
+    s3: S3, images: UploadedImages, clock: Clock
+) -> None:
+    images.read("images/a")
+    s3.refused["images/b"] = TryLater("InternalError")
+    assert tries(images, clock, 898) == [TryLater] * 450
+    assert tries(images, clock, 0) == [Unfit]
+
+
+def test_outage_of_all_is_never_one_images_fault(
+    s3: S3, images: UploadedImages, clock: Clock
+) -> None:
+    images.read("images/a")
+    s3.all = TryLater("InternalError")
+    assert set(tries(images, clock, 2000)) == {TryLater}
+    s3.all, s3.refused["images/b"] = None, TryLater("not yet")
+    assert set(tries(images, clock, 880)) == {TryLater}
+
+
 def test_archived_and_missing_images_are_told_at_once(s3: S3, images: UploadedImages) -> None:
     s3.refused["images/b"] = Unfit("InvalidObjectState")
     with pytest.raises(Unfit):

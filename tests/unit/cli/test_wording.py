@@ -16,14 +16,16 @@ from visionfleet.contract.messages import FleetStatus
 def test_classify_searches_folders_for_images_in_order(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     (tmp_path / "folder.png").mkdir()
-    for name in ("b/2.JPG", "b/1.png", "a.webp", "notes.txt"):
+    (tmp_path / ".cache").mkdir()
+    hidden = (".cache/c.png", "b/._1.png")
+    for name in ("b/2.JPG", "b/1.png", "a.webp", "notes.txt", *hidden):
         (tmp_path / name).touch()
-    found = [image.content for image in images([str(tmp_path)])]
+    found = [image.content for image in images([tmp_path])]
     assert found == [tmp_path / "a.webp", tmp_path / "b/1.png", tmp_path / "b/2.JPG"]
 
 
 def test_classify_takes_any_named_file_and_dash_is_stdin() -> None:
-    found = list(images(["x.bin", "-"]))
+    found = list(images([Path("x.bin"), Path("-")]))
     assert found == [InputImage("x.bin", Path("x.bin")), InputImage("stdin", None)]
 
 

@@ -85,12 +85,24 @@ def test_unknown_fields_are_ignored() -> None:
         ('{"job": 1, "key": "b", "sent_at": 0}', "job: Input should be a valid string"),
         ('{"v": 2, "job": "a", "key": "b", "sent_at": 0}', "v: Input should be 1"),
         ('{"job": "a", "key": "b", "sent_at": 0, "top": 0}', "top: Input should be greater"),
+        ('{"job": "", "key": "b", "sent_at": 0}', "job: String should match"),
+        ('{"job": "../a", "key": "b", "sent_at": 0}', "job: String should match"),
+        (f'{{"job": "{"a" * 1100}", "key": "b", "sent_at": 0}}', "job: String should match"),
+        ('{"job": "a", "key": "", "sent_at": 0}', "key: String should match"),
+        ('{"job": "a", "key": "b\\r\\nc", "sent_at": 0}', "key: String should match"),
+        ('{"job": "a", "key": "b", "sent_at": NaN}', "sent_at: Input should be a finite"),
+        ('{"job": "a", "key": "b", "sent_at": 0, "expires_at": Infinity}', "expires_at: Input"),
     ],
 )
 def test_bad_message_gives_its_reason_and_body(raw: str, reason: str) -> None:
     with pytest.raises(BadMessage, match=reason) as caught:
         messages.Request.decode(raw)
     assert caught.value.raw == raw
+
+
+def test_claim_of_a_job_that_nobody_can_have_is_unreadable() -> None:
+    with pytest.raises(BadMessage, match="job: String should match"):
+        messages.Claim.decode('{"job": "../a", "digest": "d", "at": 1}')
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_workers_and_calls_are_priced_and_divided_by_images() -> None:
 
 def test_what_has_no_price_is_named_and_not_guessed() -> None:
     cost = period_cost("today", [day("2026-11-29", 5, spot=3600, none=60, other=60)], TABLE)
-    assert cost.unpriced == ("m9.huge, spot", "workers of no known instance type")
+    assert cost.unpriced == ("m9.huge, spot", "workers that are not on EC2")
     assert cost.worker_dollars == pytest.approx(0.036)
     assert cost.dollars_per_thousand_images is None, "it would be too little"
     alone = period_cost("today", [day("2026-11-29", 5, none=60)], TABLE)

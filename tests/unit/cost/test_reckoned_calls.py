@@ -25,7 +25,7 @@ def test_reckoned_lists_and_reads_of_workers_are_those_made() -> None:
     world = ScalerWorld(queue=10_000_000)
     ours = scaler(world)
     run(world, [ours], 600)
-    before, workers = world.calls.copy(), len(world.lives)
+    before, workers = world.calls.copy(), len(world.workers)
     run(world, [ours], 3600)
     made = world.calls - before
     assert made["S3 LIST"] == pytest.approx(OF_AN_AWAKE_HOUR.s3_write, rel=0.05)

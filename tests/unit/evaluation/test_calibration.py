@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from bench.swept_calibration import swept_calibration_error
 from visionfleet.evaluation.calibration import (
     expected_calibration_error,
     fit_temperature,
     negative_log_likelihood,
-    swept_calibration_error,
     unknown_threshold,
 )
 

@@ -7,9 +7,10 @@ from testkit.fleet.fake_systemd import FakeSystemd
 from testkit.fleet.policies import policy
 from visionfleet.aws.sqs import Counts
 from visionfleet.fleet.systemd import SystemdFleet
-from visionfleet.scaler.decision import Decision, History, decide
-from visionfleet.scaler.lives import SeenReport
+from visionfleet.scaler.decision import Decision, History
+from visionfleet.scaler.incarnations import SeenReport
 from visionfleet.scaler.observation import FleetObserver
+from visionfleet.scaler.sizing import decide
 
 POLICY = policy(2, boot_seconds=5, hold_seconds=60, service_seconds=1)
 

@@ -57,7 +57,7 @@ def test_signal_is_handled_while_the_main_thread_holds_a_lock(
     lock, got, heard = threading.Lock(), list[bool](), threading.Event()
 
     def answer() -> None:
-        got.append(lock.acquire(timeout=10))
+        got.append(lock.acquire(timeout=60))
         heard.set()
 
     _answer_signals(answer)

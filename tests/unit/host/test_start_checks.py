@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
@@ -76,3 +77,18 @@ def test_stop_ends_the_wait() -> None:
     stop.set()
     assert not startup.verify([check(TryLater("503"))], stop, LOG, Random(1))
     assert startup.verify([check()], stop, LOG, Random(1))
+
+
+def test_stop_ends_a_start_whose_call_hangs() -> None:
+    stop, hung, over = threading.Event(), threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        hung.set()
+        return over.wait(60)
+
+    with ThreadPoolExecutor(1) as threads:
+        starting = threads.submit(startup.verify, [hang], stop, LOG, Random(1))
+        assert hung.wait(10)
+        stop.set()
+        assert not starting.result(10)
+    over.set()

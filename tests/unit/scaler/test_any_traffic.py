@@ -6,14 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testkit.fleet.policies import policy
-from visionfleet.scaler.decision import (
-    Decide,
-    History,
-    Observation,
-    Worker,
-    decide,
-    per_message,
-)
+from visionfleet.scaler.decision import History, Observation, Worker
+from visionfleet.scaler.sizing import Decide, decide, per_message
 
 POLICY = policy(19, boot_seconds=30, hold_seconds=60, service_seconds=1)
 NOW = 1000.0

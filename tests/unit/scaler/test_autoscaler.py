@@ -6,8 +6,8 @@ from testkit.fleet.scaler_world import (
     POLICY,
     Clock,
     FakeStore,
+    FakeWorker,
     ScalerWorld,
-    WorkerLife,
     run,
     scaler,
     status_of,
@@ -27,7 +27,7 @@ def test_fleet_grows_with_work_and_shrinks_after_it() -> None:
     world = ScalerWorld(queue=60)
     run(world, [scaler(world)], 600)
     assert world.queue == 0
-    assert world.lives == {}
+    assert world.workers == {}
     assert 1 < world.peak <= POLICY.maximum
     assert {state for _, state in world.terminated} == {"drained"}
     assert [key for key in world.objects if key.startswith(("fleet/drain", "fleet/workers"))] == []
@@ -38,20 +38,20 @@ def test_ten_minute_outage_changes_nothing_and_recovers(service: str) -> None:
     world = ScalerWorld(queue=100_000, boot_seconds=20)
     ours = scaler(world)
     run(world, [ours], 120)
-    assert all(life.state == "busy" for life in world.lives.values())
-    before = dict(world.lives)
+    assert all(worker.state == "busy" for worker in world.workers.values())
+    before = dict(world.workers)
 
     world.out = {service}
     assert run(world, [ours], 600) == 150, "every tick fails"
-    assert world.lives == before, "the fleet is held"
+    assert world.workers == before, "the fleet is held"
 
     world.out = set()
     ours.tick()  # before any worker has had the time to report again
     assert run(world, [ours], 600) == 0
-    assert world.lives.keys() == before.keys(), "nobody who was silent is taken for dead"
+    assert world.workers.keys() == before.keys(), "nobody who was silent is taken for dead"
     world.queue = 0
     run(world, [ours], 600)
-    assert world.lives == {}
+    assert world.workers == {}
     assert {state for _, state in world.terminated} == {"drained"}
 
 
@@ -59,14 +59,14 @@ def test_worker_booted_in_an_outage_gets_time_to_report() -> None:
     world = ScalerWorld(queue=100_000, boot_seconds=20)
     ours = scaler(world)
     run(world, [ours], 8)
-    assert {life.state for life in world.lives.values()} == {"booting"}
+    assert {worker.state for worker in world.workers.values()} == {"booting"}
     world.out = {"S3"}
     run(world, [ours], 600)
     world.out = set()
-    names = set(world.lives)
+    names = set(world.workers)
     ours.tick()
     run(world, [ours], 400)
-    assert set(world.lives) == names
+    assert set(world.workers) == names
     assert world.terminated == []
 
 
@@ -74,8 +74,8 @@ def test_silent_worker_is_still_replaced_after_an_outage() -> None:
     world = ScalerWorld(queue=100_000)
     ours = scaler(world)
     run(world, [ours], 120)
-    silent = next(iter(world.lives))
-    world.lives[silent].reported = ("busy", world.now + 10_000)
+    silent = next(iter(world.workers))
+    world.workers[silent].reported = ("busy", world.now + 10_000)
     run(world, [ours], 200)
     assert [name for name, _ in world.terminated] == [silent]
 
@@ -94,7 +94,7 @@ def test_slow_observation_changes_nothing() -> None:
 
     ours.now = Slow(world)
     ours.tick()
-    assert world.lives == {}
+    assert world.workers == {}
 
 
 def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
@@ -104,8 +104,8 @@ def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
     assert first.history.boot_seconds == world.boot_seconds
     points = len(FleetStatus.decode(world.objects["fleet/status.json"][0].decode()).history)
     assert points > 3
-    name = next(iter(world.lives))
-    world.lives[name].state = "idle"
+    name = next(iter(world.workers))
+    world.workers[name].state = "idle"
     world.put(f"fleet/drain/{name}", str(world.now).encode())
     first.leader_lease.release()
 
@@ -116,7 +116,7 @@ def test_restart_keeps_history_learned_times_and_drain_requests() -> None:
     assert status.boot_seconds == world.boot_seconds
     states = {w.name: w.state for w in second.observer.observe(world.now, world.now).workers}
     assert states[name] in {"draining", "busy"}
-    world.lives.clear()
+    world.workers.clear()
     third = scaler(world, "c")
     second.leader_lease.release()
     third.tick()
@@ -131,7 +131,7 @@ def test_worker_reports_are_read_only_when_changed() -> None:
     run(world, [ours], 120)
     calls = world.calls - before
     assert calls["S3 LIST"] == 30, "one a tick"
-    most = 4 * len(world.lives)  # a report in 30 s each
+    most = 4 * len(world.workers)  # a report in 30 s each
     assert most * 3 / 4 <= calls["S3 GET"] <= most
 
 
@@ -141,7 +141,7 @@ def test_first_message_launches_at_the_next_tick() -> None:
     run(world, [ours], 40)
     world.queue = 1
     run(world, [ours], 4)
-    assert len(world.lives) == 1
+    assert len(world.workers) == 1
 
 
 def test_idle_month_costs_less_than_a_dollar_of_aws_calls() -> None:
@@ -164,7 +164,7 @@ def test_garbage_collection_touches_stale_objects_only() -> None:
     world = ScalerWorld(queue=100_000)
     ours = scaler(world)
     old = world.now - 7200
-    world.lives["i-member"] = WorkerLife(world.now, since=world.now)
+    world.workers["i-member"] = FakeWorker(world.now, since=world.now)
     survivors = {"visionfleet-replies-untagged": {}, "other-replies-x": replies(old)}
     survivors |= {"visionfleet-requests": {}, "visionfleet-replies-foreign": {"heartbeat": "5"}}
     world.reply_queues = {"visionfleet-replies-dead": replies(old), **survivors}
@@ -233,7 +233,7 @@ def test_metrics_count_what_was_observed_and_done() -> None:
     assert value("scaler_launches_total") == world.launched
     assert (value("scaler_lease_held"), value("workers_maximum")) == (1, 5)
     idle, busy = value("workers", state="idle"), value("workers", state="busy")
-    assert (idle or 0) + (busy or 0) == len(world.lives)
+    assert (idle or 0) + (busy or 0) == len(world.workers)
     world.out = {"EC2"}
     run(world, [ours], 40)
     assert (value("scaler_ticks_total"), value("scaler_failed_ticks_total")) == (20, 10)

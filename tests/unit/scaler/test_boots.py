@@ -9,11 +9,11 @@ from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.fleet.base import Member
 from visionfleet.scaler.boots import Boot
 from visionfleet.scaler.decision import Decision, Observation, Policy
-from visionfleet.scaler.lives import Life, SeenReport
+from visionfleet.scaler.incarnations import Incarnation, SeenReport
 from visionfleet.scaler.metrics import ScalerMetrics
 
 # EC2 says that it launched at 5000, which this scaler's clock has as 100: it looked before that.
-LIFE = Life(launched_at=5000.0, began_at=100.0, seen_at=104.0, start_observed=True)
+INCARNATION = Incarnation(launched_at=5000.0, began_at=100.0, seen_at=104.0, start_observed=True)
 BOUGHT, OURS = Member("i-1", 5000.0, market="spot"), Member("classifier_00", 5000.0)
 PHASES = {"start": 0.5, "aws": 0.5, "artefact": 0.2, "model": 1.5, "warm_up": 0.3}
 
@@ -38,9 +38,12 @@ def ready(
 
 
 def boot(
-    report: WorkerReport, member: Member = BOUGHT, seen_at: float = 135.0, life: Life = LIFE
+    report: WorkerReport,
+    member: Member = BOUGHT,
+    seen_at: float = 135.0,
+    incarnation: Incarnation = INCARNATION,
 ) -> Boot | None:
-    return life.updated(member, SeenReport(report, seen_at), seen_at).boot
+    return incarnation.updated(member, SeenReport(report, seen_at), seen_at).boot
 
 
 def test_boot_is_counted_from_the_launch() -> None:
@@ -68,25 +71,27 @@ def test_wrong_clock_of_a_worker_moves_no_boot_far(off: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("life", "report", "why"),
+    ("incarnation", "report", "why"),
     [
-        (LIFE, ready("booting"), "is not ready"),
-        (LIFE, ready(boot_seconds=None), "does not tell it, as those of earlier releases"),
-        (replace(LIFE, start_observed=False, seen_at=135.0), ready(), "was there before us"),
-        (replace(LIFE, crashes=(110.0,)), ready(), "ended in between"),
-        (replace(LIFE, up=True), ready(), "was up before"),
+        (INCARNATION, ready("booting"), "is not ready"),
+        (INCARNATION, ready(boot_seconds=None), "does not tell it, as those of earlier releases"),
+        (replace(INCARNATION, start_observed=False, seen_at=135.0), ready(), "was there before us"),
+        (replace(INCARNATION, crashes=(110.0,)), ready(), "ended in between"),
+        (replace(INCARNATION, up=True), ready(), "was up before"),
     ],
 )
-def test_boot_that_is_not_known_is_not_told(life: Life, report: WorkerReport, why: str) -> None:
-    assert boot(report, life=life) is None, why
+def test_boot_that_is_not_known_is_not_told(
+    incarnation: Incarnation, report: WorkerReport, why: str
+) -> None:
+    assert boot(report, incarnation=incarnation) is None, why
 
 
 def test_boot_is_measured_once() -> None:
-    first = LIFE.updated(BOUGHT, SeenReport(ready("busy"), 135.0), 135.0)
+    first = INCARNATION.updated(BOUGHT, SeenReport(ready("busy"), 135.0), 135.0)
     later = first.updated(BOUGHT, SeenReport(ready(reported_at=5400.0), 500.0), 500.0)
     assert first.boot is not None
     assert later.boot is first.boot
-    again = later.next_life(6000.0, 1100.0, 1104.0)
+    again = later.restarted(6000.0, 1100.0, 1104.0)
     assert again.boot is None
 
 

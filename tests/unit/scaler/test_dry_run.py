@@ -29,4 +29,4 @@ def test_dry_run_follows_the_schedule(capsys: pytest.CaptureFixture[str]) -> Non
     ours, store = scaler(world), StatusStore(FakeStore(world))
     assert dry_run.run(ours.observer, store, policy, ours.now, bool) == 0
     assert capsys.readouterr().out.startswith("would launch 2\n")
-    assert world.lives == {}
+    assert world.workers == {}

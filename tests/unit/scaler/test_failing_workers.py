@@ -8,16 +8,8 @@ import pytest
 
 from testkit.fleet.policies import policy
 from visionfleet.scaler.cooldown import Cooldown
-from visionfleet.scaler.decision import (
-    Decide,
-    Decision,
-    History,
-    Observation,
-    State,
-    Worker,
-    decide,
-    per_message,
-)
+from visionfleet.scaler.decision import Decision, History, Observation, State, Worker
+from visionfleet.scaler.sizing import Decide, decide, per_message
 
 POLICY = policy(8, boot_seconds=30, hold_seconds=60, service_seconds=1)
 FAULT = "/birds.pt: cannot be read (model.path)"

@@ -2,7 +2,7 @@
 
 from visionfleet.contract.messages import WorkerReport, WorkerState
 from visionfleet.scaler.handled_images import Throughput
-from visionfleet.scaler.lives import SeenReport
+from visionfleet.scaler.incarnations import SeenReport
 
 
 def report(

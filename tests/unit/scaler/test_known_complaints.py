@@ -8,7 +8,8 @@ import pytest
 from bench.rivals import Keda
 from testkit.fleet.policies import changed
 from tests.unit.simulation.test_world import POLICY
-from visionfleet.scaler.decision import Decision, History, Observation, State, Worker, decide
+from visionfleet.scaler.decision import Decision, History, Observation, State, Worker
+from visionfleet.scaler.sizing import decide
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import PolicyController, controller
 from visionfleet.simulation.outcome import Outcome

@@ -12,7 +12,7 @@ from testkit.fleet.scaler_world import (
     scaler,
     status_of,
 )
-from visionfleet.scaler.decision import decide
+from visionfleet.scaler.sizing import decide
 
 
 def test_standby_scaler_takes_over_from_a_dead_leader() -> None:
@@ -20,12 +20,12 @@ def test_standby_scaler_takes_over_from_a_dead_leader() -> None:
     first, second = scaler(world, "a"), scaler(world, "b")
     run(world, [first, second], 120)
     assert (first.acting, second.acting) == (True, False)
-    names = set(world.lives)
+    names = set(world.workers)
 
     run(world, [second], 68)
     assert second.acting
     assert second.leader_lease.seen.term == 2
-    assert set(world.lives) == names, "it neither doubled nor ended one"
+    assert set(world.workers) == names, "it neither doubled nor ended one"
     assert status_of(world)["holder"] == "b"
 
 
@@ -46,9 +46,9 @@ def test_leader_paused_past_its_lease_does_not_act() -> None:
     world.queue = 10
     first.tick()
     assert not first.acting
-    assert world.lives == {}, "the first saw the work, and left it to the second"
+    assert world.workers == {}, "the first saw the work, and left it to the second"
     second.tick()
-    assert world.lives != {}
+    assert world.workers != {}
 
 
 def test_leader_paused_before_acting_does_not_act() -> None:
@@ -61,9 +61,9 @@ def test_leader_paused_before_acting_does_not_act() -> None:
 
     world.pass_time(100)
     second.tick()
-    there = set(world.lives)
+    there = set(world.workers)
     assert not first.executor.carry_out(decision, first.leader_lease.holds)
-    assert set(world.lives) == there
+    assert set(world.workers) == there
 
 
 def test_status_of_another_leader_is_not_overwritten() -> None:

@@ -10,8 +10,9 @@ from visionfleet.cli.status import scaler_lines
 from visionfleet.contract.messages import FleetStatus, Lease
 from visionfleet.fleet.base import Member, MemberState
 from visionfleet.scaler.cooldown import Cooldown
-from visionfleet.scaler.decision import Decision, History, Observation, Worker, decide
-from visionfleet.scaler.lives import Life, SeenReport, worker
+from visionfleet.scaler.decision import Decision, History, Observation, Worker
+from visionfleet.scaler.incarnations import Incarnation, SeenReport, worker
+from visionfleet.scaler.sizing import decide
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(8, boot_seconds=30, hold_seconds=60)
@@ -26,7 +27,7 @@ def status_of(seen: Observation) -> FleetStatus:
 @pytest.mark.parametrize("state", ["running", "stopping", "failed"])
 def test_worker_is_of_its_members_market(state: MemberState) -> None:
     member = Member("w", 900.0, state, "spot")
-    assert worker(member, Life(900.0, 900.0, 900.0), SeenReport(), 0.0, NOW).market == "spot"
+    assert worker(member, Incarnation(900.0, 900.0, 900.0), SeenReport(), 0.0, NOW).market == "spot"
 
 
 def test_status_tells_the_share_and_the_reason() -> None:

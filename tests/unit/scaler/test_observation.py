@@ -5,17 +5,10 @@ import pytest
 from testkit.fleet.policies import policy
 from visionfleet.contract.messages import FleetStatus, Lease, WorkerReport, WorkerState
 from visionfleet.fleet.base import Member, MemberState
-from visionfleet.scaler.decision import (
-    Decision,
-    History,
-    Observation,
-    State,
-    Worker,
-    decide,
-    wanted,
-)
+from visionfleet.scaler.decision import Decision, History, Observation, State, Worker
+from visionfleet.scaler.incarnations import DRAIN_UNREAD_SECONDS, Incarnation, SeenReport, worker
 from visionfleet.scaler.learned_times import service_seconds
-from visionfleet.scaler.lives import DRAIN_UNREAD_SECONDS, Life, SeenReport, worker
+from visionfleet.scaler.sizing import decide, wanted
 from visionfleet.scaler.status import fleet_status, worth_writing
 
 POLICY = policy(19, boot_seconds=30)
@@ -38,7 +31,7 @@ def report(state: WorkerState, started_at: float = 100.0, handled: int = 0) -> W
 
 
 # Launched at 100 by its fleet's clock and first seen at 1000 by ours, which says 1020 now.
-LIFE = Life(launched_at=100.0, began_at=990.0, seen_at=1000.0)
+INCARNATION = Incarnation(launched_at=100.0, began_at=990.0, seen_at=1000.0)
 NOW = 1020.0
 
 
@@ -46,7 +39,12 @@ NOW = 1020.0
     ("member", "told", "state", "shows"),
     [
         ("running", SeenReport(), "booting", "no report yet"),
-        ("running", SeenReport(report("idle", 50.0), 1000.0), "booting", "of an earlier life"),
+        (
+            "running",
+            SeenReport(report("idle", 50.0), 1000.0),
+            "booting",
+            "of an earlier incarnation",
+        ),
         (
             "running",
             SeenReport(report("idle", 50.0), 1010.0),
@@ -56,7 +54,12 @@ NOW = 1020.0
         ("running", SeenReport(report("idle"), 1000.0), "idle", "as it says"),
         ("running", SeenReport(report("busy"), 1010.0), "busy", "as it says"),
         ("running", SeenReport(report("idle"), 1010.0, 1015.0), "draining", "has not read it yet"),
-        ("running", SeenReport(report("idle"), 1010.0, 999.0), "idle", "an earlier life was asked"),
+        (
+            "running",
+            SeenReport(report("idle"), 1010.0, 999.0),
+            "idle",
+            "an earlier incarnation was asked",
+        ),
         ("running", SeenReport(report("drained"), 1010.0, 1005.0), "drained", "as it says"),
         ("running", SeenReport(report("stopped"), 1010.0), "stopping", "ends by itself"),
         ("stopping", SeenReport(report("drained"), 1010.0), "stopping", "its fleet is ending it"),
@@ -66,18 +69,18 @@ NOW = 1020.0
 def test_worker_state_by_report_and_instance(
     member: MemberState, told: SeenReport, state: State, shows: str
 ) -> None:
-    assert worker(Member("w", 100.0, member), LIFE, told, 0.0, NOW).state == state, shows
+    assert worker(Member("w", 100.0, member), INCARNATION, told, 0.0, NOW).state == state, shows
 
 
 def test_request_that_is_never_read_counts_no_longer() -> None:
     told = SeenReport(report("idle"), 1010.0, 1005.0)
     member = Member("w", 100.0)
-    assert worker(member, LIFE, told, 0.0, 1005.0 + DRAIN_UNREAD_SECONDS).state == "draining"
-    assert worker(member, LIFE, told, 0.0, 1006.0 + DRAIN_UNREAD_SECONDS).state == "idle"
+    assert worker(member, INCARNATION, told, 0.0, 1005.0 + DRAIN_UNREAD_SECONDS).state == "draining"
+    assert worker(member, INCARNATION, told, 0.0, 1006.0 + DRAIN_UNREAD_SECONDS).state == "idle"
 
 
 def test_times_are_of_the_scalers_clock() -> None:
-    found = worker(Member("w", 100.0), LIFE, SeenReport(report("idle"), 1010.0), 0.0, NOW)
+    found = worker(Member("w", 100.0), INCARNATION, SeenReport(report("idle"), 1010.0), 0.0, NOW)
     assert (found.reported_at, found.launched_at) == (1010.0, 990.0)
     assert found.since == 1000.0, "10 s before it reported"
 
@@ -86,16 +89,16 @@ def test_worker_without_progress_is_no_capacity() -> None:
     member = Member("w", 100.0, "running")
     for state in ("busy", "draining"):
         stuck = report(state).model_copy(update={"stuck": "the store-3 has been at one step"})
-        assert worker(member, LIFE, SeenReport(stuck, 1010.0), 0.0, NOW).state == "stuck"
+        assert worker(member, INCARNATION, SeenReport(stuck, 1010.0), 0.0, NOW).state == "stuck"
     ended = report("stopped").model_copy(update={"stuck": "the store-3 has been at one step"})
-    assert worker(member, LIFE, SeenReport(ended, 1010.0), 0.0, NOW).state == "stopping"
+    assert worker(member, INCARNATION, SeenReport(ended, 1010.0), 0.0, NOW).state == "stopping"
 
 
 def test_worker_silence_counts_from_the_end_of_an_outage() -> None:
     member = Member("w", 100.0)
 
     def seen(told: SeenReport, readable_since: float) -> Worker:
-        return worker(member, LIFE, told, readable_since, 2000.0)
+        return worker(member, INCARNATION, told, readable_since, 2000.0)
 
     assert seen(SeenReport(report("busy"), 1010.0), 50.0).reported_at == 1010.0
     assert seen(SeenReport(report("busy"), 1010.0), 1700.0).reported_at == 1700.0
@@ -197,32 +200,32 @@ def test_wanted_workers_are_kept_plus_launched() -> None:
     assert wanted(seen, Decision(launch=2, drain=("a",))) == 4
 
 
-def lives(*looks: tuple[float, WorkerReport | None]) -> list[Worker]:
+def seen_workers(*looks: tuple[float, WorkerReport | None]) -> list[Worker]:
     """Look every 10 s at one name: when the fleet says it began, and what it reports."""
-    life, seen, now = LIFE, list[Worker](), NOW
+    incarnation, seen, now = INCARNATION, list[Worker](), NOW
     for began_at, said in looks:
         now += 10.0
-        if life.launched_at != began_at:
-            life = life.next_life(began_at, now, now)
+        if incarnation.launched_at != began_at:
+            incarnation = incarnation.restarted(began_at, now, now)
         told = SeenReport(said, now if said else 0.0)
         member = Member("w", began_at)
-        life = life.updated(member, told, now)
-        seen.append(worker(member, life, told, 0.0, now))
+        incarnation = incarnation.updated(member, told, now)
+        seen.append(worker(member, incarnation, told, 0.0, now))
     return seen
 
 
 def test_worker_that_cannot_start_says_why() -> None:
     said = report("booting").model_copy(update={"fault": "no such model"})
-    (seen,) = lives((100.0, said))
+    (seen,) = seen_workers((100.0, said))
     assert (seen.state, seen.fault) == ("broken", "no such model")
-    kept = worker(Member("w", 100.0, "failed"), LIFE, SeenReport(said, 1010.0), 0.0, NOW)
+    kept = worker(Member("w", 100.0, "failed"), INCARNATION, SeenReport(said, 1010.0), 0.0, NOW)
     assert (kept.state, kept.fault) == ("failed", "no such model")
     fleet = Member("w", 100.0, "failed", fault="its unit has failed")
-    assert worker(fleet, LIFE, SeenReport(), 0.0, NOW).fault == "its unit has failed"
+    assert worker(fleet, INCARNATION, SeenReport(), 0.0, NOW).fault == "its unit has failed"
 
 
 def test_worker_that_ends_before_it_is_ready_is_broken() -> None:
-    seen = lives(*((100.0 + 10 * look, None) for look in range(4)))
+    seen = seen_workers(*((100.0 + 10 * look, None) for look in range(4)))
     assert [one.state for one in seen] == ["booting", "booting", "booting", "broken"]
     assert seen[-1].fault == "it has ended 3 times before it was ready"
 
@@ -230,16 +233,16 @@ def test_worker_that_ends_before_it_is_ready_is_broken() -> None:
 def test_process_that_is_restarted_on_its_instance_is_seen() -> None:
     """systemd starts it again: the instance is the same, the process that reports is not."""
     starts = [report("booting", started_at=100.0 + 10 * look) for look in range(4)]
-    assert [one.state for one in lives(*((100.0, one) for one in starts))][-1] == "broken"
+    assert [one.state for one in seen_workers(*((100.0, one) for one in starts))][-1] == "broken"
 
 
 def test_worker_that_crashes_at_work_is_crashing() -> None:
     """It comes up each time, so it may be its images: it is kept, and counts for nothing."""
     busy = [(100.0 + 10 * look, report("busy", started_at=101.0 + 10 * look)) for look in range(4)]
-    seen = lives(*busy)
+    seen = seen_workers(*busy)
     assert [one.state for one in seen] == ["busy", "busy", "busy", "crashing"]
     assert seen[-1].fault == "it has crashed 3 times in 5 min"
-    later = worker(Member("w", 130.0), LIFE, SeenReport(report("busy"), 2000.0), 0.0, 2000.0)
+    later = worker(Member("w", 130.0), INCARNATION, SeenReport(report("busy"), 2000.0), 0.0, 2000.0)
     assert later.state == "busy"
 
 
@@ -247,7 +250,7 @@ def test_worker_that_left_as_asked_has_not_crashed() -> None:
     told = [
         (100.0 + 10 * look, report("drained", started_at=101.0 + 10 * look)) for look in range(6)
     ]
-    assert {one.fault for one in lives(*told)} == {""}
+    assert {one.fault for one in seen_workers(*told)} == {""}
 
 
 def test_status_says_why_nobody_works() -> None:

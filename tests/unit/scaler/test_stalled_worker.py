@@ -6,15 +6,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from testkit.fleet.policies import changed, policy
-from visionfleet.scaler.decision import (
-    Decide,
-    History,
-    Observation,
-    Policy,
-    Worker,
-    decide,
-    per_message,
-)
+from visionfleet.scaler.decision import History, Observation, Policy, Worker
+from visionfleet.scaler.sizing import Decide, decide, per_message
 from visionfleet.scaler.stalled_worker import STALLED_SECONDS
 
 POLICY = policy(20, boot_seconds=30, hold_seconds=60, service_seconds=1)

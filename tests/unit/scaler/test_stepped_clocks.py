@@ -47,11 +47,11 @@ def test_step_ends_no_busy_worker_and_delays_no_drain(
     run(world, [ours], after_seconds)
     step(world, ours, seconds)
     run(world, [ours], 400)
-    assert len(world.lives) == POLICY.maximum
+    assert len(world.workers) == POLICY.maximum
     assert (world.terminated, world.peak) == ([], POLICY.maximum)
     world.queue = 0
     run(world, [ours], HOLD_SECONDS + 15 * TICK_SECONDS)
-    assert world.lives == {}
+    assert world.workers == {}
     assert {state for _, state in world.terminated} == {"drained"}
 
 

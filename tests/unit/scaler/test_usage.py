@@ -118,8 +118,8 @@ def test_status_keeps_usage_over_a_change_of_scalers() -> None:
     run(world, [scaler(world, "b")], 600)
     after = FleetStatus.model_validate_json(world.objects["fleet/status.json"][0])
     seconds = sum(time.seconds for day in after.usage for time in day.workers)
-    alive = sum(world.now - life.launched_at for life in world.lives.values())
+    alive = sum(world.now - worker.launched_at for worker in world.workers.values())
     assert seconds == pytest.approx(alive, abs=4 * 12), "all but the last looks"
     assert before.cost is not None
-    assert before.cost.periods[0].unpriced == ("workers of no known instance type",)
+    assert before.cost.periods[0].unpriced == ("workers that are not on EC2",)
     assert "usage" in status_of(world)

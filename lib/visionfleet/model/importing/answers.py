@@ -2,13 +2,13 @@
 
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from visionfleet.errors import BadModel
-from visionfleet.model.importing.found import Found
+from visionfleet.model.loaded import Loaded
 from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.torch_network import MODEL_ERRORS, last_line
 
@@ -44,22 +44,17 @@ class Scores(nn.Module):
         return scores.clamp(min=_LEAST_PROBABILITY).log() if self.probabilities else scores
 
 
-class Answered(NamedTuple):
-    module: nn.Module
-    scores: int
-    note: str = ""
-
-
-def answered(found: Found, where: str, classes: int = 0, bgr: bool = False) -> Answered:
-    """Run a network on two images to locate its scores; raises BadModel.
+def answered(model: Loaded, where: str, classes: int) -> tuple[nn.Module, int, str]:
+    """Run a network on two images to locate its scores; returns a network that gives just these,
+    their number, and a note. Raises BadModel.
 
     If it has several outputs, the one with `classes` columns is taken, else the first with rows.
     """
-    if isinstance(found.module, OnnxNetwork):
-        found.module.prefer(classes)
-    side = found.preprocessing.crop
+    if isinstance(model.module, OnnxNetwork):
+        model.module.prefer(classes)
+    side = model.preprocessing.crop
     images = torch.rand((2, 3, side, side), generator=torch.Generator().manual_seed(1)) * 4 - 2
-    given = _given(found.module, images, where)
+    given = _given(model.module, images, where)
     at = _place(given, classes)
     scores = given if at is None else given[at]
     if not isinstance(scores, Tensor) or scores.ndim < 2 or max((1, *scores.shape[2:])) > 1:
@@ -75,17 +70,16 @@ def answered(found: Found, where: str, classes: int = 0, bgr: bool = False) -> A
     sums = rows.sum(dim=1)
     probabilities = bool((rows >= 0).all() and (sums - 1).abs().max() < 1e-3)
     note = "it gives probabilities, which were made scores again" if probabilities else ""
-    if isinstance(found.module, OnnxNetwork):
-        found.module.probabilities = probabilities  # converted together with the network
-        return Answered(found.module, rows.shape[1], note)
-    plain = at is None and not probabilities and not bgr and scores.ndim == 2
-    module = found.module if plain else Scores(found.module, at, probabilities, bgr).eval()
-    return Answered(module, rows.shape[1], note)
+    if isinstance(model.module, OnnxNetwork):
+        model.module.probabilities = probabilities  # converted together with the network
+        return model.module, rows.shape[1], note
+    plain = at is None and not probabilities and scores.ndim == 2
+    module = model.module if plain else Scores(model.module, at, probabilities).eval()
+    return module, rows.shape[1], note
 
 
 def _given(module: nn.Module, images: Tensor, where: str) -> Any:
-    with torch.inference_mode(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with torch.inference_mode(), warnings.catch_warnings(action="ignore"):
         try:
             return module(images)
         except MODEL_ERRORS:

@@ -4,7 +4,6 @@ import importlib
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,15 +50,8 @@ class _NoWeights(TorchFunctionMode):
         return func(*args, **given)
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 def shapes_of(architecture: Architecture, classes: int) -> Shapes:
-    with _quietly(), _NoWeights():
+    with warnings.catch_warnings(action="ignore"), _NoWeights():
         network = architecture.build(classes)
     return {name: value.shape for name, value in network.state_dict().items()}
 
@@ -108,7 +100,7 @@ def _of_timm(name: str) -> Architecture:
 
 
 def named_in(text: str) -> list[Architecture]:
-    """Architectures named in a file name or a checkpoint, the longest name first."""
+    """Architectures named in a text, the longest name first."""
     words = re.sub(r"[^a-z0-9]+", "_", text.lower())
     found = [
         (make, name)

@@ -19,7 +19,7 @@ from visionfleet.model.file_kinds import kind_of
 from visionfleet.model.importing import architectures
 from visionfleet.model.importing.architectures import Architecture, head_names, shapes_of
 from visionfleet.model.importing.folders import IN_PARTS, from_folder, is_described
-from visionfleet.model.importing.found import Found, Tell, Wanted, labels_by_index, usual
+from visionfleet.model.importing.found import Found, Tell, Wanted, labels_by_index, model_of, usual
 from visionfleet.model.importing.libraries import timm_library
 from visionfleet.model.importing.processors import of_timm
 from visionfleet.model.importing.weights import put_into
@@ -61,8 +61,8 @@ def from_file(path: Path, wanted: Wanted, tell: Tell) -> Found:
         module, kind = load_torchscript(data, path).eval(), "torchscript"
         how = usual(wanted.crop or _side_of(module))
     what = "an exported program" if kind == "exported" else "TorchScript"
-    how, notes = wanted.preprocessing(how), _assumed(wanted)
-    return Found(module, path.stem, what, data, how, kind, notes=notes)
+    model = model_of(module, path.stem, data, wanted.preprocessing(how), kind=kind)
+    return Found(model, what, _assumed(wanted))
 
 
 def _assumed(wanted: Wanted) -> tuple[str, ...]:
@@ -79,8 +79,7 @@ def _of_onnx(path: Path, data: bytes, wanted: Wanted) -> Found:
         )
     how = wanted.preprocessing(usual(network.side or wanted.crop or 224))
     labels = _labels_in({name: _literal(text) for name, text in network.metadata.items()})
-    notes = _assumed(wanted)
-    return Found(network, path.stem, "ONNX", data, how, "onnx", labels, notes)
+    return Found(model_of(network, path.stem, data, how, labels, "onnx"), "ONNX", _assumed(wanted))
 
 
 def _literal(text: str) -> object:
@@ -132,17 +131,10 @@ def _of_weights(path: Path, data: bytes, wanted: Wanted, tell: Tell) -> Found:
     read, notes = _preprocessing(architecture, network, data)
     read = card.preprocessing if card else read
     labels = _labels_in(saved) or torchvision_weights.published_labels(architecture.name, data)
-    return Found(
-        network,
-        path.stem.split(".")[0],
-        f"weights of {architecture}",
-        data,
-        wanted.preprocessing(read),
-        labels=labels,
-        notes=tuple(filter(None, (note, *notes))),
-        temperature=card.temperature if card else 1.0,
-        unknown_below=card.unknown_below if card else 0.0,
-    )
+    model = model_of(network, path.stem.split(".")[0], data, wanted.preprocessing(read), labels)
+    if card is not None:
+        model = replace(model, temperature=card.temperature, unknown_below=card.unknown_below)
+    return Found(model, f"weights of {architecture}", tuple(filter(None, (note, *notes))))
 
 
 def _network(
@@ -209,7 +201,7 @@ def _answer_alike(fitting: list[Architecture], tensors: Mapping[str, Tensor], pa
     answers = []
     for one in fitting:
         shapes = shapes_of(one, 1000)
-        network = put_into(tensors, one, shapes, head_names(one, shapes), path).network
+        network = put_into(tensors, one, shapes, head_names(one, shapes), path)[0]
         side = _preprocessing(one, network, b"")[0].crop
         with torch.inference_mode():
             answers.append(network(torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side)))
@@ -229,7 +221,6 @@ def _preprocessing(
 
 
 def _labels_in(saved: Mapping[str, Any]) -> tuple[str, ...] | None:
-    """Class names that a checkpoint contains beside the weights."""
     places = [saved, *(v for v in saved.values() if isinstance(v, Mapping))]
     for place in places:
         for name in _NAMES:

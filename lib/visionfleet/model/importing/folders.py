@@ -9,7 +9,7 @@ from typing import Any
 from visionfleet.errors import BadModel
 from visionfleet.model import default_model
 from visionfleet.model.importing.answers import Scores
-from visionfleet.model.importing.found import Found, Wanted, labels_by_index
+from visionfleet.model.importing.found import Found, Wanted, labels_by_index, model_of
 from visionfleet.model.importing.libraries import timm_library, transformers_library, weights_file
 from visionfleet.model.importing.processors import of_hugging_face, of_timm
 from visionfleet.model.state_dict import first_line, fit, load_tensors, state_dict_of
@@ -100,15 +100,9 @@ def _of_timm(folder: Path, config: Mapping[str, Any], wanted: Wanted) -> Found:
     data = file.read_bytes()
     fit(network, state_dict_of(load_tensors(data, file), file), file, f"{name} of timm")
     read = of_timm(timm.data.resolve_data_config({}, pretrained_cfg=told, model=network))
-    return Found(
-        network.eval(),
-        name,
-        f"{name} of timm, in {folder}",
-        data,
-        wanted.preprocessing(read.preprocessing),
-        labels=_timm_labels(timm, config, classes),
-        notes=read.notes,
-    )
+    labels, how = _timm_labels(timm, config, classes), wanted.preprocessing(read.preprocessing)
+    model = model_of(network.eval(), name, data, how, labels)
+    return Found(model, f"{name} of timm, in {folder}", read.notes)
 
 
 def _timm_labels(timm: Any, config: Mapping[str, Any], classes: int) -> tuple[str, ...] | None:
@@ -136,21 +130,15 @@ def _of_transformers(folder: Path, config: Mapping[str, Any], wanted: Wanted) ->
     data = b"".join(
         p.read_bytes() for p in sorted([*folder.glob("*.safetensors"), *folder.glob("*model*.bin")])
     )
-    return Found(
-        Scores(network, "logits", bgr=read.bgr).eval(),
-        folder.name,
-        f"{type(network).__name__} of Hugging Face, in {folder}",
-        data,
-        wanted.preprocessing(read.preprocessing),
-        labels=_named(config),
-        notes=read.notes,
-    )
+    scores = Scores(network, "logits", bgr=read.bgr).eval()
+    how = wanted.preprocessing(read.preprocessing)
+    model = model_of(scores, folder.name, data, how, _named(config))
+    return Found(model, f"{type(network).__name__} of Hugging Face, in {folder}", read.notes)
 
 
 def _network(library: Any, folder: Path, config: Mapping[str, Any]) -> Any:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             network, told = library.AutoModelForImageClassification.from_pretrained(
                 folder,
                 local_files_only=True,

@@ -1,6 +1,7 @@
 """Options of an import, and what was found in the source."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,7 @@ from torch import nn
 from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import default_model
-from visionfleet.model.loaded import Kind
+from visionfleet.model.loaded import Kind, Loaded, info
 
 IMAGENET = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 Tell = Callable[[str], object]
@@ -41,37 +42,43 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A model that returns a row of scores for each normalized image.
+    """A model whose labels are empty if unknown; `what` describes it, `notes` are assumptions."""
 
-    `what` describes it, `data` is what its fingerprint is computed from, and `notes` are the
-    assumptions made.
-    """
-
-    module: nn.Module
-    name: str
+    model: Loaded
     what: str
-    data: bytes
-    preprocessing: Preprocessing
-    kind: Kind = "module"
-    labels: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
-    temperature: float = 1.0
-    unknown_below: float = 0.0
+
+
+def model_of(
+    module: nn.Module,
+    name: str,
+    data: bytes,
+    how: Preprocessing,
+    labels: tuple[str, ...] | None = None,
+    kind: Kind = "module",
+) -> Loaded:
+    """`data` is what its fingerprint is computed from."""
+    return Loaded(module, labels or (), how, info(plain_name(name), data), kind, source=data)
+
+
+def plain_name(text: str) -> str:
+    """A valid `model.name`."""
+    plain = re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-._")
+    return plain or "model"
 
 
 def usual(side: int) -> Preprocessing:
-    """ImageNet's usual preprocessing, for a crop side."""
     return replace(IMAGENET, crop=side, resize=math.floor(side * IMAGENET.resize / IMAGENET.crop))
 
 
 def labels_for(
-    found: Found, scores: int, wanted: Wanted, where: str
+    known: tuple[str, ...], scores: int, wanted: Wanted, where: str
 ) -> tuple[tuple[str, ...], str]:
     """The class labels, and where they come from if guessed; raises BadModel."""
-    labels = wanted.labels or found.labels
-    if labels is None and scores == len(default_model.labels()):
+    labels = wanted.labels or known
+    if not labels and scores == len(default_model.labels()):
         return default_model.labels(), "a thousand classes: taken for ImageNet's, in its order"
-    if labels is None:
+    if not labels:
         raise BadModel(
             f"{where}: tells {scores} classes apart and holds no names of them: name a file with "
             f"one label a line, in the order of its scores: --labels FILE"

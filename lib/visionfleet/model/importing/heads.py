@@ -1,7 +1,6 @@
 """Rebuilds the last layers of a network from their weights alone."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from torch import Tensor, nn
 
@@ -11,13 +10,10 @@ from visionfleet.model.state_dict import fit
 _ASSUMED = "its head has several layers: ReLU was assumed between them, for weights do not tell"
 
 
-class Head(NamedTuple):
-    module: nn.Module
-    note: str
-
-
-def head_of(tensors: Mapping[str, Tensor], where: object) -> Head:
-    """A chain of linear layers and norms in the order of their weights; raises BadModel."""
+def head_of(tensors: Mapping[str, Tensor], where: object) -> tuple[nn.Module, str]:
+    """A chain of linear layers and norms in the order of their weights, and a note on what was
+    assumed; raises BadModel.
+    """
     groups: dict[str, dict[str, Tensor]] = {}
     for name, value in sorted(tensors.items(), key=lambda item: _in_order(item[0])):
         path, _, leaf = name.rpartition(".")
@@ -42,7 +38,7 @@ def head_of(tensors: Mapping[str, Tensor], where: object) -> Head:
         if left and left < linear and not _norm_follows(list(groups.values()), group):
             layers.append(nn.ReLU())
     module = fit(nn.Sequential(*layers), named, where, "its own head")
-    return Head(module, _ASSUMED if linear > 1 else "")
+    return module, (_ASSUMED if linear > 1 else "")
 
 
 def _in_order(name: str) -> list[tuple[int, str]]:

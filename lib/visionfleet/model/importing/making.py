@@ -14,15 +14,13 @@ from visionfleet.config.classifier import ModelSection
 from visionfleet.config.schema import ImagesSection
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota
-from visionfleet.imaging.decode import decode
-from visionfleet.imaging.model_input import Pixels
-from visionfleet.imaging.preprocess import prepare
+from visionfleet.imaging.preprocess import pixels_of
 from visionfleet.model import artefact, processor
 from visionfleet.model.artefact import Artefact
 from visionfleet.model.building import encoded
 from visionfleet.model.choice import Asked, Chosen
 from visionfleet.model.importing.answers import answered
-from visionfleet.model.importing.found import Found, Tell, Wanted, labels_for
+from visionfleet.model.importing.found import Tell, Wanted, labels_for
 from visionfleet.model.importing.programs import program_of
 from visionfleet.model.importing.sources import find
 from visionfleet.model.inference import Inference
@@ -54,8 +52,6 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """An artefact, with what was found, assumed and compared."""
-
     data: bytes
     opened: Artefact
     what: str
@@ -71,22 +67,14 @@ def imported(
         return ready
     found = find(source, wanted, tell)
     tell(f"{found.what}: trying it ...")
-    module, scores, note = answered(found, source, len(wanted.labels or found.labels or ()))
-    labels, guessed = labels_for(found, scores, wanted, source)
-    about = info(name or plain_name(found.name), found.data)
-    loaded = Loaded(
-        module,
-        labels,
-        found.preprocessing,
-        about,
-        found.kind,
-        found.temperature,
-        found.unknown_below,
-        found.data,
-    )
-    if module is not found.module and found.kind != "onnx":
-        loaded = replace(loaded, kind="module" if found.kind == "module" else "torchscript")
-    data = _made(loaded, found, environment)
+    own = found.model
+    module, scores, note = answered(own, source, len(wanted.labels or own.labels))
+    labels, guessed = labels_for(own.labels, scores, wanted, source)
+    about = info(name, own.source) if name else own.info
+    loaded = replace(own, module=module, labels=labels, info=about)
+    if module is not own.module and own.kind not in {"onnx", "module"}:
+        loaded = replace(loaded, kind="torchscript")
+    data = _made(loaded, own, environment)
     made = artefact.open_bytes(data, source)
     model = opened(made, ModelSection(), cpu_quota.granted())
     compared = tuple(_compare(loaded, model))
@@ -117,11 +105,11 @@ def _ready_made(path: Path, name: str | None, here: Processor) -> Imported | Non
     return Imported(data, every[taken], f"the artefact {found[taken]}", (), ())
 
 
-def _made(loaded: Loaded, found: Found, environment: Mapping[str, str]) -> bytes:
+def _made(loaded: Loaded, own: Loaded, environment: Mapping[str, str]) -> bytes:
     here = processor.here(environment)
-    asked = Asked("openvino" if found.kind == "onnx" else "auto", "auto")
+    asked = Asked("openvino" if own.kind == "onnx" else "auto", "auto")
     contest = _contest(loaded, asked, here.bfloat16)
-    own_file = found.kind in {"torchscript", "exported"} and loaded.module is found.module
+    own_file = own.kind in {"torchscript", "exported"} and loaded.module is own.module
     if contest.chosen.runtime == "torch" and not own_file:
         program = program_of(loaded.module, loaded.preprocessing.crop)
         if program is None:
@@ -146,10 +134,7 @@ def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
     its_own = Inference(network, loaded, Chosen("torch", "float32"), singly=True)
     found = []
     for path in sorted(PHOTOS.glob("*.jpg")):
-        pixels: Pixels = prepare(
-            decode(path.read_bytes(), ImagesSection(), loaded.preprocessing.resize),
-            loaded.preprocessing,
-        )
+        pixels = pixels_of(path.read_bytes(), ImagesSection(), loaded.preprocessing)
         theirs, ours = (one.probabilities([pixels])[0] for one in (its_own, model))
         first, second = int(theirs.argmax()), int(ours.argmax())
         tie = float(theirs[first] - theirs[second]) <= _TIE
@@ -157,12 +142,6 @@ def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
         names = loaded.labels[first], loaded.labels[second]
         found.append(Compared(path.stem, *names, float(ours[second]), difference, tie))
     return found
-
-
-def plain_name(text: str) -> str:
-    """A valid `model.name`."""
-    plain = re.sub(r"[^a-z0-9_.-]+", "-", text.lower()).strip("-._")
-    return plain or "model"
 
 
 def written(made: Imported, folder: Path) -> tuple[Path, Path]:

@@ -25,8 +25,7 @@ def program_of(module: nn.Module, side: int) -> bytes | None:
 
 def _tried(way: Callable[[], bytes]) -> bytes | None:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with warnings.catch_warnings(action="ignore"):
             return way()
     except Exception:  # torch's compilers raise many kinds
         return None

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from visionfleet.config.classifier import DEFAULT_MODEL, ModelSection
@@ -39,12 +40,8 @@ def find(source: str, wanted: Wanted, tell: Tell) -> Found:
         if _PATH.fullmatch(source):
             raise BadModel(f"{source}: no such file or folder")
     if hub is not None and not _PATH.fullmatch(source):
-        return _of_hub(hub[1], wanted)
+        return from_folder(from_hub(hub[1]), wanted)
     return _by_name(source, wanted)
-
-
-def _of_hub(repository: str, wanted: Wanted) -> Found:
-    return from_folder(from_hub(repository), wanted)
 
 
 def _by_name(source: str, wanted: Wanted) -> Found:
@@ -69,20 +66,10 @@ def _of_timm(told: object, name: str, wanted: Wanted) -> Found:
     if repository.endswith("/"):
         tag = getattr(told, "tag", "")
         repository += f"{name.partition('.')[0]}.{tag}" if tag else name
-    return _of_hub(repository, wanted)
+    return from_folder(from_hub(repository), wanted)
 
 
 def _found(load: Callable[[], Loaded], what: str, wanted: Wanted) -> Found:
-    loaded = load()
-    how = wanted.preprocessing(loaded.preprocessing)
-    name = loaded.info.name
-    return Found(
-        loaded.module,
-        name,
-        what,
-        loaded.source,
-        how,
-        labels=loaded.labels,
-        temperature=loaded.temperature,
-        unknown_below=loaded.unknown_below,
-    )
+    model = load()
+    how = wanted.preprocessing(model.preprocessing)
+    return Found(replace(model, preprocessing=how, architecture=None), what)

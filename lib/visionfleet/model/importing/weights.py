@@ -1,7 +1,7 @@
 """Loads weights into their architecture, with a head for their number of classes."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 Shapes = Mapping[str, torch.Size]
 _MOST_IN_HEAD = 24
-
-
-class Fitted(NamedTuple):
-    network: nn.Module
-    note: str
 
 
 def body_fits(given: Mapping[str, Tensor], shapes: Shapes, heads: frozenset[str]) -> bool:
@@ -36,14 +31,14 @@ def put_into(
     shapes: Shapes,
     heads: frozenset[str],
     where: object,
-) -> Fitted:
-    """Create the network with these weights; raises BadModel with what does not fit."""
+) -> tuple[nn.Module, str]:
+    """Create the network with these weights, and a note; raises BadModel with what does not fit."""
     given = aligned(tensors, next(iter(shapes)))
     classes = _classes(given, shapes, heads)
     if classes is not None:
         network = architecture.build(classes)
         network.load_state_dict(given, strict=False)
-        return Fitted(network.eval(), "")
+        return network.eval(), ""
     place = _place_of_head(given, shapes, heads)
     if place is None:
         expected = {n: torch.empty(s, device="meta") for n, s in shapes.items() if n not in heads}
@@ -62,7 +57,7 @@ def put_into(
     network.set_submodule(place, head)
     body = {n: v for n, v in given.items() if not _below(n, place) and n in shapes}
     network.load_state_dict(body, strict=False)
-    return Fitted(network.eval(), note)
+    return network.eval(), note
 
 
 def _elsewhere(

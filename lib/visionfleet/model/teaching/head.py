@@ -15,6 +15,7 @@ from torch import Tensor
 from visionfleet.evaluation.calibration import (
     fit_temperature,
     negative_log_likelihood,
+    softmax,
     unknown_threshold,
 )
 from visionfleet.model.network import Floats
@@ -76,7 +77,6 @@ def material(features: Floats, views: Sequence[Floats], targets: Whole, classes:
 
 
 def judge(given: Material, groups: Whole) -> Judged:
-    """Choose the penalty with the best cross-validated likelihood."""
     folds = list(folds_of(given.targets, groups))
     tried = []
     for penalty in PENALTIES:
@@ -85,7 +85,7 @@ def judge(given: Material, groups: Whole) -> Judged:
         loss = negative_log_likelihood(scores / temperature, given.targets)
         tried.append((loss, penalty, scores, temperature))
     _, penalty, scores, temperature = min(tried, key=lambda one: one[0])
-    confidences = probabilities(scores / temperature).max(axis=1)
+    confidences = softmax(scores / temperature).max(axis=1)
     right = scores.argmax(axis=1) == given.targets
     return Judged(penalty, scores, temperature, unknown_threshold(confidences, right, _LOST_SHARE))
 
@@ -136,7 +136,7 @@ def groups_of(features: Floats, targets: Whole) -> Whole:
 
 
 def cosines(features: Floats) -> Floats:
-    """Cosine similarity of all pairs, after subtracting the mean."""
+    """Of all pairs, after subtracting the mean."""
     features = features - features.mean(axis=0)
     units = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
     found: Floats = units @ units.T
@@ -146,12 +146,6 @@ def cosines(features: Floats) -> Floats:
 def first_of_each(photos: Whole, targets: Whole, most: int) -> Whole:
     own = (photos[targets[photos] == label][:most] for label in np.unique(targets))
     return np.concatenate(list(own))
-
-
-def probabilities(scores: Doubles) -> Doubles:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    found: Doubles = powers / powers.sum(axis=1, keepdims=True)
-    return found
 
 
 def _fitted(given: Material, photos: Whole, penalty: float) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from visionfleet.evaluation.calibration import expected_calibration_error
+from visionfleet.evaluation.calibration import expected_calibration_error, softmax
 from visionfleet.model.teaching.head import (
     ALIKE,
     Judged,
@@ -15,7 +15,6 @@ from visionfleet.model.teaching.head import (
     cosines,
     folds_of,
     held_out,
-    probabilities,
 )
 from visionfleet.model.teaching.photos import LeftOut, Seen
 
@@ -49,7 +48,7 @@ class Report:
 
 def report(seen: Seen, given: Material, judged: Judged, groups: Whole, left: LeftOut) -> Report:
     answers, right = judged.scores.argmax(axis=1), judged.scores.argmax(axis=1) == seen.targets
-    sure = probabilities(judged.scores / judged.temperature).max(axis=1)
+    sure = softmax(judged.scores / judged.temperature).max(axis=1)
     accuracy, labels = float(right.mean()), seen.labels
     pairs = Counter(
         (labels[target], labels[answer])

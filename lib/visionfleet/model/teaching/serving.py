@@ -77,14 +77,12 @@ def _drain(config: Config) -> list[str]:
     """Ask the current workers to drain, as the scaler does; it starts new ones."""
     factory = client_factory(config.aws)
     store, now = Store(factory.client("s3"), config.storage.output_bucket), factory.clock()
-    asked = []
-    for worker in filter(None, map(names.reporting_worker, store.keys(names.WORKERS_PREFIX))):
-        report = store.read(documents.worker_report(worker))
-        silent = report is None or now - report.reported_at > config.classifier.silent_seconds
-        if not silent and report is not None and report.state not in _DONE:
-            store.put(names.drain_key(worker), str(now).encode(), "text/plain")
-            asked.append(worker)
-    return asked
+    reports = documents.worker_reports(store.keys(names.WORKERS_PREFIX), store.read)
+    reported_since = now - config.classifier.silent_seconds
+    alive = [r.worker for r in reports if r.reported_at >= reported_since and r.state not in _DONE]
+    for worker in alive:
+        store.put(names.drain_key(worker), str(now).encode(), "text/plain")
+    return alive
 
 
 def as_yaml(settings: dict[str, str | None]) -> str:

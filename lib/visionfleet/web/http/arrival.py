@@ -1,34 +1,30 @@
-"""Connections before their first bytes and after their last response."""
+"""Connections before their first headers and after their last response."""
 
 import asyncio
-import re
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 
 from visionfleet.web.http.gate import DRAIN_BYTES, Gate
+from visionfleet.web.http.head import HEADER_BYTES, fault_of_start, is_whole
 from visionfleet.web.http.stream import last_answer
+from visionfleet.web.http.watch import Watch
 from visionfleet.web.problems import Problem
 
 # The time limit from accept to the first bytes, and again to the end of the first headers,
 # including a TLS handshake.
 HEADER_SECONDS = 15.0
-# Room for some KiB of browser cookies; nothing here needs more.
-HEADER_BYTES = 32 << 10
 # How long to keep reading after a response sent before the end of the body.
 LINGER_SECONDS = 5.0
 # How long reading pauses when all drained connections have read enough. If closed at once, a client
 # that still sends, as nginx does, would see a reset instead of its answer.
 PAUSE_SECONDS = 1.0
-_TLS_HANDSHAKE = b"\x16"  # RFC 8446, 5.1
-# What a method may begin with, or an empty line before it (RFC 9112, 2.2).
-_METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~\r\n-]")
 
 
 class Arrival:
-    """A connection before its first bytes; `serve` is called with it when it may be served, or is
-    closed. `serve` must not refer to it before: a reference cycle waits for the garbage collector.
+    """A connection before its first headers are complete, which stay in the kernel until then;
+    with TLS, before its first bytes. `serve` is called with it when it may be served, or is closed.
+    `serve` must not refer to it before: a reference cycle waits for the garbage collector.
 
     `tls`: whether TLS is expected here.
     """
@@ -37,49 +33,100 @@ class Arrival:
         self,
         client: socket.socket,
         gate: Gate,
+        watch: Watch,
         serve: Callable[["Arrival"], object],
         tls: bool = False,
     ) -> None:
-        self._client, self._gate, self._serve = client, gate, serve
+        self._client, self._gate, self._watch, self._serve = client, gate, watch, serve
         self._tls = tls
-        self._loop = asyncio.get_running_loop()
-        self._timer = self._loop.call_later(HEADER_SECONDS, self.abort)
-        self._loop.add_reader(client, self._look)
+        self.known = False
+        self._has_begun = self._is_over = False
+        self._fault: Problem | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def open(self) -> None:
+        """Look at what has come with it, and wait for more if that decides nothing."""
+        if not self._look(False):
+            self._gate.expect(self)
+            self._watch.add(self._client, self._look)
+            self._limit()
 
     def abort(self) -> None:
-        """Close it; `serve` then finds it closed."""
-        if self._client.fileno() != -1:
+        """Close it unless it is served; `serve` then finds it closed."""
+        if not self._is_over:
             self._cease()
+            self._gate.cancel(self._begin)
             self._client.close()
-            self._serve(self)
+            self._begin()
 
-    def _look(self) -> None:
+    def give_way(self) -> None:
+        """Close it, unless its headers have just come, with a key."""
+        if self._timer is not None:
+            self._look(False)
+        self.abort()
+
+    def _limit(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self._end)
+
+    def _look(self, has_ended: bool) -> bool:
+        """Whether what has come decides what becomes of the connection."""
         try:
             first = self._client.recv(HEADER_BYTES, socket.MSG_PEEK)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             first = b""
         if not first:
             self.abort()
-            return
-        self._cease()
-        fault = fault_of_start(first, self._tls)
-        begin = partial(self._refuse, fault) if fault else partial(self._serve, self)
-        self._gate.start(first, begin)
+            return True
+        self._fault = fault_of_start(first, self._tls)
+        if self._fault is None and not (self._tls or is_whole(first)):
+            if not has_ended:
+                self._begin_head()
+                return False
+            self._fault = Problem("bad_parameter", "the headers are cut off")
+        self._decide(first)
+        return True
 
-    def _refuse(self, fault: str) -> None:
-        """Respond at once instead of letting the client time out."""
-        if self._client.fileno() == -1:  # it gave way to another before its turn
+    def _begin_head(self) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._limit()
+
+    def _decide(self, first: bytes) -> None:
+        """Serve it: at once with a valid key, else in turn."""
+        self._cease()
+        self.known = self._fault is None and self._gate.knows(first)
+        if self.known:
+            self._begin()
+        else:
+            self._gate.expect(self)
+            self._gate.start(self._begin)
+
+    def _end(self) -> None:
+        if not self._has_begun:
+            self.abort()
             return
-        with suppress(OSError):  # already closed
-            self._client.send(last_answer(Problem("bad_parameter", fault)))
-        Drain(socket.socket(fileno=self._client.detach()), self._gate)
+        self._fault = Problem("too_slow", "the head of the request comes too slowly")
+        self._cease()
+        self._gate.start(self._begin)
+
+    def _begin(self) -> None:
+        self._is_over = True
+        if self._fault is not None and self._client.fileno() != -1:
+            with suppress(OSError):  # already closed
+                self._client.send(last_answer(self._fault))
+            Drain(socket.socket(fileno=self._client.detach()), self._gate)
         self._serve(self)
 
     def _cease(self) -> None:
-        self._timer.cancel()
-        self._loop.remove_reader(self._client)
+        """Wait for nothing; a timer that outlives the connection would keep it in memory."""
+        self._watch.remove(self._client)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Drain:
@@ -92,12 +139,12 @@ class Drain:
         self._loop = asyncio.get_running_loop()
         with suppress(OSError):  # already closed
             client.shutdown(socket.SHUT_WR)
-        self._timer = self._loop.call_later(LINGER_SECONDS, self.abort)
+        self._timer = self._loop.call_later(LINGER_SECONDS, self.give_way)
         self._pause: asyncio.TimerHandle | None = None
         gate.arrive(self)
         self._resume()
 
-    def abort(self) -> None:
+    def give_way(self) -> None:
         self._gate.leave(self)
         self._timer.cancel()
         if self._pause is not None:
@@ -120,14 +167,4 @@ class Drain:
         except OSError:
             more = False
         if not more:
-            self.abort()
-
-
-def fault_of_start(first: bytes, tls: bool) -> str:
-    """Why a client's first bytes cannot start a request here; empty if they can."""
-    if tls:
-        other = "this port speaks TLS: use https:// in place of http://"
-        return "" if first.startswith(_TLS_HANDSHAKE) else other
-    if first.startswith(_TLS_HANDSHAKE):
-        return "this port speaks plain HTTP: use http:// in place of https://"
-    return "" if _METHOD.match(first) else "this is not a request as in HTTP/1.1"
+            self.give_way()

@@ -15,9 +15,7 @@ _NO_KEY = (
 
 
 class Access:
-    """Rate limits are per process; with `per_second` None, only keys with a limit of their own are
-    limited.
-    """
+    """Rate limits are per process; without `per_second`, only keys with a limit have one."""
 
     def __init__(self, keys: KeyFile, per_second: float | None, clock: Callable[[], float]) -> None:
         self._keys = keys

@@ -30,9 +30,7 @@ class Whole:
 
 
 class RawFile(Whole):
-    """The image itself. `curl --data-binary` and others label it as a form: its first
-    bytes decide.
-    """
+    """The image itself. Some, as `curl --data-binary`, call it a form: its first bytes decide."""
 
     def __init__(self, media_type: str) -> None:
         super().__init__()
@@ -62,8 +60,6 @@ class RawFile(Whole):
 
 
 class Inflated:
-    """A body with a Content-Encoding."""
-
     def __init__(self, reader: "Plain", encoding: str) -> None:
         self._reader = reader
         self._encoding = encoding
@@ -89,8 +85,6 @@ class Inflated:
 
 
 class Unreadable(Whole):
-    """A body with an unknown Content-Encoding."""
-
     def __init__(self, encoding: str) -> None:
         super().__init__()
         known = ", ".join(CONTENT_ENCODINGS)
@@ -118,7 +112,6 @@ def file_reader(content_type: str, max_files: int = MAX_FILES) -> Whole | Form:
 
 
 def decoded(reader: Plain, header: str) -> Reader:
-    """Wrap a reader to decode the given Content-Encoding."""
     encoding = content_encoding(header)
     if encoding is None:
         return Unreadable(header)

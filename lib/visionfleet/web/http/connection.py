@@ -18,10 +18,6 @@ from visionfleet.web.problems import Problem
 # response. Slow lines pass; a stalled connection is closed.
 PACE_SECONDS = 10.0
 PACE_BYTES_PER_SECOND = 1024
-# The cost of parsing headers grows with lines and query parameters.
-HEAD_LINES = 128
-TARGET_BYTES = 8 << 10
-QUERY_MEMBERS = 128
 # A chunk costs as much as some hundred bytes, so many chunks must be large on average.
 FREE_CHUNKS = 1024
 CHUNK_BYTES = 128
@@ -32,10 +28,11 @@ _CONTINUE = b"HTTP/1.1 100"
 
 
 class Connection(ClientStream):
-    """The stream of one client, with limits."""
+    """The stream of one client, with limits. `admitted`: its first headers have had their turn."""
 
-    def __init__(self, client: socket.socket, gate: Gate) -> None:
+    def __init__(self, client: socket.socket, gate: Gate, admitted: bool = False) -> None:
         self._gate = gate
+        self._is_admitted = admitted
         self._chunks = self._asked = 0
         self._answered = False
         self._head_timer: asyncio.TimerHandle | None = None
@@ -89,7 +86,7 @@ class Connection(ClientStream):
         """Close; a response sent before the end of the body must still reach the client."""
         self._cancel_head_timer()
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
-            self.refuse_what_is_too_long()
+            self.refuse_what_cannot_be_read(exc_info)
         if self._answered and self.body_open and not self.closed():
             self.body_open = False
             with suppress(OSError):  # already closed, or out of file descriptors
@@ -99,6 +96,8 @@ class Connection(ClientStream):
     def abort(self) -> None:
         self.body_open = False
         self.close()
+
+    give_way = abort
 
     def refuse(self, problem: Problem) -> None:
         """Send an error response without a handler, and close."""
@@ -110,10 +109,9 @@ class Connection(ClientStream):
         head = await reading
         self._chunks = self._asked = 0
         self._answered = False
-        if excess := _excess(head.lstrip(b"\r\n")):
-            self.refuse(Problem("head_too_large", excess))
-            raise StreamClosedError
-        await self._gate.admit(self, head)
+        if not self._is_admitted:
+            await self._gate.admit(self, head)
+        self._is_admitted = False
         if self.closed():  # evicted or disconnected while queued
             raise StreamClosedError
         return head
@@ -140,14 +138,3 @@ class Connection(ClientStream):
 
 class TlsConnection(Connection, SSLIOStream):
     """The same over TLS."""
-
-
-def _excess(head: bytes) -> str | None:
-    lines, target = head.count(b"\n"), head.find(b"\n")
-    if lines > HEAD_LINES:
-        return f"the request has {lines} lines of headers, the limit is {HEAD_LINES}"
-    if target > TARGET_BYTES:
-        return f"the request's target has {target} bytes, the limit is {TARGET_BYTES}"
-    if head.count(b"&", 0, target) > QUERY_MEMBERS:
-        return f"the query has more than {QUERY_MEMBERS} members"
-    return None

@@ -178,7 +178,6 @@ class Form:
 
 
 def file_name(disposition: bytes) -> str:
-    """The file name of a Content-Disposition, in any of its encodings."""
     found = _parameters(disposition.decode("latin-1"), "filename")
     for value in found:
         if isinstance(value, tuple):  # filename*=utf-8''caf%C3%A9.png; RFC 6266: preferred

@@ -3,7 +3,7 @@ here.
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
@@ -11,6 +11,8 @@ from visionfleet.web.http.rate_limit import Bucket, take
 
 # Connections without a key; a further one evicts the oldest.
 STRANGERS = 256
+# Connections whose first headers have not come; each costs little, and may yet show a key.
+ARRIVALS = 1024
 # After a stranger's turn, strangers pause this many times its duration.
 REST = 4.0
 # Loop iterations from a turn to the end of its consequences: the response and its close.
@@ -23,9 +25,32 @@ DRAINS_PER_SECOND = 64.0
 Knows = Callable[[bytes], bool]
 
 
-class Closable(Protocol):
-    def abort(self) -> None:
+class Evictable(Protocol):
+    def give_way(self) -> None:
         """Close at once."""
+
+
+class Places:
+    """A limited number of connections; one more evicts the oldest."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: OrderedDict[Evictable, None] = OrderedDict()  # oldest first
+
+    def take(self, one: Evictable) -> None:
+        self._held[one] = None
+        if len(self._held) > self._most:
+            self.evict()
+
+    def leave(self, one: Evictable) -> None:
+        self._held.pop(one, None)
+
+    def evict(self) -> bool:
+        """Evict the oldest, if there is any."""
+        if not self._held:
+            return False
+        self._held.popitem(last=False)[0].give_way()
+        return True
 
 
 class Turns:
@@ -37,14 +62,18 @@ class Turns:
     def __init__(self, clock: Callable[[], float], rests: float = 0.0) -> None:
         self._clock = clock
         self._rests = rests
-        self._waiting: deque[Callable[[], object]] = deque()
+        self._waiting: OrderedDict[Callable[[], object], None] = OrderedDict()
         self._under_way = False
 
     def call(self, waiter: Callable[[], object]) -> None:
-        self._waiting.append(waiter)
+        self._waiting[waiter] = None
         if not self._under_way:
             self._under_way = True
             asyncio.get_running_loop().call_soon(self._next)
+
+    def cancel(self, waiter: Callable[[], object]) -> None:
+        """Take a waiter's turn away; idempotent."""
+        self._waiting.pop(waiter, None)
 
     async def mine(self) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -60,7 +89,7 @@ class Turns:
         self._under_way = bool(self._waiting)
         if self._under_way:
             started = self._clock()
-            self._waiting.popleft()()
+            self._waiting.popitem(last=False)[0]()
             self._follow(started, TURN_PASSES if self._rests else 0)
 
     def _follow(self, started: float, passes: int) -> None:
@@ -85,35 +114,43 @@ class Gate:
     ) -> None:
         self._knows = knows
         self._clock = clock
-        self._strangers: dict[Closable, None] = {}  # oldest first
+        self._arrivals, self._strangers = Places(ARRIVALS), Places(STRANGERS)
         self._turns = Turns(clock, 0.0 if knows is None else REST)
         self._starts = Turns(clock) if hides else self._turns
         self._pieces = Turns(clock)
         self._drained: Bucket | None = None
 
-    def arrive(self, connection: Closable) -> None:
+    def expect(self, arrival: Evictable) -> None:
+        """Count a connection whose first headers have not come."""
+        if self._knows is not None:
+            self._arrivals.take(arrival)
+
+    def arrive(self, connection: Evictable) -> None:
         """Count a connection as a stranger until it shows a key."""
-        if self._knows is None:
-            return
-        self._strangers[connection] = None
-        if len(self._strangers) > STRANGERS:
-            oldest = next(iter(self._strangers))
-            self.leave(oldest)
-            oldest.abort()
+        if self._knows is not None:
+            self._strangers.take(connection)
 
-    def leave(self, connection: Closable) -> None:
-        self._strangers.pop(connection, None)
+    def leave(self, connection: Evictable) -> None:
+        self._arrivals.leave(connection)
+        self._strangers.leave(connection)
 
-    def start(self, first: bytes, serve: Callable[[], object]) -> None:
-        """Serve a connection by its first bytes: at once with a valid key, else in turn."""
-        if self._knows is not None and self._knows(first):
-            serve()
-        else:
-            self._starts.call(serve)
+    def make_room(self) -> bool:
+        """Evict the oldest connection that has shown no key, if there is any."""
+        return self._arrivals.evict() or self._strangers.evict()
 
-    async def admit(self, connection: Closable, head: bytes) -> None:
+    def knows(self, head: bytes) -> bool:
+        return self._knows is not None and self._knows(head)
+
+    def start(self, begin: Callable[[], object]) -> None:
+        """Begin to serve a connection that has shown no key, in turn."""
+        self._starts.call(begin)
+
+    def cancel(self, begin: Callable[[], object]) -> None:
+        self._starts.cancel(begin)
+
+    async def admit(self, connection: Evictable, head: bytes) -> None:
         """Let a request proceed: at once with a valid key, else in turn."""
-        if self._knows is not None and self._knows(head):
+        if self.knows(head):
             self.leave(connection)
         else:
             await self._turns.mine()

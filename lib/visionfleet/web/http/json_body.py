@@ -85,7 +85,7 @@ class JsonBody:
         return len(chunk)
 
     def end(self) -> list[FormFile]:
-        """The remaining text, the images, and the data after the JSON."""
+        """The remaining text, the images, and what follows the JSON."""
         if self._left:
             raise Problem("bad_parameter", "the body is shorter than its JSON is said to be")
         found = [self._text.removeprefix(BOM_UTF8), *self._images, b"".join(self._tail)]

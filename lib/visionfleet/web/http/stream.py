@@ -16,6 +16,7 @@ from tornado.concurrent import Future, future_add_done_callback
 from tornado.httputil import HTTPInputError
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
+from visionfleet.web.http.head import HEADER_BYTES, empty_bytes, fault_of_head
 from visionfleet.web.problems import PROBLEM_TYPE, Problem
 
 # The interval of checks whether a half-closed client is still there.
@@ -32,6 +33,12 @@ _CLOSED = 7  # TCP_CLOSE, tcp_states.h
 _CRLF = b"\r\n"
 _LAST_CHUNK = re.compile(rb"0+\r\n")
 _TRAILER = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+:[^\r\n\0]*\r\n")
+
+
+class _RefusedHead(UnsatisfiableReadError):
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
 
 
 class ClientStream(IOStream):
@@ -121,9 +128,20 @@ class ClientStream(IOStream):
             data = last_answer(Problem("bad_parameter", detail))
         return super().write(data)
 
-    def refuse_what_is_too_long(self) -> None:
-        if not self.body_open:
-            self._answer_last("head_too_large", "the request line and the headers are too long")
+    def _find_read_pos(self) -> int | None:
+        """Refuse bad headers as soon as they show, and skip empty lines before a request."""
+        if self._read_regex is not None:  # Tornado reads headers with this, and nothing else
+            first = bytes(self._read_buffer[:HEADER_BYTES])
+            if problem := fault_of_head(first):
+                raise _RefusedHead(problem)
+            if (empty := empty_bytes(first)) == len(first):
+                return None
+            self._consume(empty)
+        return super()._find_read_pos()
+
+    def refuse_what_cannot_be_read(self, error: UnsatisfiableReadError) -> None:
+        if isinstance(error, _RefusedHead):
+            self._answer_last(error.problem.code, error.problem.detail)
         elif self._is_silent:
             self._answer_last("bad_body", "the first line of a chunk, or a trailer, is too long")
 

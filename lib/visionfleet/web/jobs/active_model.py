@@ -4,9 +4,7 @@ from visionfleet.contract.messages import ModelInfo
 
 
 class ActiveModel:
-    """A model not reported for `trust_seconds` is forgotten; there is no answer while two are
-    known.
-    """
+    """A model not reported for `trust_seconds` is forgotten; there is no answer for two."""
 
     def __init__(self, trust_seconds: float) -> None:
         self.trust_seconds = trust_seconds

@@ -76,6 +76,4 @@ class FleetView:
 
     def _read_reports(self) -> list[WorkerReport]:
         keys = self.results.keys(names.WORKERS_PREFIX)
-        workers = filter(None, map(names.reporting_worker, keys))
-        found = (self.results.read(documents.worker_report(worker)) for worker in workers)
-        return [report for report in found if report is not None]
+        return documents.worker_reports(keys, self.results.read)

@@ -23,9 +23,7 @@ def caller(authorization: str, x_api_key: str, address: str) -> str:
 def once(
     key: str, client: str, place: tuple[int, int], data: bytes, top: int, embed: bool = False
 ) -> Once:
-    """Identify one upload of a request by its `place` (number, count); `client` separates the keys
-    of clients.
-    """
+    """Identify one upload of a client's request by its `place` (number, count)."""
     number, count = place
     name = hashlib.sha256("\0".join((client, key, str(number))).encode()).hexdigest()
     digest = hashlib.sha256(f"{count}:{top}:{'embed:' if embed else ''}".encode())

@@ -15,6 +15,8 @@ Reply = asyncio.Future[Result]
 REMEMBERED = 100_000
 # The interval of checks whether waiting is hopeless.
 HOPELESS_CHECK_SECONDS = 5.0
+# How long beyond its deadline a wait looks for the result: S3 may not answer.
+LAST_POLL_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +35,13 @@ class PendingJobs:
         clock: Callable[[], float],
         remembered: int = REMEMBERED,
         check_seconds: float = HOPELESS_CHECK_SECONDS,
+        closed: "asyncio.Future[None] | None" = None,
     ) -> None:
         self.clock, self._check_seconds = clock, check_seconds
         self.replies: dict[str, set[Reply]] = {}
         self._ours: dict[str, bool] = {}  # accepted here: whether the reply has arrived
         self._remembered = remembered
-        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.closed = closed or asyncio.get_running_loop().create_future()
 
     @contextmanager
     def expecting(self, job: str, ours: bool = False) -> Iterator[Reply]:
@@ -113,11 +116,28 @@ class PendingJobs:
                 return reply.result()
             if gone.done() or self.closed.done():
                 return None
-            found = await poll(job)
+            found = await self._polled(asyncio.ensure_future(poll(job)), until, deadline)
+            if reply.done():
+                return reply.result()
             if found is not None or self.clock() >= deadline:
                 return found
             if self.clock() >= check_from and hopeless():
                 return None
+        return None
+
+    async def _polled(
+        self,
+        poll: "asyncio.Future[Result | None]",
+        until: "set[asyncio.Future[Any]]",
+        deadline: float,
+    ) -> Result | None:
+        """What a poll finds; None if it takes until the deadline, as S3 may not answer."""
+        seconds = max(0.0, deadline - self.clock()) + LAST_POLL_SECONDS
+        first = asyncio.FIRST_COMPLETED
+        await asyncio.wait({poll, *until}, timeout=seconds, return_when=first)
+        if poll.done():
+            return poll.result()
+        poll.cancel()
         return None
 
     def close(self) -> None:

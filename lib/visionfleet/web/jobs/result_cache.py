@@ -30,9 +30,7 @@ class ResultCache:
     async def find(
         self, job: str, upload: Upload, top: int, fingerprint: str | None, by_name: bool
     ) -> Succeeded | None:
-        """Look up a result and store it as the job's own, unless the job has one.
-        Raises Refusal.
-        """
+        """Find a result and store it as the job's own, unless there is one. Raises Refusal."""
         digest, found = await self._threads.call(
             "cache", UNACCEPTED, job, self._find, job, upload, top, fingerprint, by_name
         )

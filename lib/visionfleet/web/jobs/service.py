@@ -16,12 +16,10 @@ from visionfleet.web.jobs.idempotency import Once
 from visionfleet.web.jobs.pending import PendingJobs, WaitLimit
 from visionfleet.web.jobs.result_cache import ResultCache
 from visionfleet.web.jobs.submission import (
-    RETRY_SECONDS,
     UNACCEPTED,
     Claimed,
     Submissions,
     Threads,
-    refused,
 )
 from visionfleet.web.load.admission import Refusal
 from visionfleet.web.load.readiness import Readiness
@@ -40,7 +38,7 @@ class Service:
         random_bytes: Callable[[int], bytes],
     ) -> None:
         self.submissions = submissions
-        self.pending = PendingJobs(readiness.clock)
+        self.pending = PendingJobs(readiness.clock, closed=threads.closed)
         results, now = submissions.results, submissions.now
         self.fleet = FleetView(results, threads, readiness.clock, now)
         self._cache = ResultCache(results, threads, now)
@@ -68,7 +66,8 @@ class Service:
                 return refusal
             del upload  # frees its memory during the wait
             if limit and (answer is None or isinstance(answer, Queued)):
-                answer = await self._result(job, reply, deadline, limit.gone)
+                waited = (job, reply, deadline, limit.gone)
+                answer = await self.pending.wait(*waited, self._poll, self.fault)
         return self._explained(answer or Queued(job))
 
     def _explained(self, answer: Result | Queued) -> Result | Queued:
@@ -105,7 +104,7 @@ class Service:
             return job, claimed, None
         self._metrics.idempotent_replays.inc()
         answered = self.pending.is_answered(job)
-        found = await call("state", reason, "", self.submissions.state, job, answered)
+        found = await call("state", reason, "", self.submissions.left, job, answered)
         sent = claimed.claim.sent_at is not None
         if isinstance(found, Succeeded | Failed) or (isinstance(found, Queued) and sent):
             return job, claimed, found
@@ -123,16 +122,13 @@ class Service:
         return found
 
     async def _store(self, job: str, upload: Upload, top: int, claimed: Claimed | None) -> None:
-        work = self._threads.run("accept", self.submissions.accept, job, upload, top, claimed)
-        await asyncio.wait({work, self.pending.closed}, return_when=asyncio.FIRST_COMPLETED)
-        if not work.done():
-            raise Refusal("try_later", "the server is stopping", RETRY_SECONDS)
+        accept = self.submissions.accept
         try:
-            work.result()
+            await self._threads.run("accept", accept, job, upload, top, claimed)
         except VisionfleetError as error:
             if not isinstance(error, BadImage | Unfit):
                 self._readiness.failures.append(self._readiness.clock())
-            raise refused(error, UNACCEPTED, job) from error
+            raise self._threads.refusal(error, UNACCEPTED, job) from error
         self._readiness.failures.clear()
         self._note_accepted(job, file_name=upload.file_name, bytes=len(upload.data))
 
@@ -170,7 +166,8 @@ class Service:
             found = await self._threads.call("state", reason, job, state, job, answered)
             if not isinstance(found, Queued):
                 return found
-            result = await self._result(job, reply, deadline, limit.gone)
+            waited = (job, reply, deadline, limit.gone)
+            result = await self.pending.wait(*waited, self._poll, self.fault)
             return self._explained(result or found)
 
     async def correct(self, result: Succeeded, label: str) -> Correction:
@@ -202,15 +199,6 @@ class Service:
     def _note_accepted(self, job: str, **fields: object) -> None:
         self._metrics.jobs_accepted.inc()
         log.info("job accepted", extra={"job": job, **fields})
-
-    async def _result(
-        self,
-        job: str,
-        reply: "asyncio.Future[Result]",
-        deadline: float,
-        gone: "asyncio.Future[None]",
-    ) -> Result | None:
-        return await self.pending.wait(job, reply, deadline, gone, self._poll, self.fault)
 
     async def _poll(self, job: str) -> Result | None:
         """Poll S3 during a wait; errors do not end the wait."""

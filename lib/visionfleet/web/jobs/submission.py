@@ -5,8 +5,8 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from visionfleet.aws.s3 import PresignedPost, Stat, Store, file_name_metadata
 from visionfleet.config import Config
@@ -26,6 +26,7 @@ UPLOAD_EXPIRE_SECONDS = 900
 
 RETRY_SECONDS = 5.0  # when S3 or SQS fail
 UNACCEPTED = "the image cannot be accepted now"
+STOPPING = "the server is stopping"
 
 log = logging.getLogger("web")
 
@@ -34,11 +35,16 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Threads:
+    """Must be created on the running loop; once `closed` is resolved no work is waited for."""
+
     pool: Executor
     metrics: WebMetrics
+    closed: "asyncio.Future[None]" = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
 
-    def run(self, step: str, work: Callable[..., _T], *arguments: object) -> "asyncio.Future[_T]":
-        """Run blocking work on a thread and measure it as `step`."""
+    async def run(self, step: str, work: Callable[..., _T], *arguments: object) -> _T:
+        """Run blocking work on a thread and measure it as `step`; raises TryLater when closed."""
 
         def measured() -> _T:
             started, result = time.monotonic(), "ok"
@@ -51,18 +57,24 @@ class Threads:
                 seconds = time.monotonic() - started
                 self.metrics.aws_seconds.labels(step, result).observe(seconds)
 
-        return asyncio.get_running_loop().run_in_executor(self.pool, measured)
+        running = asyncio.get_running_loop().run_in_executor(self.pool, measured)
+        until: set[asyncio.Future[Any]] = {running, self.closed}
+        await asyncio.wait(until, return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            return running.result()
+        raise TryLater(STOPPING)
 
     async def call(
         self, step: str, reason: str, job: str, work: Callable[..., _T], *arguments: object
     ) -> _T:
-        """Run blocking work; on errors raise Refusal with `reason`, hiding the cause from the
-        client.
-        """
+        """Run blocking work; an error becomes a Refusal with `reason`, without the cause."""
         try:
             return await self.run(step, work, *arguments)
         except VisionfleetError as error:
-            raise refused(error, reason, job) from error
+            raise self.refusal(error, reason, job) from error
+
+    def refusal(self, error: VisionfleetError, reason: str, job: str) -> Refusal:
+        return refused(error, STOPPING if self.closed.done() else reason, job)
 
 
 def refused(error: VisionfleetError, reason: str, job: str = "") -> Refusal:
@@ -110,9 +122,7 @@ class Submissions:
             self._note_sent(claimed)
 
     def _note_sent(self, claimed: Claimed) -> None:
-        """Mark the claim, so that a repeated upload sends no second request (which would be
-        harmless).
-        """
+        """Mark the claim, so that a repeated upload sends no second request."""
         claim = claimed.claim.model_copy(update={"sent_at": self.now()})
         try:
             self.results.put_json_if(claimed.key, messages.encode(claim), claimed.etag)
@@ -165,7 +175,7 @@ class Submissions:
         Idempotent: an existing copy stays, and the first result wins. Raises Refusal if there is no
         such upload, BadImage, TryLater and GiveUp.
         """
-        if self.result(upload) is not None:
+        if self.results.read(documents.result(upload)) is not None:
             return
         source, key = names.upload_key(upload), names.image_key(upload)
         stat = self.uploads.find_stat(source)
@@ -213,8 +223,16 @@ class Submissions:
             return self.result(job) or Gone(job)  # it may have arrived meanwhile
         return Queued(job)
 
-    def _outlived(self, image: Stat) -> bool:
-        """Whether the request of an image, sent when it was stored, has exceeded the queue's
-        retention.
+    def left(self, job: str, answered: bool) -> State:
+        """What is left of a repeated upload's job: an unreadable result counts as none, and a
+        worker replaces it.
         """
+        try:
+            return self.state(job, answered)
+        except BadMessage as error:
+            log.warning("result unreadable", extra={"job": job, "reason": str(error)})
+            return None
+
+    def _outlived(self, image: Stat) -> bool:
+        """Whether the queue no longer retains the request that was sent with this image."""
         return image.age_seconds > self.config.queue.retention_seconds

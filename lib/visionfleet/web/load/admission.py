@@ -22,8 +22,6 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The load of queue and fleet."""
-
     backlog: int  # images waiting or in flight
     ready: int  # workers that are ready
     maximum: int  # the fleet's maximum

@@ -26,9 +26,7 @@ _AT_WORK = ("idle", "busy")
 def load(
     counts: Counts, status: FleetStatus | None, service_seconds: float, now: float
 ) -> Load | None:
-    """Combine counts and status; `service_seconds` is the default until learned. None without a
-    status.
-    """
+    """Combine counts and status; `service_seconds` is until learned. None without a status."""
     if status is None or now - status.at > SCALER_SILENT_SECONDS:
         return None
     return Load(

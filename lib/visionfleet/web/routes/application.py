@@ -66,9 +66,7 @@ ROUTES: tuple[tuple[str, type[Handler]], ...] = (
 
 @lru_cache(maxsize=1)
 def description(max_wait_seconds: float, public_path: str) -> bytes:
-    """The API description, built once per configuration: anybody may request it, and building is
-    slow.
-    """
+    """Built once per configuration: anybody may request it, and building is slow."""
     described = [(path, operations(kind)) for path, kind in ROUTES]
     return json.dumps(describe(described, max_wait_seconds, public_path)).encode()
 

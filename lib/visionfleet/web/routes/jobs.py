@@ -3,7 +3,7 @@
 from visionfleet.contract.job_ids import is_job_id
 from visionfleet.contract.messages import Succeeded
 from visionfleet.web.http.form import base_name
-from visionfleet.web.jobs.answers import Gone, Queued
+from visionfleet.web.jobs.answers import Gone, Queued, Result
 from visionfleet.web.jobs.pending import WaitLimit
 from visionfleet.web.jobs.service import Service
 from visionfleet.web.problems import Problem
@@ -40,7 +40,20 @@ async def started(service: Service, upload: str, named: parameters.Named, top: i
     return await service.start(upload, base_name(named.file_name or ""), top)
 
 
-class JobHandler(Handler):
+class OneJobHandler(Handler):
+    async def state(self, job: str, wait_seconds: float) -> Result | Queued:
+        """Wait for a job's result; raises Problem, Refusal."""
+        if not is_job_id(job):
+            raise Problem("unknown_job", "that is not the id of a job")
+        found = await self.service.state(job, WaitLimit(wait_seconds, self.gone))
+        if found is None:
+            raise Problem("unknown_job", f"there is no job {job}")
+        if isinstance(found, Gone):
+            raise Problem("gone", GONE, job)
+        return found
+
+
+class JobHandler(OneJobHandler):
     @Operation(
         "The result of a job, or its state",
         {200: "result", 202: "Queued"},
@@ -50,13 +63,7 @@ class JobHandler(Handler):
     async def get(self, job: str) -> None:
         wait = self.get_query_argument("wait", None)
         seconds = parameters.wait_seconds(wait, 0.0, self.config.web.max_wait_seconds)
-        if not is_job_id(job):
-            raise Problem("unknown_job", "that is not the id of a job")
-        found = await self.service.state(job, WaitLimit(seconds, self.gone))
-        if found is None:
-            raise Problem("unknown_job", f"there is no job {job}")
-        if isinstance(found, Gone):
-            raise Problem("gone", GONE, job)
+        found = await self.state(job, seconds)
         if isinstance(found, Queued):
             self.set_header("Location", location(job, self.public_path))
             self.answer(202, document(found, self.public_path))

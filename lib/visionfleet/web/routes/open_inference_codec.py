@@ -10,10 +10,11 @@ from itertools import chain
 from math import prod
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from visionfleet.contract.messages import Succeeded
 from visionfleet.contract.model_description import ModelDescription
+from visionfleet.contract.values import Value
 from visionfleet.contract.vectors import decode_vector
 from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
@@ -27,13 +28,8 @@ MAX_SIZE = 1 << 31
 _LENGTH = struct.Struct("<I")
 
 
-class _Part(BaseModel):
-    """Clients send null for omitted members."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
-
-
-class _TensorParameters(_Part):
+# Clients send null for omitted members.
+class _TensorParameters(Value):
     shared_memory_region: str | None = None
 
 
@@ -41,7 +37,7 @@ class _InputParameters(_TensorParameters):
     binary_data_size: Annotated[int, Field(ge=0)] | None = None
 
 
-class InputTensor(_Part):
+class InputTensor(Value):
     """Encoded images, one an element; `data` holds them in base64, unless they follow as bytes."""
 
     name: str
@@ -56,19 +52,19 @@ class _OutputParameters(_TensorParameters):
     binary_data: bool | None = None
 
 
-class RequestedOutput(_Part):
+class RequestedOutput(Value):
     """The requested form of an output, and the number of classes."""
 
     name: str | None = None
     parameters: _OutputParameters | None = None
 
 
-class _RequestParameters(_Part):
+class _RequestParameters(Value):
     binary_data_output: bool | None = None
     timeout: Annotated[int, Field(ge=0)] | None = None
 
 
-class InferRequest(_Part):
+class InferRequest(Value):
     """The JSON of a request; `parameters.timeout` is in microseconds, as in Triton."""
 
     id: str | None = None

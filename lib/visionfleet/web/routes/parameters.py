@@ -5,8 +5,9 @@ from codecs import BOM_UTF8
 from collections.abc import Sequence
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from visionfleet.contract.values import Value
 from visionfleet.imaging.formats import CONTENT_TYPES
 from visionfleet.web.http.json_body import image
 from visionfleet.web.problems import Problem
@@ -14,38 +15,30 @@ from visionfleet.web.problems import Problem
 TOP_MAXIMUM = 1000
 TOP_DEFAULT = 5
 _IMAGE_JSON = '{"image": "<base64>"} or {"images": ["<base64>", ...]}'
-_Body = TypeVar("_Body", bound=BaseModel)
+_Body = TypeVar("_Body", bound=Value)
 KEY_PATTERN = "^[!-~]{1,255}$"  # the header Idempotency-Key
 
 
-class Target(BaseModel):
+class Target(Value):
     """The body of `POST /v1/uploads`; it may be empty."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     content_type: str | None = None
 
 
-class EncodedImage(BaseModel):
+class EncodedImage(Value):
     """An image in base64, or a data: URL, as an object."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     b64: str
 
 
-class Named(BaseModel):
+class Named(Value):
     """The name of the file, for the result."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     file_name: Annotated[str, Field(max_length=1000)] | None = None
 
 
-class Label(BaseModel):
+class Label(Value):
     """The body of `PUT /v1/jobs/<job>/label`: what the image shows."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
     label: str
 
@@ -101,9 +94,7 @@ def first_fault(error: ValidationError) -> str:
 
 
 def decoded_images(body: Images, cut: Sequence[bytes], maximum: int) -> list[bytes]:
-    """Decode 1 to `maximum` images of a JSON body; those in `cut` are decoded already. Raises
-    Problem.
-    """
+    """Decode 1 to `maximum` images of a JSON body, those in `cut` excepted. Raises Problem."""
     found = [*([] if body.image is None else [body.image]), *(body.images or ())]
     if not found:
         raise Problem("no_file", f"the JSON has no image; send it as {_IMAGE_JSON}")

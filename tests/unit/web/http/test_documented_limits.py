@@ -3,7 +3,7 @@
 import pytest
 
 from testkit import ROOT
-from visionfleet.web.http import arrival, connection, gate, server
+from visionfleet.web.http import arrival, connection, gate, head, server
 
 PAGE = " ".join((ROOT / "docs" / "security.md").read_text().split())
 WORDS = {4.0: "four", 5.0: "five"}
@@ -17,8 +17,9 @@ DRAINED_MIB = gate.DRAIN_BYTES * gate.DRAINS_PER_SECOND / (1 << 20)
         f"has {WORDS[gate.REST]} times as long for all others",
         f"{DRAINED_MIB:g} MiB a second",
         f"read for {WORDS[arrival.LINGER_SECONDS]} seconds at most",
-        f"| {arrival.HEADER_BYTES >> 10} KiB, {connection.HEAD_LINES} lines; "
-        f"{connection.TARGET_BYTES >> 10} KiB and {connection.QUERY_MEMBERS} members of the query",
+        f"| {head.HEADER_BYTES >> 10} KiB, {head.HEAD_LINES} lines; "
+        f"{head.TARGET_BYTES >> 10} KiB and {head.QUERY_MEMBERS} members of the query",
+        f"{gate.ARRIVALS:,} connections whose first headers are not complete",
         f"| first headers of a connection | {arrival.HEADER_SECONDS:g} seconds",
         f"| an answer that is not read | {connection.PACE_SECONDS:g} seconds, and one more for each"
         " KiB |",

@@ -10,7 +10,7 @@ class Client:
     def __init__(self) -> None:
         self.closed = False
 
-    def abort(self) -> None:
+    def give_way(self) -> None:
         self.closed = True
 
 

@@ -22,7 +22,7 @@ class Slow:
 
     def send_all(self, bodies: Sequence[str]) -> Mapping[str, VisionfleetError]:
         self.calls.append(list(bodies))
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         if self.broken is not None:
             raise self.broken
         return {body: error for body, error in self._failing.items() if body in bodies}
@@ -45,7 +45,7 @@ def test_waiting_messages_share_batches_of_ten() -> None:
         wait_until(lambda: len(sender._waiting) == 24, 10, "all but the first wait")
         slow.gate.set()
         for one in sent:
-            one.result(10)
+            one.result(60)
     assert [len(call) for call in slow.calls] == [1, 10, 10, 4]
     assert sorted(body for call in slow.calls for body in call) == sorted(bodies)
 
@@ -58,8 +58,8 @@ def test_failed_batch_entry_fails_its_sender_only() -> None:
         wait_until(lambda: len(sender._waiting) == 2, 10, "two wait")
         slow.gate.set()
         with pytest.raises(GiveUp):
-            sent["bad"].result(10)
-        assert (sent["first"].result(10), sent["good"].result(10)) == (None, None)
+            sent["bad"].result(60)
+        assert (sent["first"].result(60), sent["good"].result(60)) == (None, None)
 
 
 def test_failed_batch_fails_its_senders_and_no_later_ones() -> None:
@@ -72,7 +72,7 @@ def test_failed_batch_fails_its_senders_and_no_later_ones() -> None:
         slow.gate.set()
         for one in sent:
             with pytest.raises(TryLater):
-                one.result(10)
+                one.result(60)
     assert len(slow.calls) == 1
     slow.broken = None
     sender.send("later")
@@ -82,10 +82,11 @@ def test_failed_batch_fails_its_senders_and_no_later_ones() -> None:
 def test_refused_message_does_not_fail_its_neighbours() -> None:
     """SQS may refuse the whole call for one message in it."""
     calls: list[list[str]] = []
-    gate = threading.Event()
+    begun, gate = threading.Event(), threading.Event()
 
     def send_all(bodies: Sequence[str]) -> Mapping[str, VisionfleetError]:
-        assert gate.wait(10)
+        begun.set()
+        assert gate.wait(60)
         calls.append(list(bodies))
         if "bad" in bodies:
             raise GiveUp("send: InvalidMessageContents")
@@ -93,9 +94,11 @@ def test_refused_message_does_not_fail_its_neighbours() -> None:
 
     sender, bodies = BatchSender(send_all), ["first", *"abcd", "bad", *"efgh"]
     with ThreadPoolExecutor(len(bodies)) as threads:
-        sent = {body: threads.submit(sender.send, body) for body in bodies}
+        sent = {"first": threads.submit(sender.send, "first")}
+        assert begun.wait(60)
+        sent |= {body: threads.submit(sender.send, body) for body in bodies[1:]}
         wait_until(lambda: len(sender._waiting) == 9, 10, "all but the first wait")
         gate.set()
-        refused = [body for body, one in sent.items() if one.exception(10) is not None]
+        refused = [body for body, one in sent.items() if one.exception(60) is not None]
     assert refused == ["bad"]
     assert sorted(one for (one,) in calls[2:]) == sorted(bodies[1:]), "each by itself, once"

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import islice
+from typing import NoReturn
 
 import pytest
 
@@ -129,6 +131,28 @@ async def test_wait_ends_with_what_comes_first() -> None:
     with waiting.expecting("b") as reply:
         loop.call_soon(waiting.close)
         assert await waiting.wait("b", reply, loop.time() + 60, gone(), look) is None
+
+
+@in_loop
+async def test_wait_ends_in_time_though_s3_does_not_answer() -> None:
+    loop = asyncio.get_running_loop()
+
+    async def hang(_job: str) -> NoReturn:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    waiting = PendingJobs(loop.time)
+    with waiting.expecting("a") as reply:
+        wait = partial(waiting.wait, "a", reply, gone=loop.create_future(), poll=hang)
+        begun = loop.time()
+        assert await wait(deadline=begun + 0.3) is None
+        assert loop.time() - begun < 10
+        loop.call_later(0.4, waiting.resolve, "a", result("a"))
+        assert await wait(deadline=loop.time() + 60) == result("a")
+    with waiting.expecting("b") as reply:
+        loop.call_later(0.4, waiting.close)
+        gone = loop.create_future()
+        assert await waiting.wait("b", reply, loop.time() + 60, gone, hang) is None
 
 
 @in_loop

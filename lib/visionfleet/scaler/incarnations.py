@@ -1,6 +1,6 @@
 """Combines what the fleet and the workers report, on the scaler's clock. No I/O here.
 
-A life is one incarnation of a worker name, from its launch to its end.
+A worker's name may be used again: an incarnation lasts from one launch to its end.
 """
 
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from visionfleet.scaler.decision import State, Worker
 # A worker records its own start a moment after the fleet; some fleets round to seconds.
 _CLOCK_SLACK_SECONDS = 2.0
 # Workers poll for drain requests every few seconds: after this time the request was read, or
-# belongs to an earlier life.
+# belongs to an earlier incarnation.
 DRAIN_UNREAD_SECONDS = 60.0
 # A worker that crashes so often within this time is not capacity; one that does before it is ready
 # is broken.
@@ -24,9 +24,9 @@ CRASH_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """One life of a worker. `launched_at` is on the fleet's clock, `began_at` the same on the
-    scaler's; `seen_at` is the first observation of it.
+class Incarnation:
+    """`launched_at` is on the fleet's clock, `began_at` the same on the scaler's; `seen_at` is its
+    first observation.
 
     `up`: it has been ready; `boot`: how long that took; `leaving`: its end is expected;
     `process_at`: the start of its process. `crashes` are the times of unexpected ends of this name,
@@ -44,23 +44,23 @@ class Life:
     start_observed: bool = False
     boot: Boot | None = None
 
-    def updated(self, member: Member, told: "SeenReport", now: float) -> "Life":
+    def updated(self, member: Member, told: "SeenReport", now: float) -> "Incarnation":
         """Record an observation; a new process means that the last one crashed."""
         report = told.report
         ends = member.state != "running" or self.failed_boots >= MOST_CRASHES
-        life = replace(self, leaving=self.leaving or ends)
-        if report is None or not _of_this_life(report, told.reported_at, self):
-            return life
-        at = life.process_at
+        incarnation = replace(self, leaving=self.leaving or ends)
+        if report is None or not _is_current(report, told.reported_at, self):
+            return incarnation
+        at = incarnation.process_at
         if at is not None and report.started_at - at > _CLOCK_SLACK_SECONDS:
-            life = life.crashed(now)
-        up = life.up or report.state in {"idle", "busy"}
+            incarnation = incarnation.crashed(now)
+        up = incarnation.up or report.state in {"idle", "busy"}
         return replace(
-            life,
+            incarnation,
             process_at=report.started_at,
             up=up,
-            boot=life.boot or (life.measured(member, told, now) if up else None),
-            leaving=life.leaving
+            boot=incarnation.boot or (incarnation.measured(member, told, now) if up else None),
+            leaving=incarnation.leaving
             or report.fault is not None
             or report.state in {"draining", "drained", "stopped"},
         )
@@ -75,7 +75,7 @@ class Life:
             told.report, self.launched_at, self.began_at, told.reported_at, bought
         )
 
-    def crashed(self, now: float) -> "Life":
+    def crashed(self, now: float) -> "Incarnation":
         """Record an end; an expected one is not a crash."""
         if self.leaving:
             return replace(self, up=False, leaving=False, failed_boots=0)
@@ -83,10 +83,10 @@ class Life:
         failed_boots = 0 if self.up else self.failed_boots + 1
         return replace(self, up=False, crashes=(*recent, now), failed_boots=failed_boots)
 
-    def next_life(self, launched_at: float, began_at: float, now: float) -> "Life":
-        """The next life of this name, after a restart by the fleet."""
+    def restarted(self, launched_at: float, began_at: float, now: float) -> "Incarnation":
+        """The next incarnation of this name, after a restart by the fleet."""
         ended = self.crashed(now)
-        return Life(
+        return Incarnation(
             launched_at,
             began_at,
             now,
@@ -106,9 +106,7 @@ class Life:
 
 @dataclass(frozen=True, slots=True)
 class SeenReport:
-    """A worker's report and its drain request, each with the time of the observation that first saw
-    it.
-    """
+    """A worker's report and drain request, each with the time when it was first seen."""
 
     report: WorkerReport | None = None
     reported_at: float = 0.0
@@ -116,24 +114,25 @@ class SeenReport:
 
 
 def worker(
-    member: Member, life: Life, told: SeenReport, readable_since: float, now: float
+    member: Member, incarnation: Incarnation, told: SeenReport, readable_since: float, now: float
 ) -> Worker:
     """The worker as decisions see it.
 
-    Reports and requests of an earlier life are ignored. Silence counts from `readable_since`, when
-    reports became readable again after an outage.
+    Reports and requests of an earlier incarnation are ignored. Silence counts from
+    `readable_since`, when reports became readable again after an outage.
     """
-    name, began_at, report = member.name, life.began_at, told.report
-    if report is not None and not _of_this_life(report, told.reported_at, life):
+    name, began_at, report = member.name, incarnation.began_at, told.report
+    if report is not None and not _is_current(report, told.reported_at, incarnation):
         report = None
-    state, fault = _state(member, life, report, now)
+    state, fault = _state(member, incarnation, report, now)
     handled = report.handled if report else 0
     ours = partial(Worker, name, fault=fault, market=member.market, handled=handled)
     if member.state != "running":
         return ours(state, began_at, began_at)
     if report is None:
         return ours(state, began_at, max(began_at, readable_since))
-    if state in {"booting", "idle", "busy", "crashing"} and _unread(told.asked_at, life, now):
+    pending = _unread(told.asked_at, incarnation, now)
+    if pending and state in {"booting", "idle", "busy", "crashing"}:
         state = "draining"
     if state == "booting":
         began_at = max(began_at, readable_since)
@@ -142,15 +141,14 @@ def worker(
 
 
 def _state(
-    member: Member, life: Life, report: WorkerReport | None, now: float
+    member: Member, incarnation: Incarnation, report: WorkerReport | None, now: float
 ) -> tuple[State, str]:
-    """The state of a worker, and why it is not working."""
-    fault = (report.fault if report else None) or member.fault or life.fault(now)
+    fault = (report.fault if report else None) or member.fault or incarnation.fault(now)
     if member.state != "running":
         return member.state, fault
     if report is not None and report.state == "stopped":
         return "stopping", ""
-    if (report and report.fault) or life.failed_boots >= MOST_CRASHES:
+    if (report and report.fault) or incarnation.failed_boots >= MOST_CRASHES:
         return "broken", fault
     if report is None:
         return "booting", ""
@@ -160,14 +158,13 @@ def _state(
     return ("crashing" if fault and working in {"booting", "idle", "busy"} else working), fault
 
 
-def _of_this_life(report: WorkerReport, reported_at: float, life: Life) -> bool:
+def _is_current(report: WorkerReport, reported_at: float, incarnation: Incarnation) -> bool:
     """By the order of observations, else by the timestamps of two clocks."""
-    clocks_say_so = report.started_at >= life.launched_at - _CLOCK_SLACK_SECONDS
-    return reported_at > life.seen_at or clocks_say_so
+    clocks_say_so = report.started_at >= incarnation.launched_at - _CLOCK_SLACK_SECONDS
+    return reported_at > incarnation.seen_at or clocks_say_so
 
 
-def _unread(asked_at: float | None, life: Life, now: float) -> bool:
-    """Whether a drain request is pending that the worker has yet to read."""
-    return (
-        asked_at is not None and asked_at >= life.seen_at and now - asked_at <= DRAIN_UNREAD_SECONDS
-    )
+def _unread(asked_at: float | None, incarnation: Incarnation, now: float) -> bool:
+    if asked_at is None or asked_at < incarnation.seen_at:
+        return False
+    return now - asked_at <= DRAIN_UNREAD_SECONDS

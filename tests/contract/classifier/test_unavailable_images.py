@@ -1,0 +1,66 @@
+"""The worker's stages while S3 keeps images back, or no child process can be had."""
+
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from testkit.classifier.pipeline_world import World, started
+from testkit.processes.waiting import wait_until
+from visionfleet.classifier.isolation import ChildFailed
+from visionfleet.classifier.jobs import Job
+from visionfleet.errors import TryLater
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """It holds one message at the most."""
+    yield from started(prefetch=1, batch_size=1)
+
+
+@pytest.fixture
+def many() -> Iterator[World]:
+    """It holds sixteen, but two are enough."""
+    yield from started(prefetch=16, batch_size=2, enough=2)
+
+
+def test_images_that_s3_keeps_back_hold_no_thread(many: World) -> None:
+    """More of them than threads fetch, and than are enough for the model."""
+    away = {f"away{i}" for i in range(12)}
+    many.intake.refused |= away
+    many.model.go.set()
+    many.sqs.add(*away, *(f"job{i}" for i in range(20)))
+    wait_until(lambda: len(many.sqs.deleted) == 20, 10)
+    assert many.in_flight() == 12
+    assert many.stop()
+    assert sorted(receipt for receipt, _ in many.sqs.given_back) == sorted(away)
+
+
+def test_worker_whose_images_all_wait_holds_prefetch(many: World) -> None:
+    many.intake.away.set()
+    many.sqs.add(*(f"job{i}" for i in range(40)))
+    wait_until(lambda: many.in_flight() == 16, 10)
+    time.sleep(0.3)
+    assert (many.in_flight(), len(many.sqs.there)) == (16, 24)
+    many.intake.away.clear()
+    many.model.go.set()
+    wait_until(lambda: len(many.sqs.deleted) == 40, 30)
+
+
+@pytest.mark.parametrize(("error", "counts"), [(TryLater("503"), False), (ChildFailed(""), True)])
+def test_only_the_time_of_an_outage_does_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch, error: Exception, counts: bool
+) -> None:
+    """What no child process can be had for returns to the queue, for another machine."""
+
+    def fail(_job: Job) -> NoReturn:
+        world.intake.tries += 1
+        raise error
+
+    monkeypatch.setattr(world.intake, "take", fail)
+    before = time.monotonic()
+    world.sqs.add("one")
+    wait_until(lambda: world.intake.tries >= 2, 10)
+    (held,) = world.pipeline.completion.in_flight.held()
+    assert (held.received_at < before + 0.2) == counts

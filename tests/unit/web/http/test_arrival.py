@@ -1,0 +1,223 @@
+"""New connections: those of clients with a key outlast any number of others."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from visionfleet.web.http import arrival
+from visionfleet.web.http.gate import ARRIVALS, STRANGERS, Gate
+from visionfleet.web.http.server import ACCEPTS_A_TURN, WebServer
+
+GOOD = b"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: good\r\n\r\n"
+BAD = GOOD.replace(b"good", b"bad")
+MANY = STRANGERS + 200
+
+
+class Ok(RequestHandler):
+    def get(self) -> None:
+        self.write("ok")
+
+
+class Service:
+    """A server, and clients that connect to it."""
+
+    def __init__(self, max_connections: int = 5000) -> None:
+        self.gate = Gate(lambda head: b"good" in head, time.monotonic)
+        self.server = WebServer(Application([("/", Ok)]), max_connections, self.gate)
+        (self.listener,) = bind_sockets(0, "127.0.0.1", backlog=4096)
+        self.server.add_sockets([self.listener])
+        self.clients: list[socket.socket] = []
+        self._unaccepted = 0
+
+    def connect(self, sent: bytes = b"", count: int = 1) -> socket.socket:
+        for _ in range(count):
+            client = socket.create_connection(self.listener.getsockname())
+            client.setblocking(False)
+            client.sendall(sent)
+            self.clients.append(client)
+            self._unaccepted += 1
+        return self.clients[-1]
+
+    def accept_all(self) -> None:
+        """Accept in one turn of the loop."""
+        while self._unaccepted > 0:
+            self.server._accept(self.listener)
+            self._unaccepted -= ACCEPTS_A_TURN
+
+    async def settle(self) -> None:
+        """Accept over turns of the loop."""
+        for _ in self.clients:
+            await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def serving(max_connections: int = 5000) -> AsyncIterator[Service]:
+    made = Service(max_connections)
+    try:
+        yield made
+    finally:
+        for client in made.clients:
+            client.close()
+        made.server.stop()
+        await made.server.close_all_connections()
+
+
+async def answer(client: socket.socket) -> bytes:
+    async with asyncio.timeout(10):
+        try:
+            return (await asyncio.get_running_loop().sock_recv(client, 4096))[:12]
+        except ConnectionResetError:
+            return b""
+
+
+def test_key_that_came_is_seen_before_others_take_its_place() -> None:
+    async def run() -> bytes:
+        async with serving() as service:
+            known = service.connect(GOOD)
+            service.connect(count=MANY)
+            service.accept_all()
+            return await answer(known)
+
+    assert asyncio.run(run()) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize("theirs", [b"", b"GET /", BAD], ids=["silent", "half", "whole"])
+@pytest.mark.parametrize("cut", [0, 5, len(GOOD) - 8])
+def test_key_that_comes_late_is_waited_for(theirs: bytes, cut: int) -> None:
+    async def run() -> bytes:
+        async with serving() as service:
+            known = service.connect(GOOD[:cut])
+            service.accept_all()
+            service.connect(theirs, MANY)
+            await service.settle()
+            known.sendall(GOOD[cut:])
+            return await answer(known)
+
+    assert asyncio.run(run()) == b"HTTP/1.1 200"
+
+
+def test_last_look_finds_a_key_that_has_just_come() -> None:
+    async def run() -> bytes:
+        async with serving() as service:
+            known = service.connect(GOOD[:5])
+            service.accept_all()
+            service.connect(count=ARRIVALS + 10)
+            known.sendall(GOOD[5:])
+            service.accept_all()
+            return await answer(known)
+
+    assert asyncio.run(run()) == b"HTTP/1.1 200"
+
+
+def test_where_files_are_few_strangers_give_way() -> None:
+    async def run() -> list[bytes]:
+        async with serving(max_connections=50) as service:
+            oldest = service.connect()
+            service.connect(count=60)
+            service.accept_all()
+            known = service.connect(GOOD)
+            service.accept_all()
+            return [await answer(known), await answer(oldest)]
+
+    assert asyncio.run(run()) == [b"HTTP/1.1 200", b""]
+
+
+def test_oldest_of_too_many_silent_ones_is_closed() -> None:
+    async def run() -> bytes:
+        async with serving() as service:
+            oldest = service.connect()
+            service.connect(count=ARRIVALS)
+            service.accept_all()
+            assert len(service.server.connections.open) == ARRIVALS
+            return await answer(oldest)
+
+    assert asyncio.run(run()) == b""
+
+
+def test_those_who_left_before_their_turn_take_none() -> None:
+    async def run() -> int:
+        async with serving() as service:
+            for client in (service.connect(BAD) for _ in range(ARRIVALS + 500)):
+                service.accept_all()
+                await asyncio.sleep(0)
+                client.close()
+            return len(service.gate._turns._waiting)
+
+    assert asyncio.run(run()) <= ARRIVALS + STRANGERS
+
+
+def test_stranger_that_had_its_turn_is_answered() -> None:
+    """And not begun, and then evicted by those whose turn comes before its second one."""
+
+    async def run() -> set[bytes]:
+        async with serving() as service:
+            service.connect(BAD, STRANGERS + 20)
+            return {await answer(client) for client in service.clients}
+
+    assert asyncio.run(run()) == {b"HTTP/1.1 200"}
+
+
+def test_request_does_not_wait_for_all_that_are_to_be_accepted() -> None:
+    async def run() -> int:
+        async with serving() as service:
+            known = service.connect(GOOD)
+            await answer(known)
+            service.connect(count=MANY)
+            known.sendall(GOOD)
+            await answer(known)
+            return len(service.server.connections.open)
+
+    assert asyncio.run(run()) < MANY / 4
+
+
+@pytest.mark.parametrize("sent", [b"GET /", BAD])
+def test_request_does_not_wait_for_all_that_are_to_be_looked_at(sent: bytes) -> None:
+    async def run() -> int:
+        async with serving() as service:
+            known = service.connect(GOOD)
+            service.connect(count=MANY)
+            await answer(known)
+            await service.settle()
+            for client in service.clients:
+                client.sendall(GOOD if client is known else sent)
+            await answer(known)
+            return looked_at(service.server)
+
+    assert asyncio.run(run()) < MANY / 4
+
+
+def looked_at(server: WebServer) -> int:
+    """The number of connections whose first bytes have been seen."""
+    there = (one for one in server.connections.open if isinstance(one, arrival.Arrival))
+    return sum(one._has_begun or one._timer is None for one in there)
+
+
+@pytest.mark.parametrize(("sent", "status"), [(b"GET /", b"HTTP/1.1 408"), (b"", b"")])
+def test_head_that_does_not_come_is_ended(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes, status: bytes
+) -> None:
+    monkeypatch.setattr(arrival, "HEADER_SECONDS", 0.2)
+
+    async def run() -> bytes:
+        async with serving() as service:
+            return await answer(service.connect(sent))
+
+    assert asyncio.run(run()) == status
+
+
+def test_head_in_many_pieces_is_waited_for() -> None:
+    async def run() -> bytes:
+        async with serving() as service:
+            slow = service.connect()
+            for byte in GOOD:
+                await asyncio.sleep(0.005)
+                slow.sendall(bytes([byte]))
+            return await answer(slow)
+
+    assert asyncio.run(run()) == b"HTTP/1.1 200"
