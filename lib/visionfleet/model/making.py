@@ -50,15 +50,18 @@ def make(config: Config, asked: Asked | None = None) -> bytes:
 def build(
     config: Config, folder: Path | None, share: bool, asked: Asked | None = None
 ) -> tuple[Artefact, Path]:
-    """Build it anew, and store it; raises like `make`, and OSError."""
+    """Build it anew, and store it; raises like `make`."""
     key = key_of(config.model, source_of(config), processor.here(os.environ))
     s3 = client_factory(config.aws).client("s3") if share else None
     bucket = Store(s3, config.storage.output_bucket) if s3 else None
     store = ArtefactStore((folder or cache_folder(os.environ),), bucket)
     data = make(config, asked)
     path = store.path(key)
-    write_whole(path, data)
-    path.chmod(0o644)  # made by root, but read by the daemons
+    try:
+        write_whole(path, data)
+        path.chmod(0o644)  # made by root, but read by the daemons
+    except OSError as error:
+        raise BadModel(f"{path}: cannot be written: {error.strerror}") from error
     if share:
         store.share(key, data)
     return artefact.open_file(path), path
