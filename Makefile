@@ -27,7 +27,7 @@ NVIDIA := /dev/nvidiactl
 
 .PHONY: help
 help: ## print this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(ARTEFACT) ## run the whole service in the foreground; Ctrl-C stops it
@@ -140,9 +140,9 @@ bench-calls: $(DEVELOPMENT) ## CPU of one S3 call by boto3, by direct calls, and
 bench-chaos: $(DEVELOPMENT) ## kills, frozen processes, clock steps, AWS faults: is any job lost?
 	$(BIN)/python -m bench.bench_chaos
 
-.PHONY: bench-strangers
-bench-strangers: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds cost? 25 minutes
-	$(BIN)/python -m bench.bench_strangers
+.PHONY: bench-hostile-clients
+bench-hostile-clients: $(DEVELOPMENT) ## what do 200 hostile clients of each of 21 kinds cost? 25 minutes
+	$(BIN)/python -m bench.bench_hostile_clients
 
 .PHONY: bench-scaling
 bench-scaling: $(DEVELOPMENT) ## cost and wait of the scaling policy on traces, against other autoscalers [TRACES=folder]

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from testkit.fleet.policies import policy
+from visionfleet.aws.reply_queues import ReplyQueues
 from visionfleet.aws.s3 import Listed, Stat, Store
-from visionfleet.aws.sqs import Counts, Queue, ReplyQueues
+from visionfleet.aws.sqs import Counts, Queue
 from visionfleet.config.scaler import ScalerSection
 from visionfleet.contract.messages import WorkerReport, WorkerState, encode
 from visionfleet.contract.names import drain_key, worker_key

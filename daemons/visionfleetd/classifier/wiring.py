@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from visionfleet.aws.clients import client_factory
 from visionfleet.aws.imds import Metadata, endpoint
+from visionfleet.aws.outbox import Outbox
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import Outbox, Queue
+from visionfleet.aws.sqs import Queue
 from visionfleet.classifier import decoding, drain_triggers
 from visionfleet.classifier.capacity import (
     ANSWER_THREADS,

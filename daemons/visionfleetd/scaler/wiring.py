@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.cloudwatch import publish_at_maximum
+from visionfleet.aws.reply_queues import ReplyQueues
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import ReplyQueues
 from visionfleet.config import Config
 from visionfleet.config.scaler import FleetKind
 from visionfleet.contract import job_ids, names

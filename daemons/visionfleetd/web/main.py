@@ -30,7 +30,7 @@ from visionfleet.host.metrics_server import serve
 from visionfleet.host.systemd import Notifier
 from visionfleet.host.watchdog import Watchdog, period_seconds
 from visionfleet.web.http.auth import Access
-from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.connection_limiter import ConnectionLimiter
 from visionfleet.web.http.request_log import MalformedFilter
 from visionfleet.web.http.server import WebServer
 from visionfleet.web.jobs.reply_queue import ReplyPoller, ReplyQueue
@@ -164,8 +164,8 @@ async def _serve(
     public_path = context.config.web.public_path
     max_connections = process.allow_open_files() - OTHER_FILES
     knows = None if context.access is None else context.access.knows
-    gate = Gate(knows, time.monotonic, hides=tls is not None)
-    http = WebServer(application(context), max_connections, gate, tls, public_path)
+    limiter = ConnectionLimiter(knows, time.monotonic, hides=tls is not None)
+    http = WebServer(application(context), max_connections, limiter, tls, public_path)
     metrics_fields = _served_metrics(context)
     # Exclude permanent objects from garbage collection, which would block the loop for 0.1 s.
     gc.freeze()

@@ -7,8 +7,9 @@ from concurrent.futures import Executor
 from functools import partial
 
 from visionfleet.aws.clients import client_factory
+from visionfleet.aws.outbox import Outbox
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import Outbox, Queue
+from visionfleet.aws.sqs import Queue
 from visionfleet.config import Config
 from visionfleet.config.constraints import RECEIVE_MARGIN_SECONDS
 from visionfleet.contract import documents, names

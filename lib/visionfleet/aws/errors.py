@@ -4,8 +4,9 @@ docs/aws-errors.md has the table of codes.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from botocore import exceptions as boto
 from botocore.exceptions import ClientError
@@ -150,6 +151,19 @@ def wrapped_errors(doing: str) -> Iterator[None]:
         raise GiveUp(f"{doing}: {error}") from error
     except Exception as error:
         raise TryLater(f"{doing}: no whole answer: {type(error).__name__}: {error}") from error
+
+
+def failed_entries(
+    answer: Mapping[str, Any], sent: Sequence[str], doing: str, invalid: type[GiveUp]
+) -> dict[str, VisionfleetError]:
+    """Entries missing from the response count as failed."""
+    failed: dict[str, VisionfleetError] = {
+        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing, invalid)
+        for entry in answer.get("Failed", ())
+    }
+    taken = {sent[int(entry["Id"])] for entry in answer.get("Successful", ())}
+    missing = {one: TryLater(f"{doing}: not in the answer") for one in sent if one not in taken}
+    return missing | failed
 
 
 def entry_error(

@@ -1,25 +1,17 @@
-"""The SQS edge: one queue, long polling, batches of ten, and wrapped errors."""
+"""One queue of SQS: long polling, batches of ten, and wrapped errors."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from visionfleet.aws.errors import entry_error, wrapped_errors
-from visionfleet.errors import GiveUp, LeaseLost, NotFound, TryLater, Unfit, VisionfleetError
+from visionfleet.aws.errors import failed_entries, wrapped_errors
+from visionfleet.aws.outbox import BATCH, send_to
+from visionfleet.errors import LeaseLost, VisionfleetError
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
-    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
 
 _T = TypeVar("_T")
-
-BATCH = 10  # entries that SQS takes in one call
-# Bytes of one call of several messages: all that SQS took until 2025, and some queues still do.
-# More calls cost no more, for SQS bills each 64 KiB as a request.
-BATCH_BYTES = 256 << 10
-
-SendAll = Callable[[Sequence[str]], Mapping[str, VisionfleetError]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,97 +132,13 @@ class Queue:
             entries = [{"Id": str(i), "ReceiptHandle": one, **more} for i, one in enumerate(ten)]
             with wrapped_errors(doing):
                 answer = call(QueueUrl=self.url, Entries=entries)
-                failed |= _failures(answer, ten, doing, LeaseLost)
+                failed |= failed_entries(answer, ten, doing, LeaseLost)
         return failed
 
     def _attributes(self, *names: Any) -> Mapping[Any, str]:
         with wrapped_errors(f"attributes of {self.name}"):
             answer = self._client.get_queue_attributes(QueueUrl=self.url, AttributeNames=names)
             return answer["Attributes"]
-
-
-class Outbox:
-    """Sends to queues by name, and caches their URLs; raises NotFound if a queue was removed."""
-
-    def __init__(self, client: "SQSClient") -> None:
-        self._client = client
-        self._urls: dict[str, str] = {}
-
-    def send(self, queue: str, body: str, attributes: Mapping[str, str] | None = None) -> None:
-        with self._url(queue) as url:
-            send_to(self._client, url, body, attributes)
-
-    def send_all(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        """Send messages in as few calls as possible; returns those that failed, with the error."""
-        return send_apart(lambda some: self._send_batch(queue, some), bodies)
-
-    def _send_batch(self, queue: str, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-        entries = [{"Id": str(i), "MessageBody": body} for i, body in enumerate(bodies)]
-        doing = f"send to {queue}"
-        with self._url(queue) as url, wrapped_errors(doing):
-            answer = self._client.send_message_batch(QueueUrl=url, Entries=entries)  # type: ignore[arg-type]
-            return _failures(answer, bodies, doing, Unfit)
-
-    @contextmanager
-    def _url(self, queue: str) -> Iterator[str]:
-        try:
-            if queue not in self._urls:
-                with wrapped_errors(f"queue {queue}"):
-                    self._urls[queue] = self._client.get_queue_url(QueueName=queue)["QueueUrl"]
-            yield self._urls[queue]
-        except NotFound:
-            self._urls.pop(queue, None)
-            raise
-
-
-def send_to(
-    client: "SQSClient", url: str, body: str, attributes: Mapping[str, str] | None = None
-) -> None:
-    """Send one message to a queue URL; `attributes` are non-empty strings."""
-    carried: dict[str, MessageAttributeValueTypeDef] = {
-        name: {"DataType": "String", "StringValue": text}
-        for name, text in (attributes or {}).items()
-    }
-    with wrapped_errors("send"):
-        answer = client.send_message(QueueUrl=url, MessageBody=body, MessageAttributes=carried)
-        _ = answer["MessageId"]  # without it, not a response of SQS
-
-
-def send_apart(send_all: SendAll, bodies: Sequence[str]) -> dict[str, VisionfleetError]:
-    """Send in batches; if a whole batch is refused, send its messages one by one.
-
-    Returns the messages that failed, with the error; raises NotFound and TryLater.
-    """
-    failed: dict[str, VisionfleetError] = {}
-    for batch in batches(bodies):
-        try:
-            failed |= send_all(batch)
-        except NotFound:
-            raise
-        except GiveUp as error:
-            if len(batch) == 1:
-                failed[batch[0]] = error
-                continue
-            for body in batch:
-                failed |= send_apart(send_all, [body])
-    return failed
-
-
-def batches(bodies: Sequence[str]) -> Iterator[list[str]]:
-    """Split messages into calls of at most ten, and of `BATCH_BYTES` unless a single
-    one has more.
-    """
-    batch: list[str] = []
-    size = 0
-    for body in bodies:
-        length = len(body.encode())
-        if batch and (len(batch) == BATCH or size + length > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(body)
-        size += length
-    if batch:
-        yield batch
 
 
 def _dead_letter(message: Mapping[str, Any]) -> DeadLetterMessage:
@@ -253,47 +161,3 @@ def _received(message: Mapping[str, Any]) -> Received:
         receipt=message["ReceiptHandle"],
         receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
     )
-
-
-def _failures(
-    answer: Mapping[str, Any], sent: Sequence[str], doing: str, invalid: type[GiveUp]
-) -> dict[str, VisionfleetError]:
-    """Entries missing from the response count as failed."""
-    failed: dict[str, VisionfleetError] = {
-        sent[int(entry["Id"])]: entry_error(entry["Code"], entry["SenderFault"], doing, invalid)
-        for entry in answer.get("Failed", ())
-    }
-    taken = {sent[int(entry["Id"])] for entry in answer.get("Successful", ())}
-    missing = {one: TryLater(f"{doing}: not in the answer") for one in sent if one not in taken}
-    return missing | failed
-
-
-class ReplyQueues:
-    """Permissions: sqs:ListQueues, and on `{prefix}*` sqs:ListQueueTags and sqs:DeleteQueue."""
-
-    def __init__(self, client: "SQSClient", prefix: str) -> None:
-        self._client = client
-        self._prefix = prefix
-
-    def urls(self) -> list[str]:
-        with wrapped_errors(f"list queues {self._prefix}*"):
-            pages = self._client.get_paginator("list_queues").paginate(
-                QueueNamePrefix=self._prefix, PaginationConfig={"PageSize": 1000}
-            )
-            found = [url for page in pages for url in page.get("QueueUrls", ())]
-        return [url for url in found if queue_name(url).startswith(self._prefix)]
-
-    def tags(self, url: str) -> Mapping[str, str]:
-        try:
-            with wrapped_errors(f"tags of {queue_name(url)}"):
-                return self._client.list_queue_tags(QueueUrl=url).get("Tags", {})
-        except NotFound:
-            return {}
-
-    def remove(self, url: str) -> None:
-        with suppress(NotFound), wrapped_errors(f"delete queue {queue_name(url)}"):
-            self._client.delete_queue(QueueUrl=url)
-
-
-def queue_name(url: str) -> str:
-    return url.rsplit("/", 1)[-1]

@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from visionfleet.aws.sqs import Outbox, Queue
+from visionfleet.aws.outbox import Outbox
+from visionfleet.aws.sqs import Queue
 from visionfleet.backoff import backoff_seconds
 from visionfleet.classifier.in_flight import Delivery, InFlight, names
 from visionfleet.classifier.jobs import Done

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 
-from visionfleet.aws.sqs import BATCH, Queue, Received
+from visionfleet.aws.outbox import BATCH
+from visionfleet.aws.sqs import Queue, Received
 from visionfleet.backoff import growing_waits
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.handover import Takeover

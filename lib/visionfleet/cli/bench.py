@@ -15,7 +15,8 @@ import yaml
 
 from visionfleet.cli import plots, terminal
 from visionfleet.cli.classify import photos
-from visionfleet.cli.options import add_config, check_writable, given_path, loaded, seconds, whole
+from visionfleet.cli.options import add_config, check_writable, loaded, seconds, whole
+from visionfleet.cli.parser import Parser
 from visionfleet.config import Config
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_topology
@@ -33,46 +34,24 @@ from visionfleet.measurement.host_trials import (
 _WARM_UP_SECONDS = 0.3
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
-    parser.add_argument(
+    parser.number(
         "--latency",
-        type=seconds(0.001, 3600),
-        default=1.0,
-        metavar="SECONDS",
-        help="maximum p95 latency of an image in a worker; default: %(default)g",
+        seconds(0.001, 3600),
+        1.0,
+        "maximum p95 latency of an image in a worker",
+        "SECONDS",
     )
-    parser.add_argument(
-        "--s3-seconds",
-        type=seconds(0, 60),
-        default=0.1,
-        help="time of an image's S3 transfers, for prefetch; default: %(default)g",
+    parser.number(
+        "--s3-seconds", seconds(0, 60), 0.1, "time of an image's S3 transfers, for prefetch"
     )
-    parser.add_argument(
-        "--seconds", type=seconds(0.2, 600), default=2.0, help="length of each trial; default: 2"
-    )
-    parser.add_argument(
-        "--batch",
-        type=whole(1, 256),
-        default=32,
-        help="largest batch size to try; default: %(default)s",
-    )
-    parser.add_argument(
-        "--images",
-        type=given_path,
-        metavar="PATH",
-        help="a file or folder; default: four photos of the package",
-    )
-    parser.add_argument("--json", action="store_true", help="print all figures as JSON")
-    parser.add_argument(
-        "--plot", type=given_path, metavar="FILE.png", help="plot of p95 over images per second"
-    )
-    parser.add_argument(
-        "--output",
-        type=given_path,
-        metavar="FILE.yaml",
-        help="write the settings there; default: stdout",
-    )
+    parser.number("--seconds", seconds(0.2, 600), 2.0, "length of each trial")
+    parser.number("--batch", whole(1, 256), 32, "largest batch size to try")
+    parser.path("--images", "PATH", "a file or folder; default: four photos of the package")
+    parser.flag("--json", "print all figures as JSON")
+    parser.path("--plot", "FILE.png", "plot of p95 over images per second")
+    parser.path("--output", "FILE.yaml", "write the settings there; default: stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -15,7 +15,8 @@ from rich.text import Text
 import visionfleet
 from visionfleet.cli import terminal
 from visionfleet.cli.client import Answer, Client
-from visionfleet.cli.options import add_key, api_key, given_path, seconds, web_url, whole
+from visionfleet.cli.options import add_key, api_key, seconds, web_url, whole
+from visionfleet.cli.parser import Parser, given_path
 from visionfleet.errors import GiveUp
 from visionfleet.evaluation.datasets import SUFFIXES
 
@@ -23,7 +24,7 @@ STDIN = Path("-")
 _PHOTOS = Path(visionfleet.__file__).parent / "model/photos"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "image",
         type=given_path,
@@ -37,25 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the web daemon; default: %(default)s",
     )
     add_key(parser)
-    parser.add_argument(
-        "--json", action="store_true", help="print one JSON object per line, as results come"
-    )
+    parser.flag("--json", "print one JSON object per line, as results come")
     parser.add_argument(
         "--top", type=whole(1, 1000), help="classes per image; default: 1, in the JSON 5"
     )
-    parser.add_argument(
-        "--parallel",
-        type=whole(1, 256),
-        default=8,
-        help="requests at the same time; default: %(default)s",
-    )
-    parser.add_argument(
-        "--wait",
-        type=seconds(0, 86400),
-        default=300.0,
-        metavar="SECONDS",
-        help="maximum wait for one answer; default: %(default)g",
-    )
+    parser.number("--parallel", whole(1, 256), 8, "requests at the same time")
+    parser.number("--wait", seconds(0, 86400), 300.0, "maximum wait for one answer", "SECONDS")
 
 
 @dataclass(frozen=True, slots=True)

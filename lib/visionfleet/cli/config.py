@@ -5,12 +5,13 @@ import json
 from collections.abc import Iterator, Mapping
 
 from visionfleet.cli.options import add_config, command, loaded
+from visionfleet.cli.parser import Parser
 from visionfleet.config import Config, LoadedConfig
 from visionfleet.config.reference import configuration_file, settings_page, written
 from visionfleet.config.yaml_source import Key
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     add_config(command(below, "check", "print `ok`, or every error and exit with status 78", check))
     add_config(command(below, "show", "print every setting and where it was set, as YAML", show))

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from visionfleet.cli import terminal
 from visionfleet.cli.fleet_snapshot import Deployment
-from visionfleet.cli.options import add_config, given_path, loaded
-from visionfleet.cli.parser import COLUMNS
+from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.parser import COLUMNS, Parser
 from visionfleet.contract.usage import FleetCost, PeriodCost
 from visionfleet.cost.bill import fleet_cost
 from visionfleet.cost.prices import PriceTable
@@ -26,12 +26,10 @@ class NoUse(VisionfleetError):
     """There is no status, or only one of an older release."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     about = "price table; default: scaler.prices_file"
-    parser.add_argument("--prices", type=given_path, metavar="FILE.yaml", help=about)
-    parser.add_argument(
-        "--json", action="store_true", help="print it as JSON, with each day's usage"
-    )
+    parser.path("--prices", "FILE.yaml", about)
+    parser.flag("--json", "print it as JSON, with each day's usage")
     add_config(parser)
 
 

@@ -15,6 +15,7 @@ from visionfleet.aws.sqs_move_tasks import Move, MoveTasks
 from visionfleet.cli import terminal
 from visionfleet.cli.fleet_snapshot import Deployment
 from visionfleet.cli.options import Subparsers, add_config, command, loaded, whole
+from visionfleet.cli.parser import Parser
 from visionfleet.dead_letters.inspect import DeadLetter, DeadLetterSample, reason, result
 from visionfleet.dead_letters.redrive import MoveOneByOne, Throttle, by_task
 from visionfleet.errors import NotFound, VisionfleetError
@@ -35,14 +36,14 @@ until a new result replaces it. Any other result is final: the job is answered f
 """
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     some = command(below, "list", "list dead letters with the reason for each", list_dead)
     some.add_argument("--limit", type=whole(1, 10**6), default=100, help="default: %(default)s")
     one = command(below, "show", "show the details of one dead letter", show)
     one.add_argument("which", metavar="MESSAGE_ID_OR_JOB")
     for parser in (some, one):
-        parser.add_argument("--json", action="store_true", help="print it as JSON")
+        parser.flag("--json", "print it as JSON")
     _add_redrive(below)
     for parser in below.choices.values():
         add_config(parser)

@@ -22,7 +22,8 @@ from visionfleet.cli import terminal
 from visionfleet.cli.classify import InputImage, classified, images_in, table
 from visionfleet.cli.client import Answer, Client
 from visionfleet.cli.fleet_snapshot import Deployment
-from visionfleet.cli.options import add_config, config_path, given_path, whole
+from visionfleet.cli.options import add_config, config_path, whole
+from visionfleet.cli.parser import Parser
 from visionfleet.cli.up import add_file_options, stack_files
 from visionfleet.config import Config, load
 from visionfleet.errors import GiveUp, VisionfleetError
@@ -39,18 +40,15 @@ _CHART_WIDTH, _CHART_HEIGHT, _LABELS_SHOWN = 60, 4, 4
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
     add_file_options(parser)
-    parser.add_argument(
+    parser.path(
         "--images",
-        type=given_path,
-        metavar="FOLDER",
-        help="images to classify; default: crops of the photos that scikit-image ships",
+        "FOLDER",
+        "images to classify; default: crops of the photos that scikit-image ships",
     )
-    parser.add_argument(
-        "--count", type=whole(1, 100000), default=300, help="crops to make; default: %(default)s"
-    )
+    parser.number("--count", whole(1, 100000), 300, "crops to make")
 
 
 @dataclass(frozen=True, slots=True)

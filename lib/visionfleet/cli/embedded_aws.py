@@ -8,6 +8,7 @@ import threading
 
 from visionfleet.aws.clients import client_factory
 from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.parser import Parser
 from visionfleet.cli.provision import provision
 from visionfleet.config import Config
 from visionfleet.errors import GiveUp
@@ -16,7 +17,7 @@ from visionfleet.host.loopback import loopback_address
 from visionfleet.local import embedded_aws
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
 
 

@@ -9,11 +9,12 @@ import os
 import signal
 import sys
 
+from visionfleet.cli.parser import Parser
 from visionfleet.errors import GiveUp
 from visionfleet.local.supervisor_events import EXITED, FATAL, SupervisorEvent, events
 
 
-def add_arguments(_parser: argparse.ArgumentParser) -> None:
+def add_arguments(_parser: Parser) -> None:
     """None needed."""
 
 

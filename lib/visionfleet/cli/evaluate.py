@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from visionfleet.cli import terminal
-from visionfleet.cli.options import add_config, given_path, loaded, whole
+from visionfleet.cli.options import add_config, loaded, whole
+from visionfleet.cli.parser import Parser, given_path
 from visionfleet.evaluation import datasets
 from visionfleet.host import cpu_quota
 from visionfleet.model.evaluate import Benchmark, measure
@@ -23,17 +24,16 @@ _MAXIMUM_CLASSES = 50  # for a readable table or confusion matrix
 _LOST_SHARE = 0.1  # the share of correct answers below the proposed threshold
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
     parser.add_argument(
         "data", type=given_path, help="folder or ZIP file with one folder per class"
     )
     parser.add_argument("--limit", type=whole(1, 10**9), help="use N images, spread over the data")
-    parser.add_argument("--json", action="store_true", help="print figures as JSON")
-    parser.add_argument(
+    parser.flag("--json", "print figures as JSON")
+    parser.flag(
         "--calibrate",
-        action="store_true",
-        help="propose model.temperature and model.unknown_below; use images reserved for this",
+        "propose model.temperature and model.unknown_below; use images reserved for this",
     )
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from visionfleet import __version__
-from visionfleet.cli.options import given_path
+from visionfleet.cli.parser import Parser, given_path
 from visionfleet.errors import GiveUp
 from visionfleet.host.installation import Installation, fault_of_place
 from visionfleet.host.systemctl import POLKIT
@@ -25,7 +25,7 @@ SCALER = " visionfleet-scaler"
 NO_POLKIT = "\nthe scaler may start classifiers by polkit alone: sudo apt-get install polkitd"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--root",
         type=given_path,
@@ -40,11 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help="path of these packages on that machine; default: where they are now",
     )
-    parser.add_argument(
-        "--remove",
-        action="store_true",
-        help="uninstall everything except configuration, keys and state",
-    )
+    parser.flag("--remove", "uninstall everything except configuration, keys and state")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,6 +9,7 @@ from visionfleet.aws.clients import client_factory
 from visionfleet.aws.cloudformation import signal_resource
 from visionfleet.aws.imds import USER_DATA, Metadata, endpoint, instance_id
 from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.parser import Parser
 from visionfleet.config.load import path_of
 from visionfleet.errors import Denied, GiveUp, TryLater
 from visionfleet.host.systemctl import systemctl
@@ -20,13 +21,9 @@ _SIGNAL_UNIT = "visionfleet-signal.service"
 _HEADER = "# From the user data of this instance, written at each boot.\n"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
-    parser.add_argument(
-        "--signal",
-        action="store_true",
-        help="wait until the daemons are ready, and signal the CloudFormation stack",
-    )
+    parser.flag("--signal", "wait until the daemons are ready, and signal the CloudFormation stack")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from visionfleet.auth import api_keys, key_file
 from visionfleet.cli import terminal
-from visionfleet.cli.options import add_config, command, given_path, loaded, number
+from visionfleet.cli.options import add_config, command, loaded, number
+from visionfleet.cli.parser import Parser, given_path
 from visionfleet.errors import BadKeys
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     new = command(below, "add", "create a key and print it; it is not shown again", add)
     new.add_argument("name", help="owner of the key; letters, digits and . _ @ + -")

@@ -17,17 +17,17 @@ from visionfleet.cli.options import (
     add_key,
     api_key,
     check_writable,
-    given_path,
     number,
     seconds,
     web_url,
     whole,
 )
+from visionfleet.cli.parser import Parser
 from visionfleet.measurement import arrivals
 from visionfleet.measurement.latencies import Sample, Summary, summary
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "url", type=web_url, metavar="URL", help="the web daemon, such as http://127.0.0.1:8080"
     )
@@ -37,9 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=5.0,
         help="images per second; default: %(default)g",
     )
-    parser.add_argument(
-        "--seconds", type=seconds(0.1, 86400), default=30.0, help="duration; default: 30"
-    )
+    parser.number("--seconds", seconds(0.1, 86400), 30.0, "duration")
     parser.add_argument(
         "--arrivals",
         choices=("poisson", "even"),
@@ -52,30 +50,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_more(parser)
 
 
-def _add_more(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--images",
-        type=given_path,
-        metavar="PATH",
-        help="a file or folder; default: four photos of the package",
-    )
+def _add_more(parser: Parser) -> None:
+    parser.path("--images", "PATH", "a file or folder; default: four photos of the package")
     add_key(parser)
-    parser.add_argument(
-        "--wait",
-        type=seconds(0, 86400),
-        default=60.0,
-        help="maximum wait for an answer; default: 60",
+    parser.number("--wait", seconds(0, 86400), 60.0, "maximum wait for an answer")
+    parser.number(
+        "--parallel", whole(1, 4096), 256, "maximum of images waited for at the same time"
     )
-    parser.add_argument(
-        "--parallel",
-        type=whole(1, 4096),
-        default=256,
-        help="maximum of images waited for at the same time; default: %(default)s",
-    )
-    parser.add_argument("--json", action="store_true", help="print figures as JSON")
-    parser.add_argument(
-        "--plot", type=given_path, metavar="FILE.png", help="plot of latencies over time"
-    )
+    parser.flag("--json", "print figures as JSON")
+    parser.path("--plot", "FILE.png", "plot of latencies over time")
 
 
 def run(arguments: argparse.Namespace) -> int:

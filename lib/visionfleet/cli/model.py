@@ -6,23 +6,22 @@ from dataclasses import asdict
 
 from visionfleet.cli.model_import import add_import
 from visionfleet.cli.model_teach import add_teach
-from visionfleet.cli.options import add_config, command, given_path, loaded, make_folder
+from visionfleet.cli.options import add_config, command, loaded, make_folder
+from visionfleet.cli.parser import Parser, given_path
 
 _LABELS_SHOWN = 12
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     below = parser.add_subparsers(required=True, metavar="WHAT")
     one = command(below, "inspect", "print what a model file is", inspect)
     one.add_argument("file", type=given_path, nargs="?", help="default: the default model")
-    one.add_argument("--json", action="store_true", help="print what is known as JSON")
+    one.flag("--json", "print what is known as JSON")
 
     made = command(below, "build", "build the configured model's artefact, for workers", build)
     add_config(made)
-    made.add_argument(
-        "--into", type=given_path, metavar="FOLDER", help="default: this user's cache"
-    )
-    made.add_argument("--share", action="store_true", help="also upload it to the output bucket")
+    made.path("--into", "FOLDER", "default: this user's cache")
+    made.flag("--share", "also upload it to the output bucket")
 
     add_teach(below)
     add_import(below)

@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from visionfleet.cli.options import command, given, given_path, make_folder
+from visionfleet.cli.options import Subparsers, command, make_folder, number, whole
+from visionfleet.cli.parser import given, given_path
 
 
-def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_import(below: Subparsers) -> None:
     one = command(below, "import", "make an artefact of a model from elsewhere", run)
     one.add_argument(
         "source",
@@ -30,10 +31,11 @@ def add_import(below: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--architecture", metavar="NAME", help="network of weights, such as resnet18, timm:resnet26"
     )
     for side, what in (("resize", "shorter side after resizing"), ("crop", "side of the square")):
-        one.add_argument(f"--{side}", type=int, metavar="PIXELS", help=what)
-    for values in ("mean", "std"):
+        one.add_argument(f"--{side}", type=whole(1, 8192), metavar="PIXELS", help=what)
+    for values, least in (("mean", 0.0), ("std", 0.001)):
         help_ = f"{values} of each channel, of values from 0 to 1"
-        one.add_argument(f"--{values}", type=float, nargs=3, metavar=("R", "G", "B"), help=help_)
+        read = number("values of 0 to 1, not to 255,", least, 1)
+        one.add_argument(f"--{values}", type=read, nargs=3, metavar=("R", "G", "B"), help=help_)
     one.add_argument("--interpolation", choices=("bilinear", "bicubic", "lanczos"))
 
 

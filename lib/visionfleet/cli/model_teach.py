@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, given_path, loaded, make_folder
+from visionfleet.cli.options import Subparsers, add_config, command, loaded, make_folder
+from visionfleet.cli.parser import given_path
 from visionfleet.config.load import path_of
 from visionfleet.errors import BadModel
 
@@ -25,10 +26,8 @@ def add_teach(below: Subparsers) -> None:
     taught.add_argument(
         "folder", type=given_path, nargs="?", help="has one folder per class, with 5 photos or more"
     )
-    taught.add_argument(
-        "--from-corrections",
-        action="store_true",
-        help="also learn from images whose labels were corrected over HTTP",
+    taught.flag(
+        "--from-corrections", "also learn from images whose labels were corrected over HTTP"
     )
     taught.add_argument("--name", default="taught", help="name of the model; default: %(default)s")
     taught.add_argument(
@@ -38,12 +37,11 @@ def add_teach(below: Subparsers) -> None:
         metavar="FOLDER",
         help="folder for file and labels; default: here",
     )
-    taught.add_argument(
+    taught.flag(
         "--serve",
-        action="store_true",
-        help="upload it to the output bucket, write conf.d/taught-model.yaml, drain old workers",
+        "upload it to the output bucket, write conf.d/taught-model.yaml, drain old workers",
     )
-    taught.add_argument("--json", action="store_true", help="print report and settings as JSON")
+    taught.flag("--json", "print report and settings as JSON")
 
 
 def teach(arguments: argparse.Namespace) -> int:

@@ -8,38 +8,33 @@ from pathlib import Path
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
+from visionfleet.cli.parser import Parser
 from visionfleet.config import LoadedConfig, load
 from visionfleet.config.load import CONFIG_VARIABLE, path_of
 from visionfleet.errors import BadKeys, GiveUp, reason_of
 from visionfleet.shipped import checkout
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 Run = Callable[[argparse.Namespace], int]
 
 
-def command(subparsers: Subparsers, name: str, about: str, run: Run) -> argparse.ArgumentParser:
+def command(subparsers: Subparsers, name: str, about: str, run: Run) -> Parser:
     parser = subparsers.add_parser(name, help=about, description=about[:1].upper() + about[1:])
     parser.set_defaults(run=run)
     return parser
 
 
-def add_config(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def add_config(parser: Parser) -> None:
+    parser.path(
         "--config",
-        type=given_path,
-        metavar="PATH",
-        help="configuration file; default: VISIONFLEET_CONFIG in the environment, "
+        "PATH",
+        "configuration file; default: VISIONFLEET_CONFIG in the environment, "
         "then /etc/visionfleet/visionfleet.yaml, then etc/local.yaml of a checkout",
     )
 
 
-def add_key(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--key-file",
-        type=given_path,
-        metavar="PATH",
-        help="file with the API key, if one is required",
-    )
+def add_key(parser: Parser) -> None:
+    parser.path("--key-file", "PATH", "file with the API key, if one is required")
 
 
 def api_key(arguments: argparse.Namespace) -> str | None:
@@ -69,17 +64,6 @@ def config_path(given: Path | None, environment: Mapping[str, str]) -> Path | No
     local = root / "etc/local.yaml"
     print(f"visionfleet: with {local}, as `make run`", file=sys.stderr)
     return local
-
-
-def given(text: str) -> str:
-    """A path, or what may be one. An empty one, as of an unset variable, would be this folder."""
-    if not text:
-        raise argparse.ArgumentTypeError("expected a path, got an empty text")
-    return text
-
-
-def given_path(text: str) -> Path:
-    return Path(given(text))
 
 
 def check_writable(*files: Path | None) -> None:

@@ -1,9 +1,10 @@
-"""The parser of `visionfleet`: argparse with suggestions for typos."""
+"""The parser of `visionfleet`: argparse with suggestions for typos, and kinds of options."""
 
 import argparse
 import difflib
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 COLUMNS = 80
@@ -12,6 +13,23 @@ _NAMES = 16
 
 class Parser(argparse.ArgumentParser):
     """Suggests commands or options for mistyped ones, also in subcommands."""
+
+    def flag(self, name: str, about: str) -> None:
+        self.add_argument(name, action="store_true", help=about)
+
+    def path(self, name: str, metavar: str, about: str) -> None:
+        self.add_argument(name, type=given_path, metavar=metavar, help=about)
+
+    def number(
+        self,
+        name: str,
+        read: Callable[[str], float],
+        default: float,
+        about: str,
+        metavar: str | None = None,
+    ) -> None:
+        text = f"{about}; default: {default:g}"
+        self.add_argument(name, type=read, default=default, metavar=metavar, help=text)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if isinstance(action, argparse._SubParsersAction) and value not in action.choices:
@@ -30,6 +48,17 @@ class Parser(argparse.ArgumentParser):
             if option.startswith("--") and hint:
                 self.error(f"there is no option {option}{hint}")
         return found, unknown
+
+
+def given(text: str) -> str:
+    """A path, or what may be one. An empty one, as of an unset variable, would be this folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got an empty text")
+    return text
+
+
+def given_path(text: str) -> Path:
+    return Path(given(text))
 
 
 def proposal(word: str, known: Sequence[str]) -> str:

@@ -4,7 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from visionfleet.cli.options import add_config, given_path, loaded
+from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.parser import Parser
 from visionfleet.config import Config
 from visionfleet.errors import BadConfig
 from visionfleet.host.cpu_placement import drop_in
@@ -14,13 +15,12 @@ _TEMPLATE = Path("/usr/lib/systemd/system/visionfleet-classifier@.service")
 _POWER_OFF = _TEMPLATE.with_name("visionfleet-poweroff.path")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
-    parser.add_argument(
+    parser.path(
         "--generate",
-        type=given_path,
-        metavar="FOLDER",
-        help="write units there, as systemd's generator does at boot and at every daemon-reload",
+        "FOLDER",
+        "write units there, as systemd's generator does at boot and at every daemon-reload",
     )
 
 

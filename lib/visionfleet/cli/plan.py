@@ -11,15 +11,8 @@ from random import Random
 
 from pydantic import ValidationError
 
-from visionfleet.cli.options import (
-    add_config,
-    check_writable,
-    given_path,
-    loaded,
-    number,
-    seconds,
-    whole,
-)
+from visionfleet.cli.options import add_config, check_writable, loaded, number, seconds, whole
+from visionfleet.cli.parser import Parser, given_path
 from visionfleet.cli.plan_page import document, draw, page
 from visionfleet.cli.simulate import read_trace
 from visionfleet.cli.terminal import progress_bar, show
@@ -56,10 +49,10 @@ class _Traffic:
     starts_at: float
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("trace", type=given_path, help="CSV with the columns minute,count")
     about = "price table; default: scaler.prices_file"
-    parser.add_argument("--prices", type=given_path, metavar="FILE.yaml", help=about)
+    parser.path("--prices", "FILE.yaml", about)
     about = "maximum p95 wait of the recommended fleet; default: 30"
     parser.add_argument("--p95", type=_SECONDS, default=30.0, metavar="SECONDS", help=about)
     _add_fleets(parser)
@@ -68,13 +61,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", nargs="?", type=given_path, const=_STDOUT, metavar="FILE", help=about
     )
-    parser.add_argument(
-        "--plot", type=given_path, metavar="FILE.png", help="plot of cost against wait"
-    )
+    parser.path("--plot", "FILE.png", "plot of cost against wait")
     add_config(parser)
 
 
-def _add_fleets(parser: argparse.ArgumentParser) -> None:
+def _add_fleets(parser: Parser) -> None:
     fleets = parser.add_argument_group("compared fleets")
     about = "instance type, and its seconds per image; repeatable; default: all with a price"
     fleets.add_argument("--type", action="append", type=_timed_type, metavar="TYPE[=S]", help=about)
@@ -95,7 +86,7 @@ def _add_fleets(parser: argparse.ArgumentParser) -> None:
     fleets.add_argument("--maximum", type=whole(1, 1000), metavar="N", help=about)
 
 
-def _add_world(parser: argparse.ArgumentParser) -> None:
+def _add_world(parser: Parser) -> None:
     world, usual = parser.add_argument_group("simulation"), Conditions()
     options: dict[str, tuple[Callable[[str], float], float, str]] = {
         "service": (

@@ -9,18 +9,19 @@ from visionfleet.aws.clients import ClientFactory, client_factory
 from visionfleet.aws.provisioning import provision_buckets, provision_queues
 from visionfleet.backoff import growing_waits
 from visionfleet.cli.options import add_config, loaded, seconds
+from visionfleet.cli.parser import Parser
 from visionfleet.config import Config
 from visionfleet.errors import Denied, TryLater
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
-    parser.add_argument(
+    parser.number(
         "--wait",
-        type=seconds(0, 3600),
-        default=0,
-        metavar="SECONDS",
-        help="keep trying for this long while AWS does not answer; default: %(default)s",
+        seconds(0, 3600),
+        0,
+        "keep trying for this long while AWS does not answer",
+        "SECONDS",
     )
 
 

@@ -3,10 +3,11 @@
 import argparse
 import os
 
+from visionfleet.cli.parser import Parser
 from visionfleet.local.supervisor_restarts import Restarter
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("group", nargs="*", help="restart only these groups; default: all")
 
 

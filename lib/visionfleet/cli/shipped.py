@@ -2,10 +2,11 @@
 
 import argparse
 
+from visionfleet.cli.parser import Parser
 from visionfleet.shipped import shipped
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "name", help="such as cloudformation/visionfleet.yaml or etc/supervisor/web.conf"
     )

@@ -9,15 +9,8 @@ from random import Random
 from typing import TypeVar
 
 from visionfleet.cli import plots, terminal
-from visionfleet.cli.options import (
-    add_config,
-    check_writable,
-    given_path,
-    loaded,
-    number,
-    seconds,
-    whole,
-)
+from visionfleet.cli.options import add_config, check_writable, loaded, number, seconds, whole
+from visionfleet.cli.parser import Parser, given_path
 from visionfleet.cli.terminal import progress_bar
 from visionfleet.config import Config
 from visionfleet.errors import VisionfleetError, reason_of
@@ -42,7 +35,7 @@ class NoSimulation(VisionfleetError):
     """An unreadable trace, or an unknown policy."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     parser.add_argument("trace", type=given_path, help="CSV with minute,count or second,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
     limits = (0.0, 86400.0)
@@ -97,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def add_markets(parser: argparse.ArgumentParser) -> None:
+def add_markets(parser: Parser) -> None:
     share = number("a share", 0, 1)
     refusals = "share of launches that spot refuses"
     parser.add_argument("--spot-refusals", type=share, metavar="RATE", help=refusals)

@@ -14,6 +14,7 @@ from rich.text import Text
 from visionfleet.cli import terminal
 from visionfleet.cli.fleet_snapshot import Deployment, Snapshot
 from visionfleet.cli.options import add_config, loaded, seconds
+from visionfleet.cli.parser import Parser
 from visionfleet.contract.documents import SCALER_SILENT_SECONDS
 from visionfleet.contract.messages import FleetStatus, WorkerReport
 from visionfleet.errors import VisionfleetError
@@ -21,17 +22,11 @@ from visionfleet.errors import VisionfleetError
 NO_STATUS = "No scaler has reported yet: is visionfleet-scaler running?"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
-    parser.add_argument("--json", action="store_true", help="print it as JSON")
-    parser.add_argument("--watch", action="store_true", help="refresh until Ctrl-C")
-    parser.add_argument(
-        "--interval",
-        type=seconds(0.2, 3600),
-        default=2.0,
-        metavar="SECONDS",
-        help="refresh interval with --watch; default: %(default)g",
-    )
+    parser.flag("--json", "print it as JSON")
+    parser.flag("--watch", "refresh until Ctrl-C")
+    parser.number("--interval", seconds(0.2, 3600), 2.0, "refresh interval with --watch", "SECONDS")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import FrameType
 
 from visionfleet.aws.clients import client_factory
-from visionfleet.cli.options import add_config, given_path, loaded
+from visionfleet.cli.options import add_config, loaded
+from visionfleet.cli.parser import Parser
 from visionfleet.cli.provision import provision
 from visionfleet.cli.terminal import say
 from visionfleet.config import LoadedConfig
@@ -27,23 +28,19 @@ _KEPT = {
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # HUP: the terminal was closed
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     add_config(parser)
     add_file_options(parser)
 
 
-def add_file_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def add_file_options(parser: Parser) -> None:
+    parser.path(
         "--supervisor",
-        type=given_path,
-        metavar="PATH",
-        help="supervisor's configuration; default: supervisor/local.conf beside the configuration",
+        "PATH",
+        "supervisor's configuration; default: supervisor/local.conf beside the configuration",
     )
-    parser.add_argument(
-        "--var",
-        type=given_path,
-        metavar="FOLDER",
-        help="folder for logs; default: var beside the configuration's folder",
+    parser.path(
+        "--var", "FOLDER", "folder for logs; default: var beside the configuration's folder"
     )
 
 

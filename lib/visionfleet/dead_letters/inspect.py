@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
+from visionfleet.aws.outbox import BATCH
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import BATCH, DeadLetterMessage, Queue
+from visionfleet.aws.sqs import DeadLetterMessage, Queue
 from visionfleet.contract import documents
 from visionfleet.contract.messages import Failed, Request, Succeeded
 from visionfleet.errors import BadMessage, TryLater

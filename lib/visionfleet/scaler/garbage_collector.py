@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from visionfleet.aws.reply_queues import ReplyQueues, queue_name
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import ReplyQueues, queue_name
 from visionfleet.contract.names import (
     FLEET_PREFIX,
     HEARTBEAT_SECONDS,

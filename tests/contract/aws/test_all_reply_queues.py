@@ -3,7 +3,7 @@
 import pytest
 
 from testkit.aws.embedded import Cloud, emptied
-from visionfleet.aws.sqs import ReplyQueues, queue_name
+from visionfleet.aws.reply_queues import ReplyQueues, queue_name
 
 PREFIX = "visionfleet-replies-"
 

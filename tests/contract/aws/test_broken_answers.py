@@ -12,8 +12,10 @@ from visionfleet.aws import provisioning
 from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.cloudwatch import publish_at_maximum
 from visionfleet.aws.imds import Metadata, instance_id
+from visionfleet.aws.outbox import Outbox
+from visionfleet.aws.reply_queues import ReplyQueues
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import Outbox, Queue, ReplyQueues
+from visionfleet.aws.sqs import Queue
 from visionfleet.aws.sqs_move_tasks import MoveTasks
 from visionfleet.contract.messages import Launch
 from visionfleet.errors import VisionfleetError

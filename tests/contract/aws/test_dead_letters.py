@@ -11,8 +11,9 @@ from botocore.stub import Stubber
 
 from testkit.aws.embedded import BUCKETS, NAME, Cloud
 from testkit.aws.move_tasks import FakeMoveTasks
+from visionfleet.aws.outbox import Outbox
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import Outbox, Queue
+from visionfleet.aws.sqs import Queue
 from visionfleet.aws.sqs_move_tasks import MoveTasks
 from visionfleet.dead_letters import inspect
 from visionfleet.dead_letters.inspect import DeadLetterSample, reason, result

@@ -138,25 +138,25 @@ def test_own_bucket_made_again_is_no_error(s3: Any) -> None:
     assert answer(s3.create_bucket, Bucket=BUCKET) == "ok"
 
 
-STRANGER, OURS = "111111111111", "222222222222"
+ANOTHER, OURS = "111111111111", "222222222222"
 
 
-def test_strangers_bucket_is_not_adopted(aws: Cloud) -> None:
-    answer(bare_client(aws, "s3", STRANGER).create_bucket, Bucket="vf-sniped")
+def test_bucket_of_another_account_is_not_adopted(aws: Cloud) -> None:
+    answer(bare_client(aws, "s3", ANOTHER).create_bucket, Bucket="vf-sniped")
     ours = bare_client(aws, "s3", OURS)
     with pytest.raises(GiveUp, match="bucket vf-sniped: another account has one of this name"):
         list(provision_buckets(ours, "us-east-1", {"vf-sniped"}))
 
 
 def test_verify_tells_of_another_accounts_bucket(aws: Cloud) -> None:
-    answer(bare_client(aws, "s3", STRANGER).create_bucket, Bucket="vf-foreign")
+    answer(bare_client(aws, "s3", ANOTHER).create_bucket, Bucket="vf-foreign")
     with pytest.raises(Denied, match="or it is another account's bucket"):
         Store(bare_client(aws, "s3", OURS), "vf-foreign").verify()
 
 
 def test_bucket_of_another_owner_is_refused(aws: Cloud) -> None:
-    stranger = bare_client(aws, "s3", STRANGER)
-    answer(stranger.create_bucket, Bucket="vf-owned")
+    another = bare_client(aws, "s3", ANOTHER)
+    answer(another.create_bucket, Bucket="vf-owned")
     put = {"Bucket": "vf-owned", "Key": "k", "Body": b"x"}
-    assert answer(stranger.put_object, **put, ExpectedBucketOwner=OURS) == "AccessDenied 403"
-    assert answer(stranger.put_object, **put, ExpectedBucketOwner=STRANGER) == "ok"
+    assert answer(another.put_object, **put, ExpectedBucketOwner=OURS) == "AccessDenied 403"
+    assert answer(another.put_object, **put, ExpectedBucketOwner=ANOTHER) == "ok"

@@ -6,7 +6,8 @@ from uuid import uuid4
 import pytest
 
 from testkit.aws.embedded import Cloud, emptied
-from visionfleet.aws.sqs import Counts, Outbox, Queue
+from visionfleet.aws.outbox import Outbox
+from visionfleet.aws.sqs import Counts, Queue
 from visionfleet.errors import LeaseLost, NotFound, Unfit
 
 

@@ -11,7 +11,8 @@ from testkit.aws.iam_requests import SignedRequest
 from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.processes.ports import free_port
 from visionfleet.aws.clients import ClientFactory
-from visionfleet.aws.sqs import Outbox, Queue, send_to
+from visionfleet.aws.outbox import Outbox, send_to
+from visionfleet.aws.sqs import Queue
 from visionfleet.errors import NotFound, TryLater
 
 REQUESTS = f"{NAME}-requests"

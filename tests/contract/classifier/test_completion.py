@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from testkit.aws.embedded import BUCKETS, NAME, Cloud
+from visionfleet.aws.outbox import Outbox
 from visionfleet.aws.s3 import Store
-from visionfleet.aws.sqs import Outbox, Queue
+from visionfleet.aws.sqs import Queue
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.classifier.jobs import GAVE_UP, Done, Job, ResultBuilder

@@ -93,6 +93,9 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
     "TorchScript of probabilities": lambda f: traced(
         f / "a.pt", nn.Sequential(Colours(), nn.Softmax(1))
     ),
+    "TorchScript of a sigmoid": lambda f: traced(
+        f / "a.pt", nn.Sequential(Colours(), nn.Sigmoid())
+    ),
     "exported program": lambda f: file(f / "a.pt2", any_batch()),
     "exported probabilities": lambda f: exported(
         f / "a.pt2", nn.Sequential(Colours(), nn.Softmax(1))
@@ -125,6 +128,7 @@ def test_program_is_served_as_it_answers(tmp_path: Path, bring: Import, source: 
     assert all(one.same and one.difference < 0.05 for one in made.compared)
     told = " ".join(made.notes)
     assert ("it gives probabilities" in told) == ("probabilities" in source)
+    assert ("as behind a sigmoid" in told) == ("sigmoid" in source)
     assert list(tmp_path.glob("models/*")) == [], "nothing was made anew"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from visionfleet.aws.sqs import BATCH_BYTES, batches, send_apart
+from visionfleet.aws.outbox import BATCH_BYTES, batches, send_apart
 from visionfleet.errors import GiveUp, NotFound, TryLater, Unfit, VisionfleetError
 
 

@@ -7,7 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from visionfleet.aws.sqs import Outbox, Queue, Received
+from visionfleet.aws.outbox import Outbox
+from visionfleet.aws.sqs import Queue, Received
 from visionfleet.classifier.completion import Completion
 from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.classifier.jobs import Job, ResultBuilder

@@ -132,6 +132,22 @@ def test_folder_of_a_model_is_tried_first(
     assert (code, line) == (1, f"visionfleet: {tmp_path}/file/below: Not a directory")
 
 
+@pytest.mark.parametrize(
+    ("option", "values", "reason"),
+    [
+        ("--crop", ["0"], "expected an integer from 1 to 8192"),
+        ("--std", ["0", "0", "0"], "expected values of 0 to 1, not to 255, from 0.001 to 1"),
+        ("--mean", ["123", "117", "104"], "expected values of 0 to 1, not to 255, from 0 to 1"),
+    ],
+)
+def test_preprocessing_that_no_model_has_is_refused(
+    option: str, values: list[str], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, line = said(capsys, "model", "import", "resnet18", option, *values)
+    assert code == 2
+    assert line.endswith(f"argument {option}: {reason}")
+
+
 def test_folder_that_cannot_be_written_is_a_sentence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

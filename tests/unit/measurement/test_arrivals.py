@@ -26,7 +26,7 @@ def test_poisson_arrivals_have_the_rate_in_the_mean() -> None:
     assert found[-1] < 200
 
 
-def test_poisson_gaps_vary_as_those_of_strangers_do() -> None:
+def test_poisson_gaps_vary_as_those_of_many_clients_do() -> None:
     found = list(poisson(50, 200, Random(1)))
     gaps = [b - a for a, b in pairwise(found)]
     mean = sum(gaps) / len(gaps)

@@ -13,6 +13,11 @@ from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.torch_network import MODEL_ERRORS, last_line
 
 _LEAST_PROBABILITY = 1e-9
+_PROBABILITIES = "it gives probabilities, which were made scores again"
+_SIGMOID = (
+    "its scores are between 0 and 1 and do not add up to 1, as behind a sigmoid: the ranking is "
+    "its own, but the scores of results are nearly equal; import it without that layer"
+)
 _BATCHES = (3, 4, 8, 16, 32, 64)
 
 
@@ -69,7 +74,9 @@ def answered(model: Loaded, where: str, classes: int) -> tuple[nn.Module, int, s
         raise BadModel(f"{where}: gives scores that are not finite")
     sums = rows.sum(dim=1)
     probabilities = bool((rows >= 0).all() and (sums - 1).abs().max() < 1e-3)
-    note = "it gives probabilities, which were made scores again" if probabilities else ""
+    note = _PROBABILITIES if probabilities else ""
+    if not probabilities and (rows >= 0).all() and (rows <= 1).all():
+        note = _SIGMOID
     if isinstance(model.module, OnnxNetwork):
         model.module.probabilities = probabilities  # converted together with the network
         return model.module, rows.shape[1], note

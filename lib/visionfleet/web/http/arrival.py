@@ -5,7 +5,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 
-from visionfleet.web.http.gate import DRAIN_BYTES, Gate
+from visionfleet.web.http.connection_limiter import DRAIN_BYTES, ConnectionLimiter
 from visionfleet.web.http.head import HEADER_BYTES, fault_of_start, is_whole
 from visionfleet.web.http.stream import last_answer
 from visionfleet.web.http.watch import Watch
@@ -32,12 +32,12 @@ class Arrival:
     def __init__(
         self,
         client: socket.socket,
-        gate: Gate,
+        limiter: ConnectionLimiter,
         watch: Watch,
         serve: Callable[["Arrival"], object],
         tls: bool = False,
     ) -> None:
-        self._client, self._gate, self._watch, self._serve = client, gate, watch, serve
+        self._client, self._limiter, self._watch, self._serve = client, limiter, watch, serve
         self._tls = tls
         self.known = False
         self._has_begun = self._is_over = False
@@ -47,7 +47,7 @@ class Arrival:
     def open(self) -> None:
         """Look at what has come with it, and wait for more if that decides nothing."""
         if not self._look(False):
-            self._gate.expect(self)
+            self._limiter.expect(self)
             self._watch.add(self._client, self._look)
             self._limit()
 
@@ -55,7 +55,7 @@ class Arrival:
         """Close it unless it is served; `serve` then finds it closed."""
         if not self._is_over:
             self._cease()
-            self._gate.cancel(self._begin)
+            self._limiter.cancel(self._begin)
             self._client.close()
             self._begin()
 
@@ -98,12 +98,12 @@ class Arrival:
     def _decide(self, first: bytes) -> None:
         """Serve it: at once with a valid key, else in turn."""
         self._cease()
-        self.known = self._fault is None and self._gate.knows(first)
+        self.known = self._fault is None and self._limiter.knows(first)
         if self.known:
             self._begin()
         else:
-            self._gate.expect(self)
-            self._gate.start(self._begin)
+            self._limiter.expect(self)
+            self._limiter.start(self._begin)
 
     def _end(self) -> None:
         if not self._has_begun:
@@ -111,14 +111,14 @@ class Arrival:
             return
         self._fault = Problem("too_slow", "the head of the request comes too slowly")
         self._cease()
-        self._gate.start(self._begin)
+        self._limiter.start(self._begin)
 
     def _begin(self) -> None:
         self._is_over = True
         if self._fault is not None and self._client.fileno() != -1:
             with suppress(OSError):  # already closed
                 self._client.send(last_answer(self._fault))
-            Drain(socket.socket(fileno=self._client.detach()), self._gate)
+            Drain(socket.socket(fileno=self._client.detach()), self._limiter)
         self._serve(self)
 
     def _cease(self) -> None:
@@ -134,18 +134,18 @@ class Drain:
     client would lose the response.
     """
 
-    def __init__(self, client: socket.socket, gate: Gate) -> None:
-        self._client, self._gate = client, gate
+    def __init__(self, client: socket.socket, limiter: ConnectionLimiter) -> None:
+        self._client, self._limiter = client, limiter
         self._loop = asyncio.get_running_loop()
         with suppress(OSError):  # already closed
             client.shutdown(socket.SHUT_WR)
         self._timer = self._loop.call_later(LINGER_SECONDS, self.give_way)
         self._pause: asyncio.TimerHandle | None = None
-        gate.arrive(self)
+        limiter.arrive(self)
         self._resume()
 
     def give_way(self) -> None:
-        self._gate.leave(self)
+        self._limiter.leave(self)
         self._timer.cancel()
         if self._pause is not None:
             self._pause.cancel()
@@ -156,7 +156,7 @@ class Drain:
         self._loop.add_reader(self._client, self._read)
 
     def _read(self) -> None:
-        if not self._gate.may_drain():
+        if not self._limiter.may_drain():
             self._loop.remove_reader(self._client)
             self._pause = self._loop.call_later(PAUSE_SECONDS, self._resume)
             return

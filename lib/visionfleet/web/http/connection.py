@@ -10,7 +10,7 @@ from typing import Any
 from tornado.iostream import SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
 from visionfleet.web.http.arrival import Drain
-from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.connection_limiter import ConnectionLimiter
 from visionfleet.web.http.stream import ClientStream, last_answer
 from visionfleet.web.problems import Problem
 
@@ -30,8 +30,10 @@ _CONTINUE = b"HTTP/1.1 100"
 class Connection(ClientStream):
     """The stream of one client, with limits. `admitted`: its first headers have had their turn."""
 
-    def __init__(self, client: socket.socket, gate: Gate, admitted: bool = False) -> None:
-        self._gate = gate
+    def __init__(
+        self, client: socket.socket, limiter: ConnectionLimiter, admitted: bool = False
+    ) -> None:
+        self._limiter = limiter
         self._is_admitted = admitted
         self._chunks = self._asked = 0
         self._answered = False
@@ -90,7 +92,7 @@ class Connection(ClientStream):
         if self._answered and self.body_open and not self.closed():
             self.body_open = False
             with suppress(OSError):  # already closed, or out of file descriptors
-                Drain(socket.socket(fileno=os.dup(self.socket.fileno())), self._gate)
+                Drain(socket.socket(fileno=os.dup(self.socket.fileno())), self._limiter)
         super().close(exc_info)
 
     def abort(self) -> None:
@@ -110,7 +112,7 @@ class Connection(ClientStream):
         self._chunks = self._asked = 0
         self._answered = False
         if not self._is_admitted:
-            await self._gate.admit(self, head)
+            await self._limiter.admit(self, head)
         self._is_admitted = False
         if self.closed():  # evicted or disconnected while queued
             raise StreamClosedError
@@ -132,7 +134,7 @@ class Connection(ClientStream):
 
     async def _piece(self, reading: Awaitable[bytes]) -> bytes:
         piece = await reading
-        await self._gate.next_piece()
+        await self._limiter.next_piece()
         return piece
 
 

@@ -24,10 +24,12 @@ class RequestLog:
         self._clock = clock
         self._throttles: dict[str, LogThrottle] = {}
 
-    def write(self, kind: str, fields: Fields, stranger: bool, level: int = logging.INFO) -> None:
-        """Write a line with the message `kind`; a stranger's gets a count."""
+    def write(
+        self, kind: str, fields: Fields, unauthenticated: bool, level: int = logging.INFO
+    ) -> None:
+        """Write a line with the message `kind`; an unauthenticated client's gets a count."""
         count = 0
-        if stranger:
+        if unauthenticated:
             count = self._throttles.setdefault(kind, LogThrottle(self._clock)).add()
             if not count:
                 return
@@ -40,7 +42,7 @@ class RequestLog:
         problem: Problem,
         request_id: str,
         trusted: Sequence[Network],
-        stranger: bool,
+        unauthenticated: bool,
     ) -> None:
         def fields() -> dict[str, object]:
             return {
@@ -51,7 +53,7 @@ class RequestLog:
                 "request_id": request_id,
             }
 
-        self.write("refused", fields, stranger)
+        self.write("refused", fields, unauthenticated)
 
 
 def client_of(request: HTTPServerRequest, trusted: Sequence[Network]) -> str:

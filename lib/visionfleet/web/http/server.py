@@ -28,7 +28,7 @@ from visionfleet.web.http.connection import (
     Connection,
     TlsConnection,
 )
-from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.connection_limiter import ConnectionLimiter
 from visionfleet.web.http.head import HEADER_BYTES
 from visionfleet.web.http.targets import without_prefix
 from visionfleet.web.http.watch import Watch
@@ -41,7 +41,7 @@ IDLE_SECONDS = 120.0
 _NO_LIMIT = 1 << 60
 # Accepts per iteration of the event loop: an upload takes many iterations, which so stay short.
 # More would accept hardly faster.
-ACCEPTS_A_TURN = 2
+ACCEPTS_A_TURN = 4
 # Pending TCP handshakes finish within this time, at round trips of up to 0.5 s.
 HANDSHAKE_SECONDS = 0.5
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h
@@ -84,7 +84,7 @@ class WebServer(HTTPServer):
         self,
         routes: Application,
         max_connections: int,
-        gate: Gate,
+        limiter: ConnectionLimiter,
         tls: ssl.SSLContext | None = None,
         public_path: str = "",
     ) -> None:
@@ -96,7 +96,7 @@ class WebServer(HTTPServer):
             max_body_size=_NO_LIMIT,
         )
         self._max_connections = max_connections
-        self._gate = gate
+        self._limiter = limiter
         self._tls = tls
         self._listeners: list[socket.socket] = []
         self._watch: Watch | None = None
@@ -123,7 +123,7 @@ class WebServer(HTTPServer):
             except OSError:  # none left, closed again, or out of file descriptors
                 return
             client.setblocking(False)
-            if self._has_room() or (self._gate.make_room() and self._has_room()):
+            if self._has_room() or (self._limiter.make_room() and self._has_room()):
                 self._receive(client, address)
             else:
                 client.close()
@@ -134,12 +134,12 @@ class WebServer(HTTPServer):
     def _receive(self, client: socket.socket, address: Any) -> None:
         begin = partial(self._begin, client, address)
         assert self._watch
-        arrival = Arrival(client, self._gate, self._watch, begin, tls=self._tls is not None)
+        arrival = Arrival(client, self._limiter, self._watch, begin, tls=self._tls is not None)
         self.connections.open.add(arrival)
         arrival.open()
 
     def _begin(self, client: socket.socket, address: Any, arrival: Arrival) -> None:
-        self._gate.leave(arrival)
+        self._limiter.leave(arrival)
         self.connections.leave(arrival)
         if client.fileno() != -1:
             try:
@@ -150,13 +150,13 @@ class WebServer(HTTPServer):
     def _serve(self, client: socket.socket, address: Any, known: bool) -> None:
         stream: Connection
         if self._tls is None:
-            stream = Connection(client, self._gate, admitted=True)
+            stream = Connection(client, self._limiter, admitted=True)
         else:
             secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
-            stream = TlsConnection(secured, self._gate)
+            stream = TlsConnection(secured, self._limiter)
         self.connections.open.add(stream)
         if not known:
-            self._gate.arrive(stream)
+            self._limiter.arrive(stream)
         self.handle_stream(stream, address)
 
     def on_close(self, server_conn: object) -> None:
@@ -164,7 +164,7 @@ class WebServer(HTTPServer):
         assert isinstance(server_conn, HTTP1ServerConnection)
         self._known.discard(server_conn)
         assert isinstance(server_conn.stream, Connection)
-        self._gate.leave(server_conn.stream)
+        self._limiter.leave(server_conn.stream)
         self.connections.leave(server_conn.stream)
 
     def start_request(

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from visionfleet.aws.sqs import BATCH, SendAll, send_apart
+from visionfleet.aws.outbox import BATCH, SendAll, send_apart
 
 
 @dataclass(slots=True, eq=False)

@@ -16,8 +16,8 @@ class Once:
 def caller(authorization: str, x_api_key: str, address: str) -> str:
     """Identify a client: by its credentials, else by its address."""
     said = f"{authorization}\0{x_api_key}"
-    stranger = said == "\0" and not ip_address(address).is_loopback
-    return f"{said}\0{address}" if stranger else said
+    is_remote = said == "\0" and not ip_address(address).is_loopback
+    return f"{said}\0{address}" if is_remote else said
 
 
 def once(

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import TYPE_CHECKING
 
+from visionfleet.aws.outbox import BATCH
 from visionfleet.aws.provisioning import delete_reply_queue, make_reply_queue, renew_reply_queue
-from visionfleet.aws.sqs import BATCH, Queue, Received
+from visionfleet.aws.sqs import Queue, Received
 from visionfleet.backoff import growing_waits
 from visionfleet.contract.messages import Reply
 from visionfleet.contract.names import HEARTBEAT_SECONDS, HEARTBEAT_TAG, REPLIES_TAGS

@@ -1,28 +1,17 @@
-"""The base of all handlers: limited bodies, problem documents, metrics."""
+"""The base of all handlers: bodies within limits, and who may send them."""
 
 import asyncio
-import json
-import logging
-import os
 import re
-import time
 from collections.abc import Awaitable
-from functools import partial
 from http import HTTPStatus
-from types import TracebackType
 
-from tornado.web import HTTPError, RequestHandler, stream_request_body
+from tornado.web import stream_request_body
 
-from visionfleet.contract.messages import Failed
 from visionfleet.web.http.body import Body, Plain, Whole, decoded, media_type_of
-from visionfleet.web.http.cors import allowed, exposing, preflight
-from visionfleet.web.jobs.answers import Answer, Queued
 from visionfleet.web.load.admission import Refusal, refusal
-from visionfleet.web.problems import PROBLEM_TYPE, Problem, problem_of
+from visionfleet.web.problems import Problem
 from visionfleet.web.routes.context import Context
-from visionfleet.web.routes.documents import document, location, of_status
-
-log = logging.getLogger("web")
+from visionfleet.web.routes.responder import Responder
 
 # Overhead of a multipart body: boundaries, headers, other fields.
 FORM_BYTES = 1 << 20
@@ -32,23 +21,13 @@ IN_BASE64 = 4 / 3
 DISCARD_FILES = 8
 # Input per step when decompressing: it may expand to 4 MiB.
 INFLATED_AT_ONCE = 4096
-# Headers of all responses; the page sets its own policy.
-HEADERS = {
-    "Server": "visionfleet",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-}
 # The methods of public routes.
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _LENGTH = re.compile(r"[0-9]{1,18}")
-# A client's request id is used if it fits into a log line and a header.
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._~:/+=-]{1,128}")
 
 
 @stream_request_body
-class Handler(RequestHandler):
+class Handler(Responder):
     """All handlers stream the body, also those that want none: Tornado would send a bare 400."""
 
     # Methods that need no key.
@@ -58,32 +37,10 @@ class Handler(RequestHandler):
     body_bytes = 0
     # Whether images are accepted as JSON.
     keeps_json = False
-    # Probes arrive every few seconds; log them at debug level.
-    quiet = False
-
-    @staticmethod
-    def leave_unlogged(_handler: RequestHandler) -> None:
-        """Replaces Tornado's access log: `on_finish` writes our own."""
-
-    def __init_subclass__(cls, **more: object) -> None:
-        """Answer HEAD wherever GET is answered."""
-        super().__init_subclass__(**more)
-        if "get" in vars(cls):
-            cls.head = vars(cls)["get"]
 
     def initialize(self, context: Context, route: str = "other") -> None:
-        """Start a request, which keeps the current configuration to its end."""
-        self.begun = time.monotonic()  # tornado's own uses the wall clock, which may be set
-        self.context = context
-        self.config = context.config
-        self.public_path = self.config.web.public_path
-        self.service = context.service
-        self.route = route
-        self.jobs: list[str] = []
+        super().initialize(context, route)
         headers = self.request.headers
-        given = headers.get("X-Request-ID", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(8).hex()
-        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         length = headers.get("Content-Length", "")
         self.declared = int(length) if _LENGTH.fullmatch(length) else 0
         self.has_body = self.declared > 0 or "Transfer-Encoding" in headers
@@ -102,19 +59,13 @@ class Handler(RequestHandler):
             self.declared,
             self.asks_first,
         )
-        # Until it shows a key; strangers do not count as open requests.
-        self.stranger = context.access is not None
 
     def reader(self) -> Plain:
         """The reader of the body; must not raise, whatever the request is."""
         return Whole()
 
-    def set_default_headers(self) -> None:
-        for name, value in HEADERS.items():
-            self.set_header(name, value)
-
     def prepare(self) -> None:
-        """Refuse strangers, and overload, before the body is read."""
+        """Refuse unauthenticated clients, and overload, before the body is read."""
         if self.body.excess is not None:
             raise self.body.excess
         try:
@@ -126,7 +77,7 @@ class Handler(RequestHandler):
                 if refused := refusal(load, waiting, self.config.web):
                     raise refused
         except (Problem, Refusal) as refused:
-            if self.asks_first or (self.stranger and self.has_body):
+            if self.asks_first or (self.unauthenticated and self.has_body):
                 raise
             self._refuse_after_body(refused)
 
@@ -141,12 +92,12 @@ class Handler(RequestHandler):
             try:
                 access.enter(headers.get("Authorization", ""), headers.get("X-API-Key", ""))
             except Problem as refused:
-                self.stranger = refused.status == HTTPStatus.UNAUTHORIZED
+                self.unauthenticated = refused.status == HTTPStatus.UNAUTHORIZED
                 raise
-            self.stranger = False
-        elif self.stranger and self.has_body:
+            self.unauthenticated = False
+        elif self.unauthenticated and self.has_body:
             raise Problem("too_large", "without a key no body is read")
-        if not self.stranger:
+        if not self.unauthenticated:
             self.context.requests.open.add(self)
 
     def _refuse_after_body(self, refused: Problem | Refusal) -> None:
@@ -176,125 +127,3 @@ class Handler(RequestHandler):
         if problem is not None and not self._finished:
             self.note(problem)
             self.send_error(problem.status, exc_info=(Problem, problem, None))
-
-    def options(self, *_: str) -> None:
-        headers = self.request.headers
-        origin = allowed(headers.get("Origin"), self.config.web.cors_origins)
-        for name, value in preflight(origin, self._methods(), headers).items():
-            self.set_header(name, value)
-        self.set_header("Allow", ", ".join(self._methods()))
-        self.set_status(204)
-        self.finish()
-
-    def answer_job(self, answer: Answer) -> None:
-        if isinstance(answer, Failed | Refusal):
-            raise problem_of(answer)
-        self.note(answer)
-        if isinstance(answer, Queued):
-            self.set_header("Location", location(answer.job, self.public_path))
-        self.answer(202 if isinstance(answer, Queued) else 200, document(answer, self.public_path))
-
-    def answer(self, status_code: int, body: dict[str, object]) -> None:
-        self.set_status(status_code)
-        self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(body))
-
-    def note(self, answer: Answer | Problem) -> None:
-        status = 202 if isinstance(answer, Queued) else 200
-        if isinstance(answer, Problem | Failed | Refusal):
-            answer = problem_of(answer)
-            status = answer.status
-            if answer.job is None:
-                of = (self.request_id, self.config.web.trusted_proxies, self.stranger)
-                self.context.log.refused(self.request, answer, *of)
-                return
-        self.jobs.append(str(answer.job))
-        fields = {"job": answer.job, "status": str(status)}
-        log.info("job answered", extra={**fields, "seconds": time.monotonic() - self.begun})
-        self.context.jobs_answered += 1
-
-    def finish(
-        self, chunk: str | bytes | dict[str, object] | None = None
-    ) -> "asyncio.Future[None]":
-        """Send the response; the request ends when all of it is handed to the kernel."""
-        if self.context.readiness.stopping or not self.request._body_future.done():
-            self.set_header("Connection", "close")
-        if self.body.memory is not None:
-            self.body.close()
-        self.set_header("X-Request-ID", self.request_id)
-        origin, origins = self.request.headers.get("Origin"), self.config.web.cors_origins
-        for name, value in exposing(origin, origins).items():
-            self.set_header(name, value)
-        sent = super().finish(chunk)
-        sent.add_done_callback(partial(self.context.requests.leave, self))
-        return sent
-
-    def on_finish(self) -> None:
-        status_code, seconds = self.get_status(), time.monotonic() - self.begun
-        known = self.request.method in self.SUPPORTED_METHODS
-        method = str(self.request.method) if known else "other"
-        metrics = self.context.metrics
-        metrics.requests.labels(self.route, method, str(status_code)).inc()
-        metrics.request_seconds.labels(self.route).observe(seconds)
-        metrics.received_bytes.inc(self.body.seen)
-        fields = {
-            "method": method,
-            "path": self.request.path,
-            "status": status_code,
-            "seconds": seconds,
-            "bytes": self.body.seen,
-            "request_id": self.request_id,
-        }
-        if self.jobs:
-            fields["jobs"] = ",".join(self.jobs)
-        quiet = self.quiet or status_code == HTTPStatus.UNAUTHORIZED
-        level = logging.DEBUG if quiet else logging.INFO
-        self.context.log.write("request", lambda: fields, self.stranger, level)
-
-    def on_connection_close(self) -> None:
-        """The client disconnected: stop waiting, but an accepted job goes on."""
-        super().on_connection_close()
-        self.body.close()
-        self.context.requests.leave(self)
-        if not self.gone.done():
-            self.gone.set_result(None)
-
-    def write_error(self, status_code: int, **kwargs: object) -> None:
-        cause = kwargs.get("exc_info")
-        error = cause[1] if isinstance(cause, tuple) else None
-        refused = error if isinstance(error, Problem | Refusal) else self._problem(status_code)
-        problem = problem_of(refused)
-        content_type, body = self.problem_body(problem)
-        self.set_status(problem.status)
-        if self.stranger and self.has_body:
-            self.set_header("Connection", "close")
-        for name, value in {"Content-Type": content_type, **problem.headers}.items():
-            self.set_header(name, value)
-        self.finish(json.dumps(body))
-        refused.__traceback__ = None  # it knows this handler, and the body keeps what refused it
-
-    def problem_body(self, problem: Problem) -> tuple[str, dict[str, object]]:
-        return PROBLEM_TYPE, problem.document(self.request_id)
-
-    def log_exception(
-        self,
-        _type: type[BaseException] | None,
-        value: BaseException | None,
-        _traceback: TracebackType | None,
-    ) -> None:
-        """One line for refusals, a traceback for unexpected errors."""
-        if isinstance(value, Problem | Refusal):
-            self.note(value)
-        elif isinstance(value, HTTPError):
-            self.note(self._problem(value.status_code))
-        else:
-            request = f"{self.request.method} {self.request.uri}"
-            log.error("request failed", extra={"request": request}, exc_info=value)
-
-    def _problem(self, status_code: int) -> Problem:
-        return of_status(status_code, str(self.request.method), self.request.path, self._methods())
-
-    def _methods(self) -> list[str]:
-        missing = RequestHandler._unimplemented_method
-        names = sorted(self.SUPPORTED_METHODS)
-        return [name for name in names if getattr(type(self), name.lower()) is not missing]

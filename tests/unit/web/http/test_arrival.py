@@ -11,12 +11,12 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from visionfleet.web.http import arrival
-from visionfleet.web.http.gate import ARRIVALS, STRANGERS, Gate
+from visionfleet.web.http.connection_limiter import ARRIVALS, MAX_UNAUTHENTICATED, ConnectionLimiter
 from visionfleet.web.http.server import ACCEPTS_A_TURN, WebServer
 
 GOOD = b"GET / HTTP/1.1\r\nHost: x\r\nX-API-Key: good\r\n\r\n"
 BAD = GOOD.replace(b"good", b"bad")
-MANY = STRANGERS + 200
+MANY = MAX_UNAUTHENTICATED + 200
 
 
 class Ok(RequestHandler):
@@ -28,8 +28,8 @@ class Service:
     """A server, and clients that connect to it."""
 
     def __init__(self, max_connections: int = 5000) -> None:
-        self.gate = Gate(lambda head: b"good" in head, time.monotonic)
-        self.server = WebServer(Application([("/", Ok)]), max_connections, self.gate)
+        self.limiter = ConnectionLimiter(lambda head: b"good" in head, time.monotonic)
+        self.server = WebServer(Application([("/", Ok)]), max_connections, self.limiter)
         (self.listener,) = bind_sockets(0, "127.0.0.1", backlog=4096)
         self.server.add_sockets([self.listener])
         self.clients: list[socket.socket] = []
@@ -115,7 +115,7 @@ def test_last_look_finds_a_key_that_has_just_come() -> None:
     assert asyncio.run(run()) == b"HTTP/1.1 200"
 
 
-def test_where_files_are_few_strangers_give_way() -> None:
+def test_where_files_are_few_unauthenticated_give_way() -> None:
     async def run() -> list[bytes]:
         async with serving(max_connections=50) as service:
             oldest = service.connect()
@@ -147,17 +147,17 @@ def test_those_who_left_before_their_turn_take_none() -> None:
                 service.accept_all()
                 await asyncio.sleep(0)
                 client.close()
-            return len(service.gate._turns._waiting)
+            return len(service.limiter._turns._waiting)
 
-    assert asyncio.run(run()) <= ARRIVALS + STRANGERS
+    assert asyncio.run(run()) <= ARRIVALS + MAX_UNAUTHENTICATED
 
 
-def test_stranger_that_had_its_turn_is_answered() -> None:
+def test_client_that_had_its_turn_is_answered() -> None:
     """And not begun, and then evicted by those whose turn comes before its second one."""
 
     async def run() -> set[bytes]:
         async with serving() as service:
-            service.connect(BAD, STRANGERS + 20)
+            service.connect(BAD, MAX_UNAUTHENTICATED + 20)
             return {await answer(client) for client in service.clients}
 
     assert asyncio.run(run()) == {b"HTTP/1.1 200"}
@@ -168,12 +168,12 @@ def test_request_does_not_wait_for_all_that_are_to_be_accepted() -> None:
         async with serving() as service:
             known = service.connect(GOOD)
             await answer(known)
-            service.connect(count=MANY)
+            service.connect(count=ARRIVALS)
             known.sendall(GOOD)
             await answer(known)
             return len(service.server.connections.open)
 
-    assert asyncio.run(run()) < MANY / 4
+    assert asyncio.run(run()) < ARRIVALS / 4
 
 
 @pytest.mark.parametrize("sent", [b"GET /", BAD])

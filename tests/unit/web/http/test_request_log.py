@@ -13,19 +13,19 @@ def told(caplog: pytest.LogCaptureFixture) -> list[tuple[str, object, object]]:
     ]
 
 
-def test_strangers_share_a_line_and_others_have_their_own(
+def test_clients_without_a_key_share_a_line(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "web")
     now = [0.0]
     log = RequestLog(lambda: now[0])
     for path in "abc":
-        log.write("request", partial(dict, path=path), stranger=True)
-    log.write("refused", lambda: {"path": "x"}, stranger=True)
+        log.write("request", partial(dict, path=path), unauthenticated=True)
+    log.write("refused", lambda: {"path": "x"}, unauthenticated=True)
     for path in "de":
-        log.write("request", partial(dict, path=path), stranger=False)
+        log.write("request", partial(dict, path=path), unauthenticated=False)
     now[0] = 60.0
-    log.write("request", lambda: {"path": "f"}, stranger=True)
+    log.write("request", lambda: {"path": "f"}, unauthenticated=True)
     assert told(caplog) == [
         ("request", "a", 1),
         ("refused", "x", 1),
@@ -37,7 +37,7 @@ def test_strangers_share_a_line_and_others_have_their_own(
 
 def test_texts_of_clients_are_cut(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "web")
-    RequestLog(lambda: 0.0).write("request", lambda: {"path": "a" * 30_000}, stranger=False)
+    RequestLog(lambda: 0.0).write("request", lambda: {"path": "a" * 30_000}, unauthenticated=False)
     assert told(caplog) == [("request", "a" * TEXT_LENGTH + "...", None)]
 
 

@@ -13,7 +13,7 @@ from tornado.web import Application, RequestHandler
 
 from visionfleet.web.http import arrival
 from visionfleet.web.http.connection import Connection
-from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.connection_limiter import ConnectionLimiter
 from visionfleet.web.http.server import OpenSet, WebServer
 from visionfleet.web.http.stream import LOOK_SECONDS
 
@@ -39,11 +39,11 @@ def test_wait_until_none_is_open() -> None:
     "sent", [b"\x16\x03 no http\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"GET /", b""]
 )
 def test_nothing_is_left_of_a_connection_that_is_over(sent: bytes) -> None:
-    """A timer that outlives it keeps it in memory: 15 s of those that many strangers open."""
+    """A timer that outlives it keeps it in memory: 15 s of those that many clients open."""
 
     async def left() -> int:
-        gate = Gate(lambda _: False, time.monotonic)
-        server = WebServer(Application([("/.*", RequestHandler)]), 1000, gate)
+        limiter = ConnectionLimiter(lambda _: False, time.monotonic)
+        server = WebServer(Application([("/.*", RequestHandler)]), 1000, limiter)
         (listener,) = bind_sockets(0, "127.0.0.1")
         server.add_sockets([listener])
         for _ in range(5):
@@ -74,8 +74,11 @@ def test_who_sends_on_after_a_refusal_stalls_and_finds_it(monkeypatch: pytest.Mo
     monkeypatch.setattr(arrival, "LINGER_SECONDS", 0.6)
 
     async def talk() -> tuple[bytes, bool, float]:
-        loop, gate = asyncio.get_running_loop(), Gate(lambda _: False, time.monotonic)
-        while gate.may_drain():
+        loop, limiter = (
+            asyncio.get_running_loop(),
+            ConnectionLimiter(lambda _: False, time.monotonic),
+        )
+        while limiter.may_drain():
             pass
         (listener,) = bind_sockets(0, "127.0.0.1")
         with listener, socket.create_connection(listener.getsockname()) as client:
@@ -84,7 +87,7 @@ def test_who_sends_on_after_a_refusal_stalls_and_finds_it(monkeypatch: pytest.Mo
             server.setblocking(False)
             server.send(b"HTTP/1.1 401 No\r\n\r\n")
             started = loop.time()
-            arrival.Drain(server, gate)
+            arrival.Drain(server, limiter)
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.3):
                     await loop.sock_sendall(client, bytes(64 << 20))
@@ -102,8 +105,8 @@ def test_what_is_no_http_takes_turns_and_rests() -> None:
     """It is cheap, but anybody may send as much of it as the network takes."""
 
     async def answered() -> list[bytes]:
-        gate = HeldGate()
-        server = WebServer(Application([]), 1000, gate)
+        limiter = HeldGate()
+        server = WebServer(Application([]), 1000, limiter)
         (listener,) = bind_sockets(0, "127.0.0.1")
         server.add_sockets([listener])
         held = []
@@ -111,12 +114,12 @@ def test_what_is_no_http_takes_turns_and_rests() -> None:
             reader, writer = await asyncio.open_connection(*listener.getsockname())
             writer.write(b"\x16\x03 no http")
             held.append((reader, writer))
-            while len(gate.waiting) <= number:
+            while len(limiter.waiting) <= number:
                 await asyncio.sleep(0.01)
-        gate.waiting[0]()
-        gate.make_room()  # the oldest that has had no turn gives way
-        assert len(gate.waiting) == 2
-        gate.waiting[-1]()
+        limiter.waiting[0]()
+        limiter.make_room()  # the oldest that has had no turn gives way
+        assert len(limiter.waiting) == 2
+        limiter.waiting[-1]()
         found = [await came(reader) for reader, _ in held]
         for _, writer in held:
             writer.close()
@@ -127,7 +130,7 @@ def test_what_is_no_http_takes_turns_and_rests() -> None:
     assert asyncio.run(answered()) == [b"HTTP/1.1 400", b"", b"HTTP/1.1 400"]
 
 
-class HeldGate(Gate):
+class HeldGate(ConnectionLimiter):
     """Keeps the turn of each connection for the test."""
 
     def __init__(self) -> None:

@@ -1,6 +1,4 @@
-"""Limits connections without a valid API key (strangers): few at a time, served in turns. No I/O
-here.
-"""
+"""Limits unauthenticated connections: few at a time, served in turns. No I/O here."""
 
 import asyncio
 from collections import OrderedDict
@@ -10,10 +8,10 @@ from typing import Protocol
 from visionfleet.web.http.rate_limit import Bucket, take
 
 # Connections without a key; a further one evicts the oldest.
-STRANGERS = 256
+MAX_UNAUTHENTICATED = 256
 # Connections whose first headers have not come; each costs little, and may yet show a key.
 ARRIVALS = 1024
-# After a stranger's turn, strangers pause this many times its duration.
+# After an unauthenticated client's turn, all such pause this many times its duration.
 REST = 4.0
 # Loop iterations from a turn to the end of its consequences: the response and its close.
 TURN_PASSES = 8
@@ -102,11 +100,11 @@ class Turns:
             loop.call_soon(self._next)
 
 
-class Gate:
+class ConnectionLimiter:
     """`knows` tells whether raw headers contain a valid key; None: no keys are required.
 
-    TLS `hides` the headers before the handshake, so clients with keys queue among strangers there,
-    without pauses.
+    TLS `hides` the headers before the handshake, so clients with keys queue among those without
+    there, without pauses.
     """
 
     def __init__(
@@ -114,7 +112,7 @@ class Gate:
     ) -> None:
         self._knows = knows
         self._clock = clock
-        self._arrivals, self._strangers = Places(ARRIVALS), Places(STRANGERS)
+        self._arrivals, self._unauthenticated = Places(ARRIVALS), Places(MAX_UNAUTHENTICATED)
         self._turns = Turns(clock, 0.0 if knows is None else REST)
         self._starts = Turns(clock) if hides else self._turns
         self._pieces = Turns(clock)
@@ -126,17 +124,17 @@ class Gate:
             self._arrivals.take(arrival)
 
     def arrive(self, connection: Evictable) -> None:
-        """Count a connection as a stranger until it shows a key."""
+        """Count a connection as unauthenticated until it shows a key."""
         if self._knows is not None:
-            self._strangers.take(connection)
+            self._unauthenticated.take(connection)
 
     def leave(self, connection: Evictable) -> None:
         self._arrivals.leave(connection)
-        self._strangers.leave(connection)
+        self._unauthenticated.leave(connection)
 
     def make_room(self) -> bool:
         """Evict the oldest connection that has shown no key, if there is any."""
-        return self._arrivals.evict() or self._strangers.evict()
+        return self._arrivals.evict() or self._unauthenticated.evict()
 
     def knows(self, head: bytes) -> bool:
         return self._knows is not None and self._knows(head)

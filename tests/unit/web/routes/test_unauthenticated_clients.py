@@ -13,7 +13,7 @@ from visionfleet.auth.key_file import KeyFile
 from visionfleet.config import Config
 from visionfleet.web.http.arrival import Arrival, Drain
 from visionfleet.web.http.auth import Access
-from visionfleet.web.http.gate import Gate
+from visionfleet.web.http.connection_limiter import ConnectionLimiter
 from visionfleet.web.http.request_log import RequestLog
 from visionfleet.web.http.server import WebServer
 from visionfleet.web.load.fleet_load import FleetLoad
@@ -57,8 +57,8 @@ def context() -> Context:
 )
 def test_nothing_of_a_refusal_waits_for_the_collector(sent: bytes, status: bytes) -> None:
     async def left() -> list[object]:
-        gate = Gate(lambda _: False, time.monotonic)
-        server = WebServer(application(context()), 1000, gate)
+        limiter = ConnectionLimiter(lambda _: False, time.monotonic)
+        server = WebServer(application(context()), 1000, limiter)
         (listener,) = bind_sockets(0, "127.0.0.1")
         server.add_sockets([listener])
         for _ in range(COUNT):

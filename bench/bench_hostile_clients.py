@@ -1,12 +1,12 @@
-"""Strangers: what hundreds of hostile clients without a key take from those who have one.
+"""What hundreds of hostile clients without a key take from those who have one.
 
-`python -m bench.bench_strangers` lets each kind of them come while clients with a key upload, half
-of them on a connection for each request, in rounds: without strangers, with them, and again.
+`python -m bench.bench_hostile_clients` lets each kind of them come while clients with a key upload,
+half of them on a connection for each request, in rounds: without them, with them, and again.
 `max_waiting` is 100. Then the kinds that send bodies come to a service that asks for no key: there
 only memory and stalls of the loop are told.
 
-Strangers and service share the machine, so a daemon that has work waits for AWS's stand-in, and
-both for strangers. These run at the lowest priority, as their processors are elsewhere. With
+They and the service share the machine, so a daemon that has work waits for AWS's stand-in, and
+both for them. These run at the lowest priority, as their processors are elsewhere. With
 `--elsewhere` each kind comes a second time, to a decoy: what it takes then, it takes by sharing the
 machine, and not by anything that the service does.
 """
@@ -28,11 +28,11 @@ from bench.keyed_clients import KeyedClients, Uploads
 from testkit.aws.embedded import CREDENTIALS, Cloud, cloud
 from testkit.processes.daemons import Process, started_module
 from testkit.processes.ports import free_port
-from testkit.web.strangers import KINDS, strangers
+from testkit.web.hostile_clients import KINDS, hostile_clients
 from visionfleet.auth import api_keys, key_file
 
 MAX_WAITING = 100
-# Before the first round, and before each: what strangers have left behind is over.
+# Before the first round, and before each: what hostile clients have left behind is over.
 WARM_SECONDS = 2.0
 SETTLE_SECONDS = 1.0
 BODIES = [
@@ -45,7 +45,8 @@ BODIES = [
 @dataclass(frozen=True)
 class Row:
     """Milliseconds are medians of rounds; `refused` are answers with 503, `failed` all others that
-    are not 200. Stalls and memory are the worst of all rounds, the CPU is that of hostile ones.
+    are not 200. Work is what the event loop worked between an upload and its answer, stalls and
+    memory are the worst of all rounds, the CPU is that of hostile ones.
     """
 
     kind: str
@@ -59,6 +60,8 @@ class Row:
     p50_ms: float
     p99_ms: float
     p99_ratio: float
+    quiet_work_p99_ms: float
+    work_p99_ms: float
     quiet_p99_rounds_ms: Sequence[float]
     p99_rounds_ms: Sequence[float]
     stall_ms: float
@@ -69,7 +72,7 @@ class Row:
 
 @dataclass
 class Rounds:
-    """What was seen, without strangers and with them."""
+    """What was seen, without hostile clients and with them."""
 
     quiet: list[Uploads] = field(default_factory=list)
     hostile: list[Uploads] = field(default_factory=list)
@@ -95,10 +98,10 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=200)
     parser.add_argument("--kinds", nargs="*", default=list(KINDS))
     parser.add_argument("--services", nargs="*", default=["keys", "none"])
-    parser.add_argument("--elsewhere", action="store_true", help="let strangers meet a decoy too")
+    parser.add_argument("--elsewhere", action="store_true", help="meet a decoy too")
     arguments = parser.parse_args()
     rows = []
-    with tempfile.TemporaryDirectory(prefix="vf-strangers-") as name:
+    with tempfile.TemporaryDirectory(prefix="vf-hostile-") as name:
         folder = Path(name)
         with KeyedClients() as clients, cloud(folder) as aws:
             argv = ("testkit.classifier.instant_worker", aws.endpoint_url, "2")
@@ -120,7 +123,7 @@ def measured(
     for kinds, elsewhere in product(groups, places):
         with web(aws, folder, keys) as made, decoy(made, elsewhere, folder) as served:
             since, rounds = time.time(), Rounds()
-            clients.upload(served.port, served.key, WARM_SECONDS)
+            clients.upload(served.port, served.key, WARM_SECONDS, served.process.pid)
             for _ in range(arguments.rounds):
                 add_round(rounds, served, kinds, clients, arguments, folder)
             rows.append(row(kinds, served, rounds, since, arguments.rounds * arguments.seconds))
@@ -136,13 +139,13 @@ def add_round(
     arguments: argparse.Namespace,
     folder: Path,
 ) -> None:
-    """Measure without strangers, and with them from their first moment."""
+    """Measure without hostile clients, and with them from their first moment."""
     seconds, pid = arguments.seconds, served.process.pid
     time.sleep(SETTLE_SECONDS)
-    rounds.quiet.append(clients.upload(served.port, served.key, seconds))
-    with strangers(served.attacked_port, arguments.count, kinds, folder):
+    rounds.quiet.append(clients.upload(served.port, served.key, seconds, pid))
+    with hostile_clients(served.attacked_port, arguments.count, kinds, folder):
         before = tree_cpu_seconds(pid)
-        rounds.hostile.append(clients.upload(served.port, served.key, seconds))
+        rounds.hostile.append(clients.upload(served.port, served.key, seconds, pid))
         rounds.hostile_cpu_seconds += tree_cpu_seconds(pid) - before
 
 
@@ -162,6 +165,8 @@ def row(kinds: list[str], served: Served, rounds: Rounds, since: float, seconds:
         p50_ms=median(in_rounds(rounds.hostile, 50)),
         p99_ms=median(p99),
         p99_ratio=round(median(p99) / median(quiet_p99), 2),
+        quiet_work_p99_ms=work_p99(rounds.quiet),
+        work_p99_ms=work_p99(rounds.hostile),
         quiet_p99_rounds_ms=quiet_p99,
         p99_rounds_ms=p99,
         stall_ms=wall,
@@ -173,6 +178,10 @@ def row(kinds: list[str], served: Served, rounds: Rounds, since: float, seconds:
 
 def in_rounds(rounds: Sequence[Uploads], percent: int) -> list[float]:
     return [round(one.percentile(percent), 1) for one in rounds]
+
+
+def work_p99(rounds: Sequence[Uploads]) -> float:
+    return median([round(one.work_percentile(99), 1) for one in rounds])
 
 
 def worst(stalls: Path, since: float) -> tuple[float, float]:
@@ -213,7 +222,7 @@ def web(aws: Cloud, folder: Path, keys: bool) -> Iterator[Served]:
 
 @contextmanager
 def decoy(served: Served, elsewhere: bool, folder: Path) -> Iterator[Served]:
-    """Lead strangers elsewhere if so told."""
+    """Lead hostile clients elsewhere if so told."""
     if not elsewhere:
         yield served
         return
@@ -226,7 +235,9 @@ def decoy(served: Served, elsewhere: bool, folder: Path) -> Iterator[Served]:
 def report(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
     columns = tuple(asdict(rows[0]))
     show(
-        "strangers", columns, [tuple(str(value) for value in asdict(row).values()) for row in rows]
+        "hostile_clients",
+        columns,
+        [tuple(str(value) for value in asdict(row).values()) for row in rows],
     )
     figures = {
         "seconds": arguments.seconds,
@@ -236,7 +247,7 @@ def report(rows: Sequence[Row], arguments: argparse.Namespace) -> None:
         "load_average": os.getloadavg(),
         "rows": [asdict(row) for row in rows],
     }
-    print(f"written: {save('strangers', figures)}")
+    print(f"written: {save('hostile_clients', figures)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,12 @@ import asyncio
 import time
 from itertools import pairwise
 
-from visionfleet.web.http.gate import DRAINS_PER_SECOND, STRANGERS, Gate, Turns
+from visionfleet.web.http.connection_limiter import (
+    DRAINS_PER_SECOND,
+    MAX_UNAUTHENTICATED,
+    ConnectionLimiter,
+    Turns,
+)
 from visionfleet.web.http.rate_limit import BURST_SECONDS
 
 
@@ -14,8 +19,8 @@ class Client:
         self.closed = True
 
 
-def gate() -> Gate:
-    return Gate(lambda head: b"good" in head, lambda: 0.0)
+def limiter() -> ConnectionLimiter:
+    return ConnectionLimiter(lambda head: b"good" in head, lambda: 0.0)
 
 
 def test_one_waiter_goes_on_in_each_turn_of_the_loop() -> None:
@@ -57,15 +62,15 @@ def test_rest_is_as_long_as_a_turn_and_what_it_led_to() -> None:
     assert asyncio.run(run()) >= 5 * 0.05
 
 
-def test_oldest_stranger_gives_way_and_clients_with_a_key_stay() -> None:
+def test_oldest_client_without_a_key_gives_way() -> None:
     async def run() -> None:
-        strict, known = gate(), Client()
+        strict, known = limiter(), Client()
         strict.arrive(known)
         await strict.admit(known, b"good key")
-        strangers = [Client() for _ in range(STRANGERS + 1)]
-        for stranger in strangers:
-            strict.arrive(stranger)
-        assert [one.closed for one in strangers] == [True] + [False] * STRANGERS
+        unknown = [Client() for _ in range(MAX_UNAUTHENTICATED + 1)]
+        for client in unknown:
+            strict.arrive(client)
+        assert [one.closed for one in unknown] == [True] + [False] * MAX_UNAUTHENTICATED
         assert not known.closed
 
     asyncio.run(run())
@@ -73,7 +78,7 @@ def test_oldest_stranger_gives_way_and_clients_with_a_key_stay() -> None:
 
 def test_good_key_does_not_wait_for_its_turn() -> None:
     async def run() -> None:
-        strict = gate()
+        strict = limiter()
         waiting = [asyncio.ensure_future(strict.admit(Client(), b"bad")) for _ in range(50)]
         await asyncio.sleep(0)
         await strict.admit(Client(), b"good")
@@ -84,13 +89,16 @@ def test_good_key_does_not_wait_for_its_turn() -> None:
 
 
 def test_connections_are_not_counted_where_no_keys_are_asked_for() -> None:
-    open_gate, clients = Gate(None, lambda: 0.0), [Client() for _ in range(STRANGERS + 10)]
+    open_limiter, clients = (
+        ConnectionLimiter(None, lambda: 0.0),
+        [Client() for _ in range(MAX_UNAUTHENTICATED + 10)],
+    )
     for client in clients:
-        open_gate.arrive(client)
+        open_limiter.arrive(client)
     assert not any(client.closed for client in clients)
 
 
 def test_bytes_after_a_refusal_are_few_for_all_together() -> None:
-    strict = gate()
+    strict = limiter()
     allowed = sum(strict.may_drain() for _ in range(10_000))
     assert allowed == DRAINS_PER_SECOND * BURST_SECONDS

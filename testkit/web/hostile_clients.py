@@ -1,7 +1,7 @@
 """Hostile clients without a key, many at once, for as long as they are let.
 
-Run as `python -m testkit.web.strangers PORT COUNT KIND...` it is a process of its own, of the
-lowest priority: strangers have machines of their own.
+Run as `python -m testkit.web.hostile_clients PORT COUNT KIND...` it is a process of its own, of the
+lowest priority: hostile clients have machines of their own.
 """
 
 import asyncio
@@ -145,10 +145,12 @@ async def many(port: int, count: int, kinds: list[str]) -> None:
 
 
 @contextmanager
-def strangers(port: int, count: int, kinds: list[str], folder: Path) -> Iterator[Process]:
+def hostile_clients(port: int, count: int, kinds: list[str], folder: Path) -> Iterator[Process]:
     """Let `count` clients of each kind come."""
     argv = (str(port), str(count), *kinds)
-    with started_module("testkit.web.strangers", *argv, log=folder / "strangers.log") as process:
+    with started_module(
+        "testkit.web.hostile_clients", *argv, log=folder / "hostile.log"
+    ) as process:
         process.wait_for_output("ready", 30)
         yield process
 

@@ -13,7 +13,7 @@ from testkit.aws.embedded import Cloud
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, launched
-from testkit.web.strangers import CHUNKED, HOST, KINDS, WRONG, strangers
+from testkit.web.hostile_clients import CHUNKED, HOST, KINDS, WRONG, hostile_clients
 from visionfleet.auth import api_keys, key_file
 
 IMAGE = encoded(numbered(0))
@@ -66,10 +66,10 @@ def connected(web: Web, sent: bytes) -> socket.socket:
     return client
 
 
-def test_strangers_take_no_room_from_those_with_a_key(web: Web, tmp_path: Path) -> None:
+def test_hostile_clients_take_no_room_from_those_with_a_key(web: Web, tmp_path: Path) -> None:
     assert set(WORST) <= set(KINDS)
     before = resident_mib(web)
-    with strangers(port(web), 30, WORST, tmp_path):
+    with hostile_clients(port(web), 30, WORST, tmp_path):
         end = time.monotonic() + 6
         while time.monotonic() < end:
             assert upload(web) == 202
@@ -81,7 +81,7 @@ def test_strangers_take_no_room_from_those_with_a_key(web: Web, tmp_path: Path) 
     assert max(map(len, theirs)) < 2000
 
 
-def test_stranger_is_refused_before_its_body(web: Web) -> None:
+def test_client_without_a_key_is_refused_before_its_body(web: Web) -> None:
     for body in (POST % 10_000_000 + b"\r\n", POST % 10_000_000 + WRONG + b"\r\n" + b"x" * 1000):
         with connected(web, body) as client:
             answer = client.recv(65536)
@@ -101,7 +101,7 @@ def test_refused_body_is_not_read_on(web: Web) -> None:
     assert web.process.cpu_seconds() - before < 0.4
 
 
-def test_stranger_that_sends_on_sees_its_refusal(web: Web) -> None:
+def test_client_that_sends_on_sees_its_refusal(web: Web) -> None:
     with connected(web, POST % 2_000_000 + b"\r\n") as client:
         for _ in range(20):
             client.sendall(bytes(100_000))
@@ -115,14 +115,14 @@ def test_refusal_without_a_body_keeps_the_connection(web: Web) -> None:
             assert client.recv(65536).startswith(b"HTTP/1.1 401 ")
 
 
-def test_waiting_strangers_keep_nobody_out(web: Web) -> None:
+def test_waiting_clients_without_a_key_keep_nobody_out(web: Web) -> None:
     clients = [connected(web, POST % 1000 + b"\r\n") for _ in range(40)]
     assert upload(web) == 202
     for client in clients:
         client.close()
 
 
-def test_newest_stranger_takes_the_place_of_the_oldest(web: Web) -> None:
+def test_newest_client_without_a_key_replaces_the_oldest(web: Web) -> None:
     held = connected(web, b"GET /v1/fleet" + HOST + b"X-API-Key: " + KEY.encode() + b"\r\n\r\n")
     assert held.recv(65536).startswith(b"HTTP/1.1 404 ")
     clients = [connected(web, b"GET /v1/fleet" + HOST + b"\r\n") for _ in range(300)]
