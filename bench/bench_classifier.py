@@ -258,7 +258,7 @@ def plot(costs: dict[str, dict[str, Cost]]) -> None:
     """Draw CPU per image, a group of bars per model."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(costs), figsize=(4 * len(costs), 3.5))
+    figure, (axes,) = plt.subplots(1, len(costs), figsize=(4 * len(costs), 3.5), squeeze=False)
     for axis, (model, contenders) in zip(axes, costs.items(), strict=True):
         axis.bar(list(contenders), [cost.cpu_ms for cost in contenders.values()])
         axis.set_title(model)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from visionfleet.cli.options import Subparsers, add_config, command, loaded
+from visionfleet.cli.options import Subparsers, add_config, command, loaded, make_folder
 from visionfleet.cli.parser import given_path
 from visionfleet.config.load import path_of
 from visionfleet.errors import BadModel
@@ -45,6 +45,7 @@ def add_teach(below: Subparsers) -> None:
 
 
 def teach(arguments: argparse.Namespace) -> int:
+    make_folder(arguments.into)
     # They import torch.
     from visionfleet.model.teaching import serving
     from visionfleet.model.teaching.teach import teach as taught_by

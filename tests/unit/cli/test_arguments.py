@@ -78,6 +78,19 @@ def test_output_that_cannot_be_written_is_said_first(
 
 
 @pytest.mark.parametrize(
+    "arguments",
+    [("model", "build"), ("model", "import", "resnet18"), ("model", "teach", "nowhere")],
+    ids=["build", "import", "teach"],
+)
+def test_folder_that_cannot_take_a_model_is_said_first(
+    arguments: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    code, line = said(capsys, *arguments, "--into", str(tmp_path / "file"))
+    assert (code, line) == (1, f"visionfleet: {tmp_path / 'file'}: File exists")
+
+
+@pytest.mark.parametrize(
     ("arguments", "content", "reason"),
     [
         (("keys", "list", "--file"), None, "No such file or directory"),
