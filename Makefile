@@ -186,8 +186,9 @@ $(RUNTIME): setup.py | $(BIN)/python
 	$(PIP) -e '.[classifier,local]'
 	@touch $@
 
-# Else the first worker does it, while the first image waits.
-$(ARTEFACT): $(RUNTIME)
+# Else the first worker does it, while the first image waits: after an update too, if artefacts are
+# of a new edition.
+$(ARTEFACT): $(RUNTIME) lib/visionfleet/model/artefact_store.py
 	@echo "visionfleet: trying the model on this processor, once: ten seconds to a minute" >&2
 	@$(BIN)/visionfleet model build --config etc/local.yaml
 	@touch $@
