@@ -22,12 +22,13 @@ from testkit.processes.cli import visionfleet
 from visionfleet.config import Config, load
 from visionfleet.errors import BadModel
 from visionfleet.evaluation.calibration import expected_calibration_error, softmax
+from visionfleet.model.choice import Asked, Chosen
 from visionfleet.model.efficientnet_lite import EfficientNetLite0
 from visionfleet.model.open import find_or_make, open_model
 from visionfleet.model.source import Source
 from visionfleet.model.teaching import head, photos, report, serving
 from visionfleet.model.teaching.photos import Photo
-from visionfleet.model.teaching.teach import Taught, teach
+from visionfleet.model.teaching.teach import Taught, runtime_of, teach
 
 pytestmark = pytest.mark.needs_torch
 
@@ -226,3 +227,8 @@ def test_photos_of_one_scene_are_in_one_fold() -> None:
     for fold in head.folds_of(targets, groups):
         assert (0 in fold) == (1 in fold)
     assert sorted(np.concatenate(list(head.folds_of(targets, groups)))) == list(range(30))
+
+
+def test_taught_model_runs_as_its_base_but_not_in_int8() -> None:
+    assert runtime_of(Chosen("openvino", "bfloat16")) == Asked("openvino", "bfloat16")
+    assert runtime_of(Chosen("openvino", "int8")) == Asked("auto", "auto")

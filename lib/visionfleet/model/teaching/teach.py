@@ -11,7 +11,7 @@ from visionfleet.config import Config
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_quota
 from visionfleet.model import making
-from visionfleet.model.choice import Asked
+from visionfleet.model.choice import Asked, Chosen
 from visionfleet.model.loading import load
 from visionfleet.model.open import open_model
 from visionfleet.model.teaching.card import Card
@@ -62,7 +62,9 @@ def teach(config: Config, photos: Sequence[Photo], environment: MutableMapping[s
         made_by=__version__,
     )
     data = written(base, fit(given, judged.penalty), card)
-    used = model.precision
-    # In int8 another last layer may differ too much: it has to prove itself.
-    runtime = Asked() if used.precision == "int8" else Asked(used.runtime, used.precision)
-    return Taught(data, seen.labels, found, runtime)
+    return Taught(data, seen.labels, found, runtime_of(model.precision))
+
+
+def runtime_of(base: Chosen) -> Asked:
+    """Where the taught model is cheapest: as its base, except in int8, which must agree anew."""
+    return Asked() if base.precision == "int8" else Asked(base.runtime, base.precision)
