@@ -32,9 +32,9 @@ def test_jobs_of_a_killed_worker_are_answered_by_another(aws: Cloud, start: Star
 
 
 def test_visibility_heartbeat_holds_slow_work(aws: Cloud, start: Start) -> None:
-    """28 images at about 0.3 s each take longer than 6 s: without a heartbeat they would return."""
-    jobs = send(aws, range(28))
-    more = {f"CLASSIFIER__{name}": "28" for name in ("PREFETCH", "BATCH_SIZE")}
+    """40 images at 0.2 s or more each take longer than 6 s: without a heartbeat they return."""
+    jobs = send(aws, range(40))
+    more = {f"CLASSIFIER__{name}": "40" for name in ("PREFETCH", "BATCH_SIZE")}
     more |= {"QUEUE__VISIBILITY_TIMEOUT_SECONDS": "6", "QUEUE__WAIT_SECONDS": "0"}
     more = {f"VISIONFLEET_{name}": value for name, value in more.items()}
     with start("w0", model="slow", **more) as process:
