@@ -57,7 +57,7 @@ uninstall: ## uninstall them; configuration, keys and state stay
 
 .PHONY: test
 test: ## check, then all tests; they need root, and the packages that .ci/run installs
-	@$(MAKE) --jobs 2 --output-sync=target check machine-roots
+	@$(MAKE) --jobs 3 --output-sync=target check machine-roots compiled-tests
 	@$(MAKE) test-parts
 	@$(MAKE) --jobs 3 --output-sync=target test-system test-machine test-image test-page
 
@@ -85,6 +85,11 @@ test-image: $(DEVELOPMENT) ## tests of the EC2 image; also needs: apt-get instal
 .PHONY: test-clients
 test-clients: $(DEVELOPMENT) ## KServe's client and two generated ones; not in `make test`; needs Java
 	$(BIN)/python -m testkit.web.generated_clients
+
+# Else each process of test-parts compiles all of them; it is test-parts that tells of errors.
+.PHONY: compiled-tests
+compiled-tests: $(DEVELOPMENT)
+	-@$(BIN)/python -m pytest --collect-only -qq tests >/dev/null
 
 .PHONY: machine-roots
 machine-roots: $(DEVELOPMENT)
