@@ -41,6 +41,7 @@ class Arrival:
         self._tls = tls
         self.known = False
         self._has_begun = self._is_over = False
+        self._spent_seconds = 0.0  # on looks
         self._fault: Problem | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -72,6 +73,7 @@ class Arrival:
 
     def _look(self, has_ended: bool) -> bool:
         """Whether what has come decides what becomes of the connection."""
+        began = self._limiter.clock()
         try:
             first = self._client.recv(HEADER_BYTES, socket.MSG_PEEK)
         except BlockingIOError:
@@ -81,19 +83,22 @@ class Arrival:
         if not first:
             self.abort()
             return True
+        is_decided = self._is_decided(first, has_ended)
+        self._spent_seconds += self._limiter.clock() - began
+        if is_decided:
+            self._decide(first)
+        elif not self._has_begun:
+            self._has_begun = True
+            self._limit()
+        return is_decided
+
+    def _is_decided(self, first: bytes, has_ended: bool) -> bool:
         self._fault = fault_of_start(first, self._tls)
         if self._fault is None and not (self._tls or is_whole(first)):
             if not has_ended:
-                self._begin_head()
                 return False
             self._fault = Problem("bad_parameter", "the headers are cut off")
-        self._decide(first)
         return True
-
-    def _begin_head(self) -> None:
-        if not self._has_begun:
-            self._has_begun = True
-            self._limit()
 
     def _decide(self, first: bytes) -> None:
         """Serve it: at once with a valid key, else in turn."""
@@ -103,7 +108,7 @@ class Arrival:
             self._begin()
         else:
             self._limiter.expect(self)
-            self._limiter.start(self._begin)
+            self._limiter.start(self._begin, self._spent_seconds)
 
     def _end(self) -> None:
         if not self._has_begun:
@@ -111,7 +116,7 @@ class Arrival:
             return
         self._fault = Problem("too_slow", "the head of the request comes too slowly")
         self._cease()
-        self._limiter.start(self._begin)
+        self._limiter.start(self._begin, self._spent_seconds)
 
     def _begin(self) -> None:
         self._is_over = True

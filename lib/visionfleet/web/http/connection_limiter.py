@@ -54,17 +54,18 @@ class Places:
 class Turns:
     """Runs callbacks one per iteration of the event loop, so that many at once do not block it.
 
-    After each it pauses `rests` times as long as the callback took, including its consequences.
+    After each it pauses `rests` times as long as the callback took, including its consequences, and
+    what had been spent on it before.
     """
 
     def __init__(self, clock: Callable[[], float], rests: float = 0.0) -> None:
         self._clock = clock
         self._rests = rests
-        self._waiting: OrderedDict[Callable[[], object], None] = OrderedDict()
+        self._waiting: OrderedDict[Callable[[], object], float] = OrderedDict()
         self._under_way = False
 
-    def call(self, waiter: Callable[[], object]) -> None:
-        self._waiting[waiter] = None
+    def call(self, waiter: Callable[[], object], spent_seconds: float = 0.0) -> None:
+        self._waiting[waiter] = spent_seconds
         if not self._under_way:
             self._under_way = True
             asyncio.get_running_loop().call_soon(self._next)
@@ -86,8 +87,9 @@ class Turns:
     def _next(self) -> None:
         self._under_way = bool(self._waiting)
         if self._under_way:
-            started = self._clock()
-            self._waiting.popitem(last=False)[0]()
+            waiter, spent_seconds = self._waiting.popitem(last=False)
+            started = self._clock() - spent_seconds
+            waiter()
             self._follow(started, TURN_PASSES if self._rests else 0)
 
     def _follow(self, started: float, passes: int) -> None:
@@ -111,7 +113,7 @@ class ConnectionLimiter:
         self, knows: Knows | None, clock: Callable[[], float], hides: bool = False
     ) -> None:
         self._knows = knows
-        self._clock = clock
+        self.clock = clock
         self._arrivals, self._unauthenticated = Places(ARRIVALS), Places(MAX_UNAUTHENTICATED)
         self._turns = Turns(clock, 0.0 if knows is None else REST)
         self._starts = Turns(clock) if hides else self._turns
@@ -139,9 +141,9 @@ class ConnectionLimiter:
     def knows(self, head: bytes) -> bool:
         return self._knows is not None and self._knows(head)
 
-    def start(self, begin: Callable[[], object]) -> None:
-        """Begin to serve a connection that has shown no key, in turn."""
-        self._starts.call(begin)
+    def start(self, begin: Callable[[], object], spent_seconds: float) -> None:
+        """Begin to serve a connection that has shown no key, in turn; so long it took already."""
+        self._starts.call(begin, spent_seconds)
 
     def cancel(self, begin: Callable[[], object]) -> None:
         self._starts.cancel(begin)
@@ -159,5 +161,5 @@ class ConnectionLimiter:
 
     def may_drain(self) -> bool:
         """Whether another piece may be read after a refusal."""
-        self._drained, wait = take(self._drained, DRAINS_PER_SECOND, self._clock())
+        self._drained, wait = take(self._drained, DRAINS_PER_SECOND, self.clock())
         return not wait

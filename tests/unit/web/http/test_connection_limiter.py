@@ -62,6 +62,18 @@ def test_rest_is_as_long_as_a_turn_and_what_it_led_to() -> None:
     assert asyncio.run(run()) >= 5 * 0.05
 
 
+def test_rest_is_as_long_as_looks_before_the_turn_too() -> None:
+    async def run() -> float:
+        turns, began = Turns(time.monotonic, rests=4.0), list[float]()
+        for spent_seconds in (0.05, 0.0):
+            turns.call(lambda: began.append(time.monotonic()), spent_seconds)
+        while len(began) < 2:
+            await asyncio.sleep(0.001)
+        return began[1] - began[0]
+
+    assert asyncio.run(run()) >= 4 * 0.05
+
+
 def test_oldest_client_without_a_key_gives_way() -> None:
     async def run() -> None:
         strict, known = limiter(), Client()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from testkit.processes.cpu_time import takes_less_than
 from visionfleet.web.http.head import (
     EMPTY_BYTES,
     HEAD_LINES,
@@ -105,3 +106,16 @@ def test_head_over_its_limit_is_told_before_it_ends(begun: bytes, said: str) -> 
 def test_empty_lines_without_end_are_told() -> None:
     assert fault_of_head(b"\r\n" * (EMPTY_BYTES // 2)) is None
     assert "empty lines" in fault(b"\r\n" * EMPTY_BYTES).detail
+
+
+def test_largest_headers_are_judged_in_no_time() -> None:
+    """Each connection is looked at before its turn: 0.3 ms a look held up the others."""
+    lines = b"GET / HTTP/1.1\r\n" + b"a:b\r\n" * 5990
+    line = b"GET / HTTP/1.1\r\nx: " + b"y" * 30_000
+
+    def judge() -> None:
+        for _ in range(100):
+            assert fault_of_head(lines) is not None
+            assert not is_whole(line)
+
+    assert takes_less_than(0.03, judge)

@@ -137,7 +137,7 @@ class HeldGate(ConnectionLimiter):
         super().__init__(lambda _: False, time.monotonic)
         self.waiting: list[Callable[[], object]] = []
 
-    def start(self, begin: Callable[[], object]) -> None:
+    def start(self, begin: Callable[[], object], spent_seconds: float) -> None:
         self.waiting.append(begin)
 
     def cancel(self, begin: Callable[[], object]) -> None:
