@@ -35,9 +35,7 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture

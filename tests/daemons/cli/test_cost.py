@@ -18,10 +18,7 @@ instances: {a.large: {vcpus: 2, on_demand: 0.36, spot: 0.036}}
 calls: {s3_write: 5, s3_read: 0.4, sqs: 0.4}
 """
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 def day(age: int, images: int, seconds: float) -> dict[str, object]:

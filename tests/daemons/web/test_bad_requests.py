@@ -5,7 +5,6 @@ import socket
 import struct
 import subprocess
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,13 @@ from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
-from testkit.web.daemon import Web, web_daemon
+from testkit.web.daemon import Web
 
 MIB = 1 << 20
 IMAGE = encoded(numbered(0))
 UNKNOWN = "0" * 26
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web_daemon(aws, tmp_path_factory.mktemp("web")) as made:
-        yield made
+aws = pytest.fixture(emptied, scope="module")
 
 
 def bomb() -> bytes:
