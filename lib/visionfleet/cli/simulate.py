@@ -38,20 +38,15 @@ class NoSimulation(VisionfleetError):
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("trace", type=given_path, help="CSV with minute,count or second,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
-    limits = (0.0, 86400.0)
-    defaults = Conditions()
-    times = {
-        "boot": (seconds(*limits), defaults.boot_seconds, "boot time of a worker"),
-        "service": (seconds(0.001, 3600), defaults.service_seconds, "seconds per image"),
-        "call": (seconds(0, 60), defaults.call_seconds, "latency of a worker's AWS calls"),
-        "lag": (seconds(0, 600), float(defaults.lag_seconds), "age of the queue counts"),
-    }
-    for name, (read, default, about) in times.items():
-        text = f"{about}; default: {default:g}"
-        parser.add_argument(f"--{name}", type=read, default=default, metavar="SECONDS", help=text)
-    parser.add_argument(
-        "--crashes", type=seconds(0, 100), default=0.0, help="crashes per worker and hour"
-    )
+    usual = Conditions()
+    for name, limits, default, about in (
+        ("--boot", (0, 86400), usual.boot_seconds, "boot time of a worker"),
+        ("--service", (0.001, 3600), usual.service_seconds, "seconds per image"),
+        ("--call", (0, 60), usual.call_seconds, "latency of a worker's AWS calls"),
+        ("--lag", (0, 600), usual.lag_seconds, "age of the queue counts"),
+    ):
+        parser.number(name, seconds(*limits), default, about, "SECONDS")
+    parser.number("--crashes", number("a number", 0, 100), 0.0, "crashes per worker and hour")
     add_markets(parser)
     parser.add_argument(
         "--factor",

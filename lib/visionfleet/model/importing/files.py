@@ -26,7 +26,7 @@ from visionfleet.model.importing.weights import put_into
 from visionfleet.model.loading import load_torchscript
 from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.state_dict import aligned, load_tensors, state_dict_of
-from visionfleet.model.teaching.card import card_of
+from visionfleet.model.teaching.taught_file import card_of
 from visionfleet.model.torch_network import MODEL_ERRORS
 
 _SIDES = (224, 32, 299, 64, 28, 384, 96, 128, 256)
