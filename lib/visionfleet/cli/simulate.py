@@ -23,11 +23,9 @@ from visionfleet.simulation.markets import MarketConditions
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # if the maximum is `cores`, which does not apply to a simulation
+WORKERS = 19  # if the maximum is `cores`, which does not apply to a simulation
 _BUSIEST_SHARE = 0.999  # quantile of the minutes; rarer peaks are not worth a fleet
 _KNOWN = ", ".join([*POLICIES, "fixed:N"])
-
-
 _T = TypeVar("_T")
 
 
@@ -62,7 +60,8 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.json, arguments.plot)
     config = loaded(arguments).config
-    policy = _policy(config, arguments.service, arguments.boot)
+    policy = Policy.of(config, WORKERS).changed(service_seconds=arguments.service, schedule=())
+    policy = replace(policy, times=replace(policy.times, boot_seconds=arguments.boot))
     conditions = Conditions(
         service_seconds=arguments.service,
         call_seconds=arguments.call,
@@ -101,16 +100,6 @@ def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketCo
     if asked and "spot" not in markets:
         markets = ("spot", "on-demand")
     return MarketConditions(markets, arguments.spot_refusals or 0, arguments.interruptions or 0)
-
-
-def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
-    policy = Policy.of(config, _WORKERS)
-    update = {"service_seconds": service_seconds, "schedule": ()}
-    return replace(
-        policy,
-        settings=policy.settings.model_copy(update=update),
-        times=replace(policy.times, boot_seconds=boot_seconds),
-    )
 
 
 def read_trace(path: Path) -> tuple[list[int], float]:
