@@ -139,7 +139,7 @@ def curl(web: Web, path: Path, *more: str) -> None:
 
 
 def test_expect_continue_is_refused_before_the_body(web: Web) -> None:
-    with connection(web) as client:
+    with web.connect() as client:
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
             b"Content-Type: image/png\r\nContent-Length: 30000000\r\n\r\n"
@@ -230,14 +230,10 @@ def test_refusals_are_logged_once_without_traceback(web: Web) -> None:
     ],
 )
 def test_broken_connections_do_not_harm_others(web: Web, sent: bytes) -> None:
-    with connection(web) as client:
+    with web.connect() as client:
         client.sendall(sent)
     assert web.get("/healthz").ok
     assert "Traceback" not in web.process.output()
-
-
-def connection(web: Web) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[-1])), timeout=60)
 
 
 def received(client: socket.socket) -> bytes:
