@@ -1,7 +1,8 @@
 """A child process that answers questions, so that a crash affects nothing else.
 
 Questions and answers have a header and a payload. The header and the payload's size are a JSON
-message on a socket, the payload is in a shared memory file: no send blocks, whatever the child does.
+message on a socket, the payload is in a shared memory file: no send blocks, whatever the child
+does.
 """
 
 import contextlib
@@ -147,8 +148,7 @@ def serve(answer: Callable[[Header, bytes], tuple[Header, bytes]]) -> None:
 
 def limit_resources(memory_bytes: int, cpu_seconds: int) -> None:
     """Limit this process's memory (MemoryError) and CPU time (SIGXCPU) from now on."""
-    with open("/proc/self/statm", "rb", buffering=0) as file:
-        pages = int(file.read(200).split()[5])
+    pages = int(Path("/proc/self/statm").read_bytes().split()[5])
     _limit(resource.RLIMIT_DATA, pages * resource.getpagesize() + memory_bytes)
     used = resource.getrusage(resource.RUSAGE_SELF)
     _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + cpu_seconds)
