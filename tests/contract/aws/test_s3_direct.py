@@ -15,10 +15,7 @@ from visionfleet.errors import NotFound, TryLater
 
 DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @dataclass
