@@ -72,13 +72,19 @@ class Queue:
             MessageAttributeNames=["All"],
         )
 
-    def receive(self, wait_seconds: int, maximum: int = BATCH) -> list[Received]:
-        """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20)."""
+    def receive(
+        self, wait_seconds: int, maximum: int = BATCH, hold_seconds: int | None = None
+    ) -> list[Received]:
+        """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20); invisible
+        for `hold_seconds`, or the queue's visibility timeout.
+        """
+        how = {} if hold_seconds is None else {"VisibilityTimeout": hold_seconds}
         return self._receive(
             _received,
             maximum,
             WaitTimeSeconds=wait_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            **how,
         )
 
     def extend(self, receipts: Sequence[str], seconds: int) -> dict[str, VisionfleetError]:

@@ -49,6 +49,13 @@ def test_returned_message_comes_again_with_its_receive_count(queue: Queue) -> No
     assert second.receive_count == 2
 
 
+def test_receiver_says_how_long_it_holds_a_message(queue: Queue) -> None:
+    queue.send("hello")
+    assert queue.receive(0, hold_seconds=0), "the queue's own timeout is 30 s"
+    (again,) = queue.receive(1)
+    assert again.receive_count == 2
+
+
 def test_more_than_ten_messages_are_split_into_batches(queue: Queue) -> None:
     for i in range(23):
         queue.send(str(i))
