@@ -3,6 +3,8 @@
 import json
 import logging
 import time
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,7 +82,9 @@ class Store:
         condition: Mapping[str, str] = {},
     ) -> str:
         """Write an object and return its ETag; raises AlreadyExists if `condition` fails."""
-        headers = {"content-type": content_type}
+        # A bucket with Object Lock refuses objects without a checksum.
+        checksum = b64encode(zlib.crc32(body).to_bytes(4)).decode()
+        headers = {"content-type": content_type, "x-amz-checksum-crc32": checksum}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
         if self._direct and (etag := self._direct.put(key, body, headers)):
@@ -93,6 +97,7 @@ class Store:
                 Body=body,
                 ContentType=content_type,
                 Metadata=metadata,
+                ChecksumCRC32=checksum,
                 **condition,  # type: ignore[arg-type]
             )
             etag = answer["ETag"]

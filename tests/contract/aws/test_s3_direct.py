@@ -1,5 +1,7 @@
 """Direct calls to S3 without boto3: the same effect, and boto3 as the fallback."""
 
+import base64
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +55,19 @@ def test_direct_put_stores_what_boto3_would(watched: Watched, aws: Cloud) -> Non
     assert watched.agents() == ["direct", "direct"]
     head = aws.s3.head_object(Bucket=BUCKETS[0], Key="images/j1")
     assert (head["ContentType"], head["Metadata"]) == ("image/png", metadata)
+
+
+@pytest.mark.parametrize("spoilt", [False, True], ids=["direct", "boto3"])
+@pytest.mark.parametrize("body", [DATA, b"", b"{}" * 60_000])
+def test_put_has_the_checksum_that_object_lock_wants(
+    watched: Watched, body: bytes, *, spoilt: bool
+) -> None:
+    watched.recorder.spoil = lambda seen: spoilt and "Botocore" not in seen.headers["user-agent"]
+    watched.store.put("images/locked", body)
+    put = watched.recorder.seen[-1]
+    checksum = base64.b64decode(put.headers["x-amz-checksum-crc32"])
+    assert (put.status, int.from_bytes(checksum)) == (200, zlib.crc32(body))
+    assert "content-encoding" not in put.headers, "not in chunks"
 
 
 def test_direct_conditional_put_lets_the_first_write_win(watched: Watched) -> None:
