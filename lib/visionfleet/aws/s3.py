@@ -68,10 +68,14 @@ class Store:
     def verify(self) -> None:
         try:
             with wrapped_errors(f"bucket {self._bucket}"):
-                self._client.head_bucket(Bucket=self._bucket)
+                found = self._client.head_bucket(Bucket=self._bucket).get("BucketRegion")
         except Denied as error:
             sentence = f"{error}: s3:ListBucket is not allowed, or it is another account's bucket"
             raise Denied(sentence) from error
+        expected = self._client.meta.region_name
+        if found and found != expected:  # boto3 follows S3's redirection
+            extra = {"bucket": self._bucket, "region": found, "expected": expected}
+            log.warning("bucket is in another region", extra=extra)
 
     def put(
         self,

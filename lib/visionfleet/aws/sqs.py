@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from visionfleet.aws.errors import failed_entries, wrapped_errors
 from visionfleet.aws.outbox import BATCH, send_to
+from visionfleet.aws.queue_attributes import COMPARED, differences
+from visionfleet.config.schema import QueueSection
 from visionfleet.errors import LeaseLost, VisionfleetError
 
 if TYPE_CHECKING:
@@ -75,8 +77,9 @@ class Queue:
     def receive(
         self, wait_seconds: int, maximum: int = BATCH, hold_seconds: int | None = None
     ) -> list[Received]:
-        """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20); invisible
-        for `hold_seconds`, or the queue's visibility timeout.
+        """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20).
+
+        The messages are invisible for `hold_seconds`, or the queue's visibility timeout.
         """
         how = {} if hold_seconds is None else {"VisibilityTimeout": hold_seconds}
         return self._receive(
@@ -108,6 +111,12 @@ class Queue:
         # Also request the ARN: SQS omits unset attributes, and an empty response would look like a
         # failure.
         return self._attributes("QueueArn", "KmsMasterKeyId").get("KmsMasterKeyId", "")
+
+    def differences(self, settings: QueueSection, deployment: str) -> list[str]:
+        """What is not as `settings` want it, one sentence each."""
+        with wrapped_errors(f"attributes of {self.name}"):
+            found = self._attributes("QueueArn", *COMPARED)
+            return list(differences(found, settings, deployment))
 
     def counts(self) -> Counts:
         visible = "ApproximateNumberOfMessages"
