@@ -36,10 +36,10 @@ class Watched:
         return ["boto3" if "Botocore" in one.headers["user-agent"] else "direct" for one in seen]
 
 
-def store(url: str, owner: str | None = None) -> Store:
+def store(url: str, owner: str | None = None, bucket: str = BUCKETS[0]) -> Store:
     factory = ClientFactory("us-east-1", url, 5.0, 1, True, bucket_owner=owner)
     client = factory.client("s3")
-    return Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 2))
+    return Store(client, bucket, factory.direct_s3(client, bucket, 2))
 
 
 @pytest.fixture
@@ -129,6 +129,20 @@ def test_answers_that_boto3_gets_too_are_no_detour(
         assert watched.store.find("images/none") is None
         watched.store.put_json_if("once", "1", None)
     assert caplog.records == []
+
+
+def test_bucket_in_another_region_works_with_a_warning(
+    aws: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = {"LocationConstraint": "eu-central-1"}
+    aws.s3.create_bucket(Bucket="elsewhere", CreateBucketConfiguration=there)
+    made = store(aws.endpoint_url, bucket="elsewhere")
+    made.verify()
+    made.put("images/j7", DATA)
+    assert made.get("images/j7") == DATA
+    (told,) = caplog.records
+    assert told.getMessage() == "bucket is in another region"
+    assert vars(told)["region"] == "eu-central-1"
 
 
 def test_every_call_names_the_owner_of_the_bucket(aws: Cloud) -> None:
