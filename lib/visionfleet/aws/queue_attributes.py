@@ -20,9 +20,7 @@ def attributes_of(settings: QueueSection, dead_arn: str) -> dict[str, str]:
     }
 
 
-def differences(
-    found: Mapping[str, str], settings: QueueSection, deployment: str
-) -> Iterator[str]:
+def differences(found: Mapping[str, str], settings: QueueSection, deployment: str) -> Iterator[str]:
     """What is wrong with a queue that has these attributes, one sentence each."""
     yield from _of_redrive(found.get("RedrivePolicy"), settings, names.dead_queue(deployment))
     retention_seconds = int(found.get("MessageRetentionPeriod", settings.retention_seconds))

@@ -58,7 +58,7 @@ def test_receiver_says_how_long_it_holds_a_message(queue: Queue) -> None:
     assert again.receive_count == 2
 
 
-def test_queue_made_by_hand_differs_and_a_provisioned_one_does_not(aws: Cloud) -> None:
+def test_queue_made_by_hand_differs_until_it_is_provisioned(aws: Cloud) -> None:
     name, settings = f"hand{uuid4().hex[:8]}", QueueSection(max_receives=6, retention_seconds=600)
     aws.sqs.create_queue(QueueName=f"{name}-requests", Attributes={"DelaySeconds": "3"})
     queue = Queue(aws.sqs, f"{name}-requests")
