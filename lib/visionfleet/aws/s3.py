@@ -3,6 +3,8 @@
 import json
 import logging
 import time
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,10 +68,14 @@ class Store:
     def verify(self) -> None:
         try:
             with wrapped_errors(f"bucket {self._bucket}"):
-                self._client.head_bucket(Bucket=self._bucket)
+                found = self._client.head_bucket(Bucket=self._bucket).get("BucketRegion")
         except Denied as error:
             sentence = f"{error}: s3:ListBucket is not allowed, or it is another account's bucket"
             raise Denied(sentence) from error
+        expected = self._client.meta.region_name
+        if found and found != expected:  # boto3 follows S3's redirection
+            extra = {"bucket": self._bucket, "region": found, "expected": expected}
+            log.warning("bucket is in another region", extra=extra)
 
     def put(
         self,
@@ -80,7 +86,9 @@ class Store:
         condition: Mapping[str, str] = {},
     ) -> str:
         """Write an object and return its ETag; raises AlreadyExists if `condition` fails."""
-        headers = {"content-type": content_type}
+        # A bucket with Object Lock refuses objects without a checksum.
+        checksum = b64encode(zlib.crc32(body).to_bytes(4)).decode()
+        headers = {"content-type": content_type, "x-amz-checksum-crc32": checksum}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
         if self._direct and (etag := self._direct.put(key, body, headers)):
@@ -93,6 +101,7 @@ class Store:
                 Body=body,
                 ContentType=content_type,
                 Metadata=metadata,
+                ChecksumCRC32=checksum,
                 **condition,  # type: ignore[arg-type]
             )
             etag = answer["ETag"]
