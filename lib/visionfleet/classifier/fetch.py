@@ -82,15 +82,13 @@ class Intake:
     def _fetch_image(self, job: Job) -> Job | Done:
         started = time.monotonic()
         try:
-            data = self.uploads.read(job.request.key)
+            data = self.uploads.read(job.request.key, self.images.max_bytes)
+            return self._decode(job, data, fetch=time.monotonic() - started)
         except NotFound:
             return self._without_image(job)
         except Unfit as error:
             log.error("image refused", extra={"job": job.request.job, "reason": str(error)})
             return self._failed(job, IMAGE_REFUSED, "S3 does not give the uploaded image out")
-        fetch = time.monotonic() - started
-        try:
-            return self._decode(job, data, fetch)
         except BadImage as error:
             return self._failed(job, error.code, str(error))
 
