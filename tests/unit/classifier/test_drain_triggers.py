@@ -164,7 +164,8 @@ DRAIN_KEY = "fleet/drain/w0"
     [
         (None, False),
         (b"1000.5", True),
-        (b"999.5", False),  # of the worker that had the name before
+        (b"998.5", True),  # two clocks
+        (b"997.5", False),  # of the worker that had the name before
         (b"", False),
         (b"nan", False),
         (b"\xff", False),

@@ -131,7 +131,7 @@ def _contest(loaded: Loaded, asked: Asked, bfloat16: bool) -> Contest:
 def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
     """Run the source in its own framework and the artefact on the same pixels."""
     network = TorchNetwork(loaded.module, loaded.preprocessing, torch.device("cpu"))
-    its_own = Inference(network, loaded, Chosen("torch", "float32"), singly=True)
+    its_own = Inference(network, loaded, Chosen("torch", "float32"))
     found = []
     for path in sorted(PHOTOS.glob("*.jpg")):
         pixels = pixels_of(path.read_bytes(), ImagesSection(), loaded.preprocessing)
