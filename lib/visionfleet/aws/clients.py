@@ -15,6 +15,7 @@ from botocore.session import Session
 from botocore.utils import get_environ_proxies
 from urllib3.util import Url, parse_url
 
+from visionfleet.aws.credentials import LastingCredentials
 from visionfleet.aws.direct_calls import DirectCalls, SigningKey
 from visionfleet.aws.endpoints import by_service, for_all, of_profile
 from visionfleet.aws.errors import wrapped_errors
@@ -92,6 +93,9 @@ class ClientFactory:
             )
         client.meta.events.register("before-parse", require_whole)
         client.meta.events.register("before-parse", self.clock.heard)
+        credentials: object = self._session.get_credentials()
+        if isinstance(credentials, LastingCredentials):
+            client.meta.events.register("after-call", credentials.heard)
         # `Expect: 100-continue` would cost another round trip per image.
         client.meta.events.unregister("before-call.s3", add_expect_header)
         if self.bucket_owner and service == "s3":
