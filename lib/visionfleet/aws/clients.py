@@ -91,15 +91,7 @@ class ClientFactory:
             client: Any = self._session.create_client(
                 service, self.region, endpoint_url=endpoint_url, config=config
             )
-        client.meta.events.register("before-parse", require_whole)
-        client.meta.events.register("before-parse", self.clock.heard)
-        credentials: object = self._session.get_credentials()
-        if isinstance(credentials, LastingCredentials):
-            client.meta.events.register("after-call", credentials.heard)
-        # `Expect: 100-continue` would cost another round trip per image.
-        client.meta.events.unregister("before-call.s3", add_expect_header)
-        if self.bucket_owner and service == "s3":
-            client.meta.events.register("provide-client-params.s3", self._of_owner)
+        self._hook(client.meta.events, service)
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
@@ -142,6 +134,17 @@ class ClientFactory:
             if given or session.get_config_variable("ignore_configured_endpoint_urls"):
                 return given
             return of_profile(service, session.get_scoped_config(), session.full_config)
+
+    def _hook(self, events: Any, service: str) -> None:
+        events.register("before-parse", require_whole)
+        events.register("before-parse", self.clock.heard)
+        credentials: object = self._session.get_credentials()
+        if isinstance(credentials, LastingCredentials):
+            events.register("after-call", credentials.heard)
+        # `Expect: 100-continue` would cost another round trip per image.
+        events.unregister("before-call.s3", add_expect_header)
+        if self.bucket_owner and service == "s3":
+            events.register("provide-client-params.s3", self._of_owner)
 
     def _of_owner(self, params: dict[str, Any], model: OperationModel, **_: Any) -> None:
         for name in ("ExpectedBucketOwner", "ExpectedSourceBucketOwner"):
