@@ -128,11 +128,12 @@ class Store:
         except NotFound:
             return None
 
-    def get(self, key: str) -> bytes:
-        if self._direct and (found := self._direct.get(key)) is not None:
+    def get(self, key: str, most_bytes: int | None = None) -> bytes:
+        """An object, of a larger one than `most_bytes` only about its first so many."""
+        if self._direct and (found := self._direct.get(key, most_bytes)) is not None:
             self._fallbacks = 0
             return found
-        found = self._get(key)[0]
+        found = self._get(key, most_bytes)[0]
         self._count_fallback()
         return found
 
@@ -146,11 +147,14 @@ class Store:
             extra = {"bucket": self._bucket, "calls": count}
             log.warning("direct calls fail, boto3's do not", extra=extra)
 
-    def _get(self, key: str, **more: Any) -> tuple[bytes, str]:
+    def _get(self, key: str, most_bytes: int | None = None, **more: Any) -> tuple[bytes, str]:
         """Without an ETag it is not a response of S3."""
         with wrapped_errors(f"get {key}"):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, **more)
-            return answer["Body"].read(), answer["ETag"]
+            size = None  # all of it
+            if most_bytes is not None and answer["ContentLength"] > most_bytes:
+                size = most_bytes + 1
+            return answer["Body"].read(size), answer["ETag"]
 
     def find(self, key: str) -> bytes | None:
         try:

@@ -64,6 +64,8 @@ MESSAGE_IDS = {
     "no capacity": "4c92ffc98a3b4d7a97cdd7f87c3bc25d",
     "EC2 needs a person": "ca85707bc54444adbf047775ad3bacab",
     "EC2 is well again": "8f862f15001b4f2ab594c2c57799c200",
+    "start refused": "7a84df76866b455f8b7160cd8e9b1d1f",
+    "start no longer refused": "3cdb8f3dae4b454489a572643cceea98",
     "EC2 warns": "3b3e877b0a12432ea57418693e437ac4",
     # the log itself
     "lines lost": "ba244f45345f46758fde07d8f6064eea",

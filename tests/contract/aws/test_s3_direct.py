@@ -17,10 +17,7 @@ from visionfleet.errors import NotFound, TryLater
 
 DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @dataclass
@@ -93,6 +90,15 @@ def test_keys_that_need_escaping_go_through_boto3(watched: Watched, key: str) ->
     watched.store.put(key, DATA)
     assert watched.store.get(key) == DATA
     assert watched.agents() == ["boto3", "boto3"]
+
+
+@pytest.mark.parametrize("key", ["large", "large + large"])
+def test_no_more_than_the_limit_is_read(watched: Watched, aws: Cloud, key: str) -> None:
+    aws.s3.put_object(Bucket=BUCKETS[0], Key=key, Body=bytes(5 << 20))
+    assert len(watched.store.get(key, 1000)) == 1001
+    assert len(watched.store.get(key, 5 << 20)) == 5 << 20
+    aws.s3.put_object(Bucket=BUCKETS[0], Key=key, Body=b"")
+    assert watched.store.get(key, 1000) == b""
 
 
 def test_direct_get_of_a_missing_object_is_not_found(watched: Watched) -> None:

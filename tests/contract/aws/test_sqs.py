@@ -12,10 +12,7 @@ from visionfleet.aws.sqs import Counts, Queue
 from visionfleet.config.schema import QueueSection
 from visionfleet.errors import LeaseLost, NotFound, Unfit
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture

@@ -179,6 +179,26 @@ def test_api_keys_come_from_a_systemd_credential(aws: Cloud, tmp_path: Path) -> 
         ]
 
 
+def test_revoking_the_last_api_key_says_what_follows(
+    aws: Cloud, file: Path, tmp_path: Path
+) -> None:
+    add("ann", file)
+    argv = [str(Path(sys.executable).with_name("visionfleet")), "keys", "revoke", "ann"]
+    done = subprocess.run([*argv, "--file", str(file)], capture_output=True, text=True, timeout=30)
+    assert "no key is left: a web daemon that starts now ends with status 78" in done.stderr
+    told = (
+        "web.auth: keys are required and there are no API keys; `visionfleet keys add NAME --file"
+    )
+    with launched(aws.environment, tmp_path, WEB__KEYS_FILE=str(file)) as web:
+        web.process.assert_exit(78, 20)
+        assert f"{told} {file}` makes one" in web.process.output()
+    (tmp_path / "web-keys").write_bytes(b"")
+    environment = {**aws.environment, "CREDENTIALS_DIRECTORY": str(tmp_path), "INVOCATION_ID": "1"}
+    with launched(environment, tmp_path) as web:
+        web.process.assert_exit(78, 20)
+        assert f"{told} /etc/credstore/visionfleet-web-keys` makes one" in web.process.output()
+
+
 def test_web_serves_https(aws: Cloud, tmp_path: Path) -> None:
     certificate, key = tmp_path / "tls.crt", tmp_path / "tls.key"
     self_signed(certificate, key)
