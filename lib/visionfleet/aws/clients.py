@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _LONGEST_WAIT_SECONDS = 20.0  # botocore's longest backoff
 # Enough for a few seconds of throttling, soon enough for the daemons to tell of an outage.
 MAX_ATTEMPTS = 4
+# S3 Express signs with sessions of its own.
+_DIRECTORY_BUCKET = "--x-s3"
 # TCP retransmits a SYN after 1 s and 2 s more: a lost packet must not fail the call.
 _CONNECT_TIMEOUT_SECONDS = 3.0
 
@@ -98,6 +100,8 @@ class ClientFactory:
         """The direct client of a bucket, None where it cannot be used, e.g. behind a proxy. Raises
         TryLater or GiveUp when credentials cannot be used.
         """
+        if bucket.endswith(_DIRECTORY_BUCKET):
+            return None
         with wrapped_errors(f"bucket {bucket}"):
             presigned = client.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": "x"}
