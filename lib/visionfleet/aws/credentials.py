@@ -43,7 +43,8 @@ class LastingCredentials:
         self._lock = threading.Lock()
         self._frozen: Any = None
         self._ask_at = self._find_at = clock()
-        self._outage = Episode(log, "credentials not renewed", "credentials renewed")
+        self._outage = Episode(log, "credentials not renewed")
+        self._refusal = Episode(log, "credentials refused")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._found, name)
@@ -56,12 +57,14 @@ class LastingCredentials:
     def heard(self, parsed: Mapping[str, Any], **_: Any) -> None:
         """Look at a parsed response, as a botocore event."""
         code = str(parsed.get("Error", {}).get("Code", ""))
-        if code not in _REFUSED or self._clock() < self._find_at:
+        if code not in _REFUSED:
+            self._refusal.succeeded()
             return
-        self._find_at = self._clock() + ASK_SECONDS
-        self._found = self._find() or self._found
-        log.info("credentials refused, found anew", extra={"code": code})
-        self._ask_at = self._clock()
+        self._refusal.failed(code)
+        if self._clock() >= self._find_at:
+            self._find_at = self._clock() + ASK_SECONDS
+            self._found = self._find() or self._found
+            self._ask_at = self._clock()
 
     def _ask(self) -> None:
         if not self._lock.acquire(blocking=self._frozen is None):

@@ -84,7 +84,9 @@ def test_slow_source_holds_one_thread_and_no_other() -> None:
     assert world.source.asked == 2
 
 
-def test_refused_credentials_are_found_anew_now_and_then() -> None:
+def test_refused_credentials_are_found_anew_now_and_then(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world = World()
     assert world.key() == "first"
     world.credentials.heard(REFUSED)
@@ -95,6 +97,10 @@ def test_refused_credentials_are_found_anew_now_and_then() -> None:
     world.now = ASK_SECONDS
     world.credentials.heard(REFUSED)
     assert (world.finds, world.key()) == (2, "second")
+    for answer in ({}, REFUSED):
+        world.credentials.heard(answer)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == ["credentials refused"] * 2, "once until a call succeeds"
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "SlowDown", "404", ""])
