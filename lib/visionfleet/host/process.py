@@ -22,6 +22,15 @@ EXIT_FORCED = 130
 LOOK_UP_SECONDS = 1.0  # the longest time that a signal may stay unseen
 
 
+def open_standard_files() -> None:
+    """Open the null device in place of each standard file that is closed: a socket would get its
+    number, and libuv ends a process that closes such a one.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+
+
 def beside_signals(work: Callable[[], None]) -> Callable[[], None]:
     """Make a function for signal handlers: each call runs `work` once, on another thread.
 

@@ -13,10 +13,20 @@ import pytest
 from visionfleet.host.daemon_threads import EXIT_SOFTWARE
 from visionfleet.host.process import (
     SignalEvents,
+    open_standard_files,
     reload_on_hangup,
     signal_events,
     stop_on_signals,
 )
+
+
+def test_no_socket_takes_the_place_of_a_closed_standard_file() -> None:
+    child = os.fork()
+    if not child:
+        os.closerange(0, 3)
+        open_standard_files()
+        os._exit(0 if os.open(os.devnull, os.O_RDONLY) > 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_signal_ends_the_wait_and_a_reload_is_taken_once() -> None:
