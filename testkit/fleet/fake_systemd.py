@@ -37,6 +37,7 @@ class FakeSystemd:
     allowed: bool = True
     answers: bool = True
     stopping: bool = False
+    masked: set[str] = field(default_factory=set)
 
     def __call__(self, *arguments: str) -> "CompletedProcess[str]":
         if not self.answers:
@@ -52,6 +53,8 @@ class FakeSystemd:
         if verb == "start" and self.stopping:
             assert "--job-mode=fail" in words, "it would undo the stop that is under way"
             return self._said(f"Failed to start {name}: Transaction is destructive.", 1)
+        if verb == "start" and name in self.masked:
+            return self._said(f"Failed to start {name}: Unit is masked.", 1)
         getattr(self, verb)(name)
         return self._said("")
 

@@ -49,7 +49,7 @@ def asked_to_drain() -> bool:
         asked_at = s3.get_object(Bucket=BUCKET, Key=f"fleet/drain/{NAME}")["Body"].read()
     except s3.exceptions.NoSuchKey:
         return False
-    return float(asked_at) >= STARTED
+    return float(asked_at) >= STARTED - 2.0  # its clock and the scaler's differ
 
 
 def work() -> None:

@@ -1,6 +1,7 @@
 """The real web daemon for tests."""
 
 import itertools
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,14 @@ class Web:
     """A running web daemon."""
 
     process: Process
-    url: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, seconds: float = SECONDS) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), seconds)
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return requests.get(self.url + path, timeout=SECONDS, **options)
@@ -45,7 +53,7 @@ def launched(environment: dict[str, str], folder: Path, **settings: str) -> Iter
         env={"VISIONFLEET_WEB__PORT": str(port), **environment, **variables},
         stop_seconds=30,
     ) as process:
-        yield Web(process, f"http://127.0.0.1:{port}")
+        yield Web(process, port)
 
 
 @contextmanager

@@ -24,6 +24,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.contract": set(),
     "visionfleet.cost": {"yaml"},
     "visionfleet.config": {"yaml"},
+    "visionfleet.aws.queue_attributes": set(),
     "visionfleet.imaging": {"PIL", "numpy", "pi_heif"},
     "visionfleet.evaluation.accuracy": {"numpy"},
     "visionfleet.evaluation.calibration": {"numpy"},

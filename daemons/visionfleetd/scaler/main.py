@@ -64,7 +64,8 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     requests = startup.answered(find, signals.stop, log, Random())
     if requests is startup.STOPPED:
         return process.EXIT_OK
-    if not startup.verify((store.verify, *fleet.checks()), signals.stop, log, Random()):
+    compared = partial(_compare, requests, config)
+    if not startup.verify((store.verify, compared, *fleet.checks()), signals.stop, log, Random()):
         return process.EXIT_OK
     observer = FleetObserver(requests, fleet, WorkerReports(store))
     if arguments.dry_run:
@@ -92,6 +93,13 @@ def _find_fleet(lacking: Callable[[], str], signals: SignalEvents) -> None:
         if time.monotonic() >= until:
             startup.end_faulty(BadConfig((fault,)), "scaler")
         signals.wait(0.5)
+
+
+def _compare(requests: Queue, config: Config) -> None:
+    """Warn of a queue that was made by hand, or before the settings changed."""
+    for difference in requests.differences(config.queue, config.name):
+        reason = f"{difference}; `visionfleet provision` corrects it"
+        log.warning("queue differs", extra={"queue": requests.name, "reason": reason})
 
 
 def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:

@@ -15,6 +15,8 @@ from visionfleet.aws.http_connections import HttpAnswer, HttpConnections
 
 log = logging.getLogger(__name__)
 
+_SUCCESSES = {200, 206}  # 206: a range of an object
+
 
 class SigningKey:
     """Signature version 4, with the daily key cached. `credentials` are botocore's."""
@@ -81,7 +83,7 @@ class DirectCalls:
         except Exception as error:  # sockets, TLS, credentials, malformed HTTP
             log.debug("not direct", extra={"path": path, "reason": str(error)})
             return None
-        if answer.status != 200:
+        if answer.status not in _SUCCESSES:
             log.debug("not direct", extra={"path": path, "status": answer.status})
             return None
         self._heard(answer.headers.get("date", ""))

@@ -39,6 +39,11 @@ _PASSING = {
     "ServiceUnavailable",
     "TemporaryRedirect",
     "Unavailable",
+    # A body that was damaged or cut off on its way.
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
     # Credentials that an instance role renews within minutes.
     "ExpiredToken",
     "ExpiredTokenException",

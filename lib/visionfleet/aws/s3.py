@@ -3,6 +3,8 @@
 import json
 import logging
 import time
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,10 +68,14 @@ class Store:
     def verify(self) -> None:
         try:
             with wrapped_errors(f"bucket {self._bucket}"):
-                self._client.head_bucket(Bucket=self._bucket)
+                found = self._client.head_bucket(Bucket=self._bucket).get("BucketRegion")
         except Denied as error:
             sentence = f"{error}: s3:ListBucket is not allowed, or it is another account's bucket"
             raise Denied(sentence) from error
+        expected = self._client.meta.region_name
+        if found and found != expected:  # boto3 follows S3's redirection
+            extra = {"bucket": self._bucket, "region": found, "expected": expected}
+            log.warning("bucket is in another region", extra=extra)
 
     def put(
         self,
@@ -80,7 +86,9 @@ class Store:
         condition: Mapping[str, str] = {},
     ) -> str:
         """Write an object and return its ETag; raises AlreadyExists if `condition` fails."""
-        headers = {"content-type": content_type}
+        # A bucket with Object Lock refuses objects without a checksum.
+        checksum = b64encode(zlib.crc32(body).to_bytes(4)).decode()
+        headers = {"content-type": content_type, "x-amz-checksum-crc32": checksum}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
         if self._direct and (etag := self._direct.put(key, body, headers)):
@@ -93,6 +101,7 @@ class Store:
                 Body=body,
                 ContentType=content_type,
                 Metadata=metadata,
+                ChecksumCRC32=checksum,
                 **condition,  # type: ignore[arg-type]
             )
             etag = answer["ETag"]
@@ -119,11 +128,12 @@ class Store:
         except NotFound:
             return None
 
-    def get(self, key: str) -> bytes:
-        if self._direct and (found := self._direct.get(key)) is not None:
+    def get(self, key: str, most_bytes: int | None = None) -> bytes:
+        """An object, of a larger one than `most_bytes` only about its first so many."""
+        if self._direct and (found := self._direct.get(key, most_bytes)) is not None:
             self._fallbacks = 0
             return found
-        found = self._get(key)[0]
+        found = self._get(key, most_bytes)[0]
         self._count_fallback()
         return found
 
@@ -137,11 +147,14 @@ class Store:
             extra = {"bucket": self._bucket, "calls": count}
             log.warning("direct calls fail, boto3's do not", extra=extra)
 
-    def _get(self, key: str, **more: Any) -> tuple[bytes, str]:
+    def _get(self, key: str, most_bytes: int | None = None, **more: Any) -> tuple[bytes, str]:
         """Without an ETag it is not a response of S3."""
         with wrapped_errors(f"get {key}"):
             answer = self._client.get_object(Bucket=self._bucket, Key=key, **more)
-            return answer["Body"].read(), answer["ETag"]
+            size = None  # all of it
+            if most_bytes is not None and answer["ContentLength"] > most_bytes:
+                size = most_bytes + 1
+            return answer["Body"].read(size), answer["ETag"]
 
     def find(self, key: str) -> bytes | None:
         try:

@@ -18,8 +18,10 @@ class DirectS3:
         self._base_path = base_path
         self._headers = headers  # sent with every call
 
-    def get(self, key: str) -> bytes | None:
-        answer = self._ask("GET", key, b"", {})
+    def get(self, key: str, most_bytes: int | None = None) -> bytes | None:
+        """An object, or its first `most_bytes` and one more; None unless successful."""
+        part = {} if most_bytes is None else {"range": f"bytes=0-{most_bytes}"}
+        answer = self._ask("GET", key, b"", part)
         return None if answer is None else answer.body
 
     def put(self, key: str, body: bytes, headers: Mapping[str, str]) -> str | None:

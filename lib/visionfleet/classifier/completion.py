@@ -56,10 +56,15 @@ class Completion:
         self._return([delivery], wait)
 
     def hand_back(self, deliveries: Collection[Delivery]) -> bool:
-        """Make messages visible again at once; returns whether SQS answered."""
+        """Make messages visible again at once and drop their work, which other workers may have by
+        then; returns whether SQS answered.
+        """
         fields = {"messages": len(deliveries), "jobs": names(deliveries)}
         log.info("handed back", extra=fields)
-        return self._return(deliveries, 0)
+        answered = self._return(deliveries, 0)
+        for delivery in deliveries:
+            delivery.lost = True
+        return answered
 
     def _return(self, deliveries: Collection[Delivery], seconds: int) -> bool:
         """Set the visibility timeout; if that fails, SQS redelivers when the old one is over."""

@@ -15,11 +15,14 @@ log = logging.getLogger("classifier")
 
 _STEP_SECONDS = 0.1
 _SHUT_DOWN_SECONDS = 300.0
+# Most errors of S3 are over by then, and it leaves most of a spot notice's two minutes.
+_PATIENCE_SECONDS = 20.0
 
 
 @dataclass(slots=True)
 class DrainController:
-    """Runs on its own thread, so that a hanging S3 cannot delay a stop.
+    """Runs on its own thread, so that a hanging S3 cannot delay a stop. A drain waits for S3 no
+    longer than `patience_seconds`: then what S3 holds up is handed back.
 
     `shut_down` powers the machine off and returns an error or None; `failed`: it is still running.
     """
@@ -30,6 +33,7 @@ class DrainController:
     shut_down: Callable[[], str | None]
     signals: SignalEvents
     failed: bool = False
+    patience_seconds: float = _PATIENCE_SECONDS
 
     def run(self) -> None:
         request = watch(self.signals.stop, self.triggers, lambda: self._observe("idle", "busy"))
@@ -44,8 +48,11 @@ class DrainController:
 
     def _drained(self) -> bool:
         """Wait until nothing is in flight; False if the stop came first."""
+        hand_back_at = time.monotonic() + self.patience_seconds
         while self.pipeline.working():
             self._observe("draining", "draining")
+            if time.monotonic() > hand_back_at:
+                self.pipeline.hand_back_waiting()
             if self.signals.stop.wait(_STEP_SECONDS):
                 return False
         return True

@@ -18,6 +18,7 @@ log = logging.getLogger("classifier")
 
 _STEP_SECONDS = 0.25
 _IDLE_CHECK_SECONDS = 30.0
+_CLOCK_SLACK_SECONDS = 2.0  # that two daemons' readings of AWS's clock differ by
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def scaler_request(
             log.warning("drain check failed", extra={"reason": str(error)})
             return None
         # An older request was meant for an earlier worker of this name.
-        old = asked_at is None or asked_at < started_at()
+        old = asked_at is None or asked_at < started_at() - _CLOCK_SLACK_SECONDS
         return None if old else DrainRequest("asked to")
 
     return DrainTrigger(every_seconds, look)

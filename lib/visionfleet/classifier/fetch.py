@@ -29,6 +29,8 @@ from visionfleet.errors import BadImage, BadMessage, NotFound, Unfit
 
 log = logging.getLogger("classifier")
 
+_SHORTEST_LIFECYCLE_SECONDS = 86400.0  # lifecycle rules delete objects after whole days
+
 
 @dataclass(slots=True)
 class Intake:
@@ -80,17 +82,20 @@ class Intake:
     def _fetch_image(self, job: Job) -> Job | Done:
         started = time.monotonic()
         try:
-            data = self.uploads.read(job.request.key)
+            data = self.uploads.read(job.request.key, self.images.max_bytes)
+            return self._decode(job, data, fetch=time.monotonic() - started)
         except NotFound:
-            return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
+            return self._without_image(job)
         except Unfit as error:
             log.error("image refused", extra={"job": job.request.job, "reason": str(error)})
             return self._failed(job, IMAGE_REFUSED, "S3 does not give the uploaded image out")
-        fetch = time.monotonic() - started
-        try:
-            return self._decode(job, data, fetch)
         except BadImage as error:
             return self._failed(job, error.code, str(error))
+
+    def _without_image(self, job: Job) -> Done:
+        if job.timings.queue > _SHORTEST_LIFECYCLE_SECONDS:  # a late duplicate, perhaps
+            return self._failed(job, EXPIRED, "the uploaded image has expired")
+        return self._failed(job, IMAGE_MISSING, "the uploaded image is no longer there")
 
     def _decode(self, job: Job, data: bytes, fetch: float) -> Job:
         started = time.monotonic()

@@ -102,6 +102,9 @@ class InFlight:
             delivery.waiting = waiting
             self._changed.notify_all()
 
+    def waiting(self) -> list[Delivery]:
+        return [delivery for delivery in self.held() if delivery.waiting]
+
     def wait_until_done(self, deadline: float) -> None:
         """Wait until nothing is left but what is lost, or until the monotonic `deadline`."""
         with self._changed:

@@ -128,6 +128,11 @@ class Pipeline:
         self._stop_heartbeat.set()
         return not self.counts().in_flight or (hand_back and self._hand_back_rest())
 
+    def hand_back_waiting(self) -> None:
+        """Hand back the messages whose images or results S3 alone holds up."""
+        if waiting := self.completion.in_flight.waiting():
+            self.completion.hand_back(waiting)
+
     def counts(self) -> WorkCounts:
         return self.completion.in_flight.counts()
 

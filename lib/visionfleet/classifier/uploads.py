@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.names import image_key
-from visionfleet.errors import GiveUp, NotFound, TryLater, Unfit, VisionfleetError
+from visionfleet.errors import BadImage, GiveUp, NotFound, TryLater, Unfit, VisionfleetError
 
 # A changed policy takes seconds to propagate: answers differ for that time.
 _REFUSALS = 4
@@ -28,10 +28,12 @@ class UploadedImages:
     _last_read: str | None = None
     _refused: dict[str, tuple[float, int]] = field(default_factory=dict)
 
-    def read(self, key: str) -> bytes:
-        """Raises NotFound, Unfit, and TryLater or another GiveUp if all images may be affected."""
+    def read(self, key: str, most_bytes: int) -> bytes:
+        """Raises BadImage for a larger one, NotFound, Unfit, and TryLater or another GiveUp if all
+        images may be affected.
+        """
         try:
-            data = self.store.get(key)
+            data = self.store.get(key, most_bytes)
         except (NotFound, Unfit):
             raise
         except (GiveUp, TryLater) as error:
@@ -40,6 +42,8 @@ class UploadedImages:
             raise
         self._last_read = key
         self._refused.pop(key, None)
+        if len(data) > most_bytes:
+            raise BadImage("too_large", f"the file has more than {most_bytes} bytes, the limit")
         return data
 
     def _only_this(self, key: str, passing: bool) -> bool:

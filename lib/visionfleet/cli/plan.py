@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from visionfleet.cli.options import add_config, check_writable, loaded, number, seconds, whole
 from visionfleet.cli.parser import Parser, given_path
 from visionfleet.cli.plan_page import document, draw, page
-from visionfleet.cli.simulate import read_trace
+from visionfleet.cli.simulate import WORKERS, read_trace
 from visionfleet.cli.terminal import progress_bar, show
 from visionfleet.config import Config
 from visionfleet.config.fields import DAYS
@@ -32,7 +32,6 @@ from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.plan import Option, Replayed, Schedule
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # if the maximum is `cores`, which does not apply to EC2
 _PAID_SECONDS = 60.0  # EC2's minimum billed time
 _HOLDS = (60.0, 120.0, 300.0)
 _SCHEDULE = re.compile(r"(\d{1,4})@(\d\d:\d\d)-(\d\d:\d\d)(?:/([a-z,-]+))?")
@@ -115,7 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
     prices = price_table(arguments.prices or config.scaler.prices_file)
     options = list(_options(arguments, config, prices))
     traffic = _traffic(arguments)
-    policy, conditions = _policy(arguments, config), _conditions(arguments)
+    policy = _policy(arguments, config)
+    conditions = Conditions(boot_seconds=arguments.boot, seed=arguments.seed)
     outcomes = _replays(options, policy, conditions, traffic)
     priced = (
         plan.estimate(one, outcomes[one.replayed], traffic.hours, prices, policy.maximum)
@@ -179,19 +179,11 @@ def _traffic(arguments: argparse.Namespace) -> _Traffic:
     return _Traffic(arrivals, len(counts) / 60, starts_at)
 
 
-def _conditions(arguments: argparse.Namespace) -> Conditions:
-    return Conditions(boot_seconds=arguments.boot, seed=arguments.seed)
-
-
 def _policy(arguments: argparse.Namespace, config: Config) -> Policy:
     """The configured policy, as on EC2."""
-    policy, times = Policy.of(config, _WORKERS), FLEET_TIMES["ec2"]
-    return replace(
-        policy,
-        settings=policy.settings.model_copy(update={"paid_seconds": _PAID_SECONDS}),
-        times=replace(times, boot_seconds=arguments.boot),
-        maximum=arguments.maximum or policy.maximum,
-    )
+    policy = Policy.of(config, WORKERS).changed(paid_seconds=_PAID_SECONDS)
+    times = replace(FLEET_TIMES["ec2"], boot_seconds=arguments.boot)
+    return replace(policy, times=times, maximum=arguments.maximum or policy.maximum)
 
 
 def _replays(
@@ -207,12 +199,11 @@ def _replays(
 
 
 def _world(one: Replayed, policy: Policy, conditions: Conditions, starts_at: float) -> World:
-    update = {
-        "hold_seconds": one.hold_seconds,
-        "service_seconds": one.service_seconds,
-        "schedule": one.schedule.windows,
-    }
-    policy = replace(policy, settings=policy.settings.model_copy(update=update))
+    policy = policy.changed(
+        hold_seconds=one.hold_seconds,
+        service_seconds=one.service_seconds,
+        schedule=one.schedule.windows,
+    )
     decide = POLICIES[policy.settings.policy]
     conditions = replace(conditions, service_seconds=one.service_seconds, market=one.market)
     return World(conditions, PolicyController(decide, policy, starts_at=starts_at))

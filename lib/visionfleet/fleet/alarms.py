@@ -1,4 +1,4 @@
-"""Conditions at EC2 that an operator must repair, each logged once per episode."""
+"""Conditions of a fleet that an operator must repair, each logged once per episode."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,10 @@ _QUOTED = 3  # of many that are alike
 
 
 class Alarms:
-    def __init__(self) -> None:
+    """`begun` and `ended` are the log's sentences."""
+
+    def __init__(self, begun: str, ended: str) -> None:
+        self._begun, self._ended = begun, ended
         self._reasons: dict[str, str] = {}
 
     def sentences(self) -> tuple[str, ...]:
@@ -29,12 +32,12 @@ class Alarms:
 
     def warn(self, what: str, reason: str) -> None:
         if what not in self._reasons:
-            log.error("EC2 needs a person", extra={"about": what, "reason": reason})
+            log.error(self._begun, extra={"about": what, "reason": reason})
         self._reasons[what] = reason
 
     def resolved(self, what: str) -> None:
         if self._reasons.pop(what, None) is not None:
-            log.info("EC2 is well again", extra={"about": what})
+            log.info(self._ended, extra={"about": what})
 
     def keep(self, lasts: Callable[[str], bool]) -> None:
         for what in [what for what in self._reasons if not lasts(what)]:

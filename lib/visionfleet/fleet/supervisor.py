@@ -7,6 +7,7 @@ from typing import Any
 
 from visionfleet.errors import GiveUp, TryLater
 from visionfleet.fleet.base import Fleet, Member, MemberState
+from visionfleet.fleet.starts import Starts
 from visionfleet.host.process import EXIT_CONFIG
 from visionfleet.host.supervisor_rpc import GROUP, connect, has_refused, listens
 
@@ -37,6 +38,7 @@ class SupervisorFleet(Fleet):
     def __init__(self, socket: str, maximum: int) -> None:
         self._rpc = connect(f"unix://{socket}")
         self.maximum = maximum
+        self._starts = Starts()
 
     def checks(self) -> Sequence[Callable[[], object]]:
         return (self._find_group,)
@@ -57,12 +59,20 @@ class SupervisorFleet(Fleet):
         processes = self._processes()
         still = [p for p in processes if not _state(p) and p["statename"] in _STARTABLE]
         room = self.maximum - (len(processes) - len(still))
-        started = []
-        for name in [p["name"] for p in sorted(still, key=_failed_at)][: max(0, min(count, room))]:
+        in_order = [process["name"] for process in sorted(still, key=_failed_at)]
+        return self._starts.some(in_order, min(count, room), self._start)
+
+    def alarms(self) -> tuple[str, ...]:
+        return self._starts.alarms()
+
+    def _start(self, name: str) -> str:
+        """Returns why supervisor refuses, e.g. for a command that is not there."""
+        try:
             with _wrapped(f"start {name}", {_ALREADY_STARTED, _ABNORMAL_TERMINATION}):
                 self._rpc.supervisor.startProcess(f"{GROUP}:{name}", False)
-                started.append(name)
-        return started
+        except GiveUp as refusal:
+            return str(refusal)
+        return ""
 
     def terminate(self, names: Sequence[str]) -> None:
         """Send SIGTERM; supervisor kills processes that exceed their limit."""

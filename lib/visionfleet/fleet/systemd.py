@@ -11,6 +11,7 @@ from visionfleet.config.classifier import ClassifierSection
 from visionfleet.contract import names
 from visionfleet.errors import Denied, TryLater
 from visionfleet.fleet.base import Fleet, Member, MemberState
+from visionfleet.fleet.starts import Starts
 from visionfleet.host.process import EXIT_CONFIG
 from visionfleet.host.systemctl import BOOTED, answer, systemctl
 
@@ -64,6 +65,7 @@ class SystemdFleet(Fleet):
     ask: Systemctl = systemctl
     _ended: set[int] = field(default_factory=set)
     _failed_at: dict[int, float] = field(default_factory=dict)
+    _starts: Starts = field(default_factory=Starts)
 
     def checks(self) -> Sequence[Callable[[], object]]:
         return (self._units,)
@@ -77,13 +79,22 @@ class SystemdFleet(Fleet):
         still = [number for number in range(self.unit_count) if number not in there]
         still.sort(key=lambda number: self._failed_at.get(number, 0.0))
         room = 0 if self.stopping() else self.maximum - len(there)
-        started = []
-        for number in still[: max(0, min(count, room))]:
-            # Fails while a stop job is pending, e.g. a shutdown of the machine.
-            self._call(number, "--job-mode=fail", "start")
-            self._ended.discard(number)
-            started.append(self._worker(number))
-        return started
+        places = {self._worker(number): number for number in still}
+        return self._starts.some(places, min(count, room), lambda one: self._start(places[one]))
+
+    def alarms(self) -> tuple[str, ...]:
+        return self._starts.alarms()
+
+    def _start(self, number: int) -> str:
+        """Returns why systemd refuses, e.g. while a stop job is pending: a machine's shutdown."""
+        done = self._ask_of(number, "--job-mode=fail", "start")
+        try:
+            answer(done)
+        except TryLater as refusal:
+            self._failed_at[number] = self.now()
+            return str(refusal)
+        self._ended.discard(number)
+        return ""
 
     def terminate(self, names: Sequence[str]) -> None:
         """Send SIGTERM; systemd kills units that exceed their limit."""
@@ -92,7 +103,7 @@ class SystemdFleet(Fleet):
             if unit.state == "activating":  # it has not become ready
                 self._failed_at[unit.number] = self.now()
             self._ended.add(unit.number)
-            self._call(unit.number, "stop")
+            answer(self._ask_of(unit.number, "stop"))
 
     def _members(self) -> dict[int, Member]:
         found = ((unit.number, self._member(unit)) for unit in self._units())
@@ -115,8 +126,8 @@ class SystemdFleet(Fleet):
         asked = ("show", "--timestamp=unix", f"--property={','.join(_PROPERTIES)}")
         return list(units(answer(self.ask(*asked, unit_name("*")))))
 
-    def _call(self, number: int, *words: str) -> None:
-        answer(self.ask("--no-ask-password", "--no-block", *words, unit_name(number)))
+    def _ask_of(self, number: int, *words: str) -> "CompletedProcess[str]":
+        return self.ask("--no-ask-password", "--no-block", *words, unit_name(number))
 
     def _worker(self, number: int) -> str:
         return names.worker_on(self.host, number)

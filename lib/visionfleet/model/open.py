@@ -17,7 +17,7 @@ from visionfleet.host.process import StartupTimer
 from visionfleet.model import making, processor
 from visionfleet.model.artefact import Artefact, Manifest, graph_file
 from visionfleet.model.artefact_store import ArtefactStore, key_of
-from visionfleet.model.choice import tell
+from visionfleet.model.choice import cores_of_part, tell
 from visionfleet.model.inference import Inference
 from visionfleet.model.network import Network
 from visionfleet.model.openvino_network import Graph, OpenVinoNetwork
@@ -78,13 +78,14 @@ def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) 
     if chosen.runtime == "openvino":
         name = graph_file(chosen)
         graph = Graph(found.file(f"{name}.xml"), found.file(f"{name}.bin"))
-        network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes)
+        parts = max(1, threads // cores_of_part(chosen, threads))
+        network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes, parts)
     else:
         # Takes seconds and half a GiB, so only if chosen.
         from visionfleet.model.torch_opening import torch_network
 
         network = torch_network(found, threads)
-    return Inference(network, _as_configured(manifest, choice), chosen, manifest.singly)
+    return Inference(network, _as_configured(manifest, choice), chosen)
 
 
 def _as_configured(manifest: Manifest, choice: ModelSection) -> Manifest:

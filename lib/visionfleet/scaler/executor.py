@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from visionfleet.aws.s3 import Store
 from visionfleet.contract.names import drain_key, worker_key
+from visionfleet.errors import VisionfleetError
 from visionfleet.fleet.base import Fleet
 from visionfleet.scaler.decision import Decision
 from visionfleet.scaler.metrics import ScalerMetrics
@@ -24,11 +25,19 @@ class Executor:
     new_id: Callable[[float], str]
 
     def carry_out(self, decision: Decision, may_act: Callable[[], bool]) -> bool:
-        """Execute all steps; False once `may_act` returns false before one. Raises TryLater."""
+        """Execute all steps, even if one fails; False once `may_act` returns false before one.
+        Raises the first failure, TryLater or GiveUp.
+        """
+        failures: list[VisionfleetError] = []
         for step in self._steps(decision):
             if not may_act():
                 return False
-            step()
+            try:
+                step()
+            except VisionfleetError as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return True
 
     def _steps(self, decision: Decision) -> Iterator[Callable[[], None]]:

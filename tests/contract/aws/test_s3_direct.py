@@ -1,5 +1,7 @@
 """Direct calls to S3 without boto3: the same effect, and boto3 as the fallback."""
 
+import base64
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +17,7 @@ from visionfleet.errors import NotFound, TryLater
 
 DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @dataclass
@@ -34,10 +33,10 @@ class Watched:
         return ["boto3" if "Botocore" in one.headers["user-agent"] else "direct" for one in seen]
 
 
-def store(url: str, owner: str | None = None) -> Store:
+def store(url: str, owner: str | None = None, bucket: str = BUCKETS[0]) -> Store:
     factory = ClientFactory("us-east-1", url, 5.0, 1, True, bucket_owner=owner)
     client = factory.client("s3")
-    return Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 2))
+    return Store(client, bucket, factory.direct_s3(client, bucket, 2))
 
 
 @pytest.fixture
@@ -53,6 +52,19 @@ def test_direct_put_stores_what_boto3_would(watched: Watched, aws: Cloud) -> Non
     assert watched.agents() == ["direct", "direct"]
     head = aws.s3.head_object(Bucket=BUCKETS[0], Key="images/j1")
     assert (head["ContentType"], head["Metadata"]) == ("image/png", metadata)
+
+
+@pytest.mark.parametrize("spoilt", [False, True], ids=["direct", "boto3"])
+@pytest.mark.parametrize("body", [DATA, b"", b"{}" * 60_000])
+def test_put_has_the_checksum_that_object_lock_wants(
+    watched: Watched, body: bytes, *, spoilt: bool
+) -> None:
+    watched.recorder.spoil = lambda seen: spoilt and "Botocore" not in seen.headers["user-agent"]
+    watched.store.put("images/locked", body)
+    put = watched.recorder.seen[-1]
+    checksum = base64.b64decode(put.headers["x-amz-checksum-crc32"])
+    assert (put.status, int.from_bytes(checksum)) == (200, zlib.crc32(body))
+    assert "content-encoding" not in put.headers, "not in chunks"
 
 
 def test_direct_conditional_put_lets_the_first_write_win(watched: Watched) -> None:
@@ -78,6 +90,15 @@ def test_keys_that_need_escaping_go_through_boto3(watched: Watched, key: str) ->
     watched.store.put(key, DATA)
     assert watched.store.get(key) == DATA
     assert watched.agents() == ["boto3", "boto3"]
+
+
+@pytest.mark.parametrize("key", ["large", "large + large"])
+def test_no_more_than_the_limit_is_read(watched: Watched, aws: Cloud, key: str) -> None:
+    aws.s3.put_object(Bucket=BUCKETS[0], Key=key, Body=bytes(5 << 20))
+    assert len(watched.store.get(key, 1000)) == 1001
+    assert len(watched.store.get(key, 5 << 20)) == 5 << 20
+    aws.s3.put_object(Bucket=BUCKETS[0], Key=key, Body=b"")
+    assert watched.store.get(key, 1000) == b""
 
 
 def test_direct_get_of_a_missing_object_is_not_found(watched: Watched) -> None:
@@ -114,6 +135,20 @@ def test_answers_that_boto3_gets_too_are_no_detour(
         assert watched.store.find("images/none") is None
         watched.store.put_json_if("once", "1", None)
     assert caplog.records == []
+
+
+def test_bucket_in_another_region_works_with_a_warning(
+    aws: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = {"LocationConstraint": "eu-central-1"}
+    aws.s3.create_bucket(Bucket="elsewhere", CreateBucketConfiguration=there)
+    made = store(aws.endpoint_url, bucket="elsewhere")
+    made.verify()
+    made.put("images/j7", DATA)
+    assert made.get("images/j7") == DATA
+    (told,) = caplog.records
+    assert told.getMessage() == "bucket is in another region"
+    assert vars(told)["region"] == "eu-central-1"
 
 
 def test_every_call_names_the_owner_of_the_bucket(aws: Cloud) -> None:

@@ -1,16 +1,22 @@
 """The worker's stages while S3 keeps images back, or no child process can be had."""
 
+import threading
 import time
 from collections.abc import Iterator
-from typing import NoReturn
+from types import SimpleNamespace
+from typing import NoReturn, cast
 
 import pytest
 
 from testkit.classifier.pipeline_world import World, started
 from testkit.processes.waiting import wait_until
+from visionfleet.classifier.drain import DrainController
+from visionfleet.classifier.drain_triggers import DrainRequest, DrainTrigger
 from visionfleet.classifier.isolation import ChildFailed
 from visionfleet.classifier.jobs import Job
+from visionfleet.classifier.worker_report import Reporter
 from visionfleet.errors import TryLater
+from visionfleet.host.process import SignalEvents
 
 
 @pytest.fixture
@@ -46,6 +52,32 @@ def test_worker_whose_images_all_wait_holds_prefetch(many: World) -> None:
     many.intake.away.clear()
     many.model.go.set()
     wait_until(lambda: len(many.sqs.deleted) == 40, 30)
+
+
+def test_drain_hands_back_what_s3_keeps_back(many: World) -> None:
+    """Another worker may get it; here the drain ends, once the model has finished the others."""
+    many.intake.refused |= {"away0", "away1"}
+    many.sqs.add("away0", "away1", "job0")
+    wait_until(lambda: many.intake.tries >= 4 and many.model.entered.is_set(), 10)
+    stop, reports = SignalEvents(), list[str]()
+    reporter = SimpleNamespace(
+        observe=lambda state, _: reports.append(state), write=lambda state, _: reports.append(state)
+    )
+    asked = DrainTrigger(0.0, lambda: DrainRequest("asked to"))
+    drain = DrainController(
+        many.pipeline, cast("Reporter", reporter), [asked], lambda: None, stop, patience_seconds=0.2
+    )
+    thread = threading.Thread(target=drain.run, daemon=True)
+    thread.start()
+    wait_until(lambda: len(many.sqs.given_back) == 2, 10)
+    assert sorted(many.sqs.given_back) == [("away0", 0), ("away1", 0)]
+    assert "drained" not in reports
+    many.model.go.set()
+    wait_until(lambda: "drained" in reports, 10)
+    many.intake.refused.clear()  # too late
+    stop.to_stop()
+    thread.join()
+    assert (many.sqs.deleted, many.in_flight()) == (["job0"], 0)
 
 
 @pytest.mark.parametrize(("error", "counts"), [(TryLater("503"), False), (ChildFailed(""), True)])

@@ -1,6 +1,7 @@
 """The classifier as a real process against the embedded AWS."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,13 @@ def test_bad_jobs_fail_with_a_reason_and_harm_no_others(aws: Cloud, start: Start
     aws.send_request("job-text", b"not an image at all")
     aws.send_request("job-truncated", whole[: len(whole) // 2])
     aws.send_request("job-empty", b"")
-    aws.send_request("job-missing", None)
+    aws.send_request("job-large", bytes(5 << 20))
+    aws.send_request("job-missing", None, sent_at=time.time())
+    aws.send_request("job-late", None, sent_at=time.time() - 86_500)
     aws.send_request("job-expired", encoded(numbered(2)), expires_at=1.0)
     aws.send("visionfleet-requests", "this is no message")
-    with start("w0") as process:
-        found = results(aws, [*good, *(f"job-{i}" for i in range(5))])
+    with start("w0", VISIONFLEET_IMAGES__MAX_BYTES="1000000") as process:
+        found = results(aws, [*good, *(f"job-{i}" for i in range(7))])
         dead = lambda: aws.counts("visionfleet-requests-dead") == (1, 0)  # noqa: E731
         wait_until(dead, 30, "the undecodable message is a dead letter")
         wait_until(lambda: aws.counts() == (0, 0), 30, "the queue is empty")
@@ -50,13 +53,15 @@ def test_bad_jobs_fail_with_a_reason_and_harm_no_others(aws: Cloud, start: Start
     assert all(found[job]["status"] == "succeeded" for job in good)
     codes = {
         name: (aws.result(f"job-{name}") or {})["code"]
-        for name in ("text", "truncated", "empty", "missing", "expired")
+        for name in ("text", "truncated", "empty", "large", "missing", "late", "expired")
     }
     assert codes == {
         "text": "not_an_image",
         "truncated": "cannot_be_decoded",
         "empty": "empty",
+        "large": "too_large",
         "missing": "image_missing",
+        "late": "expired",
         "expired": "expired",
     }
 

@@ -13,11 +13,7 @@ from testkit.processes.clocks import set_clock
 from testkit.processes.daemons import started
 
 OUTPUT, STATUS = "visionfleet-output", "fleet/status.json"
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 def test_status_before_the_scaler_wrote_one(aws: Cloud, tmp_path: Path) -> None:

@@ -104,7 +104,6 @@ def test_bad_place_is_left_for_another(aws: Cloud, start: Start, status_: int) -
         send(aws, 2)
         with start(workers) as scaler:
             wait_until(lambda: aws.counts() == (0, 0), 40, scaler.tail)
-            # One that began after it was asked is asked again, a minute later.
             wait_until(lambda: workers.states().keys() <= {"classifier_00"}, 90, scaler.tail)
 
 

@@ -56,9 +56,7 @@ def test_the_tables_cover_every_combination() -> None:
     assert len({each[:3] for each in DIRECT}) == len(DIRECT)
 
 
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -133,7 +133,7 @@ def test_stopping_daemon_accepts_no_connections(aws: Cloud, tmp_path: Path) -> N
 
 def connects(web: Web) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[-1])), 1).close()
+        web.connect(1).close()
     except OSError:
         return False
     return True
@@ -244,6 +244,5 @@ def test_check_config_and_version_options(tmp_path: Path) -> None:
 def test_every_network_is_listened_on(aws: Cloud, tmp_path: Path) -> None:
     """`::` is IPv4, too, as the setting says."""
     with web_daemon(aws, tmp_path, WEB__ADDRESS='"::"', WEB__AUTH="none") as web:
-        port = web.url.rsplit(":", 1)[1]
         for host in ("127.0.0.1", "[::1]"):
-            assert requests.get(f"http://{host}:{port}/healthz", timeout=20).ok, host
+            assert requests.get(f"http://{host}:{web.port}/healthz", timeout=20).ok, host

@@ -19,7 +19,7 @@ class S3:
         self.all: Exception | None = None
         self.decrypts = True
 
-    def get(self, key: str) -> bytes:
+    def get(self, key: str, _most_bytes: int = 0) -> bytes:
         if self.all or key in self.refused:
             raise self.all or self.refused[key]
         if key not in self.objects:
@@ -50,7 +50,7 @@ def tries(images: UploadedImages, clock: Clock, seconds: float) -> list[type[Exc
     end, found = clock.now + seconds, list[type[Exception]]()
     while clock.now <= end:
         try:
-            images.read("images/b")
+            images.read("images/b", 9)
         except (TryLater, GiveUp) as error:
             found.append(type(error))
         clock.now += 2
@@ -61,7 +61,7 @@ def tries(images: UploadedImages, clock: Clock, seconds: float) -> list[type[Exc
 def test_one_refused_image_is_unfit_after_some_tries(
     s3: S3, images: UploadedImages, clock: Clock, error: Exception
 ) -> None:
-    images.read("images/a")
+    images.read("images/a", 9)
     s3.refused["images/b"] = error
     assert tries(images, clock, 8) == [*[type(error)] * 4, Unfit]
 
@@ -69,17 +69,17 @@ def test_one_refused_image_is_unfit_after_some_tries(
 def test_refusal_of_all_is_never_one_images_fault(
     s3: S3, images: UploadedImages, clock: Clock
 ) -> None:
-    images.read("images/a")
+    images.read("images/a", 9)
     s3.all = Denied("the policy is being replaced")
     assert Unfit not in tries(images, clock, 600)
     s3.all = None
-    assert images.read("images/b") == b"b"
+    assert images.read("images/b", 9) == b"b"
 
 
 def test_refusals_before_all_were_refused_do_not_count(
     s3: S3, images: UploadedImages, clock: Clock
 ) -> None:
-    images.read("images/a")
+    images.read("images/a", 9)
     s3.refused["images/b"] = Denied("not known everywhere yet")
     assert Unfit not in tries(images, clock, 4)
     s3.all = Denied("the policy is being replaced")
@@ -99,7 +99,7 @@ def test_worker_that_has_read_no_image_takes_longer_to_be_sure(
 def test_image_that_alone_is_not_answered_is_unfit_in_the_end(
     s3: S3, images: UploadedImages, clock: Clock
 ) -> None:
-    images.read("images/a")
+    images.read("images/a", 9)
     s3.refused["images/b"] = TryLater("InternalError")
     assert tries(images, clock, 898) == [TryLater] * 450
     assert tries(images, clock, 0) == [Unfit]
@@ -108,7 +108,7 @@ def test_image_that_alone_is_not_answered_is_unfit_in_the_end(
 def test_outage_of_all_is_never_one_images_fault(
     s3: S3, images: UploadedImages, clock: Clock
 ) -> None:
-    images.read("images/a")
+    images.read("images/a", 9)
     s3.all = TryLater("InternalError")
     assert set(tries(images, clock, 2000)) == {TryLater}
     s3.all, s3.refused["images/b"] = None, TryLater("not yet")
@@ -118,6 +118,6 @@ def test_outage_of_all_is_never_one_images_fault(
 def test_archived_and_missing_images_are_told_at_once(s3: S3, images: UploadedImages) -> None:
     s3.refused["images/b"] = Unfit("InvalidObjectState")
     with pytest.raises(Unfit):
-        images.read("images/b")
+        images.read("images/b", 9)
     with pytest.raises(NotFound):
-        images.read("images/none-of-them")
+        images.read("images/none-of-them", 9)

@@ -1,5 +1,6 @@
 """The fleet under supervisor: what its processes count as."""
 
+import xmlrpc.client
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,8 @@ class Rpc:
         return self.processes
 
     def startProcess(self, name: str, _wait: bool) -> None:  # noqa: N802
+        if name.endswith("no_command"):
+            raise xmlrpc.client.Fault(20, "NO_FILE")
         self.started.append(name)
 
 
@@ -68,3 +71,11 @@ def test_a_place_that_failed_is_tried_after_all_others(rpc: Rpc) -> None:
     ]
     names = supervisor.SupervisorFleet("s.sock", 9).launch(4, "d")
     assert names == ["left", "failed_before", "killed", "failed_now"]
+
+
+def test_place_that_is_refused_is_left_for_another(rpc: Rpc) -> None:
+    rpc.processes = [process("no_command", "STOPPED"), process("good", "STOPPED")]
+    fleet = supervisor.SupervisorFleet("s.sock", 9)
+    assert fleet.launch(1, "d") == ["good"]
+    why = "supervisor: start no_command: NO_FILE"
+    assert fleet.alarms() == (f"no_command: {why}",)

@@ -120,9 +120,20 @@ def test_terminate_of_one_that_is_gone_is_fine(fleet: SystemdFleet, init: FakeSy
 def test_nobody_is_launched_while_all_of_it_stops(fleet: SystemdFleet, init: FakeSystemd) -> None:
     init.stopping = True
     assert fleet.launch(1, "d") == []
-    with pytest.raises(TryLater, match="destructive"):
-        SystemdFleet("host", 3, 9, init.now, lambda: False, init).launch(1, "d")
+    other = SystemdFleet("host", 3, 9, init.now, lambda: False, init)
+    assert other.launch(1, "d") == []
+    assert "destructive" in other.alarms()[0]
     assert init.started == []
+
+
+def test_masked_unit_is_left_for_another(fleet: SystemdFleet, init: FakeSystemd) -> None:
+    init.masked = {UNIT[0]}
+    assert fleet.launch(1, "d") == ["host-1"]
+    assert fleet.alarms() == (f"host-0: systemd: Failed to start {UNIT[0]}: Unit is masked.",)
+    assert fleet.launch(2, "e") == ["host-2"], "it is asked last"
+    init.masked = set()
+    assert fleet.launch(1, "f") == ["host-0"]
+    assert fleet.alarms() == ()
 
 
 def test_silence_of_systemd_passes_and_its_refusal_does_not(

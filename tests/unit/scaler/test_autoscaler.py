@@ -15,6 +15,7 @@ from testkit.fleet.scaler_world import (
 from visionfleet.aws.s3 import Listed
 from visionfleet.contract.messages import FleetStatus
 from visionfleet.errors import TryLater
+from visionfleet.scaler.decision import Decision
 from visionfleet.scaler.garbage_collector import GarbageCollector
 from visionfleet.scaler.status_store import StatusStore
 
@@ -31,6 +32,19 @@ def test_fleet_grows_with_work_and_shrinks_after_it() -> None:
     assert 1 < world.peak <= POLICY.maximum
     assert {state for _, state in world.terminated} == {"drained"}
     assert [key for key in world.objects if key.startswith(("fleet/drain", "fleet/workers"))] == []
+
+
+def test_worker_that_refuses_to_stop_stops_no_launch(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ScalerWorld()
+    executor = scaler(world).executor
+
+    def refuse(_names: object) -> None:
+        raise TryLater("operation refused")
+
+    monkeypatch.setattr(executor.fleet, "terminate", refuse)
+    with pytest.raises(TryLater, match="operation refused"):
+        executor.carry_out(Decision(1, ("w1",), ("w0",)), lambda: True)
+    assert (len(world.workers), "fleet/drain/w1" in world.objects) == (1, True)
 
 
 @pytest.mark.parametrize("service", ["S3", "SQS", "EC2"])
