@@ -20,7 +20,7 @@ from visionfleet.config.reload import Reach, changed, merged
 from visionfleet.errors import BadConfig, BadKeys, Denied, GiveUp, NotFound, TryLater
 from visionfleet.host import systemd
 from visionfleet.host.metrics_server import serve
-from visionfleet.host.process import EXIT_CONFIG, EXIT_OK
+from visionfleet.host.process import EXIT_CONFIG, EXIT_OK, open_standard_files
 from visionfleet.host.watchdog import extend_timeout
 from visionfleet.logs import journal, setup
 
@@ -51,6 +51,7 @@ def parser(daemon: str, about: str) -> argparse.ArgumentParser:
 
 def configuration(arguments: argparse.Namespace) -> Config:
     """Load the configuration and set up logging; exits on faults."""
+    open_standard_files()
     try:
         loaded = load(arguments.config, os.environ)
     except BadConfig as error:
