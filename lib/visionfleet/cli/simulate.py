@@ -52,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
         help="multiplies the counts; default: scale to the maximum of workers",
     )
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
-    parser.add_argument("--plot", type=given_path, metavar="FILE.png")
+    parser.plot("images waiting and workers over time")
     parser.add_argument("--json", type=given_path, metavar="FILE.json")
     add_config(parser)
 
