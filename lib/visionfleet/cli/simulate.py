@@ -166,6 +166,7 @@ def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
         above.step(hours, [size for _, _, size in outcome.timeline], where="post", label=name)
         below.step(hours, [visible for _, visible, _ in outcome.timeline], where="post")
     above.set_ylabel("workers")
+    above.yaxis.get_major_locator().set_params(integer=True)
     above.legend()
     below.set_ylabel("images waiting")
     below.set_xlabel("hours")
