@@ -50,13 +50,13 @@ def add_arguments(parser: Parser) -> None:
     parser.number("--batch", whole(1, 256), 32, "largest batch size to try")
     parser.path("--images", "PATH", "a file or folder; default: four photos of the package")
     parser.flag("--json", "print all figures as JSON")
-    parser.path("--plot", "FILE.png", "plot of p95 over images per second")
+    parser.plot("p95 over images per second")
     parser.path("--output", "FILE.yaml", "write the settings there; default: stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output, arguments.plot)
-    drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
+    drawn = plots.figure() if arguments.plot else None
     config = loaded(arguments).config
     names = [str(path.resolve()) for path in photos(arguments.images)]
     trials = list(_tried(config, arguments, names))

@@ -51,7 +51,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--json", nargs="?", type=given_path, const=_STDOUT, metavar="FILE", help=about
     )
-    parser.path("--plot", "FILE.png", "plot of cost against wait")
+    parser.plot("cost against wait")
     add_config(parser)
 
 

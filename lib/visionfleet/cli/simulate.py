@@ -52,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
         help="multiplies the counts; default: scale to the maximum of workers",
     )
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
-    parser.add_argument("--plot", type=given_path, metavar="FILE.png")
+    parser.plot("images waiting and workers over time")
     parser.add_argument("--json", type=given_path, metavar="FILE.json")
     add_config(parser)
 
@@ -166,6 +166,7 @@ def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
         above.step(hours, [size for _, _, size in outcome.timeline], where="post", label=name)
         below.step(hours, [visible for _, visible, _ in outcome.timeline], where="post")
     above.set_ylabel("workers")
+    above.yaxis.get_major_locator().set_params(integer=True)
     above.legend()
     below.set_ylabel("images waiting")
     below.set_xlabel("hours")
