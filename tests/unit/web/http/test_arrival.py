@@ -231,8 +231,6 @@ def test_head_in_many_pieces_is_waited_for() -> None:
 
 
 class Calls:
-    """Counts the calls of a function."""
-
     def __init__(self, place: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times = 0
         self._called = getattr(place, name)
