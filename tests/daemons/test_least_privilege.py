@@ -83,6 +83,7 @@ def use_every_path(deployment: Deployment) -> None:
         wait_until(lambda: "drained" in worker.output(), 60, worker.tail)
         wait_until(lambda: not deployment.instances("pending", "running"), 30, scaler.tail)
         assert worker.stop(30)[0] == 0
+        hand_back_anew(deployment, service)
     wait_until(lambda: "removed" in scaler.output(), 30, scaler.tail)
     do_operator_tasks(deployment)
     for process in deployment.logs.values():
@@ -212,6 +213,28 @@ def dead_letter_a_message(deployment: Deployment) -> None:
     deployment.stack.aws.send("visionfleet-requests", "no message")
     wait_until(lambda: deployment.stack.aws.counts(DEAD) == (1, 0), 40, "the dead letter")
     assert spoilt
+
+
+def hand_back_anew(deployment: Deployment, service: ImdsServer) -> None:
+    """Stop a worker that holds a message which would soon be given up."""
+    aws, queue = deployment.stack.aws, "visionfleet-requests"
+    request = {"v": 1, "job": "held", "key": "images/held", "sent_at": time.time()}
+    aws.send(queue, json.dumps(request))
+    for _ in range(2):
+        given = aws.sqs.receive_message(QueueUrl=aws.queue_url(queue), VisibilityTimeout=0)
+        assert len(given["Messages"]) == 1
+    spoilt: list[SignedRequest] = []
+
+    def spoil(seen: SignedRequest) -> bool:
+        spoilt.extend([seen] if "/images/held" in seen.path else [])
+        return "/images/held" in seen.path
+
+    deployment.recorder.spoil = spoil
+    worker = start_worker(deployment, service)
+    wait_until(lambda: failed(spoilt), 60, worker.tail)
+    assert worker.stop(30)[0] == 0
+    assert "not sent anew" not in worker.output()
+    aws.sqs.purge_queue(QueueUrl=aws.queue_url(queue))
 
 
 def do_operator_tasks(deployment: Deployment) -> None:

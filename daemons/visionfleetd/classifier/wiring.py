@@ -142,7 +142,8 @@ def pipeline(
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
     stage = partial(_stage, loops, meters, in_flight, handing_back)
-    completion = Completion(requests, clients.outbox, dead, in_flight, metrics, random)
+    most, outbox = config.queue.max_receives, clients.outbox
+    completion = Completion(requests, outbox, dead, most, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer)
     retrier = Retrier(completion, handing_back, random, loops, crash(log))
     writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put, retrier)

@@ -22,6 +22,8 @@ from visionfleet.errors import GiveUp, NotFound, VisionfleetError
 log = logging.getLogger("classifier")
 
 _DELETE_TRIES = 3
+# The last delivery gives up, and the one before isolates the image.
+_SPARE_DELIVERIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class Completion:
     requests: Queue
     outbox: Outbox
     dead_letters: str
+    max_receives: int
     in_flight: InFlight
     metrics: ClassifierMetrics
     random: Random
@@ -61,10 +64,33 @@ class Completion:
         """
         fields = {"messages": len(deliveries), "jobs": names(deliveries)}
         log.info("handed back", extra=fields)
-        answered = self._return(deliveries, 0)
+        renewed = self._renew([each for each in deliveries if self._untried(each)])
+        answered = self._return([each for each in deliveries if each not in renewed], 0)
         for delivery in deliveries:
             delivery.lost = True
         return answered
+
+    def _untried(self, delivery: Delivery) -> bool:
+        """Whether a message nears its last delivery though, here at least, nothing has failed."""
+        innocent = not (delivery.tried or delivery.lost) and delivery.holders == 1
+        return innocent and delivery.message.receive_count >= self.max_receives - _SPARE_DELIVERIES
+
+    def _renew(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+        """Send copies, whose deliveries count anew, then delete the messages; returns those. Where
+        this fails, they are handed back as they are; a duplicate does no harm.
+        """
+        by_body = {delivery.message.body: delivery for delivery in deliveries}
+        if not by_body:
+            return ()
+        try:
+            failed = self.outbox.send_all(self.requests.name, list(by_body))
+        except VisionfleetError as error:  # the IAM role of an earlier release does not allow it
+            log.info("not sent anew", extra={"jobs": names(deliveries), "reason": str(error)})
+            return ()
+        renewed = [delivery for body, delivery in by_body.items() if body not in failed]
+        with self.in_flight.ending(renewed):
+            self._delete(renewed)
+        return renewed
 
     def _return(self, deliveries: Collection[Delivery], seconds: int) -> bool:
         """Set the visibility timeout; if that fails, SQS redelivers when the old one is over."""

@@ -51,8 +51,7 @@ class HandoverJournal(Journal):
         self._fd: int | None = None
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.stat().st_uid != os.getuid():
-                raise PermissionError(f"{folder} is somebody else's")
+            _require_ours(folder)
             self._fd, self._path = tempfile.mkstemp(prefix=_PREFIX, dir=folder)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
         except OSError as error:
@@ -162,12 +161,30 @@ class Takeover:
 def take_over(folder: Path, about: Mapping[str, str]) -> Takeover:
     """Read the journals of this machine's dead workers for this queue and boot."""
     found = Takeover()
-    for path in filter(Path.is_file, sorted(folder.glob(f"{_PREFIX}*"))):
+    try:
+        paths = _journals(folder)
+    except OSError as error:
+        log.warning("nothing is taken over", extra={"reason": str(error)})
+        return found
+    for path in paths:
         try:
             _take(path, about, found)
         except OSError as error:
             log.warning("nothing is taken over", extra={"reason": str(error)})
     return found
+
+
+def _journals(folder: Path) -> list[Path]:
+    if not folder.exists():
+        return []
+    _require_ours(folder)
+    return list(filter(Path.is_file, sorted(folder.glob(f"{_PREFIX}*"))))
+
+
+def _require_ours(folder: Path) -> None:
+    """Others may make a folder in /tmp first, and write journals there."""
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} is somebody else's")
 
 
 def _take(path: Path, about: Mapping[str, str], found: Takeover) -> None:

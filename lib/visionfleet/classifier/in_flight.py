@@ -21,6 +21,7 @@ class Delivery:
     holders: int = 1  # how many worker processes of this machine have held it
     suspect: str = ""  # the crash, if it was in the model when a worker died
     ending: bool = False
+    tried: bool = False  # by the model
     waiting: bool = False  # to be retried: S3 does not give its image out, or take its result
 
     def about(self) -> dict[str, str]:
@@ -125,6 +126,8 @@ class InFlight:
         Also after the forward pass: a process does not die instantly.
         """
         with self._changed:
+            for delivery in deliveries:
+                delivery.tried = True
             self._journal.in_model(deliveries)
 
     @contextmanager

@@ -21,7 +21,7 @@ from visionfleet.classifier.metrics import ClassifierMetrics
 from visionfleet.classifier.retrier import Retrier
 from visionfleet.classifier.store import ResultWriter
 from visionfleet.contract.messages import ModelInfo, Ranked, Request, Timings
-from visionfleet.errors import TryLater
+from visionfleet.errors import Denied, TryLater
 from visionfleet.host.watchdog import Watchdog
 
 KEY = "results/j1.json"
@@ -36,6 +36,7 @@ def completion(aws: Cloud) -> Completion:
         requests=Queue(aws.sqs, f"{NAME}-requests"),
         outbox=Outbox(aws.sqs),
         dead_letters=f"{NAME}-requests-dead",
+        max_receives=5,
         in_flight=InFlight(10),
         metrics=ClassifierMetrics(),
         random=Random(0),
@@ -167,3 +168,44 @@ def test_worker_survives_a_missing_dead_letter_queue(aws: Cloud, completion: Com
     nowhere = replace(completion, dead_letters="nowhere")
     nowhere.dead_letter(received(completion), "bad")
     assert sum(aws.counts()) == 1, "the message is not deleted"
+
+
+def handed_back(completion: Completion, times: int, **what: object) -> int:
+    """Hand one message back so often; returns the count of its next delivery."""
+    for _ in range(times):
+        delivery = received(completion)
+        for name, value in what.items():
+            setattr(delivery, name, value)
+        assert completion.hand_back([delivery])
+    return received(completion).message.receive_count
+
+
+def test_message_that_is_only_handed_back_is_never_given_up(
+    aws: Cloud, completion: Completion
+) -> None:
+    aws.send_request("j1", None)
+    assert handed_back(completion, 2) == 3
+    (held,) = completion.in_flight.held()
+    completion.hand_back([held])
+    assert aws.counts() == (1, 0), "the old one is deleted"
+    assert handed_back(completion, 5) < 5
+    assert aws.counts() == (0, 1)
+
+
+@pytest.mark.parametrize("what", [{"tried": True}, {"holders": 2}])
+def test_message_that_may_have_done_harm_keeps_its_count(
+    aws: Cloud, completion: Completion, what: dict[str, object]
+) -> None:
+    aws.send_request("j1", None)
+    assert handed_back(completion, 4, **what) == 5
+
+
+def test_role_that_may_not_send_requests_hands_back(
+    aws: Cloud, completion: Completion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(_queue: str, _bodies: object) -> None:
+        raise Denied("send to requests")
+
+    monkeypatch.setattr(completion.outbox, "send_all", deny)
+    aws.send_request("j1", None)
+    assert handed_back(completion, 4) == 5

@@ -206,6 +206,26 @@ def test_folder_that_cannot_be_made_ends_the_notes_alone(tmp_path: Path) -> None
     worker.dies()
 
 
+def test_nothing_is_taken_from_a_folder_of_somebody_else(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.receives("a")
+    worker.dies()
+    monkeypatch.setattr("os.getuid", lambda: tmp_path.stat().st_uid + 1)
+    assert receipts(take_over(tmp_path, ABOUT)) == []
+
+
+def test_folder_that_cannot_be_read_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> NoReturn:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    (tmp_path / "held-x").touch()
+    assert receipts(take_over(tmp_path, ABOUT)) == []
+
+
 def test_notes_that_cannot_be_removed_end_nothing(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ def test_each_end_frees_the_place_once_after_its_last_call(end: str, failing: bo
     in_flight = InFlight(2)
     sqs = Sqs(in_flight, failing)
     queue, outbox = cast("Queue", sqs), cast("Outbox", sqs)
-    completion = Completion(queue, outbox, "dead", in_flight, ClassifierMetrics(), Random(0))
+    completion = Completion(queue, outbox, "dead", 5, in_flight, ClassifierMetrics(), Random(0))
     one, other = taken(in_flight, "a", "b")
     act, calls = ENDS[end]
     act(completion, one)
