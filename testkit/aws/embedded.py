@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ class Cloud:
     @property
     def environment(self) -> dict[str, str]:
         return {**CREDENTIALS, "VISIONFLEET_AWS__ENDPOINT_URL": self.endpoint_url}
+
+    def behind(self, proxy_url: str) -> "Cloud":
+        """The same, as daemons see it through a proxy."""
+        return replace(self, endpoint_url=proxy_url)
 
     def queue_url(self, name: str) -> str:
         return str(self.sqs.get_queue_url(QueueName=name)["QueueUrl"])

@@ -2,7 +2,7 @@
 
 import itertools
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,10 +57,12 @@ def launched(environment: dict[str, str], folder: Path, **settings: str) -> Iter
 
 
 @contextmanager
-def web_daemon(cloud: Cloud, folder: Path, **settings: str) -> Iterator[Web]:
+def web_daemon(
+    cloud: Cloud, folder: Path, environment: Mapping[str, str] | None = None, /, **settings: str
+) -> Iterator[Web]:
     """Run a web daemon that is ready."""
-    with launched(cloud.environment, folder, **settings) as web:
-        web.process.wait_for_output("web: ready", seconds=30)
+    with launched({**cloud.environment, **(environment or {})}, folder, **settings) as web:
+        web.process.wait_for_output("web: ready", seconds=60)
         yield web
 
 

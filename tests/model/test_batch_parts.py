@@ -70,19 +70,21 @@ def test_failed_part_leaves_the_network_usable(networks: Networks) -> None:
 
 
 @pytest.mark.parametrize(
-    ("per_second", "measured_on", "cores", "expected"),
+    ("per_second", "measured_on", "cores", "batch_size", "expected"),
     [
-        (400.0, 2, 2, 1),  # 5 ms on one core
-        (40.0, 2, 8, 1),  # 50 ms
-        (30.0, 2, 8, 2),  # 67 ms on one core, 33 on two
-        (2.0, 1, 8, 8),  # 500 ms
-        (2.0, 1, 2, 2),
-        (30.0, None, 8, 1),  # an earlier release's artefact
+        (400.0, 2, 2, 8, 1),  # 5 ms on one core
+        (40.0, 2, 8, 8, 1),  # 50 ms
+        (30.0, 2, 8, 8, 2),  # 67 ms on one core, 33 on two
+        (2.0, 1, 8, 8, 8),  # 500 ms
+        (2.0, 1, 2, 8, 2),
+        (30.0, None, 8, 8, 1),  # an earlier release's artefact
+        (400.0, 2, 16, 8, 2),  # more cores than images
+        (400.0, 2, 2, 1, 2),
     ],
 )
-def test_slow_model_shares_an_image_among_cores(
-    per_second: float, measured_on: int | None, cores: int, expected: int
+def test_slow_model_or_small_batch_shares_cores(
+    per_second: float, measured_on: int | None, cores: int, batch_size: int, expected: int
 ) -> None:
     measured = {"openvino-int8": Measured(per_second, 1.0, 0.0)}
     chosen = Chosen("openvino", "int8", measured, cores=measured_on)
-    assert cores_of_part(chosen, cores) == expected
+    assert cores_of_part(chosen, cores, batch_size) == expected

@@ -55,18 +55,13 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     # Unique for each process.
     name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
     sqs = startup.answered(partial(aws.client, "sqs"), signals.stop, log, Random())
-    if sqs is startup.STOPPED:
-        return process.EXIT_OK
     store = Store(aws.client("s3"), config.storage.output_bucket)
     policy = wiring.policy(config)
     fleet = wiring.fleet(config, aws, store, policy.maximum, name, signals.stop.is_set)
     find = partial(Queue, sqs, names.requests_queue(config.name))
     requests = startup.answered(find, signals.stop, log, Random())
-    if requests is startup.STOPPED:
-        return process.EXIT_OK
     compared = partial(_compare, requests, config)
-    if not startup.verify((store.verify, compared, *fleet.checks()), signals.stop, log, Random()):
-        return process.EXIT_OK
+    startup.verify((store.verify, compared, *fleet.checks()), signals.stop, log, Random())
     observer = FleetObserver(requests, fleet, WorkerReports(store))
     if arguments.dry_run:
         wait = signals.wait if not arguments.once else lambda _: True

@@ -44,9 +44,10 @@ _PASSING = {
     "IncompleteBody",
     "XAmzContentChecksumMismatch",
     "XAmzContentSHA256Mismatch",
-    # Credentials that an instance role renews within minutes.
+    # Credentials that are renewed within minutes.
     "ExpiredToken",
     "ExpiredTokenException",
+    "IDPCommunicationError",
     "TokenRefreshRequired",
     # A clock that is not synchronized yet.
     "RequestExpired",
@@ -65,20 +66,26 @@ _DENIED = {
     "AccessDeniedException",
     "AllAccessDisabled",
     "AuthFailure",
+    "ForbiddenException",
+    "IDPRejectedClaim",
     "IncompleteSignature",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
+    "InvalidIdentityToken",
     "InvalidSecurity",
     "InvalidToken",
     "KmsAccessDenied",
+    "KmsOptInRequired",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
     "NotAuthorized",
     "NotSignedUp",
     "OptInRequired",
     "PendingVerification",
+    "RegionDisabledException",
     "SubscriptionRequiredException",
     "UnauthorizedAccess",
+    "UnauthorizedException",
     "UnauthorizedOperation",
     "UnrecognizedClientException",
 } | _SIGNATURE
@@ -110,12 +117,16 @@ _TAKEN = {
 }
 # EC2 returns some of these with status 500, but the same request cannot succeed.
 _NO_CAPACITY = {
+    "InsufficientAddressCapacity",
     "InsufficientCapacity",
+    "InsufficientCapacityOnOutpost",
     "InsufficientFreeAddressesInSubnet",
     "InsufficientHostCapacity",
     "InsufficientInstanceCapacity",
     "InsufficientReservedInstanceCapacity",
+    "InsufficientVolumeCapacity",
     "MaxSpotInstanceCountExceeded",
+    "ReservationCapacityExceeded",
     "SpotMaxPriceTooLow",
     "UnfulfillableCapacity",
 }
@@ -132,7 +143,7 @@ _NO_ANSWER = (
     boto.FlexibleChecksumError,
     boto.PaginationError,
 )
-_NO_CREDENTIALS = (boto.NoCredentialsError, boto.SSOError)
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.SSOError, boto.LoginError)
 
 
 @contextmanager
@@ -154,6 +165,8 @@ def wrapped_errors(doing: str) -> Iterator[None]:
         raise TryLater(f"{doing}: {error}") from error
     except _REFUSED_HERE as error:
         raise GiveUp(f"{doing}: {error}") from error
+    except OSError as error:  # the network, or a file of credentials
+        raise TryLater(f"{doing}: {error}") from error
     except Exception as error:
         raise TryLater(f"{doing}: no whole answer: {type(error).__name__}: {error}") from error
 

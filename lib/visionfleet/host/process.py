@@ -4,6 +4,7 @@ import logging
 import os
 import resource
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,18 @@ EXIT_OK = 0
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: restarting does not help
 EXIT_FORCED = 130
 LOOK_UP_SECONDS = 1.0  # the longest time that a signal may stay unseen
+
+
+def open_standard_files() -> None:
+    """Open the null device in place of each standard file that is closed: a socket would get its
+    number, and libuv ends a process that closes such a one.
+    """
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115
 
 
 def beside_signals(work: Callable[[], None]) -> Callable[[], None]:

@@ -38,6 +38,8 @@ MESSAGE_IDS = {
     "no progress": "827348d2f7ac41b59b3f4380dab5f878",
     "crashed": "14e6dd38d0a445729a4b1a32a6173e4b",
     "waiting for AWS": "36573e2c3ccf4fc5875af77754962291",
+    "credentials not renewed": "e579aed727a046018b155e0172138160",
+    "credentials refused": "2e2ac1abcc934ea99d7846a6efbbc311",
     "queue differs": "eb328aa526824cdd8e820b1a758b21af",
     "bucket is in another region": "ac396b24e6434917974ecd76647dbdf9",
     "cannot start": "c8c1941c90d648539133da438a0e6a7e",

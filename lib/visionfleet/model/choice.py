@@ -166,16 +166,18 @@ def _cheapest(fit: Mapping[Candidate, Measured]) -> Candidate:
     return best if worth else quickest
 
 
-def cores_of_part(chosen: Chosen, cores: int) -> int:
-    """How many of a worker's cores share an image: one, or as many as keep a lone one short.
+def cores_of_part(chosen: Chosen, cores: int, batch_size: int) -> int:
+    """How many of a worker's cores share an image of a batch: one, unless others were idle then, or
+    a lone image took long.
 
     Unknown speeds, those of earlier releases' artefacts, count as fast.
     """
+    fewest = math.ceil(cores / batch_size)
     measured = chosen.measured.get(str(Candidate(chosen.runtime, chosen.precision)))
     if measured is None or chosen.cores is None or not measured.images_per_second:
-        return 1
+        return fewest
     alone_seconds = chosen.cores / measured.images_per_second
-    return min(cores, math.ceil(alone_seconds / _ALONE_SECONDS))
+    return min(cores, max(fewest, math.ceil(alone_seconds / _ALONE_SECONDS)))
 
 
 def try_out(run: Run, batches: Iterable[Sequence[Pixels]], limit: float, clock: Clock) -> Trial:

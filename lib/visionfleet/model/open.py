@@ -43,11 +43,11 @@ def open_model(
     cpu_quota.yield_while_waiting(environment)
     found = find_or_make(config, environment, bucket)
     phases.end("artefact")
-    threads = config.model.threads or cpu_quota.granted()
+    threads, batch_size = config.model.threads or cpu_quota.granted(), config.classifier.batch_size
     with _uncollected():
-        model = opened(found, config.model, threads, lanes)
+        model = opened(found, config.model, threads, lanes, batch_size)
     phases.end("model")
-    _warm_up(model, config.classifier.batch_size)
+    _warm_up(model, batch_size)
     found.release()
     phases.end("warm_up")
     how = {"threads": threads, "made_by": found.manifest.made_by}
@@ -72,13 +72,15 @@ def find_or_make(
         return store.find(key) or store.keep(key, make(config))
 
 
-def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) -> Inference:
-    """Load an artefact's network; raises BadModel."""
+def opened(
+    found: Artefact, choice: ModelSection, threads: int, lanes: int = 1, batch_size: int = 1
+) -> Inference:
+    """Load an artefact's network, for batches of about `batch_size`; raises BadModel."""
     manifest, chosen = found.manifest, found.manifest.chosen
     if chosen.runtime == "openvino":
         name = graph_file(chosen)
         graph = Graph(found.file(f"{name}.xml"), found.file(f"{name}.bin"))
-        parts = max(1, threads // cores_of_part(chosen, threads))
+        parts = threads // cores_of_part(chosen, threads, batch_size)
         network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes, parts)
     else:
         # Takes seconds and half a GiB, so only if chosen.

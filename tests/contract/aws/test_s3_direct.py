@@ -174,6 +174,12 @@ def test_direct_call_to_a_closed_port_is_try_later() -> None:
         store(f"http://127.0.0.1:{free_port()}").put("images/j3", DATA)
 
 
+def test_direct_calls_are_off_for_directory_buckets() -> None:
+    """They have sessions, which only boto3 signs with."""
+    factory = ClientFactory("us-east-1", "http://s3.example", 5.0, 1, placeholder_credentials=True)
+    assert factory.direct_s3(factory.client("s3"), "photos--use1-az4--x-s3", 2) is None
+
+
 def test_direct_calls_are_off_behind_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://proxy.example:3128")
     monkeypatch.delenv("no_proxy", raising=False)

@@ -14,7 +14,7 @@ from testkit.classifier.stand_in import label_of
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.memory import resident_mib
 from testkit.web.attacks import ATTACKS, Target
-from testkit.web.daemon import Web, launched
+from testkit.web.daemon import Web, web_daemon
 from visionfleet.auth import api_keys, key_file
 
 IMAGE = encoded(numbered(0))
@@ -33,8 +33,7 @@ def attacked(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     key, kept = api_keys.make("good", bytes(53), time.time(), None)
     with key_file.edit(folder / "keys") as found:
         found[kept.id] = kept
-    with launched(aws.environment, folder, WEB__KEYS_FILE=str(folder / "keys")) as web:
-        web.process.wait_for_output("web: ready", 60)
+    with web_daemon(aws, folder, WEB__KEYS_FILE=str(folder / "keys")) as web:
         yield web, Target(web.port, key)
 
 

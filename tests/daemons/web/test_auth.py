@@ -170,9 +170,7 @@ def test_public_address_serves_with_keys_or_without_auth(
 
 def test_api_keys_come_from_a_systemd_credential(aws: Cloud, tmp_path: Path) -> None:
     key = add("ann", tmp_path / "web-keys")
-    environment = {**aws.environment, "CREDENTIALS_DIRECTORY": str(tmp_path)}
-    with launched(environment, tmp_path) as web:
-        web.process.wait_for_output("web: ready", 30)
+    with web_daemon(aws, tmp_path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) as web:
         assert [post(web, headers).status_code for headers in ({}, {"X-API-Key": key})] == [
             401,
             202,

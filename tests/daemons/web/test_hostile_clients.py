@@ -13,7 +13,7 @@ from testkit.aws.embedded import Cloud
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.memory import resident_mib
 from testkit.processes.waiting import wait_until
-from testkit.web.daemon import Web, launched
+from testkit.web.daemon import Web, web_daemon
 from testkit.web.hostile_clients import CHUNKED, HOST, KINDS, WRONG, hostile_clients
 from visionfleet.auth import api_keys, key_file
 
@@ -37,8 +37,7 @@ def web(running_aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with key_file.edit(folder / "keys") as found:
         found[KEPT.id] = KEPT
     settings = {"WEB__KEYS_FILE": str(folder / "keys"), "WEB__MAX_WAITING": "20"}
-    with launched(running_aws.environment, folder, **settings) as made:
-        made.process.wait_for_output("web: ready", 60)
+    with web_daemon(running_aws, folder, **settings) as made:
         yield made
 
 

@@ -110,10 +110,15 @@ RAISED = {
         ssl.SSLEOFError("eof"),
         socket.gaierror("no such name"),
         TimeoutError("slow"),
+        FileNotFoundError(2, "No such file or directory", "/run/token"),
         KeyError("QueueUrl"),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"),
     ),
-    Denied: (boto.NoCredentialsError(), boto.UnauthorizedSSOTokenError()),
+    Denied: (
+        boto.NoCredentialsError(),
+        boto.UnauthorizedSSOTokenError(),
+        boto.LoginRefreshRequired(),
+    ),
     GiveUp: (
         boto.PartialCredentialsError(provider="p", cred_var="c"),
         boto.ProfileNotFound(profile="p"),

@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +14,22 @@ import pytest
 from visionfleet.host.daemon_threads import EXIT_SOFTWARE
 from visionfleet.host.process import (
     SignalEvents,
+    open_standard_files,
     reload_on_hangup,
     signal_events,
     stop_on_signals,
 )
+
+
+def test_no_socket_takes_the_place_of_a_closed_standard_file() -> None:
+    child = os.fork()
+    if not child:
+        os.closerange(0, 3)
+        setattr(sys, "stdout", None)  # noqa: B010 - as Python has it then
+        open_standard_files()
+        sys.stdout.flush()
+        os._exit(0 if os.open(os.devnull, os.O_RDONLY) > 2 else 1)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_signal_ends_the_wait_and_a_reload_is_taken_once() -> None:
