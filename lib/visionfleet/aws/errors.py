@@ -60,6 +60,8 @@ _RATE = re.compile(
 )
 # Wrong keys have the same codes as a wrong clock, but another message.
 _CLOCK = re.compile("expired|not yet current|skewed", re.IGNORECASE)
+# Of EC2's, a thousand characters and more.
+_ENCODED = re.compile(r"Encoded authorization failure message: [\w-]+")
 _SIGNATURE = {"InvalidSignatureException", "SignatureDoesNotMatch"}
 _DENIED = {
     "AccessDenied",
@@ -200,7 +202,7 @@ def entry_error(
 def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    sentence = f"{doing}: {error}"
+    sentence = _ENCODED.sub("(CloudTrail has the encoded message)", f"{doing}: {error}")
     # Responses to HEAD have no body; others without a code come from something in between.
     if (not code or code.isdigit()) and not error.operation_name.startswith("Head"):
         return Denied(sentence) if status in {401, 403} else TryLater(sentence)

@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -37,15 +37,6 @@ _HOLDS = (60.0, 120.0, 300.0)
 _SCHEDULE = re.compile(r"(\d{1,4})@(\d\d:\d\d)-(\d\d:\d\d)(?:/([a-z,-]+))?")
 _STDOUT = Path("-")
 _SECONDS = seconds(0, 86400)
-
-
-@dataclass(frozen=True, slots=True)
-class _Traffic:
-    """Arrivals in each second of a period, starting at a Unix time."""
-
-    arrivals: Sequence[int]
-    hours: float
-    starts_at: float
 
 
 def add_arguments(parser: Parser) -> None:
@@ -113,13 +104,15 @@ def run(arguments: argparse.Namespace) -> int:
     config = loaded(arguments).config
     prices = price_table(arguments.prices or config.scaler.prices_file)
     options = list(_options(arguments, config, prices))
-    traffic = _traffic(arguments)
+    counts, starts_at = read_trace(arguments.trace)
+    arrivals = trace.arrivals(counts, arguments.factor, Random(arguments.seed))
     policy = _policy(arguments, config)
     conditions = Conditions(boot_seconds=arguments.boot, seed=arguments.seed)
-    outcomes = _replays(options, policy, conditions, traffic)
+    different = dict.fromkeys(option.replayed for option in options)
+    worlds = {one: _world(one, policy, conditions, starts_at) for one in different}
+    outcomes, hours = _replays(worlds, arrivals), len(counts) / 60
     priced = (
-        plan.estimate(one, outcomes[one.replayed], traffic.hours, prices, policy.maximum)
-        for one in options
+        plan.estimate(one, outcomes[one.replayed], hours, prices, policy.maximum) for one in options
     )
     estimates = plan.by_cost(one for one in priced if one is not None)
     _tell(arguments, estimates, prices)
@@ -173,12 +166,6 @@ def _schedules(config: Config) -> list[Schedule]:
     return [none, Schedule("as configured", own)] if own else [none]
 
 
-def _traffic(arguments: argparse.Namespace) -> _Traffic:
-    counts, starts_at = read_trace(arguments.trace)
-    arrivals = trace.arrivals(counts, arguments.factor, Random(arguments.seed))
-    return _Traffic(arrivals, len(counts) / 60, starts_at)
-
-
 def _policy(arguments: argparse.Namespace, config: Config) -> Policy:
     """The configured policy, as on EC2."""
     policy = Policy.of(config, WORKERS).changed(paid_seconds=_PAID_SECONDS)
@@ -187,15 +174,11 @@ def _policy(arguments: argparse.Namespace, config: Config) -> Policy:
 
 
 def _replays(
-    options: Sequence[Option], policy: Policy, conditions: Conditions, traffic: _Traffic
+    worlds: Mapping[Replayed, World], arrivals: Sequence[int]
 ) -> Mapping[Replayed, Outcome]:
-    different = list(dict.fromkeys(option.replayed for option in options))
-    hours = len(different) * len(traffic.arrivals) // 3600
-    with progress_bar(f"{len(different)} replays, hours", hours) as advance:
-        return {
-            one: _world(one, policy, conditions, traffic.starts_at).run(traffic.arrivals, advance)
-            for one in different
-        }
+    hours = len(worlds) * len(arrivals) // 3600
+    with progress_bar(f"{len(worlds)} replays, hours", hours) as advance:
+        return {one: world.run(arrivals, advance) for one, world in worlds.items()}
 
 
 def _world(one: Replayed, policy: Policy, conditions: Conditions, starts_at: float) -> World:

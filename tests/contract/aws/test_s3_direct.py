@@ -12,7 +12,7 @@ from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.processes.ports import free_port
 from visionfleet.aws.clients import ClientFactory
-from visionfleet.aws.s3 import MOST_DETOURS, Store, file_name_metadata
+from visionfleet.aws.s3 import DETOURS_UNTIL_TRIED, MOST_DETOURS, Store, file_name_metadata
 from visionfleet.errors import NotFound, TryLater
 
 DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
@@ -121,11 +121,24 @@ def test_calls_that_only_boto3_can_make_are_told_once(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.recorder.spoil = lambda seen: "Botocore" not in seen.headers["user-agent"]
-    for _ in range(MOST_DETOURS + 5):
+    for _ in range(MOST_DETOURS):
         watched.store.put("images/j4", DATA)
         watched.store.get("images/j4")
+    agents = watched.agents()
+    assert (agents.count("boto3"), agents.count("direct")) == (2 * MOST_DETOURS, MOST_DETOURS)
     told = [record for record in caplog.records if record.levelname == "WARNING"]
     assert [record.getMessage() for record in told] == ["direct calls fail, boto3's do not"]
+
+
+def test_direct_calls_are_tried_again_after_many_detours(watched: Watched) -> None:
+    watched.recorder.spoil = lambda seen: "Botocore" not in seen.headers["user-agent"]
+    for _ in range(DETOURS_UNTIL_TRIED):
+        watched.store.put("images/j4", DATA)
+    watched.recorder.spoil = lambda _: False
+    watched.agents()
+    for _ in range(2):
+        watched.store.put("images/j4", DATA)
+    assert watched.agents() == ["direct", "direct"]
 
 
 def test_answers_that_boto3_gets_too_are_no_detour(

@@ -90,6 +90,14 @@ def test_answer_without_a_known_code_is_judged_by_its_status(
     assert type(raised.value) is error
 
 
+def test_encoded_message_of_a_denied_launch_is_left_out() -> None:
+    said = "You are not authorized. User: arn:aws:sts::1:assumed-role/scaler is not. "
+    encoded = "Encoded authorization failure message: " + "aB3_-" * 300
+    with pytest.raises(Denied) as raised, wrapped_errors("launch"):
+        raise refusal("UnauthorizedOperation", "RunInstances", 403, said + encoded)
+    assert str(raised.value).endswith("is not. (CloudTrail has the encoded message)")
+
+
 RAISED = {
     TryLater: (
         urllib3.exceptions.ProtocolError("cut", IncompleteRead(b"x", 9)),
