@@ -269,7 +269,7 @@ def test_head_byte_by_byte_is_judged_a_few_times(
             return await answer(client)
 
     assert asyncio.run(run()) == b"HTTP/1.1 200"
-    assert first.times + later.times < 40
+    assert first.times + later.times < 100  # of some 350 pieces
 
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nX-API-Key: good\r\n"
