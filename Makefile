@@ -104,8 +104,10 @@ check: $(DEVELOPMENT) ## lint, formatting, types, import rules
 
 .PHONY: settings
 settings: $(RUNTIME) ## write etc/visionfleet.yaml and docs/settings.md from the schema
-	$(BIN)/visionfleet config defaults > etc/visionfleet.yaml
-	$(BIN)/visionfleet config reference > docs/settings.md
+	@mkdir -p build
+	$(BIN)/visionfleet config defaults > build/visionfleet.yaml
+	$(BIN)/visionfleet config reference > build/settings.md
+	mv build/visionfleet.yaml etc && mv build/settings.md docs
 
 # uv has an environment of its own, for those alone who make locks.
 .PHONY: lock

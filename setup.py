@@ -114,7 +114,7 @@ setup(
             "visionfleet = visionfleet.cli:main",
             "visionfleet-web = visionfleetd.web.main:main",
             "visionfleet-scaler = visionfleetd.scaler.main:main",
-            "visionfleet-classifier = visionfleetd.classifier.main:main",
+            "visionfleet-classifier = visionfleetd.classifier:start",
         ]
     },
 )

@@ -27,6 +27,7 @@ from bench.figures import median, save, show
 from bench.keyed_clients import KeyedClients, Uploads
 from testkit.aws.embedded import CREDENTIALS, Cloud, cloud
 from testkit.processes.daemons import Process, started_module
+from testkit.processes.memory import resident_mib
 from testkit.processes.ports import free_port
 from testkit.web.hostile_clients import KINDS, hostile_clients
 from visionfleet.auth import api_keys, key_file
@@ -171,7 +172,7 @@ def row(kinds: list[str], served: Served, rounds: Rounds, since: float, seconds:
         p99_rounds_ms=p99,
         stall_ms=wall,
         stall_work_ms=work,
-        peak_mib=peak_mib(served.process.pid),
+        peak_mib=round(resident_mib(served.process.pid, peak=True), 1),
         cpu_percent=round(100 * rounds.hostile_cpu_seconds / seconds, 1),
     )
 
@@ -188,11 +189,6 @@ def worst(stalls: Path, since: float) -> tuple[float, float]:
     lines = [[float(one) for one in line.split()] for line in stalls.read_text().splitlines()]
     late = [line for line in lines if line[0] >= since] or [[0.0, 0.0, 0.0]]
     return max(line[1] for line in late), max(line[2] for line in late)
-
-
-def peak_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return round(int(status.partition("VmHWM:")[2].split()[0]) / 1024, 1)
 
 
 @contextmanager

@@ -163,7 +163,7 @@ def build_model(config: Path, folder: Path, environment: dict[str, str]) -> None
 
 def uploaded(url: str, arrivals: Sequence[int]) -> dict[str, float]:
     """Upload an image for each arrival, earlier ones answered or not; gives jobs and times."""
-    images = [image.data for image in sample_images(shipped_photos(), 40, 1)]
+    images = [data for _, data in sample_images(shipped_photos(), 40, 1)]
     begun = time.monotonic()
     accepted: dict[str, float] = {}
 

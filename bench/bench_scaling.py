@@ -81,8 +81,7 @@ def made(job: Job) -> Controller:
     if job.name == "fixed":
         return controller(f"fixed:{target:g}", policy)
     if job.name == "pace":
-        settings = policy.settings.model_copy(update={"target_wait_seconds": target})
-        policy = replace(policy, settings=settings)
+        policy = policy.changed(target_wait_seconds=target)
     return controller(job.name, policy)
 
 

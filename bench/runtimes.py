@@ -63,7 +63,7 @@ def figures(config: Config, compared: Path, fitted: Path) -> dict[str, dict[str,
         int8=True,
     )
     models = {
-        str(name): Inference(network, loaded, contest.chosen, contest.singly)
+        str(name): Inference(network, loaded, contest.chosen)
         for name, network in contest.networks.items()
     }
     answers = {

@@ -85,6 +85,8 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
         "ME=": "it asks a host of the internet for one's own address",
         "packer init": "newer versions of Packer alone know it, and fetch a plugin",
         "packer build": "as `make ami` in the page on the image, where it is typed",
+        "aws s3 rb": "it deletes what the other commands need",
+        "aws ec2 deregister-image": "it stands there without an image",
         "curl": "the instances of an emulator are no machines",
         "aws ec2 get-console-output": "it stands there without an instance",
         "aws ec2 terminate-instances": "it stands there without an instance",
@@ -105,6 +107,7 @@ LEFT_OUT: Mapping[str, Mapping[str, str]] = {
     "docs/systemd.md": {
         "sudo make install": "README's line, which is typed there; here a wheel takes its place",
         "make install": "it stands there as what is typed above",
+        "make release": "tests/daemons/cli/test_release.py makes the wheel",
         "visionfleet install": "it stands there as what is typed above",
         "python -m pytest": "these are the tests",
         "systemctl edit": "it opens an editor, for which systemd wants a terminal",

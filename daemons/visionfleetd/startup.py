@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, contextmanager
-from enum import Enum, auto
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, NoReturn, TypeVar
@@ -21,7 +20,7 @@ from visionfleet.config.reload import Reach, changed, merged
 from visionfleet.errors import BadConfig, BadKeys, Denied, GiveUp, NotFound, TryLater
 from visionfleet.host import systemd
 from visionfleet.host.metrics_server import serve
-from visionfleet.host.process import EXIT_CONFIG, open_standard_files
+from visionfleet.host.process import EXIT_CONFIG, EXIT_OK, open_standard_files
 from visionfleet.host.watchdog import extend_timeout
 from visionfleet.logs import journal, setup
 
@@ -37,13 +36,8 @@ DENIED_SECONDS = 120.0
 LOOK_SECONDS = 0.2  # the longest time that a stop may stay unseen
 
 
-class Stopped(Enum):
-    """Returned instead of an answer: the stop came first."""
-
-    STOPPED = auto()
-
-
-STOPPED = Stopped.STOPPED
+class Stopped(SystemExit):
+    """The stop came before the start was over: the process ends well."""
 
 
 def parser(daemon: str, about: str) -> argparse.ArgumentParser:
@@ -142,17 +136,18 @@ def verify(
     stop: threading.Event,
     log: logging.Logger,
     random: Random,
-) -> bool:
-    """Run each check until AWS answers, as `answered` does; False if `stop` was set first.
+) -> None:
+    """Run each check until AWS answers, as `answered` does.
 
     Checks should be single calls: when a check fails, all its calls are repeated.
     """
-    return all(answered(check, stop, log, random) is not STOPPED for check in checks)
+    for check in checks:
+        answered(check, stop, log, random)
 
 
-def unless_stopped(call: Callable[[], _T], stop: threading.Event) -> "_T | Stopped":
-    """The result of a call that may hang for minutes, on a thread of its own; STOPPED as soon as
-    `stop` is set.
+def unless_stopped(call: Callable[[], _T], stop: threading.Event) -> _T:
+    """The result of a call that may hang for minutes, on a thread of its own; raises Stopped as
+    soon as `stop` is set.
     """
     done: Future[_T] = Future()
 
@@ -165,7 +160,7 @@ def unless_stopped(call: Callable[[], _T], stop: threading.Event) -> "_T | Stopp
     threading.Thread(target=run, name="start", daemon=True).start()
     while not wait([done], LOOK_SECONDS).done:
         if stop.is_set():
-            return STOPPED
+            raise Stopped(EXIT_OK)
     return done.result()
 
 
@@ -177,8 +172,8 @@ def answered(
     check_seconds: float = CHECK_SECONDS,
     clock: Callable[[], float] = time.monotonic,
     in_place: bool = False,
-) -> "_T | Stopped":
-    """Retry a call until AWS answers, and return its answer, or STOPPED if `stop` was set first.
+) -> _T:
+    """Retry a call until AWS answers, and return its answer; raises Stopped if `stop` is set first.
 
     Extends systemd's start timeout by `check_seconds`. NotFound and Denied exit the process: at
     once, or after a while if a role or its credentials may still be propagating. With `in_place` a
@@ -205,7 +200,7 @@ def answered(
         systemd.notify(status, extend_timeout(pause + check_seconds))
         if stop.wait(pause):
             break
-    return STOPPED
+    raise Stopped(EXIT_OK)
 
 
 def _end(sentence: str, error: GiveUp, log: logging.Logger) -> NoReturn:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,10 @@ class Cloud:
     @property
     def environment(self) -> dict[str, str]:
         return {**CREDENTIALS, "VISIONFLEET_AWS__ENDPOINT_URL": self.endpoint_url}
+
+    def behind(self, proxy_url: str) -> "Cloud":
+        """The same, as daemons see it through a proxy."""
+        return replace(self, endpoint_url=proxy_url)
 
     def queue_url(self, name: str) -> str:
         return str(self.sqs.get_queue_url(QueueName=name)["QueueUrl"])
@@ -101,11 +105,14 @@ def cloud(
         yield made
 
 
-def emptied(running: Cloud, attributes: Mapping[str, str] | None = None) -> Cloud:
-    """Empty an embedded AWS that runs: it is as one that was just started, a second sooner."""
-    requests.post(running.endpoint_url + running.reset_path, timeout=30).raise_for_status()
-    provision(running, attributes or {})
-    return running
+def emptied(running_aws: Cloud, attributes: Mapping[str, str] | None = None) -> Cloud:
+    """Empty an embedded AWS that runs: it is as one that was just started, a second sooner.
+
+    It is also the fixture `aws` of modules whose tests share one.
+    """
+    requests.post(running_aws.endpoint_url + running_aws.reset_path, timeout=30).raise_for_status()
+    provision(running_aws, attributes or {})
+    return running_aws
 
 
 def connect(endpoint_url: str) -> Cloud:

@@ -47,7 +47,7 @@ class Sqs:
     def add(self, *names: str) -> None:
         self.there += [Received(f"id-{name}", name, name, 1) for name in names]
 
-    def receive(self, _wait_seconds: int, most: int) -> list[Received]:
+    def receive(self, _wait_seconds: int, most: int, _hold_seconds: int) -> list[Received]:
         self.receives += 1
         if not self.there:
             self.awake.wait(self.parks_seconds)

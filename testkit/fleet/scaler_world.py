@@ -259,13 +259,15 @@ class Clock:
         return self.world.now + self.off_seconds
 
 
-def scaler(world: ScalerWorld, name: str = "a", off_seconds: float = 0.0) -> Autoscaler:
+def scaler(
+    world: ScalerWorld, name: str = "a", off_seconds: float = 0.0, deployment: str = "vision"
+) -> Autoscaler:
     """Make a scaler of this world, with the default lease."""
     clock, store, fleet = Clock(world, off_seconds), FakeStore(world), FakeFleet(world)
     metrics = ScalerMetrics()
     return Autoscaler(
         observer=FleetObserver(FakeQueue(world), fleet, WorkerReports(store)),
-        leader_lease=LeaderLease(store, name, ScalerSection(), clock, Clock(world)),
+        leader_lease=LeaderLease(store, name, deployment, ScalerSection(), clock, Clock(world)),
         status_store=StatusStore(store),
         executor=Executor(fleet, store, metrics, clock, lambda now: f"{name}-{now}"),
         garbage_collector=GarbageCollector(FakeReplyQueues(world), store, 600.0),

@@ -96,7 +96,7 @@ def at_work(
     """Try a model as the making of its artefact does; open the artefact if there is a file."""
     contest = tried(loaded, batch_size, threads, precision, runtime)
     if not loaded.source:
-        return Inference(contest.network, loaded, contest.chosen, contest.singly)
+        return Inference(contest.network, loaded, contest.chosen)
     found = artefact.open_bytes(encoded(loaded, contest, "this one"), "its artefact")
     return opened(found, ModelSection(), threads)
 

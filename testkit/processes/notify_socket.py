@@ -1,11 +1,16 @@
 """The socket on which systemd hears daemons, and what it heard."""
 
+import signal
 import socket
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from testkit.processes.daemons import Process
+from testkit.processes.waiting import wait_until
 
 
 @dataclass
@@ -24,6 +29,14 @@ class NotifySocket:
     def count(self, state: str) -> int:
         """Count the messages that hold this line."""
         return sum(state in message.splitlines() for message in list(self.told))
+
+    def reload(self, process: Process, config: Path, text: str) -> str:
+        """Have a daemon read a new configuration; returns what it logs about that."""
+        readies, before = self.count("READY=1"), len(process.output())
+        config.write_text(text)
+        process.signal(signal.SIGHUP)
+        wait_until(lambda: self.count("READY=1") > readies, 30, process.tail)
+        return process.output()[before:]
 
 
 @contextmanager

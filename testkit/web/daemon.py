@@ -1,7 +1,8 @@
 """The real web daemon for tests."""
 
 import itertools
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,14 @@ class Web:
     """A running web daemon."""
 
     process: Process
-    url: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, seconds: float = SECONDS) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), seconds)
 
     def get(self, path: str, **options: Any) -> requests.Response:
         return requests.get(self.url + path, timeout=SECONDS, **options)
@@ -45,14 +53,16 @@ def launched(environment: dict[str, str], folder: Path, **settings: str) -> Iter
         env={"VISIONFLEET_WEB__PORT": str(port), **environment, **variables},
         stop_seconds=30,
     ) as process:
-        yield Web(process, f"http://127.0.0.1:{port}")
+        yield Web(process, port)
 
 
 @contextmanager
-def web_daemon(cloud: Cloud, folder: Path, **settings: str) -> Iterator[Web]:
+def web_daemon(
+    cloud: Cloud, folder: Path, environment: Mapping[str, str] | None = None, /, **settings: str
+) -> Iterator[Web]:
     """Run a web daemon that is ready."""
-    with launched(cloud.environment, folder, **settings) as web:
-        web.process.wait_for_output("web: ready", seconds=30)
+    with launched({**cloud.environment, **(environment or {})}, folder, **settings) as web:
+        web.process.wait_for_output("web: ready", seconds=60)
         yield web
 
 

@@ -31,11 +31,15 @@ def asking(head: bytes) -> Client:
         while True:
             writer.write(head + b"\r\n")
             await writer.drain()
-            answer = await reader.readuntil(b"\r\n\r\n")
-            length = answer.lower().partition(b"content-length: ")[2].split(b"\r")[0]
-            await reader.readexactly(int(length or 0))
+            await read_answer(reader)
 
     return ask
+
+
+async def read_answer(reader: asyncio.StreamReader) -> None:
+    answer = await reader.readuntil(b"\r\n\r\n")
+    length = answer.lower().partition(b"content-length: ")[2].split(b"\r")[0]
+    await reader.readexactly(int(length or 0))
 
 
 def dripping(start: bytes) -> Client:
@@ -49,6 +53,22 @@ def dripping(start: bytes) -> Client:
             await writer.drain()
 
     return drip
+
+
+def by_the_byte(sent: bytes, first: bytes = b"") -> Client:
+    """Send a byte at a time, as quickly as they are taken, perhaps after a whole request."""
+
+    async def send(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if first:
+            writer.write(first)
+            await read_answer(reader)
+        for number in range(len(sent)):
+            writer.write(sent[number : number + 1])
+            await writer.drain()
+            await asyncio.sleep(0)
+        await read_answer(reader)
+
+    return send
 
 
 def pouring(start: bytes, more: bytes) -> Client:
@@ -102,12 +122,17 @@ _FORM = b"multipart/form-data; boundary=X"
 _PART = b'--X\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\n'
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 
+GET = b"GET /v1/fleet" + HOST + b"\r\n"
+LONG = b"GET /v1/fleet" + HOST + b"X: " + b"y" * 28000 + b"\r\n\r\n"
+
 KINDS: dict[str, Client] = {
     "silent connections": once(b""),
     "connections that come and go": leave,
     "heads at one byte a second": dripping(b"GET / HTTP/1.1\r\nX: "),
     "heads of 6,000 lines": once(b"GET /" + HOST + b"a:b\r\n" * 6000 + b"\r\n"),
     "heads of 30 KB": asking(b"GET /v1/fleet" + HOST + b"X: " + b"y" * 30000 + b"\r\n"),
+    "heads byte by byte": by_the_byte(LONG),
+    "second heads byte by byte": by_the_byte(LONG, GET),
     "queries of 10,000 members": once(b"GET /?" + b"a&" * 10000 + HOST + b"\r\n"),
     "wrong keys": asking(b"GET /v1/fleet" + HOST + WRONG),
     "long polls": asking(b"GET " + JOB + b"?wait=300" + HOST),

@@ -78,7 +78,8 @@ def test_reinstall_keeps_edited_files(root: Path, source: Path) -> None:
 
 
 def test_uninstall_leaves_configuration_and_keys(root: Path, source: Path) -> None:
-    make(source, "uninstall", root)
+    said = make(source, "uninstall", root)
+    assert f"stays, and so do buckets, queues, and:\n{root}/etc/visionfleet\n" in said
     left = {path.relative_to(root).parts[0] for path in root.rglob("*") if path.is_file()}
     assert left == {"etc"}
     assert (root / "etc/visionfleet/visionfleet.yaml").exists()

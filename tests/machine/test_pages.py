@@ -21,7 +21,7 @@ PIP = """
 [global]
 no-index = true
 no-build-isolation = false
-find-links = /usr/src/dist
+find-links = /usr/src/visionfleet/dist
 [install]
 no-deps = true
 ignore-installed = true
@@ -64,7 +64,7 @@ def person(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Per
     with machine(folder, OF_IMAGE, libraries(), name="pages") as booted:
         bring_source(booted)
         wheel = built_wheel(folder)
-        booted.write(f"/usr/src/dist/{wheel.name}", wheel.read_bytes())
+        booted.write(f"{SOURCE}/dist/{wheel.name}", wheel.read_bytes())
         booted.write("/etc/python3.11/sitecustomize.py", SITECUSTOMIZE)
         booted.write("/etc/pip.conf", PIP)
         booted.write("/usr/local/bin/editor-of-test", EDITOR, mode=0o755)

@@ -2,12 +2,10 @@
 
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
 
 from testkit import ROOT
-from testkit.processes.daemons import Process
 from testkit.processes.stack import BIN, stack
 from testkit.processes.waiting import wait_until
 
@@ -53,17 +51,3 @@ def test_ctrl_c_stops_everything_and_up_starts_again() -> None:
 
 def ready(url: str) -> bool:
     return subprocess.run(["curl", "-sf", f"{url}/readyz"], capture_output=True).returncode == 0
-
-
-def test_up_reports_a_port_or_socket_in_use(tmp_path: Path) -> None:
-    with stack() as running:
-        argv = [*running.process.argv[:-1], str(tmp_path)]
-        same = Process(argv, tmp_path / "same.log", running.environment)
-        same.assert_exit(1, 30)
-        assert "a supervisor is running at" in same.output()
-        other = {**running.environment, "VISIONFLEET_SUPERVISOR__SOCKET": "/tmp/vf-other.sock"}
-        second = Process(argv, tmp_path / "second.log", other)
-        second.assert_exit(1, 30)
-        assert "web.port" in second.output(), second.output()
-        assert "Traceback" not in same.output() + second.output()
-        assert ready(running.url)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from testkit import ROOT
+from visionfleet.host.extras import how_to_install
 
 LIB = ROOT / "lib" / "visionfleet"
 DAEMONS = ROOT / "daemons" / "visionfleetd"
@@ -23,6 +24,7 @@ PURE: dict[str, set[str]] = {
     "visionfleet.contract": set(),
     "visionfleet.cost": {"yaml"},
     "visionfleet.config": {"yaml"},
+    "visionfleet.aws.queue_attributes": set(),
     "visionfleet.imaging": {"PIL", "numpy", "pi_heif"},
     "visionfleet.evaluation.accuracy": {"numpy"},
     "visionfleet.evaluation.calibration": {"numpy"},
@@ -255,7 +257,8 @@ def test_core_of_web_knows_no_http() -> None:
 def test_daemons_do_not_import_each_other() -> None:
     daemons = {"visionfleetd.web.main", "visionfleetd.scaler.main", "visionfleetd.classifier.main"}
     for path in SOURCES:
-        others = {m for m in imports(path) if below(m, daemons)}
+        own = {f"visionfleetd.{path.parent.name}.main"}
+        others = {m for m in imports(path) if below(m, daemons - own)}
         assert not others, f"{path} imports {others}"
 
 
@@ -277,3 +280,13 @@ def test_hosts_of_one_daemon_need_no_classifier(daemon: str) -> None:
             seen.add(module)
             waiting += imports(files[module]) if module in files else []
     assert not {m for m in seen if below(m, {"numpy", "torch", "torchvision", "visionfleet.model"})}
+
+
+def test_every_library_of_an_extra_is_told_by_name() -> None:
+    found = {m.partition(".")[0] for path in SOURCES for m in imports(path)} - STANDARD
+    ours = {"visionfleet", "visionfleetd"}
+    base = {"PIL", "botocore", "jmespath", "pi_heif", "prometheus_client", "pydantic"} | {
+        *("pydantic_core", "python_multipart", "rich", "tornado", "urllib3", "uvloop", "yaml")
+    }
+    for library in sorted(found - ours - base):
+        assert how_to_install(ModuleNotFoundError(name=library)), library

@@ -169,10 +169,7 @@ def _default_name(config: Config, default: str, stop: threading.Event) -> str:
     if not config.classifier.ec2_instance:
         return default
     ask = partial(instance_id, Metadata(endpoint(os.environ), time.monotonic))
-    name = startup.answered(ask, stop, log, Random())
-    if name is startup.STOPPED:
-        sys.exit(process.EXIT_OK)
-    return name
+    return startup.answered(ask, stop, log, Random())
 
 
 def _run(
@@ -184,8 +181,6 @@ def _run(
     arguments: argparse.Namespace,
 ) -> int:
     clients = _clients(config, signals.stop)
-    if clients is None:
-        return process.EXIT_OK
     metrics = ClassifierMetrics()
     results, clock = clients.results, clients.clock
     started_at, host_up_seconds = clock() - process.age_seconds(), process.started_at()
@@ -193,12 +188,8 @@ def _run(
     reporter = Reporter(results, identity, config.classifier, metrics, clock, time.monotonic)
     boot = partial(_boot, config, clients.requests(), reporter)
     takeover = startup.unless_stopped(boot, signals.stop)
-    if takeover is startup.STOPPED:
-        return process.EXIT_OK
     phases.end("aws")
     model = _model_or_exit(config, results, signals.stop, phases, reporter)
-    if isinstance(model, int):
-        return model
     metrics.capacity.cores, metrics.capacity.cpu_seconds = cpu_quota.granted(), cpu_seconds
     _tell_ready(config, model, reporter, phases)
     worker = RunningWorker(config, arguments.config, clients, model, reporter, signals, takeover)
@@ -210,12 +201,11 @@ def _run(
         return worker.serve()
 
 
-def _clients(config: Config, stop: threading.Event) -> wiring.WorkerClients | None:
+def _clients(config: Config, stop: threading.Event) -> wiring.WorkerClients:
     clients = startup.answered(partial(wiring.WorkerClients, config), stop, log, Random())
-    if clients is startup.STOPPED:
-        return None
     checks = (clients.uploads.verify, clients.results.verify, clients.requests)
-    return clients if startup.verify(checks, stop, log, Random()) else None
+    startup.verify(checks, stop, log, Random())
+    return clients
 
 
 def _boot(config: Config, requests: Queue, reporter: Reporter) -> Takeover:
@@ -232,33 +222,34 @@ def _model_or_exit(
     stop: threading.Event,
     phases: StartupTimer,
     reporter: Reporter,
-) -> "Inference | int":
-    """The model, or the exit status after reporting why there is none."""
+) -> "Inference":
+    """Load the model, or report why there is none, and exit."""
     try:
-        model = _model(config, bucket, stop, phases)
+        return _model(config, bucket, stop, phases)
     except BadModel as error:
         log.error("model cannot be used", extra={"reason": str(error)})
         reporter.fault = f"the model cannot be used: {error}"
         reporter.write("booting", WorkCounts())
-        return process.EXIT_CONFIG
-    if model is None:
+        sys.exit(process.EXIT_CONFIG)
+    except startup.Stopped:
         last = partial(reporter.write, "stopped", WorkCounts())
         run_bounded("report", last, _REPORT_SECONDS, crash(log))
-        return process.EXIT_OK
-    return model
+        raise
 
 
 def _model(
     config: Config, bucket: Store, stop: threading.Event, phases: StartupTimer
-) -> "Inference | None":
-    """Load the model, None if a stop came first; raises BadModel."""
+) -> "Inference":
+    """Load the model; raises BadModel, and Stopped."""
     load = partial(open_model, config, os.environ, phases, bucket)
     systemd.notify("STATUS=loading the model")
     # The scaler gives up on a start after the same time.
     kind = "ec2" if config.classifier.ec2_instance else config.scaler.fleet
     limit_seconds = FLEET_TIMES[kind].boot_limit_seconds
     model = startup.answered(load, stop, log, Random(), limit_seconds, in_place=True)
-    return None if model is startup.STOPPED or stop.is_set() else model
+    if stop.is_set():
+        raise startup.Stopped(process.EXIT_OK)
+    return model
 
 
 def _tell_ready(

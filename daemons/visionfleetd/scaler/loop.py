@@ -64,10 +64,11 @@ class TickLoop:
             self._tell("waiting for AWS or the fleet; nothing is changed")
             return
         self._outage.succeeded()
-        holder = autoscaler.leader_lease.seen.holder
-        self._tell(
-            f"{'acting' if autoscaler.acting else f'standby to {holder}'}: {decision.reason}"
-        )
+        lease = autoscaler.leader_lease
+        if autoscaler.acting:
+            self._tell(f"acting: {decision.reason}")
+        else:
+            self._tell(f"standby to {lease.seen.holder}: {lease.fault() or decision.reason}")
 
     def _reload(self) -> None:
         with startup.reloading():

@@ -55,17 +55,13 @@ def _run(config: Config, arguments: argparse.Namespace, signals: SignalEvents) -
     # Unique for each process.
     name = f"{socket.gethostname()}-{os.getpid()}-{os.urandom(4).hex()}"
     sqs = startup.answered(partial(aws.client, "sqs"), signals.stop, log, Random())
-    if sqs is startup.STOPPED:
-        return process.EXIT_OK
     store = Store(aws.client("s3"), config.storage.output_bucket)
     policy = wiring.policy(config)
     fleet = wiring.fleet(config, aws, store, policy.maximum, name, signals.stop.is_set)
     find = partial(Queue, sqs, names.requests_queue(config.name))
     requests = startup.answered(find, signals.stop, log, Random())
-    if requests is startup.STOPPED:
-        return process.EXIT_OK
-    if not startup.verify((store.verify, *fleet.checks()), signals.stop, log, Random()):
-        return process.EXIT_OK
+    compared = partial(_compare, requests, config)
+    startup.verify((store.verify, compared, *fleet.checks()), signals.stop, log, Random())
     observer = FleetObserver(requests, fleet, WorkerReports(store))
     if arguments.dry_run:
         wait = signals.wait if not arguments.once else lambda _: True
@@ -92,6 +88,13 @@ def _find_fleet(lacking: Callable[[], str], signals: SignalEvents) -> None:
         if time.monotonic() >= until:
             startup.end_faulty(BadConfig((fault,)), "scaler")
         signals.wait(0.5)
+
+
+def _compare(requests: Queue, config: Config) -> None:
+    """Warn of a queue that was made by hand, or before the settings changed."""
+    for difference in requests.differences(config.queue, config.name):
+        reason = f"{difference}; `visionfleet provision` corrects it"
+        log.warning("queue differs", extra={"queue": requests.name, "reason": reason})
 
 
 def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:

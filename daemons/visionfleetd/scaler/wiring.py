@@ -100,7 +100,7 @@ def autoscaler(
     queues = ReplyQueues(sqs, names.replies_prefix(config.name))
     return Autoscaler(
         observer=observer,
-        leader_lease=LeaderLease(store, name, config.scaler, aws.clock, boot_clock),
+        leader_lease=LeaderLease(store, name, config.name, config.scaler, aws.clock, boot_clock),
         status_store=StatusStore(store),
         executor=Executor(observer.fleet, store, metrics, aws.clock, _decision_id),
         garbage_collector=GarbageCollector(queues, store, config.scaler.housekeeping_seconds),

@@ -113,8 +113,6 @@ async def _run(
         clients = await loop.run_in_executor(pool, _checked, config, signals.stop)
     except SystemExit as ended:
         return int(ended.code or 0)
-    if clients is None:
-        return process.EXIT_OK
     sockets = _bound(config.web)
     if sockets:
         context = assembled(config, clients, pool, access)
@@ -128,15 +126,13 @@ async def _run(
     return process.EXIT_OK if sockets else 1
 
 
-def _checked(config: Config, stop: threading.Event) -> WebClients | None:
-    """Create and verify the AWS clients; None if a stop came first. Raises SystemExit."""
+def _checked(config: Config, stop: threading.Event) -> WebClients:
+    """Create and verify the AWS clients; raises SystemExit, also if a stop comes first."""
     random = Random()
     clients = startup.answered(partial(WebClients, config), stop, log, random)
-    if clients is startup.STOPPED:
-        return None
     checks = (clients.uploads.verify, clients.results.verify, clients.find_requests)
-    tried = startup.verify((*checks, *clients.replies.steps()), stop, log, random)
-    return clients if tried else None
+    startup.verify((*checks, *clients.replies.steps()), stop, log, random)
+    return clients
 
 
 def _bound(web: WebSection) -> list[socket.socket]:

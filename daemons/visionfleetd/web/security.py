@@ -15,8 +15,8 @@ from visionfleet.web.http.server import tls_context
 from visionfleetd.startup import end_faulty
 
 NO_KEYS = (
-    "web.auth: {address} can be reached from outside and there are no API keys; `visionfleet keys "
-    "add NAME` makes one in web.keys_file, and `auth: none` lets everybody in"
+    "web.auth: {why} and there are no API keys; `visionfleet keys add NAME --file {file}` makes "
+    "one, and `auth: none` lets everybody in"
 )
 
 
@@ -43,8 +43,15 @@ def _access(web: WebSection, environment: Mapping[str, str]) -> Access | None:
         return None
     found = KeyFile(path, time.monotonic, {kept.id: kept for kept in web.keys})
     if not len(found):
-        raise BadConfig((NO_KEYS.format(address=web.address),))
+        file = web.keys_file or key_file.file_of_host(environment) or "FILE (web.keys_file)"
+        raise BadConfig((NO_KEYS.format(why=_why(web), file=file),))
     return Access(found, web.key_per_second, time.monotonic)
+
+
+def _why(web: WebSection) -> str:
+    if web.auth == "auto" and not is_loopback(web.address):
+        return f"{web.address} can be reached from outside"
+    return "keys are required"
 
 
 def _tls(web: WebSection) -> ssl.SSLContext | None:

@@ -15,6 +15,8 @@ from visionfleet.errors import BadKeys, reason_of
 log = logging.getLogger("web")
 
 CREDENTIAL = "web-keys"
+# The file behind it, as the unit names it.
+OF_HOST = Path("/etc/credstore/visionfleet-web-keys")
 # A revoked key is refused after this time at most.
 CHECK_SECONDS = 1.0
 
@@ -28,6 +30,11 @@ def find(setting: Path | None, environment: Mapping[str, str]) -> Path | None:
         return setting
     handed = Path(folder) / CREDENTIAL
     return handed if handed.exists() else None
+
+
+def file_of_host(environment: Mapping[str, str]) -> Path | None:
+    """The file from which systemd passes the credential; None outside of systemd."""
+    return OF_HOST if "INVOCATION_ID" in environment else None
 
 
 def load(path: Path) -> dict[str, ApiKey]:

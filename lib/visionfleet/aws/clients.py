@@ -15,6 +15,7 @@ from botocore.session import Session
 from botocore.utils import get_environ_proxies
 from urllib3.util import Url, parse_url
 
+from visionfleet.aws.credentials import LastingCredentials
 from visionfleet.aws.direct_calls import DirectCalls, SigningKey
 from visionfleet.aws.endpoints import by_service, for_all, of_profile
 from visionfleet.aws.errors import wrapped_errors
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 _LONGEST_WAIT_SECONDS = 20.0  # botocore's longest backoff
 # Enough for a few seconds of throttling, soon enough for the daemons to tell of an outage.
 MAX_ATTEMPTS = 4
+# S3 Express signs with sessions of its own.
+_DIRECTORY_BUCKET = "--x-s3"
 # TCP retransmits a SYN after 1 s and 2 s more: a lost packet must not fail the call.
 _CONNECT_TIMEOUT_SECONDS = 3.0
 
@@ -90,18 +93,15 @@ class ClientFactory:
             client: Any = self._session.create_client(
                 service, self.region, endpoint_url=endpoint_url, config=config
             )
-        client.meta.events.register("before-parse", require_whole)
-        client.meta.events.register("before-parse", self.clock.heard)
-        # `Expect: 100-continue` would cost another round trip per image.
-        client.meta.events.unregister("before-call.s3", add_expect_header)
-        if self.bucket_owner and service == "s3":
-            client.meta.events.register("provide-client-params.s3", self._of_owner)
+        self._hook(client.meta.events, service)
         return client
 
     def direct_s3(self, client: "S3Client", bucket: str, connections: int) -> DirectS3 | None:
         """The direct client of a bucket, None where it cannot be used, e.g. behind a proxy. Raises
         TryLater or GiveUp when credentials cannot be used.
         """
+        if bucket.endswith(_DIRECTORY_BUCKET):
+            return None
         with wrapped_errors(f"bucket {bucket}"):
             presigned = client.generate_presigned_url(
                 "get_object", Params={"Bucket": bucket, "Key": "x"}
@@ -138,6 +138,17 @@ class ClientFactory:
             if given or session.get_config_variable("ignore_configured_endpoint_urls"):
                 return given
             return of_profile(service, session.get_scoped_config(), session.full_config)
+
+    def _hook(self, events: Any, service: str) -> None:
+        events.register("before-parse", require_whole)
+        events.register("before-parse", self.clock.heard)
+        credentials: object = self._session.get_credentials()
+        if isinstance(credentials, LastingCredentials):
+            events.register("after-call", credentials.heard)
+        # `Expect: 100-continue` would cost another round trip per image.
+        events.unregister("before-call.s3", add_expect_header)
+        if self.bucket_owner and service == "s3":
+            events.register("provide-client-params.s3", self._of_owner)
 
     def _of_owner(self, params: dict[str, Any], model: OperationModel, **_: Any) -> None:
         for name in ("ExpectedBucketOwner", "ExpectedSourceBucketOwner"):

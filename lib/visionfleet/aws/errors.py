@@ -39,9 +39,15 @@ _PASSING = {
     "ServiceUnavailable",
     "TemporaryRedirect",
     "Unavailable",
-    # Credentials that an instance role renews within minutes.
+    # A body that was damaged or cut off on its way.
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+    # Credentials that are renewed within minutes.
     "ExpiredToken",
     "ExpiredTokenException",
+    "IDPCommunicationError",
     "TokenRefreshRequired",
     # A clock that is not synchronized yet.
     "RequestExpired",
@@ -54,26 +60,34 @@ _RATE = re.compile(
 )
 # Wrong keys have the same codes as a wrong clock, but another message.
 _CLOCK = re.compile("expired|not yet current|skewed", re.IGNORECASE)
+# Of EC2's, a thousand characters and more.
+_ENCODED = re.compile(r"Encoded authorization failure message: [\w-]+")
 _SIGNATURE = {"InvalidSignatureException", "SignatureDoesNotMatch"}
 _DENIED = {
     "AccessDenied",
     "AccessDeniedException",
     "AllAccessDisabled",
     "AuthFailure",
+    "ForbiddenException",
+    "IDPRejectedClaim",
     "IncompleteSignature",
     "InvalidAccessKeyId",
     "InvalidClientTokenId",
+    "InvalidIdentityToken",
     "InvalidSecurity",
     "InvalidToken",
     "KmsAccessDenied",
+    "KmsOptInRequired",
     "MissingAuthenticationToken",
     "MissingAuthenticationTokenException",
     "NotAuthorized",
     "NotSignedUp",
     "OptInRequired",
     "PendingVerification",
+    "RegionDisabledException",
     "SubscriptionRequiredException",
     "UnauthorizedAccess",
+    "UnauthorizedException",
     "UnauthorizedOperation",
     "UnrecognizedClientException",
 } | _SIGNATURE
@@ -105,12 +119,16 @@ _TAKEN = {
 }
 # EC2 returns some of these with status 500, but the same request cannot succeed.
 _NO_CAPACITY = {
+    "InsufficientAddressCapacity",
     "InsufficientCapacity",
+    "InsufficientCapacityOnOutpost",
     "InsufficientFreeAddressesInSubnet",
     "InsufficientHostCapacity",
     "InsufficientInstanceCapacity",
     "InsufficientReservedInstanceCapacity",
+    "InsufficientVolumeCapacity",
     "MaxSpotInstanceCountExceeded",
+    "ReservationCapacityExceeded",
     "SpotMaxPriceTooLow",
     "UnfulfillableCapacity",
 }
@@ -127,7 +145,7 @@ _NO_ANSWER = (
     boto.FlexibleChecksumError,
     boto.PaginationError,
 )
-_NO_CREDENTIALS = (boto.NoCredentialsError, boto.SSOError)
+_NO_CREDENTIALS = (boto.NoCredentialsError, boto.SSOError, boto.LoginError)
 
 
 @contextmanager
@@ -149,6 +167,8 @@ def wrapped_errors(doing: str) -> Iterator[None]:
         raise TryLater(f"{doing}: {error}") from error
     except _REFUSED_HERE as error:
         raise GiveUp(f"{doing}: {error}") from error
+    except OSError as error:  # the network, or a file of credentials
+        raise TryLater(f"{doing}: {error}") from error
     except Exception as error:
         raise TryLater(f"{doing}: no whole answer: {type(error).__name__}: {error}") from error
 
@@ -182,7 +202,7 @@ def entry_error(
 def _client_error(error: ClientError, doing: str) -> TryLater | GiveUp:
     code = str(error.response.get("Error", {}).get("Code", ""))
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    sentence = f"{doing}: {error}"
+    sentence = _ENCODED.sub("(CloudTrail has the encoded message)", f"{doing}: {error}")
     # Responses to HEAD have no body; others without a code come from something in between.
     if (not code or code.isdigit()) and not error.operation_name.startswith("Head"):
         return Denied(sentence) if status in {401, 403} else TryLater(sentence)

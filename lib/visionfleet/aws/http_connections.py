@@ -136,6 +136,10 @@ class HttpConnections:
         kept = False
         try:
             answer, kept = connection.exchange(head, body)
+        except TimeoutError:
+            # What silenced this one, such as a firewall, has silenced the idle ones too.
+            _close_all(self._idle)
+            raise
         finally:
             if kept and len(self._idle) < self._most:
                 self._idle.append(connection)

@@ -1,12 +1,12 @@
 """Creates buckets and queues before the daemons start. Idempotent."""
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
 from visionfleet.aws.errors import wrapped_errors
+from visionfleet.aws.queue_attributes import attributes_of
 from visionfleet.config.schema import QueueSection
 from visionfleet.contract import names
 from visionfleet.errors import GiveUp
@@ -44,16 +44,7 @@ def provision_queues(client: "SQSClient", deployment: str, settings: QueueSectio
     with wrapped_errors(f"queue {dead}"):
         answer = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
         arn = answer["Attributes"]["QueueArn"]
-    redrive = {
-        "deadLetterTargetArn": arn,
-        "maxReceiveCount": settings.max_receives,
-    }
-    attributes = {
-        "MessageRetentionPeriod": str(settings.retention_seconds),
-        "VisibilityTimeout": str(settings.visibility_timeout_seconds),
-        "RedrivePolicy": json.dumps(redrive),
-    }
-    _make_queue(client, requests, attributes)
+    _make_queue(client, requests, attributes_of(settings, arn))
     yield f"queue {requests}: ready, {settings.max_receives} tries, then {dead}"
 
 

@@ -3,6 +3,8 @@
 import json
 import logging
 import time
+import zlib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +25,7 @@ _JSON = "application/json"
 # The header of each condition that boto3 has as a parameter.
 _CONDITIONS = {"IfNoneMatch": "if-none-match", "IfMatch": "if-match"}
 _T = TypeVar("_T")
-MOST_DETOURS = 20
+MOST_DETOURS, DETOURS_UNTIL_TRIED = 20, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +68,14 @@ class Store:
     def verify(self) -> None:
         try:
             with wrapped_errors(f"bucket {self._bucket}"):
-                self._client.head_bucket(Bucket=self._bucket)
+                found = self._client.head_bucket(Bucket=self._bucket).get("BucketRegion")
         except Denied as error:
             sentence = f"{error}: s3:ListBucket is not allowed, or it is another account's bucket"
             raise Denied(sentence) from error
+        expected = self._client.meta.region_name
+        if found and found != expected:  # boto3 follows S3's redirection
+            extra = {"bucket": self._bucket, "region": found, "expected": expected}
+            log.warning("bucket is in another region", extra=extra)
 
     def put(
         self,
@@ -80,10 +86,12 @@ class Store:
         condition: Mapping[str, str] = {},
     ) -> str:
         """Write an object and return its ETag; raises AlreadyExists if `condition` fails."""
-        headers = {"content-type": content_type}
+        # A bucket with Object Lock refuses objects without a checksum.
+        checksum = b64encode(zlib.crc32(body).to_bytes(4)).decode()
+        headers = {"content-type": content_type, "x-amz-checksum-crc32": checksum}
         headers |= {_CONDITIONS[name]: value for name, value in condition.items()}
         headers |= {f"x-amz-meta-{name}": value for name, value in metadata.items()}
-        if self._direct and (etag := self._direct.put(key, body, headers)):
+        if (direct := self._usable()) and (etag := direct.put(key, body, headers)):
             self._fallbacks = 0
             return etag
         with wrapped_errors(f"put {key}"):
@@ -93,6 +101,7 @@ class Store:
                 Body=body,
                 ContentType=content_type,
                 Metadata=metadata,
+                ChecksumCRC32=checksum,
                 **condition,  # type: ignore[arg-type]
             )
             etag = answer["ETag"]
@@ -121,15 +130,21 @@ class Store:
 
     def get(self, key: str, most_bytes: int | None = None) -> bytes:
         """An object, of a larger one than `most_bytes` only about its first so many."""
-        if self._direct and (found := self._direct.get(key, most_bytes)) is not None:
+        direct = self._usable()
+        if direct and (found := direct.get(key, most_bytes)) is not None:
             self._fallbacks = 0
             return found
         found = self._get(key, most_bytes)[0]
         self._count_fallback()
         return found
 
+    def _usable(self) -> DirectS3 | None:
+        """The direct client; if only boto3's calls succeed, as in another region, now and then."""
+        vain = self._fallbacks >= MOST_DETOURS and self._fallbacks % DETOURS_UNTIL_TRIED
+        return None if vain else self._direct
+
     def _count_fallback(self) -> None:
-        """Log once if direct calls keep failing while boto3's succeed: each image is sent twice."""
+        """Log once if direct calls keep failing while boto3's succeed."""
         if self._direct is None:
             return
         count = self._fallbacks + 1  # a race may lose a count, but not skip the limit

@@ -6,6 +6,7 @@ from botocore.exceptions import NoCredentialsError
 from botocore.loaders import Loader
 from botocore.session import Session
 
+from visionfleet.aws.credentials import CredentialProvider
 from visionfleet.aws.slow_responses import limit_urllib3
 
 
@@ -33,6 +34,8 @@ def new_session(placeholder_credentials: bool) -> Session:
     usual: Loader = session.get_component("data_loader")
     trusting = _TrustingLoader(extra_search_paths=usual.search_paths)
     session.register_component("data_loader", trusting)
+    resolver = session.get_component("credential_provider")
+    session.register_component("credential_provider", CredentialProvider(resolver))
     if placeholder_credentials:
         # Without credentials botocore does not sign, and searches for an instance role for seconds.
         session.set_credentials("placeholder", "placeholder")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from visionfleet.aws.errors import failed_entries, wrapped_errors
 from visionfleet.aws.outbox import BATCH, send_to
+from visionfleet.aws.queue_attributes import COMPARED, differences
+from visionfleet.config.schema import QueueSection
 from visionfleet.errors import LeaseLost, VisionfleetError
 
 if TYPE_CHECKING:
@@ -72,13 +74,20 @@ class Queue:
             MessageAttributeNames=["All"],
         )
 
-    def receive(self, wait_seconds: int, maximum: int = BATCH) -> list[Received]:
-        """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20)."""
+    def receive(
+        self, wait_seconds: int, maximum: int = BATCH, hold_seconds: int | None = None
+    ) -> list[Received]:
+        """Receive up to `maximum` (at most ten), waiting up to `wait_seconds` (at most 20).
+
+        The messages are invisible for `hold_seconds`, or the queue's visibility timeout.
+        """
+        how = {} if hold_seconds is None else {"VisibilityTimeout": hold_seconds}
         return self._receive(
             _received,
             maximum,
             WaitTimeSeconds=wait_seconds,
             MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            **how,
         )
 
     def extend(self, receipts: Sequence[str], seconds: int) -> dict[str, VisionfleetError]:
@@ -102,6 +111,12 @@ class Queue:
         # Also request the ARN: SQS omits unset attributes, and an empty response would look like a
         # failure.
         return self._attributes("QueueArn", "KmsMasterKeyId").get("KmsMasterKeyId", "")
+
+    def differences(self, settings: QueueSection, deployment: str) -> list[str]:
+        """What is not as `settings` want it, one sentence each."""
+        with wrapped_errors(f"attributes of {self.name}"):
+            found = self._attributes("QueueArn", *COMPARED)
+            return list(differences(found, settings, deployment))
 
     def counts(self) -> Counts:
         visible = "ApproximateNumberOfMessages"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from visionfleet.errors import BadImage
-from visionfleet.host.child import Header, limit_resources, serve
+from visionfleet.host.child import Header, limit_resources, reuse_freed_memory, serve
 from visionfleet.imaging.cost import MAX_DECODE_BYTES
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.imaging.preprocess import pixels_of
@@ -13,6 +13,8 @@ from visionfleet.imaging.preprocess import pixels_of
 CPU_SECONDS = 15
 _MARGIN_BYTES = 128 << 20
 _REASON_LETTERS = 2000
+# Enough for most photos. Fresh pages for each took 0.2 ms of CPU at 500 x 375 pixels.
+_REUSED_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,4 +35,5 @@ def decoded(question: Header, data: bytes) -> tuple[Header, bytes]:
 
 
 if __name__ == "__main__":
+    reuse_freed_memory(_REUSED_BYTES)
     serve(decoded)

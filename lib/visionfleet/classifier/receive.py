@@ -61,7 +61,7 @@ class Receiver:
         waits = growing_waits(self.random, cap=_MOST_WAIT_SECONDS)
         while room := self._wait_for_room():
             try:
-                messages = self.requests.receive(self.settings.wait_seconds, min(room, BATCH))
+                messages = self._receive(room)
             except VisionfleetError as error:
                 self.completion.metrics.receives.labels("error").inc()
                 log.warning("receive failed", extra={"reason": str(error)})
@@ -70,6 +70,11 @@ class Receiver:
             else:
                 waits = growing_waits(self.random, cap=_MOST_WAIT_SECONDS)
                 self._admit(messages)
+
+    def _receive(self, room: int) -> list[Received]:
+        """Held for as long as the heartbeat assumes, whatever the queue's own timeout is."""
+        hold_seconds = self.settings.visibility_timeout_seconds
+        return self.requests.receive(self.settings.wait_seconds, min(room, BATCH), hold_seconds)
 
     def _take_over(self) -> None:
         room = self.completion.in_flight.wait_for_room()

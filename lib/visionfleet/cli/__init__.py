@@ -7,10 +7,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 
 from visionfleet import __version__
 from visionfleet.cli.parser import Parser, listed
 from visionfleet.errors import BadConfig, VisionfleetError, reason_of
+from visionfleet.host.extras import how_to_install
 from visionfleet.host.process import EXIT_CONFIG
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells do
@@ -66,6 +68,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except VisionfleetError as error:
         print(f"visionfleet: {error}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        if (reason := how_to_install(error)) is None:
+            raise
+        print(f"visionfleet: {reason}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except OSError as error:  # a missing folder, no permission, a full disk, a closed pipe
@@ -93,6 +100,16 @@ def parser_for(argv: Sequence[str]) -> argparse.ArgumentParser:
     return parser_of([named] if named in _COMMANDS else [])
 
 
+def _module(name: str, required: bool) -> ModuleType | None:
+    """The module of a command; None, unless it is required, if a library of an extra is missing."""
+    try:
+        return import_module(f"visionfleet.cli.{name.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        if required or how_to_install(error) is None:
+            raise
+        return None
+
+
 def parser_of(whole: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentParser:
     """The parser with the options of these commands; imports their modules."""
     parts = (listed("commands", _FOR_PEOPLE), listed("run by machines", _FOR_MACHINES))
@@ -106,8 +123,7 @@ def parser_of(whole: Sequence[str] = tuple(_COMMANDS)) -> argparse.ArgumentParse
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", help="see below")
     for name, about in _COMMANDS.items():
         command = subparsers.add_parser(name, description=about[:1].upper() + about[1:])
-        if name in whole:
-            module = import_module(f"visionfleet.cli.{name.replace('-', '_')}")
+        if name in whole and (module := _module(name, required=len(whole) == 1)):
             command.set_defaults(run=getattr(module, "run", None))  # or defined by its subcommands
             module.add_arguments(command)
     return parser

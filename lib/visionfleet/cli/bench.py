@@ -20,7 +20,7 @@ from visionfleet.cli.parser import Parser
 from visionfleet.config import Config
 from visionfleet.errors import BadModel
 from visionfleet.host import cpu_topology
-from visionfleet.host.cpu_placement import Placement, placements
+from visionfleet.host.cpu_placement import Placement
 from visionfleet.measurement.host_trials import (
     HostSettings,
     Trial,
@@ -50,13 +50,13 @@ def add_arguments(parser: Parser) -> None:
     parser.number("--batch", whole(1, 256), 32, "largest batch size to try")
     parser.path("--images", "PATH", "a file or folder; default: four photos of the package")
     parser.flag("--json", "print all figures as JSON")
-    parser.path("--plot", "FILE.png", "plot of p95 over images per second")
+    parser.plot("p95 over images per second")
     parser.path("--output", "FILE.yaml", "write the settings there; default: stdout")
 
 
 def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.output, arguments.plot)
-    drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
+    drawn = plots.figure() if arguments.plot else None
     config = loaded(arguments).config
     names = [str(path.resolve()) for path in photos(arguments.images)]
     trials = list(_tried(config, arguments, names))
@@ -79,10 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _tried(config: Config, arguments: argparse.Namespace, names: Sequence[str]) -> Iterator[Trial]:
-    cpus, gpus = cpu_topology.cpus(), cpu_topology.gpus()
-    one = config.classifier.ec2_instance or gpus > 0  # then the number of workers is fixed
-    for _, threads in shapes(len(cpus))[: 1 if one else None]:
-        places = placements(cpus, min(gpus, 1) if config.classifier.ec2_instance else gpus, threads)
+    # On an EC2 instance and with GPUs the number of workers is fixed.
+    one = config.classifier.ec2_instance or cpu_topology.gpus() > 0
+    for _, threads in shapes(len(cpu_topology.cpus()))[: 1 if one else None]:
+        each = config.classifier.model_copy(update={"cpus_per_worker": threads})
+        places = cpu_topology.placed(each)
         threads = len(places[0].cpus)
         terminal.say(f"workers: {len(places)}, threads of each: {threads}")
         with _workers(config, places, threads, names) as workers:

@@ -197,8 +197,8 @@ def _images(arguments: argparse.Namespace) -> list[InputImage]:
     photos = shipped_photos()
     if not photos:
         raise GiveUp("no photos at hand: pip install 'visionfleet[local]', or give --images FOLDER")
-    made = sample_images(photos, arguments.count, SEED)
-    return [InputImage(image.name, image.data, image.photo) for image in made]
+    made = enumerate(sample_images(photos, arguments.count, SEED))
+    return [InputImage(f"{photo}_{i:04d}.jpg", data, photo) for i, (photo, data) in made]
 
 
 def _free_ports(count: int) -> list[int]:

@@ -18,6 +18,11 @@ class Snapshot:
     dead_letters: int
     status: FleetStatus | None
     workers: tuple[WorkerReport, ...]
+    deployment: str
+
+    def fault_of_bucket(self) -> str | None:
+        seen = self.status.deployment if self.status else ""
+        return documents.fault_of_bucket(self.deployment, seen)
 
 
 class Deployment:
@@ -26,6 +31,7 @@ class Deployment:
     def __init__(self, config: Config) -> None:
         clients = client_factory(config.aws)
         self.now = clients.clock
+        self.name = config.name
         s3, self._sqs = clients.client("s3"), clients.client("sqs")
         self.uploads = Store(s3, config.storage.input_bucket)
         self.results = Store(s3, config.storage.output_bucket)
@@ -43,6 +49,7 @@ class Deployment:
             dead_letters=self.dead_letters(),
             status=self.status(),
             workers=tuple(sorted(reports, key=lambda report: report.worker)),
+            deployment=self.name,
         )
 
     def dead_letters(self) -> int:

@@ -22,6 +22,10 @@ sudo systemctl start visionfleet.target      # returns when everything is ready
 curl -F myfile=@/usr/share/visionfleet/photos/967_espresso.jpg http://127.0.0.1:8080/
 """.strip()
 SCALER = " visionfleet-scaler"
+REMOVED = """
+visionfleet is uninstalled. The user visionfleet stays, and so do buckets, queues, and:
+{left}
+""".strip()
 NO_POLKIT = "\nthe scaler may start classifiers by polkit alone: sudo apt-get install polkitd"
 
 
@@ -58,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         if not POLKIT.exists():
             print(NO_POLKIT)
         print(f"\nvisionfleet {__version__} is installed. Next:\n\n{next_commands()}")
+    if arguments.remove:
+        print(REMOVED.format(left="\n".join(map(str, installation.left()))))
     return 0
 
 

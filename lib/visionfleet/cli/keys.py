@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import sys
 import time
 from pathlib import Path
 
 from visionfleet.auth import api_keys, key_file
+from visionfleet.auth.key_file import OF_HOST
 from visionfleet.cli import terminal
 from visionfleet.cli.options import add_config, command, loaded, number
 from visionfleet.cli.parser import Parser, given_path
@@ -55,11 +57,13 @@ def revoke(arguments: argparse.Namespace) -> int:
         for kept in which:
             del found[kept.id]
     print(f"revoked {', '.join(kept.id for kept in which)}")
+    if not found:
+        print("no key is left: a web daemon that starts now ends with status 78", file=sys.stderr)
     return 0
 
 
 def _place(arguments: argparse.Namespace) -> Path:
     path: Path | None = arguments.file or loaded(arguments).config.web.keys_file
     if path is None:
-        raise BadKeys("no file of keys: set web.keys_file, or give --file")
+        raise BadKeys(f"no file of keys: set web.keys_file, or give --file (a unit's: {OF_HOST})")
     return path

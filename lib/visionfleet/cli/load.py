@@ -58,12 +58,12 @@ def _add_more(parser: Parser) -> None:
         "--parallel", whole(1, 4096), 256, "maximum of images waited for at the same time"
     )
     parser.flag("--json", "print figures as JSON")
-    parser.path("--plot", "FILE.png", "plot of latencies over time")
+    parser.plot("latencies over time")
 
 
 def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.plot)
-    drawn = plots.figure() if arguments.plot else None  # fail early without matplotlib
+    drawn = plots.figure() if arguments.plot else None
     stop = threading.Event()
     files = [(path.name, path.read_bytes()) for path in photos(arguments.images)]
     client = Client(arguments.url, arguments.parallel, stop, api_key(arguments), patient=False)

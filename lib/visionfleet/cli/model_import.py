@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"  note: {note}")
     chosen = made.opened.manifest.chosen
     print(f"{path}: {chosen.runtime} {chosen.precision}, {len(made.data):,} bytes")
-    print(f"{settings}: put it into conf.d beside visionfleet.yaml, or its lines into that file:\n")
+    print(f"{settings}: put both files into conf.d beside visionfleet.yaml:\n")
     print(settings.read_text(), end="")
     return 0
 

@@ -2,8 +2,10 @@
 
 import argparse
 import difflib
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ class Parser(argparse.ArgumentParser):
 
     def path(self, name: str, metavar: str, about: str) -> None:
         self.add_argument(name, type=given_path, metavar=metavar, help=about)
+
+    def plot(self, about: str) -> None:
+        self.add_argument("--plot", type=plot_path, metavar="FILE.png", help=f"plot of {about}")
 
     def number(
         self,
@@ -59,6 +64,13 @@ def given(text: str) -> str:
 
 def given_path(text: str) -> Path:
     return Path(given(text))
+
+
+def plot_path(text: str) -> Path:
+    """Refused without matplotlib, before any work."""
+    if find_spec("matplotlib") is None:
+        raise argparse.ArgumentTypeError(f"needs {sys.executable} -m pip install matplotlib")
+    return given_path(text)
 
 
 def proposal(word: str, known: Sequence[str]) -> str:

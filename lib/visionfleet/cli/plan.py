@@ -4,7 +4,7 @@ import argparse
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from visionfleet.cli.options import add_config, check_writable, loaded, number, seconds, whole
 from visionfleet.cli.parser import Parser, given_path
 from visionfleet.cli.plan_page import document, draw, page
-from visionfleet.cli.simulate import read_trace
+from visionfleet.cli.simulate import WORKERS, read_trace
 from visionfleet.cli.terminal import progress_bar, show
 from visionfleet.config import Config
 from visionfleet.config.fields import DAYS
@@ -32,21 +32,11 @@ from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.plan import Option, Replayed, Schedule
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # if the maximum is `cores`, which does not apply to EC2
 _PAID_SECONDS = 60.0  # EC2's minimum billed time
 _HOLDS = (60.0, 120.0, 300.0)
 _SCHEDULE = re.compile(r"(\d{1,4})@(\d\d:\d\d)-(\d\d:\d\d)(?:/([a-z,-]+))?")
 _STDOUT = Path("-")
 _SECONDS = seconds(0, 86400)
-
-
-@dataclass(frozen=True, slots=True)
-class _Traffic:
-    """Arrivals in each second of a period, starting at a Unix time."""
-
-    arrivals: Sequence[int]
-    hours: float
-    starts_at: float
 
 
 def add_arguments(parser: Parser) -> None:
@@ -61,7 +51,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--json", nargs="?", type=given_path, const=_STDOUT, metavar="FILE", help=about
     )
-    parser.path("--plot", "FILE.png", "plot of cost against wait")
+    parser.plot("cost against wait")
     add_config(parser)
 
 
@@ -114,12 +104,15 @@ def run(arguments: argparse.Namespace) -> int:
     config = loaded(arguments).config
     prices = price_table(arguments.prices or config.scaler.prices_file)
     options = list(_options(arguments, config, prices))
-    traffic = _traffic(arguments)
-    policy, conditions = _policy(arguments, config), _conditions(arguments)
-    outcomes = _replays(options, policy, conditions, traffic)
+    counts, starts_at = read_trace(arguments.trace)
+    arrivals = trace.arrivals(counts, arguments.factor, Random(arguments.seed))
+    policy = _policy(arguments, config)
+    conditions = Conditions(boot_seconds=arguments.boot, seed=arguments.seed)
+    different = dict.fromkeys(option.replayed for option in options)
+    worlds = {one: _world(one, policy, conditions, starts_at) for one in different}
+    outcomes, hours = _replays(worlds, arrivals), len(counts) / 60
     priced = (
-        plan.estimate(one, outcomes[one.replayed], traffic.hours, prices, policy.maximum)
-        for one in options
+        plan.estimate(one, outcomes[one.replayed], hours, prices, policy.maximum) for one in options
     )
     estimates = plan.by_cost(one for one in priced if one is not None)
     _tell(arguments, estimates, prices)
@@ -173,46 +166,27 @@ def _schedules(config: Config) -> list[Schedule]:
     return [none, Schedule("as configured", own)] if own else [none]
 
 
-def _traffic(arguments: argparse.Namespace) -> _Traffic:
-    counts, starts_at = read_trace(arguments.trace)
-    arrivals = trace.arrivals(counts, arguments.factor, Random(arguments.seed))
-    return _Traffic(arrivals, len(counts) / 60, starts_at)
-
-
-def _conditions(arguments: argparse.Namespace) -> Conditions:
-    return Conditions(boot_seconds=arguments.boot, seed=arguments.seed)
-
-
 def _policy(arguments: argparse.Namespace, config: Config) -> Policy:
     """The configured policy, as on EC2."""
-    policy, times = Policy.of(config, _WORKERS), FLEET_TIMES["ec2"]
-    return replace(
-        policy,
-        settings=policy.settings.model_copy(update={"paid_seconds": _PAID_SECONDS}),
-        times=replace(times, boot_seconds=arguments.boot),
-        maximum=arguments.maximum or policy.maximum,
-    )
+    policy = Policy.of(config, WORKERS).changed(paid_seconds=_PAID_SECONDS)
+    times = replace(FLEET_TIMES["ec2"], boot_seconds=arguments.boot)
+    return replace(policy, times=times, maximum=arguments.maximum or policy.maximum)
 
 
 def _replays(
-    options: Sequence[Option], policy: Policy, conditions: Conditions, traffic: _Traffic
+    worlds: Mapping[Replayed, World], arrivals: Sequence[int]
 ) -> Mapping[Replayed, Outcome]:
-    different = list(dict.fromkeys(option.replayed for option in options))
-    hours = len(different) * len(traffic.arrivals) // 3600
-    with progress_bar(f"{len(different)} replays, hours", hours) as advance:
-        return {
-            one: _world(one, policy, conditions, traffic.starts_at).run(traffic.arrivals, advance)
-            for one in different
-        }
+    hours = len(worlds) * len(arrivals) // 3600
+    with progress_bar(f"{len(worlds)} replays, hours", hours) as advance:
+        return {one: world.run(arrivals, advance) for one, world in worlds.items()}
 
 
 def _world(one: Replayed, policy: Policy, conditions: Conditions, starts_at: float) -> World:
-    update = {
-        "hold_seconds": one.hold_seconds,
-        "service_seconds": one.service_seconds,
-        "schedule": one.schedule.windows,
-    }
-    policy = replace(policy, settings=policy.settings.model_copy(update=update))
+    policy = policy.changed(
+        hold_seconds=one.hold_seconds,
+        service_seconds=one.service_seconds,
+        schedule=one.schedule.windows,
+    )
     decide = POLICIES[policy.settings.policy]
     conditions = replace(conditions, service_seconds=one.service_seconds, market=one.market)
     return World(conditions, PolicyController(decide, policy, starts_at=starts_at))

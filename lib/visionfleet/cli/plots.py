@@ -8,11 +8,8 @@ from visionfleet.errors import GiveUp
 
 
 def figure(width: float = 8.0, height: float = 4.5) -> Any:
-    """An empty figure, size in inches; raises GiveUp without matplotlib."""
-    try:
-        library = importlib.import_module("matplotlib.figure")
-    except ImportError as error:
-        raise GiveUp("--plot needs matplotlib: pip install matplotlib") from error
+    """An empty figure, size in inches."""
+    library = importlib.import_module("matplotlib.figure")
     return library.Figure(figsize=(width, height), layout="constrained")
 
 

@@ -23,11 +23,9 @@ from visionfleet.simulation.markets import MarketConditions
 from visionfleet.simulation.outcome import Outcome
 from visionfleet.simulation.world import World
 
-_WORKERS = 19  # if the maximum is `cores`, which does not apply to a simulation
+WORKERS = 19  # if the maximum is `cores`, which does not apply to a simulation
 _BUSIEST_SHARE = 0.999  # quantile of the minutes; rarer peaks are not worth a fleet
 _KNOWN = ", ".join([*POLICIES, "fixed:N"])
-
-
 _T = TypeVar("_T")
 
 
@@ -38,20 +36,15 @@ class NoSimulation(VisionfleetError):
 def add_arguments(parser: Parser) -> None:
     parser.add_argument("trace", type=given_path, help="CSV with minute,count or second,count")
     parser.add_argument("--policy", action="append", metavar="NAME", help=f"{_KNOWN}; repeatable")
-    limits = (0.0, 86400.0)
-    defaults = Conditions()
-    times = {
-        "boot": (seconds(*limits), defaults.boot_seconds, "boot time of a worker"),
-        "service": (seconds(0.001, 3600), defaults.service_seconds, "seconds per image"),
-        "call": (seconds(0, 60), defaults.call_seconds, "latency of a worker's AWS calls"),
-        "lag": (seconds(0, 600), float(defaults.lag_seconds), "age of the queue counts"),
-    }
-    for name, (read, default, about) in times.items():
-        text = f"{about}; default: {default:g}"
-        parser.add_argument(f"--{name}", type=read, default=default, metavar="SECONDS", help=text)
-    parser.add_argument(
-        "--crashes", type=seconds(0, 100), default=0.0, help="crashes per worker and hour"
-    )
+    usual = Conditions()
+    for name, limits, default, about in (
+        ("--boot", (0, 86400), usual.boot_seconds, "boot time of a worker"),
+        ("--service", (0.001, 3600), usual.service_seconds, "seconds per image"),
+        ("--call", (0, 60), usual.call_seconds, "latency of a worker's AWS calls"),
+        ("--lag", (0, 600), usual.lag_seconds, "age of the queue counts"),
+    ):
+        parser.number(name, seconds(*limits), default, about, "SECONDS")
+    parser.number("--crashes", number("a number", 0, 100), 0.0, "crashes per worker and hour")
     add_markets(parser)
     parser.add_argument(
         "--factor",
@@ -59,7 +52,7 @@ def add_arguments(parser: Parser) -> None:
         help="multiplies the counts; default: scale to the maximum of workers",
     )
     parser.add_argument("--seed", type=whole(0, 2**31), default=1)
-    parser.add_argument("--plot", type=given_path, metavar="FILE.png")
+    parser.plot("images waiting and workers over time")
     parser.add_argument("--json", type=given_path, metavar="FILE.json")
     add_config(parser)
 
@@ -67,7 +60,8 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     check_writable(arguments.json, arguments.plot)
     config = loaded(arguments).config
-    policy = _policy(config, arguments.service, arguments.boot)
+    policy = Policy.of(config, WORKERS).changed(service_seconds=arguments.service, schedule=())
+    policy = replace(policy, times=replace(policy.times, boot_seconds=arguments.boot))
     conditions = Conditions(
         service_seconds=arguments.service,
         call_seconds=arguments.call,
@@ -106,16 +100,6 @@ def market_conditions(arguments: argparse.Namespace, config: Config) -> MarketCo
     if asked and "spot" not in markets:
         markets = ("spot", "on-demand")
     return MarketConditions(markets, arguments.spot_refusals or 0, arguments.interruptions or 0)
-
-
-def _policy(config: Config, service_seconds: float, boot_seconds: float) -> Policy:
-    policy = Policy.of(config, _WORKERS)
-    update = {"service_seconds": service_seconds, "schedule": ()}
-    return replace(
-        policy,
-        settings=policy.settings.model_copy(update=update),
-        times=replace(policy.times, boot_seconds=boot_seconds),
-    )
 
 
 def read_trace(path: Path) -> tuple[list[int], float]:
@@ -182,6 +166,7 @@ def _plot(outcomes: dict[str, Outcome], path: Path) -> None:
         above.step(hours, [size for _, _, size in outcome.timeline], where="post", label=name)
         below.step(hours, [visible for _, visible, _ in outcome.timeline], where="post")
     above.set_ylabel("workers")
+    above.yaxis.get_major_locator().set_params(integer=True)
     above.legend()
     below.set_ylabel("images waiting")
     below.set_xlabel("hours")

@@ -79,6 +79,8 @@ def _page(snapshot: Snapshot, now: float) -> Group:
     alive = [report for report in snapshot.workers if report.state != "stopped"]
     parts: list[Text | Table] = [Text(queue)]
     parts += [Text(line) for line in scaler_lines(snapshot.status, now)]
+    if fault := snapshot.fault_of_bucket():
+        parts.append(Text(f"Alarm: {fault}"))
     if models := sorted({report.model.name for report in alive if report.model}):
         parts.append(Text(f"Model: {', '.join(models)}"))
     if alive:

@@ -35,6 +35,8 @@ def _resolved(node: Node, schema: Node) -> Node:
 
 def _describe(node: Node, schema: Node) -> str:
     node = _resolved(node, schema)
+    if "expected" in node:
+        return str(node["expected"])
     if "anyOf" in node:
         return " or ".join(dict.fromkeys(_describe(each, schema) for each in node["anyOf"]))
     if "enum" in node:

@@ -31,6 +31,14 @@ FileOrS3 = Annotated[str, Field(min_length=1), "a path, or s3://bucket/key"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
 Account = Annotated[str, Field(pattern=r"^[0-9]{12}$"), BeforeValidator(_as_text)]
 Bucket = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+# A port, as in 0.0.0.0:8080, has one colon; addresses of IPv6 have two at least.
+Address = Annotated[
+    str,
+    Field(
+        pattern=r"^([A-Za-z0-9_.-]+|[0-9A-Fa-f]*(:[0-9A-Fa-f.]*){2,8}(%[A-Za-z0-9_.-]+)?)$",
+        json_schema_extra={"expected": "an IP address or a host name, without a port"},
+    ),
+]
 Text = Annotated[str, Field(min_length=1)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 InstanceType = Annotated[str, Field(pattern=r"^[a-z0-9-]+\.[a-z0-9-]+$")]

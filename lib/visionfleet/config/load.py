@@ -1,6 +1,5 @@
 """Loads the configuration: defaults, then the file, its drop-ins, and the environment."""
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pydantic_core import ErrorDetails
 
 from visionfleet.config.allowed_values import expectation
 from visionfleet.config.constraints import CONSTRAINTS
+from visionfleet.config.hints import number_hint, similar_setting
 from visionfleet.config.removed import REMOVED
 from visionfleet.config.schema import Config, keys_below, path_keys
 from visionfleet.config.yaml_source import Key, Origin, SourcedValues, read_file, read_value
@@ -19,6 +19,7 @@ from visionfleet.errors import BadConfig
 PREFIX = "VISIONFLEET_"
 CONFIG_VARIABLE = "VISIONFLEET_CONFIG"
 DEFAULT_PATH = Path("/etc/visionfleet/visionfleet.yaml")
+_ENVIRONMENT = "environment "
 _SHOWN_LENGTH = 200
 _HOW = (
     "there is none; name one by --config or VISIONFLEET_CONFIG (`visionfleet config defaults` "
@@ -59,7 +60,7 @@ def _read_environment(environment: Mapping[str, str], into: SourcedValues) -> No
         if not variable.startswith(PREFIX) or variable == CONFIG_VARIABLE:
             continue
         key = tuple(variable.removeprefix(PREFIX).lower().split("__"))
-        into.put(key, read_value(text), Origin(f"environment {variable}"))
+        into.put(key, read_value(text), Origin(_ENVIRONMENT + variable))
 
 
 def _forget_empty_sections(settings: SourcedValues) -> None:
@@ -86,7 +87,9 @@ def _check(settings: SourcedValues) -> Config:
     """Validate; faulty keys are reported and set to their default, so that the rest is checked."""
     errors = _errors(settings.tree())
     faults = list(settings.faults)
-    faults += [f"{_origin(settings, key)}: {_sentence(errors[key], key)}" for key in errors]
+    for key, error in errors.items():
+        origin = _origin(settings, key)
+        faults.append(f"{origin}: {_sentence(error, key, origin)}")
     config = _without(settings, errors.keys())
     faults += _broken_constraints(config, settings, errors.keys())
     if faults:
@@ -121,24 +124,38 @@ def _origin(settings: SourcedValues, key: Key) -> Origin:
     return Origin("configuration")
 
 
-def _sentence(error: ErrorDetails, key: Key) -> str:
+def _sentence(error: ErrorDetails, key: Key, origin: Origin) -> str:
     dotted = ".".join(key)
-    for removed in (dotted, f"{dotted}: {error['input']}"):
+    given = error["input"]
+    for removed in (dotted, f"{dotted}: {given}" if isinstance(given, str) else dotted):
         if removed in REMOVED:
             return f"{removed}: {REMOVED[removed]}"
     if error["type"] == "extra_forbidden":
-        siblings = keys_below(key[:-1])
-        near = difflib.get_close_matches(key[-1], siblings, n=1)
-        hint = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(siblings)}"
-        return f"{dotted}: unknown key; {hint}"
+        return f"{dotted if dotted.isprintable() else ascii(dotted)}: {_unknown(key, origin)}"
     expected = expectation(Config.model_json_schema(), key)
     reason = f"; {error['ctx']['error']}" if error["type"] == "value_error" else ""
-    return f"{dotted}: expected {expected}, got {_shown(error['input'])}{reason}"
+    reason += number_hint(expected, given)
+    return f"{dotted}: expected {expected}, got {_shown(given)}{reason}"
+
+
+def _unknown(key: Key, origin: Origin) -> str:
+    near = similar_setting(key)
+    if near is None:
+        return f"unknown key; known here: {', '.join(keys_below(key[:-1]))}"
+    meant = near[-1] if near[:-1] in {(), key[:-1]} else f"{near[-1]}` below `{near[0]}:"
+    if origin.source.startswith(_ENVIRONMENT):
+        rest = origin.source.removeprefix(_ENVIRONMENT + PREFIX).split("__")[len(key) :]
+        meant = PREFIX + "__".join((*near, *rest)).upper()
+    return f"unknown key; did you mean `{meant}`?"
 
 
 def _shown(value: object) -> str:
-    try:
-        text = json.dumps(value, default=str)
+    text = ""
+    try:  # in pieces: aliases of aliases can make gigabytes
+        for piece in json.JSONEncoder(default=str).iterencode(value):
+            text += piece
+            if len(text) > _SHOWN_LENGTH:
+                return f"{text[:_SHOWN_LENGTH]}..."
     except (TypeError, ValueError):  # keys impossible in JSON, or a recursive list
         text = repr(value)
     return text if len(text) <= _SHOWN_LENGTH else f"{text[:_SHOWN_LENGTH]}..."

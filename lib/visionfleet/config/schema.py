@@ -14,6 +14,7 @@ from visionfleet.config.classifier import ClassifierSection, ModelSection
 from visionfleet.config.fields import (
     FORMATS,
     Account,
+    Address,
     Bucket,
     FileOrS3,
     FilePath,
@@ -99,7 +100,7 @@ class ResultsSection(Section):
 class MetricsSection(Section):
     """The metrics of all daemons; each has its own `metrics_port`."""
 
-    address: Text = "127.0.0.1"
+    address: Address = "127.0.0.1"
     """Address that the metrics are served on; 0.0.0.0 for a Prometheus elsewhere.
     You scrape from another machine."""
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from visionfleet.auth.api_keys import ApiKey
 from visionfleet.config.fields import (
+    Address,
     FilePath,
     HostName,
     ListOf,
@@ -20,7 +21,7 @@ from visionfleet.config.fields import (
 class WebSection(Section):
     """The web daemon."""
 
-    address: Text = "127.0.0.1"
+    address: Address = "127.0.0.1"
     """Address to listen on; 0.0.0.0 or "::" for all network interfaces of this host.
     Your clients are on other machines."""
     port: Port = 8080

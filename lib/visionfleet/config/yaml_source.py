@@ -1,14 +1,27 @@
 """Parses YAML into plain values with their origins."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import yaml
+from yaml.reader import ReaderError
 
 from visionfleet.errors import reason_of
 
 Key = tuple[str, ...]
+_NUMBERS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+_MERGE = "tag:yaml.org,2002:merge"
+# Numbers of YAML 1.1 that mean something else to people: 1:30 is 90, 010 is 8.
+_MISLEADING = re.compile(r"[-+]?0[0-9_]|.*:")
+# What to do, by PyYAML's words for the fault.
+_REMEDIES = {
+    "found character '\\t' that cannot start any token": "indent with spaces, not tabs",
+    "mapping values are not allowed here": "indent it like its neighbours; a value with a colon "
+    "needs quotes",
+    "found undefined alias": "a value that begins with `*` needs quotes",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +61,24 @@ class SourcedValues:
         return root
 
 
+class _Loader(yaml.SafeLoader):
+    def resolve(
+        self, kind: type[yaml.Node], value: str | None, implicit: tuple[bool, bool] | bool
+    ) -> str:
+        tag: str = super().resolve(kind, value, implicit)  # type: ignore[no-untyped-call]
+        misleading = tag in _NUMBERS and value is not None and _MISLEADING.match(value)
+        return self.DEFAULT_SCALAR_TAG if misleading else tag
+
+
 def read_file(path: Path, into: SourcedValues) -> None:
     """Merge a YAML file over `into`; faults are added to it."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         into.faults.append(f"{path}: cannot be read: {reason_of(error)}")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        into.faults.append(f"{path}:{line}: cannot be read: {reason_of(error)}")
     else:
         read_text(text, str(path), path.parent, into)
 
@@ -61,22 +86,33 @@ def read_file(path: Path, into: SourcedValues) -> None:
 def read_text(text: str, source: str, directory: Path, into: SourcedValues) -> None:
     """Merge YAML over `into`; `source` names it in faults, relative paths start at `directory`."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_Loader)
         _read_root(root, Origin(source, directory=directory), into)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{source}:{mark.line + 1}:{mark.column + 1}" if mark else source
-        into.faults.append(f"{where}: not YAML: {error.problem or error.context}")
-    except yaml.YAMLError as error:
-        into.faults.append(f"{source}: not YAML: {str(error).splitlines()[0]}")
+        into.faults.append(f"{where}: not YAML: {_problem(error)}")
+    except ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        into.faults.append(f"{source}:{line}: not YAML: {str(error).splitlines()[0]}")
     except RecursionError:  # also for a recursive alias
         into.faults.append(f"{source}: not YAML that can be read: it is nested too deeply")
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """PyYAML's words, with the line where the unfinished thing began, and what to do."""
+    said = str(error.problem or error.context)
+    began, ended = error.context_mark, error.problem_mark
+    if error.context and began and ended and began.line < ended.line:
+        said = f"{error.context} that begins in line {began.line + 1}: {said}"
+    remedies = (text for words, text in _REMEDIES.items() if words in said)
+    return "; ".join((said, *remedies))
 
 
 def read_value(text: str) -> object:
     """Parse a single value, as from the environment; invalid YAML is taken as text."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
     except (yaml.YAMLError, RecursionError):
         return text
     return None if node is None else _construct(node)
@@ -106,6 +142,11 @@ def _entries(
     for key_node, value in node.value:
         name, mark = str(key_node.value), key_node.start_mark
         origin = replace(file, line=mark.line + 1, column=mark.column + 1)
+        if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == _MERGE:
+            kind = "a merge (`<<`)" if key_node.tag == _MERGE else "a list or braces"
+            below = f" below {'.'.join(above)}" if above else ""
+            into.faults.append(f"{origin}: expected the name of a setting{below}, got {kind}")
+            continue
         if name in lines:
             dotted = ".".join((*above, name))
             into.faults.append(f"{origin}: {dotted}: set twice, first in line {lines[name]}")
@@ -118,7 +159,7 @@ def _is_null(node: yaml.Node) -> bool:
 
 
 def _construct(node: yaml.Node) -> object:
-    loader = yaml.SafeLoader("")
+    loader = _Loader("")
     try:
         return loader.construct_object(node, deep=True)
     except (yaml.YAMLError, ValueError):  # ValueError: `!!int many`, and dates like 2026-99-99

@@ -43,6 +43,13 @@ LEADER_LEASE = Document(names.LEASE_KEY, Lease.decode)
 LAUNCH_LEDGER = Document(names.LAUNCHES_KEY, LaunchLedger.decode)
 
 
+def fault_of_bucket(own: str, seen: str) -> str | None:
+    """Why a deployment finds what another (empty: an older release) wrote about its fleet."""
+    if seen in {"", own}:
+        return None
+    return f"the output bucket is that of the deployment {seen}: {own} needs one of its own"
+
+
 def result(job: str) -> Document[Succeeded | Failed]:
     return Document(names.result_key(job), decode_result)
 

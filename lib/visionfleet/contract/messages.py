@@ -181,7 +181,7 @@ class WorkerReport(Message):
 
 
 class Lease(Message):
-    """The acting scaler, until `expires_at`; `term` increases with every new holder.
+    """The acting scaler of a deployment, until `expires_at`; every new holder increases `term`.
 
     Others wait for `seconds` from when they first see it; 0: it was released.
     """
@@ -190,6 +190,7 @@ class Lease(Message):
     expires_at: float
     term: Annotated[int, Field(ge=0)]
     seconds: float | None = None
+    deployment: str = ""
 
 
 class Launch(Value):
@@ -256,6 +257,7 @@ class FleetStatus(Message):
     policy: str = ""
     holder: str = ""
     term: int = 0
+    deployment: str = ""
     boot_seconds: float | None = None
     service_seconds: float | None = None
     alarms: tuple[str, ...] = ()

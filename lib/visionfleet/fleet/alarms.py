@@ -9,8 +9,10 @@ _QUOTED = 3  # of many that are alike
 
 
 class Alarms:
-    def __init__(self, of: str = "EC2") -> None:
-        self._of = of
+    """`begun` and `ended` are the log's sentences."""
+
+    def __init__(self, begun: str, ended: str) -> None:
+        self._begun, self._ended = begun, ended
         self._reasons: dict[str, str] = {}
 
     def sentences(self) -> tuple[str, ...]:
@@ -30,12 +32,12 @@ class Alarms:
 
     def warn(self, what: str, reason: str) -> None:
         if what not in self._reasons:
-            log.error(f"{self._of} needs a person", extra={"about": what, "reason": reason})
+            log.error(self._begun, extra={"about": what, "reason": reason})
         self._reasons[what] = reason
 
     def resolved(self, what: str) -> None:
         if self._reasons.pop(what, None) is not None:
-            log.info(f"{self._of} is well again", extra={"about": what})
+            log.info(self._ended, extra={"about": what})
 
     def keep(self, lasts: Callable[[str], bool]) -> None:
         for what in [what for what in self._reasons if not lasts(what)]:

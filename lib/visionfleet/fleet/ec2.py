@@ -53,7 +53,7 @@ class Ec2Fleet:
         self.maximum, self._scaler, self._clock = maximum, scaler, clock
         self._launcher = Launcher(instances, settings, scaler, clock, random)
         self._list_breaker = CircuitBreaker("list instances", random)
-        self._alarms = Alarms()
+        self._alarms = Alarms("EC2 needs a person", "EC2 is well again")
         breaker = CircuitBreaker("terminate", random)
         self._terminations = Terminations(instances, breaker, self._alarms, clock)
         self._snapshot: _Snapshot | None = None

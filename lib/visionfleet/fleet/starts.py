@@ -8,10 +8,8 @@ _MOST_REFUSALS = 16  # at once: then perhaps all refuse, and each costs a call
 
 
 class Starts:
-    """`of` names who starts them."""
-
-    def __init__(self, of: str) -> None:
-        self._alarms = Alarms(of)
+    def __init__(self) -> None:
+        self._alarms = Alarms("start refused", "start no longer refused")
 
     def alarms(self) -> tuple[str, ...]:
         """The refusals of the last launch."""

@@ -38,7 +38,7 @@ class SupervisorFleet(Fleet):
     def __init__(self, socket: str, maximum: int) -> None:
         self._rpc = connect(f"unix://{socket}")
         self.maximum = maximum
-        self._starts = Starts("supervisor")
+        self._starts = Starts()
 
     def checks(self) -> Sequence[Callable[[], object]]:
         return (self._find_group,)

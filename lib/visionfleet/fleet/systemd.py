@@ -65,7 +65,7 @@ class SystemdFleet(Fleet):
     ask: Systemctl = systemctl
     _ended: set[int] = field(default_factory=set)
     _failed_at: dict[int, float] = field(default_factory=dict)
-    _starts: Starts = field(default_factory=lambda: Starts("systemd"))
+    _starts: Starts = field(default_factory=Starts)
 
     def checks(self) -> Sequence[Callable[[], object]]:
         return (self._units,)

@@ -72,6 +72,16 @@ class Installation:
         if self.is_this_machine:
             self._reload_systemd()
 
+    def left(self) -> Iterator[Path]:
+        """What an uninstall leaves."""
+        state = (
+            "var/lib/visionfleet",
+            "var/cache/visionfleet",
+            "etc/systemd/system/visionfleet*.d",
+        )
+        for pattern in (str(_ETC), "etc/credstore/visionfleet-web-keys*", *state):
+            yield from sorted(self.root.glob(pattern))
+
     @property
     def is_this_machine(self) -> bool:
         return self.root.resolve() == Path("/")

@@ -5,7 +5,7 @@ box after ITU-T H.273, BMP its version 5 header.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -70,7 +70,7 @@ def _of_png(chunks: dict[bytes, bytes]) -> bytes | Primaries | None:
     made = _primaries(points) if len(points) == 32 else SRGB
     # 1/2.2, the exponent of sRGB's encoding, stands for its curve.
     exponent = _SRGB_CURVE if 45_000 <= gamma <= 46_000 else min(10.0, max(0.1, 100_000 / gamma))
-    return _unless_srgb(Primaries(made.red, made.green, made.blue, made.white, exponent))
+    return _unless_srgb(replace(made, gamma=exponent))
 
 
 def _primaries(chunk: bytes) -> Primaries:
@@ -80,8 +80,8 @@ def _primaries(chunk: bytes) -> Primaries:
 
 
 def _coded(primaries: int, transfer: int) -> Primaries | None:
-    known, gamma = _PRIMARIES.get(primaries, SRGB), _CURVES.get(transfer, _SRGB_CURVE)
-    return _unless_srgb(Primaries(known.red, known.green, known.blue, known.white, gamma))
+    gamma = _CURVES.get(transfer, _SRGB_CURVE)
+    return _unless_srgb(replace(_PRIMARIES.get(primaries, SRGB), gamma=gamma))
 
 
 def _unless_srgb(found: Primaries) -> Primaries | None:

@@ -74,15 +74,13 @@ def picture_only(data: bytes) -> bytes:
 
     For files that Pillow refuses because of the contents of one, as no viewer does.
     """
-    kept, at = [data[:2]], 2
-    while data[at : at + 1] == b"\xff" and data[at : at + 2] != START_OF_SCAN:
-        size = 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        kind, body = data[at + 1], data[at + 4 : at + size]
-        known = body.startswith(_KEPT) or (kind == _ADOBE and len(body) >= _ADOBE_BYTES)
-        if kind not in _OF_APPLICATIONS or known:
-            kept.append(data[at : at + size])
-        at += size
-    return b"".join([*kept, data[at:]])
+    return b"".join([_START, *(data[part] for part in _segments(data) if _is_kept(data[part]))])
+
+
+def _is_kept(segment: bytes) -> bool:
+    kind, body = int.from_bytes(segment[1:2]), segment[4:]
+    known = body.startswith(_KEPT) or (kind == _ADOBE and len(body) >= _ADOBE_BYTES)
+    return kind not in _OF_APPLICATIONS or known
 
 
 def load(image: Image.Image, data: bytes) -> Image.Image:

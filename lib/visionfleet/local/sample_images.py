@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
@@ -19,13 +18,6 @@ _SHARES = (0.7, 1.0)  # of the photo's shorter side
 _BRIGHTNESS = (0.6, 1.4)
 
 
-@dataclass(frozen=True, slots=True)
-class SampleImage:
-    photo: str
-    name: str
-    data: bytes
-
-
 def shipped_photos() -> dict[str, Path]:
     spec = find_spec("skimage")
     if spec is None or spec.origin is None:
@@ -34,15 +26,15 @@ def shipped_photos() -> dict[str, Path]:
     return {Path(name).stem: folder / name for name in PHOTOS if (folder / name).is_file()}
 
 
-def sample_images(photos: Mapping[str, Path], count: int, seed: int) -> Iterator[SampleImage]:
-    """Make `count` crops, cycling through the photos; deterministic by the seed."""
+def sample_images(photos: Mapping[str, Path], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
+    """Make `count` crops, each with its photo's name, cycling through the photos; seeded."""
     random = Random(seed)
     opened = {name: Image.open(path).convert("RGB") for name, path in photos.items()}
     for number in range(count):
         name = list(opened)[number % len(opened)]
         buffer = io.BytesIO()
         random_crop(opened[name], random).save(buffer, "JPEG", quality=90)
-        yield SampleImage(name, f"{name}_{number:04d}.jpg", buffer.getvalue())
+        yield name, buffer.getvalue()
 
 
 def random_crop(photo: Image.Image, random: Random) -> Image.Image:

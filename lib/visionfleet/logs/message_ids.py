@@ -38,6 +38,10 @@ MESSAGE_IDS = {
     "no progress": "827348d2f7ac41b59b3f4380dab5f878",
     "crashed": "14e6dd38d0a445729a4b1a32a6173e4b",
     "waiting for AWS": "36573e2c3ccf4fc5875af77754962291",
+    "credentials not renewed": "e579aed727a046018b155e0172138160",
+    "credentials refused": "2e2ac1abcc934ea99d7846a6efbbc311",
+    "queue differs": "eb328aa526824cdd8e820b1a758b21af",
+    "bucket is in another region": "ac396b24e6434917974ecd76647dbdf9",
     "cannot start": "c8c1941c90d648539133da438a0e6a7e",
     "model cannot be used": "b9ac2e0e88dc43089fda56e4db8c66c5",
     # configuration
@@ -60,6 +64,8 @@ MESSAGE_IDS = {
     "no capacity": "4c92ffc98a3b4d7a97cdd7f87c3bc25d",
     "EC2 needs a person": "ca85707bc54444adbf047775ad3bacab",
     "EC2 is well again": "8f862f15001b4f2ab594c2c57799c200",
+    "start refused": "7a84df76866b455f8b7160cd8e9b1d1f",
+    "start no longer refused": "3cdb8f3dae4b454489a572643cceea98",
     "EC2 warns": "3b3e877b0a12432ea57418693e437ac4",
     # the log itself
     "lines lost": "ba244f45345f46758fde07d8f6064eea",

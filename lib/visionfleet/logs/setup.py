@@ -82,8 +82,10 @@ def set_up(level: str, daemon: str = "", stream: TextIO | None = None, **always:
         handler.setFormatter(FieldsFormatter())
         root.handlers = [handler]
     root.setLevel(logging.WARNING)
-    # It warns, with a traceback, of headers that are cut off: who asked tells of them in a line.
-    logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+    # They warn, with a traceback, of what who asked tells in a line: of headers that are cut off,
+    # and of credentials that cannot be renewed.
+    for name in ("urllib3.connection", "botocore.credentials"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     # Looked up for each line, and never written.
     logging.logProcesses = logging.logMultiprocessing = False
     set_level(level)

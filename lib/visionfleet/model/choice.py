@@ -1,5 +1,6 @@
 """Chooses runtime and precision: the cheapest that agrees with float32. No I/O here."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -37,6 +38,8 @@ _WORTH = 1.05
 # int8 without the user's images: below so much CPU time per image in the other precisions, decoding
 # and calls cost more than it saves, for more changed answers.
 _INT8_SAVES_SECONDS = 0.004
+# A lone image may take so long on one core, before several share its layers.
+_ALONE_SECONDS = 0.05
 # So much of float32's time on as many cores is spent on its calibration, which takes thrice that.
 _CALIBRATION_SECONDS = 10.0
 
@@ -71,7 +74,7 @@ class Measured:
 class Chosen:
     """The choice, and the measurements of each candidate on `images` pictures.
 
-    `images_per_second` are for the cores of a worker, or a GPU.
+    `images_per_second` are for the `cores` of a worker, or a GPU.
     """
 
     runtime: RuntimeName
@@ -79,6 +82,7 @@ class Chosen:
     measured: Mapping[str, Measured] = field(default_factory=dict)
     images: int = 0
     device: str = "cpu"
+    cores: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +164,20 @@ def _cheapest(fit: Mapping[Candidate, Measured]) -> Candidate:
     quickest = max(plain, key=lambda name: fit[name].images_per_second)
     worth = fit[best].images_per_second >= _WORTH * fit[quickest].images_per_second
     return best if worth else quickest
+
+
+def cores_of_part(chosen: Chosen, cores: int, batch_size: int) -> int:
+    """How many of a worker's cores share an image of a batch: one, unless others were idle then, or
+    a lone image took long.
+
+    Unknown speeds, those of earlier releases' artefacts, count as fast.
+    """
+    fewest = math.ceil(cores / batch_size)
+    measured = chosen.measured.get(str(Candidate(chosen.runtime, chosen.precision)))
+    if measured is None or chosen.cores is None or not measured.images_per_second:
+        return fewest
+    alone_seconds = chosen.cores / measured.images_per_second
+    return min(cores, max(fewest, math.ceil(alone_seconds / _ALONE_SECONDS)))
 
 
 def try_out(run: Run, batches: Iterable[Sequence[Pixels]], limit: float, clock: Clock) -> Trial:

@@ -29,17 +29,15 @@ class Described(Protocol):
 
 
 class Inference:
-    """A network with its labels; `singly` feeds one image at a time, for models traced so."""
+    """A network with its labels."""
 
-    def __init__(
-        self, network: Network, about: Described, chosen: Chosen, singly: bool = False
-    ) -> None:
+    def __init__(self, network: Network, about: Described, chosen: Chosen) -> None:
         self.info = about.info
         self.labels, self.preprocessing = about.labels, about.preprocessing
         self.temperature = about.temperature
         self.unknown_below = about.unknown_below
         self.precision = chosen
-        self._network, self._singly = network, singly
+        self._network = network
 
     @property
     def features(self) -> int | None:
@@ -82,15 +80,9 @@ class Inference:
         return found
 
     def scores(self, batch: Sequence[Pixels]) -> Floats:
-        if self._singly and len(batch) > 1:
-            return np.concatenate([self.scores([pixels]) for pixels in batch])
         return self._checked(self._network.scores(batch), batch)
 
     def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
-        if self._singly and len(batch) > 1:
-            each = [self.scores_and_features([pixels]) for pixels in batch]
-            rows = [features for _, features in each if features is not None]
-            return np.concatenate([s for s, _ in each]), np.concatenate(rows) if rows else None
         scores, features = self._network.scores_and_features(batch)
         if features is not None and not np.isfinite(features).all():
             raise RuntimeError("the model gave features that are not finite")

@@ -27,7 +27,7 @@ from visionfleet.model.state_dict import (
     load_tensors,
     state_dict_of,
 )
-from visionfleet.model.teaching.card import card_of
+from visionfleet.model.teaching.taught_file import card_of
 
 _HERE = Source()
 _IMPORT = "visionfleet model import {}"

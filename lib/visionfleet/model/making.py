@@ -23,7 +23,7 @@ from visionfleet.model.artefact import Artefact
 from visionfleet.model.artefact_store import ArtefactStore, key_of
 from visionfleet.model.choice import Asked
 from visionfleet.model.published_names import check_names
-from visionfleet.model.source import Source, cache_folder, write_whole
+from visionfleet.model.source import Source, cache_folder, write_for_daemons
 
 BAD_MODEL, TRY_LATER = 78, 75  # EX_CONFIG and EX_TEMPFAIL of sysexits.h
 _LIMIT_SECONDS = 280.0  # below the limit of a start on EC2, 300 s
@@ -57,11 +57,7 @@ def build(
     store = ArtefactStore((folder or cache_folder(os.environ),), bucket)
     data = make(config, asked)
     path = store.path(key)
-    try:
-        write_whole(path, data)
-        path.chmod(0o644)  # made by root, but read by the daemons
-    except OSError as error:
-        raise BadModel(f"{path}: cannot be written: {error.strerror}") from error
+    write_for_daemons(path, data)
     if share:
         store.share(key, data)
     return artefact.open_file(path), path

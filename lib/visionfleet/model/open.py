@@ -17,7 +17,7 @@ from visionfleet.host.process import StartupTimer
 from visionfleet.model import making, processor
 from visionfleet.model.artefact import Artefact, Manifest, graph_file
 from visionfleet.model.artefact_store import ArtefactStore, key_of
-from visionfleet.model.choice import tell
+from visionfleet.model.choice import cores_of_part, tell
 from visionfleet.model.inference import Inference
 from visionfleet.model.network import Network
 from visionfleet.model.openvino_network import Graph, OpenVinoNetwork
@@ -43,11 +43,11 @@ def open_model(
     cpu_quota.yield_while_waiting(environment)
     found = find_or_make(config, environment, bucket)
     phases.end("artefact")
-    threads = config.model.threads or cpu_quota.granted()
+    threads, batch_size = config.model.threads or cpu_quota.granted(), config.classifier.batch_size
     with _uncollected():
-        model = opened(found, config.model, threads, lanes)
+        model = opened(found, config.model, threads, lanes, batch_size)
     phases.end("model")
-    _warm_up(model, config.classifier.batch_size)
+    _warm_up(model, batch_size)
     found.release()
     phases.end("warm_up")
     how = {"threads": threads, "made_by": found.manifest.made_by}
@@ -72,19 +72,22 @@ def find_or_make(
         return store.find(key) or store.keep(key, make(config))
 
 
-def opened(found: Artefact, choice: ModelSection, threads: int, lanes: int = 1) -> Inference:
-    """Load an artefact's network; raises BadModel."""
+def opened(
+    found: Artefact, choice: ModelSection, threads: int, lanes: int = 1, batch_size: int = 1
+) -> Inference:
+    """Load an artefact's network, for batches of about `batch_size`; raises BadModel."""
     manifest, chosen = found.manifest, found.manifest.chosen
     if chosen.runtime == "openvino":
         name = graph_file(chosen)
         graph = Graph(found.file(f"{name}.xml"), found.file(f"{name}.bin"))
-        network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes)
+        parts = threads // cores_of_part(chosen, threads, batch_size)
+        network: Network = OpenVinoNetwork(graph, chosen.precision, threads, lanes, parts)
     else:
         # Takes seconds and half a GiB, so only if chosen.
         from visionfleet.model.torch_opening import torch_network
 
         network = torch_network(found, threads)
-    return Inference(network, _as_configured(manifest, choice), chosen, manifest.singly)
+    return Inference(network, _as_configured(manifest, choice), chosen)
 
 
 def _as_configured(manifest: Manifest, choice: ModelSection) -> Manifest:

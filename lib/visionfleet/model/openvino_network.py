@@ -1,5 +1,6 @@
 """A network on OpenVINO: CPU, one precision, from OpenVINO's own files."""
 
+import math
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,15 +28,27 @@ class Graph:
 
 
 class OpenVinoNetwork:
-    """Runs `lanes` batches concurrently, each with `threads`."""
+    """Runs `lanes` batches concurrently, each on `threads` cores in up to `parts` parts.
 
-    def __init__(self, graph: Graph, precision: str, threads: int, lanes: int = 1) -> None:
+    Threads that share a layer spin at its end until all have done their share. Beside the decoding
+    of other images, parts on a core each took a sixth less CPU time.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        precision: str,
+        threads: int,
+        lanes: int = 1,
+        parts: int | None = None,
+    ) -> None:
         self._graph = graph  # keeps the mapped weights alive
+        self._parts = parts or threads
         settings = {
             "INFERENCE_PRECISION_HINT": _HINTS[precision],
             "INFERENCE_NUM_THREADS": threads * lanes,
-            "NUM_STREAMS": lanes,
-            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": self._parts * lanes,
+            "PERFORMANCE_HINT": "THROUGHPUT",
             # CPU pinning is up to the systemd unit; two workers would pin themselves to the same
             # cores.
             "ENABLE_CPU_PINNING": False,
@@ -45,6 +58,8 @@ class OpenVinoNetwork:
             self._compiled: Any = library().Core().compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise RuntimeError(_reason(error)) from error
+        images = self._compiled.inputs[0].partial_shape[0]
+        self._most_images = images.get_length() if images.is_static else None
         self._requests = threading.local()
 
     @property
@@ -53,22 +68,47 @@ class OpenVinoNetwork:
         return int(outputs[1].partial_shape[1].get_length()) if len(outputs) > 1 else None
 
     def scores(self, batch: Sequence[Pixels]) -> Floats:
-        # A copy, as the request reuses its buffer.
-        return np.array(self._infer(batch)[0], np.float32)
+        return self._infer(batch)[0]
 
     def scores_and_features(self, batch: Sequence[Pixels]) -> tuple[Floats, Floats | None]:
-        found = self._infer(batch)
-        features = np.array(found[1], np.float32) if len(self._compiled.outputs) > 1 else None
-        return np.array(found[0], np.float32), features
+        scores, *features = self._infer(batch)
+        return scores, features[0] if features else None
 
-    def _infer(self, batch: Sequence[Pixels]) -> Any:
-        request = getattr(self._requests, "own", None)
-        if request is None:
-            request = self._requests.own = self._compiled.create_infer_request()
+    def _infer(self, batch: Sequence[Pixels]) -> list[Floats]:
+        """The rows of each output."""
+        requests = self._own_requests()
+        size = self._most_images or math.ceil(len(batch) / len(requests))
+        parts = [np.stack(batch[start : start + size]) for start in range(0, len(batch), size)]
+        found: list[list[Floats]] = []
         try:
-            return request.infer([np.stack(batch)], share_inputs=True)
+            for start in range(0, len(parts), len(requests)):
+                found += _concurrently(requests, parts[start : start + len(requests)])
         except RuntimeError as error:
             raise RuntimeError(_reason(error)) from error
+        return [np.concatenate(rows, dtype=np.float32) for rows in zip(*found, strict=True)]
+
+    def _own_requests(self) -> list[Any]:
+        own: list[Any] | None = getattr(self._requests, "own", None)
+        if own is None:
+            own = [self._compiled.create_infer_request() for _ in range(self._parts)]
+            self._requests.own = own
+        return own
+
+
+def _concurrently(requests: Sequence[Any], parts: Sequence[Pixels]) -> list[list[Floats]]:
+    """Copies of the outputs of each part."""
+    running = list(zip(requests, parts, strict=False))
+    for request, part in running:
+        request.start_async([part], share_inputs=True)
+    failed: RuntimeError | None = None
+    for request, _ in running:  # all, as a request in use cannot be started again
+        try:
+            request.wait()
+        except RuntimeError as error:
+            failed = error
+    if failed:
+        raise failed
+    return [[np.array(tensor.data) for tensor in r.output_tensors] for r, _ in running]
 
 
 def read(graph: Graph) -> Any:

@@ -28,9 +28,10 @@ _Ready = tuple[float, Pixels]
 class Pace:
     """Decodes and classifies the photos repeatedly, for some seconds at a time."""
 
-    def __init__(self, config: Config, model: Inference, photos: Sequence[bytes]) -> None:
-        self._limits, self._model = config.images, model
-        self._how = model.preprocessing
+    def __init__(self, config: Config, photos: Sequence[bytes]) -> None:
+        self._config, self._limits = config, config.images
+        self._model = self._opened()
+        self._how = self._model.preprocessing
         readable = (readable_pixels(photo, config.images, self._how) for photo in photos)
         self._photos = [p for p, pixels in zip(photos, readable, strict=True) if pixels is not None]
         if not self._photos:
@@ -38,6 +39,10 @@ class Pace:
 
     def run(self, batch_size: int, prefetch: int, seconds: float) -> dict[str, object]:
         """The number of images, the seconds, and each image's latency."""
+        if batch_size != self._config.classifier.batch_size:
+            sized = self._config.classifier.model_copy(update={"batch_size": batch_size})
+            self._config = self._config.model_copy(update={"classifier": sized})
+            self._model = self._opened()
         free, ready = threading.Semaphore(prefetch), queue.SimpleQueue[_Ready]()
         stop, latencies = threading.Event(), list[float]()
         threads = min(prefetch, max(1, len(os.sched_getaffinity(0))))
@@ -60,6 +65,10 @@ class Pace:
         for decoder in decoders:
             decoder.join()
         return {"images": len(latencies), "seconds": took, "latencies": latencies}
+
+    def _opened(self) -> Inference:
+        """As a worker opens it: the division of batches among cores depends on their size."""
+        return open_model(self._config, os.environ)
 
     def _decode(
         self,
@@ -92,7 +101,7 @@ def main() -> None:
     config = Config.model_validate_json(json.dumps(said["config"]))
     photos = [Path(path).read_bytes() for path in said["photos"]]
     try:
-        pace = Pace(config, open_model(config, os.environ), photos)
+        pace = Pace(config, photos)
     except (BadModel, TryLater) as error:
         _tell({"fault": str(error)})
         return

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from visionfleet.errors import BadModel, Denied, GiveUp
 
@@ -101,6 +102,15 @@ def write_whole(path: Path, data: bytes) -> None:
             raise
 
 
+def write_for_daemons(path: Path, data: bytes) -> None:
+    """Write a file for daemons, whose user may be another; raises BadModel."""
+    try:
+        write_whole(path, data)
+        path.chmod(0o644)
+    except OSError as error:
+        raise BadModel(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def read_labels(source: Source, location: str) -> tuple[str, ...]:
     """Read labels: JSON if the name ends in .json, else one per line."""
     data = source.read(location, "model.labels")
@@ -129,14 +139,20 @@ def _without_numbers(labels: list[str]) -> tuple[str, ...]:
 
 
 def _by_index(found: dict[str, object], location: str) -> list[object]:
-    """Sort {"0": "tench", "1": ...}, with or without ImageNet's class id.
-
-    {"tench": 0, ...} is the same the other way round, as datasets of folders tell it.
-    """
-    if all(isinstance(value, int) for value in found.values()):
-        found = {str(index): name for name, index in found.items()}
+    """Sort {"0": "tench", "1": ...}, with or without ImageNet's class id."""
     try:
-        values = [found[str(index)] for index in range(len(found))]
+        values = sorted_by_index(found)
     except KeyError as error:
         raise BadModel(f"{location}: no label for index {error.args[0]} (model.labels)") from error
     return [value[-1] if isinstance(value, list) and value else value for value in values]
+
+
+def sorted_by_index(named: Mapping[Any, Any]) -> list[Any]:
+    """Sort names by their index, or indices by name, as datasets of folders tell it.
+
+    Raises KeyError for an index without a name.
+    """
+    if all(isinstance(value, int) for value in named.values()):
+        named = {index: name for name, index in named.items()}
+    by_index = {str(index): name for index, name in named.items()}
+    return [by_index[str(index)] for index in range(len(by_index))]

@@ -26,6 +26,7 @@ class TorchNetwork:
         if not isinstance(self.module, torch.jit.ScriptModule):
             self.module = self.module.to(memory_format=torch.channels_last)
         self.dtype, self.device = torch.float32, device
+        self._singly = False
         # Pixel rows are R,G,B,R,G,B...: repeating the factors in that order makes a row one vector,
         # some 30 times faster than broadcasting over channels.
         std = torch.tensor(how.std).repeat(how.crop)
@@ -35,6 +36,12 @@ class TorchNetwork:
     def replaced(self, module: nn.Module) -> "TorchNetwork":
         other = copy.copy(self)
         other.module = module
+        return other
+
+    def one_by_one(self) -> "TorchNetwork":
+        """A copy that feeds its module one image at a time, for models traced so."""
+        other = self.replaced(self.module)
+        other._singly = True
         return other
 
     def converted(self, precision: str) -> "TorchNetwork":
@@ -50,6 +57,8 @@ class TorchNetwork:
         return self.module.last.in_features if isinstance(self.module, Split) else None
 
     def scores(self, batch: Sequence[Pixels]) -> Floats:
+        if self._singly and len(batch) > 1:
+            return np.concatenate([self.scores([pixels]) for pixels in batch])
         with torch.inference_mode():
             return self._run(self.module, self.prepared(batch))
 

@@ -23,4 +23,6 @@ def torch_network(found: Artefact, threads: int) -> TorchNetwork:
         two = [np.zeros((how.crop, how.crop, 3), np.uint8)] * 2
         images = network.prepared(two)
         network = network.replaced(split(fold(network.module, images)[0], images))
+    if manifest.singly:
+        network = network.one_by_one()
     return network.converted(manifest.chosen.precision)

@@ -105,6 +105,7 @@ class _Trials:
             return Contest(alone, chosen, self._singly, self._graphs)
         networks, trials = self._all(names, asked)
         chosen = choose(asked, trials, self._samples.targets, kind, self._samples.tie)
+        chosen = replace(chosen, cores=self._threads)
         return Contest(networks, chosen, self._singly, self._graphs)
 
     def _first_passes(self) -> None:
@@ -114,6 +115,8 @@ class _Trials:
             self._exact = self._exact.replaced(folded)
         else:
             self._singly = not self._batches_like_singles(two)
+            if self._singly:
+                self._exact = self._exact.one_by_one()
 
     def _batches_like_singles(self, two: list[Pixels]) -> bool:
         model = self._at_work(self._exact)
@@ -195,7 +198,7 @@ class _Trials:
 
     def _at_work(self, network: Network) -> Inference:
         plain = replace(self._loaded, temperature=1.0)
-        return Inference(network, plain, Chosen("torch", "float32"), self._singly)
+        return Inference(network, plain, Chosen("torch", "float32"))
 
     def _batches(self, run: Run) -> Iterator[Sequence[Pixels]]:
         """Batches of the real size, unless that is too slow."""

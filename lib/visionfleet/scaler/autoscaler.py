@@ -96,8 +96,16 @@ class Autoscaler:
         elif self.acting and not acting:
             log.warning("lease lost, acts no more", extra={"holder": lease.seen.holder})
         elif not acting and self.acting is None:
-            log.info("standby", extra={"holder": lease.seen.holder, "term": lease.seen.term})
+            self._log_standby()
         self.acting = acting
+
+    def _log_standby(self) -> None:
+        seen, fault = self.leader_lease.seen, self.leader_lease.fault()
+        fields: dict[str, object] = {"holder": seen.holder, "term": seen.term}
+        if fault is None:
+            log.info("standby", extra=fields)
+        else:
+            log.error("standby", extra={**fields, "reason": fault})
 
     def _act(self, seen: Observation, decision: Decision, observed_at: float) -> None:
         def may_act() -> bool:

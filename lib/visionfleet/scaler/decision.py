@@ -1,6 +1,6 @@
 """What the size of the fleet is decided from, and the decision. Times are seconds of one clock."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from visionfleet.scaler.cooldown import Cooldown
@@ -74,6 +74,9 @@ class Policy:
         settings = config.scaler
         maximum = cores if settings.maximum == "cores" else settings.maximum
         return cls(settings, settings.times, maximum, config.classifier.silent_seconds)
+
+    def changed(self, **settings: object) -> "Policy":
+        return replace(self, settings=self.settings.model_copy(update=settings))
 
     def minimum_at(self, now: float) -> int:
         """The scheduled minimum at a Unix time, capped by the maximum."""

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from visionfleet.aws.s3 import Store
 from visionfleet.config.scaler import ScalerSection
-from visionfleet.contract.documents import LEADER_LEASE
+from visionfleet.contract.documents import LEADER_LEASE, fault_of_bucket
 from visionfleet.contract.messages import Lease, encode
 from visionfleet.scaler import election
 from visionfleet.scaler.election import NOBODY
@@ -20,11 +20,13 @@ class LeaderLease:
         self,
         store: Store,
         name: str,
+        deployment: str,
         settings: ScalerSection,
         now: Callable[[], float],
         clock: Callable[[], float],
     ) -> None:
         self._store, self.name, self._settings = store, name, settings
+        self._deployment = deployment
         self._now, self._clock = now, clock
         self.seen: Lease = NOBODY
         self._etag: str | None = None
@@ -39,6 +41,10 @@ class LeaderLease:
         if wanted is not None:
             self._write(wanted)
         return self.holds()
+
+    def fault(self) -> str | None:
+        """Why this scaler will never hold the lease."""
+        return fault_of_bucket(self._deployment, self.seen.deployment)
 
     def holds(self) -> bool:
         margin = self._settings.lease_margin_seconds
@@ -79,6 +85,7 @@ class LeaderLease:
     def _write(self, wanted: Lease) -> None:
         """Write conditionally, or read who was first: perhaps this scaler, without an answer."""
         began = self._clock()
+        wanted = wanted.model_copy(update={"deployment": self._deployment})
         etag = self._store.put_json_if(LEADER_LEASE.key, encode(wanted), self._etag)
         if etag is None:
             self._read()

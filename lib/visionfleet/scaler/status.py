@@ -48,6 +48,7 @@ def fleet_status(
         policy=policy.settings.policy,
         holder=lease.holder,
         term=lease.term,
+        deployment=lease.deployment,
         boot_seconds=history.boot_seconds,
         service_seconds=history.service_seconds,
         alarms=(*fleet_alarms, *_alarms(seen, history, policy)),

@@ -7,10 +7,7 @@ from visionfleet.aws.reply_queues import ReplyQueues, queue_name
 
 PREFIX = "visionfleet-replies-"
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 def test_reply_queues_are_listed_tagged_and_removed(aws: Cloud) -> None:

@@ -1,8 +1,10 @@
 """Credentials of an instance role: late at the start, and fetched once for all clients."""
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,10 @@ import pytest
 
 from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.aws.imds import ImdsServer, imds_server
+from testkit.aws.key_proxy import key_proxy
 from visionfleet.aws.clients import ClientFactory
 from visionfleet.aws.s3 import Store
-from visionfleet.errors import Denied
+from visionfleet.errors import Denied, TryLater
 
 ROLE = "/latest/meta-data/iam/security-credentials/"
 
@@ -28,14 +31,14 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ImdsServer]:
         yield made
 
 
-def give_role(service: ImdsServer) -> None:
+def give_role(service: ImdsServer, key: str = "ASIA1") -> None:
     until = datetime.now(UTC) + timedelta(hours=6)
     service.documents[ROLE] = b"worker"
     service.tell(
         f"{ROLE}worker",
         Code="Success",
         Type="AWS-HMAC",
-        AccessKeyId="ASIA1",
+        AccessKeyId=key,
         SecretAccessKey="secret",
         Token="token",
         Expiration=until.strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -64,6 +67,73 @@ def test_clients_share_the_credentials_of_the_role(aws: Cloud, service: ImdsServ
     assert service.calls.count(f"GET {ROLE}worker") == 1
     service.status = 503  # what is not expired goes on
     Store(factory.client("s3"), BUCKETS[0]).verify()
+
+
+def give_file(folder: Path, key: str) -> None:
+    lines = f"[default]\naws_access_key_id = {key}\naws_secret_access_key = secret\n"
+    (folder / "credentials").write_text(lines)
+
+
+def give_process(folder: Path, key: str) -> None:
+    found = {"Version": 1, "AccessKeyId": key, "SecretAccessKey": "secret", "SessionToken": "t"}
+    until = datetime.now(UTC) + timedelta(minutes=5)
+    found["Expiration"] = until.strftime("%Y-%m-%dT%H:%M:%SZ")
+    (folder / "found.json").write_text(json.dumps(found))
+    (folder / "config").write_text(f"[default]\ncredential_process = cat {folder}/found.json\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "code"),
+    [("role", "InvalidClientTokenId"), ("file", "InvalidAccessKeyId"), ("process", "ExpiredToken")],
+)
+def test_credentials_that_aws_refuses_are_found_anew(
+    aws: Cloud,
+    service: ImdsServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    code: str,
+) -> None:
+    """A file was replaced, or a role made anew: what botocore keeps for hours is of no use."""
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    give: dict[str, Callable[[str], None]] = {
+        "role": partial(give_role, service),
+        "file": partial(give_file, tmp_path),
+        "process": partial(give_process, tmp_path),
+    }
+    give[source]("ASIA1")
+    with key_proxy(aws.endpoint_url, "ASIA1", code) as proxy:
+        factory = ClientFactory("us-east-1", proxy.url, 5.0, 1)
+        client = factory.client("s3")
+        store = Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 1))
+        queues = factory.sqs(1)
+        store.put("x", b"1")
+        give[source]("ASIA2")
+        proxy.accepted = "ASIA2"
+        with pytest.raises((Denied, TryLater)):
+            store.put("x", b"2")
+        proxy.keys.clear()
+        store.put("x", b"3")
+        assert queues.list_queues()
+    assert proxy.keys == ["ASIA2", "ASIA2"], "both at the first try"
+
+
+def test_credentials_last_while_their_source_fails(
+    aws: Cloud, service: ImdsServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """botocore asks at each call when ten minutes are left, and fails with the source."""
+    service.status = 404
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    give_process(tmp_path, "ASIA1")
+    with key_proxy(aws.endpoint_url, "ASIA1", "ExpiredToken") as proxy:
+        factory = ClientFactory("us-east-1", proxy.url, 5.0, 1)
+        client = factory.client("s3")
+        store = Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 1))
+        store.put("x", b"1")
+        (tmp_path / "found.json").unlink()
+        store.put("x", b"2")
+        assert store.find_tagged("x")
 
 
 def test_forms_and_direct_calls_are_for_the_buckets_own_region() -> None:

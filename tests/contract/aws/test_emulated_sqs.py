@@ -14,10 +14,7 @@ from testkit.processes.waiting import wait_until
 
 MIB = 1_048_576
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -60,7 +60,7 @@ class Server:
 @contextmanager
 def serving(*answers: bytes, context: ssl.SSLContext | None = None) -> Iterator[Server]:
     server = Server(list(answers), context=context)
-    thread = threading.Thread(target=server.run)
+    thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
         yield server
@@ -140,6 +140,17 @@ def test_closed_connection_is_not_used_again(last: bytes) -> None:
             assert server.connections == number
             for idle in client._idle:  # its end takes a moment to come
                 idle._made.sock.recv(1, socket.MSG_PEEK)
+
+
+def test_silent_connection_takes_the_idle_ones_with_it() -> None:
+    """As when a firewall has forgotten them all: one call waits in vain, not one for each."""
+    with serving(TWO) as server:
+        client = server.client(seconds=0.3)
+        client._idle.extend(client._new_one() for _ in range(2))
+        with pytest.raises(TimeoutError):  # the server serves the older one
+            client.exchange(GET, b"")
+        assert not client._idle
+        assert client.exchange(GET, b"").body == b"ok"
 
 
 def test_large_bodies_are_sent_whole() -> None:

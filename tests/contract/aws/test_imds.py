@@ -6,21 +6,13 @@ from collections.abc import Iterator
 import pytest
 from urllib3 import HTTPResponse
 
+from testkit.aws.fakes import Clock
 from testkit.aws.imds import INTERRUPTION, REBALANCE, ImdsServer, imds_server
 from testkit.processes.ports import free_port
 from visionfleet.aws import imds
 from visionfleet.aws.imds import TOKEN_SECONDS
 from visionfleet.classifier.spot import MOST_SECONDS, POLL_SECONDS, Interruptions
 from visionfleet.errors import TryLater
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -31,7 +23,7 @@ def service() -> Iterator[ImdsServer]:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

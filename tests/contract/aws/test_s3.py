@@ -13,10 +13,7 @@ from visionfleet.aws.s3 import Stat, Store, file_name_metadata
 from visionfleet.contract import documents
 from visionfleet.errors import GiveUp, NotFound, TryLater
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture

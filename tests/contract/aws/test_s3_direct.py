@@ -1,5 +1,7 @@
 """Direct calls to S3 without boto3: the same effect, and boto3 as the fallback."""
 
+import base64
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,15 +12,12 @@ from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.aws.recording_proxy import RecordingProxy, recording_proxy
 from testkit.processes.ports import free_port
 from visionfleet.aws.clients import ClientFactory
-from visionfleet.aws.s3 import MOST_DETOURS, Store, file_name_metadata
+from visionfleet.aws.s3 import DETOURS_UNTIL_TRIED, MOST_DETOURS, Store, file_name_metadata
 from visionfleet.errors import NotFound, TryLater
 
 DATA = b"\x89PNG\r\n--x\r\n" + bytes(range(256))
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @dataclass
@@ -34,10 +33,10 @@ class Watched:
         return ["boto3" if "Botocore" in one.headers["user-agent"] else "direct" for one in seen]
 
 
-def store(url: str, owner: str | None = None) -> Store:
+def store(url: str, owner: str | None = None, bucket: str = BUCKETS[0]) -> Store:
     factory = ClientFactory("us-east-1", url, 5.0, 1, True, bucket_owner=owner)
     client = factory.client("s3")
-    return Store(client, BUCKETS[0], factory.direct_s3(client, BUCKETS[0], 2))
+    return Store(client, bucket, factory.direct_s3(client, bucket, 2))
 
 
 @pytest.fixture
@@ -53,6 +52,19 @@ def test_direct_put_stores_what_boto3_would(watched: Watched, aws: Cloud) -> Non
     assert watched.agents() == ["direct", "direct"]
     head = aws.s3.head_object(Bucket=BUCKETS[0], Key="images/j1")
     assert (head["ContentType"], head["Metadata"]) == ("image/png", metadata)
+
+
+@pytest.mark.parametrize("spoilt", [False, True], ids=["direct", "boto3"])
+@pytest.mark.parametrize("body", [DATA, b"", b"{}" * 60_000])
+def test_put_has_the_checksum_that_object_lock_wants(
+    watched: Watched, body: bytes, *, spoilt: bool
+) -> None:
+    watched.recorder.spoil = lambda seen: spoilt and "Botocore" not in seen.headers["user-agent"]
+    watched.store.put("images/locked", body)
+    put = watched.recorder.seen[-1]
+    checksum = base64.b64decode(put.headers["x-amz-checksum-crc32"])
+    assert (put.status, int.from_bytes(checksum)) == (200, zlib.crc32(body))
+    assert "content-encoding" not in put.headers, "not in chunks"
 
 
 def test_direct_conditional_put_lets_the_first_write_win(watched: Watched) -> None:
@@ -109,11 +121,24 @@ def test_calls_that_only_boto3_can_make_are_told_once(
     watched: Watched, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.recorder.spoil = lambda seen: "Botocore" not in seen.headers["user-agent"]
-    for _ in range(MOST_DETOURS + 5):
+    for _ in range(MOST_DETOURS):
         watched.store.put("images/j4", DATA)
         watched.store.get("images/j4")
+    agents = watched.agents()
+    assert (agents.count("boto3"), agents.count("direct")) == (2 * MOST_DETOURS, MOST_DETOURS)
     told = [record for record in caplog.records if record.levelname == "WARNING"]
     assert [record.getMessage() for record in told] == ["direct calls fail, boto3's do not"]
+
+
+def test_direct_calls_are_tried_again_after_many_detours(watched: Watched) -> None:
+    watched.recorder.spoil = lambda seen: "Botocore" not in seen.headers["user-agent"]
+    for _ in range(DETOURS_UNTIL_TRIED):
+        watched.store.put("images/j4", DATA)
+    watched.recorder.spoil = lambda _: False
+    watched.agents()
+    for _ in range(2):
+        watched.store.put("images/j4", DATA)
+    assert watched.agents() == ["direct", "direct"]
 
 
 def test_answers_that_boto3_gets_too_are_no_detour(
@@ -123,6 +148,20 @@ def test_answers_that_boto3_gets_too_are_no_detour(
         assert watched.store.find("images/none") is None
         watched.store.put_json_if("once", "1", None)
     assert caplog.records == []
+
+
+def test_bucket_in_another_region_works_with_a_warning(
+    aws: Cloud, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = {"LocationConstraint": "eu-central-1"}
+    aws.s3.create_bucket(Bucket="elsewhere", CreateBucketConfiguration=there)
+    made = store(aws.endpoint_url, bucket="elsewhere")
+    made.verify()
+    made.put("images/j7", DATA)
+    assert made.get("images/j7") == DATA
+    (told,) = caplog.records
+    assert told.getMessage() == "bucket is in another region"
+    assert vars(told)["region"] == "eu-central-1"
 
 
 def test_every_call_names_the_owner_of_the_bucket(aws: Cloud) -> None:
@@ -146,6 +185,12 @@ def test_every_call_names_the_owner_of_the_bucket(aws: Cloud) -> None:
 def test_direct_call_to_a_closed_port_is_try_later() -> None:
     with pytest.raises(TryLater, match="put images/j3"):
         store(f"http://127.0.0.1:{free_port()}").put("images/j3", DATA)
+
+
+def test_direct_calls_are_off_for_directory_buckets() -> None:
+    """They have sessions, which only boto3 signs with."""
+    factory = ClientFactory("us-east-1", "http://s3.example", 5.0, 1, placeholder_credentials=True)
+    assert factory.direct_s3(factory.client("s3"), "photos--use1-az4--x-s3", 2) is None
 
 
 def test_direct_calls_are_off_behind_an_http_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

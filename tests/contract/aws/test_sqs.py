@@ -7,13 +7,12 @@ import pytest
 
 from testkit.aws.embedded import Cloud, emptied
 from visionfleet.aws.outbox import Outbox
+from visionfleet.aws.provisioning import provision_queues
 from visionfleet.aws.sqs import Counts, Queue
+from visionfleet.config.schema import QueueSection
 from visionfleet.errors import LeaseLost, NotFound, Unfit
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture
@@ -47,6 +46,24 @@ def test_returned_message_comes_again_with_its_receive_count(queue: Queue) -> No
     assert queue.extend([first.receipt], 0) == {}
     (second,) = queue.receive(1)
     assert second.receive_count == 2
+
+
+def test_receiver_says_how_long_it_holds_a_message(queue: Queue) -> None:
+    queue.send("hello")
+    assert queue.receive(0, hold_seconds=0), "the queue's own timeout is 30 s"
+    (again,) = queue.receive(1)
+    assert again.receive_count == 2
+
+
+def test_queue_made_by_hand_differs_until_it_is_provisioned(aws: Cloud) -> None:
+    name, settings = f"hand{uuid4().hex[:8]}", QueueSection(max_receives=6, retention_seconds=600)
+    aws.sqs.create_queue(QueueName=f"{name}-requests", Attributes={"DelaySeconds": "3"})
+    queue = Queue(aws.sqs, f"{name}-requests")
+    said = [sentence.split(" is ")[0] for sentence in queue.differences(settings, name)]
+    assert said[1:] == ["MessageRetentionPeriod", "DelaySeconds"]
+    assert "no RedrivePolicy" in said[0]
+    assert len(list(provision_queues(aws.sqs, name, settings))) == 2
+    assert queue.differences(settings, name) == []
 
 
 def test_more_than_ten_messages_are_split_into_batches(queue: Queue) -> None:

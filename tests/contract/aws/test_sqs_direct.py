@@ -17,10 +17,7 @@ from visionfleet.errors import NotFound, TryLater
 
 REQUESTS = f"{NAME}-requests"
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @dataclass

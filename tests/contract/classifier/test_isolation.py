@@ -45,6 +45,20 @@ def test_child_answers_with_a_payload_and_is_kept(children: Children) -> None:
     assert isolation.ask({}, b"pass")[0] == said
 
 
+def test_large_payloads_are_not_kept_in_memory(children: Children) -> None:
+    isolation = children()
+    before = payload_bytes()
+    for image in (b"pass  #" + b"x" * (8 << 20), b"pass  #small"):
+        assert isolation.ask({}, image)[1] == image[::-1]
+    assert payload_bytes() - before < 1 << 20
+
+
+def payload_bytes() -> int:
+    """What this process shares with its children."""
+    files = [file for file in Path("/proc/self/fd").iterdir() if file.exists()]
+    return sum(f.stat().st_size for f in files if f.readlink().name.startswith("memfd:payload"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL])
 def test_image_that_kills_the_child_is_reported(children: Children, number: signal.Signals) -> None:
     isolation = children()

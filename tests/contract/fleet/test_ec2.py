@@ -26,10 +26,7 @@ from visionfleet.fleet.ledger_store import LedgerStore
 NO_ID = "i-0123456789abcdef0"
 Make = Callable[..., Ec2Fleet]
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from random import Random
 import pytest
 
 from testkit.aws.embedded import Cloud, emptied
+from testkit.aws.fakes import Clock
 from testkit.processes.waiting import wait_until
 from visionfleet.aws.sqs import Queue
 from visionfleet.contract.messages import Failed, Reply, encode
@@ -26,23 +27,12 @@ REPLY = Reply(
 )
 
 
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

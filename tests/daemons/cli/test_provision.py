@@ -10,10 +10,7 @@ from testkit.processes.cli import COMMAND, at, config_file, visionfleet
 from testkit.processes.daemons import started
 from testkit.processes.ports import free_port
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 def test_provision_prints_each_line_and_can_be_run_again(aws: Cloud, tmp_path: Path) -> None:

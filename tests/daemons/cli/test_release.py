@@ -81,9 +81,10 @@ def test_distributions_hold_what_a_host_needs(archive: Path, wheel: Path) -> Non
 
 
 def test_page_on_supervisor_works_from_the_wheel(
-    running_aws: Cloud, environment: dict[str, str], folder: Path
+    running_aws: Cloud, environment: dict[str, str], folder: Path, wheel: Path
 ) -> None:
-    install, _, defaults, run, *_ = pages.commands("docs/supervisor.md")
+    _, install, _, defaults, run, *_ = pages.commands("docs/supervisor.md")
+    (folder / "dist").symlink_to(wheel.parent)
     typed(install, environment, folder)
     assert typed("visionfleet --version", environment, folder).strip() == __version__
     config = folder / "visionfleet.yaml"

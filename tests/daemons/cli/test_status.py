@@ -12,10 +12,8 @@ from testkit.processes.cli import COMMAND, at, config_file, visionfleet
 from testkit.processes.clocks import set_clock
 from testkit.processes.daemons import started
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+OUTPUT, STATUS = "visionfleet-output", "fleet/status.json"
+aws = pytest.fixture(emptied, scope="module")
 
 
 def test_status_before_the_scaler_wrote_one(aws: Cloud, tmp_path: Path) -> None:
@@ -44,6 +42,16 @@ def test_status_shows_queue_and_workers(aws: Cloud, tmp_path: Path) -> None:
     workers = document["workers"]
     assert isinstance(workers, list)
     assert [worker["worker"] for worker in workers] == ["w-1", "w-2", "w-3"]
+
+
+def test_status_of_another_deployment_is_an_alarm(aws: Cloud, tmp_path: Path) -> None:
+    put_fleet(aws)
+    fleet = json.loads(aws.s3.get_object(Bucket=OUTPUT, Key=STATUS)["Body"].read())
+    for deployment, alarms in (("trial", 1), ("visionfleet", 0), ("", 0)):
+        body = json.dumps({**fleet, "deployment": deployment}).encode()
+        aws.s3.put_object(Bucket=OUTPUT, Key=STATUS, Body=body)
+        done = visionfleet("status", "--config", config_file(tmp_path), env=at(aws))
+        assert done.stdout.count("the output bucket is that of the deployment trial") == alarms
 
 
 @pytest.mark.parametrize("off", [-3600.0, 3600.0])

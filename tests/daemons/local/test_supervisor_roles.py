@@ -25,10 +25,7 @@ pytest.importorskip("supervisor")
 BIN = Path(sys.executable).parent
 SUPERVISOR = {"VISIONFLEET_SCALER__FLEET": "supervisor"}
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @contextmanager

@@ -66,6 +66,19 @@ def test_first_message_launches_a_worker_at_the_next_look(
     assert looks <= 2, "the next one, and one that confirms it soon after"
 
 
+def test_queue_with_fewer_tries_than_the_settings_is_told(aws: Cloud, tmp_path: Path) -> None:
+    with (
+        supervised(aws.environment) as workers,
+        scaler_daemon(
+            aws, workers, tmp_path, "--once", settings=f"{QUICK}queue: {{max_receives: 9}}\n"
+        ) as scaler,
+    ):
+        assert scaler.wait(60) == 0, scaler.tail()
+        (line,) = [line for line in scaler.output().splitlines() if "differs" in line]
+    assert "queue=visionfleet-requests" in line
+    assert "maxReceiveCount is 5, queue.max_receives 9" in line
+
+
 def test_garbage_collector_removes_stale_objects_and_queues(aws: Cloud, tmp_path: Path) -> None:
     """A living web process keeps its queue; a dead one's goes, and nothing that is not ours."""
     old = {"visionfleet": "replies", "heartbeat": str(int(time.time()) - 7200)}

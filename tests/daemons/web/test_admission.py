@@ -2,7 +2,6 @@
 
 import json
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import requests
 from testkit.aws.embedded import BUCKETS, Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
+from testkit.processes.memory import resident_mib
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, web_daemon
 
@@ -63,7 +63,7 @@ def slow_upload(web: Web, large: bytes) -> Iterator[None]:
     the other upload may come sooner, and it is the slow one whose bytes are dropped.
     """
     for _ in range(5):
-        with socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[-1]))) as slow:
+        with web.connect() as slow:
             slow.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3900000\r\n\r\n")
             slow.sendall(large[:-100])
             if any(web.post("/", data=large).status_code == 503 for _ in range(3)):
@@ -112,20 +112,15 @@ def test_api_key_is_checked_before_admission(aws: Cloud, tmp_path: Path) -> None
     """A large upload without a key is read, kept nowhere, and told why: no broken connection."""
     (tmp_path / "keys").write_text(line())
     with web_daemon(aws, tmp_path, WEB__KEYS_FILE=str(tmp_path / "keys")) as web:
-        before = resident_mib(web)
+        before = resident_mib(web.process.pid)
         answer = web.post("/v1/jobs", data=bytes(60 * MIB))
         assert (answer.status_code, answer.json()["code"]) == (401, "no_key")
-        assert resident_mib(web) - before < 20
+        assert resident_mib(web.process.pid) - before < 20
 
 
 def line() -> str:
     fields = {"id": "0" * 10, "name": "a", "salt": "0" * 32, "sha256": "0" * 64, "created_at": 0}
     return json.dumps(fields) + "\n"
-
-
-def resident_mib(web: Web) -> float:
-    status = Path(f"/proc/{web.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def test_large_form_does_not_delay_others(aws: Cloud, tmp_path: Path) -> None:
@@ -149,13 +144,11 @@ def test_large_form_does_not_delay_others(aws: Cloud, tmp_path: Path) -> None:
         answer = web.post("/v1/jobs", data=form.body, headers=dict(form.headers))
         over.set()
         watcher.join()
-        peak = Path(f"/proc/{web.process.pid}/status").read_text().partition("VmHWM:")[2].split()[0]
+        peak = resident_mib(web.process.pid, peak=True)
     assert [one["status"] for one in answer.json()["jobs"]] == ["queued"] * 4
     pauses.sort()
-    print(
-        f"80 MB form: {pauses[-1]:.3f} s the longest of {len(pauses)}, peak {int(peak) >> 10} MiB"
-    )
-    assert int(peak) >> 10 < 400
+    print(f"80 MB form: {pauses[-1]:.3f} s the longest of {len(pauses)}, peak {peak:.0f} MiB")
+    assert peak < 400
 
 
 def test_slow_upload_is_not_an_attack(aws: Cloud, tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ import http.client
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,8 +12,9 @@ from testkit.aws.embedded import Cloud, cloud
 from testkit.classifier.instant_worker import instant_worker
 from testkit.classifier.stand_in import label_of
 from testkit.images.pictures import encoded, numbered
+from testkit.processes.memory import resident_mib
 from testkit.web.attacks import ATTACKS, Target
-from testkit.web.daemon import Web, launched
+from testkit.web.daemon import Web, web_daemon
 from visionfleet.auth import api_keys, key_file
 
 IMAGE = encoded(numbered(0))
@@ -33,9 +33,8 @@ def attacked(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     key, kept = api_keys.make("good", bytes(53), time.time(), None)
     with key_file.edit(folder / "keys") as found:
         found[kept.id] = kept
-    with launched(aws.environment, folder, WEB__KEYS_FILE=str(folder / "keys")) as web:
-        web.process.wait_for_output("web: ready", 60)
-        yield web, Target(int(web.url.rsplit(":", 1)[-1]), key)
+    with web_daemon(aws, folder, WEB__KEYS_FILE=str(folder / "keys")) as web:
+        yield web, Target(web.port, key)
 
 
 class Good(threading.Thread):
@@ -85,8 +84,3 @@ def test_attacks_do_not_harm_other_clients(attacked: tuple[Web, Target], attack:
     assert web.process.running
     assert "Traceback" not in web.process.output()
     assert resident_mib(web.process.pid) < 300
-
-
-def resident_mib(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024

@@ -1,8 +1,6 @@
 """API keys, rate limits, TLS and trusted proxies of a real web daemon."""
 
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import requests
 from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
+from testkit.processes.cli import visionfleet
 from testkit.processes.waiting import wait_until
 from testkit.web.certificates import self_signed
 from testkit.web.daemon import Web, launched, web_daemon
@@ -25,10 +24,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def command(*arguments: str, file: Path) -> str:
-    argv = [str(Path(sys.executable).with_name("visionfleet")), "keys", *arguments]
-    done = subprocess.run(
-        [*argv, "--file", str(file)], capture_output=True, text=True, check=True, timeout=30
-    )
+    done = visionfleet("keys", *arguments, "--file", str(file))
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 
@@ -126,12 +123,10 @@ def test_classify_command_sends_its_api_key(aws: Cloud, file: Path, tmp_path: Pa
     image, key = tmp_path / "a.png", tmp_path / "mine"
     image.write_bytes(IMAGE)
     key.write_text(add("ann", file) + "\n")
-    argv = [str(Path(sys.executable).with_name("visionfleet")), "classify", str(image), "--json"]
     with stand_in(aws), web_daemon(aws, tmp_path, WEB__KEYS_FILE=str(file)) as web:
-        argv += ["--url", web.url]
-        without = subprocess.run(argv, capture_output=True, text=True, timeout=60)
-        with_key = subprocess.run(
-            [*argv, "--key-file", str(key)], capture_output=True, text=True, timeout=60
+        command = ("classify", str(image), "--json", "--url", web.url)
+        without, with_key = (
+            visionfleet(*command, *more) for more in ((), ("--key-file", str(key)))
         )
     assert (without.returncode, "no_key" in without.stdout) == (1, True)
     assert (with_key.returncode, label_of(IMAGE) in with_key.stdout) == (0, True)
@@ -170,13 +165,30 @@ def test_public_address_serves_with_keys_or_without_auth(
 
 def test_api_keys_come_from_a_systemd_credential(aws: Cloud, tmp_path: Path) -> None:
     key = add("ann", tmp_path / "web-keys")
-    environment = {**aws.environment, "CREDENTIALS_DIRECTORY": str(tmp_path)}
-    with launched(environment, tmp_path) as web:
-        web.process.wait_for_output("web: ready", 30)
+    with web_daemon(aws, tmp_path, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) as web:
         assert [post(web, headers).status_code for headers in ({}, {"X-API-Key": key})] == [
             401,
             202,
         ]
+
+
+def test_revoking_the_last_api_key_says_what_follows(
+    aws: Cloud, file: Path, tmp_path: Path
+) -> None:
+    add("ann", file)
+    done = visionfleet("keys", "revoke", "ann", "--file", str(file))
+    assert "no key is left: a web daemon that starts now ends with status 78" in done.stderr
+    told = (
+        "web.auth: keys are required and there are no API keys; `visionfleet keys add NAME --file"
+    )
+    with launched(aws.environment, tmp_path, WEB__KEYS_FILE=str(file)) as web:
+        web.process.assert_exit(78, 20)
+        assert f"{told} {file}` makes one" in web.process.output()
+    (tmp_path / "web-keys").write_bytes(b"")
+    environment = {**aws.environment, "CREDENTIALS_DIRECTORY": str(tmp_path), "INVOCATION_ID": "1"}
+    with launched(environment, tmp_path) as web:
+        web.process.assert_exit(78, 20)
+        assert f"{told} /etc/credstore/visionfleet-web-keys` makes one" in web.process.output()
 
 
 def test_web_serves_https(aws: Cloud, tmp_path: Path) -> None:

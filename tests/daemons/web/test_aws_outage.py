@@ -14,9 +14,10 @@ from testkit.aws.outage_relay import OutageRelay
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
-from testkit.web.daemon import Web, launched
+from testkit.web.daemon import Web, web_daemon
 
 IMAGE = encoded(numbered(0))
+ONCE = {"AWS_MAX_ATTEMPTS": "1"}
 
 
 @pytest.fixture
@@ -28,18 +29,13 @@ def relay(aws: Cloud) -> Iterator[OutageRelay]:
 
 
 @pytest.fixture
-def environment(aws: Cloud, relay: OutageRelay) -> dict[str, str]:
-    return {
-        **aws.environment,
-        "VISIONFLEET_AWS__ENDPOINT_URL": f"http://127.0.0.1:{relay.port}",
-        "AWS_MAX_ATTEMPTS": "1",
-    }
+def behind(aws: Cloud, relay: OutageRelay) -> Cloud:
+    return aws.behind(f"http://127.0.0.1:{relay.port}")
 
 
 @pytest.fixture
-def web(environment: dict[str, str], tmp_path: Path) -> Iterator[Web]:
-    with launched(environment, tmp_path) as made:
-        made.process.wait_for_output("web: ready", 30)
+def web(behind: Cloud, tmp_path: Path) -> Iterator[Web]:
+    with web_daemon(behind, tmp_path, ONCE) as made:
         yield made
 
 
@@ -101,11 +97,10 @@ def test_web_stops_in_time_without_aws(web: Web, relay: OutageRelay) -> None:
 
 
 def test_hung_upload_does_not_delay_the_stop(
-    aws: Cloud, relay: OutageRelay, environment: dict[str, str], tmp_path: Path
+    relay: OutageRelay, behind: Cloud, tmp_path: Path
 ) -> None:
     answers: list[requests.Response] = []
-    with launched(environment, tmp_path, WEB__STOP_SECONDS="0.5") as web:
-        web.process.wait_for_output("web: ready", 30)
+    with web_daemon(behind, tmp_path, ONCE, WEB__STOP_SECONDS="0.5") as web:
         relay.close()
         with socket.create_server(("127.0.0.1", relay.port)) as silent, ExitStack() as held:
             client = threading.Thread(target=lambda: answers.append(web.post("/", data=IMAGE)))

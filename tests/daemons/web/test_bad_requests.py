@@ -5,7 +5,6 @@ import socket
 import struct
 import subprocess
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,13 @@ from testkit.aws.embedded import BUCKETS, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.processes.waiting import wait_until
-from testkit.web.daemon import Web, web_daemon
+from testkit.web.daemon import Web
 
 MIB = 1 << 20
 IMAGE = encoded(numbered(0))
 UNKNOWN = "0" * 26
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web_daemon(aws, tmp_path_factory.mktemp("web")) as made:
-        yield made
+aws = pytest.fixture(emptied, scope="module")
 
 
 def bomb() -> bytes:
@@ -149,7 +139,7 @@ def curl(web: Web, path: Path, *more: str) -> None:
 
 
 def test_expect_continue_is_refused_before_the_body(web: Web) -> None:
-    with connection(web) as client:
+    with web.connect() as client:
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
             b"Content-Type: image/png\r\nContent-Length: 30000000\r\n\r\n"
@@ -240,14 +230,10 @@ def test_refusals_are_logged_once_without_traceback(web: Web) -> None:
     ],
 )
 def test_broken_connections_do_not_harm_others(web: Web, sent: bytes) -> None:
-    with connection(web) as client:
+    with web.connect() as client:
         client.sendall(sent)
     assert web.get("/healthz").ok
     assert "Traceback" not in web.process.output()
-
-
-def connection(web: Web) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[-1])), timeout=60)
 
 
 def received(client: socket.socket) -> bytes:

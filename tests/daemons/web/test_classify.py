@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +17,9 @@ from testkit.classifier.stand_in import StandIn, label_of, stand_in
 from testkit.images.pictures import encoded, numbered
 from testkit.web.daemon import Web, reply_queues, web_daemon
 
-CLIENTS = 100
 IMAGE = encoded(numbered(0))
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture
@@ -41,14 +36,6 @@ def test_plain_post_gets_the_bare_label(web: Web, fleet: StandIn, field: str) ->
     assert answer.text == label_of(IMAGE)
     assert answer.headers["Visionfleet-Score"] == "0.9000"
     assert "Visionfleet-Reason" not in answer.headers, "it is sure"
-
-
-def test_oldest_client_works_unchanged(web: Web, fleet: StandIn, tmp_path: Path) -> None:
-    path = tmp_path / "test_1.JPEG"
-    path.write_bytes(IMAGE)
-    with path.open("rb") as file:
-        answer = requests.post(web.url, files={"myfile": file})
-    assert (answer.status_code, answer.text) == (200, label_of(IMAGE))
 
 
 def test_python_of_the_documentation_works(web: Web, fleet: StandIn, tmp_path: Path) -> None:
@@ -75,11 +62,6 @@ def test_raw_body_is_classified(web: Web, fleet: StandIn, media_type: str) -> No
     assert answer.text == label_of(IMAGE)
 
 
-def test_chunked_raw_body_is_classified(web: Web, fleet: StandIn) -> None:
-    chunks = iter([IMAGE[:100], IMAGE[100:]])
-    assert web.post("/", data=chunks).text == label_of(IMAGE)
-
-
 def test_accept_header_selects_json(web: Web, fleet: StandIn) -> None:
     files = {"file": ("cat.png", IMAGE)}
     answer = web.post("/", files=files, headers={"Accept": "application/json"})
@@ -87,12 +69,6 @@ def test_accept_header_selects_json(web: Web, fleet: StandIn) -> None:
     result = answer.json()
     assert (result["status"], result["label"]) == ("succeeded", label_of(IMAGE))
     assert (result["file_name"], len(result["top"])) == ("cat.png", 5)
-
-
-def test_plain_reply_format_is_a_setting(aws: Cloud, fleet: StandIn, tmp_path: Path) -> None:
-    with web_daemon(aws, tmp_path, WEB__PLAIN_REPLY="'{stem}:{label}'") as web:
-        answer = web.post("/", files={"inputFile": ("test_00.jpg", IMAGE)})
-    assert answer.text == f"test_00:{label_of(IMAGE)}"
 
 
 def test_upload_writes_its_image_and_request(aws: Cloud, web: Web, fleet: StandIn) -> None:
@@ -152,46 +128,6 @@ def test_duplicate_replies_do_no_harm(aws: Cloud, web: Web) -> None:
             image = encoded(numbered(number))
             assert web.post("/", files={"f": ("same", image)}).text == label_of(image)
     assert len(fleet.handled) == 4
-
-
-def test_hundred_clients_with_one_file_name_get_their_own(aws: Cloud, web: Web) -> None:
-    images = [encoded(numbered(1000 + i)) for i in range(CLIENTS)]
-    answers: dict[int, requests.Response] = {}
-    together = threading.Barrier(CLIENTS)
-
-    def send(number: int) -> None:
-        together.wait()
-        answers[number] = web.post("/", files={"myfile": ("test_0.JPEG", images[number])})
-
-    clients = [threading.Thread(target=send, args=(i,)) for i in range(CLIENTS)]
-    with stand_in(aws, threads=4, replies=2):
-        for client in clients:
-            client.start()
-        for client in clients:
-            client.join()
-    assert {i: answer.status_code for i, answer in answers.items()} == dict.fromkeys(
-        range(CLIENTS), 200
-    )
-    assert [answers[i].text for i in range(CLIENTS)] == [label_of(image) for image in images]
-
-
-def test_two_web_processes_share_a_port(
-    aws: Cloud, web: Web, fleet: StandIn, tmp_path: Path
-) -> None:
-    with web_daemon(aws, tmp_path, WEB__SHARE_PORT="true") as one:
-        port = one.url.rsplit(":", 1)[-1]
-        with web_daemon(aws, tmp_path, WEB__SHARE_PORT="true", WEB__PORT=port) as two:
-            texts = [one.post("/", data=IMAGE).text for _ in range(20)]
-            logs = [process.output() for process in (one.process, two.process)]
-    assert texts == [label_of(IMAGE)] * 20
-    assert all("job accepted" in log for log in logs)
-
-
-def test_root_serves_the_page(web: Web) -> None:
-    page = web.get("/")
-    assert page.status_code == 200
-    assert page.headers["Content-Type"].startswith("text/html")
-    assert "multipart/form-data" in page.text
 
 
 def test_health_and_readiness_answer(web: Web) -> None:

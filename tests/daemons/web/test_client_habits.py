@@ -29,13 +29,9 @@ def web(running_aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield made
 
 
-def connected(web: Web) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[1])), timeout=20)
-
-
 def talk(web: Web, *sent: bytes, ends: bool = False) -> bytes:
     """Send bytes, perhaps half-close, and read until the server closes."""
-    with connected(web) as client:
+    with web.connect(20) as client:
         for piece in sent:
             client.sendall(piece)
         if ends:

@@ -18,7 +18,7 @@ HEAD = f"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {len
 
 
 def waiting(web: Web) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[1])), timeout=60)
+    client = web.connect()
     client.sendall(HEAD.encode() + IMAGE)
     wait_until(lambda: "job accepted" in web.process.output(), 20, "the upload is accepted")
     return client
@@ -59,7 +59,7 @@ def test_half_closed_client_is_answered_over_tls(running_aws: Cloud, tmp_path: P
     tls = {"WEB__TLS_CERTIFICATE": str(files[0]), "WEB__TLS_KEY": str(files[1])}
     trusting = ssl.create_default_context(cafile=str(files[0]))
     with stand_in(aws), web_daemon(aws, tmp_path, **tls) as web:
-        plain = socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[1])), timeout=30)
+        plain = web.connect(30)
         with plain, trusting.wrap_socket(plain, server_hostname="127.0.0.1") as client:
             client.sendall(HEAD.encode() + IMAGE)
             client.settimeout(0)

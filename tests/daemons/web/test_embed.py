@@ -25,9 +25,7 @@ def vector(image: bytes) -> list[float]:
     return list(decode_vector(vector_of(image)))
 
 
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import pytest
 
 from testkit.aws.embedded import Cloud
 from testkit.images.pictures import encoded, numbered
+from testkit.processes.memory import resident_mib
 from testkit.processes.waiting import wait_until
-from testkit.web.daemon import Web, launched
+from testkit.web.daemon import Web, web_daemon
 from testkit.web.hostile_clients import CHUNKED, HOST, KINDS, WRONG, hostile_clients
 from visionfleet.auth import api_keys, key_file
 
@@ -36,17 +37,12 @@ def web(running_aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with key_file.edit(folder / "keys") as found:
         found[KEPT.id] = KEPT
     settings = {"WEB__KEYS_FILE": str(folder / "keys"), "WEB__MAX_WAITING": "20"}
-    with launched(running_aws.environment, folder, **settings) as made:
-        made.process.wait_for_output("web: ready", 60)
+    with web_daemon(running_aws, folder, **settings) as made:
         yield made
 
 
-def port(web: Web) -> int:
-    return int(web.url.rsplit(":", 1)[1])
-
-
 def upload(web: Web) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port(web), timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", web.port, timeout=30)
     headers = {"X-API-Key": KEY, "Content-Type": "image/png"}
     connection.request("POST", "/v1/jobs", IMAGE, headers)
     answer = connection.getresponse()
@@ -55,25 +51,20 @@ def upload(web: Web) -> int:
     return answer.status
 
 
-def resident_mib(web: Web) -> float:
-    status = Path(f"/proc/{web.process.pid}/status").read_text()
-    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
-
-
 def connected(web: Web, sent: bytes) -> socket.socket:
-    client = socket.create_connection(("127.0.0.1", port(web)), 20)
+    client = web.connect(20)
     client.sendall(sent)
     return client
 
 
 def test_hostile_clients_take_no_room_from_those_with_a_key(web: Web, tmp_path: Path) -> None:
     assert set(WORST) <= set(KINDS)
-    before = resident_mib(web)
-    with hostile_clients(port(web), 30, WORST, tmp_path):
+    before = resident_mib(web.process.pid, peak=True)
+    with hostile_clients(web.port, 30, WORST, tmp_path):
         end = time.monotonic() + 6
         while time.monotonic() < end:
             assert upload(web) == 202
-    assert resident_mib(web) < before + 100
+    assert resident_mib(web.process.pid, peak=True) < before + 100
     assert "Traceback" not in web.process.output()
     ours = re.compile(r"web: job accepted | status=202 ")
     theirs = [line for line in web.process.output().splitlines() if not ours.search(line)]

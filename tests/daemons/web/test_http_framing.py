@@ -27,8 +27,7 @@ def web(running_aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def talk(web: Web, sent: bytes) -> bytes:
     """Send bytes and read until the server closes: at once, or it would say 408 later."""
-    address = "127.0.0.1", int(web.url.rsplit(":", 1)[1])
-    with socket.create_connection(address, timeout=60) as client:
+    with web.connect() as client:
         client.sendall(sent)
         return b"".join(iter(lambda: client.recv(65536), b""))
 
@@ -85,8 +84,7 @@ def test_empty_lines_before_a_request_are_ignored(web: Web, empty: bytes) -> Non
 
 
 def test_half_of_a_head_is_refused_at_its_end(web: Web) -> None:
-    address = "127.0.0.1", int(web.url.rsplit(":", 1)[1])
-    with socket.create_connection(address, timeout=8) as client:
+    with web.connect(8) as client:
         client.sendall(HEALTH)
         client.shutdown(socket.SHUT_WR)
         assert refusal(b"".join(iter(lambda: client.recv(65536), b"")))[0] == 400

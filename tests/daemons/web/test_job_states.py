@@ -18,7 +18,7 @@ from testkit.aws.fault_proxy import FaultProxy, fault_proxy
 from testkit.aws.faults import Faults
 from testkit.classifier.stand_in import label_of, stand_in, succeeded
 from testkit.images.pictures import encoded, numbered
-from testkit.web.daemon import Web, launched
+from testkit.web.daemon import Web, web_daemon
 
 PAGE = (ROOT / "docs" / "delivery.md").read_text().partition("## What a crash can leave behind")[2]
 IMAGES = [encoded(numbered(number)) for number in range(3)]
@@ -56,9 +56,7 @@ def test_the_tables_cover_every_combination() -> None:
     assert len({each[:3] for each in DIRECT}) == len(DIRECT)
 
 
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +67,7 @@ def proxy(aws: Cloud) -> Iterator[AgingProxy]:
 
 @pytest.fixture(scope="module")
 def web(aws: Cloud, proxy: AgingProxy, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    environment = {**aws.environment, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
-    with launched(environment, tmp_path_factory.mktemp("web")) as made:
-        made.process.wait_for_output("web: ready", 30)
+    with web_daemon(aws.behind(proxy.url), tmp_path_factory.mktemp("web")) as made:
         yield made
 
 
@@ -223,18 +219,18 @@ def test_result_that_is_gone_is_told_by_the_process_that_had_it(web: Web, left: 
 def test_upload_that_comes_again_after_a_503_is_answered(
     aws: Cloud, left: Left, tmp_path: Path
 ) -> None:
-    with fault_proxy(aws.endpoint_url) as proxy:
-        environment = {**aws.environment, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
-        with launched(environment | {"AWS_MAX_ATTEMPTS": "1"}, tmp_path) as web:
-            web.process.wait_for_output("web: ready", 30)
-            jobs = [
-                refused_and_repeated(web, proxy, service, faults, path)
-                for service in ("SQS", "S3")
-                for faults in (Faults(error=1.0), Faults(lost_answer=1.0))
-                for path in ("/v1/jobs", "/v1/classify?wait=0")
-            ]
-            with stand_in(aws):
-                labels = [web.get(f"/v1/jobs/{job}?wait=20").json()["label"] for job in jobs]
+    with (
+        fault_proxy(aws.endpoint_url) as proxy,
+        web_daemon(aws.behind(proxy.url), tmp_path, {"AWS_MAX_ATTEMPTS": "1"}) as web,
+    ):
+        jobs = [
+            refused_and_repeated(web, proxy, service, faults, path)
+            for service in ("SQS", "S3")
+            for faults in (Faults(error=1.0), Faults(lost_answer=1.0))
+            for path in ("/v1/jobs", "/v1/classify?wait=0")
+        ]
+        with stand_in(aws):
+            labels = [web.get(f"/v1/jobs/{job}?wait=20").json()["label"] for job in jobs]
     assert labels == [label_of(IMAGES[0])] * len(jobs)
 
 

@@ -15,10 +15,7 @@ from visionfleet.contract.corrections import Correction
 
 IMAGE = encoded(numbered(3))
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture

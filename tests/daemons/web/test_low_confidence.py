@@ -14,17 +14,12 @@ from testkit.web.daemon import Web, web_daemon
 
 IMAGE = encoded(numbered(1))
 LABEL = label_of(IMAGE)
+WEB_SETTINGS = {"RESULTS__BY_NAME": "true"}
 
 
 @pytest.fixture(scope="module")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with cloud(tmp_path_factory.mktemp("aws")) as made, stand_in(made, unsure=True):
-        yield made
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web_daemon(aws, tmp_path_factory.mktemp("web"), RESULTS__BY_NAME="true") as made:
         yield made
 
 

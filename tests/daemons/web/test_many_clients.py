@@ -17,6 +17,7 @@ from testkit.aws.embedded import Cloud, emptied
 from testkit.classifier.instant_worker import instant_worker
 from testkit.classifier.stand_in import label_of
 from testkit.images.pictures import encoded, numbered
+from testkit.processes.memory import resident_mib
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 from testkit.web.daemon import Web, web_daemon
@@ -33,13 +34,8 @@ def aws(running_aws: Cloud) -> Cloud:
     return emptied(running_aws, {"VisibilityTimeout": "120"})
 
 
-def status_of(web: Web) -> dict[str, str]:
-    lines = Path(f"/proc/{web.process.pid}/status").read_text().splitlines()
-    return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
-
-
-def resident_mib(web: Web) -> float:
-    return int(status_of(web)["VmRSS"].split()[0]) / 1024
+def threads_of(web: Web) -> int:
+    return len(list(Path(f"/proc/{web.process.pid}/task").iterdir()))
 
 
 async def send(port: int, image: bytes) -> tuple[int, bytes]:
@@ -58,11 +54,10 @@ def test_thousand_clients_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
     answers: list[tuple[int, bytes]] = []
     with instant_worker(aws, held=True) as fleet, web_daemon(aws, tmp_path) as web:
         web.post("/v1/jobs", data=images[0])  # what is loaded at the first use is there
-        before = resident_mib(web)
-        port = int(web.url.rsplit(":", 1)[-1])
+        before = resident_mib(web.process.pid)
 
         async def crowd() -> None:
-            answers.extend(await asyncio.gather(*(send(port, image) for image in images)))
+            answers.extend(await asyncio.gather(*(send(web.port, image) for image in images)))
 
         clients = threading.Thread(target=asyncio.run, args=(crowd(),))
         clients.start()
@@ -72,7 +67,7 @@ def test_thousand_clients_wait_at_once(aws: Cloud, tmp_path: Path) -> None:
             300,
             interval_seconds=0.25,
         )
-        resident, threads = resident_mib(web), int(status_of(web)["Threads"])
+        resident, threads = resident_mib(web.process.pid), threads_of(web)
         assert web.get("/healthz").ok
         fleet.gate.set()
         clients.join()

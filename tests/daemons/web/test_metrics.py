@@ -24,13 +24,15 @@ def scrape(web: Web) -> dict[str, float]:
 def test_metrics_tell_processes_on_one_port_apart(aws: Cloud, tmp_path: Path) -> None:
     first = str(free_port())
     shared = {"WEB__SHARE_PORT": "true", "WEB__METRICS_PORT": first}
-    with stand_in(aws), web_daemon(aws, tmp_path, **shared) as one:
-        port = one.url.rsplit(":", 1)[-1]
-        with web_daemon(aws, tmp_path, WEB__PORT=port, **shared) as two:
-            for _ in range(20):
-                assert one.post("/", data=IMAGE).ok
-            assert one.get("/v1/jobs/" + "0" * 26).status_code == 404
-            both = [scrape(one), scrape(two)]
+    with (
+        stand_in(aws),
+        web_daemon(aws, tmp_path, **shared) as one,
+        web_daemon(aws, tmp_path, WEB__PORT=str(one.port), **shared) as two,
+    ):
+        for _ in range(20):
+            assert one.post("/", data=IMAGE).ok
+        assert one.get("/v1/jobs/" + "0" * 26).status_code == 404
+        both = [scrape(one), scrape(two)]
     name = 'visionfleet_web_requests_total{method="POST",route="/",status="200"}'
     assert [numbers.get(name, 0) > 0 for numbers in both] == [True, True]
     assert sum(numbers[name] for numbers in both) == 20

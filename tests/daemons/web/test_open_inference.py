@@ -19,16 +19,7 @@ from testkit.web.daemon import Web, web_daemon
 IMAGES = [encoded(numbered(i)) for i in range(3)]
 INFER = "/v2/models/default/infer"
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    with web_daemon(aws, tmp_path_factory.mktemp("web")) as made:
-        yield made
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -30,10 +30,7 @@ NAMES = [
     "response_schema_conformance",
 ]
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
+aws = pytest.fixture(emptied, scope="module")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,23 +10,14 @@ import requests
 from testkit.aws.embedded import BUCKETS, NAME, Cloud, emptied
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
-from testkit.web.daemon import Web, web_daemon
+from testkit.web.daemon import Web
 
 IMAGE = encoded(numbered(0))
 
 pytestmark = pytest.mark.usefixtures("no_requests")
 
-
-@pytest.fixture(scope="module")
-def aws(running_aws: Cloud) -> Cloud:
-    return emptied(running_aws)
-
-
-@pytest.fixture(scope="module")
-def web(aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Web]:
-    folder = tmp_path_factory.mktemp("web")
-    with web_daemon(aws, folder, IMAGES__MAX_BYTES="2000000") as made:
-        yield made
+WEB_SETTINGS = {"IMAGES__MAX_BYTES": "2000000"}
+aws = pytest.fixture(emptied, scope="module")
 
 
 def put(target: dict[str, Any], data: bytes) -> requests.Response:
@@ -128,20 +118,3 @@ def test_bad_start_requests_are_refused(web: Web, body: Any, status: int, code: 
 def test_bad_presign_requests_are_refused(web: Web, body: Any, code: str) -> None:
     answer = web.post("/v1/uploads", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, code)
-
-
-def test_presigned_upload_without_a_start_is_no_job(web: Web) -> None:
-    target = web.post("/v1/uploads").json()
-    put(target, IMAGE)
-    assert web.get(f"/v1/jobs/{target['upload']}").json()["code"] == "unknown_job"
-
-
-def test_start_whose_request_was_lost_can_be_repeated(aws: Cloud, web: Web) -> None:
-    """As after a crash between the copy and the message."""
-    target = web.post("/v1/uploads").json()
-    put(target, IMAGE)
-    start = {"upload": target["upload"]}
-    web.post("/v1/jobs", json=start)
-    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]
-    web.post("/v1/jobs", json=start)
-    assert [one["job"] for one in aws.receive(f"{NAME}-requests")] == [target["upload"]]

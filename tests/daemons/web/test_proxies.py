@@ -35,13 +35,12 @@ def web(running_aws: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def proxies(web: Web, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    port = int(web.url.rsplit(":", 1)[1])
     folders: Iterator[Path] = (tmp_path_factory.mktemp(f"proxy{i}") for i in range(3))
     with ExitStack() as running:
         yield {
-            "nginx": running.enter_context(nginx(next(folders), port, {})),
-            "nginx, streamed": running.enter_context(nginx(next(folders), port, STREAMED)),
-            "haproxy": running.enter_context(haproxy(next(folders), port)),
+            "nginx": running.enter_context(nginx(next(folders), web.port, {})),
+            "nginx, streamed": running.enter_context(nginx(next(folders), web.port, STREAMED)),
+            "haproxy": running.enter_context(haproxy(next(folders), web.port)),
         }
 
 

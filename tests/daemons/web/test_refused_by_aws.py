@@ -12,7 +12,7 @@ from testkit.aws.counting_proxy import CountingProxy, ForwardingHandler, serving
 from testkit.aws.embedded import Cloud
 from testkit.classifier.stand_in import label_of, stand_in
 from testkit.images.pictures import encoded, numbered
-from testkit.web.daemon import Web, launched
+from testkit.web.daemon import Web, web_daemon
 
 IMAGE = encoded(numbered(0))
 
@@ -40,11 +40,12 @@ class StrictHandler(ForwardingHandler):
 
 @pytest.fixture
 def web(aws: Cloud, tmp_path: Path) -> Iterator[Web]:
-    with CountingProxy(aws.endpoint_url, StrictHandler) as proxy, serving(proxy):
-        environment = {**aws.environment, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
-        with launched(environment, tmp_path) as made:
-            made.process.wait_for_output("web: ready", 30)
-            yield made
+    with (
+        CountingProxy(aws.endpoint_url, StrictHandler) as proxy,
+        serving(proxy),
+        web_daemon(aws.behind(proxy.url), tmp_path) as made,
+    ):
+        yield made
 
 
 def test_refused_upload_is_its_senders_fault_and_harms_no_other(aws: Cloud, web: Web) -> None:

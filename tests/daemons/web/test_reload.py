@@ -1,6 +1,5 @@
 """A web daemon as systemd and an operator see it: readiness, watchdog, status, reload."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,49 +51,51 @@ def test_systemd_is_notified_from_start_to_stop(aws: Cloud, tmp_path: Path) -> N
 
 def test_reload_applies_live_settings_and_names_the_rest(aws: Cloud, tmp_path: Path) -> None:
     config, port = tmp_path / "web.yaml", free_port()
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    self_signed(certificate, key)
-    tls = "tls_certificate: certificate.pem, tls_key: key.pem"
-    config.write_text(f"web: {{port: {port}, {tls}}}\n")
-    url = f"https://127.0.0.1:{port}/v1/jobs"
+    config.write_text(f"web: {{port: {port}}}\n")
 
     def post() -> tuple[int, str | None]:
-        headers = {"Origin": "https://a.example"}
-        answer = requests.post(
-            url, data=IMAGE, headers=headers, timeout=30, verify=str(certificate)
-        )
+        url, headers = f"http://127.0.0.1:{port}/v1/jobs", {"Origin": "https://a.example"}
+        answer = requests.post(url, data=IMAGE, headers=headers, timeout=30)
         return answer.status_code, answer.headers.get("Access-Control-Allow-Origin")
 
     with notify_socket() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
-
-        def reload(readies: int) -> None:
-            web.signal(signal.SIGHUP)
-            wait_until(lambda: listener.count("READY=1") == readies, 30, web.tail)
-
         assert post() == (202, None)
-        config.write_text(
-            f"web: {{port: {port}, {tls}, max_waiting: none}}\nimages: {{max_bytes: 1}}\n"
-        )
-        reload(2)
-        assert "configuration faulty, nothing changed faults=2" in web.output()
-        assert "web.max_waiting: expected an integer from 1 to 1000000" in web.output()
-        assert "images.max_bytes: expected an integer from 1024" in web.output()
+        faulty = f"web: {{port: {port}, max_waiting: none}}\nimages: {{max_bytes: 1}}\n"
+        said = listener.reload(web, config, faulty)
+        assert "configuration faulty, nothing changed faults=2" in said
+        assert "web.max_waiting: expected an integer from 1 to 1000000" in said
+        assert "images.max_bytes: expected an integer from 1024" in said
+        assert post() == (202, None)
 
+        origins = "cors_origins: ['https://a.example']"
+        good = f"web: {{port: {port + 1}, auth: none, {origins}}}\nimages: {{formats: [JPEG]}}\n"
+        said = listener.reload(web, config, good + "classifier: {batch_size: 4}\n")
+        assert "reloaded changed=images.formats,web.cors_origins\n" in said
+        assert "needs a restart settings=web.port,web.auth\n" in said
+        assert post() == (415, "https://a.example")
+        assert listener.count("RELOADING=1") == 2
+        assert web.stop()[0] == 0
+
+
+def test_reload_takes_a_new_certificate_and_no_faulty_one(aws: Cloud, tmp_path: Path) -> None:
+    config, port = tmp_path / "web.yaml", free_port()
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    self_signed(certificate, key)
+    settings = f"web: {{port: {port}, tls_certificate: certificate.pem, tls_key: key.pem}}\n"
+    config.write_text(settings)
+
+    def trusted() -> bool:
+        url = f"https://127.0.0.1:{port}/healthz"
+        return requests.get(url, timeout=30, verify=str(certificate)).ok
+
+    with notify_socket() as listener, daemon(aws, config, NOTIFY_SOCKET=listener.address) as web:
+        assert trusted()
         first = certificate.read_text()
         self_signed(certificate, key)
-        config.write_text(
-            f"web: {{port: {port + 1}, auth: none, {tls}, cors_origins: ['https://a.example']}}\n"
-            f"images: {{formats: [JPEG]}}\nclassifier: {{batch_size: 4}}\n"
-        )
-        reload(3)
-        assert "reloaded changed=images.formats,web.cors_origins\n" in web.output()
-        assert "needs a restart settings=web.port,web.auth\n" in web.output()
-        assert post() == (415, "https://a.example")
-        assert certificate.read_text() != first  # so it is the new one that was trusted
-
+        assert certificate.read_text() != first
+        listener.reload(web, config, settings)
+        assert trusted()
         key.write_text("not a key")
-        reload(4)
-        assert "configuration faulty, nothing changed faults=1" in web.output()
-        assert post() == (415, "https://a.example")
-        assert listener.count("RELOADING=1") == 3
-        assert web.stop()[0] == 0
+        said = listener.reload(web, config, settings)
+        assert "configuration faulty, nothing changed faults=1" in said
+        assert trusted()

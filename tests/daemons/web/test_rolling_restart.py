@@ -43,8 +43,7 @@ def wait_for_more(clients: ClientLoad, answers: int) -> None:
 
 def test_idle_connection_may_send_one_more_request_on_stop(aws: Cloud, tmp_path: Path) -> None:
     with stand_in(aws), web_daemon(aws, tmp_path) as web:
-        port = int(web.url.rsplit(":", 1)[-1])
-        with socket.create_connection(("127.0.0.1", port), 10) as idle:
+        with web.connect(10) as idle:
             idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
             assert idle.recv(65536).startswith(b"HTTP/1.1 200")
             web.process.signal(15)

@@ -67,22 +67,23 @@ def test_waiting_request_is_answered_on_stop(aws: Cloud, tmp_path: Path, number:
 
 def test_stop_answers_all_though_s3_does_not(aws: Cloud, tmp_path: Path) -> None:
     """Who has a job is told its id, and others that they may try again."""
-    with stalling_proxy(aws.endpoint_url) as proxy, ThreadPoolExecutor(4) as clients:
-        environment = {**aws.environment, "VISIONFLEET_AWS__ENDPOINT_URL": proxy.url}
-        with launched(environment, tmp_path, WEB__STOP_SECONDS="1") as web:
-            web.process.wait_for_output("web: ready", 30)
-            asks = [clients.submit(web.post, "/v1/classify?wait=60", data=IMAGE)]
-            web.process.wait_for_output("job accepted")
-            proxy.stalled.set()
-            key = {"Idempotency-Key": "stalled"}
-            asks += [
-                clients.submit(web.post, "/v1/classify", data=IMAGE),
-                clients.submit(web.post, "/v1/jobs", data=IMAGE, headers=key),
-                clients.submit(web.get, f"/v1/jobs/{'0' * 26}"),
-            ]
-            wait_until(lambda: proxy.held >= 3, 20)
-            assert web.process.stop(20)[0] == 0
-            assert [ask.result().status_code for ask in asks] == [202, 503, 503, 503]
+    with (
+        stalling_proxy(aws.endpoint_url) as proxy,
+        ThreadPoolExecutor(4) as clients,
+        web_daemon(aws.behind(proxy.url), tmp_path, WEB__STOP_SECONDS="1") as web,
+    ):
+        asks = [clients.submit(web.post, "/v1/classify?wait=60", data=IMAGE)]
+        web.process.wait_for_output("job accepted")
+        proxy.stalled.set()
+        key = {"Idempotency-Key": "stalled"}
+        asks += [
+            clients.submit(web.post, "/v1/classify", data=IMAGE),
+            clients.submit(web.post, "/v1/jobs", data=IMAGE, headers=key),
+            clients.submit(web.get, f"/v1/jobs/{'0' * 26}"),
+        ]
+        wait_until(lambda: proxy.held >= 3, 20)
+        assert web.process.stop(20)[0] == 0
+        assert [ask.result().status_code for ask in asks] == [202, 503, 503, 503]
 
 
 def test_request_that_outlasts_the_stop_gets_its_job(aws: Cloud, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_stopping_daemon_accepts_no_connections(aws: Cloud, tmp_path: Path) -> N
 
 def connects(web: Web) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", int(web.url.rsplit(":", 1)[-1])), 1).close()
+        web.connect(1).close()
     except OSError:
         return False
     return True
@@ -244,6 +245,5 @@ def test_check_config_and_version_options(tmp_path: Path) -> None:
 def test_every_network_is_listened_on(aws: Cloud, tmp_path: Path) -> None:
     """`::` is IPv4, too, as the setting says."""
     with web_daemon(aws, tmp_path, WEB__ADDRESS='"::"', WEB__AUTH="none") as web:
-        port = web.url.rsplit(":", 1)[1]
         for host in ("127.0.0.1", "[::1]"):
-            assert requests.get(f"http://{host}:{port}/healthz", timeout=20).ok, host
+            assert requests.get(f"http://{host}:{web.port}/healthz", timeout=20).ok, host

@@ -144,7 +144,7 @@ def test_settings_tell_what_the_artefact_holds(tmp_path: Path, bring: Import) ->
 
 def test_folder_that_cannot_be_written_is_told(tmp_path: Path, bring: Import) -> None:
     made = bring(file(tmp_path / "a.pt", torchscript()), **SIDE)
-    with pytest.raises(BadModel, match=r"a.pt: cannot be written to: .* \(--into\)"):
+    with pytest.raises(BadModel, match=r"a\.pt.* cannot be written: "):
         written(made, tmp_path / "a.pt")
 
 

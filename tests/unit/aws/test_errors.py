@@ -90,6 +90,14 @@ def test_answer_without_a_known_code_is_judged_by_its_status(
     assert type(raised.value) is error
 
 
+def test_encoded_message_of_a_denied_launch_is_left_out() -> None:
+    said = "You are not authorized. User: arn:aws:sts::1:assumed-role/scaler is not. "
+    encoded = "Encoded authorization failure message: " + "aB3_-" * 300
+    with pytest.raises(Denied) as raised, wrapped_errors("launch"):
+        raise refusal("UnauthorizedOperation", "RunInstances", 403, said + encoded)
+    assert str(raised.value).endswith("is not. (CloudTrail has the encoded message)")
+
+
 RAISED = {
     TryLater: (
         urllib3.exceptions.ProtocolError("cut", IncompleteRead(b"x", 9)),
@@ -110,10 +118,15 @@ RAISED = {
         ssl.SSLEOFError("eof"),
         socket.gaierror("no such name"),
         TimeoutError("slow"),
+        FileNotFoundError(2, "No such file or directory", "/run/token"),
         KeyError("QueueUrl"),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "odd"),
     ),
-    Denied: (boto.NoCredentialsError(), boto.UnauthorizedSSOTokenError()),
+    Denied: (
+        boto.NoCredentialsError(),
+        boto.UnauthorizedSSOTokenError(),
+        boto.LoginRefreshRequired(),
+    ),
     GiveUp: (
         boto.PartialCredentialsError(provider="p", cred_var="c"),
         boto.ProfileNotFound(profile="p"),

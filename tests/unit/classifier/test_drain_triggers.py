@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from testkit.aws.fakes import Clock
 from visionfleet.aws.s3 import Store
 from visionfleet.classifier.drain_triggers import (
     DrainRequest,
@@ -80,13 +81,6 @@ class Shelf(Store):
         return self.objects.get(key)
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def shelf() -> Shelf:
     return Shelf()
@@ -94,7 +88,7 @@ def shelf() -> Shelf:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture
@@ -157,8 +151,8 @@ def test_broken_lease_counts_as_no_scaler(
 
 def test_idle_check_interval_is_short_beside_the_limit() -> None:
     nothing = Shelf()
-    slow = idle(nothing, Clock(), 900)
-    quick = idle(nothing, Clock(), 5)
+    slow = idle(nothing, Clock(0.0), 900)
+    quick = idle(nothing, Clock(0.0), 5)
     assert (slow.trigger().every_seconds, quick.trigger().every_seconds) == (30, 1)
 
 

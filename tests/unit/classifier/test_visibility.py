@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from testkit.aws.fakes import Clock
 from visionfleet.aws.sqs import Queue, Received
 from visionfleet.classifier.in_flight import Delivery, InFlight
 from visionfleet.classifier.metrics import ClassifierMetrics
@@ -33,13 +34,6 @@ class StubbornQueue:
         return {receipt: LeaseLost("expired") for receipt in receipts if receipt in self.lost}
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def queue() -> StubbornQueue:
     return StubbornQueue()
@@ -47,7 +41,7 @@ def queue() -> StubbornQueue:
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    return Clock(0.0)
 
 
 @pytest.fixture

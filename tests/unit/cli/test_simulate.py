@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from pathlib import Path
 from random import Random
 
@@ -9,7 +10,7 @@ import pytest
 
 from testkit.processes.cpu_time import takes_less_than
 from tests.unit.simulation.test_world import POLICY
-from visionfleet.cli import main
+from visionfleet.cli import main, parser
 from visionfleet.simulation import trace
 from visionfleet.simulation.conditions import Conditions
 from visionfleet.simulation.controllers import controller
@@ -26,6 +27,19 @@ def config(tmp_path: Path) -> Path:
 def simulate(tmp_path: Path, config: Path, rows: str, *options: str) -> int:
     (tmp_path / "trace.csv").write_text("minute,count\n" + rows)
     return main(["simulate", str(tmp_path / "trace.csv"), "--config", str(config), *options])
+
+
+@pytest.mark.parametrize(
+    "command", ["simulate trace.csv", "plan trace.csv", "load http://a", "bench"]
+)
+def test_plot_without_matplotlib_is_refused_at_once(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(parser, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        main([*command.split(), "--plot", "out.png"])
+    told = f"argument --plot: needs {sys.executable} -m pip install matplotlib"
+    assert told in capsys.readouterr().err
 
 
 def test_simulate_prints_a_table_and_draws_a_plot(

@@ -1,13 +1,17 @@
 """Tables on a terminal of 80 columns: nothing is cut off, and what is asked for is shown."""
 
 import io
+from datetime import date
 
 import pytest
 from rich.console import Console, RenderableType
 
-from visionfleet.cli import classify, dead, status, terminal
+from visionfleet.cli import classify, cost, dead, status, terminal
 from visionfleet.cli.client import Answer
 from visionfleet.contract.messages import ModelInfo, WorkerReport
+from visionfleet.contract.usage import DayUsage, WorkerTime
+from visionfleet.cost.bill import fleet_cost
+from visionfleet.cost.prices import PriceTable
 
 TOP = tuple({"label": name, "score": score} for name, score in (("espresso", 0.9), ("cup", 0.05)))
 
@@ -77,3 +81,20 @@ def test_dead_letters_keep_their_names_whole_in_80_columns(
     assert text.count("x") == 60
     assert "gave_up" in "".join(text.split())
     assert max(map(len, text.splitlines())) <= 80
+
+
+def test_cost_shows_days_and_what_has_no_price() -> None:
+    """The command itself is tried on no day of its own: a new one may begin meanwhile."""
+    prices = PriceTable.model_validate(
+        {"date": date(2026, 11, 29), "source": "nowhere", "region": "us-east-1"}
+        | {"instances": {"a.large": {"vcpus": 2, "spot": 0.036}}}
+    )
+    usage = [
+        DayUsage(day=day, images=500, workers=(WorkerTime(instance_type=kind, seconds=3600),))
+        for day, kind in (("2026-11-28", "a.large"), ("2026-11-29", "m9.huge"))
+    ]
+    text = printed(cost.page(fleet_cost(usage, prices, date(2026, 11, 29)), prices))
+    rows = {line[:12].strip(): line.split() for line in text.splitlines()}
+    assert rows["today"][1:4] == ["500", "1.00", "unknown"]
+    assert rows["yesterday"][1:3] == ["500", "1.00"]
+    assert "for they have no price: a.large, market not known; calls to S3" in text

@@ -18,7 +18,28 @@ ONE_FAULT = {
     ),
     "a number that is a string": (
         'web:\n  address: "::"\n  port: "8080"\n',
-        'vf.yaml:3:3: web.port: expected an integer from 1 to 65535, got "8080"',
+        'vf.yaml:3:3: web.port: expected an integer from 1 to 65535, got "8080"; write a plain '
+        "number, without unit or quotes",
+    ),
+    "a number with a unit": (
+        "queue:\n  retention_seconds: 5m\n",
+        "vf.yaml:2:3: queue.retention_seconds: expected an integer from 60 to 1209600, got "
+        '"5m"; write a plain number, without unit or quotes',
+    ),
+    "minutes and seconds, in YAML 1.1 a number": (
+        "queue:\n  retention_seconds: 1:30\n",
+        "vf.yaml:2:3: queue.retention_seconds: expected an integer from 60 to 1209600, got "
+        '"1:30"; write a plain number, without unit or quotes',
+    ),
+    "a number that YAML 1.1 reads as octal": (
+        "aws: {bucket_owner: 01234567012}\n",
+        "vf.yaml:1:7: aws.bucket_owner: expected a string that matches ^[0-9]{12}$ or null, got "
+        '"01234567012"',
+    ),
+    "an address with its port": (
+        "web: {address: '0.0.0.0:8080'}\n",
+        "vf.yaml:1:7: web.address: expected an IP address or a host name, without a port, got "
+        '"0.0.0.0:8080"',
     ),
     "a bool where a number belongs": (
         "scaler: {minimum: yes}",
@@ -60,10 +81,6 @@ ONE_FAULT = {
         "web: 8080\n",
         "vf.yaml:1:1: web: expected a section with keys of its own, got 8080",
     ),
-    "a list that holds itself": (
-        "web:\n  port: &a [*a]\n",
-        'vf.yaml:2:3: web.port: expected an integer from 1 to 65535, got "something odd"',
-    ),
     "a long value": (
         f"web:\n  port: {'x' * 300}\n",
         'vf.yaml:2:3: web.port: expected an integer from 1 to 65535, got "' + "x" * 199 + "...",
@@ -93,54 +110,6 @@ ONE_FAULT = {
     "a tag that does not fit": (
         "web:\n  port: !!int many\n",
         'vf.yaml:2:3: web.port: expected an integer from 1 to 65535, got "many"',
-    ),
-    "an unknown key near a known one": (
-        "web:\n  prot: 1\n",
-        "vf.yaml:2:3: web.prot: unknown key; did you mean `port`?",
-    ),
-    "an unknown key near none": (
-        "results:\n  zzz: 1\n",
-        "vf.yaml:2:3: results.zzz: unknown key; known here: by_name",
-    ),
-    "an unknown section": (
-        "scalar:\n  minimum: 1\n",
-        "vf.yaml:2:3: scalar: unknown key; did you mean `scaler`?",
-    ),
-    "an unknown empty section": (
-        "scalar:\n",
-        "vf.yaml:1:1: scalar: unknown key; did you mean `scaler`?",
-    ),
-    "a key set twice": (
-        "web:\n  port: 1\n  address: a\n  port: 2\n",
-        "vf.yaml:4:3: web.port: set twice, first in line 2",
-    ),
-    "a section set twice": (
-        "web: {port: 1}\nlog: {}\nweb: {cache: true}\n",
-        "vf.yaml:3:1: web: set twice, first in line 1",
-    ),
-    "a tab": (
-        "web:\n\tport: 1\n",
-        "vf.yaml:2:1: not YAML: found character '\\t' that cannot start any token",
-    ),
-    "a bracket left open": (
-        "images: {formats: [JPEG\n",
-        "vf.yaml:2:1: not YAML: expected ',' or ']', but got '<stream end>'",
-    ),
-    "two documents": (
-        "name: a\n---\nname: b\n",
-        "vf.yaml:2:1: not YAML: but found another document",
-    ),
-    "a character that no YAML has": (
-        "name: a\x00b\n",
-        "vf.yaml: not YAML: unacceptable character #x0000: special characters are not allowed",
-    ),
-    "a list": (
-        "- web\n",
-        "vf.yaml: expected sections with keys, like `web:` and `port: 8080`",
-    ),
-    "an alias that holds itself": (
-        "web: &web\n  port: *web\n",
-        "vf.yaml: not YAML that can be read: it is nested too deeply",
     ),
 }
 
@@ -238,7 +207,7 @@ def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
         'vf.yaml:9:3: model.crop: expected an integer from 8 to 4096, got "wide"',
         "environment VISIONFLEET_LOG__LEVEL: log.level: expected one of DEBUG, INFO, WARNING, "
         'ERROR, got "LOUD"',
-        "environment VISIONFLEET_WEP: wep: unknown key; did you mean `web`?",
+        "environment VISIONFLEET_WEP: wep: unknown key; did you mean `VISIONFLEET_WEB`?",
         "vf.yaml:6:3: queue.visibility_timeout_seconds: must be more than queue.wait_seconds + 5, "
         "the read timeout of a receive",
         "vf.yaml:8:3: model.sha256: is required with model.path: sha256sum FILE prints it",

@@ -60,6 +60,19 @@ def test_environment_overrides_all_files(tmp_path: Path) -> None:
     assert str(found.origins["web", "port"]) == "environment VISIONFLEET_WEB__PORT"
 
 
+@pytest.mark.parametrize("address", ["::", "::1", "fe80::1%eth0", "::ffff:1.2.3.4", "localhost"])
+def test_addresses_and_names_can_be_listened_on(tmp_path: Path, address: str) -> None:
+    text = f"web: {{address: '{address}'}}\nmetrics: {{address: '{address}'}}"
+    config = loaded(tmp_path, text).config
+    assert (config.web.address, config.metrics.address) == (address, address)
+
+
+@pytest.mark.parametrize("account", ["012345670123", "123456789012", "'012345670123'"])
+def test_account_needs_no_quotes(tmp_path: Path, account: str) -> None:
+    config = loaded(tmp_path, f"aws: {{bucket_owner: {account}}}").config
+    assert config.aws.bucket_owner == account.strip("'")
+
+
 @pytest.mark.parametrize("text", ["{", "2026-99-99", "!!int many"])
 def test_variable_that_is_not_yaml_is_text(tmp_path: Path, text: str) -> None:
     (fault,) = faults(tmp_path, "", {"VISIONFLEET_WEB__PORT": text})
@@ -114,8 +127,8 @@ def test_missing_file_is_a_fault(tmp_path: Path) -> None:
 
 
 def test_file_that_is_not_utf8_is_a_fault(tmp_path: Path) -> None:
-    (tmp_path / "vf.yaml").write_bytes(b"name: \xff\n")
-    with pytest.raises(BadConfig, match=r"vf.yaml: cannot be read: it is not UTF-8"):
+    (tmp_path / "vf.yaml").write_bytes(b"log: {}\nname: \xff\n")
+    with pytest.raises(BadConfig, match=r"vf.yaml:2: cannot be read: it is not UTF-8"):
         load(tmp_path / "vf.yaml", {})
 
 

@@ -75,8 +75,10 @@ def test_what_is_missing_or_wrong_ends_the_start_at_once(error: Exception) -> No
 def test_stop_ends_the_wait() -> None:
     stop = threading.Event()
     stop.set()
-    assert not startup.verify([check(TryLater("503"))], stop, LOG, Random(1))
-    assert startup.verify([check()], stop, LOG, Random(1))
+    startup.verify([check()], stop, LOG, Random(1))
+    with pytest.raises(startup.Stopped) as ended:
+        startup.verify([check(TryLater("503"))], stop, LOG, Random(1))
+    assert ended.value.code == 0
 
 
 def test_stop_ends_a_start_whose_call_hangs() -> None:
@@ -90,5 +92,6 @@ def test_stop_ends_a_start_whose_call_hangs() -> None:
         starting = threads.submit(startup.verify, [hang], stop, LOG, Random(1))
         assert hung.wait(10)
         stop.set()
-        assert not starting.result(10)
+        with pytest.raises(startup.Stopped):
+            starting.result(10)
     over.set()

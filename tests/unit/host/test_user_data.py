@@ -95,7 +95,13 @@ def test_user_data_of_other_tools_is_ignored(data: bytes) -> None:
             "role: web\nvisionfleet:\n  web: {port: 1, port: 2}",
             ["user data:4:18: visionfleet.web.port: set twice, first in line 4"],
         ),
-        ("role: [web", ["user data:3:1: not YAML: expected ',' or ']', but got '<stream end>'"]),
+        (
+            "role: [web",
+            [
+                "user data:3:1: not YAML: while parsing a flow sequence that begins in line 2: "
+                "expected ',' or ']', but got '<stream end>'"
+            ],
+        ),
         ("just words", ["user data: expected sections with keys, like `web:` and `port: 8080`"]),
         (
             "run: reboot\nrole: boss",

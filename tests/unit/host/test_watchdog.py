@@ -2,6 +2,7 @@
 
 import pytest
 
+from testkit.aws.fakes import Clock
 from visionfleet.host.watchdog import (
     Pace,
     Watchdog,
@@ -11,16 +12,6 @@ from visionfleet.host.watchdog import (
     period_seconds,
     web_status,
 )
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
 
 ALLOWED = {"receive loop": 100.0, "model": 60.0}
 
@@ -47,7 +38,7 @@ ALLOWED = {"receive loop": 100.0, "model": 60.0}
 def test_watchdog_notices_stuck_loops(
     steps: list[str], after_seconds: float, stuck: list[str]
 ) -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     loops = Watchdog(clock, ALLOWED)
     for step in steps:
         if step.startswith("-"):
@@ -59,7 +50,7 @@ def test_watchdog_notices_stuck_loops(
 
 
 def test_watchdog_step_has_its_own_limit() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     loops = Watchdog(clock, ALLOWED)
     for _ in range(10):
         loops.step("model")

@@ -1,15 +1,13 @@
 """Checking and decoding uploaded bytes."""
 
-import io
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from testkit.images.pictures import crops_of_photos
+from testkit.images.hostile_files import png
+from testkit.images.pictures import crops_of_photos, encoded
 from testkit.images.reading import Limits, read_pixels
 from visionfleet.errors import BadImage
 from visionfleet.imaging.decode import check_header, decode
@@ -23,24 +21,6 @@ LIMITS = Limits(
 )
 
 LIMITS_OF_LARGE = Limits(50_000_000, 50_000_000, ("JPEG",))
-
-
-def encoded(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, format_, **options)
-    return buffer.getvalue()
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it is huge and holds next to nothing."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        crc = zlib.crc32(kind + data)
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc)
-
-    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    idat = zlib.compress(bytes(1000))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", ihdr) + chunk(b"IDAT", idat) + chunk(b"IEND", b"")
 
 
 def seen(data: bytes, side: int = 8) -> Pixels:
@@ -71,9 +51,9 @@ def test_image_format_is_detected_by_content(format_: str) -> None:
         (b"%!PS-Adobe-3.0 EPSF-3.0\n", "not_an_image"),
         (encoded(NOISE, "PPM"), "not_an_image"),  # a format that Pillow knows, but not the list
         (bytes(1_000_001), "too_large"),
-        (png_header(20_000, 20_000), "too_many_pixels"),
-        (png_header(2_000, 2_000), "too_many_pixels"),
-        (png_header(65_000, 65_000), "too_many_pixels"),
+        (png(20_000, 20_000), "too_many_pixels"),
+        (png(2_000, 2_000), "too_many_pixels"),
+        (png(65_000, 65_000), "too_many_pixels"),
     ],
 )
 def test_bad_images_are_refused_by_their_header(data: bytes, code: str) -> None:

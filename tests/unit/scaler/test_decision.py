@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from testkit.fleet.policies import changed, policy
+from testkit.fleet.policies import policy
 from testkit.processes.cpu_time import takes_less_than
 from visionfleet.config.scaler import ScheduleWindow
 from visionfleet.scaler.cooldown import Cooldown
@@ -155,7 +155,7 @@ def test_pace_policy_ignores_a_single_burst() -> None:
 
 
 def test_spare_workers_are_kept_while_there_is_work() -> None:
-    policy = changed(POLICY, spare=2)
+    policy = POLICY.changed(spare=2)
     assert decide(Observation(3, 0, ()), policy, History(), NOW)[0].launch == 3
     assert decide(Observation(0, 0, ()), policy, History(), NOW)[0].launch == 0
     full, _ = decide(Observation(1000, 0, ()), policy, History(), NOW)
@@ -190,7 +190,7 @@ def test_scale_in_uses_up_the_paid_minute() -> None:
 
 
 def test_minimum_is_kept_and_restored() -> None:
-    policy = changed(POLICY, minimum=2)
+    policy = POLICY.changed(minimum=2)
     quiet = Observation(0, 0, fleet("idle", 3))
     assert drains(policy, [(NOW, quiet), (NOW + 60, quiet)]) == [0, 1]
     decision, _ = decide(Observation(0, 0, ()), policy, History(), NOW)
@@ -199,7 +199,7 @@ def test_minimum_is_kept_and_restored() -> None:
 
 def test_schedule_raises_the_minimum_within_the_maximum() -> None:
     night = ScheduleWindow(start="22:00", end="02:00", minimum=30)
-    policy, nobody = changed(POLICY, minimum=2, schedule=(night,)), Observation(0, 0, ())
+    policy, nobody = POLICY.changed(minimum=2, schedule=(night,)), Observation(0, 0, ())
     assert decide(nobody, policy, History(), 7200.0)[0].launch == 2, "two in the morning"
     assert decide(nobody, policy, History(), 7199.0)[0].launch == 19
 
@@ -221,6 +221,6 @@ def test_restarted_scaler_observes_before_it_drains() -> None:
 def test_per_message_policy_is_one_worker_per_message(
     seen: Observation, launch: int, drain: int
 ) -> None:
-    policy = changed(POLICY, paid_seconds=0)
+    policy = POLICY.changed(paid_seconds=0)
     decision, _ = per_message(seen, policy, History(), NOW)
     assert (decision.launch, len(decision.drain)) == (launch, drain)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from testkit.fleet.policies import changed
 from testkit.fleet.scaler_world import POLICY, FakeStore, ScalerWorld, scaler
 from visionfleet.config.scaler import ScheduleWindow
 from visionfleet.scaler import dry_run
@@ -25,7 +24,7 @@ def test_dry_run_says_decisions_in_words() -> None:
 def test_dry_run_follows_the_schedule(capsys: pytest.CaptureFixture[str]) -> None:
     world = ScalerWorld()
     always = ScheduleWindow(start="00:00", end="00:00", minimum=2)
-    policy = changed(POLICY, schedule=(always,))
+    policy = POLICY.changed(schedule=(always,))
     ours, store = scaler(world), StatusStore(FakeStore(world))
     assert dry_run.run(ours.observer, store, policy, ours.now, bool) == 0
     assert capsys.readouterr().out.startswith("would launch 2\n")

@@ -6,7 +6,6 @@ from random import Random
 import pytest
 
 from bench.rivals import Keda
-from testkit.fleet.policies import changed
 from tests.unit.simulation.test_world import POLICY
 from visionfleet.scaler.decision import Decision, History, Observation, State, Worker
 from visionfleet.scaler.sizing import decide
@@ -106,7 +105,7 @@ def test_8_zombies_are_replaced_within_minutes(zombie: Worker, why: str) -> None
 
 def test_8_zero_seconds_never_means_for_ever() -> None:
     quiet = Observation(0, 0, (worker("idle"),))
-    decision, _ = decide(quiet, changed(POLICY, hold_seconds=0), History(), NOW)
+    decision, _ = decide(quiet, POLICY.changed(hold_seconds=0), History(), NOW)
     assert decision.drain == ("idle",)
 
 

@@ -38,6 +38,22 @@ def test_released_lease_is_taken_at_the_next_tick() -> None:
     assert second.acting
 
 
+def test_scaler_in_a_bucket_of_another_deployment_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    world = ScalerWorld()
+    first, second = scaler(world, "a"), scaler(world, "b", deployment="trial")
+    run(world, [first, second], 20)
+    told = "the output bucket is that of the deployment vision: trial needs one of its own"
+    assert second.leader_lease.fault() == told
+    assert [getattr(r, "reason", "") for r in caplog.records if r.levelname == "ERROR"] == [told]
+    assert (first.leader_lease.fault(), status_of(world)["deployment"]) == (None, "vision")
+    first.leader_lease.release()
+    run(world, [second], 20)
+    assert second.acting, "a deployment may be given another name"
+    assert second.leader_lease.fault() is None
+
+
 def test_leader_paused_past_its_lease_does_not_act() -> None:
     world = ScalerWorld()
     first, second = scaler(world, "a"), scaler(world, "b")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from testkit.fleet.policies import changed, policy
+from testkit.fleet.policies import policy
 from visionfleet.scaler.decision import History, Observation, Policy, Worker
 from visionfleet.scaler.sizing import Decide, decide, per_message
 from visionfleet.scaler.stalled_worker import STALLED_SECONDS
@@ -74,14 +74,14 @@ def test_reason_says_who_took_nothing() -> None:
 
 def test_wrong_count_costs_one_worker_at_most() -> None:
     """Whoever comes takes nothing either: there is nothing to take, or nobody can."""
-    fleet = Fleet(workers("a", "b", "c"), policy=changed(POLICY, minimum=3)).play(7200)
+    fleet = Fleet(workers("a", "b", "c"), policy=POLICY.changed(minimum=3)).play(7200)
     assert len(fleet.drained) == 1
     assert len(fleet.workers) == 3
 
 
 @pytest.mark.parametrize("visible", [lambda t: 50 * (t % 300 > 8), lambda t: int(t < START + 290)])
 def test_count_that_comes_to_nothing_blames_nobody(visible: Callable[[float], int]) -> None:
-    fleet = Fleet(workers("a", "b"), visible, policy=changed(POLICY, minimum=2)).play(7200)
+    fleet = Fleet(workers("a", "b"), visible, policy=POLICY.changed(minimum=2)).play(7200)
     assert fleet.drained == []
 
 
@@ -91,7 +91,7 @@ def test_images_taken_as_they_come_blame_nobody(every_seconds: int) -> None:
     fleet = Fleet(
         workers(*map(str, range(20))),
         handled=lambda now: (now - START) // every_seconds,
-        policy=changed(POLICY, minimum=20),
+        policy=POLICY.changed(minimum=20),
     )
     assert fleet.play(7200).drained == []
 
@@ -122,13 +122,13 @@ def test_worker_that_handles_between_two_looks_is_not_deaf() -> None:
 
 
 def test_looks_that_are_far_apart_blame_nobody() -> None:
-    fleet = Fleet(workers("a"), policy=changed(POLICY, minimum=1)).play(7200, step=120)
+    fleet = Fleet(workers("a"), policy=POLICY.changed(minimum=1)).play(7200, step=120)
     assert fleet.drained == []
 
 
 def test_watch_begins_anew_with_an_empty_queue() -> None:
     fleet = Fleet(
-        workers("a"), lambda now: int(now != START + 160), policy=changed(POLICY, minimum=1)
+        workers("a"), lambda now: int(now != START + 160), policy=POLICY.changed(minimum=1)
     )
     assert fleet.play(STALLED_SECONDS + 100).drained == []
     assert fleet.play(100).names() == ["a"]

@@ -16,17 +16,16 @@ from visionfleet.model import default_model, torchvision_weights
 from visionfleet.model.efficientnet_lite import FIRST_KEY, renamed
 from visionfleet.model.exported_program import load_program
 from visionfleet.model.file_kinds import kind_of
-from visionfleet.model.importing import architectures
-from visionfleet.model.importing.architectures import Architecture, head_names, shapes_of
+from visionfleet.model.importing.architectures import Architecture, by_name, named_in
 from visionfleet.model.importing.folders import IN_PARTS, from_folder, is_described
 from visionfleet.model.importing.found import Found, Tell, Wanted, labels_by_index, model_of, usual
 from visionfleet.model.importing.libraries import timm_library
 from visionfleet.model.importing.processors import of_timm
-from visionfleet.model.importing.weights import put_into
+from visionfleet.model.importing.weights import fits, fitting, put_into
 from visionfleet.model.loading import load_torchscript
 from visionfleet.model.onnx_network import OnnxNetwork
 from visionfleet.model.state_dict import aligned, load_tensors, state_dict_of
-from visionfleet.model.teaching.card import card_of
+from visionfleet.model.teaching.taught_file import card_of
 from visionfleet.model.torch_network import MODEL_ERRORS
 
 _SIDES = (224, 32, 299, 64, 28, 384, 96, 128, 256)
@@ -141,14 +140,13 @@ def _network(
     path: Path, saved: Mapping[str, Any], tensors: Mapping[str, Tensor], wanted: Wanted, tell: Tell
 ) -> tuple[nn.Module, Architecture, str]:
     if wanted.architecture is not None:
-        chosen, also = architectures.by_name(wanted.architecture), ""
+        chosen, also = by_name(wanted.architecture), ""
     else:
         chosen, also = _found(path, saved, tensors, tell)
-    shapes = shapes_of(chosen, 1000)
     try:
-        network, note = put_into(tensors, chosen, shapes, head_names(chosen, shapes), path)
+        network, note = put_into(tensors, chosen, path)
     except BadModel as error:
-        near = architectures.fitting(tensors) if wanted.architecture else []
+        near = fitting(tensors) if wanted.architecture else []
         hint = f"; it fits {near[0].name}" if near and near[0] != chosen else ""
         raise BadModel(f"{error}{hint}") from error
     return network, chosen, "; ".join(filter(None, (note, also)))
@@ -161,27 +159,26 @@ def _found(
         path.stem,
         *(str(saved[n]) for n in ("arch", "architecture", "model_name") if n in saved),
     ]
-    named = architectures.named_in(" ".join(hints))
+    named = named_in(" ".join(hints))
     for one in named:
-        if architectures.fits(one, tensors):
+        if fits(one, tensors):
             return one, ""
     tell("looking for the architecture by the names and shapes of its parts ...")
-    fitting = architectures.fitting(tensors)
-    if not fitting:
+    found = fitting(tensors)
+    if not found:
         for one in named[:1]:
-            shapes = shapes_of(one, 1000)
-            put_into(tensors, one, shapes, head_names(one, shapes), path)  # tells what is not its
+            put_into(tensors, one, path)  # tells what is not its
         raise BadModel(f"{path}: {_unknown(tensors)}")
-    if len(fitting) == 1:
-        return fitting[0], ""
-    if not _answer_alike(fitting[:_MOST_NAMED], tensors, path):
-        names = ", ".join(one.name for one in fitting[:_MOST_NAMED])
+    first, *others = (one.name for one in found[:_MOST_NAMED])
+    if not others:
+        return found[0], ""
+    if not _answer_alike(found[:_MOST_NAMED], tensors, path):
         raise BadModel(
-            f"{path}: its weights fit {len(fitting)} architectures whose answers differ ({names}): "
-            "say which, as --architecture " + fitting[0].name
+            f"{path}: its weights fit {len(found)} architectures whose answers differ "
+            f"({', '.join([first, *others])}): say which, as --architecture {first}"
         )
-    others = ", ".join(one.name for one in fitting[1:_MOST_NAMED])
-    return fitting[0], f"fits {others} too, whose preprocessing may differ: say --architecture"
+    also = ", ".join(others)
+    return found[0], f"fits {also} too, whose preprocessing may differ: say --architecture"
 
 
 def _unknown(tensors: Mapping[str, Tensor]) -> str:
@@ -197,11 +194,10 @@ def _unknown(tensors: Mapping[str, Tensor]) -> str:
     )
 
 
-def _answer_alike(fitting: list[Architecture], tensors: Mapping[str, Tensor], path: Path) -> bool:
+def _answer_alike(found: list[Architecture], tensors: Mapping[str, Tensor], path: Path) -> bool:
     answers = []
-    for one in fitting:
-        shapes = shapes_of(one, 1000)
-        network = put_into(tensors, one, shapes, head_names(one, shapes), path)[0]
+    for one in found:
+        network, _ = put_into(tensors, one, path)
         side = _preprocessing(one, network, b"")[0].crop
         with torch.inference_mode():
             answers.append(network(torch.linspace(-1, 1, 3 * side * side).view(1, 3, side, side)))

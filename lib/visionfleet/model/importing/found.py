@@ -11,6 +11,7 @@ from visionfleet.errors import BadModel
 from visionfleet.imaging.model_input import Preprocessing
 from visionfleet.model import default_model
 from visionfleet.model.loaded import Kind, Loaded, info
+from visionfleet.model.source import sorted_by_index
 
 IMAGENET = Preprocessing(256, 224, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 Tell = Callable[[str], object]
@@ -91,13 +92,11 @@ def labels_for(
 
 def labels_by_index(named: object) -> tuple[str, ...] | None:
     """Parse class names in common forms: a list, names by index, or indices by name."""
-    if isinstance(named, Mapping) and named:
-        if all(isinstance(value, int) for value in named.values()):
-            named = {value: name for name, value in named.items()}
-        by_index = {str(index): name for index, name in named.items()}
-        if set(by_index) != {str(index) for index in range(len(by_index))}:
+    if isinstance(named, Mapping):
+        try:
+            named = sorted_by_index(named)
+        except KeyError:
             return None
-        named = [by_index[str(index)] for index in range(len(by_index))]
     if not isinstance(named, list | tuple) or not named:
         return None
     return tuple(map(str, named)) if all(isinstance(n, str) for n in named) else None

@@ -29,7 +29,7 @@ from visionfleet.model.open import opened
 from visionfleet.model.own_artefact import is_artefact, renamed
 from visionfleet.model.processor import Processor
 from visionfleet.model.samples import PHOTOS, built_in
-from visionfleet.model.source import write_whole
+from visionfleet.model.source import write_for_daemons
 from visionfleet.model.torch_network import TorchNetwork
 from visionfleet.model.trials import Contest, compete
 
@@ -131,7 +131,7 @@ def _contest(loaded: Loaded, asked: Asked, bfloat16: bool) -> Contest:
 def _compare(loaded: Loaded, model: Inference) -> Sequence[Compared]:
     """Run the source in its own framework and the artefact on the same pixels."""
     network = TorchNetwork(loaded.module, loaded.preprocessing, torch.device("cpu"))
-    its_own = Inference(network, loaded, Chosen("torch", "float32"), singly=True)
+    its_own = Inference(network, loaded, Chosen("torch", "float32"))
     found = []
     for path in sorted(PHOTOS.glob("*.jpg")):
         pixels = pixels_of(path.read_bytes(), ImagesSection(), loaded.preprocessing)
@@ -148,12 +148,8 @@ def written(made: Imported, folder: Path) -> tuple[Path, Path]:
     """Write the artefact, and the settings that use it; raises BadModel."""
     name = made.opened.manifest.info.name
     path, settings = folder / f"{name}.artefact", folder / f"{name}.yaml"
-    try:
-        write_whole(path, made.data)
-        path.chmod(0o644)  # must be readable by the daemons
-        settings.write_text(settings_of(made, path.name), encoding="utf-8")
-    except OSError as error:
-        raise BadModel(f"{folder}: cannot be written to: {error.strerror} (--into)") from error
+    write_for_daemons(path, made.data)
+    write_for_daemons(settings, settings_of(made, path.name).encode())
     return path, settings
 
 

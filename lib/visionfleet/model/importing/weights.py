@@ -1,24 +1,90 @@
-"""Loads weights into their architecture, with a head for their number of classes."""
+"""Finds the architecture of weights by its parts, and loads them into it, with their own head."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+import importlib
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from visionfleet.config.classifier import DEFAULT_MODEL
 from visionfleet.errors import BadModel
+from visionfleet.model import torchvision_weights
+from visionfleet.model.efficientnet_lite import EfficientNetLite0
+from visionfleet.model.importing.architectures import (
+    Architecture,
+    Shapes,
+    head_names,
+    of_timm,
+    of_torchvision,
+    shapes_of,
+)
 from visionfleet.model.importing.heads import head_of
+from visionfleet.model.importing.libraries import timm_library
 from visionfleet.model.state_dict import aligned, is_optional, misfit
 
-if TYPE_CHECKING:
-    from visionfleet.model.importing.architectures import Architecture
-
-Shapes = Mapping[str, torch.Size]
 _MOST_IN_HEAD = 24
+# How many families are searched: those whose parts are named most alike.
+_FAMILIES = 3
+_LIKENESS = 0.5
 
 
-def body_fits(given: Mapping[str, Tensor], shapes: Shapes, heads: frozenset[str]) -> bool:
-    """Whether weights fit a network, ignoring its head."""
+def fitting(tensors: Mapping[str, Tensor]) -> list[Architecture]:
+    """The torchvision architecture whose body fits the weights, if unique; else timm's."""
+    ours = Architecture(DEFAULT_MODEL, "", EfficientNetLite0)
+    likely = (ours, *_likely(torchvision_weights.families(), of_torchvision, tensors))
+    found = next((one for one in likely if fits(one, tensors)), None)
+    if found is not None:
+        return [found]
+    return [one for one in _likely(_timm_families(), of_timm, tensors) if fits(one, tensors)]
+
+
+def _timm_families() -> Mapping[str, Sequence[str]]:
+    if timm_library(required=False) is None:
+        return {}
+    models = importlib.import_module("timm.models")
+    return {family: models.list_models(module=family) for family in models.list_modules()}
+
+
+def _likely(
+    families: Mapping[str, Sequence[str]],
+    make: Callable[[str], Architecture],
+    tensors: Mapping[str, Tensor],
+) -> Iterator[Architecture]:
+    """The members of families whose first member has the most similar part names."""
+    ours, likeness = _patterns(tensors), {}
+    for family, names in families.items():
+        if names:
+            theirs = _patterns(_shapes_or_none(make(names[0])))
+            likeness[family] = len(ours & theirs) / max(len(ours | theirs), 1)
+    best = sorted(likeness, key=lambda family: -likeness[family])[:_FAMILIES]
+    for family in best:
+        if likeness[family] >= _LIKENESS * likeness[best[0]] > 0:
+            yield from map(make, families[family])
+
+
+def _patterns(names: Mapping[str, object]) -> set[str]:
+    """The last components of part names, without numbers: the naming style of a family."""
+    return {re.sub(r"\d+", "0", ".".join(name.split(".")[-3:])) for name in names}
+
+
+def _shapes_or_none(architecture: Architecture) -> Shapes:
+    try:
+        return shapes_of(architecture)
+    except Exception:  # some need further packages or arguments
+        return {}
+
+
+def fits(architecture: Architecture, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether the weights fit this network, except for its head."""
+    shapes = _shapes_or_none(architecture)
+    if not shapes:
+        return False
+    given = aligned(tensors, next(iter(shapes)))
+    same = sum(n in given and given[n].shape == shape for n, shape in shapes.items())
+    if same < 0.5 * len(shapes):
+        return False
+    heads = head_names(architecture, shapes)
     return (
         _classes(given, shapes, heads) is not None
         or _place_of_head(given, shapes, heads) is not None
@@ -26,13 +92,11 @@ def body_fits(given: Mapping[str, Tensor], shapes: Shapes, heads: frozenset[str]
 
 
 def put_into(
-    tensors: Mapping[str, Tensor],
-    architecture: "Architecture",
-    shapes: Shapes,
-    heads: frozenset[str],
-    where: object,
+    tensors: Mapping[str, Tensor], architecture: Architecture, where: object
 ) -> tuple[nn.Module, str]:
     """Create the network with these weights, and a note; raises BadModel with what does not fit."""
+    shapes = shapes_of(architecture)
+    heads = head_names(architecture, shapes)
     given = aligned(tensors, next(iter(shapes)))
     classes = _classes(given, shapes, heads)
     if classes is not None:

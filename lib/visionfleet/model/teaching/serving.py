@@ -10,10 +10,9 @@ from visionfleet.aws.s3 import Store
 from visionfleet.config import Config
 from visionfleet.config.classifier import ModelSection
 from visionfleet.contract import documents, names
-from visionfleet.errors import BadModel
 from visionfleet.model import making
 from visionfleet.model.choice import Asked
-from visionfleet.model.source import write_whole
+from visionfleet.model.source import write_for_daemons
 from visionfleet.model.teaching.teach import Taught
 
 DROP_IN = "conf.d/taught-model.yaml"
@@ -26,13 +25,8 @@ _EC2 = "on EC2 take them into the stack's parameter of the model, and drain the 
 def written(made: Taught, name: str, folder: Path) -> tuple[Path, Path]:
     """Write the model's file and labels; raises BadModel."""
     model, labels = (folder / file for file in _file_names(made, name))
-    try:
-        write_whole(model, made.file)
-        write_whole(labels, _text(made))
-        for path in (model, labels):
-            path.chmod(0o644)
-    except OSError as error:
-        raise BadModel(f"{folder}: cannot be written: {error.strerror}") from error
+    write_for_daemons(model, made.file)
+    write_for_daemons(labels, _text(made))
     return model.resolve(), labels.resolve()
 
 
@@ -62,12 +56,7 @@ def served(
     if config.scaler.fleet == "ec2":
         return [_EC2]
     drop_in = file.parent / DROP_IN
-    try:
-        drop_in.parent.mkdir(exist_ok=True)
-        write_whole(drop_in, as_yaml(settings).encode())
-        drop_in.chmod(0o644)
-    except OSError as error:
-        raise BadModel(f"{drop_in}: cannot be written: {error.strerror}") from error
+    write_for_daemons(drop_in, as_yaml(settings).encode())
     asked = _drain(config)
     drained = f"asked to drain: {', '.join(asked)}" if asked else "no worker runs now"
     return [f"{drop_in} is written; new workers read it", drained]

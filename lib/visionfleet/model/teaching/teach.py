@@ -14,11 +14,10 @@ from visionfleet.model import making
 from visionfleet.model.choice import Asked, Chosen
 from visionfleet.model.loading import load
 from visionfleet.model.open import open_model
-from visionfleet.model.teaching.card import Card
 from visionfleet.model.teaching.head import fit, groups_of, judge, material
 from visionfleet.model.teaching.photos import Photo, check_enough, once_each, seen_by
 from visionfleet.model.teaching.report import Report, report
-from visionfleet.model.teaching.taught_file import written
+from visionfleet.model.teaching.taught_file import Card, written
 
 
 @dataclass(frozen=True, slots=True)

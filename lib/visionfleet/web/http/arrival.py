@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from visionfleet.web.http.connection_limiter import DRAIN_BYTES, ConnectionLimiter
 from visionfleet.web.http.head import HEADER_BYTES, fault_of_start, is_whole
+from visionfleet.web.http.pauses import pause_seconds
 from visionfleet.web.http.stream import last_answer
 from visionfleet.web.http.watch import Watch
 from visionfleet.web.problems import Problem
@@ -40,10 +41,12 @@ class Arrival:
         self._client, self._limiter, self._watch, self._serve = client, limiter, watch, serve
         self._tls = tls
         self.known = False
-        self._has_begun = self._is_over = False
+        self._is_over = False
         self._spent_seconds = 0.0  # on looks
+        self._looks = self._came = 0  # and the bytes at the last one
         self._fault: Problem | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._pause: asyncio.TimerHandle | None = None
 
     def open(self) -> None:
         """Look at what has come with it, and wait for more if that decides nothing."""
@@ -83,14 +86,28 @@ class Arrival:
         if not first:
             self.abort()
             return True
-        is_decided = self._is_decided(first, has_ended)
+        is_decided = (len(first) > self._came or has_ended) and self._is_decided(first, has_ended)
         self._spent_seconds += self._limiter.clock() - began
         if is_decided:
             self._decide(first)
-        elif not self._has_begun:
-            self._has_begun = True
-            self._limit()
+        elif len(first) > self._came:
+            self._await_more(len(first))
         return is_decided
+
+    def _await_more(self, came: int) -> None:
+        """Wait for more than so many bytes, and longer from look to look."""
+        if not self._came:
+            self._limit()
+        self._came = came
+        self._looks += 1
+        seconds = pause_seconds(self._looks)
+        if seconds and self._pause is None:
+            self._watch.mute(self._client)
+            self._pause = asyncio.get_running_loop().call_later(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self._pause = None
+        self._watch.unmute(self._client)
 
     def _is_decided(self, first: bytes, has_ended: bool) -> bool:
         self._fault = fault_of_start(first, self._tls)
@@ -111,12 +128,12 @@ class Arrival:
             self._limiter.start(self._begin, self._spent_seconds)
 
     def _end(self) -> None:
-        if not self._has_begun:
+        if not self._came:
             self.abort()
-            return
-        self._fault = Problem("too_slow", "the head of the request comes too slowly")
-        self._cease()
-        self._limiter.start(self._begin, self._spent_seconds)
+        elif not self._look(False):
+            self._fault = Problem("too_slow", "the head of the request comes too slowly")
+            self._cease()
+            self._limiter.start(self._begin, self._spent_seconds)
 
     def _begin(self) -> None:
         self._is_over = True
@@ -129,9 +146,10 @@ class Arrival:
     def _cease(self) -> None:
         """Wait for nothing; a timer that outlives the connection would keep it in memory."""
         self._watch.remove(self._client)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._pause):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._pause = None
 
 
 class Drain:

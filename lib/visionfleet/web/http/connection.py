@@ -7,10 +7,12 @@ from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
+from tornado.ioloop import IOLoop
 from tornado.iostream import SSLIOStream, StreamClosedError, UnsatisfiableReadError
 
 from visionfleet.web.http.arrival import Drain
 from visionfleet.web.http.connection_limiter import ConnectionLimiter
+from visionfleet.web.http.pauses import MUCH_BYTES, pause_seconds
 from visionfleet.web.http.stream import ClientStream, last_answer
 from visionfleet.web.problems import Problem
 
@@ -22,6 +24,7 @@ PACE_BYTES_PER_SECOND = 1024
 FREE_CHUNKS = 1024
 CHUNK_BYTES = 128
 CHUNKS_A_TURN = 16
+LONGEST_PAUSE_SECONDS = 0.5
 # Reads from this size on are queued.
 PIECE_BYTES = 16 << 10
 _CONTINUE = b"HTTP/1.1 100"
@@ -38,6 +41,8 @@ class Connection(ClientStream):
         self._chunks = self._asked = 0
         self._answered = False
         self._head_timer: asyncio.TimerHandle | None = None
+        self._small_reads = 0
+        self._pause: asyncio.TimerHandle | None = None
         super().__init__(client)
 
     def expect_head(self, seconds: float) -> None:
@@ -52,7 +57,45 @@ class Connection(ClientStream):
 
     def begin(self, version: str) -> None:
         self._cancel_head_timer()
+        self._small_reads = 0
         super().begin(version)
+
+    def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
+        if self._pause is not None:
+            return None
+        count = super().read_from_fd(buf)
+        if count:
+            self._pace_reads(count)
+        return count
+
+    def _pace_reads(self, count: int) -> None:
+        """Pause between reads of little, so that each comes to bring more."""
+        if count >= MUCH_BYTES:
+            self._small_reads = max(0, self._small_reads - 1)
+            return
+        self._small_reads += 1
+        if seconds := pause_seconds(self._small_reads):
+            seconds = min(LONGEST_PAUSE_SECONDS, seconds)
+            self._pause = asyncio.get_running_loop().call_later(seconds, self._resume)
+
+    def _handle_events(self, fd: Any, events: int) -> None:
+        super()._handle_events(fd, events)
+        if self._pause is not None and self._state is not None and self._state & IOLoop.READ:
+            self._state &= ~IOLoop.READ
+            self.io_loop.update_handler(fd, self._state)
+
+    def _add_io_state(self, state: int) -> None:
+        if self._pause is not None:
+            state &= ~IOLoop.READ
+        if state:
+            super()._add_io_state(state)
+
+    def _resume(self) -> None:
+        self._pause = None
+        if self.reading():
+            self._add_io_state(IOLoop.READ)
+        else:
+            self._maybe_add_error_listener()
 
     def read_until_regex(self, regex: bytes, max_bytes: int | None = None) -> Awaitable[bytes]:
         """Tornado reads headers with this, and nothing else."""
@@ -87,6 +130,8 @@ class Connection(ClientStream):
     def close(self, exc_info: Any = False) -> None:
         """Close; a response sent before the end of the body must still reach the client."""
         self._cancel_head_timer()
+        if self._pause is not None:
+            self._pause.cancel()
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
             self.refuse_what_cannot_be_read(exc_info)
         if self._answered and self.body_open and not self.closed():
@@ -140,3 +185,7 @@ class Connection(ClientStream):
 
 class TlsConnection(Connection, SSLIOStream):
     """The same over TLS."""
+
+    def _do_ssl_handshake(self) -> None:
+        self._pace_reads(0)
+        super()._do_ssl_handshake()

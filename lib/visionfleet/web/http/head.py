@@ -14,9 +14,7 @@ QUERY_MEMBERS = 128
 EMPTY_BYTES = 64
 _TLS_HANDSHAKE = b"\x16"  # RFC 8446, 5.1
 _NEWLINES = b"\r\n"
-# What headers end with. A search for each is five times as quick as a regular expression for both,
-# which takes 0.2 ms for 30 KB.
-_ENDS = (b"\n\r\n", b"\n\n")
+_EMPTY_LINES = (b"\r\n", b"\n")
 _METHOD = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _TARGET = re.compile(rb"[\x21-\x7e\x80-\xff]+")
 _VERSION = re.compile(rb"HTTP/1\.[0-9]")
@@ -25,7 +23,21 @@ _VERSION_WORDS = b"HTTP/1."
 
 def is_whole(first: bytes) -> bool:
     """Whether the headers are complete."""
-    return _length(first.lstrip(_NEWLINES)) is not None
+    return measured(first.lstrip(_NEWLINES))[0] is not None
+
+
+def measured(first: bytes | bytearray) -> tuple[int | None, int]:
+    """The length of the headers, None if they are not complete, and their lines, or one too many.
+
+    Line by line this takes 2 us for 30 KB, where a regular expression takes 0.2 ms.
+    """
+    lines, end = 0, 0
+    while lines <= HEAD_LINES and (end := first.find(b"\n", end) + 1):
+        lines += 1
+        for empty in _EMPTY_LINES:
+            if first.startswith(empty, end):
+                return end + len(empty), lines + 1
+    return None, lines
 
 
 def empty_bytes(first: bytes) -> int:
@@ -48,9 +60,10 @@ def fault_of_head(first: bytes) -> Problem | None:
     if empty_bytes(first) > EMPTY_BYTES:
         return Problem("bad_parameter", "too many empty lines before the request")
     first = first.lstrip(_NEWLINES)
-    head = first[: _length(first)]
+    length, lines = measured(first)
+    head = first[:length]
     line, ended, _ = head.partition(b"\n")
-    if excess := _excess(head, line):
+    if excess := _excess(head, line, lines):
         return Problem("head_too_large", excess)
     if fault := fault_of_line(line.removesuffix(b"\r"), bool(ended)):
         return Problem("bad_parameter", f"this is not a request as in HTTP/1.1: {fault}")
@@ -74,15 +87,9 @@ def fault_of_line(line: bytes, ended: bool) -> str:
     return "the version in its first line is not HTTP/1.1 or HTTP/1.0"
 
 
-def _length(first: bytes) -> int | None:
-    """The length of the headers; None if they are not complete."""
-    found = ((first.find(end), len(end)) for end in _ENDS)
-    return min((at + length for at, length in found if at >= 0), default=None)
-
-
-def _excess(head: bytes, line: bytes) -> str:
-    if (lines := head.count(b"\n")) > HEAD_LINES:
-        return f"the request has {lines} lines of headers, the limit is {HEAD_LINES}"
+def _excess(head: bytes, line: bytes, lines: int) -> str:
+    if lines > HEAD_LINES:
+        return f"the request has more than {HEAD_LINES} lines of headers"
     if len(line) > TARGET_BYTES:
         return f"the request's target has {len(line)} bytes, the limit is {TARGET_BYTES}"
     if line.count(b"&") > QUERY_MEMBERS:

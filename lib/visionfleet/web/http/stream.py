@@ -16,7 +16,7 @@ from tornado.concurrent import Future, future_add_done_callback
 from tornado.httputil import HTTPInputError
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
 
-from visionfleet.web.http.head import HEADER_BYTES, empty_bytes, fault_of_head
+from visionfleet.web.http.head import HEADER_BYTES, empty_bytes, fault_of_head, measured
 from visionfleet.web.problems import PROBLEM_TYPE, Problem
 
 # The interval of checks whether a half-closed client is still there.
@@ -130,14 +130,15 @@ class ClientStream(IOStream):
 
     def _find_read_pos(self) -> int | None:
         """Refuse bad headers as soon as they show, and skip empty lines before a request."""
-        if self._read_regex is not None:  # Tornado reads headers with this, and nothing else
-            first = bytes(self._read_buffer[:HEADER_BYTES])
-            if problem := fault_of_head(first):
-                raise _RefusedHead(problem)
-            if (empty := empty_bytes(first)) == len(first):
-                return None
-            self._consume(empty)
-        return super()._find_read_pos()
+        if self._read_regex is None:  # Tornado reads headers with this, and nothing else
+            return super()._find_read_pos()
+        first = bytes(self._read_buffer[:HEADER_BYTES])
+        if problem := fault_of_head(first):
+            raise _RefusedHead(problem)
+        if (empty := empty_bytes(first)) == len(first):
+            return None
+        self._consume(empty)
+        return measured(first[empty:])[0]
 
     def refuse_what_cannot_be_read(self, error: UnsatisfiableReadError) -> None:
         if isinstance(error, _RefusedHead):

@@ -23,6 +23,14 @@ class Watch:
         self._looks[client.fileno()] = look
         self._epoll.register(client, _EVENTS)
 
+    def mute(self, client: socket.socket) -> None:
+        """Report nothing but its end until `unmute`."""
+        self._epoll.modify(client, select.EPOLLET)
+
+    def unmute(self, client: socket.socket) -> None:
+        """Report what has come, also if it was reported before."""
+        self._epoll.modify(client, _EVENTS)
+
     def remove(self, client: socket.socket) -> None:
         """Do so before it is closed; idempotent."""
         if self._looks.pop(client.fileno(), None):

@@ -1,15 +1,7 @@
 """Readiness over time."""
 
+from testkit.aws.fakes import Clock
 from visionfleet.web.load.readiness import FAILURE_SECONDS, FAILURES, Readiness
-
-
-class Clock:
-    """A clock that stands until it is set."""
-
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def readiness(clock: Clock) -> Readiness:
@@ -19,7 +11,7 @@ def readiness(clock: Clock) -> Readiness:
 
 
 def test_readiness_at_start_and_stop() -> None:
-    fresh = Readiness(35, Clock())
+    fresh = Readiness(35, Clock(1000.0))
     assert fresh.reasons() == ["starting"]
     fresh.started = True
     assert fresh.reasons() == []
@@ -28,7 +20,7 @@ def test_readiness_at_start_and_stop() -> None:
 
 
 def test_readiness_needs_a_readable_reply_queue() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     made = readiness(clock)
     clock.now += 35
     assert made.reasons() == []
@@ -39,7 +31,7 @@ def test_readiness_needs_a_readable_reply_queue() -> None:
 
 
 def test_readiness_ends_after_failures_in_a_row() -> None:
-    made = readiness(Clock())
+    made = readiness(Clock(1000.0))
     for _ in range(FAILURES - 1):
         made.failures.append(made.clock())
     assert made.reasons() == []
@@ -50,7 +42,7 @@ def test_readiness_ends_after_failures_in_a_row() -> None:
 
 
 def test_readiness_survives_single_failures() -> None:
-    made = readiness(Clock())
+    made = readiness(Clock(1000.0))
     for _ in range(FAILURES):
         made.failures.append(made.clock())
         made.failures.clear()
@@ -58,7 +50,7 @@ def test_readiness_survives_single_failures() -> None:
 
 
 def test_readiness_returns_after_failures() -> None:
-    clock = Clock()
+    clock = Clock(1000.0)
     made = readiness(clock)
     for _ in range(FAILURES):
         made.failures.append(made.clock())
