@@ -138,21 +138,20 @@ def pipeline(
     child: Isolation,
 ) -> Pipeline:
     prefetch, requests, random = config.classifier.prefetch, clients.requests(), Random()
-    handing_back, dead = threading.Event(), names.dead_queue(config.name)
+    handing_back, queue = threading.Event(), config.queue
+    dead, most, builder = names.dead_queue(config.name), queue.max_receives, intake.builder
     metrics.in_flight.set_function(lambda: in_flight.counts().in_flight)
     meters = metrics.capacity.measure(prefetch, config.classifier.batch_size)
     stage = partial(_stage, loops, meters, in_flight, handing_back)
-    most, outbox = config.queue.max_receives, clients.outbox
-    completion = Completion(requests, outbox, dead, most, in_flight, metrics, random)
+    completion = Completion(requests, clients.outbox, dead, most, in_flight, metrics, random)
     answer = stage(FINISH, completion.answer)
     retrier = Retrier(completion, handing_back, random, loops, crash(log))
     writer = ResultWriter(clients.results, config.results.by_name, completion, answer.put, retrier)
     store = stage(STORE, writer.store)
-    batches = BatchClassifier(model, intake.builder, completion, store.put, handing_back, loops)
+    batches = BatchClassifier(model, builder, completion, store.put, handing_back, loops)
     classify = stage(MODEL, batches.classify)
-    last, builder = config.queue.max_receives - 1, intake.builder
     suspects = SuspectClassifier(
-        child, takeover.suspects, last, builder, classify.put, store.put, retrier
+        child, takeover.suspects, most - 1, builder, classify.put, store.put, retrier
     )
     alone = PipelineStage("alone", suspects.classify, loops, StageMeter(1, prefetch))
 
@@ -161,7 +160,7 @@ def pipeline(
 
     fetcher = Fetcher(intake, completion, decoded, store.put, retrier)
     fetch, now = stage(FETCH, fetcher.fetch), builder.now
-    queue, put, beats = config.queue, fetch.put, _heartbeat(config, completion)
+    put, beats = fetch.put, _heartbeat(config, completion)
     receiver = Receiver(
         requests, queue, completion, put, handing_back, loops, random, takeover, now
     )

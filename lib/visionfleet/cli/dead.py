@@ -148,7 +148,7 @@ def redrive(arguments: argparse.Namespace) -> int:
         if not under_way:
             tasks.start(arguments.rate)
     except VisionfleetError as error:
-        return _one_by_one(deployment, arguments, str(error))
+        return _one_by_one(deployment, arguments, f"SQS does not do it itself ({error})")
     print("A move task is under way already; this follows it." if under_way else "SQS moves them.")
     return _follow(tasks, None if under_way else before)
 

@@ -43,9 +43,8 @@ class Launcher:
         self._budget = CallBudget()
         self._rehearsals = Rehearsals(offered, self._rehearse, self._refused, self._budget, clock)
         self._breaker = CircuitBreaker("launch", random)
-        self._refusals = Alarms(
-            "EC2 needs a person", "EC2 is well again"
-        )  # a refusal ends when a launch succeeds
+        # A refusal ends when a launch succeeds.
+        self._refusals = Alarms("EC2 needs a person", "EC2 is well again")
         self._template = settings.launch_template or ""  # the configuration requires it
         self.require_one = self._rehearsals.require_one
 

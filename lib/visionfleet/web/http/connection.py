@@ -132,6 +132,8 @@ class Connection(ClientStream):
         self._cancel_head_timer()
         if self._pause is not None:
             self._pause.cancel()
+        if isinstance(exc_info, Exception):
+            exc_info.__traceback__ = None  # the stream keeps the error, and its frames a buffer
         if isinstance(exc_info, UnsatisfiableReadError) and not self.closed():
             self.refuse_what_cannot_be_read(exc_info)
         if self._answered and self.body_open and not self.closed():

@@ -231,8 +231,6 @@ def test_head_in_many_pieces_is_waited_for() -> None:
 
 
 class Calls:
-    """Counts the calls of a function."""
-
     def __init__(self, place: object, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.times = 0
         self._called = getattr(place, name)
@@ -271,7 +269,7 @@ def test_head_byte_by_byte_is_judged_a_few_times(
             return await answer(client)
 
     assert asyncio.run(run()) == b"HTTP/1.1 200"
-    assert first.times + later.times < 40
+    assert first.times + later.times < 100  # of some 350 pieces
 
 
 POST = b"POST / HTTP/1.1\r\nHost: x\r\nX-API-Key: good\r\n"

@@ -3,7 +3,9 @@
 import asyncio
 import gc
 import socket
+import struct
 import time
+import tracemalloc
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -60,6 +62,36 @@ def test_nothing_is_left_of_a_connection_that_is_over(sent: bytes) -> None:
 
     others = [one for one in gc.get_objects() if type(one) is Connection]
     assert asyncio.run(left()) == 0
+
+
+def test_reset_connections_leave_no_buffers() -> None:
+    """The traceback of each reset held 64 KiB until the collector came."""
+
+    async def run() -> int:
+        limiter = ConnectionLimiter(None, time.monotonic)
+        server = WebServer(Application([("/.*", RequestHandler)]), 1000, limiter)
+        (listener,) = bind_sockets(0, "127.0.0.1")
+        server.add_sockets([listener])
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(100):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            await reader.readuntil(b"\r\n\r\n")
+            client = writer.get_extra_info("socket")
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            writer.close()
+        while server.connections.open:
+            await asyncio.sleep(0.01)
+        server.stop()
+        return tracemalloc.get_traced_memory()[0] - before
+
+    tracemalloc.start()
+    gc.disable()
+    try:
+        assert asyncio.run(run()) < 3_000_000
+    finally:
+        gc.enable()
+        tracemalloc.stop()
 
 
 def connections(others: Sequence[object]) -> int:
