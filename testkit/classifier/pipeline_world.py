@@ -69,13 +69,14 @@ class Sqs:
 
 class FakeIntake:
     """A message's body is its job; "rubbish" is none. S3 does not answer while it is `away`, and
-    never for the `refused`.
+    never for the `refused`; for a `silent` one the call hangs until `spoken`.
     """
 
     def __init__(self) -> None:
         self.builder = ResultBuilder("w0", ModelInfo(name="m", fingerprint="f"), lambda: 0.0)
         self.away = threading.Event()
         self.refused: set[str] = set()
+        self.silent, self.spoken = set[str](), threading.Event()
         self.slowly = 0.0  # seconds between two
         self.tries = 0
         self._turn = threading.Lock()
@@ -88,6 +89,8 @@ class FakeIntake:
 
     def take(self, job: Job) -> Job | Done:
         self.tries += 1
+        if job.request.job in self.silent:
+            self.spoken.wait()
         if self.away.is_set() or job.request.job in self.refused:
             raise TryLater("S3 is away")
         with self._turn:

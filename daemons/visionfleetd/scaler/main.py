@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,7 +19,7 @@ from visionfleet.contract import names
 from visionfleet.cost.prices import PriceTable
 from visionfleet.errors import BadConfig, BadPrices, VisionfleetError
 from visionfleet.host import process, systemd
-from visionfleet.host.daemon_threads import crash, run_bounded
+from visionfleet.host.daemon_threads import crash, run_bounded, run_in_thread
 from visionfleet.host.process import SignalEvents
 from visionfleet.price_file import price_table
 from visionfleet.scaler import dry_run
@@ -33,7 +34,8 @@ from visionfleetd.scaler.loop import TickLoop
 
 log = logging.getLogger("scaler")
 
-RELEASE_SECONDS = 3.0  # to release the lease at a stop
+TICK_SECONDS = 5.0  # to end a tick at a stop
+RELEASE_SECONDS = 3.0  # to release the lease then
 FLEET_SECONDS = 5.0  # to wait for a fleet that boots at the same time
 
 
@@ -104,13 +106,26 @@ def _serve(autoscaler: Autoscaler, loop: TickLoop) -> int:
         fields = settings.model_dump(include={"fleet", "policy", "minimum"})
         log.info("ready", extra=fields | {"maximum": autoscaler.policy.maximum})
         systemd.notify("READY=1")
+        ended = threading.Event()
+        run_in_thread("stop", partial(_end_in_time, loop.signals.stop, ended), crash(log))
         try:
             loop.run()
         finally:
+            ended.set()
             systemd.notify("STOPPING=1")
             _release_in_time(autoscaler.leader_lease)
     log.info("stopped")
     return process.EXIT_OK
+
+
+def _end_in_time(stop: threading.Event, ended: threading.Event) -> None:
+    """End the process if a call of the last tick hangs: as after a crash, the lease expires, and
+    the launch ledger has every launch.
+    """
+    stop.wait()
+    if not ended.wait(TICK_SECONDS):
+        log.warning("stopped", extra={"reason": "a call of this tick hangs"})
+        os._exit(process.EXIT_OK)
 
 
 def _once(autoscaler: Autoscaler) -> int:

@@ -71,9 +71,11 @@ class Completion:
         return answered
 
     def _untried(self, delivery: Delivery) -> bool:
-        """Whether a message nears its last delivery though, here at least, nothing has failed."""
+        """Whether the next delivery would isolate a message, though nothing has failed here; one
+        that is to be isolated already keeps its count.
+        """
         innocent = not (delivery.tried or delivery.lost) and delivery.holders == 1
-        return innocent and delivery.message.receive_count >= self.max_receives - _SPARE_DELIVERIES
+        return innocent and delivery.message.receive_count == self.max_receives - _SPARE_DELIVERIES
 
     def _renew(self, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
         """Send copies, whose deliveries count anew, then delete the messages; returns those. Where

@@ -52,7 +52,7 @@ class DrainController:
         while self.pipeline.working():
             self._observe("draining", "draining")
             if time.monotonic() > hand_back_at:
-                self.pipeline.hand_back_waiting()
+                self.pipeline.hand_back_held_up(self.patience_seconds)
             if self.signals.stop.wait(_STEP_SECONDS):
                 return False
         return True

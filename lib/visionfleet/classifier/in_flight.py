@@ -22,6 +22,7 @@ class Delivery:
     suspect: str = ""  # the crash, if it was in the model when a worker died
     ending: bool = False
     tried: bool = False  # by the model
+    step_since: float | None = None  # the start of the present try to fetch or to store
     waiting: bool = False  # to be retried: S3 does not give its image out, or take its result
 
     def about(self) -> dict[str, str]:
@@ -103,8 +104,13 @@ class InFlight:
             delivery.waiting = waiting
             self._changed.notify_all()
 
-    def waiting(self) -> list[Delivery]:
-        return [delivery for delivery in self.held() if delivery.waiting]
+    def held_up(self, since: float) -> list[Delivery]:
+        """What waits for S3, and images being fetched since before then, in monotonic time."""
+
+        def is_fetched(held: Delivery) -> bool:
+            return not held.tried and held.step_since is not None and held.step_since < since
+
+        return [held for held in self.held() if held.waiting or is_fetched(held)]
 
     def wait_until_done(self, deadline: float) -> None:
         """Wait until nothing is left but what is lost, or until the monotonic `deadline`."""

@@ -128,10 +128,10 @@ class Pipeline:
         self._stop_heartbeat.set()
         return not self.counts().in_flight or (hand_back and self._hand_back_rest())
 
-    def hand_back_waiting(self) -> None:
-        """Hand back the messages whose images or results S3 alone holds up."""
-        if waiting := self.completion.in_flight.waiting():
-            self.completion.hand_back(waiting)
+    def hand_back_held_up(self, seconds: float) -> None:
+        """Hand back what S3 alone holds up, for so long if it does not answer."""
+        if held_up := self.completion.in_flight.held_up(time.monotonic() - seconds):
+            self.completion.hand_back(held_up)
 
     def counts(self) -> WorkCounts:
         return self.completion.in_flight.counts()

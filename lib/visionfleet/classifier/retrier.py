@@ -62,6 +62,7 @@ class Retrier:
         """
         thread, began = threading.current_thread().name, time.monotonic()
         self.loops.step(thread)
+        delivery.step_since = began
         try:
             step()
             return None
@@ -75,5 +76,7 @@ class Retrier:
             else:
                 log.log(level, "waiting for S3", extra=fields)
                 self.completion.in_flight.discount_outage(began, time.monotonic() + wait)
+        finally:
+            delivery.step_since = None
         self.loops.rest(thread)  # waiting is healthy
         return wait

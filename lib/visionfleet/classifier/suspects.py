@@ -65,6 +65,7 @@ class SuspectClassifier:
         else:
             log.warning("suspect, alone", extra=fields)
         assert job.pixels is not None
+        job.delivery.tried = True
         started = time.monotonic()
         try:
             header, body = self.child.ask({}, job.pixels.tobytes())

@@ -54,30 +54,40 @@ def test_worker_whose_images_all_wait_holds_prefetch(many: World) -> None:
     wait_until(lambda: len(many.sqs.deleted) == 40, 30)
 
 
-def test_drain_hands_back_what_s3_keeps_back(many: World) -> None:
+def test_drain_hands_back_what_s3_keeps_back() -> None:
     """Another worker may get it; here the drain ends, once the model has finished the others."""
-    many.intake.refused |= {"away0", "away1"}
-    many.sqs.add("away0", "away1", "job0")
-    wait_until(lambda: many.intake.tries >= 4 and many.model.entered.is_set(), 10)
+    world = World(prefetch=16, batch_size=2, enough=3)
+    world.pipeline.start()
+    world.intake.refused.add("away0")
+    world.intake.silent.add("silent0")
+    world.sqs.add("away0", "silent0", "job0")
+    wait_until(lambda: world.intake.tries >= 4 and world.model.entered.is_set(), 10)
     stop, reports = SignalEvents(), list[str]()
     reporter = SimpleNamespace(
         observe=lambda state, _: reports.append(state), write=lambda state, _: reports.append(state)
     )
     asked = DrainTrigger(0.0, lambda: DrainRequest("asked to"))
     drain = DrainController(
-        many.pipeline, cast("Reporter", reporter), [asked], lambda: None, stop, patience_seconds=0.2
+        world.pipeline,
+        cast("Reporter", reporter),
+        [asked],
+        lambda: None,
+        stop,
+        patience_seconds=0.2,
     )
     thread = threading.Thread(target=drain.run, daemon=True)
     thread.start()
-    wait_until(lambda: len(many.sqs.given_back) == 2, 10)
-    assert sorted(many.sqs.given_back) == [("away0", 0), ("away1", 0)]
+    wait_until(lambda: len(world.sqs.given_back) == 2, 10)
+    assert sorted(world.sqs.given_back) == [("away0", 0), ("silent0", 0)]
     assert "drained" not in reports
-    many.model.go.set()
+    world.model.go.set()
     wait_until(lambda: "drained" in reports, 10)
-    many.intake.refused.clear()  # too late
+    world.intake.refused.clear()  # too late
+    world.intake.spoken.set()
     stop.to_stop()
     thread.join()
-    assert (many.sqs.deleted, many.in_flight()) == (["job0"], 0)
+    assert (world.sqs.deleted, world.in_flight()) == (["job0"], 0)
+    assert world.stop()
 
 
 @pytest.mark.parametrize(("error", "counts"), [(TryLater("503"), False), (ChildFailed(""), True)])

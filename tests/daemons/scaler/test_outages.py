@@ -8,6 +8,7 @@ import pytest
 from testkit.aws.counting_proxy import counting_proxy
 from testkit.aws.embedded import Cloud
 from testkit.aws.fault_proxy import fault_proxy
+from testkit.aws.stalling_proxy import stalling_proxy
 from testkit.fleet.scaler_daemon import QUICK, scaler_daemon, send, status
 from testkit.fleet.supervised import supervised
 from testkit.processes.waiting import wait_until
@@ -41,6 +42,20 @@ def test_outage_longer_than_the_silence_limit_costs_no_worker(aws: Cloud, tmp_pa
             assert workers.pids() == pids
             assert "terminate 1" not in it.output()
             assert it.output().count("tick failed") == 1
+
+
+def test_stop_is_in_time_when_s3_hangs(aws: Cloud, tmp_path: Path) -> None:
+    with (
+        stalling_proxy(aws.endpoint_url) as proxy,
+        supervised(aws.environment) as workers,
+        scaler_daemon(aws, workers, tmp_path, **{ENDPOINT: proxy.url}) as scaler,
+    ):
+        scaler.wait_for_output("acting", 60)
+        proxy.stalled.set()
+        wait_until(lambda: proxy.held, 30, scaler.tail)
+        exit_status, seconds = scaler.stop(30)
+        assert (exit_status, seconds < 15) == (0, True), scaler.tail()
+        assert "a call of this tick hangs" in scaler.output()
 
 
 def test_first_message_launches_a_worker_at_the_next_look(
