@@ -296,4 +296,4 @@ def test_body_byte_by_byte_is_read_a_few_times(
             return await answer(client)
 
     assert asyncio.run(run()) == b"HTTP/1.1 200"
-    assert read.times < 60
+    assert read.times < 100  # of 333 and more

@@ -85,4 +85,4 @@ def test_handshake_byte_by_byte_takes_few_steps(
         return found
 
     assert asyncio.run(run()) == b"HTTP/1.1 200"
-    assert len(steps) < 40
+    assert len(steps) < 100  # of some 600
