@@ -80,7 +80,11 @@ class SystemdFleet(Fleet):
         still.sort(key=lambda number: self._failed_at.get(number, 0.0))
         room = 0 if self.stopping() else self.maximum - len(there)
         places = {self._worker(number): number for number in still}
-        return self._starts.some(places, min(count, room), lambda one: self._start(places[one]))
+        started = self._starts.some(places, min(count, room), lambda one: self._start(places[one]))
+        if self.stopping():  # perhaps when some were not started yet, so that systemd left them out
+            self.terminate(started)
+            return []
+        return started
 
     def alarms(self) -> tuple[str, ...]:
         return self._starts.alarms()

@@ -126,6 +126,13 @@ def test_nobody_is_launched_while_all_of_it_stops(fleet: SystemdFleet, init: Fak
     assert init.started == []
 
 
+def test_units_started_during_a_stop_of_all_are_stopped(init: FakeSystemd) -> None:
+    fleet = SystemdFleet("host", 3, 9, init.now, lambda: len(init.started) > 1, init)
+    assert fleet.launch(3, "d") == []
+    assert init.started == UNIT[:3]
+    assert {init.unit(name).state for name in UNIT[:3]} == {"inactive"}
+
+
 def test_masked_unit_is_left_for_another(fleet: SystemdFleet, init: FakeSystemd) -> None:
     init.masked = {UNIT[0]}
     assert fleet.launch(1, "d") == ["host-1"]
