@@ -143,19 +143,20 @@ class WebServer(HTTPServer):
         self.connections.leave(arrival)
         if client.fileno() != -1:
             try:
-                self._serve(client, address, arrival.known)
+                self._serve(client, address, arrival)
             except OSError:  # disconnected meanwhile
                 client.close()
 
-    def _serve(self, client: socket.socket, address: Any, known: bool) -> None:
+    def _serve(self, client: socket.socket, address: Any, arrival: Arrival) -> None:
         stream: Connection
         if self._tls is None:
             stream = Connection(client, self._limiter, admitted=True)
+            stream.unread(arrival.taken)
         else:
             secured = self._tls.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
             stream = TlsConnection(secured, self._limiter)
         self.connections.open.add(stream)
-        if not known:
+        if not arrival.known:
             self._limiter.arrive(stream)
         self.handle_stream(stream, address)
 

@@ -60,6 +60,11 @@ class ClientStream(IOStream):
         self._is_silent = True
         self._version = version
 
+    def unread(self, data: bytearray) -> None:
+        """Have this read first."""
+        self._read_buffer += data
+        self._read_buffer_size += len(data)
+
     def read_from_fd(self, buf: bytearray | memoryview) -> int | None:
         """Read; an EOF between reads does not close: a half-closed client gets its response."""
         count = super().read_from_fd(buf)
