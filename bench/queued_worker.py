@@ -49,7 +49,9 @@ def through_queue(
     ):
         aws.sqs.create_queue(QueueName=REPLIES)
         upload(aws, pictures)
-        argv = [sys.executable, "-m", MODULES[contender]]
+        # By its process id, the default, a worker's metrics may have another port.
+        named = ("--worker", "bench") if contender == "daemon" else ()
+        argv = [sys.executable, "-m", MODULES[contender], *named]
         whole = {**CREDENTIALS, **aws.environment, **env, "VISIONFLEET_LOG__LEVEL": "INFO"}
         port = free_port()
         whole["VISIONFLEET_CLASSIFIER__METRICS_PORT"] = str(port)
