@@ -64,9 +64,10 @@ def test_callers_on_several_threads_get_their_own(networks: Networks) -> None:
 def test_failed_part_leaves_the_network_usable(networks: Networks) -> None:
     network = networks(2, False)
     expected = network.scores(DRAWN[:2])
-    with pytest.raises(RuntimeError):
-        network.scores([DRAWN[0], np.zeros((16, 16, 3), np.uint8)])
-    np.testing.assert_allclose(network.scores(DRAWN[:2]), expected, atol=1e-6)
+    for _ in range(100):  # the other part may still be running
+        with pytest.raises(RuntimeError):
+            network.scores([DRAWN[0], np.zeros((16, 16, 3), np.uint8)])
+        np.testing.assert_allclose(network.scores(DRAWN[:2]), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

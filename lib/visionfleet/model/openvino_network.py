@@ -96,19 +96,26 @@ class OpenVinoNetwork:
 
 
 def _concurrently(requests: Sequence[Any], parts: Sequence[Pixels]) -> list[list[Floats]]:
-    """Copies of the outputs of each part."""
-    running = list(zip(requests, parts, strict=False))
-    for request, part in running:
-        request.start_async([part], share_inputs=True)
+    """Copies of the outputs of each part. Waits for all that began, even if one fails: a request in
+    use cannot be started again.
+    """
+    running: list[Any] = []
     failed: RuntimeError | None = None
-    for request, _ in running:  # all, as a request in use cannot be started again
+    for request, part in zip(requests, parts, strict=False):
+        try:
+            request.start_async([part], share_inputs=True)
+        except RuntimeError as error:
+            failed = error
+            break
+        running.append(request)
+    for request in running:
         try:
             request.wait()
         except RuntimeError as error:
             failed = error
     if failed:
         raise failed
-    return [[np.array(tensor.data) for tensor in r.output_tensors] for r, _ in running]
+    return [[np.array(tensor.data) for tensor in request.output_tensors] for request in running]
 
 
 def read(graph: Graph) -> Any:
