@@ -29,6 +29,7 @@ _HEADER_BYTES = 64 << 10
 _KEPT_BYTES = 1 << 20
 # A wait is one of so long ones: what passes while this process itself is stopped counts as one.
 _LOOK_SECONDS = 0.5
+_MOST_BYTES = 1 << 30  # of a payload: a broken child may say anything
 _END_SECONDS = 2.0  # from the end of the connection to that of the process
 _PR_SET_PDEATHSIG = 1  # of <linux/prctl.h>
 _FIRST_TO_GO = "1000"  # of oom_score_adj
@@ -110,8 +111,7 @@ class Child:
         try:
             message = self._receive(seconds)
             if message:
-                size, header = json.loads(message)
-                return size, header
+                return _checked(json.loads(message))
         except (ConnectionError, ValueError) as error:
             raise ChildEnded(self.end(_END_SECONDS)) from error
         raise ChildEnded(self.end(_END_SECONDS))
@@ -180,3 +180,11 @@ def _be_cheap_to_lose() -> None:
 
 def _message(header: Header, payload: bytes) -> bytes:
     return json.dumps([len(payload), header]).encode()
+
+
+def _checked(message: Any) -> tuple[int, Header]:
+    """The size and the header; raises ValueError for anything else."""
+    match message:
+        case [int(size), dict(header)] if 0 <= size <= _MOST_BYTES:
+            return size, header
+    raise ValueError("not a size and a header")

@@ -73,6 +73,18 @@ def test_image_that_ends_the_child_is_reported(children: Children) -> None:
         children().ask({}, b"os._exit(3)")
 
 
+@pytest.mark.parametrize(
+    "said",
+    ["5", "[]", "[1]", "[-1, {}]", '["x", {}]', "[true, 7]", "[1e9, {}]", f"[{1 << 45}, {{}}]"],
+)
+def test_answer_that_is_garbage_is_that_of_a_crash(children: Children, said: str) -> None:
+    isolation = children()
+    grown = "os.ftruncate(4, 1 << 45)" if str(1 << 45) in said else "pass"
+    with pytest.raises(BadImage, match="ends the process"):
+        isolation.ask({}, f"{grown}; os.write(0, {said.encode()!r}); time.sleep(9)".encode())
+    assert isolation.ask({}, b"pass")[1] == b"ssap", "the next one has a child of its own"
+
+
 def test_image_is_tried_once_more(children: Children, tmp_path: Path) -> None:
     """The kernel may have ended the child for the memory of somebody else."""
     mark = tmp_path / "seen"
