@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ import requests
 from testkit.aws.embedded import Cloud
 from testkit.fleet.scaler_daemon import QUICK, lease, scaler_daemon, send, status
 from testkit.fleet.supervised import Supervised, supervised
-from testkit.processes.notify_socket import notify_socket
+from testkit.processes.daemons import Process
+from testkit.processes.notify_socket import NotifySocket, notify_socket
 from testkit.processes.ports import free_port
 from testkit.processes.waiting import wait_until
 
@@ -21,17 +23,23 @@ def workers(aws: Cloud) -> Iterator[Supervised]:
         yield made
 
 
+@contextmanager
+def under_systemd(
+    aws: Cloud, workers: Supervised, folder: Path, settings: str = QUICK, **variables: str
+) -> Iterator[tuple[Process, NotifySocket]]:
+    """A scaler that notifies as under systemd."""
+    with notify_socket() as listener:
+        variables["NOTIFY_SOCKET"] = listener.address
+        with scaler_daemon(aws, workers, folder, settings=settings, **variables) as scaler:
+            yield scaler, listener
+
+
 def test_reload_applies_at_the_next_tick_and_keeps_the_history(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
     config = tmp_path / "scaler.yaml"
     one = QUICK.replace("maximum: 3", "maximum: 1")
-    with (
-        notify_socket() as listener,
-        scaler_daemon(
-            aws, workers, tmp_path, settings=one, NOTIFY_SOCKET=listener.address
-        ) as scaler,
-    ):
+    with under_systemd(aws, workers, tmp_path, settings=one) as (scaler, listener):
         send(aws, 60)
         wait_until(lambda: len(workers.pids()) == 1, 60, scaler.tail)
         wait_until(lambda: "maximum of 1" in str(status(aws).get("alarms")), 30, scaler.tail)
@@ -63,17 +71,8 @@ def test_metrics_and_systemd_follow_the_scaler(
         url = f"http://127.0.0.1:{port}/metrics"
         return requests.get(url, timeout=30).text.splitlines()
 
-    with (
-        notify_socket() as listener,
-        scaler_daemon(
-            aws,
-            workers,
-            tmp_path,
-            settings=f"{QUICK}  metrics_port: {port}\n",
-            NOTIFY_SOCKET=listener.address,
-            WATCHDOG_USEC="30000000",
-        ) as scaler,
-    ):
+    served, watched = f"{QUICK}  metrics_port: {port}\n", {"WATCHDOG_USEC": "30000000"}
+    with under_systemd(aws, workers, tmp_path, served, **watched) as (scaler, listener):
         wait_until(lambda: listener.count("READY=1") == 1, 60, scaler.tail)
         send(aws, 60)
         wait_until(lambda: len(workers.pids()) == 3, 60, scaler.tail)
@@ -102,16 +101,7 @@ def test_dry_run_reports_steps_and_does_nothing(
 def test_watchdog_of_another_process_is_ignored(
     aws: Cloud, workers: Supervised, tmp_path: Path
 ) -> None:
-    with (
-        notify_socket() as listener,
-        scaler_daemon(
-            aws,
-            workers,
-            tmp_path,
-            NOTIFY_SOCKET=listener.address,
-            WATCHDOG_USEC="30000000",
-            WATCHDOG_PID=str(os.getpid()),
-        ) as scaler,
-    ):
+    watched = {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}
+    with under_systemd(aws, workers, tmp_path, **watched) as (scaler, listener):
         wait_until(lambda: any("STATUS=" in told for told in listener.told), 60, scaler.tail)
     assert listener.count("WATCHDOG=1") == 0
