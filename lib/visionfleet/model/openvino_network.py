@@ -31,7 +31,7 @@ class OpenVinoNetwork:
     """Runs `lanes` batches concurrently, each on `threads` cores in up to `parts` parts.
 
     Threads that share a layer spin at its end until all have done their share. Beside the decoding
-    of other images, parts on a core each took a sixth less CPU time.
+    of other images, parts on a core each took a tenth less CPU time.
     """
 
     def __init__(
